@@ -1,0 +1,208 @@
+//! Indexes: several images, and what tools list beside them.
+
+use std::collections::BTreeMap;
+
+use oci_spec::image::Digest;
+use serde_json::{Value, json};
+
+use super::{Content, Document, Image, MediaTypes, descriptor, digest_of, insert_some};
+
+/// The config of an attestation manifest, which no platform runs.
+const ATTESTATION_CONFIG: &[u8] = br#"{"architecture":"unknown","os":"unknown"}"#;
+
+/// The media type of what `BuildKit` attests.
+const IN_TOTO: &str = "application/vnd.in-toto+json";
+
+/// A list of images for several platforms, as a registry keeps it.
+///
+/// ```
+/// use kube_autorollout_testbed::image::{Image, ImageIndex};
+///
+/// let image = Image::new("v1");
+/// let first = ImageIndex::of([image.clone()]).attested("build 1");
+/// let again = ImageIndex::of([image]).attested("build 2");
+/// assert_ne!(first.digest(), again.digest()); // what every cached build does to a tag
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ImageIndex {
+    entries: Vec<Entry>,
+    annotations: BTreeMap<String, String>,
+    media_types: MediaTypes,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Entry {
+    Image(Image),
+    Attestation { subject: Digest, statement: Vec<u8> },
+    Index(ImageIndex),
+}
+
+impl ImageIndex {
+    /// An index of these images, in this order, with OCI media types.
+    pub fn of(images: impl IntoIterator<Item = Image>) -> Self {
+        Self {
+            entries: images.into_iter().map(Entry::Image).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// Also lists this image, after the others.
+    #[must_use]
+    pub fn image(mut self, image: Image) -> Self {
+        self.entries.push(Entry::Image(image));
+        self
+    }
+
+    /// Also lists the Zstandard variant of each image: the same platform and config, another manifest.
+    #[must_use]
+    pub fn with_zstd_twins(mut self) -> Self {
+        let twins: Vec<_> = self.images().cloned().map(Image::zstd).collect();
+        self.entries.extend(twins.into_iter().map(Entry::Image));
+        self
+    }
+
+    /// Also lists an attestation for each image as `BuildKit` does; another `statement`, another index
+    /// (<https://github.com/moby/buildkit/blob/master/docs/attestations/attestation-storage.md>).
+    #[must_use]
+    pub fn attested(mut self, statement: &str) -> Self {
+        let statement = json!({ "predicate": statement }).to_string().into_bytes();
+        let attestations: Vec<_> = self
+            .images()
+            .map(|image| Entry::Attestation {
+                subject: image.digest(),
+                statement: statement.clone(),
+            })
+            .collect();
+        self.entries.extend(attestations);
+        self
+    }
+
+    /// Also lists another index, as the image specification allows.
+    #[must_use]
+    pub fn nested(mut self, index: Self) -> Self {
+        self.entries.push(Entry::Index(index));
+        self
+    }
+
+    /// With an annotation of the index itself.
+    #[must_use]
+    pub fn annotation(mut self, key: &str, value: &str) -> Self {
+        self.annotations.insert(key.to_owned(), value.to_owned());
+        self
+    }
+
+    /// A Docker manifest list; the images in it keep the media types they have.
+    #[must_use]
+    pub const fn docker(mut self) -> Self {
+        self.media_types = MediaTypes::Docker;
+        self
+    }
+
+    /// The index document.
+    pub fn manifest(&self) -> Vec<u8> {
+        let manifests: Vec<Value> = self.entries.iter().map(Entry::descriptor).collect();
+        let mut index = json!({
+            "schemaVersion": 2,
+            "mediaType": self.media_type(),
+            "manifests": manifests,
+        });
+        if !self.annotations.is_empty() {
+            insert_some(&mut index, "annotations", Some(&self.annotations));
+        }
+        index.to_string().into_bytes()
+    }
+
+    /// The digest of the index: what the tag resolves to.
+    pub fn digest(&self) -> Digest {
+        digest_of(&self.manifest())
+    }
+
+    /// The media type of the index.
+    pub const fn media_type(&self) -> &'static str {
+        self.media_types.index()
+    }
+
+    fn images(&self) -> impl Iterator<Item = &Image> {
+        self.entries.iter().filter_map(|entry| match entry {
+            Entry::Image(image) => Some(image),
+            Entry::Attestation { .. } | Entry::Index(_) => None,
+        })
+    }
+}
+
+impl Entry {
+    fn descriptor(&self) -> Value {
+        match self {
+            Self::Image(image) => image.descriptor(),
+            Self::Index(index) => descriptor(index.media_type(), &index.manifest()),
+            Self::Attestation { subject, statement } => {
+                let manifest = attestation_manifest(statement);
+                json!({
+                    "mediaType": MediaTypes::Oci.manifest(),
+                    "digest": digest_of(&manifest),
+                    "size": manifest.len(),
+                    "platform": { "architecture": "unknown", "os": "unknown" },
+                    "annotations": {
+                        "vnd.docker.reference.type": "attestation-manifest",
+                        "vnd.docker.reference.digest": subject,
+                    },
+                })
+            }
+        }
+    }
+
+    fn blobs(&self) -> Vec<Vec<u8>> {
+        match self {
+            Self::Image(image) => image.blobs(),
+            Self::Index(index) => index.blobs(),
+            Self::Attestation { statement, .. } => {
+                vec![ATTESTATION_CONFIG.to_vec(), statement.clone()]
+            }
+        }
+    }
+
+    /// The manifest of this entry, after those that it refers to.
+    fn documents(&self) -> Vec<Document> {
+        match self {
+            Self::Image(image) => vec![image.root()],
+            Self::Index(index) => {
+                let mut documents = index.children();
+                documents.push(index.root());
+                documents
+            }
+            Self::Attestation { statement, .. } => vec![Document {
+                media_type: MediaTypes::Oci.manifest(),
+                body: attestation_manifest(statement),
+            }],
+        }
+    }
+}
+
+/// The manifest that carries one statement in place of a layer.
+fn attestation_manifest(statement: &[u8]) -> Vec<u8> {
+    json!({
+        "schemaVersion": 2,
+        "mediaType": MediaTypes::Oci.manifest(),
+        "config": descriptor(MediaTypes::Oci.config(), ATTESTATION_CONFIG),
+        "layers": [descriptor(IN_TOTO, statement)],
+    })
+    .to_string()
+    .into_bytes()
+}
+
+impl Content for ImageIndex {
+    fn blobs(&self) -> Vec<Vec<u8>> {
+        self.entries.iter().flat_map(Entry::blobs).collect()
+    }
+
+    fn children(&self) -> Vec<Document> {
+        self.entries.iter().flat_map(Entry::documents).collect()
+    }
+
+    fn root(&self) -> Document {
+        Document {
+            media_type: self.media_type(),
+            body: self.manifest(),
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Workloads as users write them, and waiting for what becomes of them.
+
+mod wait;
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::{
+    api::{
+        apps::v1 as apps,
+        core::v1::{Container, LocalObjectReference, PodSpec, PodTemplateSpec},
+    },
+    apimachinery::pkg::apis::meta::v1::LabelSelector,
+};
+use kube::{
+    Api, Client,
+    api::{ObjectMeta, PostParams},
+};
+
+pub use wait::{TimedOut, eventually, is_rolled_out, rolled_out, wait_until};
+
+/// The label that selects a workload for kube-autorollout.
+pub const ENABLED_LABEL: &str = "kube-autorollout/enabled";
+
+/// A Deployment in the making.
+///
+/// Its pods are labelled `app: <name>`, and its containers pull with `Always` unless another policy is set.
+///
+/// ```
+/// use kube_autorollout_testbed::workload::Deployment;
+///
+/// let deployment = Deployment::named("web")
+///     .replicas(3)
+///     .container("app", "127.0.0.1:5000/web:stable")
+///     .labelled()
+///     .build();
+/// assert_eq!(deployment.spec.and_then(|spec| spec.replicas), Some(3));
+/// ```
+#[derive(Debug, Clone)]
+pub struct Deployment {
+    metadata: ObjectMeta,
+    spec: apps::DeploymentSpec,
+    template: ObjectMeta,
+    pods: PodSpec,
+    pull_policy: String,
+}
+
+impl Deployment {
+    /// A Deployment of one replica, so far without a container.
+    pub fn named(name: &str) -> Self {
+        let labels = BTreeMap::from([("app".to_owned(), name.to_owned())]);
+        Self {
+            metadata: ObjectMeta {
+                name: Some(name.to_owned()),
+                ..ObjectMeta::default()
+            },
+            spec: apps::DeploymentSpec {
+                replicas: Some(1),
+                selector: LabelSelector {
+                    match_labels: Some(labels.clone()),
+                    ..LabelSelector::default()
+                },
+                ..apps::DeploymentSpec::default()
+            },
+            template: ObjectMeta {
+                labels: Some(labels),
+                ..ObjectMeta::default()
+            },
+            pods: PodSpec::default(),
+            pull_policy: "Always".to_owned(),
+        }
+    }
+
+    /// How many pods it wants.
+    #[must_use]
+    pub const fn replicas(mut self, replicas: i32) -> Self {
+        self.spec.replicas = Some(replicas);
+        self
+    }
+
+    /// One more container.
+    #[must_use]
+    pub fn container(mut self, name: &str, image: &str) -> Self {
+        self.pods.containers.push(container(name, image));
+        self
+    }
+
+    /// One more init container, which runs to its end before the next one starts.
+    #[must_use]
+    pub fn init_container(mut self, name: &str, image: &str) -> Self {
+        let containers = self.pods.init_containers.get_or_insert_default();
+        containers.push(container(name, image));
+        self
+    }
+
+    /// One more native sidecar: an init container that goes on running.
+    #[must_use]
+    pub fn sidecar(mut self, name: &str, image: &str) -> Self {
+        let containers = self.pods.init_containers.get_or_insert_default();
+        containers.push(Container {
+            restart_policy: Some("Always".to_owned()),
+            ..container(name, image)
+        });
+        self
+    }
+
+    /// The `imagePullPolicy` of all containers.
+    #[must_use]
+    pub fn pull_policy(mut self, policy: &str) -> Self {
+        policy.clone_into(&mut self.pull_policy);
+        self
+    }
+
+    /// Selected for kube-autorollout.
+    #[must_use]
+    pub fn labelled(mut self) -> Self {
+        let labels = self.metadata.labels.get_or_insert_default();
+        labels.insert(ENABLED_LABEL.to_owned(), "true".to_owned());
+        self
+    }
+
+    /// With an annotation of its own.
+    #[must_use]
+    pub fn annotation(mut self, key: &str, value: &str) -> Self {
+        let annotations = self.metadata.annotations.get_or_insert_default();
+        annotations.insert(key.to_owned(), value.to_owned());
+        self
+    }
+
+    /// With an annotation of its pods.
+    #[must_use]
+    pub fn template_annotation(mut self, key: &str, value: &str) -> Self {
+        let annotations = self.template.annotations.get_or_insert_default();
+        annotations.insert(key.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Paused: changes of the template are not rolled out.
+    #[must_use]
+    pub const fn paused(mut self) -> Self {
+        self.spec.paused = Some(true);
+        self
+    }
+
+    /// After how many seconds without progress a rollout counts as failed.
+    #[must_use]
+    pub const fn progress_deadline(mut self, seconds: i32) -> Self {
+        self.spec.progress_deadline_seconds = Some(seconds);
+        self
+    }
+
+    /// Whose pods name this Secret to pull with.
+    #[must_use]
+    pub fn pull_secret(mut self, name: &str) -> Self {
+        let secrets = self.pods.image_pull_secrets.get_or_insert_default();
+        secrets.push(LocalObjectReference {
+            name: name.to_owned(),
+        });
+        self
+    }
+
+    /// The object, as it is sent to the API server.
+    pub fn build(mut self) -> apps::Deployment {
+        let containers = self.pods.containers.iter_mut();
+        for container in containers.chain(self.pods.init_containers.iter_mut().flatten()) {
+            container.image_pull_policy = Some(self.pull_policy.clone());
+        }
+        apps::Deployment {
+            metadata: self.metadata,
+            spec: Some(apps::DeploymentSpec {
+                template: PodTemplateSpec {
+                    metadata: Some(self.template),
+                    spec: Some(self.pods),
+                },
+                ..self.spec
+            }),
+            status: None,
+        }
+    }
+
+    /// Creates it in a namespace.
+    ///
+    /// # Errors
+    ///
+    /// What the API server, or the way to it, objects.
+    pub async fn create(
+        self,
+        client: &Client,
+        namespace: &str,
+    ) -> Result<apps::Deployment, kube::Error> {
+        let api = Api::namespaced(client.clone(), namespace);
+        api.create(&PostParams::default(), &self.build()).await
+    }
+}
+
+fn container(name: &str, image: &str) -> Container {
+    Container {
+        name: name.to_owned(),
+        image: Some(image.to_owned()),
+        ..Container::default()
+    }
+}

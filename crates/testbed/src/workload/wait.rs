@@ -1,0 +1,115 @@
+//! Waiting for a condition, with a deadline that says what was seen last.
+
+use std::{fmt::Debug, pin::pin, time::Duration};
+
+use futures::StreamExt;
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::{
+    Api, Resource,
+    runtime::{WatchStreamExt, watcher},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::time::{Instant, sleep, timeout_at};
+
+/// Between two looks at something that cannot be watched.
+const POLL: Duration = Duration::from_millis(20);
+
+/// A condition that did not come true in time.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what} did not happen within {deadline:?}; last seen: {seen}")]
+pub struct TimedOut {
+    /// What was waited for.
+    pub what: String,
+    /// For how long.
+    pub deadline: Duration,
+    /// What there was instead at the last look.
+    pub seen: String,
+}
+
+/// Asks again and again until `look` answers `Ok`, and gives that answer; an `Err` says what was seen instead.
+///
+/// # Errors
+///
+/// [`TimedOut`] with what was seen last.
+pub async fn eventually<T>(
+    deadline: Duration,
+    what: &str,
+    mut look: impl AsyncFnMut() -> Result<T, String>,
+) -> Result<T, TimedOut> {
+    let end = Instant::now() + deadline;
+    let mut seen = "nothing".to_owned();
+    let looking = async {
+        loop {
+            match look().await {
+                Ok(answer) => return answer,
+                Err(other) => seen = other,
+            }
+            sleep(POLL).await;
+        }
+    };
+    let answer = timeout_at(end, looking).await;
+    answer.map_err(|_| TimedOut {
+        what: what.to_owned(),
+        deadline,
+        seen,
+    })
+}
+
+/// Watches one object until `condition` holds of it, and gives the object.
+///
+/// # Errors
+///
+/// [`TimedOut`] with the object as it was last.
+pub async fn wait_until<K>(
+    api: &Api<K>,
+    name: &str,
+    deadline: Duration,
+    mut condition: impl FnMut(&K) -> bool,
+) -> Result<K, TimedOut>
+where
+    K: Resource + Clone + Debug + DeserializeOwned + Serialize + Send + 'static,
+{
+    let end = Instant::now() + deadline;
+    let mut seen = "no such object".to_owned();
+    let mut objects = pin!(watcher::watch_object(api.clone(), name).default_backoff());
+    while let Ok(Some(object)) = timeout_at(end, objects.next()).await {
+        match object {
+            Ok(Some(object)) if condition(&object) => return Ok(object),
+            Ok(Some(object)) => seen = serde_json::to_string(&object).unwrap_or_default(),
+            Ok(None) => "no such object".clone_into(&mut seen),
+            Err(error) => seen = error.to_string(),
+        }
+    }
+    Err(TimedOut {
+        what: format!("the expected state of {name}"),
+        deadline,
+        seen,
+    })
+}
+
+/// Waits until a Deployment is rolled out and gives it.
+///
+/// # Errors
+///
+/// [`TimedOut`] with the Deployment as it was last.
+pub async fn rolled_out(
+    api: &Api<Deployment>,
+    name: &str,
+    deadline: Duration,
+) -> Result<Deployment, TimedOut> {
+    wait_until(api, name, deadline, is_rolled_out).await
+}
+
+/// Whether a Deployment's rollout is complete, by the rule of `kubectl rollout status`
+/// (<https://github.com/kubernetes/kubectl/blob/master/pkg/polymorphichelpers/rollout_status.go>).
+pub fn is_rolled_out(deployment: &Deployment) -> bool {
+    let (Some(spec), Some(status)) = (&deployment.spec, &deployment.status) else {
+        return false;
+    };
+    let wanted = spec.replicas.unwrap_or(1);
+    let updated = status.updated_replicas.unwrap_or(0);
+    status.observed_generation >= deployment.metadata.generation
+        && updated >= wanted
+        && status.replicas.unwrap_or(0) <= updated
+        && status.available_replicas.unwrap_or(0) >= updated
+}
