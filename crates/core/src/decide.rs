@@ -1,0 +1,351 @@
+//! What to do about a workload: the one place where a rollout is decided.
+//!
+//! A rollout happens only when it will change what runs, and once for each digest: the digest that a workload's
+//! [`Record`] names for a container is never rolled out again while it is the record. Whatever then keeps the pods from
+//! running it is reported as [`State::NotConverging`] and left alone. An error, a doubt or a missing answer never leads
+//! to a rollout.
+
+use jiff::Timestamp;
+
+use crate::{
+    Digest,
+    annotations::Settings,
+    compare::Verdict,
+    record::{Change, Record},
+    state::{Reason, State},
+};
+
+mod container;
+
+use container::{Finding, Outcome};
+
+/// What was observed of a workload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own about the workload, and any mixture of them occurs"
+)]
+pub struct Observed {
+    /// It is paused by `spec.paused`.
+    pub paused: bool,
+    /// Its controller has seen the current generation of its spec.
+    pub generation_observed: bool,
+    /// It asks for at least one pod.
+    pub wants_pods: bool,
+    /// Its rollout is complete by the rule of `kubectl rollout status`.
+    pub complete: bool,
+    /// Its rollout took longer than its progress deadline.
+    pub deadline_exceeded: bool,
+    /// Its pods are replaced by hand only.
+    pub on_delete: bool,
+    /// What was rolled out before, by its pod template.
+    pub record: Record,
+    /// The containers of its template that are checked, or would be if they were not [`Exempt`].
+    pub containers: Vec<Container>,
+    /// The names of all containers of its template.
+    pub template_containers: Vec<String>,
+}
+
+/// What was observed of a container of the template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Container {
+    /// Its name.
+    pub name: String,
+    /// Why it is not checked at all.
+    pub exempt: Option<Exempt>,
+    /// The digest behind its tag, or why that is not known.
+    pub tag: Result<Digest, Reason>,
+    /// The last digest that this process itself rolled it out to.
+    pub remembered: Option<Remembered>,
+    /// The container in each pod of the current template.
+    pub pods: Vec<Running>,
+}
+
+/// Why a container is not checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exempt {
+    /// Its image is named by digest.
+    Pinned,
+    /// Its owner left it out.
+    Excluded,
+}
+
+/// A rollout that this process remembers, for workloads whose owner's tools strip our annotations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remembered {
+    /// What was rolled out.
+    pub digest: Digest,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A container in one pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Running {
+    /// How what it runs compares with the tag.
+    pub verdict: Verdict,
+    /// The digest of its image ID.
+    pub digest: Option<Digest>,
+    /// Whether the pod is ready.
+    pub ready: bool,
+    /// Whether its image pull policy is `Always`.
+    pub pulls_always: bool,
+    /// Why it waits, if it is stuck.
+    pub waiting: Option<Waiting>,
+}
+
+/// Why a container is stuck: the waiting reasons that only another image can be expected to mend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Waiting {
+    /// Its node cannot make sense of the image name.
+    InvalidImageName,
+    /// Its image could not be pulled.
+    ErrImagePull,
+    /// Its image could not be pulled, and is pulled again later.
+    ImagePullBackOff,
+    /// It ended again and again.
+    CrashLoopBackOff,
+}
+
+/// What to do, and what to say about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// Where the workload stands. If there is a `rollout`, this is where it stands once that has been done.
+    pub state: State,
+    /// Why, where the state has reasons.
+    pub reason: Option<Reason>,
+    /// The container that decided it.
+    pub container: Option<String>,
+    /// Whether some checked container is known to be stale.
+    pub stale: bool,
+    /// What to roll out now, if anything.
+    pub rollout: Option<Rollout>,
+}
+
+/// A rollout: one patch, for all containers that it concerns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rollout {
+    /// The containers that it brings up to date, by name. There is at least one.
+    pub changes: Vec<Change>,
+    /// The record to write with it.
+    pub record: Record,
+}
+
+impl Waiting {
+    /// Reads the `reason` of a waiting container. Others, such as `ContainerCreating`, pass by themselves.
+    pub fn parse(reason: &str) -> Option<Self> {
+        let all = [
+            Self::InvalidImageName,
+            Self::ErrImagePull,
+            Self::ImagePullBackOff,
+            Self::CrashLoopBackOff,
+        ];
+        all.into_iter()
+            .find(|waiting| waiting.reason().as_str() == reason)
+    }
+
+    /// The same word as a [`Reason`].
+    pub const fn reason(self) -> Reason {
+        match self {
+            Self::InvalidImageName => Reason::InvalidImageName,
+            Self::ErrImagePull => Reason::ErrImagePull,
+            Self::ImagePullBackOff => Reason::ImagePullBackOff,
+            Self::CrashLoopBackOff => Reason::CrashLoopBackOff,
+        }
+    }
+}
+
+impl Exempt {
+    const fn reason(self) -> Reason {
+        match self {
+            Self::Pinned => Reason::Pinned,
+            Self::Excluded => Reason::Excluded,
+        }
+    }
+}
+
+/// Decides about a workload.
+///
+/// Every observation has an answer. The order of containers and pods does not matter, and turning any answer of a
+/// registry into an error never adds a rollout.
+pub fn decide(observed: &Observed, settings: &Settings, now: Timestamp) -> Decision {
+    let findings = container::findings(observed, now);
+    let (state, reason, container) = if let Some((state, reason)) = before_containers(observed) {
+        (state, reason, None)
+    } else {
+        match next(observed, settings, &findings, now) {
+            Next::Rollout(rollout) => return rolling_out(rollout),
+            Next::Say(said) => said,
+        }
+    };
+    Decision {
+        state,
+        reason,
+        container: container.map(ToOwned::to_owned),
+        stale: findings.iter().any(Finding::is_stale),
+        rollout: None,
+    }
+}
+
+/// What is said: a state, its reason, and the container that decided it.
+type Said<'a> = (State, Option<Reason>, Option<&'a str>);
+
+enum Next<'a> {
+    Rollout(Rollout),
+    Say(Said<'a>),
+}
+
+/// The questions that come before any container is looked at.
+fn before_containers(observed: &Observed) -> Option<(State, Option<Reason>)> {
+    if observed.paused {
+        return Some((State::Paused, None));
+    }
+    if !observed.generation_observed {
+        return Some((State::RollingOut, Some(Reason::InFlight)));
+    }
+    let mut checked = observed
+        .containers
+        .iter()
+        .filter(|container| container.exempt.is_none())
+        .peekable();
+    let no_pods = observed.complete
+        && checked.peek().is_some()
+        && checked.all(|container| container.pods.is_empty());
+    (!observed.wants_pods || no_pods).then_some((State::Skipped, Some(Reason::NoPods)))
+}
+
+/// What follows from containers that are stale, of a rollout in flight, and then from all the others.
+fn next<'a>(
+    observed: &Observed,
+    settings: &Settings,
+    findings: &'a [Finding<'_>],
+    now: Timestamp,
+) -> Next<'a> {
+    let candidates: Vec<&Finding<'_>> = findings
+        .iter()
+        .filter(|finding| finding.is_candidate())
+        .collect();
+    let stuck = observed.deadline_exceeded || findings.iter().any(Finding::is_stuck);
+    if let Some(first) = candidates.first()
+        && (observed.complete || stuck)
+    {
+        return match brake(observed, settings, findings, first, now) {
+            Some(said) => Next::Say(said),
+            None => Next::Rollout(rollout(observed, &candidates)),
+        };
+    }
+    Next::Say(
+        not_converging(findings)
+            .or_else(|| in_flight(observed, findings))
+            .unwrap_or_else(|| settled(findings)),
+    )
+}
+
+/// What keeps stale containers from being rolled out.
+fn brake<'a>(
+    observed: &Observed,
+    settings: &Settings,
+    findings: &'a [Finding<'_>],
+    candidate: &'a Finding<'_>,
+    now: Timestamp,
+) -> Option<Said<'a>> {
+    if settings.is_held(now) {
+        return Some((State::Held, None, Some(candidate.name())));
+    }
+    if observed.on_delete {
+        return Some((
+            State::Skipped,
+            Some(Reason::OnDelete),
+            Some(candidate.name()),
+        ));
+    }
+    let blocking = findings.iter().find(|finding| finding.blocks_new_pods())?;
+    Some((
+        State::Outdated,
+        Some(Reason::WaitingForOtherContainer),
+        Some(blocking.name()),
+    ))
+}
+
+fn rollout(observed: &Observed, candidates: &[&Finding<'_>]) -> Rollout {
+    let changes: Vec<Change> = candidates
+        .iter()
+        .filter_map(|finding| finding.change())
+        .collect();
+    let record = observed
+        .record
+        .after(&changes, &observed.template_containers);
+    Rollout { changes, record }
+}
+
+fn rolling_out(rollout: Rollout) -> Decision {
+    Decision {
+        state: State::RollingOut,
+        reason: Some(Reason::InFlight),
+        container: rollout
+            .changes
+            .first()
+            .map(|change| change.container.clone()),
+        stale: true,
+        rollout: Some(rollout),
+    }
+}
+
+fn not_converging<'a>(findings: &'a [Finding<'_>]) -> Option<Said<'a>> {
+    findings.iter().find_map(|finding| {
+        let evidence = finding.evidence()?;
+        Some((State::NotConverging, Some(evidence), Some(finding.name())))
+    })
+}
+
+/// A rollout is in flight until it is complete and no container that it concerned is stale any more.
+fn in_flight<'a>(observed: &Observed, findings: &'a [Finding<'_>]) -> Option<Said<'a>> {
+    let late = findings
+        .iter()
+        .find(|finding| finding.is_stale())
+        .map(Finding::name);
+    (!observed.complete || late.is_some()).then_some((
+        State::RollingOut,
+        Some(Reason::InFlight),
+        late,
+    ))
+}
+
+/// What is said when nothing is stale and nothing moves.
+fn settled<'a>(findings: &'a [Finding<'_>]) -> Said<'a> {
+    let first = |wanted: fn(Outcome) -> Option<Reason>| {
+        findings
+            .iter()
+            .find_map(|finding| Some((wanted(finding.outcome())?, finding.name())))
+    };
+    let unknown = first(|outcome| match outcome {
+        Outcome::Unknown(reason) => Some(reason),
+        _ => None,
+    });
+    if let Some((reason, name)) = unknown {
+        return (State::Unknown, Some(reason), Some(name));
+    }
+    if let Some((reason, name)) =
+        first(|outcome| (outcome == Outcome::NotStarted).then_some(Reason::NotStarted))
+    {
+        return (State::Unknown, Some(reason), Some(name));
+    }
+    let current = findings
+        .iter()
+        .filter_map(|finding| match finding.outcome() {
+            Outcome::Current(reason) => Some((reason, std::cmp::Reverse(finding.name()))),
+            _ => None,
+        });
+    if let Some((reason, std::cmp::Reverse(name))) = current.max() {
+        return (State::UpToDate, Some(reason), Some(name));
+    }
+    let skipped = first(|outcome| match outcome {
+        Outcome::Skipped(reason) => Some(reason),
+        _ => None,
+    });
+    let (reason, name) = skipped.unzip();
+    (State::Skipped, reason, name)
+}
+
+#[cfg(test)]
+mod tests;

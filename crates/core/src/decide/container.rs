@@ -1,0 +1,194 @@
+//! What follows from one container, whatever the others do.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{Container, Observed, Running};
+use crate::{Digest, compare::Verdict, record::Change, state::Reason};
+
+/// How long a rollout that only this process remembers keeps the same digest from being rolled out again.
+const REMEMBERED_FOR: Duration = Duration::from_secs(60 * 60);
+
+/// Where a container stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It is not checked.
+    Skipped(Reason),
+    /// It cannot be told.
+    Unknown(Reason),
+    /// Some pod runs something else than the tag means.
+    Stale,
+    /// Every pod runs what the tag means, as far as it has started.
+    Current(Reason),
+    /// No pod has started it.
+    NotStarted,
+}
+
+/// A container with what follows from it.
+pub(super) struct Finding<'a> {
+    container: &'a Container,
+    outcome: Outcome,
+    /// The digest behind the tag was rolled out before.
+    guarded: bool,
+    complete: bool,
+    deadline_exceeded: bool,
+}
+
+/// What follows from each container, by name.
+pub(super) fn findings(observed: &Observed, now: Timestamp) -> Vec<Finding<'_>> {
+    let finding = |container| Finding::new(container, observed, now);
+    let mut findings: Vec<Finding<'_>> = observed.containers.iter().map(finding).collect();
+    findings.sort_by(|a, b| a.name().cmp(b.name()));
+    findings
+}
+
+impl<'a> Finding<'a> {
+    fn new(container: &'a Container, observed: &Observed, now: Timestamp) -> Self {
+        Self {
+            container,
+            outcome: outcome(container, observed),
+            guarded: is_guarded(container, observed, now),
+            complete: observed.complete,
+            deadline_exceeded: observed.deadline_exceeded,
+        }
+    }
+
+    pub(super) fn name(&self) -> &'a str {
+        &self.container.name
+    }
+
+    pub(super) const fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    pub(super) fn is_stale(&self) -> bool {
+        self.outcome == Outcome::Stale
+    }
+
+    /// Whether a rollout would bring it up to date and has not been tried.
+    pub(super) fn is_candidate(&self) -> bool {
+        self.is_stale() && !self.guarded
+    }
+
+    /// Whether it keeps a rollout in flight from ever being complete.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.container.pods.iter().any(|pod| pod.waiting.is_some())
+    }
+
+    /// Whether its image cannot be had, so that new pods could not start.
+    pub(super) fn blocks_new_pods(&self) -> bool {
+        matches!(self.outcome, Outcome::Unknown(reason) if reason.blocks_new_pods())
+    }
+
+    /// Why its pods do not run the digest although it was rolled out.
+    pub(super) fn evidence(&self) -> Option<Reason> {
+        if !self.guarded || matches!(self.outcome, Outcome::Skipped(_)) {
+            return None;
+        }
+        if let Some(waiting) = self
+            .container
+            .pods
+            .iter()
+            .filter_map(|pod| pod.waiting)
+            .min()
+        {
+            return Some(waiting.reason());
+        }
+        if self.deadline_exceeded {
+            return Some(Reason::ProgressDeadlineExceeded);
+        }
+        let is_left = |pod: &&Running| {
+            self.complete && self.is_stale() && pod.ready && pod.verdict == Verdict::Stale
+        };
+        let pulls = self
+            .container
+            .pods
+            .iter()
+            .filter(is_left)
+            .map(|pod| pod.pulls_always)
+            .min()?;
+        Some(if pulls {
+            Reason::RuntimeReportsAlias
+        } else {
+            Reason::PullPolicy
+        })
+    }
+
+    /// Its part of a rollout.
+    pub(super) fn change(&self) -> Option<Change> {
+        let to = self.container.tag.clone().ok()?;
+        let stale = self
+            .container
+            .pods
+            .iter()
+            .filter(|pod| pod.verdict == Verdict::Stale);
+        let from = stale
+            .filter_map(|pod| pod.digest.as_ref())
+            .min_by(|a, b| a.as_ref().cmp(b.as_ref()));
+        Some(Change {
+            container: self.container.name.clone(),
+            from: from.cloned(),
+            to,
+        })
+    }
+}
+
+fn outcome(container: &Container, observed: &Observed) -> Outcome {
+    if let Some(exempt) = container.exempt {
+        return Outcome::Skipped(exempt.reason());
+    }
+    let compared = match container.tag {
+        Ok(_) => compared(&container.pods),
+        Err(reason) => Outcome::Unknown(reason),
+    };
+    // A restart does not pull under another policy, unless we find that it was tried: then it is said that it failed.
+    let tried =
+        compared == Outcome::Stale && recorded(container, observed) == container.tag.as_ref().ok();
+    if !tried && container.pods.iter().any(|pod| !pod.pulls_always) {
+        return Outcome::Skipped(Reason::PullPolicy);
+    }
+    compared
+}
+
+/// What the verdicts of all pods amount to.
+fn compared(pods: &[Running]) -> Outcome {
+    let verdicts = || pods.iter().map(|pod| pod.verdict);
+    let unknown = verdicts().filter_map(|verdict| match verdict {
+        Verdict::Unknown(reason) => Some(reason),
+        _ => None,
+    });
+    let current = verdicts().filter_map(|verdict| match verdict {
+        Verdict::Current(reason) => Some(reason),
+        _ => None,
+    });
+    if verdicts().any(|verdict| verdict == Verdict::Stale) {
+        Outcome::Stale
+    } else if let Some(reason) = unknown.min() {
+        Outcome::Unknown(reason)
+    } else if let Some(reason) = current.max() {
+        Outcome::Current(reason)
+    } else {
+        Outcome::NotStarted
+    }
+}
+
+fn recorded<'a>(container: &Container, observed: &'a Observed) -> Option<&'a Digest> {
+    observed.record.digest(&container.name)
+}
+
+/// Whether the digest behind the tag was rolled out before: by the record, or, where the workload does not carry what
+/// we rolled out, by what this process remembers.
+fn is_guarded(container: &Container, observed: &Observed, now: Timestamp) -> bool {
+    let Ok(tag) = &container.tag else {
+        return false;
+    };
+    if recorded(container, observed) == Some(tag) {
+        return true;
+    }
+    container.remembered.as_ref().is_some_and(|remembered| {
+        // The clock may have been set, so a time that is yet to come is no better than one long past.
+        let age = now.duration_since(remembered.at).unsigned_abs();
+        remembered.digest == *tag && age < REMEMBERED_FOR
+    })
+}

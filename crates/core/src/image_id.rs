@@ -1,0 +1,148 @@
+//! The `imageID` of a container's status: what a node says it runs.
+
+use crate::Digest;
+
+/// The schemes that cri-dockerd writes before an image ID.
+const SCHEMES: [&str; 2] = ["docker-pullable://", "docker://"];
+
+/// What a container status names as the image that runs.
+///
+/// The digest is **not** always the one that was pulled. containerd and CRI-O name the alphabetically first digest
+/// that the node has for the same image configuration, perhaps of another repository, and CRI-O may name a platform's
+/// manifest instead of the index; <https://github.com/cri-o/cri-o/pull/9683> and
+/// <https://github.com/kubernetes/kubernetes/issues/115199>. [`compare`](crate::compare::compare) knows about that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ImageId {
+    /// `name@digest`: the digest of an index or of a manifest.
+    RepoDigest {
+        /// The repository. It may be any that the node knows the image by, and nothing may depend on it.
+        name: String,
+        /// The digest after the last `@`.
+        digest: Digest,
+    },
+    /// A digest alone: of the image configuration or, with Docker's containerd image store, of a manifest or index.
+    Bare(Digest),
+    /// The container has not started.
+    NotStarted,
+    /// Anything else. It is never a reason to restart.
+    Opaque(String),
+}
+
+impl ImageId {
+    /// Classifies the `imageID` of any runtime. Every text has an answer.
+    pub fn parse(text: &str) -> Self {
+        let id = SCHEMES
+            .iter()
+            .find_map(|scheme| text.strip_prefix(scheme))
+            .unwrap_or(text);
+        if id.is_empty() {
+            return Self::NotStarted;
+        }
+        let parsed = match id.rsplit_once('@') {
+            Some((name, digest)) => sha(digest).map(|digest| Self::RepoDigest {
+                name: name.to_owned(),
+                digest,
+            }),
+            None => sha(id)
+                .or_else(|| sha(&format!("sha256:{id}"))) // CRI-O leaves the algorithm out
+                .map(Self::Bare),
+        };
+        parsed.unwrap_or_else(|| Self::Opaque(text.to_owned()))
+    }
+
+    /// The digest, if there is one.
+    pub fn digest(&self) -> Option<&Digest> {
+        match self {
+            Self::RepoDigest { digest, .. } | Self::Bare(digest) => Some(digest),
+            Self::NotStarted | Self::Opaque(_) => None,
+        }
+    }
+}
+
+/// A digest of a registered algorithm. Of any other, `nginx:1` would be one.
+fn sha(text: &str) -> Option<Digest> {
+    let digest: Digest = text.parse().ok()?;
+    digest
+        .algorithm()
+        .digest_hexlen()
+        .is_some()
+        .then_some(digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const HEX: &str = "6c3c624b58dbbcd3c0dd82b4c53f04194d1247c6eebdaab7c610cf7d66709b3b";
+
+    fn digest() -> Digest {
+        format!("sha256:{HEX}")
+            .parse()
+            .expect("a test's own digest")
+    }
+
+    #[test]
+    fn the_image_ids_of_every_runtime_are_told_apart() {
+        let repository = |name: &str| ImageId::RepoDigest {
+            name: name.to_owned(),
+            digest: digest(),
+        };
+        let sha512 = format!("sha512:{}", HEX.repeat(2));
+        let cases = [
+            (
+                format!("docker.io/library/nginx@sha256:{HEX}"),
+                repository("docker.io/library/nginx"),
+            ),
+            (
+                format!("docker-pullable://nginx@sha256:{HEX}"),
+                repository("nginx"),
+            ),
+            (
+                format!("docker.io/library/import-2026-11-22@sha256:{HEX}"),
+                repository("docker.io/library/import-2026-11-22"),
+            ),
+            (format!("a@b@sha256:{HEX}"), repository("a@b")),
+            (format!("docker://sha256:{HEX}"), ImageId::Bare(digest())),
+            (format!("sha256:{HEX}"), ImageId::Bare(digest())),
+            (HEX.to_owned(), ImageId::Bare(digest())),
+            (
+                sha512.clone(),
+                ImageId::Bare(sha512.parse().expect("a digest")),
+            ),
+            (String::new(), ImageId::NotStarted),
+            ("docker://".to_owned(), ImageId::NotStarted),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(ImageId::parse(&text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_names_no_digest_is_opaque() {
+        let uppercase = HEX.to_uppercase();
+        let short = &HEX[1..];
+        for text in [
+            "nginx:1",
+            "nginx",
+            uppercase.as_str(),
+            short,
+            "web@sha256:12",
+            "web@",
+            "@",
+            "blake3:12",
+        ] {
+            assert_eq!(ImageId::parse(text), ImageId::Opaque(text.to_owned()));
+            assert_eq!(ImageId::parse(text).digest(), None);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_text_has_an_answer(text in "\\PC*|(docker(-pullable)?://)?[a-f0-9:@]{0,80}") {
+            let id = ImageId::parse(&text);
+            prop_assert_eq!(id == ImageId::NotStarted, id.digest().is_none() && !matches!(id, ImageId::Opaque(_)));
+        }
+    }
+}

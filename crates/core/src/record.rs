@@ -1,0 +1,111 @@
+//! The record of what was rolled out, which a workload carries in its pod template.
+//!
+//! It is the controller's whole memory: a digest that is the record for a container is not rolled out again.
+
+use std::{collections::BTreeMap, fmt};
+
+use crate::Digest;
+
+/// For each container the digest that it was last rolled out to: the value of [`DIGESTS`](crate::annotations::DIGESTS).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Record(BTreeMap<String, Digest>);
+
+/// A container that is rolled out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Its name.
+    pub container: String,
+    /// The digest that one of its pods ran, where it had one.
+    pub from: Option<Digest>,
+    /// The digest behind its tag.
+    pub to: Digest,
+}
+
+impl Record {
+    /// Reads the annotation. A value of another shape, by whomever, counts as absent.
+    pub fn parse(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok().map(Self)
+    }
+
+    /// The digest that `container` was last rolled out to.
+    pub fn digest(&self, container: &str) -> Option<&Digest> {
+        self.0.get(container)
+    }
+
+    /// The record once `changes` are rolled out: their entries replaced, those of containers that the template no
+    /// longer has dropped, the others kept.
+    #[must_use]
+    pub fn after(&self, changes: &[Change], template_containers: &[String]) -> Self {
+        let entries = changes
+            .iter()
+            .map(|change| (change.container.clone(), change.to.clone()));
+        let mut digests = self.0.clone();
+        digests.retain(|container, _| template_containers.contains(container));
+        digests.extend(entries);
+        Self(digests)
+    }
+}
+
+impl fmt::Display for Record {
+    /// Writes a JSON object with sorted keys, so that equal records are equal texts.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let json = serde_json::to_string(&self.0).map_err(|_| fmt::Error)?;
+        formatter.write_str(&json)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digest(hex: char) -> Digest {
+        let hex = hex.to_string().repeat(64);
+        format!("sha256:{hex}")
+            .parse()
+            .expect("a test's own digest")
+    }
+
+    fn change(container: &str, to: Digest) -> Change {
+        Change {
+            container: container.to_owned(),
+            from: None,
+            to,
+        }
+    }
+
+    #[test]
+    fn a_record_is_json_with_sorted_keys_and_reads_itself() {
+        let template = ["web".to_owned(), "proxy".to_owned()];
+        let changes = [change("web", digest('a')), change("proxy", digest('b'))];
+        let record = Record::default().after(&changes, &template);
+        let text = format!(r#"{{"proxy":"{}","web":"{}"}}"#, digest('b'), digest('a'));
+        assert_eq!(record.to_string(), text);
+        assert_eq!(Record::parse(&text), Some(record));
+    }
+
+    #[test]
+    fn another_shape_counts_as_absent() {
+        for text in [
+            "",
+            "null",
+            "[]",
+            "sha256:12",
+            r#"{"web":1}"#,
+            r#"{"web":"sha256:12"}"#,
+            r#"{"web":null}"#,
+        ] {
+            assert_eq!(Record::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_rollout_replaces_its_own_entries_and_drops_those_of_gone_containers() {
+        let all = ["web", "proxy", "gone"].map(str::to_owned);
+        let before = all.clone().map(|name| change(&name, digest('a')));
+        let before = Record::default().after(&before, &all);
+        let after = before.after(&[change("web", digest('b'))], &all[..2]);
+        assert_eq!(after.digest("web"), Some(&digest('b')));
+        assert_eq!(after.digest("proxy"), Some(&digest('a')));
+        assert_eq!(after.digest("gone"), None);
+    }
+}
