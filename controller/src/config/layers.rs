@@ -1,0 +1,165 @@
+//! The layers of a configuration, defaults < file < environment, and where each value came from.
+
+use std::path::Path;
+
+use figment::{
+    Figment, Metadata, Profile, Provider,
+    value::{Dict, Map, Tag, Value},
+};
+
+use super::{
+    problem::{KeyPath, Mistake, Problem},
+    yaml,
+};
+
+/// Used where nothing else says otherwise. Every key is here, but for those that have no default.
+const DEFAULTS: &str = "
+cronSchedule: '*/45 * * * * *'
+timeZone: UTC
+logLevel: info
+logFormat: text
+webserver: { port: 8080 }
+watch: { namespaces: [] }
+platforms: []
+rollouts: { maxConcurrent: 0, minInterval: 0s, settle: 0s }
+leaderElection: { enabled: false }
+registries: []
+tls: { caCertificatePaths: [] }
+featureFlags: { enableJfrogArtifactoryFallback: false, enableKubectlAnnotation: false }
+";
+
+const INTERVAL: &str = "interval";
+const CRON_SCHEDULE: &str = "cronSchedule";
+
+/// Values that came from one file or one environment variable.
+pub(super) struct Layer {
+    /// The file's path or the variable's name; none for the defaults.
+    pub(super) origin: Option<String>,
+    /// The values, by key.
+    pub(super) values: Dict,
+}
+
+impl Provider for Layer {
+    fn metadata(&self) -> Metadata {
+        match &self.origin {
+            Some(origin) => Metadata::named("").source(origin.as_str()),
+            None => Metadata::named(""),
+        }
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        Ok(Profile::Default.collect(self.values.clone()))
+    }
+}
+
+/// All values, of which the highest layer's hold.
+pub(super) struct Merged {
+    figment: Figment,
+    /// The mapping of the top level.
+    pub(super) root: Value,
+}
+
+impl Merged {
+    /// The file or environment variable that a value came from; none for a default.
+    pub(super) fn origin(&self, tag: Tag) -> Option<&str> {
+        self.figment.get_metadata(tag)?.source.as_ref()?.custom()
+    }
+}
+
+/// Merges the defaults, the file and the variables, the later the higher.
+pub(super) fn merge(
+    file: Option<Layer>,
+    variables: Vec<Layer>,
+    problems: &mut Vec<Problem>,
+) -> Merged {
+    let defaults = Layer {
+        origin: None,
+        values: yaml::parse(DEFAULTS)
+            .ok()
+            .and_then(|document| document.value.into_dict())
+            .unwrap_or_default(),
+    };
+    let mut ranks = [vec![defaults], file.into_iter().collect(), variables];
+    choose_schedule(&mut ranks, problems);
+    let figment = ranks
+        .into_iter()
+        .flatten()
+        .fold(Figment::new(), Figment::merge);
+    let root = figment
+        .find_value("")
+        .unwrap_or_else(|_| Value::from(Dict::new())); // a layer never fails
+    Merged { figment, root }
+}
+
+/// Leaves `interval` or `cronSchedule` in the highest rank that sets one of them, and takes both out of the lower ones.
+fn choose_schedule(ranks: &mut [Vec<Layer>], problems: &mut Vec<Problem>) {
+    let mut chosen = false;
+    for rank in ranks.iter_mut().rev() {
+        let setting = |name: &str| rank.iter().find(|layer| layer.values.contains_key(name));
+        let (interval, cron) = (setting(INTERVAL), setting(CRON_SCHEDULE));
+        if let (Some(layer), Some(_)) = (interval, cron) {
+            problems.push(Problem {
+                path: KeyPath::default().key(INTERVAL),
+                origin: layer.origin.clone(),
+                mistake: Mistake::Exclusive {
+                    other: CRON_SCHEDULE,
+                },
+            });
+        }
+        let sets_one = interval.or(cron).is_some();
+        if chosen {
+            for layer in rank {
+                layer.values.remove(INTERVAL);
+                layer.values.remove(CRON_SCHEDULE);
+            }
+        }
+        chosen |= sets_one;
+    }
+}
+
+/// Reads the configuration file as a layer; none when it cannot be used, with the reason among the problems.
+pub(super) fn file(path: &Path, problems: &mut Vec<Problem>) -> Option<Layer> {
+    let origin = path.display().to_string();
+    let mut problem = |path: KeyPath, mistake: Mistake| {
+        problems.push(Problem {
+            path,
+            origin: Some(origin.clone()),
+            mistake,
+        });
+    };
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) => {
+            let reason = error.to_string();
+            problem(
+                KeyPath::default(),
+                Mistake::UnreadableConfiguration { reason },
+            );
+            return None;
+        }
+    };
+    let document = match yaml::parse(&text) {
+        Ok(document) => document,
+        Err(mistake) => {
+            problem(KeyPath::default(), mistake);
+            return None;
+        }
+    };
+    for (path, mistake) in document.twice {
+        problem(path, mistake);
+    }
+    let values = match document.value {
+        Value::Dict(_, values) => values,
+        Value::Empty(..) => Dict::new(),
+        other => {
+            let found = super::reader::kind(&other).to_owned();
+            let allowed = "a mapping";
+            problem(KeyPath::default(), Mistake::Invalid { found, allowed });
+            return None;
+        }
+    };
+    Some(Layer {
+        origin: Some(origin),
+        values,
+    })
+}

@@ -1,0 +1,147 @@
+//! What is wrong with a configuration: every mistake, each with its place.
+
+use std::{fmt, path::PathBuf};
+
+/// The place of a value in the configuration, such as `registries[1].secret.token`; empty for the whole.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct KeyPath(Vec<Step>);
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Step {
+    Key(String),
+    Index(usize),
+}
+
+impl KeyPath {
+    /// The place of the value that this mapping has under `key`.
+    pub(super) fn key(&self, key: &str) -> Self {
+        self.with(Step::Key(key.to_owned()))
+    }
+
+    /// The place of a list's entry.
+    pub(super) fn index(&self, index: usize) -> Self {
+        self.with(Step::Index(index))
+    }
+
+    /// The place that `inner` is when it starts here.
+    pub(super) fn join(mut self, inner: Self) -> Self {
+        self.0.extend(inner.0);
+        self
+    }
+
+    fn with(&self, step: Step) -> Self {
+        let mut path = self.clone();
+        path.0.push(step);
+        path
+    }
+}
+
+impl fmt::Display for KeyPath {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, step) in self.0.iter().enumerate() {
+            match step {
+                Step::Key(key) if position == 0 => formatter.write_str(key)?,
+                Step::Key(key) => write!(formatter, ".{key}")?,
+                Step::Index(index) => write!(formatter, "[{index}]")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is wrong with one value. Texts that were found are shown as they are written, before their variables are
+/// replaced, and never those of secrets.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+pub(crate) enum Mistake {
+    #[error("the file cannot be read: {reason}")]
+    UnreadableConfiguration { reason: String },
+    #[error("not valid YAML: {reason}")]
+    Yaml { reason: String },
+    #[error("set twice, on lines {first} and {second}")]
+    SetTwice { first: u64, second: u64 },
+    #[error("set twice, also by {variable}; names of variables are matched ignoring case")]
+    SetByTwoVariables { variable: String },
+    #[error("set together with {other}; allowed: only one of the two")]
+    Exclusive { other: &'static str },
+    #[error("unknown key; the nearest known key is {nearest}")]
+    UnknownKey { nearest: String },
+    #[error("found {found}; allowed: {allowed}")]
+    Invalid {
+        found: String,
+        allowed: &'static str,
+    },
+    #[error("{reason}")]
+    Refused { reason: String },
+    #[error("found {found}, which is replaced by an empty text; allowed: {allowed}")]
+    ReplacedByNothing {
+        found: String,
+        allowed: &'static str,
+    },
+    #[error("left out; allowed: {allowed}")]
+    Missing { allowed: &'static str },
+    #[error("found {found}, which is not available in this version; allowed: {allowed}")]
+    NotAvailable {
+        found: String,
+        allowed: &'static str,
+    },
+    #[error("the environment variable {name} is not set")]
+    VariableNotSet { name: String },
+    #[error("found ${{ without a name and }}; allowed: ${{NAME}}, or $${{ for a literal ${{")]
+    VariableWithoutName,
+    #[error("the file {} cannot be read: {reason}", path.display())]
+    UnreadableFile { path: PathBuf, reason: String },
+    #[error("the file {} {fault}; allowed: {allowed}", path.display())]
+    FileContent {
+        path: PathBuf,
+        fault: &'static str,
+        allowed: &'static str,
+    },
+}
+
+/// One mistake and where it was made.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Problem {
+    /// The key, empty when the whole of `origin` is meant.
+    pub(super) path: KeyPath,
+    /// The file or the environment variable that has the value; none for a default.
+    pub(super) origin: Option<String>,
+    /// What is wrong.
+    pub(super) mistake: Mistake,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.origin, self.path.0.is_empty()) {
+            (Some(origin), true) => write!(formatter, "{origin}: ")?,
+            (Some(origin), false) => write!(formatter, "{} (in {origin}): ", self.path)?,
+            (None, _) => write!(formatter, "{}: ", self.path)?,
+        }
+        self.mistake.fmt(formatter)
+    }
+}
+
+/// Everything that is wrong with a configuration, by key path. Displayed as one message of several lines.
+#[derive(Debug)]
+pub(crate) struct Problems(Vec<Problem>);
+
+impl From<Vec<Problem>> for Problems {
+    fn from(mut problems: Vec<Problem>) -> Self {
+        problems.sort();
+        problems.dedup(); // a list under an anchor is read once for each alias
+        Self(problems)
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.len() {
+            1 => formatter.write_str("the configuration has 1 problem:")?,
+            count => write!(formatter, "the configuration has {count} problems:")?,
+        }
+        self.0
+            .iter()
+            .try_for_each(|problem| write!(formatter, "\n  {problem}"))
+    }
+}
+
+impl std::error::Error for Problems {}
