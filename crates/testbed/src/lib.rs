@@ -1,1 +1,46 @@
-//! Placeholder.
+//! A real Kubernetes control plane and real registries on loopback, for tests, the demo and measurements.
+//!
+//! Nothing has to be installed but Go, which builds the programs once; each server listens on 127.0.0.1 on a port of its
+//! own, and none outlives the process that started it, however that ends.
+//!
+//! ```no_run
+//! use kube_autorollout_testbed::{image::{Image, Pusher}, shared, workload::Deployment};
+//!
+//! # async fn test() -> Result<(), Box<dyn std::error::Error>> {
+//! let testbed = shared().await;
+//! let namespace = testbed.namespace("web").await?;
+//! let host = testbed.registry().host();
+//! let marker = testbed.control_plane().audit().mark()?;
+//! # let _ = (Image::new("v1"), Pusher::new(host)?, marker);
+//! Deployment::named("web").container("app", &format!("{host}/web:stable")).labelled();
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Modules
+//!
+//! | module | what |
+//! | --- | --- |
+//! | [`environment`] | the testbed that the tests of one binary share, and a namespace for each |
+//! | [`programs`] | finding or building etcd, the Kubernetes programs and the registry |
+//! | [`process`] | server processes, their folders and logs |
+//! | [`control_plane`] | etcd, API server, controller-manager, scheduler; what was asked of the API server |
+//! | [`registry`] | the distribution registry: plain, with passwords, with tokens; what was asked of it |
+//! | [`certificates`] | authorities and server certificates |
+//! | [`image`] | images and indexes, made without a container engine, and pushing them |
+//! | [`workload`] | workloads as users write them, and waiting for what becomes of them |
+//!
+//! # What this crate does not do
+//!
+//! It runs no containers and has no network between pods, and it is never a dependency of what is shipped.
+
+pub mod certificates;
+pub mod control_plane;
+pub mod environment;
+pub mod image;
+pub mod process;
+pub mod programs;
+pub mod registry;
+pub mod workload;
+
+pub use environment::{Namespace, Testbed, shared};

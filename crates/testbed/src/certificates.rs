@@ -1,0 +1,135 @@
+//! Certificate authorities, server certificates for 127.0.0.1 and signing keys, made anew for each server.
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose,
+};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+
+/// Why a key or certificate could not be made.
+#[derive(Debug, thiserror::Error)]
+#[error("could not make the {what}")]
+pub struct Error {
+    what: &'static str,
+    source: rcgen::Error,
+}
+
+fn fail(what: &'static str) -> impl FnOnce(rcgen::Error) -> Error {
+    move |source| Error { what, source }
+}
+
+/// An authority that signs server certificates.
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    certificate: String,
+}
+
+/// What a TLS server on 127.0.0.1 presents.
+pub struct Identity {
+    /// The certificate in PEM.
+    pub certificate: String,
+    /// Its private key in PEM (PKCS #8).
+    pub key: String,
+    certificate_der: CertificateDer<'static>,
+    key_der: Vec<u8>,
+}
+
+/// A P-256 key pair.
+pub(crate) struct SigningKey(KeyPair);
+
+impl Authority {
+    /// Makes an authority of this name.
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no random numbers.
+    pub fn new(name: &str) -> Result<Self, Error> {
+        let fail = || fail("certificate authority");
+        let key = KeyPair::generate().map_err(fail())?;
+        let mut parameters = CertificateParams::default();
+        parameters.distinguished_name = common_name(name);
+        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        parameters.key_usages = vec![
+            KeyUsagePurpose::KeyCertSign,
+            KeyUsagePurpose::DigitalSignature,
+        ];
+        let certificate = parameters.self_signed(&key).map_err(fail())?.pem();
+        let issuer = Issuer::new(parameters, key);
+        Ok(Self {
+            issuer,
+            certificate,
+        })
+    }
+
+    /// The authority's certificate in PEM.
+    pub fn certificate(&self) -> &str {
+        &self.certificate
+    }
+
+    /// Makes a server certificate for 127.0.0.1 and `localhost`.
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no random numbers.
+    pub fn issue(&self) -> Result<Identity, Error> {
+        let fail = || fail("server certificate");
+        let names = ["127.0.0.1".to_owned(), "localhost".to_owned()];
+        let mut parameters = CertificateParams::new(names).map_err(fail())?;
+        parameters.distinguished_name = common_name("testbed server");
+        parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        let key = KeyPair::generate().map_err(fail())?;
+        let certificate = parameters.signed_by(&key, &self.issuer).map_err(fail())?;
+        Ok(Identity {
+            certificate: certificate.pem(),
+            key: key.serialize_pem(),
+            certificate_der: certificate.der().clone(),
+            key_der: key.serialize_der(),
+        })
+    }
+}
+
+impl Identity {
+    /// The settings of a TLS server in this process that presents the identity and speaks HTTP/1.1.
+    pub(crate) fn server_settings(&self) -> Result<rustls::ServerConfig, rustls::Error> {
+        let provider = rustls::crypto::ring::default_provider().into();
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key_der.clone()));
+        rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(vec![self.certificate_der.clone()], key)
+    }
+}
+
+impl SigningKey {
+    /// Makes a key.
+    pub(crate) fn new() -> Result<Self, Error> {
+        let key = KeyPair::generate().map_err(fail("signing key"))?;
+        Ok(Self(key))
+    }
+
+    /// The private key in PEM (PKCS #8).
+    pub(crate) fn private_pem(&self) -> String {
+        self.0.serialize_pem()
+    }
+
+    /// The private key in PKCS #8.
+    pub(crate) fn private_der(&self) -> Vec<u8> {
+        self.0.serialize_der()
+    }
+
+    /// The public key in PEM.
+    pub(crate) fn public_pem(&self) -> String {
+        self.0.public_key_pem()
+    }
+
+    /// The public key as an uncompressed point: 0x04, x and y.
+    pub(crate) fn public_point(&self) -> &[u8] {
+        self.0.public_key_raw()
+    }
+}
+
+fn common_name(name: &str) -> DistinguishedName {
+    let mut distinguished = DistinguishedName::new();
+    distinguished.push(DnType::CommonName, name);
+    distinguished
+}

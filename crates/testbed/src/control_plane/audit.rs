@@ -1,0 +1,219 @@
+//! What was asked of the API server, from its audit log.
+
+use std::{io, path::PathBuf};
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use crate::process::{Lines, Mark};
+
+/// The policy of the API server: one line of metadata per request; a watch is logged when it starts.
+///
+/// The server's requests to itself are left out: nobody asked for them.
+pub(super) const POLICY: &str = r#"{
+  "apiVersion": "audit.k8s.io/v1",
+  "kind": "Policy",
+  "omitStages": ["RequestReceived"],
+  "rules": [
+    {"level": "None", "users": ["system:apiserver"]},
+    {"level": "Metadata"}
+  ]
+}
+"#;
+
+/// A request that the API server has answered, or a watch that it has begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, … or the lower-case HTTP method for other paths.
+    pub verb: String,
+    /// The plural resource; empty for paths such as `/readyz`.
+    pub resource: String,
+    /// `status`, `scale`, …; empty for the resource itself.
+    pub subresource: String,
+    /// The namespace; empty for what has none and for lists over all.
+    pub namespace: String,
+    /// The object's name; empty for lists and most creations.
+    pub name: String,
+    /// Who asked: `system:serviceaccount:<namespace>:<name>` for a pod's identity.
+    pub user: String,
+    /// The client's `User-Agent`.
+    pub user_agent: String,
+    /// The status code of the answer.
+    pub code: u16,
+    /// When the request arrived.
+    pub at: Timestamp,
+}
+
+/// Why the audit log could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file could not be read.
+    #[error("could not read the audit log {}", file.display())]
+    Read {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A line is no audit event.
+    #[error("could not understand a line of the audit log {}", file.display())]
+    Parse {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: serde_json::Error,
+    },
+}
+
+/// The audit log of one API server. It is written before an answer leaves the server, so a request whose answer has
+/// arrived is always in it.
+#[derive(Debug, Clone)]
+pub struct Audit {
+    lines: Lines,
+}
+
+impl Audit {
+    pub(super) fn new(file: PathBuf) -> Self {
+        Self {
+            lines: Lines::new(file),
+        }
+    }
+
+    /// This moment, to count from.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn mark(&self) -> Result<Mark, Error> {
+        self.lines.mark().map_err(self.read())
+    }
+
+    /// All requests that pass the filter, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read or understood.
+    pub fn requests(&self, filter: impl Fn(&Request) -> bool) -> Result<Vec<Request>, Error> {
+        self.requests_since(Mark::default(), filter)
+    }
+
+    /// The requests since `mark` that pass the filter, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read or understood.
+    pub fn requests_since(
+        &self,
+        mark: Mark,
+        filter: impl Fn(&Request) -> bool,
+    ) -> Result<Vec<Request>, Error> {
+        let text = self.lines.since(mark).map_err(self.read())?;
+        let mut requests = Vec::new();
+        for line in text.lines() {
+            let event: Event = serde_json::from_str(line).map_err(|source| Error::Parse {
+                file: self.lines.path().to_owned(),
+                source,
+            })?;
+            requests.extend(event.into_request().filter(&filter));
+        }
+        Ok(requests)
+    }
+
+    fn read(&self) -> impl FnOnce(io::Error) -> Error {
+        let file = self.lines.path().to_owned();
+        move |source| Error::Read { file, source }
+    }
+}
+
+/// An event of `audit.k8s.io/v1`, as far as it is read.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Event {
+    stage: String,
+    verb: String,
+    user: User,
+    #[serde(default)]
+    user_agent: String,
+    #[serde(default)]
+    object_ref: ObjectReference,
+    #[serde(default)]
+    response_status: ResponseStatus,
+    request_received_timestamp: Timestamp,
+}
+
+#[derive(Deserialize)]
+struct User {
+    #[serde(default)]
+    username: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct ObjectReference {
+    resource: String,
+    subresource: String,
+    namespace: String,
+    name: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct ResponseStatus {
+    code: u16,
+}
+
+impl Event {
+    /// A watch makes two events, at its start and at its end, and only the first is the request; a watch that is refused
+    /// has only an end.
+    fn into_request(self) -> Option<Request> {
+        let code = self.response_status.code;
+        let ends_a_watch = self.verb == "watch" && self.stage == "ResponseComplete" && code < 400;
+        (!ends_a_watch).then_some(Request {
+            verb: self.verb,
+            resource: self.object_ref.resource,
+            subresource: self.object_ref.subresource,
+            namespace: self.object_ref.namespace,
+            name: self.object_ref.name,
+            user: self.user.username,
+            user_agent: self.user_agent,
+            code,
+            at: self.request_received_timestamp,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn event(verb: &str, stage: &str, code: u16) -> String {
+        format!(
+            r#"{{"stage":"{stage}","requestURI":"/x","verb":"{verb}","user":{{"username":"a"}},"userAgent":"b/1","objectRef":{{"resource":"pods","namespace":"n","apiVersion":"v1"}},"responseStatus":{{"code":{code}}},"requestReceivedTimestamp":"2026-01-01T00:00:00.000001Z"}}"#
+        ) + "\n"
+    }
+
+    #[test]
+    fn a_watch_counts_once_when_it_starts_or_is_refused() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let audit = Audit::new(file.path().to_owned());
+        let text = [
+            event("list", "ResponseComplete", 200),
+            event("watch", "ResponseStarted", 200),
+            event("watch", "ResponseComplete", 200),
+            event("watch", "ResponseComplete", 403),
+        ];
+        fs::write(file.path(), text.concat()).expect("writable");
+        let requests = audit.requests(|request| request.namespace == "n");
+        let seen: Vec<(String, u16)> = requests
+            .expect("readable")
+            .into_iter()
+            .map(|request| (request.verb, request.code))
+            .collect();
+        let expected = [("list", 200), ("watch", 200), ("watch", 403)];
+        assert_eq!(seen, expected.map(|(verb, code)| (verb.to_owned(), code)));
+        let none = audit.requests(|request| request.user == "somebody else");
+        assert_eq!(none.expect("readable"), []);
+    }
+}

@@ -1,0 +1,63 @@
+//! Logs that another process appends to and we read as records.
+
+use std::{
+    fs::File,
+    io::{self, Read as _, Seek as _, SeekFrom},
+    path::{Path, PathBuf},
+};
+
+/// A place in a log: what is written later is "since" it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Mark(u64);
+
+/// A growing file of lines.
+#[derive(Debug, Clone)]
+pub(crate) struct Lines {
+    path: PathBuf,
+}
+
+impl Lines {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The end of the file as it is now.
+    pub(crate) fn mark(&self) -> io::Result<Mark> {
+        Ok(Mark(self.path.metadata()?.len()))
+    }
+
+    /// The lines written since `mark`; a line without its end is left for the next time.
+    pub(crate) fn since(&self, mark: Mark) -> io::Result<String> {
+        let mut file = File::open(&self.path)?;
+        file.seek(SeekFrom::Start(mark.0))?;
+        let mut text = String::new();
+        file.read_to_string(&mut text)?;
+        text.truncate(text.rfind('\n').map_or(0, |end| end + 1));
+        Ok(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn only_whole_lines_since_the_mark_are_read() {
+        let mut file = tempfile::NamedTempFile::new().expect("a file");
+        let lines = Lines::new(file.path().to_owned());
+        write!(file, "one\n").expect("writable");
+        let mark = lines.mark().expect("readable");
+        write!(file, "two\nthr").expect("writable");
+        assert_eq!(lines.since(mark).expect("readable"), "two\n");
+        assert_eq!(
+            lines.since(Mark::default()).expect("readable"),
+            "one\ntwo\n"
+        );
+    }
+}

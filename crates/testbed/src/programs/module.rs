@@ -1,0 +1,102 @@
+//! The pinned Go modules, as files of this crate.
+
+use std::path::PathBuf;
+
+use super::Program;
+
+/// A Go module that pins what one or more programs are built from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Module {
+    folder: &'static str,
+    /// The module whose version is the programs' version.
+    main: &'static str,
+    pub(super) go_mod: &'static str,
+    pub(super) go_sum: &'static str,
+}
+
+const ETCD: Module = Module {
+    folder: concat!(env!("CARGO_MANIFEST_DIR"), "/etcd"),
+    main: "go.etcd.io/etcd/server/v3",
+    go_mod: include_str!("../../etcd/go.mod"),
+    go_sum: include_str!("../../etcd/go.sum"),
+};
+
+const KUBERNETES: Module = Module {
+    folder: concat!(env!("CARGO_MANIFEST_DIR"), "/kubernetes"),
+    main: "k8s.io/kubernetes",
+    go_mod: include_str!("../../kubernetes/go.mod"),
+    go_sum: include_str!("../../kubernetes/go.sum"),
+};
+
+const DISTRIBUTION: Module = Module {
+    folder: concat!(env!("CARGO_MANIFEST_DIR"), "/distribution"),
+    main: "github.com/distribution/distribution/v3",
+    go_mod: include_str!("../../distribution/go.mod"),
+    go_sum: include_str!("../../distribution/go.sum"),
+};
+
+/// The modules, for what holds for each of them.
+#[cfg(test)]
+pub(super) const ALL: [Module; 3] = [ETCD, KUBERNETES, DISTRIBUTION];
+
+impl Program {
+    pub(super) fn module(self) -> Module {
+        match self {
+            Self::Etcd => ETCD,
+            Self::KubeApiserver | Self::KubeControllerManager | Self::KubeScheduler => KUBERNETES,
+            Self::Registry => DISTRIBUTION,
+        }
+    }
+}
+
+impl Module {
+    pub(super) fn folder(self) -> PathBuf {
+        self.folder.into()
+    }
+
+    /// The pinned version of the programs, `v1.34.4`.
+    pub(super) fn version(self) -> &'static str {
+        self.required(self.main).unwrap_or("unknown")
+    }
+
+    /// The oldest Go that builds the module, `1.26.0`.
+    pub(super) fn go_version(self) -> &'static str {
+        self.required("go").unwrap_or("unknown")
+    }
+
+    /// What a linker has to be told so that the program knows its version; Kubernetes will not work without.
+    pub(super) fn version_flag(self) -> String {
+        let version = self.version();
+        match self.main {
+            "k8s.io/kubernetes" => {
+                format!("-X k8s.io/component-base/version.gitVersion={version}")
+            }
+            "github.com/distribution/distribution/v3" => {
+                format!("-X {}/version.version={version}", self.main)
+            }
+            _ => String::new(),
+        }
+    }
+
+    /// The second word of the line in go.mod that begins with `name`.
+    fn required(self, name: &str) -> Option<&'static str> {
+        self.go_mod.lines().find_map(|line| {
+            let mut words = line.split_whitespace();
+            (words.next() == Some(name)).then(|| words.next()).flatten()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_module_pins_its_version_and_names_its_go() {
+        for module in ALL {
+            assert!(module.version().starts_with('v'), "{module:?}");
+            assert!(module.go_version().starts_with("1."), "{module:?}");
+            assert!(module.folder().join("go.sum").exists(), "{module:?}");
+        }
+    }
+}

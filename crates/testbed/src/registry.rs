@@ -1,0 +1,289 @@
+//! Real distribution registries on loopback: plain, with a password file, with tokens.
+
+mod issuer;
+mod log;
+mod token;
+mod users;
+
+use std::{fs, io, path::Path};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+
+pub use issuer::{Error as IssuerError, Issuer, TokenRequest};
+pub use log::{Error as LogError, Request, RequestLog};
+pub use users::{ALICE, BOB, User};
+
+use crate::{
+    certificates::{self, Authority, SigningKey},
+    process::{self, Folder, Launch, Port, Server},
+    programs::{Program, Programs},
+};
+
+/// Where the registry keeps its content, below its folder; its own layout is
+/// <https://distribution.github.io/distribution/storage-drivers/>.
+const STORAGE: &str = "storage";
+
+/// How a registry is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// HTTP, for everybody.
+    Plain,
+    /// HTTPS, with a user name and password (`Basic`).
+    Htpasswd,
+    /// HTTPS, with tokens (`Bearer`) from an [`Issuer`].
+    Token,
+}
+
+/// Why a registry did not start or did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The folder, a file or a port could not be had.
+    #[error("could not prepare the registry's files")]
+    Files(#[from] io::Error),
+    /// A key or certificate could not be made.
+    #[error("could not prepare the registry's keys")]
+    Certificates(#[from] certificates::Error),
+    /// The process did not start.
+    #[error("the registry is not there")]
+    Server(#[from] process::Error),
+    /// The token server did not start.
+    #[error("the registry has no token server")]
+    Issuer(#[from] IssuerError),
+    /// A tag could not be deleted.
+    #[error("could not delete the tag {repository}:{tag}")]
+    DeleteTag {
+        /// The repository.
+        repository: String,
+        /// The tag.
+        tag: String,
+        /// Why; "not found" if there is no such tag.
+        source: io::Error,
+    },
+}
+
+/// A running registry, stopped and removed with its content on drop.
+pub struct Registry {
+    host: String,
+    access: Access,
+    server: Server,
+    issuer: Option<Issuer>,
+    certificate: Option<String>,
+    log: RequestLog,
+    _port: Port,
+    // After the server, so that it is removed when that is gone
+    folder: Folder,
+}
+
+impl Registry {
+    /// Starts a registry without content: a fraction of a second.
+    ///
+    /// # Errors
+    ///
+    /// When it does not become ready; its logs are kept then.
+    pub async fn start(programs: &Programs, access: Access) -> Result<Self, Error> {
+        let folder = Folder::new()?;
+        let registry = Self::assemble(programs, access, folder).await?;
+        if let Err(error) = registry.server.start().await {
+            registry.folder.keep();
+            return Err(error.into());
+        }
+        Ok(registry)
+    }
+
+    async fn assemble(programs: &Programs, access: Access, folder: Folder) -> Result<Self, Error> {
+        let port = Port::reserve(&programs.ports())?;
+        let host = format!("127.0.0.1:{}", port.number());
+        let secured = (access != Access::Plain)
+            .then(|| Secured::new(folder.path()))
+            .transpose()?;
+        let issuer = match &secured {
+            Some(secured) if access == Access::Token => {
+                Some(Issuer::start(&secured.issuer_identity, &secured.signing_key).await?)
+            }
+            _ => None,
+        };
+        let settings = settings(&host, access, issuer.as_ref());
+        fs::write(folder.path().join("config.yml"), format!("{settings:#}\n"))?;
+        let server = server(programs, folder.path(), host.clone());
+        Ok(Self {
+            log: RequestLog::new(server.output()),
+            host,
+            access,
+            server,
+            issuer,
+            certificate: secured.map(|secured| secured.authority),
+            _port: port,
+            folder,
+        })
+    }
+
+    /// `127.0.0.1:<port>`, as it stands in image references.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// How it is reached.
+    pub fn access(&self) -> Access {
+        self.access
+    }
+
+    /// The certificate, in PEM, of the authority that signed the registry's and its issuer's; empty for
+    /// [`Access::Plain`].
+    pub fn ca_certificate(&self) -> &[u8] {
+        self.certificate.as_deref().unwrap_or_default().as_bytes()
+    }
+
+    /// The token server of [`Access::Token`].
+    pub fn issuer(&self) -> Option<&Issuer> {
+        self.issuer.as_ref()
+    }
+
+    /// What was asked of the registry since it started first.
+    pub fn log(&self) -> RequestLog {
+        self.log.clone()
+    }
+
+    /// A `.dockerconfigjson` with which the user logs in here.
+    pub fn docker_config(&self, user: User) -> String {
+        let auth = STANDARD.encode(format!("{}:{}", user.name, user.password));
+        json!({"auths": {&self.host: {"auth": auth}}}).to_string()
+    }
+
+    /// Kills the registry; its content stays.
+    pub fn stop(&self) {
+        self.server.kill();
+    }
+
+    /// Starts the registry again, at the same address and with its content.
+    ///
+    /// # Errors
+    ///
+    /// When it does not become ready.
+    pub async fn restart(&self) -> Result<(), Error> {
+        Ok(self.server.start().await?)
+    }
+
+    /// Lets requests hang until [`Registry::resume`].
+    ///
+    /// # Errors
+    ///
+    /// When the process cannot be signalled.
+    pub async fn pause(&self) -> Result<(), Error> {
+        Ok(self.server.pause().await?)
+    }
+
+    /// Goes on after [`Registry::pause`].
+    ///
+    /// # Errors
+    ///
+    /// When the process cannot be signalled.
+    pub async fn resume(&self) -> Result<(), Error> {
+        Ok(self.server.resume().await?)
+    }
+
+    /// Removes a tag, not the manifests behind it. Nothing of it is in the request log.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such tag.
+    pub fn delete_tag(&self, repository: &str, tag: &str) -> Result<(), Error> {
+        let repositories = self
+            .folder
+            .path()
+            .join(STORAGE)
+            .join("docker/registry/v2/repositories");
+        let folder = repositories
+            .join(repository)
+            .join("_manifests/tags")
+            .join(tag);
+        fs::remove_dir_all(folder).map_err(|source| Error::DeleteTag {
+            repository: repository.to_owned(),
+            tag: tag.to_owned(),
+            source,
+        })
+    }
+
+    pub(crate) fn folder(&self) -> &Folder {
+        &self.folder
+    }
+}
+
+/// What stands behind TLS: written to the folder, except for what this process needs itself.
+struct Secured {
+    authority: String,
+    issuer_identity: certificates::Identity,
+    signing_key: SigningKey,
+}
+
+impl Secured {
+    fn new(folder: &Path) -> Result<Self, Error> {
+        let authority = Authority::new("testbed registries")?;
+        let identity = authority.issue()?;
+        let signing_key = SigningKey::new()?;
+        let files = [
+            ("server.crt", identity.certificate),
+            ("server.key", identity.key),
+            ("htpasswd", users::password_file()),
+            ("jwks.json", token::key_set(&signing_key)),
+        ];
+        for (name, content) in files {
+            fs::write(folder.join(name), content)?;
+        }
+        Ok(Self {
+            authority: authority.certificate().to_owned(),
+            issuer_identity: authority.issue()?,
+            signing_key,
+        })
+    }
+}
+
+/// The registry's configuration file (<https://distribution.github.io/distribution/about/configuration/>).
+fn settings(host: &str, access: Access, issuer: Option<&Issuer>) -> Value {
+    let mut http = json!({"addr": host, "secret": "testbed"});
+    if access != Access::Plain {
+        http["tls"] = json!({"certificate": "server.crt", "key": "server.key"});
+    }
+    let mut settings = json!({
+        "version": "0.1",
+        "log": {"level": "warn", "accesslog": {"disabled": false}},
+        "storage": {
+            "filesystem": {"rootdirectory": STORAGE},
+            "delete": {"enabled": true},
+            "maintenance": {"uploadpurging": {"enabled": false}},
+        },
+        "http": http,
+    });
+    match (access, issuer) {
+        (Access::Htpasswd, _) => {
+            settings["auth"] = json!({"htpasswd": {"realm": "testbed", "path": "htpasswd"}});
+        }
+        (Access::Token, Some(issuer)) => {
+            settings["auth"] = json!({"token": {
+                "realm": issuer.realm(),
+                "service": token::SERVICE,
+                "issuer": token::ISSUER,
+                "jwks": "jwks.json",
+            }});
+        }
+        _ => {}
+    }
+    settings
+}
+
+fn server(programs: &Programs, folder: &Path, host: String) -> Server {
+    let launch = Launch {
+        name: "registry",
+        program: programs.file(Program::Registry).to_owned(),
+        arguments: vec!["serve".to_owned(), "config.yml".to_owned()],
+        // Its default is to look for a collector of traces on this machine
+        environment: vec![("OTEL_TRACES_EXPORTER", "none".to_owned())],
+        folder: folder.to_owned(),
+    };
+    // A connection without a request leaves no line in the access log
+    Server::new(launch, move || {
+        let host = host.clone();
+        Box::pin(async move { TcpStream::connect(host).await.is_ok() })
+    })
+}

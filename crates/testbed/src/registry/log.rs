@@ -1,0 +1,128 @@
+//! What was asked of a registry, from its access log.
+
+use std::{io, path::PathBuf};
+
+use crate::process::{Lines, Mark};
+
+/// A request that a registry has answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// The HTTP method.
+    pub method: String,
+    /// The path, without a query.
+    pub path: String,
+    /// The status code of the answer.
+    pub status: u16,
+    /// The client's `User-Agent`.
+    pub user_agent: String,
+}
+
+/// Why the access log could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file could not be read.
+    #[error("could not read the access log {}", file.display())]
+    Read {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A line is not in the combined log format.
+    #[error("could not understand the line {line:?} of the access log {}", file.display())]
+    Parse {
+        /// The file.
+        file: PathBuf,
+        /// The line.
+        line: String,
+    },
+}
+
+/// The access log of one registry. A request is written before its answer leaves the server, unless the answer is a
+/// long blob, so a manifest that has arrived is always in it.
+#[derive(Debug, Clone)]
+pub struct RequestLog {
+    lines: Lines,
+}
+
+impl RequestLog {
+    pub(super) fn new(file: PathBuf) -> Self {
+        Self {
+            lines: Lines::new(file),
+        }
+    }
+
+    /// This moment, to count from.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn mark(&self) -> Result<Mark, Error> {
+        self.lines.mark().map_err(self.read())
+    }
+
+    /// All requests, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read or understood.
+    pub fn requests(&self) -> Result<Vec<Request>, Error> {
+        self.requests_since(Mark::default())
+    }
+
+    /// The requests since `mark`, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read or understood.
+    pub fn requests_since(&self, mark: Mark) -> Result<Vec<Request>, Error> {
+        let text = self.lines.since(mark).map_err(self.read())?;
+        let parse = |line: &str| {
+            parse(line).ok_or_else(|| Error::Parse {
+                file: self.lines.path().to_owned(),
+                line: line.to_owned(),
+            })
+        };
+        text.lines().map(parse).collect()
+    }
+
+    fn read(&self) -> impl FnOnce(io::Error) -> Error {
+        let file = self.lines.path().to_owned();
+        move |source| Error::Read { file, source }
+    }
+}
+
+/// Reads a line of the combined log format:
+/// `host - user [time] "method target protocol" status size "referrer" "agent"`.
+fn parse(line: &str) -> Option<Request> {
+    let mut parts = line.splitn(6, '"').skip(1);
+    let (request, status) = (parts.next()?, parts.next()?);
+    let user_agent = parts.nth(2)?.strip_suffix('"')?;
+    let (method, target) = request.split_once(' ')?;
+    let (target, _protocol) = target.rsplit_once(' ')?;
+    let path = target.split_once('?').map_or(target, |(path, _)| path);
+    Some(Request {
+        method: method.to_owned(),
+        path: path.to_owned(),
+        status: status.split_whitespace().next()?.parse().ok()?,
+        user_agent: user_agent.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_combined_format_is_read_without_its_query() {
+        let line = r#"127.0.0.1 - - [23/Nov/2026:22:28:16 +0000] "HEAD /v2/a/b/manifests/v1?n=1 HTTP/1.1" 404 96 "" "kube-autorollout/0.6.0 (+x)""#;
+        let expected = Request {
+            method: "HEAD".to_owned(),
+            path: "/v2/a/b/manifests/v1".to_owned(),
+            status: 404,
+            user_agent: "kube-autorollout/0.6.0 (+x)".to_owned(),
+        };
+        assert_eq!(parse(line), Some(expected));
+        assert_eq!(parse("something else"), None);
+    }
+}

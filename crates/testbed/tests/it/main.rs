@@ -1,0 +1,3 @@
+//! The testbed itself, on the real programs.
+
+mod servers;
