@@ -73,6 +73,8 @@ pub enum Behaviour {
     Runs,
     /// It exits with code 1 as soon as it has started.
     Crashes,
+    /// It becomes ready, so that its rollout looks complete, and exits with code 1 a second later.
+    CrashesLater,
     /// It runs and never becomes ready.
     NeverReady,
 }
@@ -83,13 +85,14 @@ impl Behaviour {
         match self {
             Self::Runs => "runs",
             Self::Crashes => "crashes",
+            Self::CrashesLater => "crashes-later",
             Self::NeverReady => "never-ready",
         }
     }
 
     /// The behaviour with this label value; every other value is that of an image that runs.
     pub(crate) fn from_label(value: &str) -> Self {
-        [Self::Crashes, Self::NeverReady]
+        [Self::Crashes, Self::CrashesLater, Self::NeverReady]
             .into_iter()
             .find(|behaviour| behaviour.as_str() == value)
             .unwrap_or_default()
@@ -228,6 +231,11 @@ impl Image {
     /// The media type of the manifest.
     pub const fn media_type(&self) -> &'static str {
         self.media_types.manifest()
+    }
+
+    /// A label of the config, or nothing.
+    pub(crate) fn label(&self, name: &str) -> &str {
+        self.labels.get(name).map_or("", String::as_str)
     }
 
     const fn layer(&self) -> &'static [u8] {

@@ -1,0 +1,243 @@
+//! Simulated nodes: real Node objects, and pods that run by having their status written.
+//!
+//! They do what the kubelet and containerd do with images, because that is what a controller that compares digests is up
+//! against. Before **every** start of a container, and after every pause of a failed pull, the pull policy decides
+//! whether the registry is asked; a container's `imageID` is the first name in the alphabet that its node has pulled the
+//! running config under, and it changes while the container runs when another pull adds a name that comes earlier.
+//!
+//! Left out: images changed in a pod that already runs, pods that are not restarted for ever, volumes, probes (an image
+//! says itself whether it becomes ready: [`crate::image::Behaviour`]), Events, and the pull secrets of pods, in whose
+//! place stand the [`NodesOptions::registries`] that every pod may use.
+
+mod back_off;
+mod container;
+mod fleet;
+mod images;
+mod pod;
+mod pull;
+mod registration;
+mod status;
+mod watch;
+mod worker;
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use kube::Client;
+use oci_spec::{distribution::Reference, image::Digest};
+use tokio::task::JoinSet;
+
+use crate::image::{Image, RegistryAccess, RequestError};
+use fleet::Fleet;
+use images::ImageFacts;
+
+pub use back_off::BackOff;
+pub use pull::Platform;
+
+/// How long things take on the nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Speed {
+    /// The download of an image that the node does not have, on top of the image's own time.
+    pub pull: Duration,
+    /// From the image's being there to the running process.
+    pub start: Duration,
+    /// From the running process to ready.
+    pub ready: Duration,
+    /// From the request to stop to the end of a process; a shorter grace period of the pod wins.
+    pub stop: Duration,
+    /// The pauses after failed pulls and crashes.
+    pub back_off: BackOff,
+}
+
+impl Default for Speed {
+    /// Everything at once, and [`BackOff::QUICK`].
+    fn default() -> Self {
+        Self {
+            pull: Duration::ZERO,
+            start: Duration::ZERO,
+            ready: Duration::ZERO,
+            stop: Duration::ZERO,
+            back_off: BackOff::QUICK,
+        }
+    }
+}
+
+/// Which nodes to simulate.
+#[derive(Debug, Clone)]
+pub struct NodesOptions {
+    /// The nodes are called this, a hyphen and a number from 1.
+    pub name: String,
+    /// How many there are.
+    pub count: u8,
+    /// What they run.
+    pub platform: Platform,
+    /// How fast they are at first.
+    pub speed: Speed,
+    /// How registries are reached; those on loopback that are not listed over plain HTTP, others not at all.
+    pub registries: Vec<RegistryAccess>,
+}
+
+impl Default for NodesOptions {
+    /// Two nodes for `linux/amd64`, as fast as they can be.
+    fn default() -> Self {
+        Self {
+            name: "node".to_owned(),
+            count: 2,
+            platform: Platform {
+                os: "linux".to_owned(),
+                architecture: "amd64".to_owned(),
+            },
+            speed: Speed::default(),
+            registries: Vec::new(),
+        }
+    }
+}
+
+/// Why nodes could not be started or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum NodesError {
+    /// The API server did not take a node.
+    #[error("register the node {node}")]
+    Register {
+        /// The name of the node.
+        node: String,
+        /// What the API server, or the way to it, objects.
+        #[source]
+        source: Box<kube::Error>,
+    },
+    /// A registry that cannot be asked as it is described.
+    #[error("set up the way to a registry")]
+    Registry(#[from] RequestError),
+    /// A name that is no image reference.
+    #[error("read the image reference {text}")]
+    Reference {
+        /// What was given.
+        text: String,
+        /// What is wrong with it.
+        #[source]
+        source: oci_spec::distribution::ParseError,
+    },
+}
+
+/// A container whose process runs, as its node sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunningContainer {
+    /// The namespace of its pod.
+    pub namespace: String,
+    /// The name of its pod.
+    pub pod: String,
+    /// Its name in the pod.
+    pub container: String,
+    /// The node it runs on.
+    pub node: String,
+    /// What the running image was built from: the argument of [`Image::new`].
+    pub marker: String,
+    /// The digest of the running image's config, which is its identity.
+    pub config_digest: Digest,
+    /// What the reference resolved to at the pull before this start; nothing if the image was on the node already.
+    pub pulled_digest: Option<Digest>,
+    /// The `imageID` that its status shows, or is about to.
+    pub image_id: String,
+}
+
+/// Simulated nodes, until this is dropped. The Node objects stay, and become `NotReady` after a while.
+pub struct Nodes {
+    fleet: Arc<Fleet>,
+    _tasks: JoinSet<()>, // dropping it stops them
+}
+
+impl Nodes {
+    /// Registers the nodes and runs, on the current runtime, every pod that is bound to one of them.
+    ///
+    /// # Errors
+    ///
+    /// [`NodesError::Register`], and [`NodesError::Registry`] for a CA certificate that cannot be read.
+    pub async fn start(client: Client, options: NodesOptions) -> Result<Self, NodesError> {
+        let fleet = Arc::new(Fleet::new(client, &options)?);
+        for host in fleet.hosts() {
+            let registered = registration::register(fleet.client(), host).await;
+            registered.map_err(|error| NodesError::Register {
+                node: host.name.clone(),
+                source: Box::new(error),
+            })?;
+        }
+        let mut tasks = JoinSet::new();
+        tasks.spawn(registration::renew_leases(Arc::clone(&fleet)));
+        tasks.spawn(watch::run(Arc::clone(&fleet)));
+        Ok(Self {
+            fleet,
+            _tasks: tasks,
+        })
+    }
+
+    /// How a registry is reached from now on, for example after it was given another certificate.
+    ///
+    /// # Errors
+    ///
+    /// [`NodesError::Registry`] for a CA certificate that cannot be read.
+    pub fn add_registry(&self, access: RegistryAccess) -> Result<(), NodesError> {
+        Ok(self.fleet.add_registry(access)?)
+    }
+
+    /// From now on, how long every download takes; see [`Image::download`] for the time of one image.
+    pub fn set_pull_duration(&self, duration: Duration) {
+        self.fleet.change_speed(|speed| speed.pull = duration);
+    }
+
+    /// From now on, how fast everything is.
+    pub fn set_speed(&self, new: Speed) {
+        self.fleet.change_speed(|speed| *speed = new);
+    }
+
+    /// Puts an image on every node as `kind load` does, under a name and without a digest.
+    ///
+    /// # Errors
+    ///
+    /// [`NodesError::Reference`] for a name that is none.
+    pub fn preload(&self, reference: &str, image: &Image) -> Result<(), NodesError> {
+        let parsed: Result<Reference, _> = reference.parse();
+        let parsed = parsed.map_err(|source| NodesError::Reference {
+            text: reference.to_owned(),
+            source,
+        })?;
+        for host in self.fleet.hosts() {
+            host.keep(&parsed, None, ImageFacts::of(image));
+        }
+        Ok(())
+    }
+
+    /// Removes every image from every node; what runs goes on running.
+    pub fn forget_images(&self) {
+        for host in self.fleet.hosts() {
+            host.forget_images();
+        }
+    }
+
+    /// The names of the nodes.
+    pub fn names(&self) -> Vec<String> {
+        let hosts = self.fleet.hosts().iter();
+        hosts.map(|host| host.name.clone()).collect()
+    }
+
+    /// The containers that run in a namespace, in the order of their pods' and their own names.
+    pub fn running(&self, namespace: &str) -> Vec<RunningContainer> {
+        self.fleet.running(namespace)
+    }
+}
+
+/// The one clock of the nodes.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the nodes stand for the world, whose time passes"
+)]
+fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+/// The content of a mutex, also after a panic elsewhere, as no change here is made in two steps.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,235 @@
+//! One container's life, as a pure state: what happened comes in with its time, and time itself moves it on.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1 as core;
+
+use super::{back_off::BackOff, images::ImageFacts, pull::PullFailure};
+use crate::image::Behaviour;
+
+/// How long a container with [`Behaviour::CrashesLater`] is ready.
+const CRASH_DELAY: Duration = Duration::from_secs(1);
+
+/// When a container runs relative to the others of its pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Runs to its end before the next one starts.
+    Init,
+    /// Started in its turn among the init containers, and goes on running.
+    Sidecar,
+    /// Started after all others.
+    Regular,
+}
+
+/// Whether the registry is asked before a container starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PullPolicy {
+    Always,
+    IfNotPresent,
+    Never,
+}
+
+/// How fast containers start, and how long is waited after failures.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    pub(super) start: Duration,
+    pub(super) ready: Duration,
+    pub(super) back_off: BackOff,
+}
+
+/// What a container is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum State {
+    /// Nothing has been tried since the pod came, or since it crashed for the first time.
+    Waiting,
+    /// Its image cannot be had. The failure itself is shown until `quiet`, then the wait for the next attempt.
+    Unpullable {
+        failure: PullFailure,
+        quiet: Timestamp,
+        retry: Timestamp,
+    },
+    /// Its image is here, its process is not yet.
+    Starting { until: Timestamp, image: ImageFacts },
+    /// Its process runs.
+    Running {
+        since: Timestamp,
+        /// When it becomes ready, if ever.
+        ready: Option<Timestamp>,
+        /// When it crashes, if ever.
+        crashes: Option<Timestamp>,
+    },
+    /// It crashed more than once and is started again later.
+    BackingOff { until: Timestamp },
+    /// An init container that has done its work.
+    Finished,
+}
+
+/// How a container's process ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Ended {
+    pub(super) exit_code: i32,
+    pub(super) since: Timestamp,
+    pub(super) at: Timestamp,
+    pub(super) run: u32,
+}
+
+/// One container of a pod.
+#[derive(Debug, Clone)]
+pub(super) struct Container {
+    pub(super) name: String,
+    /// The reference as the pod has it.
+    pub(super) image: String,
+    pub(super) role: Role,
+    pub(super) policy: PullPolicy,
+    pub(super) state: State,
+    /// The image that runs, or that ran last.
+    pub(super) runs: Option<ImageFacts>,
+    /// The end of the last process.
+    pub(super) ended: Option<Ended>,
+    /// How many processes have been started.
+    pub(super) starts: u32,
+    crashes: u32,
+    pull_failures: u32,
+}
+
+impl Container {
+    /// A container of a pod's spec, before anything was done about it.
+    pub(super) fn new(spec: &core::Container, role: Role) -> Self {
+        Self {
+            name: spec.name.clone(),
+            image: spec.image.clone().unwrap_or_default(),
+            role,
+            policy: match spec.image_pull_policy.as_deref() {
+                Some("Never") => PullPolicy::Never,
+                Some("IfNotPresent") => PullPolicy::IfNotPresent,
+                _ => PullPolicy::Always,
+            },
+            state: State::Waiting,
+            runs: None,
+            ended: None,
+            starts: 0,
+            crashes: 0,
+            pull_failures: 0,
+        }
+    }
+
+    /// Whether it is to be started now.
+    pub(super) fn wants_start(&self, now: Timestamp) -> bool {
+        match &self.state {
+            State::Waiting => true,
+            State::Unpullable { retry: at, .. } | State::BackingOff { until: at } => *at <= now,
+            State::Starting { .. } | State::Running { .. } | State::Finished => false,
+        }
+    }
+
+    /// When time alone changes it next.
+    pub(super) fn wakes(&self, now: Timestamp) -> Option<Timestamp> {
+        let times = match &self.state {
+            State::Waiting | State::Finished => [None, None],
+            State::Unpullable { quiet, retry, .. } => [Some(*quiet), Some(*retry)],
+            State::Starting { until, .. } | State::BackingOff { until } => [Some(*until), None],
+            State::Running { ready, crashes, .. } => [*ready, *crashes],
+        };
+        times.into_iter().flatten().filter(|time| *time > now).min()
+    }
+
+    /// Whether the next one in the order of init containers may start.
+    pub(super) fn lets_next_start(&self) -> bool {
+        match self.role {
+            Role::Init => self.state == State::Finished,
+            Role::Sidecar | Role::Regular => self.starts > 0,
+        }
+    }
+
+    /// Whether it is ready.
+    pub(super) fn is_ready(&self, now: Timestamp) -> bool {
+        match &self.state {
+            State::Running { ready, .. } => ready.is_some_and(|ready| ready <= now),
+            State::Finished => true,
+            _ => false,
+        }
+    }
+
+    /// Its image is on the node.
+    pub(super) fn image_is_here(&mut self, image: ImageFacts, now: Timestamp, pace: Pace) {
+        self.pull_failures = 0;
+        self.state = State::Starting {
+            until: now + pace.start,
+            image,
+        };
+        self.pass_time(now, pace);
+    }
+
+    /// Its image cannot be had.
+    pub(super) fn image_failed(&mut self, failure: PullFailure, now: Timestamp, pace: Pace) {
+        self.pull_failures = self.pull_failures.saturating_add(1);
+        self.state = State::Unpullable {
+            failure,
+            quiet: now + pace.back_off.initial / 2,
+            retry: now + pace.back_off.after(self.pull_failures),
+        };
+    }
+
+    /// Lets it start, and crash or finish if it is of that kind, when it is time.
+    pub(super) fn pass_time(&mut self, now: Timestamp, pace: Pace) {
+        match &self.state {
+            State::Starting { until, image } if *until <= now => {
+                let image = image.clone();
+                self.start(image, now, pace);
+            }
+            State::Running {
+                since,
+                crashes: Some(at),
+                ..
+            } if *at <= now => {
+                let since = *since;
+                self.crash(since, now, pace);
+            }
+            _ => {}
+        }
+    }
+
+    fn start(&mut self, image: ImageFacts, now: Timestamp, pace: Pace) {
+        let behaviour = image.behaviour;
+        self.starts = self.starts.saturating_add(1);
+        self.runs = Some(image);
+        match (behaviour, self.role) {
+            (Behaviour::Crashes, _) => self.crash(now, now, pace),
+            (_, Role::Init) => {
+                self.end(0, now, now);
+                self.state = State::Finished;
+            }
+            (_, Role::Sidecar | Role::Regular) => {
+                let ready = now + pace.ready;
+                self.state = State::Running {
+                    since: now,
+                    ready: (behaviour != Behaviour::NeverReady).then_some(ready),
+                    crashes: (behaviour == Behaviour::CrashesLater).then_some(ready + CRASH_DELAY),
+                };
+            }
+        }
+    }
+
+    /// The first crash is followed by a start at once, every further one by a pause
+    /// (`doBackOff` in <https://github.com/kubernetes/kubernetes/blob/master/pkg/kubelet/kuberuntime/kuberuntime_manager.go>).
+    fn crash(&mut self, since: Timestamp, now: Timestamp, pace: Pace) {
+        self.end(1, since, now);
+        let pause = pace.back_off.after(self.crashes);
+        self.crashes = self.crashes.saturating_add(1);
+        self.state = if pause.is_zero() {
+            State::Waiting
+        } else {
+            State::BackingOff { until: now + pause }
+        };
+    }
+
+    fn end(&mut self, exit_code: i32, since: Timestamp, now: Timestamp) {
+        self.ended = Some(Ended {
+            exit_code,
+            since,
+            at: now,
+            run: self.starts,
+        });
+    }
+}

@@ -1,0 +1,246 @@
+//! What all workers share: the nodes with their images, the ways to registries, the speed, and what runs.
+
+use std::{
+    collections::HashMap,
+    net::Ipv4Addr,
+    sync::{
+        Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use kube::Client;
+use oci_spec::{distribution::Reference, image::Digest};
+use tokio::{sync::watch, time::sleep};
+
+use super::{
+    NodesOptions, Platform, RunningContainer, Speed,
+    container::{Pace, PullPolicy},
+    images::{ImageFacts, ImageStore},
+    locked,
+    pull::{PullFailure, pull},
+};
+use crate::image::{self, RegistryAccess, RequestError};
+
+/// The `User-Agent` of every pull.
+const USER_AGENT: &str = "testbed-kubelet";
+
+/// One node.
+#[derive(Debug)]
+pub(super) struct Host {
+    pub(super) name: String,
+    pub(super) address: Ipv4Addr,
+    pub(super) platform: Platform,
+    images: Mutex<ImageStore>,
+    /// Told when a running image may have got another name.
+    renamed: watch::Sender<()>,
+}
+
+/// An image that a container may be started with.
+#[derive(Debug, Clone)]
+pub(super) struct Ready {
+    pub(super) facts: ImageFacts,
+    /// What the reference resolved to, if it was pulled.
+    pub(super) pulled: Option<Digest>,
+}
+
+impl Host {
+    /// Keeps an image, and tells the containers of the node if names have changed.
+    pub(super) fn keep(&self, reference: &Reference, target: Option<&Digest>, facts: ImageFacts) {
+        let renamed = locked(&self.images).add(reference, target, facts);
+        if renamed {
+            self.renamed.send_replace(());
+        }
+    }
+
+    /// Removes every image.
+    pub(super) fn forget_images(&self) {
+        *locked(&self.images) = ImageStore::default();
+        self.renamed.send_replace(());
+    }
+
+    /// Tells when names of images have changed.
+    pub(super) fn renames(&self) -> watch::Receiver<()> {
+        self.renamed.subscribe()
+    }
+
+    /// Reads the images of the node.
+    pub(super) fn images<T>(&self, read: impl FnOnce(&ImageStore) -> T) -> T {
+        read(&locked(&self.images))
+    }
+}
+
+/// The nodes and what they have in common.
+pub(super) struct Fleet {
+    client: Client,
+    hosts: Vec<Host>,
+    registries: Mutex<HashMap<String, image::Client>>,
+    speed: Mutex<Speed>,
+    /// By the UID of the pod; the image IDs are filled in when they are asked for.
+    running: Mutex<HashMap<String, Vec<RunningContainer>>>,
+    addresses: AtomicU32,
+}
+
+impl Fleet {
+    /// The nodes of these options, not yet registered.
+    pub(super) fn new(client: Client, options: &NodesOptions) -> Result<Self, RequestError> {
+        let hosts = (1..=options.count).map(|number| Host {
+            name: format!("{}-{number}", options.name),
+            address: Ipv4Addr::new(10, 127, 0, number),
+            platform: options.platform.clone(),
+            images: Mutex::default(),
+            renamed: watch::Sender::new(()),
+        });
+        let fleet = Self {
+            client,
+            hosts: hosts.collect(),
+            registries: Mutex::default(),
+            speed: Mutex::new(options.speed),
+            running: Mutex::default(),
+            addresses: AtomicU32::new(1),
+        };
+        for access in &options.registries {
+            fleet.add_registry(access.clone())?;
+        }
+        Ok(fleet)
+    }
+
+    pub(super) const fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(super) fn hosts(&self) -> &[Host] {
+        &self.hosts
+    }
+
+    /// The node with this name, if it is one of ours.
+    pub(super) fn host(&self, name: &str) -> Option<&Host> {
+        self.hosts.iter().find(|host| host.name == name)
+    }
+
+    /// An address that no other pod has.
+    pub(super) fn pod_address(&self) -> Ipv4Addr {
+        let number = self.addresses.fetch_add(1, Ordering::Relaxed);
+        Ipv4Addr::from_bits(Ipv4Addr::new(10, 128, 0, 0).to_bits() | (number & 0x007f_ffff))
+    }
+
+    pub(super) fn speed(&self) -> Speed {
+        *locked(&self.speed)
+    }
+
+    pub(super) fn change_speed(&self, change: impl FnOnce(&mut Speed)) {
+        change(&mut locked(&self.speed));
+    }
+
+    /// The part of the speed that containers depend on.
+    pub(super) fn pace(&self) -> Pace {
+        let speed = self.speed();
+        Pace {
+            start: speed.start,
+            ready: speed.ready,
+            back_off: speed.back_off,
+        }
+    }
+
+    pub(super) fn add_registry(&self, access: RegistryAccess) -> Result<(), RequestError> {
+        let host = access.host().to_owned();
+        let client = image::Client::new(access, USER_AGENT)?;
+        locked(&self.registries).insert(host, client);
+        Ok(())
+    }
+
+    /// The way to a registry: as it was added, or over plain HTTP on loopback, as containerd does.
+    fn registry(&self, host: &str) -> Option<image::Client> {
+        if let Some(client) = locked(&self.registries).get(host) {
+            return Some(client.clone());
+        }
+        let name = host.split(':').next().unwrap_or_default();
+        let loopback = name == "localhost"
+            || name
+                .parse()
+                .is_ok_and(|address: Ipv4Addr| address.is_loopback());
+        if !loopback {
+            return None;
+        }
+        self.add_registry(RegistryAccess::new(host)).ok()?;
+        locked(&self.registries).get(host).cloned()
+    }
+
+    /// Sees to it that the image of a container is on a node, as its pull policy asks for.
+    pub(super) async fn ensure_image(
+        &self,
+        host: &Host,
+        image: &str,
+        policy: PullPolicy,
+    ) -> Result<Ready, PullFailure> {
+        let parsed: Result<Reference, _> = image.parse();
+        let reference = parsed.map_err(|_| PullFailure::invalid_name(image))?;
+        let present = host.images(|images| images.find(&reference).cloned());
+        match (policy, present) {
+            (PullPolicy::IfNotPresent | PullPolicy::Never, Some(facts)) => {
+                return Ok(Ready {
+                    facts,
+                    pulled: None,
+                });
+            }
+            (PullPolicy::Never, None) => return Err(PullFailure::never_pull(image)),
+            (PullPolicy::Always, _) | (PullPolicy::IfNotPresent, None) => {}
+        }
+        let registry = self
+            .registry(reference.registry())
+            .ok_or_else(|| PullFailure::unknown_host(image, reference.registry()))?;
+        let pulled = pull(&registry, &reference, &host.images, &host.platform)
+            .await
+            .map_err(|error| PullFailure::failed(image, &error))?;
+        if !host.images(|images| images.has(&pulled.facts.config)) {
+            sleep(self.speed().pull + pulled.facts.download).await;
+        }
+        host.keep(&reference, Some(&pulled.target), pulled.facts.clone());
+        Ok(Ready {
+            facts: pulled.facts,
+            pulled: Some(pulled.target),
+        })
+    }
+
+    /// Keeps what runs in a pod.
+    pub(super) fn set_running(&self, uid: &str, containers: Vec<RunningContainer>) {
+        locked(&self.running).insert(uid.to_owned(), containers);
+    }
+
+    /// Nothing of a pod runs any more.
+    pub(super) fn stopped(&self, uid: &str) {
+        locked(&self.running).remove(uid);
+    }
+
+    /// What runs in a namespace.
+    pub(super) fn running(&self, namespace: &str) -> Vec<RunningContainer> {
+        let mut running: Vec<_> = locked(&self.running)
+            .values()
+            .flatten()
+            .filter(|container| container.namespace == namespace)
+            .cloned()
+            .collect();
+        for container in &mut running {
+            if let Some(host) = self.host(&container.node) {
+                container.image_id =
+                    host.images(|images| images.image_id(&container.config_digest));
+            }
+        }
+        running
+            .sort_by(|one, other| (&one.pod, &one.container).cmp(&(&other.pod, &other.container)));
+        running
+    }
+}
+
+impl ImageFacts {
+    /// What a node would learn of this image by a pull.
+    pub(super) fn of(image: &image::Image) -> Self {
+        Self {
+            config: image.config_digest(),
+            marker: image.label(image::MARKER_LABEL).to_owned(),
+            behaviour: image::Behaviour::from_label(image.label(image::BEHAVIOUR_LABEL)),
+            download: Duration::ZERO,
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! What makes the scheduler use a node and the node lifecycle controller leave it alone.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::{
+        coordination::v1::{Lease, LeaseSpec},
+        core::v1::{Node, NodeAddress, NodeCondition, NodeStatus, NodeSystemInfo},
+    },
+    apimachinery::pkg::{
+        api::resource::Quantity,
+        apis::meta::v1::{MicroTime, Time},
+    },
+};
+use kube::{
+    Api, Client,
+    api::{ObjectMeta, Patch, PatchParams, PostParams},
+};
+use serde_json::json;
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+use super::{
+    fleet::{Fleet, Host},
+    now,
+};
+
+/// A node whose lease was not renewed for 40 s is tainted; the kubelet renews every 10 s
+/// (<https://kubernetes.io/docs/concepts/architecture/nodes/#node-heartbeats>).
+const RENEWAL: Duration = Duration::from_secs(10);
+
+/// After a lease could not be written, as in the first second of an API server, which makes the namespace.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// The field manager of the kubelet.
+pub(super) const FIELD_MANAGER: &str = "kubelet";
+
+/// Creates the Node, or brings one of an earlier process up to date.
+pub(super) async fn register(client: &Client, host: &Host) -> Result<(), kube::Error> {
+    let nodes: Api<Node> = Api::all(client.clone());
+    let node = node(host, now());
+    let status = Patch::Strategic(json!({ "status": &node.status }));
+    let parameters = PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    match nodes.create(&PostParams::default(), &node).await {
+        Err(kube::Error::Api(error)) if error.is_already_exists() => {
+            nodes.patch_status(&host.name, &parameters, &status).await?;
+        }
+        created => drop(created?),
+    }
+    // Admission taints every new node until the lifecycle controller has looked at it; we know that it is ready.
+    let untainted = Patch::Merge(json!({ "spec": { "taints": null } }));
+    nodes.patch(&host.name, &parameters, &untainted).await?;
+    Ok(())
+}
+
+/// Renews the leases of all nodes for ever.
+pub(super) async fn renew_leases(fleet: Arc<Fleet>) {
+    let leases: Api<Lease> = Api::namespaced(fleet.client().clone(), "kube-node-lease");
+    let parameters = PatchParams::apply(FIELD_MANAGER).force();
+    let mut ticks = interval(RENEWAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        for host in fleet.hosts() {
+            let renewed = Patch::Apply(lease(host, now()));
+            while let Err(error) = leases.patch(&host.name, &parameters, &renewed).await {
+                tracing::debug!(node = host.name, %error, "renew the lease of a node");
+                sleep(RETRY).await;
+            }
+        }
+    }
+}
+
+fn lease(host: &Host, now: Timestamp) -> Lease {
+    Lease {
+        metadata: ObjectMeta {
+            name: Some(host.name.clone()),
+            ..ObjectMeta::default()
+        },
+        spec: Some(LeaseSpec {
+            holder_identity: Some(host.name.clone()),
+            lease_duration_seconds: Some(40),
+            renew_time: Some(MicroTime(now)),
+            ..LeaseSpec::default()
+        }),
+    }
+}
+
+fn node(host: &Host, now: Timestamp) -> Node {
+    let platform = &host.platform;
+    let labels = [
+        ("kubernetes.io/hostname", &host.name),
+        ("kubernetes.io/os", &platform.os),
+        ("kubernetes.io/arch", &platform.architecture),
+    ];
+    let labels = labels.map(|(key, value)| (key.to_owned(), value.clone()));
+    Node {
+        metadata: ObjectMeta {
+            name: Some(host.name.clone()),
+            labels: Some(BTreeMap::from(labels)),
+            ..ObjectMeta::default()
+        },
+        status: Some(NodeStatus {
+            addresses: Some(addresses(host)),
+            capacity: Some(resources()),
+            allocatable: Some(resources()),
+            conditions: Some(conditions(now)),
+            node_info: Some(system(host)),
+            ..NodeStatus::default()
+        }),
+        ..Node::default()
+    }
+}
+
+fn addresses(host: &Host) -> Vec<NodeAddress> {
+    [
+        ("InternalIP", host.address.to_string()),
+        ("Hostname", host.name.clone()),
+    ]
+    .map(|(type_, address)| NodeAddress {
+        type_: type_.to_owned(),
+        address,
+    })
+    .to_vec()
+}
+
+/// More than any test needs.
+fn resources() -> BTreeMap<String, Quantity> {
+    [
+        ("cpu", "1000"),
+        ("memory", "4Ti"),
+        ("pods", "20000"),
+        ("ephemeral-storage", "4Ti"),
+    ]
+    .map(|(resource, amount)| (resource.to_owned(), Quantity(amount.to_owned())))
+    .into()
+}
+
+fn conditions(now: Timestamp) -> Vec<NodeCondition> {
+    [
+        ("Ready", "True", "KubeletReady"),
+        ("MemoryPressure", "False", "KubeletHasSufficientMemory"),
+        ("DiskPressure", "False", "KubeletHasNoDiskPressure"),
+        ("PIDPressure", "False", "KubeletHasSufficientPID"),
+    ]
+    .map(|(type_, status, reason)| NodeCondition {
+        type_: type_.to_owned(),
+        status: status.to_owned(),
+        reason: Some(reason.to_owned()),
+        message: Some("simulated".to_owned()),
+        last_heartbeat_time: Some(Time(now)),
+        last_transition_time: Some(Time(now)),
+    })
+    .to_vec()
+}
+
+fn system(host: &Host) -> NodeSystemInfo {
+    NodeSystemInfo {
+        operating_system: host.platform.os.clone(),
+        architecture: host.platform.architecture.clone(),
+        container_runtime_version: "containerd://2.1.4".to_owned(),
+        kubelet_version: "v1.34.4".to_owned(),
+        os_image: "simulated".to_owned(),
+        ..NodeSystemInfo::default()
+    }
+}

@@ -1,0 +1,236 @@
+//! One pod's worker: does what the pure state says, and writes the status.
+
+use std::{pin::pin, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Pod as PodObject, PodStatus};
+use kube::{
+    Api, ResourceExt,
+    api::{DeleteParams, Patch, PatchParams, Preconditions},
+};
+use serde_json::json;
+use tokio::{sync::watch, time::sleep};
+
+use super::{
+    RunningContainer,
+    container::{Container, State},
+    fleet::{Fleet, Host},
+    now,
+    pod::{Next, Pod},
+    registration::FIELD_MANAGER,
+    status::{Identity, status},
+};
+
+/// A pull that takes longer than this is shown in the status while it lasts; a shorter one costs no request.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// After a status could not be written.
+const RETRY: Duration = Duration::from_millis(250);
+
+/// The worker of one pod.
+pub(super) struct Worker {
+    fleet: Arc<Fleet>,
+    api: Api<PodObject>,
+    node: String,
+    namespace: String,
+    name: String,
+    identity: Identity,
+    pod: Pod,
+    /// What the references of the containers resolved to before their last start, in the order of the containers.
+    pulled: Vec<Option<oci_spec::image::Digest>>,
+    written: Option<PodStatus>,
+    deletion: watch::Receiver<Option<Duration>>,
+    renames: watch::Receiver<()>,
+}
+
+/// The grace period of a pod that is being deleted.
+pub(super) fn grace_of_deletion(pod: &PodObject) -> Option<Duration> {
+    pod.metadata.deletion_timestamp.as_ref()?;
+    let seconds = pod.metadata.deletion_grace_period_seconds.unwrap_or(0);
+    Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
+}
+
+impl Worker {
+    /// A worker for a pod of one of our nodes.
+    pub(super) fn new(
+        fleet: &Arc<Fleet>,
+        pod: &PodObject,
+        deletion: watch::Receiver<Option<Duration>>,
+    ) -> Option<Self> {
+        let spec = pod.spec.as_ref()?;
+        let host = fleet.host(spec.node_name.as_deref()?)?;
+        let (name, namespace) = (pod.name_any(), pod.namespace()?);
+        let uid = pod.uid()?;
+        let state = Pod::new(spec, now());
+        Some(Self {
+            fleet: Arc::clone(fleet),
+            api: Api::namespaced(fleet.client().clone(), &namespace),
+            node: host.name.clone(),
+            identity: Identity {
+                title: format!("{name}_{namespace}({uid})"),
+                uid,
+                pod_ip: fleet.pod_address().to_string(),
+                host_ip: host.address.to_string(),
+            },
+            pulled: vec![None; state.containers.len()],
+            pod: state,
+            written: None,
+            deletion,
+            renames: host.renames(),
+            name,
+            namespace,
+        })
+    }
+
+    /// Runs the pod until it is deleted.
+    pub(super) async fn run(mut self) {
+        let fleet = Arc::clone(&self.fleet);
+        let Some(host) = fleet.host(&self.node) else {
+            return;
+        };
+        loop {
+            let deletion = *self.deletion.borrow_and_update();
+            if let Some(grace) = deletion {
+                return self.terminate(grace).await;
+            }
+            match self.pod.next(now(), fleet.pace()) {
+                Next::Start(index) => self.start(host, index).await,
+                Next::Wait(until) => self.wait(host, until).await,
+            }
+        }
+    }
+
+    /// Gets the image of a container, unless the pod is deleted meanwhile.
+    async fn start(&mut self, host: &Host, index: usize) {
+        let Some(container) = self.pod.containers.get(index) else {
+            return;
+        };
+        let (image, policy) = (container.image.clone(), container.policy);
+        let fleet = Arc::clone(&self.fleet);
+        let mut pull = pin!(fleet.ensure_image(host, &image, policy));
+        let mut deletion = self.deletion.clone();
+        let outcome = tokio::select! {
+            biased;
+            outcome = &mut pull => outcome,
+            () = sleep(PATIENCE) => {
+                self.write(host).await.unwrap_or_else(|error| self.report(&error));
+                tokio::select! {
+                    outcome = &mut pull => outcome,
+                    _ = deletion.changed() => return,
+                }
+            }
+            _ = deletion.changed() => return,
+        };
+        let pace = self.fleet.pace();
+        match outcome {
+            Ok(ready) => {
+                if let Some(pulled) = self.pulled.get_mut(index) {
+                    *pulled = ready.pulled;
+                }
+                self.pod.image_is_here(index, ready.facts, now(), pace);
+            }
+            Err(failure) => self.pod.image_failed(index, failure, now(), pace),
+        }
+    }
+
+    /// Writes the status, and returns when there may be something to do.
+    async fn wait(&mut self, host: &Host, until: Option<Timestamp>) {
+        self.renames.mark_unchanged();
+        let written = self.write(host).await;
+        let pause = until.map(|until| Duration::try_from(until - now()).unwrap_or_default());
+        let pause = match written {
+            Ok(()) => pause,
+            Err(error) => {
+                self.report(&error);
+                Some(pause.map_or(RETRY, |pause| pause.min(RETRY)))
+            }
+        };
+        let time = async {
+            match pause {
+                Some(pause) => sleep(pause).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = time => {}
+            _ = self.deletion.changed() => {}
+            _ = self.renames.changed() => {}
+        }
+    }
+
+    /// Writes the status if it has changed.
+    async fn write(&mut self, host: &Host) -> Result<(), kube::Error> {
+        let status = host.images(|images| {
+            let previous = self.written.as_ref();
+            status(&self.pod, &self.identity, images, previous, now())
+        });
+        if self.written.as_ref() == Some(&status) {
+            return Ok(());
+        }
+        self.fleet.set_running(&self.identity.uid, self.running());
+        let patch = json!({ "metadata": { "uid": self.identity.uid }, "status": &status });
+        let parameters = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        let patch = Patch::Strategic(patch);
+        self.api
+            .patch_status(&self.name, &parameters, &patch)
+            .await?;
+        self.written = Some(status);
+        Ok(())
+    }
+
+    fn running(&self) -> Vec<RunningContainer> {
+        let containers = self.pod.containers.iter().zip(&self.pulled);
+        let running =
+            containers.filter(|(container, _)| matches!(container.state, State::Running { .. }));
+        running
+            .filter_map(|(container, pulled)| self.running_container(container, pulled.as_ref()))
+            .collect()
+    }
+
+    fn running_container(
+        &self,
+        container: &Container,
+        pulled: Option<&oci_spec::image::Digest>,
+    ) -> Option<RunningContainer> {
+        let image = container.runs.as_ref()?;
+        Some(RunningContainer {
+            namespace: self.namespace.clone(),
+            pod: self.name.clone(),
+            container: container.name.clone(),
+            node: self.node.clone(),
+            marker: image.marker.clone(),
+            config_digest: image.config.clone(),
+            pulled_digest: pulled.cloned(),
+            image_id: String::new(),
+        })
+    }
+
+    /// Stops the processes and removes the pod for good.
+    async fn terminate(self, grace: Duration) {
+        sleep(self.fleet.speed().stop.min(grace)).await;
+        self.fleet.stopped(&self.identity.uid);
+        let parameters = DeleteParams {
+            grace_period_seconds: Some(0),
+            preconditions: Some(Preconditions {
+                uid: Some(self.identity.uid.clone()),
+                resource_version: None,
+            }),
+            ..DeleteParams::default()
+        };
+        while let Err(error) = self.api.delete(&self.name, &parameters).await {
+            if matches!(&error, kube::Error::Api(status) if status.is_not_found() || status.is_conflict())
+            {
+                return; // gone, or another pod of that name
+            }
+            self.report(&error);
+            sleep(RETRY).await;
+        }
+    }
+
+    fn report(&self, error: &kube::Error) {
+        tracing::debug!(pod = self.identity.title, %error, "write to the API server");
+    }
+}
