@@ -27,8 +27,9 @@ use tokio::{
 
 use crate::{
     control_plane::{self, ControlPlane},
+    node::{Nodes, NodesError, NodesOptions},
     programs::{self, Programs},
-    registry::{self, Access, Registry},
+    registry::{self, ALICE, Access, Registry},
 };
 
 /// How long the controller-manager may take to give a new namespace its `ServiceAccount`.
@@ -46,6 +47,9 @@ pub enum Error {
     /// A registry did not start.
     #[error("the testbed has no registry")]
     Registry(#[from] registry::Error),
+    /// The simulated nodes did not start or do not know a registry.
+    #[error("the testbed has no nodes")]
+    Nodes(#[from] NodesError),
     /// The thread for the testbed's own tasks could not be started.
     #[error("could not start a runtime for the testbed")]
     Runtime(#[from] io::Error),
@@ -65,9 +69,10 @@ pub enum Error {
     },
 }
 
-/// A control plane and a plain registry, stopped on drop.
+/// A control plane with simulated nodes and a plain registry, stopped on drop.
 pub struct Testbed {
     programs: Programs,
+    nodes: Nodes,
     control_plane: ControlPlane,
     registry: Registry,
     /// Names of namespaces that nobody needs any more.
@@ -89,11 +94,13 @@ impl Testbed {
                 registry.map_err(Error::from)
             },
         )?;
+        let nodes = Nodes::start(control_plane.client(), NodesOptions::default()).await?;
         let (leftovers, names) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
         tasks.spawn(delete(control_plane.client(), names));
         Ok(Self {
             programs,
+            nodes,
             control_plane,
             registry,
             leftovers,
@@ -114,6 +121,22 @@ impl Testbed {
     /// The registry that is reached over plain HTTP.
     pub fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    /// The nodes that run the pods of all tests.
+    pub fn nodes(&self) -> &Nodes {
+        &self.nodes
+    }
+
+    /// Starts a registry of the caller's own, from which the nodes pull too, as [`ALICE`] where a login is asked for.
+    ///
+    /// # Errors
+    ///
+    /// When it does not become ready.
+    pub async fn start_registry(&self, access: Access) -> Result<Registry, Error> {
+        let registry = Registry::start(&self.programs, access).await?;
+        self.nodes.add_registry(registry.access_as(ALICE))?;
+        Ok(registry)
     }
 
     /// A new client of an administrator, for the current runtime.
@@ -262,7 +285,7 @@ fn in_background(place: &'static OnceLock<Result<Testbed, Error>>) -> watch::Rec
     clippy::print_stderr,
     reason = "a test's only way to say what it waits for, for minutes"
 )]
-fn print(progress: programs::Progress) {
+fn print(progress: &programs::Progress) {
     eprintln!("{progress}");
 }
 

@@ -28,6 +28,7 @@
 //! | [`registry`] | the distribution registry: plain, with passwords, with tokens; what was asked of it |
 //! | [`certificates`] | authorities and server certificates |
 //! | [`image`] | images and indexes, made without a container engine, and pushing them |
+//! | [`node`] | nodes that copy the kubelet and containerd: what they pull, what they report |
 //! | [`workload`] | workloads as users write them, and waiting for what becomes of them |
 //!
 //! # What this crate does not do
@@ -38,6 +39,7 @@ pub mod certificates;
 pub mod control_plane;
 pub mod environment;
 pub mod image;
+pub mod node;
 pub mod process;
 pub mod programs;
 pub mod registry;

@@ -176,7 +176,7 @@ impl Programs {
     /// # Errors
     ///
     /// When a program is nowhere and cannot be built.
-    pub fn find(progress: &dyn Fn(Progress)) -> Result<Self, Error> {
+    pub fn find(progress: &dyn Fn(&Progress)) -> Result<Self, Error> {
         let places = Places::from_environment();
         let find = |program| find(program, &places, progress);
         Ok(Self {
@@ -206,7 +206,7 @@ impl Programs {
     }
 }
 
-fn find(program: Program, places: &Places, progress: &dyn Fn(Progress)) -> Result<PathBuf, Error> {
+fn find(program: Program, places: &Places, progress: &dyn Fn(&Progress)) -> Result<PathBuf, Error> {
     for folder in places.folders() {
         let file = folder.join(program.name());
         if !file.is_file() {
@@ -214,7 +214,7 @@ fn find(program: Program, places: &Places, progress: &dyn Fn(Progress)) -> Resul
         }
         match version::check(program, &file) {
             Ok(()) => return Ok(file),
-            Err(reason) => progress(Progress::Refused {
+            Err(reason) => progress(&Progress::Refused {
                 program,
                 file,
                 reason,

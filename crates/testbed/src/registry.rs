@@ -17,6 +17,7 @@ pub use users::{ALICE, BOB, User};
 
 use crate::{
     certificates::{self, Authority, SigningKey},
+    image::RegistryAccess,
     process::{self, Folder, Launch, Port, Server},
     programs::{Program, Programs},
 };
@@ -145,6 +146,17 @@ impl Registry {
         self.log.clone()
     }
 
+    /// The way here, as this user where a login is asked for, for whoever pushes and for the nodes.
+    pub fn access_as(&self, user: User) -> RegistryAccess {
+        let way = RegistryAccess::new(&self.host);
+        match self.access {
+            Access::Plain => way,
+            Access::Htpasswd | Access::Token => way
+                .with_ca(self.ca_certificate())
+                .with_credentials(user.name, user.password),
+        }
+    }
+
     /// A `.dockerconfigjson` with which the user logs in here.
     pub fn docker_config(&self, user: User) -> String {
         let auth = STANDARD.encode(format!("{}:{}", user.name, user.password));
@@ -241,11 +253,19 @@ impl Secured {
 
 /// The registry's configuration file (<https://distribution.github.io/distribution/about/configuration/>).
 fn settings(host: &str, access: Access, issuer: Option<&Issuer>) -> Value {
-    let mut http = json!({"addr": host, "secret": "testbed"});
-    if access != Access::Plain {
-        http["tls"] = json!({"certificate": "server.crt", "key": "server.key"});
-    }
-    let mut settings = json!({
+    let tls = (access != Access::Plain)
+        .then(|| json!({"certificate": "server.crt", "key": "server.key"}));
+    let auth = match (access, issuer) {
+        (Access::Htpasswd, _) => json!({"htpasswd": {"realm": "testbed", "path": "htpasswd"}}),
+        (Access::Token, Some(issuer)) => json!({"token": {
+            "realm": issuer.realm(),
+            "service": token::SERVICE,
+            "issuer": token::ISSUER,
+            "jwks": "jwks.json",
+        }}),
+        _ => Value::Null,
+    };
+    json!({
         "version": "0.1",
         "log": {"level": "warn", "accesslog": {"disabled": false}},
         "storage": {
@@ -253,23 +273,9 @@ fn settings(host: &str, access: Access, issuer: Option<&Issuer>) -> Value {
             "delete": {"enabled": true},
             "maintenance": {"uploadpurging": {"enabled": false}},
         },
-        "http": http,
-    });
-    match (access, issuer) {
-        (Access::Htpasswd, _) => {
-            settings["auth"] = json!({"htpasswd": {"realm": "testbed", "path": "htpasswd"}});
-        }
-        (Access::Token, Some(issuer)) => {
-            settings["auth"] = json!({"token": {
-                "realm": issuer.realm(),
-                "service": token::SERVICE,
-                "issuer": token::ISSUER,
-                "jwks": "jwks.json",
-            }});
-        }
-        _ => {}
-    }
-    settings
+        "http": {"addr": host, "secret": "testbed", "tls": tls},
+        "auth": auth,
+    })
 }
 
 fn server(programs: &Programs, folder: &Path, host: String) -> Server {

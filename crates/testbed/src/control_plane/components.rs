@@ -93,7 +93,7 @@ impl Site<'_> {
             "--service-account-signing-key-file=service-account.key".to_owned(),
             "--service-account-key-file=service-account.pub".to_owned(),
             "--authorization-mode=RBAC".to_owned(),
-            format!("--token-auth-file={}", TOKENS),
+            format!("--token-auth-file={TOKENS}"),
             "--enable-priority-and-fairness=false".to_owned(),
             "--max-requests-inflight=4000".to_owned(),
             "--max-mutating-requests-inflight=2000".to_owned(),

@@ -51,7 +51,7 @@ mod tests {
     fn only_whole_lines_since_the_mark_are_read() {
         let mut file = tempfile::NamedTempFile::new().expect("a file");
         let lines = Lines::new(file.path().to_owned());
-        write!(file, "one\n").expect("writable");
+        writeln!(file, "one").expect("writable");
         let mark = lines.mark().expect("readable");
         write!(file, "two\nthr").expect("writable");
         assert_eq!(lines.since(mark).expect("readable"), "two\n");

@@ -17,7 +17,7 @@ use crate::process::{Guarded, tail};
 pub(super) fn cached(
     program: Program,
     cache: &Path,
-    progress: &dyn Fn(Progress),
+    progress: &dyn Fn(&Progress),
 ) -> Result<PathBuf, Error> {
     let folder = cache.join(folder_name(program));
     let file = folder.join(program.name());
@@ -31,7 +31,7 @@ pub(super) fn cached(
     fs::create_dir_all(&folder).map_err(fail)?;
     let lock = File::create(folder.join("lock")).map_err(fail)?;
     if lock.try_lock().is_err() {
-        progress(Progress::Waiting { program });
+        progress(&Progress::Waiting { program });
         lock.lock().map_err(fail)?;
     }
     if file.exists() {
@@ -41,13 +41,13 @@ pub(super) fn cached(
         let go = program.module().go_version();
         return Err(Error::NoWay { program, go });
     }
-    progress(Progress::Building { program });
+    progress(&Progress::Building { program });
     let start = Instant::now();
     let unfinished = folder.join("unfinished");
     go_build(program, &unfinished, &folder.join("build.log"))?;
     fs::rename(&unfinished, &file).map_err(fail)?;
     let took = start.elapsed();
-    progress(Progress::Built { program, took });
+    progress(&Progress::Built { program, took });
     Ok(file)
 }
 
@@ -58,13 +58,9 @@ fn folder_name(program: Program) -> String {
     hash.update(module.go_mod.as_bytes());
     hash.update(module.go_sum.as_bytes());
     let hash = hash.finish();
-    let hash: String = hash
-        .as_ref()
-        .iter()
-        .take(6)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("{}-{}-{hash}", program.name(), module.version())
+    let head = hash.as_ref().first_chunk().copied().unwrap_or_default();
+    let hash = u64::from_be_bytes(head);
+    format!("{}-{}-{hash:016x}", program.name(), module.version())
 }
 
 fn go_build(program: Program, output: &Path, log: &Path) -> Result<(), Error> {

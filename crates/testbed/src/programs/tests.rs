@@ -26,7 +26,7 @@ fn the_assets_folder_wins_over_the_path_unless_its_program_is_too_old() {
     let old = program(assets.path(), "kube-apiserver", "Kubernetes v1.20.2");
     let newer = program(path.path(), "kube-apiserver", "Kubernetes v1.35.0");
     let refused = RefCell::new(Vec::new());
-    let progress = |progress: Progress| refused.borrow_mut().push(progress.to_string());
+    let progress = |progress: &Progress| refused.borrow_mut().push(progress.to_string());
     let found = |program| find(program, &places, &progress).expect("it is there");
     assert_eq!(found(Program::Etcd), etcd);
     assert_eq!(found(Program::KubeApiserver), newer);
