@@ -148,7 +148,14 @@ impl Deployment {
         self
     }
 
-    /// Whose pods name this Secret to pull with.
+    /// Its pods run on this node, without a question to the scheduler.
+    #[must_use]
+    pub fn on_node(mut self, node: &str) -> Self {
+        self.pods.node_name = Some(node.to_owned());
+        self
+    }
+
+    /// Its pods pull with this Secret.
     #[must_use]
     pub fn pull_secret(mut self, name: &str) -> Self {
         let secrets = self.pods.image_pull_secrets.get_or_insert_default();

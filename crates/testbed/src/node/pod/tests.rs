@@ -43,7 +43,7 @@ fn pod(roles: &[Role]) -> Pod {
         match role {
             Role::Regular => spec.containers.push(container),
             Role::Init | Role::Sidecar => {
-                spec.init_containers.get_or_insert_default().push(container)
+                spec.init_containers.get_or_insert_default().push(container);
             }
         }
     }
