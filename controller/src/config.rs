@@ -52,7 +52,7 @@ pub(crate) struct Config {
     /// How often workloads are checked that do not say it themselves.
     pub(crate) schedule: Schedule,
     /// In which cron expressions are read, those of workloads too.
-    pub(crate) time_zone: TimeZone,
+    pub(crate) zone: TimeZone,
     /// Which log lines are written.
     pub(crate) log_level: LogLevel,
     /// How log lines are written.
@@ -119,8 +119,10 @@ pub(crate) fn load(
 
 fn config(reader: &mut Reader<'_>, root: &Node<'_>) -> Option<Config> {
     let section = |name: &str, key: &str| root.get(name)?.get(key);
-    let time_zone = root.get("timeZone").and_then(|node| zone(reader, &node));
-    let schedule = schedule(reader, root, time_zone.as_ref());
+    let zone = root
+        .get("timeZone")
+        .and_then(|node| time_zone(reader, &node));
+    let schedule = schedule(reader, root, zone.as_ref());
     let log_level = root
         .get("logLevel")
         .and_then(|node| log::level(reader, &node));
@@ -146,7 +148,7 @@ fn config(reader: &mut Reader<'_>, root: &Node<'_>) -> Option<Config> {
         section("featureFlags", "enableKubectlAnnotation").and_then(|node| reader.flag(&node));
     Some(Config {
         schedule: schedule?,
-        time_zone: time_zone?,
+        zone: zone?,
         log_level: log_level?,
         log_format: log_format?,
         port: port?,
@@ -158,7 +160,7 @@ fn config(reader: &mut Reader<'_>, root: &Node<'_>) -> Option<Config> {
     })
 }
 
-fn zone(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<TimeZone> {
+fn time_zone(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<TimeZone> {
     let allowed = "an IANA name, such as Europe/Berlin";
     reader.choose(node, allowed, |name| TimeZone::get(name).ok())
 }

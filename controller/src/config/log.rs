@@ -40,7 +40,7 @@ pub(super) fn level(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<LogLevel
         .collect::<Vec<_>>() // so that every entry is read
         .into_iter()
         .collect::<Option<Vec<_>>>()
-        .map(|directives| LogLevel(targets(directives.into_iter().flatten())))
+        .map(|directives| LogLevel(targets(&directives.concat())))
 }
 
 /// Reads `logFormat`.
@@ -55,12 +55,15 @@ pub(super) fn format(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<LogForm
 /// A level, of one target or of all.
 type Directive = (Option<String>, LevelFilter);
 
-fn targets(directives: impl Iterator<Item = Directive>) -> Targets {
-    let everything = Targets::new().with_default(LevelFilter::INFO);
-    directives.fold(everything, |targets, (target, level)| match target {
-        Some(target) => targets.with_target(target, level),
-        None => targets.with_default(level),
-    })
+fn targets(directives: &[Directive]) -> Targets {
+    let mut levels = directives.iter().filter(|(target, _)| target.is_none());
+    let everything = levels
+        .next_back()
+        .map_or(LevelFilter::INFO, |(_, level)| *level);
+    let some = directives
+        .iter()
+        .filter_map(|(target, level)| Some((target.as_deref()?, *level)));
+    Targets::new().with_default(everything).with_targets(some)
 }
 
 fn directives(text: &str) -> Option<Vec<Directive>> {

@@ -127,7 +127,7 @@ pub(crate) struct Problems(Vec<Problem>);
 impl From<Vec<Problem>> for Problems {
     fn from(mut problems: Vec<Problem>) -> Self {
         problems.sort();
-        problems.dedup(); // a list under an anchor is read once for each alias
+        problems.dedup(); // the check of the keys and the reading of the values both find a list that is none
         Self(problems)
     }
 }

@@ -34,6 +34,11 @@ impl<'v> Node<'v> {
         self.value.as_array().is_some()
     }
 
+    /// Whether it is a mapping.
+    pub(super) fn is_mapping(&self) -> bool {
+        self.value.as_dict().is_some()
+    }
+
     /// Whether it is a text of no length.
     pub(super) fn is_empty_text(&self) -> bool {
         self.value.as_str() == Some("")
@@ -242,11 +247,7 @@ impl<'m> Reader<'m> {
         if let Some(flag) = node.value.to_bool() {
             return Some(flag);
         }
-        let flag = self.text(node, ALLOWED)?.trim().parse().ok();
-        if flag.is_none() {
-            self.invalid(node, ALLOWED);
-        }
-        flag
+        self.choose(node, ALLOWED, parse_flag)
     }
 
     /// A whole number that is not negative, which the environment can only give as text.
@@ -267,6 +268,14 @@ impl<'m> Reader<'m> {
             self.invalid(node, allowed);
         }
         number
+    }
+}
+
+fn parse_flag(text: &str) -> Option<bool> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "true" => Some(true),
+        "false" => Some(false),
+        _ => None,
     }
 }
 

@@ -13,7 +13,8 @@ use super::{
 /// More requests at once would hurt a registry; as many as this never help.
 const MAX_REQUESTS: usize = 1000;
 
-const PATTERN: &str = "a glob over host or host:port, such as ghcr.io or *.example.com";
+const PATTERN: &str =
+    "a glob over host or host:port without a scheme or path, such as ghcr.io or *.example.com";
 const TYPES: &str = "ImagePullSecret, Opaque or None";
 const TOKEN: &str = "a text that is not empty";
 const REQUESTS: &str = "a whole number from 1 to 1000";
@@ -83,6 +84,9 @@ impl fmt::Debug for SecretText {
 pub(super) fn read(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<Vec<RegistryEntry>> {
     let mut registries = Some(Vec::new());
     for node in reader.list(node)? {
+        if !node.is_mapping() {
+            return None; // the check of the keys has told so
+        }
         match (&mut registries, entry(reader, &node)) {
             (Some(registries), Some(entry)) => registries.push(entry),
             _ => registries = None,
@@ -93,7 +97,7 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<Vec<Regis
 
 fn entry(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<RegistryEntry> {
     let pattern = if let Some(node) = node.get("hostnamePattern") {
-        reader.parse(&node, PATTERN, str::parse)
+        reader.choose(&node, PATTERN, |text| text.parse().ok())
     } else {
         reader.missing(node, "hostnamePattern", PATTERN);
         None

@@ -1,0 +1,403 @@
+//! The keys of the top level, but for registries.
+
+use jiff::tz::TimeZone;
+use kube_autorollout_core::{platform::Platforms, schedule::Schedule};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+
+use super::{Given, check_problems};
+use crate::config::{LogFormat, Namespaces};
+
+fn cron(text: &str, zone: &str) -> Schedule {
+    let zone = TimeZone::get(zone).expect("a known zone");
+    Schedule::parse_cron(text, &zone).expect("a test's own expression")
+}
+
+fn interval(text: &str) -> Schedule {
+    Schedule::parse_interval(text).expect("a test's own interval")
+}
+
+#[test]
+fn without_file_and_environment_everything_has_its_documented_default() {
+    let loaded = Given::new().load_without_file().expect("the defaults");
+    let config = loaded.config;
+    assert_eq!(config.schedule, cron("*/45 * * * * *", "UTC"));
+    assert_eq!(config.zone, TimeZone::UTC);
+    assert_eq!(
+        config.log_level.targets(),
+        &Targets::new().with_default(LevelFilter::INFO)
+    );
+    assert_eq!(config.log_format, LogFormat::Text);
+    assert_eq!(config.port.get(), 8080);
+    assert_eq!(config.namespaces, Namespaces::Own);
+    assert_eq!(config.platforms, Platforms::Every);
+    assert!(config.registries.is_empty());
+    assert!(config.ca_certificates.is_empty());
+    assert!(!config.kubectl_annotation);
+    assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+    assert_eq!(
+        loaded.effective,
+        serde_json::json!({
+            "cronSchedule": "*/45 * * * * *",
+            "timeZone": "UTC",
+            "logLevel": "info",
+            "logFormat": "text",
+            "webserver": { "port": 8080 },
+            "watch": { "namespaces": [] },
+            "platforms": [],
+            "rollouts": { "maxConcurrent": 0, "minInterval": "0s", "settle": "0s" },
+            "leaderElection": { "enabled": false },
+            "registries": [],
+            "tls": { "caCertificatePaths": [] },
+            "featureFlags": { "enableJfrogArtifactoryFallback": false, "enableKubectlAnnotation": false },
+        })
+    );
+}
+
+#[test]
+fn the_schedule_is_a_cron_expression_or_an_interval() {
+    let given = Given::new();
+    let table = [
+        ("cronSchedule: '*/5 * * * *'", cron("*/5 * * * *", "UTC")),
+        (
+            "cronSchedule: '30 */5 * * * *'",
+            cron("30 */5 * * * *", "UTC"),
+        ),
+        ("cronSchedule: '@hourly'", cron("@hourly", "UTC")),
+        (
+            "{cronSchedule: '0 3 * * *', timeZone: Europe/Berlin}",
+            cron("0 3 * * *", "Europe/Berlin"),
+        ),
+        ("interval: 45s", interval("45s")),
+        ("interval: 24h", interval("24h")),
+        ("{interval: 5m, cronSchedule: }", interval("5m")),
+        (
+            "{interval: ~, timeZone: UTC}",
+            cron("*/45 * * * * *", "UTC"),
+        ),
+    ];
+    for (text, expected) in table {
+        assert_eq!(given.config(text).schedule, expected, "{text}");
+    }
+}
+
+#[test]
+fn schedules_that_cannot_be_are_problems() {
+    check_problems(
+        &Given::new().variable("EVERY", "often"),
+        &[
+            (
+                "cronSchedule: often",
+                r#"cronSchedule (in DIR/config.yaml): cannot parse cron expression "often": it has 1 fields; allowed are 5, or 6 with seconds first"#,
+            ),
+            (
+                "cronSchedule: 0 0 30 2 *",
+                r#"cronSchedule (in DIR/config.yaml): cannot use cron expression "0 0 30 2 *": it never matches any day"#,
+            ),
+            (
+                "cronSchedule: TZ=UTC 0 0 * * *",
+                r#"cronSchedule (in DIR/config.yaml): cannot parse cron expression "TZ=UTC 0 0 * * *": a time zone is not part of it; set timeZone in the configuration"#,
+            ),
+            (
+                "cronSchedule: 5",
+                "cronSchedule (in DIR/config.yaml): found 5; allowed: a cron expression of 5 or 6 fields, or a nickname such as @hourly",
+            ),
+            (
+                "interval: 45",
+                "interval (in DIR/config.yaml): found 45; allowed: one whole number and s, m or h, from 1s to 24h",
+            ),
+            (
+                "interval: 25h",
+                r#"interval (in DIR/config.yaml): cannot use interval "25h": allowed is 1s to 24h"#,
+            ),
+            // What a variable holds is not repeated.
+            (
+                "interval: ${EVERY}",
+                r#"interval (in DIR/config.yaml): found "${EVERY}"; allowed: one whole number and s, m or h, from 1s to 24h"#,
+            ),
+            (
+                "timeZone: Mars/Olympus",
+                r#"timeZone (in DIR/config.yaml): found "Mars/Olympus"; allowed: an IANA name, such as Europe/Berlin"#,
+            ),
+            (
+                "{interval: 45s, cronSchedule: '@hourly'}",
+                "interval (in DIR/config.yaml): set together with cronSchedule; allowed: only one of the two",
+            ),
+            (
+                "{interval: x, cronSchedule: '@always', timeZone: ''}",
+                r#"
+                cronSchedule (in DIR/config.yaml): cannot parse cron expression "@always": the nicknames are @yearly, @annually, @monthly, @weekly, @daily, @midnight and @hourly; for a fixed period set an interval
+                interval (in DIR/config.yaml): set together with cronSchedule; allowed: only one of the two
+                interval (in DIR/config.yaml): cannot parse interval "x": allowed is one integer and s, m or h, such as 45s
+                timeZone (in DIR/config.yaml): found ""; allowed: an IANA name, such as Europe/Berlin
+                "#,
+            ),
+        ],
+    );
+}
+
+#[test]
+fn the_log_level_is_a_level_or_a_list_of_targets_with_levels() {
+    let all = |level: LevelFilter| Targets::new().with_default(level);
+    let given = Given::new();
+    let table = [
+        ("logLevel: debug", all(LevelFilter::DEBUG)),
+        ("logLevel: WARN", all(LevelFilter::WARN)),
+        (
+            "logLevel: kube=trace",
+            all(LevelFilter::INFO).with_target("kube", LevelFilter::TRACE),
+        ),
+        (
+            "logLevel: error, kube_runtime::watcher=off",
+            all(LevelFilter::ERROR).with_target("kube_runtime::watcher", LevelFilter::OFF),
+        ),
+        (
+            "logLevel: [hyper=warn, debug, ]",
+            all(LevelFilter::DEBUG).with_target("hyper", LevelFilter::WARN),
+        ),
+    ];
+    for (text, expected) in table {
+        assert_eq!(given.config(text).log_level.targets(), &expected, "{text}");
+    }
+}
+
+#[test]
+fn log_settings_that_cannot_be_are_problems() {
+    let given = Given::new();
+    for found in [
+        "inof",
+        "kube",
+        "kube=",
+        "=info",
+        "info,",
+        "kube=debug=info",
+        "kube[span]=info",
+        "5",
+    ] {
+        let expected = format!(
+            "logLevel (in DIR/config.yaml): found {found:?}; allowed: trace, debug, info, warn, error or off, or a comma-separated list of target=level"
+        );
+        assert_eq!(given.problems(&format!("logLevel: '{found}'")), [expected]);
+    }
+    check_problems(
+        &given,
+        &[
+            (
+                "logLevel: [info, kube, 5]",
+                r#"
+                logLevel[1] (in DIR/config.yaml): found "kube"; allowed: trace, debug, info, warn, error or off, or a comma-separated list of target=level
+                logLevel[2] (in DIR/config.yaml): found 5; allowed: trace, debug, info, warn, error or off, or a comma-separated list of target=level
+                "#,
+            ),
+            (
+                "logFormat: yaml",
+                r#"logFormat (in DIR/config.yaml): found "yaml"; allowed: text or json"#,
+            ),
+        ],
+    );
+    assert_eq!(given.config("logFormat: json").log_format, LogFormat::Json);
+}
+
+#[test]
+fn ports_are_numbers_from_1_to_65535() {
+    let given = Given::new()
+        .variable("PORT", "9090")
+        .variable("WORD", "http");
+    for (text, port) in [
+        ("1", 1),
+        ("65535", 65535),
+        ("'8081'", 8081),
+        ("'${PORT}'", 9090),
+        ("${PORT}", 9090),
+    ] {
+        let config = given.config(&format!("webserver:\n  port: {text}"));
+        assert_eq!(config.port.get(), port, "{text}");
+    }
+    for found in [
+        "0",
+        "65536",
+        "-1",
+        "1.5",
+        "18446744073709551615",
+        "true",
+        "\"8080x\"",
+    ] {
+        let expected = format!(
+            "webserver.port (in DIR/config.yaml): found {found}; allowed: a whole number from 1 to 65535"
+        );
+        assert_eq!(
+            given.problems(&format!("webserver: {{ port: {found} }}")),
+            [expected]
+        );
+    }
+    check_problems(
+        &given,
+        &[
+            (
+                "webserver: { port: \"${WORD}\" }",
+                r#"webserver.port (in DIR/config.yaml): found "${WORD}"; allowed: a whole number from 1 to 65535"#,
+            ),
+            (
+                "webserver: { port: [80] }",
+                "webserver.port (in DIR/config.yaml): found a list; allowed: a whole number from 1 to 65535",
+            ),
+            (
+                "webserver: 80",
+                "webserver (in DIR/config.yaml): found a number; allowed: a mapping",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn namespaces_are_none_some_or_all() {
+    let given = Given::new();
+    let listed =
+        |names: &[&str]| Namespaces::Listed(names.iter().map(|&name| name.to_owned()).collect());
+    let table = [
+        ("watch: { namespaces: [] }", Namespaces::Own),
+        ("watch: { namespaces: }", Namespaces::Own),
+        ("watch: { namespaces: [~] }", Namespaces::Own),
+        ("watch: { namespaces: [one, no] }", listed(&["one", "no"])), // `no` is no boolean
+        ("watch: { namespaces: ['*'] }", Namespaces::All),
+    ];
+    for (text, expected) in table {
+        assert_eq!(given.config(text).namespaces, expected, "{text}");
+    }
+}
+
+#[test]
+fn namespaces_that_cannot_be_are_problems() {
+    let given = Given::new();
+    let name = "the name of a namespace, or [\"*\"] for the whole cluster";
+    for found in ["", "Team", "a.b", "-a", "a-", "a b", "**", &"a".repeat(64)] {
+        let expected =
+            format!("watch.namespaces[0] (in DIR/config.yaml): found {found:?}; allowed: {name}");
+        assert_eq!(
+            given.problems(&format!("watch: {{ namespaces: ['{found}'] }}")),
+            [expected]
+        );
+    }
+    check_problems(
+        &given,
+        &[
+            (
+                "watch: { namespaces: ['*', one] }",
+                r#"watch.namespaces[0] (in DIR/config.yaml): found "*"; allowed: ["*"] alone, or names only"#,
+            ),
+            (
+                "watch: { namespaces: [one, ~, one] }",
+                r#"watch.namespaces[2] (in DIR/config.yaml): found "one"; allowed: each namespace once"#,
+            ),
+            (
+                "watch: { namespaces: one }",
+                "watch.namespaces (in DIR/config.yaml): found a text; allowed: a list",
+            ),
+            (
+                "watch: { namespaces: [12] }",
+                r#"watch.namespaces[0] (in DIR/config.yaml): found 12; allowed: the name of a namespace, or ["*"] for the whole cluster"#,
+            ),
+        ],
+    );
+}
+
+#[test]
+fn platforms_are_those_that_count() {
+    let given = Given::new();
+    let of = |texts: &[&str]| {
+        Platforms::Of(
+            texts
+                .iter()
+                .map(|text| text.parse().expect("a test's own platform"))
+                .collect(),
+        )
+    };
+    assert_eq!(given.config("platforms: []").platforms, Platforms::Every);
+    assert_eq!(
+        given
+            .config("platforms: [linux/amd64, linux/arm/v7]")
+            .platforms,
+        of(&["linux/amd64", "linux/arm/v7"])
+    );
+    let problems = given.problems("platforms: [linux, linux/amd64, 5]");
+    let [first, second] = problems.as_slice() else {
+        panic!("two of the entries are wrong: {problems:?}");
+    };
+    assert!(
+        first.starts_with(r#"platforms[0] (in DIR/config.yaml): cannot parse platform "linux": "#),
+        "{first}"
+    );
+    assert_eq!(
+        second,
+        "platforms[2] (in DIR/config.yaml): found 5; allowed: os/architecture or os/architecture/variant"
+    );
+}
+
+#[test]
+fn feature_flags_are_booleans() {
+    let given = Given::new().variable("FLAG", "true");
+    for (text, expected) in [
+        ("true", true),
+        ("'TRUE'", true),
+        ("${FLAG}", true),
+        ("false", false),
+        ("", false),
+    ] {
+        let config = given.config(&format!("featureFlags:\n  enableKubectlAnnotation: {text}"));
+        assert_eq!(config.kubectl_annotation, expected, "{text}");
+    }
+    check_problems(
+        &given,
+        &[(
+            "featureFlags: { enableKubectlAnnotation: yes }",
+            r#"featureFlags.enableKubectlAnnotation (in DIR/config.yaml): found "yes"; allowed: true or false"#,
+        )],
+    );
+}
+
+#[test]
+fn the_fallback_of_the_earlier_tool_is_a_warning() {
+    let loaded = Given::new()
+        .load("featureFlags: { enableJfrogArtifactoryFallback: true }")
+        .expect("a start");
+    let [warning] = loaded.warnings.as_slice() else {
+        panic!("one warning: {:?}", loaded.warnings);
+    };
+    assert!(
+        warning.starts_with("featureFlags.enableJfrogArtifactoryFallback (in /")
+            && warning.ends_with("/config.yaml): not available in this version; it has no effect"),
+        "{warning}"
+    );
+}
+
+#[test]
+fn keys_without_an_effect_yet_may_only_be_set_to_none() {
+    let given = Given::new();
+    let harmless = "
+rollouts: { maxConcurrent: 0, minInterval: 0s, settle: 0h }
+leaderElection: { enabled: false }
+featureFlags: { enableJfrogArtifactoryFallback: false }";
+    assert!(given.load(harmless).expect("a start").warnings.is_empty());
+    check_problems(
+        &given,
+        &[
+            (
+                "{rollouts: { maxConcurrent: 3, minInterval: 5m, settle: 10s }, leaderElection: { enabled: true }}",
+                r#"
+                leaderElection.enabled (in DIR/config.yaml): found true, which is not available in this version; allowed: false
+                rollouts.maxConcurrent (in DIR/config.yaml): found 3, which is not available in this version; allowed: 0
+                rollouts.minInterval (in DIR/config.yaml): found "5m", which is not available in this version; allowed: 0s
+                rollouts.settle (in DIR/config.yaml): found "10s", which is not available in this version; allowed: 0s
+                "#,
+            ),
+            (
+                "{rollouts: { maxConcurrent: few, minInterval: -5m, settle: 10 }, leaderElection: { enabled: 1 }}",
+                r#"
+                leaderElection.enabled (in DIR/config.yaml): found 1; allowed: true or false
+                rollouts.maxConcurrent (in DIR/config.yaml): found "few"; allowed: a whole number
+                rollouts.minInterval (in DIR/config.yaml): found "-5m"; allowed: one whole number and s, m or h
+                rollouts.settle (in DIR/config.yaml): found 10; allowed: one whole number and s, m or h
+                "#,
+            ),
+        ],
+    );
+}

@@ -1,0 +1,249 @@
+//! The entries of `registries`.
+
+use std::num::NonZeroUsize;
+
+use super::{CERTIFICATE, Given, check_problems};
+use crate::config::{Secret, TokenSource};
+
+const DOCKER_CONFIGURATION: &str = r#"{"auths": {}}"#;
+
+#[test]
+fn entries_are_read_in_order_with_their_settings() {
+    let given = Given::new()
+        .file("ca.crt", CERTIFICATE)
+        .file(".dockerconfigjson", DOCKER_CONFIGURATION)
+        .variable("JFROG_TOKEN", "s3cret");
+    let config = given.config(
+        r#"
+registries:
+  - hostnamePattern: "ghcr.io"
+    secret: { type: ImagePullSecret, mountPath: DIR, name: a, key: b }
+  - hostnamePattern: "*.artifactory.example.com"
+    secret: { type: Opaque, token: "${JFROG_TOKEN}" }
+  - hostnamePattern: "registry.internal:5000"
+    secret: { type: None }
+    caCertificatePaths: [DIR/ca.crt]
+    plainHttp: true
+    maxConcurrentRequests: 8
+"#,
+    );
+    let [pull, opaque, none] = config.registries.as_slice() else {
+        panic!("three entries: {:?}", config.registries);
+    };
+    assert!(pull.pattern.matches("ghcr.io"));
+    let mount_path = given.folder.path().to_owned();
+    assert_eq!(pull.secret, Secret::ImagePullSecret { mount_path });
+    assert!(!pull.plain_http && pull.ca_certificates.is_empty());
+    assert_eq!(pull.max_concurrent_requests, None);
+
+    assert!(opaque.pattern.matches("eu.artifactory.example.com"));
+    assert!(matches!(
+        &opaque.secret,
+        Secret::Opaque { username: None, token: TokenSource::Inline(token) } if token.expose() == "s3cret"
+    ));
+
+    assert_eq!(none.secret, Secret::None);
+    assert!(none.plain_http);
+    assert_eq!(none.ca_certificates[0].path, given.path("ca.crt"));
+    assert_eq!(none.ca_certificates[0].pem, CERTIFICATE.as_bytes());
+    assert_eq!(none.max_concurrent_requests, NonZeroUsize::new(8));
+}
+
+#[test]
+fn the_type_of_a_secret_is_plain_from_its_token() {
+    let given = Given::new().file("token", "abc\n");
+    let opaque = |text: &str| match given
+        .config(&format!(
+            "registries: [{{hostnamePattern: x, secret: {text}}}]"
+        ))
+        .registries
+        .remove(0)
+        .secret
+    {
+        Secret::Opaque { username, token } => (username, token),
+        other => panic!("{text}: {other:?}"),
+    };
+    let (username, token) = opaque("{token: abc, username: me}");
+    assert_eq!(username.as_deref(), Some("me"));
+    assert!(matches!(token, TokenSource::Inline(token) if token.expose() == "abc"));
+    let (username, token) = opaque("{tokenFile: DIR/token, username: ''}");
+    assert_eq!(
+        (username, token),
+        (None, TokenSource::File(given.path("token")))
+    );
+    let (_, token) = opaque("{type: Opaque, tokenFile: DIR/token}");
+    assert_eq!(token, TokenSource::File(given.path("token")));
+}
+
+#[test]
+fn without_a_secret_requests_are_anonymous() {
+    let given = Given::new();
+    for text in [
+        "{hostnamePattern: x}",
+        "{hostnamePattern: x, secret: {}}",
+        "{hostnamePattern: x, secret: {type: None}}",
+    ] {
+        let loaded = given.load(&format!("registries: [{text}]")).expect(text);
+        assert_eq!(loaded.config.registries[0].secret, Secret::None, "{text}");
+        assert!(loaded.warnings.is_empty(), "{text}: {:?}", loaded.warnings);
+    }
+}
+
+#[test]
+fn what_a_secret_does_not_use_is_a_warning() {
+    let given = Given::new().file(".dockerconfigjson", DOCKER_CONFIGURATION);
+    let table = [
+        (
+            "{type: None, token: not-to-be-shown}",
+            ".token",
+            "has no effect with this type of secret",
+        ),
+        (
+            "{type: ImagePullSecret, mountPath: DIR, username: me}",
+            ".username",
+            "has no effect with this type of secret",
+        ),
+        (
+            "{type: Opaque, token: a, mountPath: DIR}",
+            ".mountPath",
+            "has no effect with this type of secret",
+        ),
+        (
+            "{name: a, key: b}",
+            "",
+            "has neither a type nor a token: requests are anonymous",
+        ),
+    ];
+    for (text, key, remark) in table {
+        let loaded = given
+            .load(&format!(
+                "registries: [{{hostnamePattern: x, secret: {text}}}]"
+            ))
+            .expect(text);
+        let file = given.path("config.yaml");
+        let expected = format!(
+            "registries[0].secret{key} (in {}): {remark}",
+            file.display()
+        );
+        assert_eq!(loaded.warnings, [expected]);
+    }
+}
+
+#[test]
+fn entries_that_cannot_be_are_problems() {
+    check_problems(
+        &Given::new(),
+        &[
+            (
+                "registries: [{hostnamePattern: '[a'}, {plainHttp: 2, secret: }, {hostnamePattern: 'https://x/y'}, {}]",
+                r#"
+                registries[0].hostnamePattern (in DIR/config.yaml): found "[a"; allowed: a glob over host or host:port without a scheme or path, such as ghcr.io or *.example.com
+                registries[1].hostnamePattern (in DIR/config.yaml): left out; allowed: a glob over host or host:port without a scheme or path, such as ghcr.io or *.example.com
+                registries[1].plainHttp (in DIR/config.yaml): found 2; allowed: true or false
+                registries[2].hostnamePattern (in DIR/config.yaml): found "https://x/y"; allowed: a glob over host or host:port without a scheme or path, such as ghcr.io or *.example.com
+                registries[3].hostnamePattern (in DIR/config.yaml): left out; allowed: a glob over host or host:port without a scheme or path, such as ghcr.io or *.example.com
+                "#,
+            ),
+            ("registries: ghcr.io", "registries (in DIR/config.yaml): found a text; allowed: a list"),
+            ("registries: [ghcr.io]", "registries[0] (in DIR/config.yaml): found a text; allowed: a mapping"),
+            (
+                "registries: [{hostnamePattern: x, maxConcurrentRequests: 0}, {hostnamePattern: y, maxConcurrentRequests: 1001}]",
+                "
+                registries[0].maxConcurrentRequests (in DIR/config.yaml): found 0; allowed: a whole number from 1 to 1000
+                registries[1].maxConcurrentRequests (in DIR/config.yaml): found 1001; allowed: a whole number from 1 to 1000
+                ",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn secrets_that_cannot_be_are_problems_that_do_not_show_them() {
+    let given = Given::new().variable("EMPTY", "");
+    let table = [
+        ("not-to-be-shown", ": found a text; allowed: a mapping"),
+        (
+            "{type: opaque, token: not-to-be-shown}",
+            ".type: found \"opaque\"; allowed: ImagePullSecret, Opaque or None",
+        ),
+        (
+            "{username: me}",
+            ".type: left out; allowed: ImagePullSecret, Opaque or None",
+        ),
+        (
+            "{type: ImagePullSecret}",
+            ".mountPath: left out; allowed: the folder of a mounted Secret",
+        ),
+        (
+            "{type: Opaque, username: me}",
+            ".token: left out; allowed: a token, or tokenFile with the path of one",
+        ),
+        (
+            "{type: Opaque, token: 123456}",
+            ".token: found a number; allowed: a text that is not empty",
+        ),
+        (
+            "{type: Opaque, token: [not-to-be-shown]}",
+            ".token: found a list; allowed: a text that is not empty",
+        ),
+        (
+            "{type: Opaque, token: {not-to-be-shown: x}}",
+            ".token: found a mapping; allowed: a text that is not empty",
+        ),
+        (
+            "{type: Opaque, token: ''}",
+            ".token: found an empty text; allowed: a text that is not empty",
+        ),
+        (
+            "{token: '${EMPTY}'}",
+            ".token: found \"${EMPTY}\", which is replaced by an empty text; allowed: a text that is not empty",
+        ),
+        (
+            "{token: '${JFROG_TOKEN}'}",
+            ".token: the environment variable JFROG_TOKEN is not set",
+        ),
+        (
+            "{token: not-to-be-shown, tokenFile: DIR/token}",
+            ".token: set together with tokenFile; allowed: only one of the two",
+        ),
+        (
+            "{token: not-to-be-shown, username: 5}",
+            ".username: found 5; allowed: a name",
+        ),
+    ];
+    for (text, problem) in table {
+        let (key, what) = problem.split_once(": ").expect("a place and a text");
+        let expected = format!("registries[0].secret{key} (in DIR/config.yaml): {what}");
+        let problems = given.problems(&format!(
+            "registries: [{{hostnamePattern: x, secret: {text}}}]"
+        ));
+        assert_eq!(problems, [expected], "{text}");
+    }
+}
+
+#[test]
+fn secrets_are_redacted_wherever_a_configuration_is_shown() {
+    let given = Given::new()
+        .file("ca.crt", CERTIFICATE)
+        .variable("TOKEN", "not-to-be-shown");
+    let loaded = given
+        .load("{tls: {caCertificatePaths: [DIR/ca.crt]}, registries: [{hostnamePattern: x, secret: {token: not-to-be-shown}}, {hostnamePattern: y, secret: {token: '${TOKEN}', username: me}}]}")
+        .expect("a start");
+    assert_eq!(
+        loaded.effective["registries"],
+        serde_json::json!([
+            { "hostnamePattern": "x", "secret": { "token": "[redacted]" } },
+            { "hostnamePattern": "y", "secret": { "token": "[redacted]", "username": "me" } },
+        ])
+    );
+    let shown = format!("{loaded:?}");
+    assert!(
+        shown.contains("[redacted]") && !shown.contains("not-to-be-shown"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("ca.crt") && shown.len() < 20_000,
+        "no certificate is printed: {}",
+        shown.len()
+    );
+}
