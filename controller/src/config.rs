@@ -10,6 +10,7 @@ mod interpolate;
 mod layers;
 mod log;
 mod namespaces;
+mod node;
 mod problem;
 mod reader;
 mod registries;
@@ -27,14 +28,14 @@ use kube_autorollout_core::{
     schedule::Schedule,
 };
 
-use self::reader::{Node, Reader};
 pub(crate) use self::{
     files::CaFile,
     log::{LogFormat, LogLevel},
     namespaces::Namespaces,
     problem::Problems,
-    registries::{RegistryEntry, Secret, SecretText, TokenSource},
+    registries::{RegistryEntry, Secret, TokenSource},
 };
+use self::{node::Node, reader::Reader};
 
 const PORT: &str = "a whole number from 1 to 65535";
 const NUMBER: &str = "a whole number";
@@ -178,22 +179,13 @@ fn schedule(reader: &mut Reader<'_>, root: &Node<'_>, zone: Option<&TimeZone>) -
 }
 
 fn platforms(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<Platforms> {
-    let mut platforms = Some(Vec::new());
-    for entry in reader.list(node)? {
-        match (
-            &mut platforms,
-            reader.parse(&entry, PLATFORM, str::parse::<Platform>),
-        ) {
-            (Some(platforms), Some(platform)) => platforms.push(platform),
-            _ => platforms = None,
-        }
-    }
-    platforms.map(|platforms| {
-        if platforms.is_empty() {
-            Platforms::Every
-        } else {
-            Platforms::Of(platforms)
-        }
+    let platforms = reader.each(node, |reader, entry| {
+        reader.parse(entry, PLATFORM, str::parse::<Platform>)
+    })?;
+    Some(if platforms.is_empty() {
+        Platforms::Every
+    } else {
+        Platforms::Of(platforms)
     })
 }
 

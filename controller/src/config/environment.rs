@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use figment::value::{Dict, Empty, Value};
+use figment::value::{Dict, Value};
 
 use super::{
     layers::Layer,
@@ -96,8 +96,7 @@ fn value(text: &str, path: &[&str], variable: &str, problems: &mut Vec<Problem>)
             for (inner, mistake) in document.twice {
                 problem(key_path(path).join(inner), mistake);
             }
-            (!matches!(document.value, Value::Empty(_, Empty::None | Empty::Unit)))
-                .then_some(document.value)
+            (!matches!(document.value, Value::Empty(..))).then_some(document.value)
         }
         Err(mistake) => {
             problem(key_path(path), mistake);

@@ -11,10 +11,7 @@ use rustls::{
 };
 use serde_json::{Map, Value};
 
-use super::{
-    problem::Mistake,
-    reader::{Node, Reader},
-};
+use super::{node::Node, problem::Mistake, reader::Reader};
 
 const CERTIFICATES: &str = "PEM certificates";
 
@@ -35,18 +32,11 @@ impl fmt::Debug for CaFile {
 
 /// Reads a list of paths and the certificates behind them.
 pub(super) fn certificates(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<Vec<CaFile>> {
-    let mut files = Some(Vec::new());
-    for entry in reader.list(node)? {
-        let file = path(reader, &entry).and_then(|path| certificate_file(reader, &entry, path));
-        match (&mut files, file) {
-            (Some(files), Some(file)) => files.push(file),
-            _ => files = None,
-        }
-    }
-    files
+    reader.each(node, certificate_file)
 }
 
-fn certificate_file(reader: &mut Reader<'_>, node: &Node<'_>, path: PathBuf) -> Option<CaFile> {
+fn certificate_file(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<CaFile> {
+    let path = path(reader, node)?;
     let pem = read(reader, node, &path)?;
     match fault_of_certificates(&pem) {
         None => Some(CaFile { path, pem }),

@@ -8,6 +8,7 @@ use figment::{
 };
 
 use super::{
+    node::kind,
     problem::{KeyPath, Mistake, Problem},
     yaml,
 };
@@ -152,7 +153,7 @@ pub(super) fn file(path: &Path, problems: &mut Vec<Problem>) -> Option<Layer> {
         Value::Dict(_, values) => values,
         Value::Empty(..) => Dict::new(),
         other => {
-            let found = super::reader::kind(&other).to_owned();
+            let found = kind(&other).to_owned();
             let allowed = "a mapping";
             problem(KeyPath::default(), Mistake::Invalid { found, allowed });
             return None;

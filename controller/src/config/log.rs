@@ -2,7 +2,7 @@
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
-use super::reader::{Node, Reader};
+use super::{node::Node, reader::Reader};
 
 const LEVELS: &str =
     "trace, debug, info, warn, error or off, or a comma-separated list of target=level";
@@ -29,18 +29,13 @@ impl LogLevel {
 
 /// Reads `logLevel`: one text, or a list of them. Targets that it does not name keep the level `info`.
 pub(super) fn level(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<LogLevel> {
-    let entries = if node.is_list() {
-        reader.list(node)?
+    let read = |reader: &mut Reader<'_>, entry: &Node<'_>| reader.choose(entry, LEVELS, directives);
+    let directives = if node.is_list() {
+        reader.each(node, read)?.concat()
     } else {
-        vec![node.clone()]
+        read(reader, node)?
     };
-    entries
-        .iter()
-        .map(|entry| reader.choose(entry, LEVELS, directives))
-        .collect::<Vec<_>>() // so that every entry is read
-        .into_iter()
-        .collect::<Option<Vec<_>>>()
-        .map(|directives| LogLevel(targets(&directives.concat())))
+    Some(LogLevel(targets(&directives)))
 }
 
 /// Reads `logFormat`.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::reader::{Node, Reader};
+use super::{node::Node, reader::Reader};
 
 /// Stands for every namespace.
 const ALL: &str = "*";
@@ -22,25 +22,21 @@ pub(crate) enum Namespaces {
 
 /// Reads `watch.namespaces`.
 pub(super) fn read(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<Namespaces> {
-    let entries = reader.list(node)?;
+    let several = reader.list(node)?.len() > 1;
     let mut seen = BTreeSet::new();
-    let mut names = Some(Vec::new());
-    for entry in &entries {
-        let name = reader.choose(entry, NAME, |text| is_name(text).then(|| text.to_owned()));
-        let allowed = match &name {
-            Some(name) if name == ALL && entries.len() > 1 => Some("[\"*\"] alone, or names only"),
-            Some(name) if !seen.insert(name.clone()) => Some("each namespace once"),
-            _ => None,
-        };
-        if let Some(allowed) = allowed {
-            reader.invalid(entry, allowed);
+    let names = reader.each(node, |reader, entry| {
+        let name = reader.choose(entry, NAME, |text| is_name(text).then(|| text.to_owned()))?;
+        if name == ALL && several {
+            reader.invalid(entry, "[\"*\"] alone, or names only");
+            return None;
         }
-        match (&mut names, name, allowed) {
-            (Some(names), Some(name), None) => names.push(name),
-            _ => names = None,
+        if !seen.insert(name.clone()) {
+            reader.invalid(entry, "each namespace once");
+            return None;
         }
-    }
-    names.map(|names| match names.as_slice() {
+        Some(name)
+    })?;
+    Some(match names.as_slice() {
         [] => Namespaces::Own,
         [all] if all == ALL => Namespaces::All,
         _ => Namespaces::Listed(names),

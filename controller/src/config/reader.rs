@@ -2,59 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use figment::value::Value;
-use kube_autorollout_core::found::Found;
-
 use super::{
     interpolate::interpolate,
     layers::Merged,
-    problem::{KeyPath, Mistake, Problem},
+    node::{Node, describe, kind},
+    problem::{Mistake, Problem},
     schema::{self, Holds, Key},
 };
-
-/// A value and its place.
-#[derive(Clone)]
-pub(super) struct Node<'v> {
-    value: &'v Value,
-    path: KeyPath,
-}
-
-impl<'v> Node<'v> {
-    /// The value under `key`, unless it is left out.
-    pub(super) fn get(&self, key: &str) -> Option<Self> {
-        let value = self.value.as_dict()?.get(key)?;
-        Some(Self {
-            value,
-            path: self.path.key(key),
-        })
-    }
-
-    /// Whether it is a list.
-    pub(super) fn is_list(&self) -> bool {
-        self.value.as_array().is_some()
-    }
-
-    /// Whether it is a mapping.
-    pub(super) fn is_mapping(&self) -> bool {
-        self.value.as_dict().is_some()
-    }
-
-    /// Whether it is a text of no length.
-    pub(super) fn is_empty_text(&self) -> bool {
-        self.value.as_str() == Some("")
-    }
-
-    fn entries(values: &'v [Value], path: &KeyPath) -> Vec<Self> {
-        (0..)
-            .zip(values)
-            .filter(|(_, value)| !matches!(value, Value::Empty(..)))
-            .map(|(index, value)| Self {
-                value,
-                path: path.index(index),
-            })
-            .collect()
-    }
-}
 
 /// Reads values, and keeps what is wrong with them. Each reading gives nothing exactly when it has kept a problem.
 pub(super) struct Reader<'m> {
@@ -77,10 +31,7 @@ impl<'m> Reader<'m> {
 
     /// The mapping of the top level.
     pub(super) fn root(&self) -> Node<'m> {
-        Node {
-            value: &self.merged.root,
-            path: KeyPath::default(),
-        }
+        Node::root(&self.merged.root)
     }
 
     /// All problems and warnings that were kept.
@@ -138,10 +89,7 @@ impl<'m> Reader<'m> {
             return;
         };
         for (name, value) in values {
-            let child = Node {
-                value,
-                path: node.path.key(name),
-            };
+            let child = node.child(name, value);
             match schema::find(keys, name).map(|key| &key.holds) {
                 None => {
                     let nearest = schema::nearest(name, keys);
@@ -164,7 +112,18 @@ impl<'m> Reader<'m> {
             self.wrong_kind(node, "a list");
             return None;
         };
-        Some(Node::entries(values, &node.path))
+        Some(node.entries(values))
+    }
+
+    /// What `read` makes of each entry of a list. All are read, whatever is wrong with the first.
+    pub(super) fn each<T>(
+        &mut self,
+        node: &Node<'_>,
+        mut read: impl FnMut(&mut Self, &Node<'_>) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let entries = self.list(node)?;
+        let read: Vec<_> = entries.iter().map(|entry| read(self, entry)).collect();
+        read.into_iter().collect()
     }
 
     /// What was found is not repeated: a whole secret may stand where a mapping belongs.
@@ -276,33 +235,5 @@ fn parse_flag(text: &str) -> Option<bool> {
         "true" => Some(true),
         "false" => Some(false),
         _ => None,
-    }
-}
-
-/// What kind of value it is.
-pub(super) fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::String(_, text) if text.is_empty() => "an empty text",
-        Value::String(..) | Value::Char(..) => "a text",
-        Value::Bool(..) => "a boolean",
-        Value::Num(..) => "a number",
-        Value::Empty(..) => "nothing",
-        Value::Dict(..) => "a mapping",
-        Value::Array(..) => "a list",
-    }
-}
-
-/// A value as messages show it: texts in quotes, escaped and cut; of lists and mappings only what they are.
-fn describe(value: &Value) -> String {
-    match value {
-        Value::String(_, text) => Found::new(text).to_string(),
-        Value::Bool(_, flag) => flag.to_string(),
-        Value::Num(_, number) => number
-            .to_u128()
-            .map(|number| number.to_string())
-            .or_else(|| number.to_i128().map(|number| number.to_string()))
-            .or_else(|| number.to_f64().map(|number| number.to_string()))
-            .unwrap_or_default(),
-        _ => kind(value).to_owned(),
     }
 }

@@ -6,8 +6,9 @@ use kube_autorollout_registry::HostPattern;
 
 use super::{
     files::{self, CaFile},
+    node::Node,
     problem::Mistake,
-    reader::{Node, Reader},
+    reader::Reader,
 };
 
 /// More requests at once would hurt a registry; as many as this never help.
@@ -82,20 +83,13 @@ impl fmt::Debug for SecretText {
 
 /// Reads `registries`.
 pub(super) fn read(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<Vec<RegistryEntry>> {
-    let mut registries = Some(Vec::new());
-    for node in reader.list(node)? {
-        if !node.is_mapping() {
-            return None; // the check of the keys has told so
-        }
-        match (&mut registries, entry(reader, &node)) {
-            (Some(registries), Some(entry)) => registries.push(entry),
-            _ => registries = None,
-        }
-    }
-    registries
+    reader.each(node, entry)
 }
 
 fn entry(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<RegistryEntry> {
+    if !node.is_mapping() {
+        return None; // the check of the keys has told so
+    }
     let pattern = if let Some(node) = node.get("hostnamePattern") {
         reader.choose(&node, PATTERN, |text| text.parse().ok())
     } else {
