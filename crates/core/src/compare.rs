@@ -12,7 +12,7 @@ use std::{collections::HashSet, sync::Arc};
 use crate::{
     Digest,
     image_id::ImageId,
-    manifest::{Entry, Image, Index, Manifest},
+    manifest::{Entry, Index, Manifest},
     platform::Platforms,
     state::Reason,
 };
@@ -89,11 +89,11 @@ enum Side {
 
 impl Side {
     /// What follows when the registry does not have a manifest of this side.
-    const fn without(self) -> Step {
-        Step::Done(match self {
+    const fn without(self) -> Verdict {
+        match self {
             Self::Tag => Verdict::Unknown(Reason::TagNotFound),
             Self::Running => Verdict::Stale,
-        })
+        }
     }
 }
 
@@ -142,30 +142,30 @@ impl Comparison<'_> {
         if had.len().max(wanted.len()) > MAX_MANIFESTS {
             return Err(unknown(Reason::ManifestTooLarge));
         }
+        let old = self.configs(had.iter().filter(|digest| !wanted_set.contains(digest)));
+        let old = old.complete(Side::Running)?;
+        let new = self.configs(wanted.iter().filter(|digest| !had_set.contains(digest)));
+        let new = new.complete(Side::Tag)?;
         // Where the sets of manifests agree, so do their configurations: those are read last, and mostly not at all.
-        let old = self.configs(had.iter().filter(|digest| !wanted_set.contains(digest)))?;
-        let new = self.configs(wanted.iter().filter(|digest| !had_set.contains(digest)))?;
-        let missing = [old.complete(Side::Running)?, new.complete(Side::Tag)?];
-        needs(missing.concat())?;
-        let differing: Vec<&Digest> = old.digests.symmetric_difference(&new.digests).collect();
+        let differing: Vec<&Digest> = old.symmetric_difference(&new).collect();
+        if differing.is_empty() {
+            return Ok(Verdict::Current(Reason::SameConfig));
+        }
         let common: Vec<&Digest> = had
             .iter()
             .filter(|digest| wanted_set.contains(digest))
             .collect();
-        if !differing.is_empty() {
-            if differing.len() > common.len() {
-                return Ok(Verdict::Stale);
-            }
-            let common = self.configs(common.into_iter())?;
-            needs(common.complete(Side::Tag)?.to_vec())?;
-            if !differing
-                .iter()
-                .all(|config| common.digests.contains(*config))
-            {
-                return Ok(Verdict::Stale);
-            }
+        if differing.len() > common.len() {
+            return Ok(Verdict::Stale);
         }
-        Ok(Verdict::Current(Reason::SameConfig))
+        let common = self.configs(common.into_iter()).complete(Side::Tag)?;
+        Ok(
+            if differing.into_iter().all(|config| common.contains(config)) {
+                Verdict::Current(Reason::SameConfig)
+            } else {
+                Verdict::Stale
+            },
+        )
     }
 
     /// Looks for `running` among the configurations of the `wanted` manifests.
@@ -173,130 +173,139 @@ impl Comparison<'_> {
         if wanted.len() > MAX_MANIFESTS {
             return Err(unknown(Reason::ManifestTooLarge));
         }
-        let wanted = self.configs(wanted.iter())?;
-        if wanted.digests.contains(running) {
+        let configs = self.configs(wanted.iter());
+        if configs.digests.contains(running) {
             return Ok(Verdict::Current(Reason::Current));
         }
-        needs(wanted.complete(Side::Tag)?.to_vec())?;
+        configs.complete(Side::Tag)?;
         Ok(Verdict::Stale)
     }
 
-    /// The manifests of the images that `digest` stands for on the platforms that count.
+    /// The manifests of the images that `digest` stands for on the platforms that count, each once.
     fn images(&self, digest: &Digest, side: Side) -> Result<Vec<Digest>, Step> {
-        let manifest = match (self.known)(digest) {
-            None => return Err(Step::Needs(vec![digest.clone()])),
-            Some(answer) => available(answer, side)?,
-        };
-        match &*manifest {
-            Manifest::Image(Image { artifact: true, .. }) if side == Side::Tag => Ok(Vec::new()),
-            Manifest::Image(_) => Ok(vec![digest.clone()]),
-            Manifest::Index(index) => {
+        let mut gaps = Gaps::default();
+        let manifest = self.read(digest, &mut gaps);
+        gaps.close(side)?;
+        match manifest.as_deref() {
+            Some(Manifest::Index(index)) => {
                 let mut flat = Flattened::default();
-                self.flatten(index, side, 0, &mut flat)?;
-                needs(flat.missing)?;
+                self.flatten(index, 0, &mut flat)?;
+                flat.gaps.close(side)?;
                 let index = Index {
                     entries: flat.entries,
                 };
                 let mut seen = HashSet::new();
-                let mut selected = index.select(self.platforms);
-                selected.retain(|digest| seen.insert(*digest));
-                Ok(selected.into_iter().cloned().collect())
+                let selected = index.select(self.platforms).into_iter();
+                Ok(selected
+                    .filter(|digest| seen.insert(*digest))
+                    .cloned()
+                    .collect())
             }
+            Some(Manifest::Image(image)) if !image.artifact || side == Side::Running => {
+                Ok(vec![digest.clone()])
+            }
+            _ => Ok(Vec::new()),
         }
     }
 
     /// Replaces nested indexes by their entries, in place.
-    fn flatten(
-        &self,
-        index: &Index,
-        side: Side,
-        depth: usize,
-        flat: &mut Flattened,
-    ) -> Result<(), Step> {
+    fn flatten(&self, index: &Index, depth: usize, flat: &mut Flattened) -> Result<(), Step> {
         for entry in &index.entries {
             if !entry.nested {
                 flat.entries.push(entry.clone());
                 continue;
             }
-            flat.read += 1;
-            if depth == MAX_DEPTH || flat.read > MAX_MANIFESTS {
+            flat.nested += 1;
+            if depth == MAX_DEPTH || flat.nested > MAX_MANIFESTS {
                 return Err(unknown(Reason::ManifestTooLarge));
             }
-            let Some(answer) = (self.known)(&entry.digest) else {
-                flat.missing.push(entry.digest.clone());
-                continue;
-            };
-            match &*available(answer, side)? {
-                Manifest::Index(nested) => self.flatten(nested, side, depth + 1, flat)?,
-                Manifest::Image(_) => return Err(unknown(Reason::UnsupportedMediaType)),
+            match self.read(&entry.digest, &mut flat.gaps).as_deref() {
+                Some(Manifest::Index(nested)) => self.flatten(nested, depth + 1, flat)?,
+                Some(Manifest::Image(_)) => flat.gaps.failed = Some(Reason::UnsupportedMediaType),
+                None => {}
             }
         }
         Ok(())
     }
 
-    /// The image configurations of `manifests`, as far as they are known.
-    fn configs<'d>(&self, manifests: impl Iterator<Item = &'d Digest>) -> Result<Configs, Step> {
+    /// The image configurations of `manifests`.
+    fn configs<'d>(&self, manifests: impl Iterator<Item = &'d Digest>) -> Configs {
         let mut configs = Configs::default();
         for digest in manifests {
-            match (self.known)(digest) {
-                None => configs.missing.push(digest.clone()),
-                Some(Answer::Unavailable) => configs.unavailable = true,
-                Some(Answer::Failed(reason)) => return Err(unknown(reason)),
-                Some(Answer::Manifest(manifest)) => match &*manifest {
-                    Manifest::Image(image) => {
-                        configs.digests.insert(image.config.clone());
-                    }
-                    Manifest::Index(_) => return Err(unknown(Reason::UnsupportedMediaType)),
-                },
+            match self.read(digest, &mut configs.gaps).as_deref() {
+                Some(Manifest::Image(image)) => {
+                    configs.digests.insert(image.config.clone());
+                }
+                Some(Manifest::Index(_)) => {
+                    configs.gaps.failed = Some(Reason::UnsupportedMediaType);
+                }
+                None => {}
             }
         }
-        Ok(configs)
+        configs
+    }
+
+    /// The manifest of this digest, or nothing and a note in `gaps`.
+    fn read(&self, digest: &Digest, gaps: &mut Gaps) -> Option<Arc<Manifest>> {
+        match (self.known)(digest) {
+            Some(Answer::Manifest(manifest)) => return Some(manifest),
+            Some(Answer::Unavailable) => gaps.unavailable = true,
+            Some(Answer::Failed(reason)) => gaps.failed = Some(reason),
+            None if gaps.missing.contains(digest) => {}
+            None => gaps.missing.push(digest.clone()),
+        }
+        None
     }
 }
 
-/// An index whose nested indexes have been read.
+/// An index with its nested indexes replaced by what they list.
 #[derive(Default)]
 struct Flattened {
     entries: Vec<Entry>,
-    missing: Vec<Digest>,
-    read: usize,
+    nested: usize,
+    gaps: Gaps,
 }
 
 /// The image configurations of some manifests.
 #[derive(Default)]
 struct Configs {
     digests: HashSet<Digest>,
-    missing: Vec<Digest>,
-    unavailable: bool,
+    gaps: Gaps,
 }
 
 impl Configs {
-    /// What is missing still, unless some manifest cannot be had at all.
-    fn complete(&self, side: Side) -> Result<&[Digest], Step> {
-        if self.unavailable {
-            return Err(side.without());
-        }
-        Ok(&self.missing)
+    fn complete(self, side: Side) -> Result<HashSet<Digest>, Step> {
+        self.gaps.close(side)?;
+        Ok(self.digests)
     }
 }
 
-fn needs(missing: Vec<Digest>) -> Result<(), Step> {
-    if missing.is_empty() {
-        return Ok(());
+/// What could not be read.
+#[derive(Default)]
+struct Gaps {
+    missing: Vec<Digest>,
+    failed: Option<Reason>,
+    unavailable: bool,
+}
+
+impl Gaps {
+    /// What follows from the gaps, if there are any. What is missing comes first, so that the outcome does not depend
+    /// on what happens to be known already.
+    fn close(self, side: Side) -> Result<(), Step> {
+        if !self.missing.is_empty() {
+            Err(Step::Needs(self.missing))
+        } else if let Some(reason) = self.failed {
+            Err(unknown(reason))
+        } else if self.unavailable {
+            Err(Step::Done(side.without()))
+        } else {
+            Ok(())
+        }
     }
-    Err(Step::Needs(missing))
 }
 
 fn set(digests: &[Digest]) -> HashSet<&Digest> {
     digests.iter().collect()
-}
-
-fn available(answer: Answer, side: Side) -> Result<Arc<Manifest>, Step> {
-    match answer {
-        Answer::Manifest(manifest) => Ok(manifest),
-        Answer::Unavailable => Err(side.without()),
-        Answer::Failed(reason) => Err(unknown(reason)),
-    }
 }
 
 const fn unknown(reason: Reason) -> Step {

@@ -37,7 +37,7 @@
 //!
 //! | module | what it knows |
 //! | --- | --- |
-//! | [`reference`], [`image_id`] | how images are named: by a pod's `image`, and by a node's `imageID` |
+//! | [`reference`](mod@reference), [`image_id`] | how images are named: by a pod's `image`, and by a node's `imageID` |
 //! | [`platform`], [`manifest`] | what an index offers, and what of it counts |
 //! | [`compare`] | whether what runs is what the tag means |
 //! | [`annotations`] | what the owner of a workload asks for |

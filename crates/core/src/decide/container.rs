@@ -76,9 +76,13 @@ impl<'a> Finding<'a> {
         self.container.pods.iter().any(|pod| pod.waiting.is_some())
     }
 
-    /// Whether its image cannot be had, so that new pods could not start.
+    /// Whether its image cannot be had, so that new pods could not start. Any error that says so is enough: one that
+    /// does not, in another pod, must not hide it.
     pub(super) fn blocks_new_pods(&self) -> bool {
-        matches!(self.outcome, Outcome::Unknown(reason) if reason.blocks_new_pods())
+        let tag = self.container.tag.as_ref().err().copied();
+        let pods = self.container.pods.iter().filter_map(unknown);
+        matches!(self.outcome, Outcome::Unknown(_))
+            && tag.into_iter().chain(pods).any(Reason::blocks_new_pods)
     }
 
     /// Why its pods do not run the digest although it was rolled out.
@@ -154,22 +158,26 @@ fn outcome(container: &Container, observed: &Observed) -> Outcome {
 /// What the verdicts of all pods amount to.
 fn compared(pods: &[Running]) -> Outcome {
     let verdicts = || pods.iter().map(|pod| pod.verdict);
-    let unknown = verdicts().filter_map(|verdict| match verdict {
-        Verdict::Unknown(reason) => Some(reason),
-        _ => None,
-    });
     let current = verdicts().filter_map(|verdict| match verdict {
         Verdict::Current(reason) => Some(reason),
         _ => None,
     });
     if verdicts().any(|verdict| verdict == Verdict::Stale) {
         Outcome::Stale
-    } else if let Some(reason) = unknown.min() {
+    } else if let Some(reason) = pods.iter().filter_map(unknown).min() {
         Outcome::Unknown(reason)
     } else if let Some(reason) = current.max() {
         Outcome::Current(reason)
     } else {
         Outcome::NotStarted
+    }
+}
+
+/// Why it cannot be told what a pod runs.
+fn unknown(pod: &Running) -> Option<Reason> {
+    match pod.verdict {
+        Verdict::Unknown(reason) => Some(reason),
+        _ => None,
     }
 }
 

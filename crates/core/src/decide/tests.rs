@@ -1,1 +1,560 @@
+use std::time::Duration;
 
+use jiff::SignedDuration;
+
+use super::*;
+use crate::annotations::Hold;
+
+mod properties;
+
+/// The digest that a test calls by this letter.
+fn digest(letter: char) -> Digest {
+    let hex = letter.to_string().repeat(64);
+    format!("sha256:{hex}")
+        .parse()
+        .expect("a test's own digest")
+}
+
+fn now() -> Timestamp {
+    "2026-11-23T12:00:00Z".parse().expect("a test's own time")
+}
+
+fn settings() -> Settings {
+    Settings {
+        selected: ["proxy", "web"].map(str::to_owned).into(),
+        schedule: None,
+        hold: None,
+    }
+}
+
+/// A ready pod that pulls always.
+fn pod(verdict: Verdict) -> Running {
+    Running {
+        verdict,
+        digest: Some(digest('0')),
+        ready: true,
+        pulls_always: true,
+        waiting: None,
+    }
+}
+
+fn current() -> Running {
+    pod(Verdict::Current(Reason::Current))
+}
+
+fn stale() -> Running {
+    pod(Verdict::Stale)
+}
+
+fn unknown(reason: Reason) -> Running {
+    pod(Verdict::Unknown(reason))
+}
+
+fn not_started() -> Running {
+    Running {
+        digest: None,
+        ready: false,
+        ..pod(Verdict::NotStarted)
+    }
+}
+
+fn waiting(waiting: Waiting, pod: Running) -> Running {
+    Running {
+        ready: false,
+        waiting: Some(waiting),
+        ..pod
+    }
+}
+
+fn not_pulling(pod: Running) -> Running {
+    Running {
+        pulls_always: false,
+        ..pod
+    }
+}
+
+/// A container whose tag is at digest `a`.
+fn container(name: &str, pods: &[Running]) -> Container {
+    Container {
+        name: name.to_owned(),
+        exempt: None,
+        tag: Ok(digest('a')),
+        remembered: None,
+        pods: pods.to_vec(),
+    }
+}
+
+fn failing(name: &str, reason: Reason) -> Container {
+    Container {
+        tag: Err(reason),
+        ..container(name, &[unknown(reason)])
+    }
+}
+
+fn exempt(name: &str, exempt: Exempt) -> Container {
+    Container {
+        exempt: Some(exempt),
+        ..container(name, &[current()])
+    }
+}
+
+/// A workload at rest.
+fn observed(containers: &[Container]) -> Observed {
+    Observed {
+        paused: false,
+        generation_observed: true,
+        wants_pods: true,
+        complete: true,
+        deadline_exceeded: false,
+        on_delete: false,
+        record: Record::default(),
+        containers: containers.to_vec(),
+        template_containers: containers
+            .iter()
+            .map(|container| container.name.clone())
+            .collect(),
+    }
+}
+
+fn in_flight(containers: &[Container]) -> Observed {
+    Observed {
+        complete: false,
+        ..observed(containers)
+    }
+}
+
+/// The record in which each of these containers was rolled out to the digest of this letter.
+fn record(entries: &[(&str, char)]) -> Record {
+    let change = |(container, letter): &(&str, char)| Change {
+        container: (*container).to_owned(),
+        from: None,
+        to: digest(*letter),
+    };
+    let changes: Vec<Change> = entries.iter().map(change).collect();
+    let names: Vec<String> = entries
+        .iter()
+        .map(|(container, _)| (*container).to_owned())
+        .collect();
+    Record::default().after(&changes, &names)
+}
+
+fn recorded(entries: &[(&str, char)], observed: Observed) -> Observed {
+    Observed {
+        record: record(entries),
+        ..observed
+    }
+}
+
+#[track_caller]
+fn assert_said(
+    observed: &Observed,
+    state: State,
+    reason: impl Into<Option<Reason>>,
+    container: &str,
+) {
+    let decision = decide(observed, &settings(), now());
+    assert_eq!((decision.state, decision.reason), (state, reason.into()));
+    assert_eq!(decision.container.as_deref().unwrap_or_default(), container);
+    assert_eq!(decision.rollout, None);
+}
+
+#[track_caller]
+fn assert_rolled_out(observed: &Observed, containers: &[&str]) -> Rollout {
+    let decision = decide(observed, &settings(), now());
+    assert_eq!(
+        (decision.state, decision.reason),
+        (State::RollingOut, Some(Reason::InFlight))
+    );
+    let rollout = decision.rollout.expect("a rollout");
+    let changed: Vec<&str> = rollout
+        .changes
+        .iter()
+        .map(|change| change.container.as_str())
+        .collect();
+    assert_eq!(changed, containers);
+    rollout
+}
+
+#[test]
+fn a_stale_container_is_rolled_out_once() {
+    let mut workload = observed(&[container("web", &[stale(), current()])]);
+    let rollout = assert_rolled_out(&workload, &["web"]);
+    let change = Change {
+        container: "web".to_owned(),
+        from: Some(digest('0')),
+        to: digest('a'),
+    };
+    assert_eq!(rollout.changes, [change]);
+    assert_eq!(rollout.record, record(&[("web", 'a')]));
+    workload.record = rollout.record;
+    workload.complete = false;
+    assert_said(&workload, State::RollingOut, Reason::InFlight, "web");
+}
+
+#[test]
+fn two_stale_containers_are_one_rollout() {
+    let workload = observed(&[container("web", &[stale()]), container("proxy", &[stale()])]);
+    let rollout = assert_rolled_out(&workload, &["proxy", "web"]);
+    assert_eq!(rollout.record, record(&[("proxy", 'a'), ("web", 'a')]));
+}
+
+#[test]
+fn a_tag_that_moves_on_is_rolled_out_again_and_one_that_moves_back_too() {
+    // The tag was at `a`, went to `b`, and is at `a` again: the record is that of the last rollout.
+    let workload = observed(&[container("web", &[stale()])]);
+    assert_rolled_out(&recorded(&[("web", 'b')], workload), &["web"]);
+}
+
+#[test]
+fn a_workload_that_cannot_be_rolled_out_says_so_before_its_containers() {
+    let stale = observed(&[container("web", &[stale()])]);
+    let paused = Observed {
+        paused: true,
+        ..stale.clone()
+    };
+    assert_said(&paused, State::Paused, None, "");
+    let lagging = Observed {
+        generation_observed: false,
+        ..stale.clone()
+    };
+    assert_said(&lagging, State::RollingOut, Reason::InFlight, "");
+    let scaled_to_zero = Observed {
+        wants_pods: false,
+        ..stale
+    };
+    assert_said(&scaled_to_zero, State::Skipped, Reason::NoPods, "");
+    assert!(
+        decide(&scaled_to_zero, &settings(), now()).stale,
+        "what is known to be stale is said"
+    );
+}
+
+#[test]
+fn a_workload_without_pods_is_skipped_once_it_is_complete() {
+    let none = [container("web", &[]), exempt("proxy", Exempt::Pinned)];
+    assert_said(&observed(&none), State::Skipped, Reason::NoPods, "");
+    assert_said(&in_flight(&none), State::RollingOut, Reason::InFlight, "");
+}
+
+#[test]
+fn a_rollout_in_flight_is_waited_for() {
+    let workload = in_flight(&[container("web", &[stale(), not_started()])]);
+    assert_said(&workload, State::RollingOut, Reason::InFlight, "web");
+    let others = in_flight(&[container("web", &[current(), not_started()])]);
+    assert_said(&others, State::RollingOut, Reason::InFlight, "");
+}
+
+#[test]
+fn a_stuck_rollout_may_be_replaced_by_one_for_another_digest() {
+    for reason in [
+        Waiting::ErrImagePull,
+        Waiting::ImagePullBackOff,
+        Waiting::InvalidImageName,
+        Waiting::CrashLoopBackOff,
+    ] {
+        let workload = in_flight(&[container("web", &[waiting(reason, stale())])]);
+        assert_rolled_out(&recorded(&[("web", 'b')], workload.clone()), &["web"]);
+        assert_rolled_out(&workload, &["web"]); // the user's own rollout is stuck
+        assert_said(
+            &recorded(&[("web", 'a')], workload),
+            State::NotConverging,
+            reason.reason(),
+            "web",
+        );
+    }
+    let late = Observed {
+        deadline_exceeded: true,
+        ..in_flight(&[container("web", &[stale()])])
+    };
+    assert_rolled_out(&recorded(&[("web", 'b')], late.clone()), &["web"]);
+    let late = recorded(&[("web", 'a')], late);
+    assert_said(
+        &late,
+        State::NotConverging,
+        Reason::ProgressDeadlineExceeded,
+        "web",
+    );
+}
+
+#[test]
+fn a_container_that_does_not_converge_holds_up_no_other() {
+    let stuck = container("proxy", &[waiting(Waiting::CrashLoopBackOff, stale())]);
+    let workload = in_flight(&[stuck, container("web", &[stale()])]);
+    let rollout = assert_rolled_out(
+        &recorded(&[("proxy", 'a'), ("web", 'b')], workload),
+        &["web"],
+    );
+    assert_eq!(rollout.record, record(&[("proxy", 'a'), ("web", 'a')]));
+}
+
+#[test]
+fn a_complete_rollout_that_left_ready_pods_stale_does_not_converge() {
+    let alias = recorded(
+        &[("web", 'a')],
+        observed(&[container("web", &[stale(), current()])]),
+    );
+    assert_said(
+        &alias,
+        State::NotConverging,
+        Reason::RuntimeReportsAlias,
+        "web",
+    );
+    assert!(decide(&alias, &settings(), now()).stale);
+    let cached = observed(&[container("web", &[not_pulling(stale()), stale()])]);
+    let cached = recorded(&[("web", 'a')], cached);
+    assert_said(&cached, State::NotConverging, Reason::PullPolicy, "web");
+}
+
+#[test]
+fn a_stale_pod_that_is_not_ready_yet_is_no_evidence() {
+    let unready = Running {
+        ready: false,
+        ..stale()
+    };
+    let workload = recorded(&[("web", 'a')], observed(&[container("web", &[unready])]));
+    assert_said(&workload, State::RollingOut, Reason::InFlight, "web");
+}
+
+#[test]
+fn the_evidence_does_not_depend_on_the_order_of_pods() {
+    let pods = [
+        waiting(Waiting::CrashLoopBackOff, current()),
+        waiting(Waiting::ImagePullBackOff, not_started()),
+        stale(),
+    ];
+    let mut workload = recorded(&[("web", 'a')], in_flight(&[container("web", &pods)]));
+    workload.deadline_exceeded = true;
+    assert_said(
+        &workload,
+        State::NotConverging,
+        Reason::ImagePullBackOff,
+        "web",
+    );
+}
+
+#[test]
+fn what_we_remember_guards_workloads_that_lose_our_record() {
+    let remembering = |letter, age: Duration| {
+        let remembered = Remembered {
+            digest: digest(letter),
+            at: now() - SignedDuration::try_from(age).expect("a short time"),
+        };
+        let container = Container {
+            remembered: Some(remembered),
+            ..container("web", &[stale()])
+        };
+        observed(&[container])
+    };
+    let minute = Duration::from_secs(60);
+    let stripped = remembering('a', 59 * minute);
+    assert_said(
+        &stripped,
+        State::NotConverging,
+        Reason::RuntimeReportsAlias,
+        "web",
+    );
+    assert_rolled_out(&remembering('a', 60 * minute), &["web"]);
+    assert_rolled_out(&remembering('b', minute), &["web"]);
+    // The tag went from `a` to `b` and back, and the record of `b` is there: what we remember is older than it.
+    let mut other_record = remembering('b', minute);
+    other_record.record = record(&[("web", 'b')]);
+    assert_rolled_out(&other_record, &["web"]);
+    let mut clock_set_back = remembering('a', Duration::ZERO);
+    clock_set_back.containers[0].remembered = Some(Remembered {
+        digest: digest('a'),
+        at: now() + SignedDuration::from_hours(48),
+    });
+    assert_rolled_out(&clock_set_back, &["web"]);
+}
+
+#[test]
+fn a_hold_keeps_stale_containers_from_being_rolled_out() {
+    let workload = observed(&[container("web", &[stale()])]);
+    let held = |hold| Settings {
+        hold: Some(hold),
+        ..settings()
+    };
+    let decision = decide(&workload, &held(Hold::Indefinitely), now());
+    assert_eq!(
+        (decision.state, decision.reason, decision.rollout),
+        (State::Held, None, None)
+    );
+    assert!(decision.stale);
+    let over = decide(&workload, &held(Hold::Until(now())), now());
+    assert!(over.rollout.is_some());
+    let up_to_date = observed(&[container("web", &[current()])]);
+    let decision = decide(&up_to_date, &held(Hold::Indefinitely), now());
+    assert_eq!(decision.state, State::UpToDate);
+}
+
+#[test]
+fn pods_that_are_replaced_by_hand_are_left_alone() {
+    let mut workload = observed(&[container("web", &[stale()])]);
+    workload.on_delete = true;
+    assert_said(&workload, State::Skipped, Reason::OnDelete, "web");
+}
+
+#[test]
+fn a_rollout_waits_for_images_that_new_pods_could_not_pull() {
+    for reason in Reason::ALL {
+        let other = |other| observed(&[other, container("web", &[stale()])]);
+        let no_tag = other(failing("proxy", *reason));
+        let no_manifest = other(container("proxy", &[unknown(*reason), current()]));
+        for workload in [no_tag, no_manifest] {
+            if reason.blocks_new_pods() {
+                assert_said(
+                    &workload,
+                    State::Outdated,
+                    Reason::WaitingForOtherContainer,
+                    "proxy",
+                );
+            } else {
+                assert_rolled_out(&workload, &["web"]);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_refusal_does_not_hide_that_new_pods_could_not_start() {
+    let pods = [unknown(Reason::Denied), unknown(Reason::Timeout)];
+    let refused_tag = Container {
+        tag: Err(Reason::Denied),
+        ..container("proxy", &[unknown(Reason::Timeout)])
+    };
+    for other in [container("proxy", &pods), refused_tag] {
+        let workload = observed(&[other, container("web", &[stale()])]);
+        assert_said(
+            &workload,
+            State::Outdated,
+            Reason::WaitingForOtherContainer,
+            "proxy",
+        );
+    }
+}
+
+#[test]
+fn a_rollout_does_not_wait_for_images_that_new_pods_do_not_pull() {
+    let pinned = Container {
+        exempt: Some(Exempt::Pinned),
+        ..failing("proxy", Reason::TagNotFound)
+    };
+    let cached = Container {
+        pods: vec![not_pulling(unknown(Reason::TagNotFound))],
+        ..failing("proxy", Reason::TagNotFound)
+    };
+    for other in [pinned, cached] {
+        assert_rolled_out(&observed(&[other, container("web", &[stale()])]), &["web"]);
+    }
+}
+
+#[test]
+fn a_container_that_does_not_pull_is_skipped_and_never_rolled_out() {
+    let pods = [stale(), not_pulling(stale())]; // an admission webhook may have changed one of them
+    let workload = observed(&[container("web", &pods)]);
+    assert_said(&workload, State::Skipped, Reason::PullPolicy, "web");
+    assert_said(
+        &recorded(&[("web", 'b')], workload),
+        State::Skipped,
+        Reason::PullPolicy,
+        "web",
+    );
+    let current = observed(&[container("web", &[not_pulling(current())])]);
+    assert_said(
+        &recorded(&[("web", 'a')], current),
+        State::Skipped,
+        Reason::PullPolicy,
+        "web",
+    );
+}
+
+#[test]
+fn an_error_keeps_everything_running() {
+    let failing = observed(&[
+        failing("web", Reason::TagNotFound),
+        container("proxy", &[current()]),
+    ]);
+    assert_said(&failing, State::Unknown, Reason::TagNotFound, "web");
+    let half_known = observed(&[container("web", &[current(), unknown(Reason::Timeout)])]);
+    assert_said(&half_known, State::Unknown, Reason::Timeout, "web");
+    let starting = observed(&[
+        container("proxy", &[not_started()]),
+        container("web", &[unknown(Reason::Tls)]),
+    ]);
+    assert_said(&starting, State::Unknown, Reason::Tls, "web");
+    let starting = observed(&[
+        container("proxy", &[not_started()]),
+        container("web", &[current()]),
+    ]);
+    assert_said(&starting, State::Unknown, Reason::NotStarted, "proxy");
+}
+
+#[test]
+fn up_to_date_is_said_with_the_strongest_reason() {
+    let with = |reason| pod(Verdict::Current(reason));
+    let cases = [
+        (Reason::Current, Reason::Current, Reason::Current, "proxy"),
+        (
+            Reason::Current,
+            Reason::IndexChangedOnly,
+            Reason::IndexChangedOnly,
+            "web",
+        ),
+        (
+            Reason::SameConfig,
+            Reason::IndexChangedOnly,
+            Reason::SameConfig,
+            "proxy",
+        ),
+    ];
+    for (proxy, web, strongest, name) in cases {
+        let workload = observed(&[
+            container("web", &[with(web), not_started()]),
+            container("proxy", &[with(proxy)]),
+            exempt("agent", Exempt::Pinned),
+        ]);
+        assert_said(&workload, State::UpToDate, strongest, name);
+        assert!(!decide(&workload, &settings(), now()).stale);
+    }
+}
+
+#[test]
+fn a_workload_of_which_nothing_is_checked_is_skipped() {
+    let workload = observed(&[
+        exempt("web", Exempt::Excluded),
+        exempt("proxy", Exempt::Pinned),
+    ]);
+    assert_said(&workload, State::Skipped, Reason::Pinned, "proxy");
+}
+
+#[test]
+fn a_rollout_forgets_containers_that_are_gone_and_keeps_those_left_out() {
+    let workload = observed(&[
+        container("web", &[stale()]),
+        exempt("proxy", Exempt::Excluded),
+    ]);
+    let workload = recorded(&[("gone", 'c'), ("proxy", 'b'), ("web", 'b')], workload);
+    let rollout = assert_rolled_out(&workload, &["web"]);
+    assert_eq!(rollout.record, record(&[("proxy", 'b'), ("web", 'a')]));
+}
+
+#[test]
+fn only_the_four_waiting_reasons_are_evidence() {
+    for waiting in [
+        Waiting::ErrImagePull,
+        Waiting::ImagePullBackOff,
+        Waiting::InvalidImageName,
+        Waiting::CrashLoopBackOff,
+    ] {
+        assert_eq!(Waiting::parse(waiting.reason().as_str()), Some(waiting));
+    }
+    for other in [
+        "",
+        "ContainerCreating",
+        "PodInitializing",
+        "CreateContainerError",
+        "errimagepull",
+    ] {
+        assert_eq!(Waiting::parse(other), None, "{other}");
+    }
+}

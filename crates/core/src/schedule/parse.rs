@@ -73,13 +73,22 @@ pub enum CronError {
         /// How many fields that is.
         count: usize,
     },
+    /// It is longer than any that a person would write.
+    #[error("cannot parse cron expression {found}: it is longer than {MAX_EXPRESSION} characters")]
+    TooLong {
+        /// What was given.
+        found: Found,
+    },
     /// One of its fields is wrong.
-    #[error("cannot parse cron expression {found}: {problem}")]
+    #[error(
+        "cannot parse cron expression {found}: the parser says {problem}; allowed are seconds 0-59 (or none), minutes 0-59, \
+         hours 0-23, days 1-31, months 1-12 or JAN-DEC, weekdays 0-7 or SUN-SAT"
+    )]
     Field {
         /// What was given.
         found: Found,
         /// What the parser says is wrong with it.
-        problem: String,
+        problem: Found,
     },
     /// No day ever matches, as with the 30th of February.
     #[error("cannot use cron expression {found}: it never matches any day")]
@@ -148,15 +157,12 @@ impl Schedule {
             });
         }
         if expression.len() > MAX_EXPRESSION {
-            return Err(CronError::Field {
-                found: found(),
-                problem: format!("it is longer than {MAX_EXPRESSION} characters"),
-            });
+            return Err(CronError::TooLong { found: found() });
         }
         let parser = CronParser::builder().year(Year::Disallowed).build();
         let cron = parser.parse(expression).map_err(|error| CronError::Field {
             found: found(),
-            problem: error.to_string().trim_end_matches('.').to_owned(),
+            problem: Found::new(error.to_string().trim_end_matches('.')),
         })?;
         let schedule = Self(Kind::Cron(Arc::new((cron, zone.clone()))));
         // The calendar repeats itself, so what matches once matches for ever.

@@ -1,0 +1,221 @@
+//! What holds for every workload, however odd.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn letter() -> impl Strategy<Value = char> {
+    prop::sample::select(vec!['a', 'b', 'c'])
+}
+
+fn any_reason() -> impl Strategy<Value = Reason> {
+    prop::sample::select(vec![
+        Reason::TagNotFound,
+        Reason::Timeout,
+        Reason::Denied,
+        Reason::NoMatchingPlatform,
+    ])
+}
+
+fn any_verdict() -> impl Strategy<Value = Verdict> {
+    prop_oneof![
+        3 => Just(Verdict::Stale),
+        2 => prop::sample::select(vec![Reason::Current, Reason::IndexChangedOnly, Reason::SameConfig]).prop_map(Verdict::Current),
+        1 => Just(Verdict::NotStarted),
+        1 => any_reason().prop_map(Verdict::Unknown),
+    ]
+}
+
+fn any_pod() -> impl Strategy<Value = Running> {
+    let any_waiting = prop::sample::select(vec![
+        Waiting::InvalidImageName,
+        Waiting::ErrImagePull,
+        Waiting::ImagePullBackOff,
+        Waiting::CrashLoopBackOff,
+    ]);
+    let any_digest = prop::option::of(letter().prop_map(digest));
+    let is_waiting = prop::option::weighted(0.2, any_waiting);
+    (
+        any_verdict(),
+        any_digest,
+        any::<bool>(),
+        prop::bool::weighted(0.9),
+        is_waiting,
+    )
+        .prop_map(|(verdict, digest, ready, pulls_always, waiting)| Running {
+            verdict,
+            digest,
+            ready,
+            pulls_always,
+            waiting,
+        })
+}
+
+fn any_container(name: &'static str) -> impl Strategy<Value = Container> {
+    let any_exempt = prop::sample::select(vec![Exempt::Pinned, Exempt::Excluded]);
+    let any_tag = prop_oneof![
+        5 => letter().prop_map(|letter| Ok(digest(letter))),
+        1 => any_reason().prop_map(Err),
+    ];
+    let any_remembered = (letter(), -4000..8000_i64).prop_map(|(letter, age)| Remembered {
+        digest: digest(letter),
+        at: now() - SignedDuration::from_secs(age),
+    });
+    (
+        prop::option::weighted(0.1, any_exempt),
+        any_tag,
+        prop::option::weighted(0.2, any_remembered),
+        prop::collection::vec(any_pod(), 0..4),
+    )
+        .prop_map(move |(exempt, tag, remembered, pods)| Container {
+            name: name.to_owned(),
+            exempt,
+            tag,
+            remembered,
+            pods,
+        })
+}
+
+fn any_record() -> impl Strategy<Value = Record> {
+    let names = prop::sample::select(vec!["web", "proxy", "agent", "gone"]);
+    prop::collection::vec((names, letter()), 0..3).prop_map(|entries| record(&entries))
+}
+
+fn any_observed() -> impl Strategy<Value = Observed> {
+    let rarely = || prop::bool::weighted(0.1);
+    let flags = (
+        rarely(),
+        rarely(),
+        rarely(),
+        any::<bool>(),
+        rarely(),
+        rarely(),
+    );
+    let containers = (
+        any_container("web"),
+        any_container("proxy"),
+        any_container("agent"),
+        1..4_usize,
+    );
+    (flags, any_record(), containers).prop_map(|(flags, record, (web, proxy, agent, count))| {
+        let (paused, lagging, no_pods, complete, deadline_exceeded, on_delete) = flags;
+        let containers = [web, proxy, agent];
+        Observed {
+            paused,
+            generation_observed: !lagging,
+            wants_pods: !no_pods,
+            complete,
+            deadline_exceeded,
+            on_delete,
+            record,
+            ..observed(&containers[..count])
+        }
+    })
+}
+
+fn any_settings() -> impl Strategy<Value = Settings> {
+    prop::option::weighted(0.1, Just(Hold::Indefinitely))
+        .prop_map(|hold| Settings { hold, ..settings() })
+}
+
+/// What a decision rolls out: each container with its digest.
+fn rolled_out(decision: &Decision) -> Vec<(String, Digest)> {
+    let changes = decision.rollout.iter().flat_map(|rollout| &rollout.changes);
+    changes
+        .map(|change| (change.container.clone(), change.to.clone()))
+        .collect()
+}
+
+proptest! {
+    #[test]
+    fn a_rollout_is_never_followed_by_a_second_one(
+        before in any_observed(), settings in any_settings(), complete: bool, pods in prop::collection::vec(any_pod(), 0..4),
+    ) {
+        let Some(rollout) = decide(&before, &settings, now()).rollout else {
+            return Ok(());
+        };
+        prop_assert!(!rollout.changes.is_empty());
+        let patched = Observed { record: rollout.record.clone(), complete, ..before };
+        prop_assert_eq!(decide(&patched, &settings, now()).rollout, None);
+        // Nor later, whatever the new pods do, as long as the tags stay where they are.
+        let mut later = patched;
+        for container in &mut later.containers {
+            if rollout.changes.iter().any(|change| change.container == container.name) {
+                container.pods.clone_from(&pods);
+            }
+        }
+        let again = rolled_out(&decide(&later, &settings, now()));
+        for change in &rollout.changes {
+            prop_assert!(again.iter().all(|(name, _)| *name != change.container), "{again:?}");
+        }
+    }
+
+    /// An error that becomes another one is not meant: some keep new pods from starting and others do not.
+    #[test]
+    fn an_answer_that_becomes_an_error_never_adds_a_rollout(
+        before in any_observed(),
+        settings in any_settings(),
+        (which, reason, tag) in (any::<prop::sample::Index>(), any_reason(), any::<bool>()),
+    ) {
+        let mut failed = before.clone();
+        if tag {
+            let mut answers: Vec<_> = failed.containers.iter_mut().filter(|container| container.tag.is_ok()).collect();
+            if answers.is_empty() {
+                return Ok(());
+            }
+            let container = which.get_mut(&mut answers);
+            container.tag = Err(reason);
+        } else {
+            let pods = failed.containers.iter_mut().flat_map(|container| &mut container.pods);
+            let mut answers: Vec<_> = pods.filter(|pod| !matches!(pod.verdict, Verdict::Unknown(_))).collect();
+            if answers.is_empty() {
+                return Ok(());
+            }
+            let pod = which.get_mut(&mut answers);
+            pod.verdict = Verdict::Unknown(reason);
+        }
+        let before = rolled_out(&decide(&before, &settings, now()));
+        let after = rolled_out(&decide(&failed, &settings, now()));
+        prop_assert!(after.iter().all(|change| before.contains(change)), "{after:?} was {before:?}");
+    }
+
+    #[test]
+    fn the_order_of_containers_and_pods_does_not_matter(
+        (observed, shuffled) in any_observed().prop_flat_map(|observed| {
+            let containers = Just(observed.containers.clone()).prop_shuffle();
+            let shuffled = containers.prop_map({
+                let observed = observed.clone();
+                move |containers| Observed { containers, ..observed.clone() }
+            });
+            (Just(observed), shuffled)
+        }),
+        settings in any_settings(),
+    ) {
+        let mut shuffled = shuffled;
+        for container in &mut shuffled.containers {
+            container.pods.reverse();
+        }
+        prop_assert_eq!(decide(&observed, &settings, now()), decide(&shuffled, &settings, now()));
+    }
+
+    #[test]
+    fn only_stale_containers_that_pull_are_rolled_out(observed in any_observed(), settings in any_settings()) {
+        let decision = decide(&observed, &settings, now());
+        if let Some(rollout) = &decision.rollout {
+            prop_assert!(!observed.paused && observed.generation_observed && !observed.on_delete);
+            prop_assert!(!settings.is_held(now()));
+            for change in &rollout.changes {
+                let container = observed.containers.iter().find(|container| container.name == change.container);
+                let container = container.expect("a container of the workload");
+                prop_assert!(container.exempt.is_none());
+                prop_assert!(container.pods.iter().all(|pod| pod.pulls_always));
+                prop_assert!(container.pods.iter().any(|pod| pod.verdict == Verdict::Stale));
+                prop_assert_eq!(container.tag.as_ref(), Ok(&change.to));
+                prop_assert_ne!(observed.record.digest(&container.name), Some(&change.to));
+                prop_assert_eq!(rollout.record.digest(&container.name), Some(&change.to));
+            }
+        }
+        let reasonless = matches!(decision.state, State::Held | State::Paused);
+        prop_assert_eq!(decision.reason.is_none(), reasonless, "{:?}", decision);
+    }
+}
