@@ -25,6 +25,7 @@
 //! | [`programs`] | finding or building etcd, the Kubernetes programs and the registry |
 //! | [`process`] | server processes, their folders and logs |
 //! | [`control_plane`] | etcd, API server, controller-manager, scheduler; what was asked of the API server |
+//! | [`controller`] | the controller as a process, with the rights of its role |
 //! | [`registry`] | the distribution registry: plain, with passwords, with tokens; what was asked of it |
 //! | [`certificates`] | authorities and server certificates |
 //! | [`image`] | images and indexes, made without a container engine, and pushing them |
@@ -37,6 +38,7 @@
 
 pub mod certificates;
 pub mod control_plane;
+pub mod controller;
 pub mod environment;
 pub mod image;
 pub mod node;

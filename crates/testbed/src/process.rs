@@ -220,6 +220,16 @@ impl Server {
         self.file("out")
     }
 
+    /// The last lines of its standard error or, if there is nothing, of its standard output.
+    pub fn tail(&self) -> String {
+        let error = tail(&self.log());
+        if error.is_empty() {
+            tail(&self.output())
+        } else {
+            error
+        }
+    }
+
     fn file(&self, extension: &str) -> PathBuf {
         let name = format!("{}.{extension}", self.launch.name);
         self.launch.folder.join(name)
@@ -269,7 +279,7 @@ impl Server {
             name: self.launch.name.to_owned(),
             status,
             log: self.log(),
-            tail: tail(&self.log()),
+            tail: self.tail(),
         }
     }
 
@@ -277,7 +287,7 @@ impl Server {
         Error::NotReady {
             name: self.launch.name.to_owned(),
             log: self.log(),
-            tail: tail(&self.log()),
+            tail: self.tail(),
         }
     }
 

@@ -1,0 +1,111 @@
+//! What there is to see of a rollout.
+
+use k8s_openapi::api::events::v1::Event;
+use kube::api::ListParams;
+use kube_autorollout_testbed::{
+    Namespace, Testbed,
+    control_plane::Request,
+    controller::{Controller, SERVICE_ACCOUNT},
+    workload::eventually,
+};
+
+use super::{
+    Failure,
+    story::{DEPLOYMENT, SOON},
+    terminal::{self, Terminal},
+};
+
+/// What the pods really run.
+pub(super) fn running(testbed: &Testbed, namespace: &Namespace) {
+    for container in testbed.nodes().running(namespace.name()) {
+        let digest = container.pulled_digest.map(|digest| digest.to_string());
+        terminal::detail(format_args!(
+            "{} on {} runs {}",
+            container.pod,
+            container.node,
+            digest.unwrap_or(container.image_id)
+        ));
+    }
+}
+
+/// What the controller told about the rollout, once all is told.
+pub(super) async fn events(terminal: &mut Terminal, namespace: &Namespace) -> Result<(), Failure> {
+    let events = namespace.api::<Event>();
+    let title = "Read the controller's Events";
+    let notes = terminal
+        .step(title, async |_| {
+            eventually(SOON, "the Event RolloutCompleted", async || {
+                let list = events.list(&ListParams::default()).await;
+                let list = list.map_err(|error| error.to_string())?;
+                let ours: Vec<(String, String)> = list
+                    .into_iter()
+                    .filter_map(|event| Some((event.reason?, event.note?)))
+                    .filter(|(reason, _)| reason.starts_with("Rollout"))
+                    .collect();
+                if ours.iter().any(|(reason, _)| reason == "RolloutCompleted") {
+                    Ok(ours)
+                } else {
+                    Err(format!("{ours:?}"))
+                }
+            })
+            .await
+        })
+        .await?;
+    for (reason, note) in notes {
+        terminal::detail(format_args!("{reason}: {note}"));
+    }
+    Ok(())
+}
+
+/// What the servers' own logs say of the controller.
+pub(super) fn requests(testbed: &Testbed, namespace: &Namespace) -> Result<(), Failure> {
+    let user = format!(
+        "system:serviceaccount:{}:{SERVICE_ACCOUNT}",
+        namespace.name()
+    );
+    let is_patch = |request: &Request| {
+        request.user == user && request.verb == "patch" && request.resource == "deployments"
+    };
+    let patches = testbed.control_plane().audit().requests(is_patch)?.len();
+    let requests = testbed.registry().log().requests()?;
+    let ours = |method| {
+        let ours = requests
+            .iter()
+            .filter(|request| request.user_agent.starts_with("kube-autorollout"));
+        ours.filter(|request| request.method == method).count()
+    };
+    terminal::line("");
+    terminal::detail(format_args!(
+        "The API server has seen {patches} patch of the Deployment, the registry {} HEAD and {} GET requests.",
+        ours("HEAD"),
+        ours("GET"),
+    ));
+    Ok(())
+}
+
+/// Three metrics that sum it up.
+pub(super) async fn metrics(controller: &Controller) -> Result<(), Failure> {
+    let metrics = controller.metrics().await?;
+    terminal::line("");
+    let shown: [(&str, &[(&str, &str)]); 3] = [
+        (
+            "kube_autorollout_rollouts_total",
+            &[("outcome", "triggered")],
+        ),
+        (
+            "kube_autorollout_rollouts_total",
+            &[("outcome", "completed")],
+        ),
+        (
+            "kube_autorollout_workload_outdated",
+            &[("name", DEPLOYMENT)],
+        ),
+    ];
+    for (name, labels) in shown {
+        for line in metrics.lines(name, labels) {
+            terminal::detail(line);
+        }
+    }
+    terminal::line("");
+    Ok(())
+}

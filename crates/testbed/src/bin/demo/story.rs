@@ -1,0 +1,254 @@
+//! The story: one Deployment, one tag, two images.
+
+use std::{path::PathBuf, time::Duration};
+
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::api::PostParams;
+use kube_autorollout_testbed::{
+    Namespace, Testbed,
+    controller::{self, Controller, SERVICE_ACCOUNT},
+    image::{Image, Pusher},
+    programs::{Programs, Progress},
+    workload::{self, TimedOut, eventually, rolled_out},
+};
+use serde_json::json;
+use tokio::task::spawn_blocking;
+
+use super::{
+    Failure, interrupted, kept, show,
+    terminal::{self, Details, Terminal},
+};
+
+/// How long the cluster or the controller may take for one step.
+pub(super) const SOON: Duration = Duration::from_secs(90);
+
+/// How often the controller looks at the registry.
+const INTERVAL: &str = "2s";
+
+const REPOSITORY: &str = "shop/web";
+const TAG: &str = "stable";
+pub(super) const DEPLOYMENT: &str = "web";
+const REPLICAS: i32 = 3;
+
+/// What is there once everything has been set up; dropped in this order, which stops everything.
+struct Stage {
+    controller: Controller,
+    namespace: Namespace,
+    pusher: Pusher,
+    testbed: Testbed,
+}
+
+/// Tells the story from the first build to the last metric; with `keep`, waits at its end for an interrupt.
+pub(super) async fn tell(terminal: &mut Terminal, keep: bool) -> Result<(), Failure> {
+    let stage = set_up(terminal).await?;
+    let told = roll_out(terminal, &stage).await;
+    if told.is_err() {
+        terminal::detail(format_args!(
+            "the controller's log ends with:\n{}",
+            stage.controller.server().tail()
+        ));
+    }
+    told?;
+    if keep {
+        let Stage {
+            controller,
+            namespace,
+            testbed,
+            ..
+        } = &stage;
+        let image = image(testbed);
+        let text = kept::instructions(testbed, controller, namespace.name(), &image);
+        terminal::line(&text);
+        interrupted().await?;
+    }
+    let end = "everything is stopped";
+    let seconds = terminal.elapsed().as_secs_f64();
+    drop(stage);
+    terminal::line(&format!("Done in {seconds:.0} s; {end}."));
+    Ok(())
+}
+
+async fn set_up(terminal: &mut Terminal) -> Result<Stage, Failure> {
+    let programs = terminal
+        .step("Find or build etcd, Kubernetes and the registry", find)
+        .await?;
+    let title = "Build kube-autorollout (release)";
+    let program = terminal.step(title, async |_| build().await).await?;
+    let title = "Start the control plane, two simulated nodes and a registry";
+    let testbed = terminal
+        .step(title, async |_| Testbed::start(programs).await)
+        .await?;
+    terminal::detail(format_args!(
+        "API server  {}",
+        testbed.control_plane().url()
+    ));
+    terminal::detail(format_args!("registry    {}", testbed.registry().host()));
+    let pusher = Pusher::new(testbed.registry().host())?;
+    let title = format!("Push the first image as {}", image(&testbed));
+    push(terminal, &pusher, &title, "v1").await?;
+    let title = format!("Deploy {REPLICAS} replicas with the label kube-autorollout/enabled=true");
+    let namespace = terminal
+        .step(&title, async |_| deploy(&testbed).await)
+        .await?;
+    show::running(&testbed, &namespace);
+    let title = format!("Start kube-autorollout, which checks every {INTERVAL}");
+    let controller = terminal
+        .step(&title, async |_| {
+            start_controller(&testbed, &namespace, program).await
+        })
+        .await?;
+    terminal::detail(format_args!("metrics     {}/metrics", controller.url()));
+    Ok(Stage {
+        controller,
+        namespace,
+        pusher,
+        testbed,
+    })
+}
+
+async fn roll_out(terminal: &mut Terminal, stage: &Stage) -> Result<(), Failure> {
+    let Stage {
+        controller,
+        namespace,
+        pusher,
+        testbed,
+    } = stage;
+    terminal
+        .step("Wait for its first check: nothing to do", async |_| {
+            state_is(controller, "UpToDate").await
+        })
+        .await?;
+    push(
+        terminal,
+        pusher,
+        "Push the second image under the same tag",
+        "v2",
+    )
+    .await?;
+    terminal
+        .step("Wait until every pod runs it", async |_| {
+            all_run(testbed, namespace, "v2").await
+        })
+        .await?;
+    show::running(testbed, namespace);
+    let title = "Wait until kube-autorollout says so";
+    terminal
+        .step(title, async |_| {
+            let completed = [("outcome", "completed")];
+            metric_is_one(controller, "kube_autorollout_rollouts_total", &completed).await?;
+            state_is(controller, "UpToDate").await
+        })
+        .await?;
+    show::events(terminal, namespace).await?;
+    show::requests(testbed, namespace)?;
+    show::metrics(controller).await
+}
+
+async fn find(details: Details) -> Result<Programs, Failure> {
+    // The receiver lives as long as the step
+    let progress = move |progress: &Progress| drop(details.send(progress.to_string()));
+    Ok(spawn_blocking(move || Programs::find(&progress)).await??)
+}
+
+async fn build() -> Result<PathBuf, Failure> {
+    Ok(spawn_blocking(controller::build).await??)
+}
+
+fn image(testbed: &Testbed) -> String {
+    format!("{}/{REPOSITORY}:{TAG}", testbed.registry().host())
+}
+
+async fn push(
+    terminal: &mut Terminal,
+    pusher: &Pusher,
+    title: &str,
+    text: &str,
+) -> Result<(), Failure> {
+    let image = Image::new(text);
+    let digest = terminal
+        .step(title, async |_| pusher.push(&image, REPOSITORY, TAG).await)
+        .await?;
+    terminal::detail(format_args!("{TAG} is {digest}"));
+    Ok(())
+}
+
+async fn deploy(testbed: &Testbed) -> Result<Namespace, Failure> {
+    let namespace = testbed.namespace("shop").await?;
+    let deployment = workload::Deployment::named(DEPLOYMENT)
+        .replicas(REPLICAS)
+        .container("app", &image(testbed))
+        .labelled()
+        .build();
+    let deployments = namespace.api::<Deployment>();
+    deployments
+        .create(&PostParams::default(), &deployment)
+        .await?;
+    rolled_out(&deployments, DEPLOYMENT, SOON).await?;
+    Ok(namespace)
+}
+
+async fn start_controller(
+    testbed: &Testbed,
+    namespace: &Namespace,
+    program: PathBuf,
+) -> Result<Controller, Failure> {
+    controller::grant(namespace.client(), namespace.name()).await?;
+    let kubeconfig = testbed
+        .control_plane()
+        .kubeconfig_for(namespace.name(), SERVICE_ACCOUNT)
+        .await?;
+    let configuration = json!({
+        "interval": INTERVAL,
+        "registries": [{"hostnamePattern": testbed.registry().host(), "plainHttp": true}],
+    });
+    let started = Controller::start(testbed.programs(), &program, &kubeconfig, configuration);
+    Ok(started.await?)
+}
+
+/// Waits until the Deployment's rollout is complete and each of its pods runs the image with this text.
+async fn all_run(testbed: &Testbed, namespace: &Namespace, text: &str) -> Result<(), TimedOut> {
+    let all = usize::try_from(REPLICAS).unwrap_or_default();
+    eventually(SOON, "every pod on the new image", async || {
+        let running = testbed.nodes().running(namespace.name());
+        let new = running
+            .iter()
+            .filter(|container| container.marker == text)
+            .count();
+        if (new, running.len()) == (all, all) {
+            Ok(())
+        } else {
+            Err(format!("{new} of {} containers run {text}", running.len()))
+        }
+    })
+    .await?;
+    rolled_out(&namespace.api(), DEPLOYMENT, SOON).await?;
+    Ok(())
+}
+
+async fn state_is(controller: &Controller, state: &str) -> Result<(), TimedOut> {
+    metric_is_one(
+        controller,
+        "kube_autorollout_workloads",
+        &[("state", state)],
+    )
+    .await
+}
+
+async fn metric_is_one(
+    controller: &Controller,
+    name: &str,
+    labels: &[(&str, &str)],
+) -> Result<(), TimedOut> {
+    let what = format!("{name}{labels:?} is 1");
+    eventually(SOON, &what, async || {
+        let metrics = controller.metrics().await;
+        let metrics = metrics.map_err(|error| error.to_string())?;
+        let sum = metrics.sum(name, labels);
+        if (sum - 1.0).abs() < f64::EPSILON {
+            Ok(())
+        } else {
+            Err(sum.to_string())
+        }
+    })
+    .await
+}

@@ -1,0 +1,118 @@
+//! What the reader sees: numbered steps with their time; on a terminal the running step counts its seconds.
+
+use std::{
+    fmt::Display,
+    io::{self, IsTerminal as _, Write as _},
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    sync::mpsc,
+    time::{MissedTickBehavior, interval},
+};
+
+/// How often a log file hears of a step that is still running.
+const STILL: u64 = 30;
+
+/// Goes back to the start of the line and clears it.
+const CLEAR: &str = "\r\x1b[K";
+
+/// Details that a running step wants to be shown, from any thread.
+pub(super) type Details = mpsc::UnboundedSender<String>;
+
+/// Standard output, with control characters only if somebody looks at it.
+pub(super) struct Terminal {
+    interactive: bool,
+    start: Instant,
+    step: usize,
+}
+
+impl Terminal {
+    pub(super) fn new() -> Self {
+        Self {
+            interactive: io::stdout().is_terminal(),
+            start: Instant::now(),
+            step: 0,
+        }
+    }
+
+    /// The time since the start.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    /// Writes what ended the story, on standard error.
+    pub(super) fn failure(&mut self, text: &str) {
+        if self.interactive {
+            write(CLEAR);
+        }
+        // When standard error is closed nobody is left to tell
+        drop(writeln!(io::stderr(), "demo: {text}"));
+    }
+
+    /// Runs one step of the story and shows its number, its title, its details and how long it took.
+    pub(super) async fn step<T, E>(
+        &mut self,
+        title: &str,
+        work: impl AsyncFnOnce(Details) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.step += 1;
+        let title = format!("{:>3}. {title}", self.step);
+        let start = Instant::now();
+        let (sender, mut details) = mpsc::unbounded_channel::<String>();
+        let work = work(sender);
+        tokio::pin!(work);
+        let mut second = interval(Duration::from_secs(1));
+        second.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let result = loop {
+            tokio::select! {
+                result = &mut work => break result,
+                Some(text) = details.recv() => {
+                    self.clear();
+                    detail(text);
+                }
+                _ = second.tick() => self.tick(&title, start.elapsed().as_secs()),
+            }
+        };
+        self.clear();
+        while let Ok(text) = details.try_recv() {
+            detail(text);
+        }
+        if result.is_ok() {
+            line(&format!("{title} ({:.1} s)", start.elapsed().as_secs_f64()));
+        }
+        result
+    }
+
+    fn tick(&mut self, title: &str, seconds: u64) {
+        if self.interactive {
+            write(&format!("{CLEAR}{title} … {seconds} s"));
+        } else if seconds > 0 && seconds.is_multiple_of(STILL) {
+            line(&format!("{title} … {seconds} s"));
+        }
+    }
+
+    fn clear(&self) {
+        if self.interactive {
+            write(CLEAR);
+        }
+    }
+}
+
+/// Writes a line as it is.
+pub(super) fn line(text: &str) {
+    write(&format!("{text}\n"));
+}
+
+/// Writes a line that belongs to the step above.
+pub(super) fn detail(text: impl Display) {
+    let text = text.to_string().replace('\n', "\n     ");
+    line(&format!("     {text}"));
+}
+
+/// Writes to standard output; when that is closed the story goes on, as its exit code still counts.
+fn write(text: &str) {
+    let mut output = io::stdout().lock();
+    drop(output.write_all(text.as_bytes()));
+    drop(output.flush());
+}

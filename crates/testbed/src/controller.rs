@@ -1,0 +1,169 @@
+//! The controller under test, as its users run it: a process with a configuration file and a service account's rights.
+
+mod build;
+mod metrics;
+mod rights;
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{StatusCode, Uri};
+use http_body_util::{BodyExt as _, Empty};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+pub use build::{Error as BuildError, build};
+pub use metrics::Metrics;
+pub use rights::{SERVICE_ACCOUNT, grant};
+
+use crate::{
+    process::{self, Folder, Launch, Port, Server},
+    programs::Programs,
+};
+
+/// How long the controller's own HTTP server may take for an answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// Why the controller did not start or did not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The folder, a file or a port could not be had.
+    #[error("could not prepare the controller's files")]
+    Files(#[from] io::Error),
+    /// The process did not start, or could not be stopped.
+    #[error("the controller is not there")]
+    Server(#[from] process::Error),
+    /// It gave no answer on its own port.
+    #[error("could not get {path} from the controller")]
+    Answer {
+        /// The path.
+        path: &'static str,
+    },
+    /// The kernel did not tell the memory of the process.
+    #[error("could not read the controller's resident memory")]
+    Memory,
+}
+
+/// A running controller, killed on drop.
+pub struct Controller {
+    server: Server,
+    port: Port,
+    // After the server, so that it is removed when that is gone
+    folder: Folder,
+}
+
+impl Controller {
+    /// Starts `program` with a kubeconfig and the content of its configuration file, to which a free
+    /// `webserver.port` is added, and waits until it says that it is ready.
+    ///
+    /// # Errors
+    ///
+    /// When it ends or does not become ready; its log is kept then.
+    pub async fn start(
+        programs: &Programs,
+        program: &Path,
+        kubeconfig: &Path,
+        mut configuration: Value,
+    ) -> Result<Self, Error> {
+        let folder = Folder::new()?;
+        let port = Port::reserve(&programs.ports())?;
+        if let Value::Object(keys) = &mut configuration {
+            let webserver = json!({"port": port.number()});
+            keys.insert("webserver".to_owned(), webserver);
+        }
+        let file = folder.path().join("config.yaml");
+        fs::write(&file, format!("{configuration:#}\n"))?;
+        let launch = Launch {
+            name: "kube-autorollout",
+            program: program.to_owned(),
+            arguments: Vec::new(),
+            environment: vec![
+                ("KUBECONFIG", kubeconfig.display().to_string()),
+                ("CONFIG_FILE", file.display().to_string()),
+                ("NO_PROXY", "127.0.0.1".to_owned()),
+            ],
+            folder: folder.path().to_owned(),
+        };
+        let number = port.number();
+        let server = Server::new(launch, move || {
+            Box::pin(async move { get(number, "/health/ready").await.is_ok() })
+        });
+        let controller = Self {
+            server,
+            port,
+            folder,
+        };
+        if let Err(error) = controller.server.start().await {
+            controller.folder.keep();
+            return Err(error.into());
+        }
+        Ok(controller)
+    }
+
+    /// The address of its health and metrics.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port.number())
+    }
+
+    /// The file with its log, which it writes to standard output.
+    pub fn log(&self) -> PathBuf {
+        self.server.output()
+    }
+
+    /// The process itself: to stop it, kill it, or start it again with the same files and port.
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// Its metrics as they are now.
+    ///
+    /// # Errors
+    ///
+    /// When it does not answer.
+    pub async fn metrics(&self) -> Result<Metrics, Error> {
+        get(self.port.number(), "/metrics").await.map(Metrics::new)
+    }
+
+    /// Its resident memory in bytes (`VmRSS`, `man 5 proc_pid_status`).
+    ///
+    /// # Errors
+    ///
+    /// When it does not run, or the kernel has no such file.
+    pub fn resident_memory(&self) -> Result<u64, Error> {
+        let id = self.server.id().ok_or(Error::Memory)?;
+        let status = fs::read_to_string(format!("/proc/{id}/status"))?;
+        let kibibytes = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:")?.strip_suffix("kB"))
+            .and_then(|number| number.trim().parse::<u64>().ok());
+        kibibytes.map(|number| number * 1024).ok_or(Error::Memory)
+    }
+}
+
+/// The body of a successful answer.
+async fn get(port: u16, path: &'static str) -> Result<String, Error> {
+    let fail = || Error::Answer { path };
+    let uri = format!("http://127.0.0.1:{port}{path}");
+    let uri: Uri = uri.parse().map_err(|_| fail())?;
+    let client: Client<HttpConnector, Empty<Bytes>> =
+        Client::builder(TokioExecutor::new()).build_http();
+    let answer = async {
+        let response = client.get(uri).await.map_err(|_| fail())?;
+        let status = response.status();
+        let body = response.into_body().collect().await.map_err(|_| fail())?;
+        Ok::<_, Error>((status, body.to_bytes()))
+    };
+    let (status, body) = timeout(ANSWER_WITHIN, answer).await.map_err(|_| fail())??;
+    match status {
+        StatusCode::OK => Ok(String::from_utf8_lossy(&body).into_owned()),
+        _ => Err(fail()),
+    }
+}

@@ -1,0 +1,72 @@
+//! Building the controller's release binary.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+    process::{Command, ExitStatus},
+};
+
+use serde_json::Value;
+
+use crate::process::{Folder, Guarded, tail};
+
+/// The package and its binary.
+const PACKAGE: &str = "kube-autorollout";
+
+/// The folder of the workspace.
+const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+
+/// Why there is no binary.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Cargo could not be run or its output not be read.
+    #[error("could not run cargo to build the controller")]
+    Run(#[from] io::Error),
+    /// Cargo did not succeed.
+    #[error("could not build the controller ({status}); the build ended with:\n{tail}")]
+    Build {
+        /// How cargo ended.
+        status: ExitStatus,
+        /// The end of what it wrote.
+        tail: String,
+    },
+    /// Cargo succeeded and named no binary.
+    #[error("cargo built the controller and did not tell where it is")]
+    Nowhere,
+}
+
+/// Builds the controller in release mode and gives its file. This blocks, for minutes at the first time.
+///
+/// # Errors
+///
+/// When cargo is not there or the build fails.
+pub fn build() -> Result<PathBuf, Error> {
+    let folder = Folder::new()?;
+    let (output, log) = (folder.path().join("messages"), folder.path().join("log"));
+    let mut command = Command::new("cargo");
+    command
+        .args(["build", "--release", "--package", PACKAGE])
+        .arg("--message-format=json-render-diagnostics")
+        .current_dir(WORKSPACE);
+    let (stdout, stderr) = (File::create(&output)?, File::create(&log)?);
+    let status = Guarded::spawn(&command, stdout.into(), stderr.into())?.wait()?;
+    if !status.success() {
+        let tail = tail(&log);
+        return Err(Error::Build { status, tail });
+    }
+    executable(&output)?.ok_or(Error::Nowhere)
+}
+
+/// The binary's file, from cargo's messages
+/// (<https://doc.rust-lang.org/cargo/reference/external-tools.html#artifact-messages>).
+fn executable(messages: &Path) -> io::Result<Option<PathBuf>> {
+    let messages = fs::read_to_string(messages)?;
+    let executable = messages.lines().find_map(|line| {
+        let message: Value = serde_json::from_str(line).ok()?;
+        let name = message.pointer("/target/name")?.as_str()?;
+        let file = message.get("executable")?.as_str()?;
+        (name == PACKAGE).then(|| PathBuf::from(file))
+    });
+    Ok(executable)
+}

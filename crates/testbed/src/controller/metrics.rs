@@ -1,0 +1,58 @@
+//! Metrics in the text format of Prometheus
+//! (<https://prometheus.io/docs/instrumenting/exposition_formats/>).
+
+/// What `/metrics` answered.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    text: String,
+}
+
+impl Metrics {
+    pub(super) fn new(text: String) -> Self {
+        Self { text }
+    }
+
+    /// The lines of one metric whose labels are among those given, as they stand.
+    pub fn lines<'a>(
+        &'a self,
+        name: &'a str,
+        labels: &'a [(&'a str, &'a str)],
+    ) -> impl Iterator<Item = &'a str> {
+        self.text.lines().filter(move |line| {
+            let rest = line.strip_prefix(name);
+            rest.is_some_and(|rest| {
+                rest.starts_with(['{', ' '])
+                    && labels
+                        .iter()
+                        .all(|(label, value)| rest.contains(&format!("{label}=\"{value}\"")))
+            })
+        })
+    }
+
+    /// The sum of the values of those lines; zero if there is none.
+    pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+        self.lines(name, labels)
+            .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
+            .sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_summed_over_the_lines_with_the_wanted_labels_only() {
+        let text = "# TYPE rollouts counter\nrollouts{kind=\"Deployment\",outcome=\"a\"} 2\n\
+                    rollouts{kind=\"Deployment\",outcome=\"b\"} 3\nrollouts_total 7\nup 1\n";
+        let metrics = Metrics::new(text.to_owned());
+        let sum = |name, labels: &[(&str, &str)]| metrics.sum(name, labels).to_string();
+        assert_eq!(sum("rollouts", &[]), "5");
+        assert_eq!(
+            sum("rollouts", &[("outcome", "b"), ("kind", "Deployment")]),
+            "3"
+        );
+        assert_eq!(sum("rollouts", &[("outcome", "c")]), "0");
+        assert_eq!(sum("up", &[]), "1");
+    }
+}
