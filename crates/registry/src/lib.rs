@@ -1,1 +1,42 @@
-//! Placeholder.
+#![doc = include_str!("../README.md")]
+
+mod advice;
+mod challenge;
+mod client;
+mod connection;
+mod credential;
+mod error;
+mod exchange;
+mod fault;
+mod host;
+mod host_pattern;
+mod inquiry;
+mod manifest;
+mod manifest_cache;
+mod memory;
+mod observer;
+mod options;
+mod place;
+mod quarantine;
+mod rate_limit;
+mod scheme;
+mod session;
+mod target;
+mod tls;
+mod token;
+mod token_request;
+mod transport;
+
+pub use oci_spec::{distribution::Reference, image::Digest};
+
+pub use crate::{
+    client::{Client, Resolved, Via},
+    credential::{BoxFuture, Credential, CredentialSource, Credentials, Fingerprint},
+    error::{Error, ErrorKind},
+    host_pattern::{HostPattern, HostPatternError},
+    manifest::Manifest,
+    observer::{Observer, Operation, Unobserved},
+    options::{HostOptions, Options, OptionsError, Proxy},
+    rate_limit::RateLimit,
+    session::Authentication,
+};

@@ -1,0 +1,51 @@
+//! What a user may try, for each way of failing.
+
+use crate::{error::ErrorKind, fault::Fault};
+
+/// One sentence for a fault.
+pub(crate) fn of(fault: &Fault) -> &'static str {
+    if let Fault::Unauthorized {
+        had_credentials: false,
+    }
+    | Fault::Denied {
+        had_credentials: false,
+    } = fault
+    {
+        return "give the pods an image pull secret for this registry, or configure credentials for it";
+    }
+    match fault.kind() {
+        ErrorKind::InvalidReference => "correct the image reference",
+        ErrorKind::TagNotFound => "check that the repository and the tag exist and are spelled so",
+        ErrorKind::Unauthorized => {
+            "renew the password or token in the secret used for this registry"
+        }
+        ErrorKind::Denied => "let the user of this registry's secret read the repository",
+        ErrorKind::CredentialQuarantined => {
+            "correct the secret: a changed one is tried at once, an unchanged one after a back-off"
+        }
+        ErrorKind::RateLimited => "check less often, or use credentials with a higher limit",
+        ErrorKind::UnsupportedChallenge => {
+            "offer Basic or Bearer authentication, or a user name with the token"
+        }
+        ErrorKind::TokenServer => "look at the token server's log, or try again later",
+        ErrorKind::UnsupportedMediaType => {
+            "check that the reference names an image, and that no proxy changes the answer"
+        }
+        ErrorKind::Schema1 => "push the image again with a current tool",
+        ErrorKind::DigestMismatch => "check the registry's storage and every proxy in between",
+        ErrorKind::ManifestTooLarge => "check that the reference names an image",
+        ErrorKind::RedirectRefused => {
+            "correct the address that the registry names in its realm or redirect"
+        }
+        ErrorKind::Timeout => {
+            "check that the registry can be reached from here (network policy, firewall, proxy)"
+        }
+        ErrorKind::Tls => {
+            "configure the certificate authority of this registry, or plain HTTP where it speaks no TLS"
+        }
+        ErrorKind::Transport => {
+            "check the registry's host name and port, and the network in between"
+        }
+        ErrorKind::Server => "look at the registry's log, or try again later",
+    }
+}

@@ -1,0 +1,167 @@
+//! The client: what is asked of a registry, and with which of the credentials.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use oci_spec::{distribution::Reference, image::Digest};
+
+use crate::{
+    Authentication, Credentials, Manifest, Options, OptionsError, RateLimit,
+    error::Error,
+    fault::Fault,
+    inquiry::Inquiry,
+    manifest_cache::{Key, ManifestCache},
+    quarantine::Quarantine,
+    target::Target,
+    token::TokenCache,
+    transport::{RuleIndex, Transport},
+};
+
+/// Asks registries for digests and manifests. Cloning is cheap, and clones share everything.
+///
+/// All futures may be dropped at any time: nothing stays locked, and caches hold whole answers only.
+#[derive(Clone)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+/// What all clones share.
+pub(crate) struct Inner {
+    pub(crate) transport: Transport,
+    pub(crate) tokens: TokenCache,
+    pub(crate) quarantine: Quarantine,
+    pub(crate) manifests: ManifestCache,
+}
+
+/// What a registry has behind a reference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolved {
+    /// The digest that a node would pull.
+    pub digest: Digest,
+    /// One of the four kinds: a manifest or an index, of OCI or Docker.
+    pub media_type: String,
+    /// The length of the manifest or index in bytes, where the registry tells it.
+    pub size: Option<u64>,
+    /// How the digest was learnt.
+    pub via: Via,
+    /// How the registry was convinced.
+    pub authentication: Authentication,
+    /// How many pulls are left, where the registry tells it.
+    pub rate_limit: Option<RateLimit>,
+}
+
+/// How a digest was learnt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Via {
+    /// From the headers alone.
+    Head,
+    /// From the body, as the headers did not tell. Docker Hub counts this as a pull.
+    Get,
+}
+
+impl Via {
+    /// The name in lower case.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Head => "head",
+            Self::Get => "get",
+        }
+    }
+}
+
+impl Client {
+    /// A client that has asked nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// [`OptionsError`] names the option that cannot be used, for example which certificate file cannot be read.
+    pub fn new(options: Options) -> Result<Self, OptionsError> {
+        Ok(Self {
+            inner: Arc::new(Inner {
+                transport: Transport::new(options)?,
+                tokens: TokenCache::new(),
+                quarantine: Quarantine::new(),
+                manifests: ManifestCache::new(),
+            }),
+        })
+    }
+
+    /// The digest that a reference stands for now: of its digest if it has one, else of its tag.
+    ///
+    /// Costs one HEAD once the registry's way of authentication is known and a token is at hand. GET is used only if
+    /// HEAD does not tell. The credentials are tried in order, the next one only after a refusal.
+    ///
+    /// # Errors
+    ///
+    /// See [`ErrorKind`](crate::ErrorKind). None of them says that the image has changed.
+    pub async fn resolve(
+        &self,
+        reference: &Reference,
+        credentials: &Credentials,
+    ) -> Result<Resolved, Error> {
+        let (target, rule) = self.target(reference, Target::of)?;
+        Inquiry::new(&self.inner, target, rule)
+            .resolve(credentials)
+            .await
+    }
+
+    /// A manifest or index by its digest, in the repository of a reference. The body is verified and kept, so that
+    /// asking again costs nothing.
+    ///
+    /// # Errors
+    ///
+    /// See [`ErrorKind`](crate::ErrorKind). A digest that a registry does not have is not asked for again within the
+    /// hour.
+    pub async fn manifest(
+        &self,
+        reference: &Reference,
+        digest: &Digest,
+        credentials: &Credentials,
+    ) -> Result<Manifest, Error> {
+        let (target, rule) = self.target(reference, |reference, plain_http| {
+            Target::of_digest(reference, digest, plain_http)
+        })?;
+        let key = Key::new(&target, digest);
+        let manifests = &self.inner.manifests;
+        let inquiry = Inquiry::new(&self.inner, target, rule);
+        let flight = manifests.flight(&key);
+        let _alone = inquiry.queue(flight.lock()).await?;
+        if let Some(manifest) = manifests.get(&key) {
+            return Ok(manifest);
+        }
+        let scope = credentials.fingerprint();
+        if manifests.is_missing(&key, scope) {
+            return Err(inquiry.error(Fault::NotFound));
+        }
+        let result = inquiry.manifest(digest, credentials).await;
+        match &result {
+            Ok(manifest) => manifests.put(key, manifest.clone()),
+            Err(error) if matches!(error.fault(), Fault::NotFound) => {
+                manifests.put_missing(key, scope);
+            }
+            Err(_) => {}
+        }
+        result
+    }
+
+    /// How many credentials are not presented now because they were refused, for each registry that has any.
+    pub fn quarantined(&self) -> BTreeMap<String, usize> {
+        self.inner.quarantine.refused()
+    }
+
+    fn target(
+        &self,
+        reference: &Reference,
+        of: impl FnOnce(&Reference, bool) -> Result<Target, Fault>,
+    ) -> Result<(Target, RuleIndex), Error> {
+        let rule = self.inner.transport.rule(reference.registry());
+        let target = of(reference, self.inner.transport.is_plain_http(rule))
+            .map_err(|fault| Error::new(reference.registry(), fault))?;
+        Ok((target, rule))
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Client").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,231 @@
+//! What is presented to registries.
+
+use std::{
+    fmt,
+    future::Future,
+    hash::{Hash, Hasher},
+    pin::Pin,
+    sync::Arc,
+};
+
+use ring::digest::{Context, SHA256};
+
+use crate::Reference;
+
+/// One way to prove who asks.
+///
+/// Two credentials are equal when their content is. `Debug` shows the user name only.
+#[derive(Clone)]
+pub struct Credential {
+    pub(crate) secret: Arc<Secret>,
+    fingerprint: Fingerprint,
+}
+
+/// What a credential consists of.
+pub(crate) enum Secret {
+    Password { username: String, password: String },
+    Bearer { token: String },
+    Identity { username: String, token: String },
+}
+
+/// Tells the content of credentials apart without holding it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Fingerprint([u8; 32]);
+
+impl Credential {
+    /// A user name and a password, or a token that takes the password's place.
+    pub fn password(username: impl Into<String>, password: impl Into<String>) -> Self {
+        Self::new(Secret::Password {
+            username: username.into(),
+            password: password.into(),
+        })
+    }
+
+    /// A token that the registry itself takes as `Bearer`; it is not exchanged.
+    pub fn bearer(token: impl Into<String>) -> Self {
+        Self::new(Secret::Bearer {
+            token: token.into(),
+        })
+    }
+
+    /// An identity token (an OAuth2 refresh token), with the user name stored beside it, which may be empty.
+    pub fn identity(username: impl Into<String>, token: impl Into<String>) -> Self {
+        Self::new(Secret::Identity {
+            username: username.into(),
+            token: token.into(),
+        })
+    }
+
+    fn new(secret: Secret) -> Self {
+        let (kind, username, content) = match &secret {
+            Secret::Password { username, password } => ("password", username.as_str(), password),
+            Secret::Bearer { token } => ("bearer", "", token),
+            Secret::Identity { username, token } => ("identity", username.as_str(), token),
+        };
+        let mut context = Context::new(&SHA256);
+        for part in [kind, username, content] {
+            // The length keeps "ab" + "c" apart from "a" + "bc".
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(part.as_bytes());
+        }
+        let fingerprint = Fingerprint::of(context);
+        Self {
+            secret: Arc::new(secret),
+            fingerprint,
+        }
+    }
+
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+}
+
+impl Fingerprint {
+    fn of(context: Context) -> Self {
+        let mut bytes = [0; 32];
+        for (to, from) in bytes.iter_mut().zip(context.finish().as_ref()) {
+            *to = *from;
+        }
+        Self(bytes)
+    }
+}
+
+impl PartialEq for Credential {
+    fn eq(&self, other: &Self) -> bool {
+        self.fingerprint == other.fingerprint
+    }
+}
+
+impl Eq for Credential {}
+
+impl Hash for Credential {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.fingerprint.hash(state);
+    }
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.secret {
+            Secret::Password { username, .. } => write!(formatter, "Password({username:?}, ..)"),
+            Secret::Bearer { .. } => formatter.write_str("Bearer(..)"),
+            Secret::Identity { username, .. } => write!(formatter, "Identity({username:?}, ..)"),
+        }
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A hash of a short password could be guessed back.
+        formatter.write_str("Fingerprint(..)")
+    }
+}
+
+/// Credentials in the order in which they are tried; none: anonymous.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Credentials {
+    list: Arc<[Credential]>,
+    fingerprint: Fingerprint,
+}
+
+impl Credentials {
+    /// No credentials.
+    pub fn anonymous() -> Self {
+        std::iter::empty().collect()
+    }
+
+    /// The scope under which answers may be shared: equal for equal credentials in equal order.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// In the order in which they are tried.
+    pub fn iter(&self) -> impl Iterator<Item = &Credential> {
+        self.list.iter()
+    }
+}
+
+impl FromIterator<Credential> for Credentials {
+    /// Keeps the order and drops repetitions.
+    fn from_iter<I: IntoIterator<Item = Credential>>(credentials: I) -> Self {
+        let mut list: Vec<Credential> = Vec::new();
+        for credential in credentials {
+            if !list.contains(&credential) {
+                list.push(credential);
+            }
+        }
+        let mut context = Context::new(&SHA256);
+        for credential in &list {
+            context.update(&credential.fingerprint.0);
+        }
+        Self {
+            list: list.into(),
+            fingerprint: Fingerprint::of(context),
+        }
+    }
+}
+
+impl Default for Credentials {
+    fn default() -> Self {
+        Self::anonymous()
+    }
+}
+
+/// A boxed future, as [`CredentialSource`] returns it.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Where credentials come from: pull secrets, mounted files, a configuration, later the identity of a cloud.
+pub trait CredentialSource: Send + Sync {
+    /// The credentials for an image, in the order in which they are tried.
+    fn credentials<'a>(&'a self, reference: &'a Reference) -> BoxFuture<'a, Credentials>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_told_apart_by_content_and_kind() {
+        let one = Credential::password("user", "secret");
+        assert_eq!(one, Credential::password("user", "secret"));
+        for other in [
+            Credential::password("user", "secret2"),
+            Credential::password("users", "ecret"),
+            Credential::identity("user", "secret"),
+            Credential::bearer("secret"),
+        ] {
+            assert_ne!(one, other);
+        }
+    }
+
+    #[test]
+    fn the_scope_depends_on_order_and_not_on_repetitions() {
+        let (a, b) = (Credential::bearer("a"), Credential::bearer("b"));
+        let scope = |list: &[&Credential]| {
+            let credentials: Credentials = list.iter().map(|one| (*one).clone()).collect();
+            credentials.fingerprint()
+        };
+        assert_eq!(scope(&[&a, &b]), scope(&[&a, &b, &a]));
+        assert_ne!(scope(&[&a, &b]), scope(&[&b, &a]));
+        assert_ne!(scope(&[&a]), Credentials::anonymous().fingerprint());
+    }
+
+    #[test]
+    fn debug_output_shows_no_secret() {
+        let credentials: Credentials = [
+            Credential::password("user", "planted-secret"),
+            Credential::bearer("planted-secret"),
+            Credential::identity("user", "planted-secret"),
+        ]
+        .into_iter()
+        .collect();
+        let shown = format!("{credentials:?}");
+        assert!(!shown.contains("planted"), "{shown}");
+        assert!(shown.contains("user"), "{shown}");
+    }
+}

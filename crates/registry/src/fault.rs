@@ -1,0 +1,78 @@
+//! What went wrong at a host, in the detail that messages need.
+
+use std::time::Duration;
+
+use http::StatusCode;
+
+use crate::error::ErrorKind;
+
+/// The error of a library below, kept as the source.
+pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// What went wrong at a host.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Fault {
+    #[error("the reference has {0}")]
+    InvalidReference(&'static str),
+    #[error("no such tag, digest or repository")]
+    NotFound,
+    #[error("{}", if *.had_credentials { "the credentials are not accepted" } else { "credentials are needed" })]
+    Unauthorized { had_credentials: bool },
+    #[error("access is denied{}", if *.had_credentials { "" } else { " without credentials" })]
+    Denied { had_credentials: bool },
+    #[error("the credentials were refused before and are not presented again for {} s", .remaining.as_secs())]
+    Quarantined { remaining: Duration },
+    #[error("too many requests, to be asked again in {} s", .retry_after.as_secs())]
+    RateLimited { retry_after: Duration },
+    #[error("authentication by {schemes} is asked for, which cannot be given")]
+    UnsupportedChallenge { schemes: String },
+    #[error("the token server answered with status {}", .0.as_u16())]
+    TokenStatus(StatusCode),
+    #[error("the token server's answer is not understood")]
+    TokenAnswer,
+    #[error("the answer is {found}, not a manifest")]
+    UnsupportedMediaType { found: String },
+    #[error("the answer is a manifest of schema 1")]
+    Schema1,
+    #[error("digest {expected} was asked for, the answer's is {found}")]
+    DigestMismatch { expected: String, found: String },
+    #[error("the answer is larger than {limit} bytes")]
+    TooLarge { limit: usize },
+    #[error("pointed at {place}, which is not followed: {reason}")]
+    RedirectRefused { place: String, reason: &'static str },
+    #[error("no answer within {} s", .after.as_secs_f32())]
+    Timeout { after: Duration },
+    #[error("others have just waited in vain for an answer")]
+    Silent,
+    #[error("the TLS handshake failed")]
+    Tls(#[source] Cause),
+    #[error("the connection failed")]
+    Transport(#[source] Cause),
+    #[error("status {}", .0.as_u16())]
+    Status(StatusCode),
+}
+
+impl Fault {
+    /// The kind that callers see.
+    pub(crate) fn kind(&self) -> ErrorKind {
+        match self {
+            Self::InvalidReference(_) => ErrorKind::InvalidReference,
+            Self::NotFound => ErrorKind::TagNotFound,
+            Self::Unauthorized { .. } => ErrorKind::Unauthorized,
+            Self::Denied { .. } => ErrorKind::Denied,
+            Self::Quarantined { .. } => ErrorKind::CredentialQuarantined,
+            Self::RateLimited { .. } => ErrorKind::RateLimited,
+            Self::UnsupportedChallenge { .. } => ErrorKind::UnsupportedChallenge,
+            Self::TokenStatus(_) | Self::TokenAnswer => ErrorKind::TokenServer,
+            Self::UnsupportedMediaType { .. } => ErrorKind::UnsupportedMediaType,
+            Self::Schema1 => ErrorKind::Schema1,
+            Self::DigestMismatch { .. } => ErrorKind::DigestMismatch,
+            Self::TooLarge { .. } => ErrorKind::ManifestTooLarge,
+            Self::RedirectRefused { .. } => ErrorKind::RedirectRefused,
+            Self::Timeout { .. } | Self::Silent => ErrorKind::Timeout,
+            Self::Tls(_) => ErrorKind::Tls,
+            Self::Transport(_) => ErrorKind::Transport,
+            Self::Status(_) => ErrorKind::Server,
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! What is shared by all requests to one host: connections, the queue, the back-off, and how it wants to be asked.
+
+use std::{
+    future::Future,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Semaphore, SemaphorePermit, watch},
+    time::Instant,
+};
+
+use crate::{connection::Connection, fault::Fault, memory::Memory, target::Origin};
+
+/// After such a pause one request goes ahead of the others, so that they find its connection instead of opening one
+/// each.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// The first wait after a 429 that does not say how long; it doubles with each further one.
+const FIRST_BACKOFF: Duration = Duration::from_secs(15);
+
+/// The longest wait that a host is granted, whatever it asks for.
+const MAX_BACKOFF: Duration = Duration::from_secs(60 * 60);
+
+/// One host as seen from here.
+pub(crate) struct Host {
+    pub(crate) origin: Origin,
+    pub(crate) connection: Connection,
+    /// How the host wants to be authenticated to.
+    memory: Mutex<Memory>,
+    slots: Semaphore,
+    first: tokio::sync::Mutex<()>,
+    state: Mutex<State>,
+    /// Counts the times that the host let a caller wait in vain.
+    silence: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct State {
+    answered: Option<Instant>,
+    backoff_until: Option<Instant>,
+    /// Refusals for too many requests, one after the other.
+    refusals: u32,
+}
+
+/// The right to have one request in flight.
+pub(crate) struct Turn<'a> {
+    _slot: SemaphorePermit<'a>,
+    _first: Option<tokio::sync::MutexGuard<'a, ()>>,
+}
+
+impl Host {
+    pub(crate) fn new(
+        origin: Origin,
+        connection: Connection,
+        max_concurrent_requests: usize,
+    ) -> Self {
+        Self {
+            origin,
+            connection,
+            memory: Mutex::default(),
+            slots: Semaphore::new(max_concurrent_requests.min(Semaphore::MAX_PERMITS)),
+            first: tokio::sync::Mutex::new(()),
+            state: Mutex::default(),
+            silence: watch::Sender::new(0),
+        }
+    }
+
+    /// Waits for the right to send one request.
+    pub(crate) async fn turn(&self) -> Result<Turn<'_>, Fault> {
+        self.check_backoff()?;
+        let slot = self
+            .queue(self.slots.acquire())
+            .await?
+            .map_err(|closed| Fault::Transport(closed.into()))?;
+        let first = if self.is_warm() {
+            None
+        } else {
+            let first = self.queue(self.first.lock()).await?;
+            (!self.is_warm()).then_some(first)
+        };
+        // The wait may have been long, and the one before may have been told to go away.
+        self.check_backoff()?;
+        Ok(Turn {
+            _slot: slot,
+            _first: first,
+        })
+    }
+
+    /// Waits in a queue for this host, and not longer than until somebody ahead has waited for the host in vain.
+    pub(crate) async fn queue<T>(&self, wait: impl Future<Output = T>) -> Result<T, Fault> {
+        let mut silence = self.silence.subscribe();
+        tokio::select! {
+            biased;
+            turn = wait => Ok(turn),
+            _ = silence.changed() => Err(Fault::Silent),
+        }
+    }
+
+    /// A caller has spent all its time on this host: those who queue for it need not do the same.
+    pub(crate) fn was_silent(&self) {
+        self.silence
+            .send_modify(|times| *times = times.wrapping_add(1));
+    }
+
+    /// The host has answered, and not with 429. Tells whether a back-off is over.
+    pub(crate) fn answered(&self, now: Instant) -> bool {
+        let mut state = self.state();
+        state.answered = Some(now);
+        // What was in flight when the back-off began does not end it.
+        if state.backoff_until.is_some_and(|until| now < until) {
+            return false;
+        }
+        state.refusals = 0;
+        state.backoff_until.take().is_some()
+    }
+
+    /// The host refuses requests for a while; returns for how long it is left alone.
+    pub(crate) fn back_off(&self, now: Instant, asked: Option<Duration>) -> Duration {
+        let mut state = self.state();
+        state.answered = Some(now);
+        let own = FIRST_BACKOFF.saturating_mul(1 << state.refusals.min(16));
+        // Requests that were in flight together are refused for one reason and count once.
+        if state.backoff_until.is_none_or(|until| until <= now) {
+            state.refusals = state.refusals.saturating_add(1);
+        }
+        let wait = asked
+            .unwrap_or(own)
+            .clamp(Duration::from_secs(1), MAX_BACKOFF);
+        // Answers of requests that were in flight together do not shorten what another one asked for.
+        let until = state
+            .backoff_until
+            .map_or(now + wait, |until| until.max(now + wait));
+        state.backoff_until = Some(until);
+        until.duration_since(now)
+    }
+
+    /// How the host wants to be asked.
+    pub(crate) fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn check_backoff(&self) -> Result<(), Fault> {
+        let now = Instant::now();
+        match self.state().backoff_until {
+            Some(until) if now < until => Err(Fault::RateLimited {
+                retry_after: until.duration_since(now),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn is_warm(&self) -> bool {
+        self.state().answered.is_some_and(|at| at.elapsed() < PAUSE)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,125 @@
+//! Which registries an entry of the configuration is for.
+
+use std::{fmt, str::FromStr};
+
+/// The names of Docker Hub: references say the first, Docker's configuration the second, requests go to the third.
+const DOCKER_HUB: [&str; 3] = ["docker.io", "index.docker.io", "registry-1.docker.io"];
+
+/// A glob over a registry's `host[:port]`, in which `*` also crosses dots.
+///
+/// A pattern for one of the names of Docker Hub is a pattern for all of them.
+///
+/// ```
+/// use kube_autorollout_registry::HostPattern;
+///
+/// let pattern: HostPattern = "*.example.com".parse()?;
+/// assert!(pattern.matches("eu.registry.example.com"));
+/// assert!(!pattern.matches("eu.registry.example.com:5000"));
+/// # Ok::<(), kube_autorollout_registry::HostPatternError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostPattern(glob::Pattern);
+
+/// A text that is no pattern over hosts.
+#[derive(Debug, thiserror::Error)]
+pub enum HostPatternError {
+    /// Nothing would match.
+    #[error("the host pattern is empty")]
+    Empty,
+    /// It has a scheme, a path or a blank.
+    #[error("the host pattern {0:?} must be a host with an optional port, without scheme or path")]
+    NotAHost(String),
+    /// It is no glob.
+    #[error("the host pattern {pattern:?} is no glob")]
+    Glob {
+        /// The text.
+        pattern: String,
+        /// What is wrong, and where.
+        #[source]
+        source: glob::PatternError,
+    },
+}
+
+impl HostPattern {
+    /// Whether images of this registry (`host[:port]`) are meant.
+    pub fn matches(&self, registry: &str) -> bool {
+        let registry = registry.to_ascii_lowercase();
+        if DOCKER_HUB.contains(&registry.as_str()) {
+            DOCKER_HUB.iter().any(|name| self.0.matches(name))
+        } else {
+            self.0.matches(&registry)
+        }
+    }
+}
+
+impl FromStr for HostPattern {
+    type Err = HostPatternError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.is_empty() {
+            return Err(HostPatternError::Empty);
+        }
+        if text.contains(|letter: char| letter == '/' || letter.is_whitespace()) {
+            return Err(HostPatternError::NotAHost(text.to_owned()));
+        }
+        glob::Pattern::new(&text.to_ascii_lowercase())
+            .map(Self)
+            .map_err(|source| HostPatternError::Glob {
+                pattern: text.to_owned(),
+                source,
+            })
+    }
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.0.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match_whole_hosts_and_cross_dots() {
+        let cases = [
+            ("ghcr.io", "ghcr.io", true),
+            ("ghcr.io", "GHCR.io", true),
+            ("ghcr.io", "ghcr.io.example.com", false),
+            ("*.example.com", "a.b.example.com", true),
+            ("*.example.com", "example.com", false),
+            ("registry.internal:5000", "registry.internal:5000", true),
+            ("registry.internal:5000", "registry.internal", false),
+            ("registry.internal:*", "registry.internal:5000", true),
+            ("docker.io", "index.docker.io", true),
+            ("docker.io", "registry-1.docker.io", true),
+            ("index.docker.io", "docker.io", true),
+            ("docker.io", "mirror.docker.io", false),
+            ("*", "anything:1", true),
+        ];
+        for (pattern, registry, expected) in cases {
+            let parsed: HostPattern = pattern.parse().expect(pattern);
+            assert_eq!(
+                parsed.matches(registry),
+                expected,
+                "{pattern} on {registry}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_host_pattern_is_refused_with_the_reason() {
+        let cases = [
+            ("", "empty"),
+            ("https://ghcr.io", "without scheme or path"),
+            ("ghcr.io/acme", "without scheme or path"),
+            ("ghcr .io", "without scheme or path"),
+            ("[a", "no glob"),
+        ];
+        for (pattern, reason) in cases {
+            let error = pattern.parse::<HostPattern>().expect_err(pattern);
+            assert!(error.to_string().contains(reason), "{pattern}: {error}");
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! What a manifest's answer must be like.
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName,
+    header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE},
+};
+use oci_spec::image::{Digest, DigestAlgorithm};
+use ring::digest::{SHA256, SHA384, SHA512, digest};
+
+use crate::fault::{Cause, Fault};
+
+/// All four kinds, as containerd asks for them: with fewer, registries convert or pick one platform, and the digest is
+/// not the one that a node would get.
+pub(crate) const ACCEPT: &str = "application/vnd.docker.distribution.manifest.v2+json, \
+    application/vnd.docker.distribution.manifest.list.v2+json, \
+    application/vnd.oci.image.manifest.v1+json, \
+    application/vnd.oci.image.index.v1+json";
+
+/// distribution's own limit; every runtime has about the same.
+pub(crate) const MAX_BYTES: usize = 4 * 1024 * 1024;
+
+const DOCKER_CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+
+/// An index or a manifest, byte for byte as the registry has it. What is in it is for the caller to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Manifest {
+    /// The digest of `body`, verified.
+    pub digest: Digest,
+    /// One of the four kinds: a manifest or an index, of OCI or Docker.
+    pub media_type: String,
+    /// The bytes that the digest is of.
+    pub body: Bytes,
+}
+
+/// The media type of an answer, without parameters, if it is one of the four kinds.
+pub(crate) fn media_type(headers: &HeaderMap) -> Result<String, Fault> {
+    let found = headers
+        .get(CONTENT_TYPE)
+        .map_or(&b""[..], |value| value.as_bytes());
+    let found = String::from_utf8_lossy(found);
+    let found = found
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    if ACCEPT.split(", ").any(|accepted| accepted == found) {
+        // A proxy that compresses would change the bytes, and with them every digest.
+        return match headers.get(CONTENT_ENCODING) {
+            Some(encoding) if encoding.as_bytes() != b"identity" => {
+                Err(Fault::UnsupportedMediaType {
+                    found: format!("{found} in another encoding"),
+                })
+            }
+            _ => Ok(found),
+        };
+    }
+    if found.starts_with("application/vnd.docker.distribution.manifest.v1+") {
+        return Err(Fault::Schema1);
+    }
+    Err(Fault::UnsupportedMediaType {
+        found: if found.is_empty() {
+            "of no media type".to_owned()
+        } else {
+            found
+                .chars()
+                .filter(|letter| letter.is_ascii_graphic())
+                .take(100)
+                .collect()
+        },
+    })
+}
+
+/// The digest that the answer claims, if it is well-formed.
+pub(crate) fn claimed_digest(headers: &HeaderMap) -> Option<Digest> {
+    headers
+        .get(DOCKER_CONTENT_DIGEST)?
+        .to_str()
+        .ok()?
+        .trim()
+        .parse()
+        .ok()
+}
+
+/// The length that the answer claims, in bytes.
+pub(crate) fn length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// The digest of a body that came by tag: the claimed header is not asked, as too many registries get it wrong.
+pub(crate) fn computed_digest(body: &[u8]) -> Result<Digest, Fault> {
+    format!("sha256:{}", hexadecimal(digest(&SHA256, body).as_ref()))
+        .parse()
+        .map_err(|error| Fault::Transport(Cause::from(error)))
+}
+
+/// Checks that a body is what its digest says. Other algorithms than these cannot be verified, and are refused.
+pub(crate) fn verify(expected: &Digest, body: &[u8]) -> Result<(), Fault> {
+    let algorithm = match expected.algorithm() {
+        DigestAlgorithm::Sha256 => &SHA256,
+        DigestAlgorithm::Sha384 => &SHA384,
+        DigestAlgorithm::Sha512 => &SHA512,
+        _ => return Err(Fault::InvalidReference("a digest that cannot be verified")),
+    };
+    let found = hexadecimal(digest(algorithm, body).as_ref());
+    if found == expected.digest() {
+        return Ok(());
+    }
+    Err(Fault::DigestMismatch {
+        expected: expected.to_string(),
+        found: format!("{}:{found}", expected.algorithm()),
+    })
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        lines
+            .iter()
+            .map(|(name, value)| {
+                (
+                    HeaderName::from_static(name),
+                    HeaderValue::from_static(value),
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_four_kinds_are_accepted_with_or_without_parameters() {
+        for kind in ACCEPT.split(", ") {
+            for written in [
+                kind.to_owned(),
+                format!("{kind}; charset=utf-8"),
+                kind.to_uppercase(),
+            ] {
+                let mut headers = HeaderMap::new();
+                headers.insert(CONTENT_TYPE, written.parse().expect("a header"));
+                assert_eq!(media_type(&headers).expect(&written), kind);
+            }
+        }
+        assert_eq!(ACCEPT.split(", ").count(), 4);
+    }
+
+    #[test]
+    fn other_kinds_are_refused_by_name() {
+        let oci = "application/vnd.oci.image.manifest.v1+json";
+        let cases: [(&[(&'static str, &'static str)], &str); 5] = [
+            (&[], "of no media type"),
+            (&[("content-type", "text/html")], "text/html"),
+            (
+                &[(
+                    "content-type",
+                    "application/vnd.docker.distribution.manifest.v1+prettyjws",
+                )],
+                "schema 1",
+            ),
+            (
+                &[(
+                    "content-type",
+                    "application/vnd.docker.distribution.manifest.v1+json",
+                )],
+                "schema 1",
+            ),
+            (
+                &[("content-type", oci), ("content-encoding", "gzip")],
+                "another encoding",
+            ),
+        ];
+        for (lines, expected) in cases {
+            let fault = media_type(&headers(lines)).expect_err(expected).to_string();
+            assert!(fault.contains(expected), "{fault}");
+        }
+    }
+
+    #[test]
+    fn digests_are_computed_and_verified() {
+        let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        let digest = computed_digest(b"").expect("a digest");
+        assert_eq!(digest.to_string(), format!("sha256:{empty}"));
+        assert!(verify(&digest, b"").is_ok());
+        assert!(matches!(
+            verify(&digest, b"x"),
+            Err(Fault::DigestMismatch { .. })
+        ));
+
+        let long = hexadecimal(ring::digest::digest(&SHA512, b"x").as_ref());
+        let digest: Digest = format!("sha512:{long}").parse().expect("a digest");
+        assert!(verify(&digest, b"x").is_ok());
+        let unknown: Digest = "blake3:abc".parse().expect("a digest");
+        assert!(matches!(
+            verify(&unknown, b"x"),
+            Err(Fault::InvalidReference(_))
+        ));
+    }
+
+    #[test]
+    fn malformed_claims_count_as_none() {
+        for value in ["", "sha256:short", "latest", "sha256:"] {
+            assert_eq!(
+                claimed_digest(&headers(&[("docker-content-digest", value)])),
+                None,
+                "{value}"
+            );
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Manifests by digest never change, so they are kept as long as there is room; one that is missing is not asked for
+//! again for a while.
+
+use std::{
+    collections::HashMap,
+    num::NonZeroUsize,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
+
+use lru::LruCache;
+use oci_spec::image::Digest;
+use tokio::time::Instant;
+
+use crate::{credential::Fingerprint, manifest::Manifest, target::Target};
+
+/// Room for bodies, in bytes. Most are a few kilobytes.
+const MAX_BYTES: usize = 16 * 1024 * 1024;
+
+/// What a kept manifest costs besides its body, in bytes, about.
+const OVERHEAD: usize = 512;
+
+/// How long a missing manifest is not asked for: a digest that a registry has dropped comes back only by a push.
+const MISSING: Duration = Duration::from_secs(60 * 60);
+
+/// Missing manifests that are remembered.
+const MAX_MISSING: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4095);
+
+/// A manifest's place. Registries authorise by repository, so the same digest in another one is another question.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    registry: String,
+    repository: String,
+    digest: Digest,
+}
+
+impl Key {
+    pub(crate) fn new(target: &Target, digest: &Digest) -> Self {
+        Self {
+            registry: target.registry.clone(),
+            repository: target.repository.clone(),
+            digest: digest.clone(),
+        }
+    }
+}
+
+/// Whoever holds the lock fetches the manifest; the others wait for it.
+pub(crate) type Flight = Arc<tokio::sync::Mutex<()>>;
+
+/// All manifests that were read.
+pub(crate) struct ManifestCache {
+    state: Mutex<State>,
+}
+
+struct State {
+    manifests: LruCache<Key, Manifest>,
+    bytes: usize,
+    /// Somebody who may see more may find what another one does not.
+    missing: LruCache<(Key, Fingerprint), Instant>,
+    flights: HashMap<Key, Weak<tokio::sync::Mutex<()>>>,
+}
+
+impl ManifestCache {
+    pub(crate) fn new() -> Self {
+        Self {
+            state: Mutex::new(State {
+                manifests: LruCache::unbounded(),
+                bytes: 0,
+                missing: LruCache::new(MAX_MISSING),
+                flights: HashMap::new(),
+            }),
+        }
+    }
+
+    pub(crate) fn get(&self, key: &Key) -> Option<Manifest> {
+        self.state().manifests.get(key).cloned()
+    }
+
+    pub(crate) fn put(&self, key: Key, manifest: Manifest) {
+        let mut state = self.state();
+        state.bytes = state.bytes.saturating_add(cost(&manifest));
+        if let Some(replaced) = state.manifests.put(key, manifest) {
+            state.bytes = state.bytes.saturating_sub(cost(&replaced));
+        }
+        while state.bytes > MAX_BYTES {
+            let Some((_, oldest)) = state.manifests.pop_lru() else {
+                break;
+            };
+            state.bytes = state.bytes.saturating_sub(cost(&oldest));
+        }
+    }
+
+    /// Whether the manifest was missing lately, for someone with these credentials.
+    pub(crate) fn is_missing(&self, key: &Key, credentials: Fingerprint) -> bool {
+        let question = (key.clone(), credentials);
+        self.state()
+            .missing
+            .get(&question)
+            .is_some_and(|since| since.elapsed() < MISSING)
+    }
+
+    pub(crate) fn put_missing(&self, key: Key, credentials: Fingerprint) {
+        self.state().missing.put((key, credentials), Instant::now());
+    }
+
+    /// The lock under which a manifest is fetched.
+    pub(crate) fn flight(&self, key: &Key) -> Flight {
+        let mut state = self.state();
+        if let Some(flight) = state.flights.get(key).and_then(Weak::upgrade) {
+            return flight;
+        }
+        state.flights.retain(|_, flight| flight.strong_count() > 0);
+        let flight = Flight::default();
+        state.flights.insert(key.clone(), Arc::downgrade(&flight));
+        flight
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn cost(manifest: &Manifest) -> usize {
+    manifest.body.len().saturating_add(OVERHEAD)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(number: usize) -> Key {
+        Key {
+            registry: "registry.example".to_owned(),
+            repository: "a".to_owned(),
+            digest: format!("sha256:{number:064x}").parse().expect("a digest"),
+        }
+    }
+
+    fn manifest(number: usize, length: usize) -> Manifest {
+        Manifest {
+            digest: key(number).digest,
+            media_type: String::new(),
+            body: vec![0; length].into(),
+        }
+    }
+
+    #[test]
+    fn the_least_recently_used_give_way_when_the_room_is_full() {
+        let cache = ManifestCache::new();
+        for number in 0..4 {
+            cache.put(key(number), manifest(number, MAX_BYTES / 4 - OVERHEAD));
+        }
+        assert!(cache.get(&key(0)).is_some(), "all four fit");
+        cache.put(key(4), manifest(4, 1));
+        assert!(
+            cache.get(&key(1)).is_none(),
+            "the one not used for longest is gone"
+        );
+        for number in [0, 2, 3, 4] {
+            assert!(cache.get(&key(number)).is_some(), "{number}");
+        }
+    }
+
+    #[test]
+    fn replacing_a_manifest_does_not_count_it_twice() {
+        let cache = ManifestCache::new();
+        for _ in 0..10 {
+            cache.put(key(0), manifest(0, MAX_BYTES / 2));
+        }
+        cache.put(key(1), manifest(1, 1));
+        assert!(cache.get(&key(0)).is_some());
+    }
+
+    #[test]
+    fn flights_that_are_over_are_forgotten() {
+        let cache = ManifestCache::new();
+        let flight = cache.flight(&key(0));
+        assert!(Arc::ptr_eq(&flight, &cache.flight(&key(0))));
+        drop(flight);
+        drop(cache.flight(&key(1)));
+        drop(cache.flight(&key(2)));
+        assert_eq!(cache.state().flights.len(), 1);
+    }
+}

@@ -1,0 +1,134 @@
+//! What registries tell about how often they may be asked.
+
+use std::time::Duration;
+
+use http::{
+    HeaderMap,
+    header::{DATE, RETRY_AFTER},
+};
+use jiff::{Timestamp, fmt::rfc2822};
+
+/// How many pulls are allowed, as Docker Hub tells it in `ratelimit-*` headers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimit {
+    /// Pulls that are allowed in a window.
+    pub limit: Option<u64>,
+    /// Pulls that are left.
+    pub remaining: u64,
+    /// The length of the window.
+    pub window: Option<Duration>,
+}
+
+impl RateLimit {
+    /// Reads `ratelimit-limit: 100;w=21600` and `ratelimit-remaining: 20;w=21600`.
+    pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
+        let read = |name| {
+            let text = headers.get(name)?.to_str().ok()?;
+            let mut parts = text.split(';').map(str::trim);
+            let count = parts.next()?.parse::<u64>().ok()?;
+            let window = parts.find_map(|part| part.strip_prefix("w=")?.parse().ok());
+            Some((count, window.map(Duration::from_secs)))
+        };
+        let (remaining, window) = read("ratelimit-remaining")?;
+        let limit = read("ratelimit-limit");
+        Some(Self {
+            limit: limit.map(|(count, _)| count),
+            remaining,
+            window: window.or(limit.and_then(|(_, window)| window)),
+        })
+    }
+}
+
+/// The wait that `Retry-After` asks for: seconds, or a date, which is measured against the server's own clock.
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse::<u64>() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let wait = date(text)?.duration_since(date(headers.get(DATE)?.to_str().ok()?)?);
+    // A date that is past means: now.
+    Some(wait.try_into().unwrap_or(Duration::ZERO))
+}
+
+fn date(text: &str) -> Option<Timestamp> {
+    let zoned = rfc2822::DateTimeParser::new().parse_zoned(text).ok()?;
+    Some(zoned.timestamp())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        lines
+            .iter()
+            .map(|(name, value)| {
+                (
+                    HeaderName::from_static(name),
+                    HeaderValue::from_static(value),
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date_of_the_servers_clock() {
+        let now = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");
+        let cases: [(&[(&'static str, &'static str)], Option<u64>); 8] = [
+            (&[], None),
+            (&[("retry-after", "120")], Some(120)),
+            (&[("retry-after", "0")], Some(0)),
+            (&[("retry-after", "-1")], None),
+            (&[("retry-after", "soon")], None),
+            (
+                &[("retry-after", "Sun, 06 Nov 1994 08:50:37 GMT"), now],
+                Some(60),
+            ),
+            (
+                &[("retry-after", "Sun, 06 Nov 1994 08:40:37 GMT"), now],
+                Some(0),
+            ),
+            (&[("retry-after", "Sun, 06 Nov 1994 08:50:37 GMT")], None),
+        ];
+        for (lines, expected) in cases {
+            assert_eq!(
+                retry_after(&headers(lines)),
+                expected.map(Duration::from_secs),
+                "{lines:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn docker_hubs_limits_are_read() {
+        let window = Some(Duration::from_secs(21_600));
+        let cases: [(&[(&'static str, &'static str)], Option<RateLimit>); 4] = [
+            (
+                &[
+                    ("ratelimit-limit", "100;w=21600"),
+                    ("ratelimit-remaining", "20;w=21600"),
+                ],
+                Some(RateLimit {
+                    limit: Some(100),
+                    remaining: 20,
+                    window,
+                }),
+            ),
+            (
+                &[("ratelimit-remaining", "7")],
+                Some(RateLimit {
+                    limit: None,
+                    remaining: 7,
+                    window: None,
+                }),
+            ),
+            (&[("ratelimit-remaining", "many")], None),
+            (&[("ratelimit-limit", "100;w=21600")], None),
+        ];
+        for (lines, expected) in cases {
+            assert_eq!(RateLimit::of(&headers(lines)), expected, "{lines:?}");
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! How a registry wants to be authenticated to.
+
+use http::Uri;
+
+use crate::{challenge::Challenge, fault::Fault, place, target::Origin};
+
+/// More scopes than one manifest can need.
+const MAX_SCOPES: usize = 8;
+
+/// A way of authentication.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    Basic,
+    Bearer(Bearer),
+}
+
+/// Where tokens come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Bearer {
+    pub(crate) realm: Uri,
+    pub(crate) service: Option<String>,
+    /// What the registry asked for beyond reading the repository.
+    pub(crate) scopes: Vec<String>,
+}
+
+impl Scheme {
+    /// The best of what a registry offers: Bearer before Basic, as a token exposes the credential to one server only.
+    pub(crate) fn choose(
+        challenges: &[Challenge],
+        registry: &Origin,
+        needed_scope: &str,
+    ) -> Result<Self, Fault> {
+        let mut refused = None;
+        for challenge in challenges.iter().filter(|one| one.scheme == "bearer") {
+            match Bearer::of(challenge, registry, needed_scope) {
+                Ok(bearer) => return Ok(Self::Bearer(bearer)),
+                Err(fault) => refused = Some(fault),
+            }
+        }
+        if challenges.iter().any(|one| one.scheme == "basic") {
+            return Ok(Self::Basic);
+        }
+        Err(refused.unwrap_or_else(|| unsupported(challenges)))
+    }
+
+    /// The scheme as it may serve for other repositories.
+    pub(crate) fn without_scopes(&self) -> Self {
+        match self {
+            Self::Basic => Self::Basic,
+            Self::Bearer(bearer) => Self::Bearer(Bearer {
+                scopes: Vec::new(),
+                ..bearer.clone()
+            }),
+        }
+    }
+}
+
+impl Bearer {
+    fn of(challenge: &Challenge, registry: &Origin, needed_scope: &str) -> Result<Self, Fault> {
+        let unusable = || Fault::UnsupportedChallenge {
+            schemes: "bearer without a usable realm".to_owned(),
+        };
+        let realm = challenge.parameter("realm").ok_or_else(unusable)?;
+        let realm: Uri = realm.parse().map_err(|_| unusable())?;
+        place::check(&realm, registry)?;
+        let service = challenge
+            .parameter("service")
+            .filter(|service| !service.is_empty());
+        let scopes = challenge.parameter("scope").unwrap_or_default();
+        Ok(Self {
+            realm,
+            service: service.map(str::to_owned),
+            scopes: scopes
+                .split(' ')
+                .filter(|scope| !scope.is_empty() && *scope != needed_scope)
+                .take(MAX_SCOPES)
+                .map(str::to_owned)
+                .collect(),
+        })
+    }
+}
+
+fn unsupported(challenges: &[Challenge]) -> Fault {
+    let schemes: Vec<&str> = challenges.iter().map(|one| one.scheme.as_str()).collect();
+    Fault::UnsupportedChallenge {
+        schemes: if schemes.is_empty() {
+            "no named scheme".to_owned()
+        } else {
+            schemes.join(", ")
+        },
+    }
+}

@@ -1,0 +1,325 @@
+//! One question about a manifest, asked with one credential: challenges, tokens, refusals.
+
+use std::sync::Arc;
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use http::{HeaderMap, HeaderValue, StatusCode};
+
+use crate::{
+    challenge,
+    credential::{Credential, Fingerprint, Secret},
+    error::Error,
+    exchange::{Answer, Call, Question},
+    fault::Fault,
+    host::Host,
+    observer::Operation,
+    quarantine::{Quarantine, Trial},
+    scheme::{Bearer, Scheme},
+    target::Target,
+    token::{self, Token, TokenCache},
+    transport::Transport,
+};
+
+/// How the registry was convinced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Authentication {
+    /// Without credentials, directly or with a token for everybody.
+    Anonymous,
+    /// With user name and password.
+    Basic,
+    /// With a token of the credential's own, or the credential itself as a token.
+    Bearer,
+}
+
+impl Authentication {
+    /// The name in lower case.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Anonymous => "anonymous",
+            Self::Basic => "basic",
+            Self::Bearer => "bearer",
+        }
+    }
+}
+
+/// Questions that one call may cost at most: without authentication, with a kept token, with a fresh one, and once
+/// more if the registry has changed its mind about the scheme.
+const MAX_QUESTIONS: usize = 4;
+
+/// Headers that only Artifactory sends. It answers 403, not 401, while a login is suspended.
+const ARTIFACTORY: [&str; 3] = [
+    "x-jfrog-version",
+    "x-artifactory-id",
+    "x-artifactory-node-id",
+];
+
+/// All that a conversation needs.
+pub(crate) struct Session<'a> {
+    pub(crate) transport: &'a Transport,
+    pub(crate) tokens: &'a TokenCache,
+    pub(crate) quarantine: &'a Quarantine,
+    pub(crate) target: &'a Target,
+    /// The registry's own host.
+    pub(crate) host: &'a Arc<Host>,
+    pub(crate) credential: Option<&'a Credential>,
+}
+
+/// What a question carries to authenticate.
+enum Proof {
+    None,
+    Basic(HeaderValue, Trial),
+    /// The credential itself.
+    Static(HeaderValue, Trial),
+    Token {
+        token: Token,
+        kept: bool,
+    },
+}
+
+impl Session<'_> {
+    /// Asks, and proves who asks in the way that the registry wants. Any status but 401 is the caller's.
+    pub(crate) async fn ask(
+        &self,
+        operation: Operation,
+        unless: Option<HeaderValue>,
+        call: &mut Call<'_>,
+    ) -> Result<(Answer, Authentication), Error> {
+        let mut scheme = self.recall();
+        let mut stale: Option<Token> = None;
+        for _ in 0..MAX_QUESTIONS {
+            let proof = self.proof(scheme.as_deref(), stale.take(), call).await?;
+            let question = Question {
+                operation,
+                uri: self.target.uri.clone(),
+                authorization: proof.header(),
+                unless: unless.clone(),
+                form: None,
+            };
+            let answer = self.transport.ask(self.host, question, call).await?;
+            if answer.host.origin != self.host.origin {
+                return self.ask_elsewhere(answer, operation, call).await;
+            }
+            if answer.status != StatusCode::UNAUTHORIZED {
+                return Ok(self.conclude(proof, answer));
+            }
+            let offered = challenge::parse(&answer.headers);
+            let choice = Scheme::choose(&offered, &self.host.origin, &self.target.scope());
+            scheme = match (proof, choice) {
+                (Proof::None, Ok(Scheme::Basic)) if self.credential.is_none() => {
+                    return Err(self.unauthorized());
+                }
+                (Proof::None, choice) => {
+                    Some(self.learn(choice.map_err(|fault| self.error(fault))?))
+                }
+                // Harbor offers Basic to any bad token: the realm is the one that it named before.
+                (Proof::Token { token, kept: true }, choice) => {
+                    stale = Some(token);
+                    match choice {
+                        Ok(bearer @ Scheme::Bearer(_)) => Some(self.learn(bearer)),
+                        _ => scheme,
+                    }
+                }
+                // The token server accepted the credential, so it is the repository that is refused.
+                (Proof::Token { .. }, _) => return Err(self.refuse_repository()),
+                (Proof::Basic(_, trial), Ok(bearer @ Scheme::Bearer(_))) => {
+                    drop(trial);
+                    Some(self.learn(bearer))
+                }
+                (Proof::Basic(_, trial) | Proof::Static(_, trial), _) => {
+                    trial.refuse();
+                    return Err(self.unauthorized());
+                }
+            };
+        }
+        Err(self.unauthorized())
+    }
+
+    async fn proof(
+        &self,
+        scheme: Option<&Scheme>,
+        stale: Option<Token>,
+        call: &mut Call<'_>,
+    ) -> Result<Proof, Error> {
+        let (Some(scheme), credential) = (scheme, self.credential) else {
+            return Ok(Proof::None);
+        };
+        let Some(credential) = credential else {
+            return match scheme {
+                Scheme::Basic => Ok(Proof::None),
+                Scheme::Bearer(bearer) => self.token(bearer, stale, call).await,
+            };
+        };
+        match (&*credential.secret, scheme) {
+            (Secret::Bearer { token }, _) => {
+                let header = token::bearer(token).ok_or_else(|| self.unsendable())?;
+                Ok(Proof::Static(
+                    header,
+                    self.admit(credential.fingerprint()).await?,
+                ))
+            }
+            (_, Scheme::Bearer(bearer)) => self.token(bearer, stale, call).await,
+            (Secret::Password { username, password }, Scheme::Basic) => {
+                let trial = self.admit(credential.fingerprint()).await?;
+                Ok(Proof::Basic(basic(username, password), trial))
+            }
+            (Secret::Identity { .. }, Scheme::Basic) => {
+                Err(self.error(Fault::UnsupportedChallenge {
+                    schemes: "basic, with an identity token at hand,".to_owned(),
+                }))
+            }
+        }
+    }
+
+    async fn token(
+        &self,
+        bearer: &Bearer,
+        stale: Option<Token>,
+        call: &mut Call<'_>,
+    ) -> Result<Proof, Error> {
+        let (token, kept) = self.fetch_token(bearer, stale.as_ref(), call).await?;
+        Ok(Proof::Token { token, kept })
+    }
+
+    /// What an answer other than 401 tells about the credential.
+    fn conclude(&self, proof: Proof, answer: Answer) -> (Answer, Authentication) {
+        let authentication = match (&proof, self.credential) {
+            (Proof::None, _) | (_, None) => Authentication::Anonymous,
+            (Proof::Basic(..), _) => Authentication::Basic,
+            (Proof::Static(..) | Proof::Token { .. }, _) => Authentication::Bearer,
+        };
+        let forbidden = answer.status == StatusCode::FORBIDDEN;
+        let suspended = forbidden && is_artifactory(&answer.headers);
+        match proof {
+            Proof::Basic(_, trial) | Proof::Static(_, trial) if suspended => trial.refuse(),
+            Proof::Basic(_, trial) | Proof::Static(_, trial)
+                if answer.status.is_success() || answer.status.is_client_error() =>
+            {
+                trial.accept();
+            }
+            // A server's own failure is no verdict.
+            _ => {}
+        }
+        if let Some(credential) = self.credential
+            && authentication != Authentication::Anonymous
+        {
+            let (registry, repository) = (&self.host.origin, &self.target.repository);
+            let credential = credential.fingerprint();
+            if forbidden && !suspended {
+                self.quarantine
+                    .refuse_repository(registry, repository, credential);
+            } else if answer.status.is_success() {
+                self.quarantine
+                    .accept_repository(registry, repository, credential);
+            }
+        }
+        (answer, authentication)
+    }
+
+    /// Goes on at another origin, where nobody knows us: at most with a token for everybody.
+    async fn ask_elsewhere(
+        &self,
+        answer: Answer,
+        operation: Operation,
+        call: &mut Call<'_>,
+    ) -> Result<(Answer, Authentication), Error> {
+        if answer.status != StatusCode::UNAUTHORIZED {
+            return Ok((answer, Authentication::Anonymous));
+        }
+        let host = Arc::clone(&answer.host);
+        let error = |fault| Error::new(host.origin.to_string(), fault);
+        let unauthorized = Fault::Unauthorized {
+            had_credentials: false,
+        };
+        let offered = challenge::parse(&answer.headers);
+        let Scheme::Bearer(bearer) =
+            Scheme::choose(&offered, &host.origin, &self.target.scope()).map_err(error)?
+        else {
+            return Err(error(unauthorized));
+        };
+        let stranger = Session {
+            host: &host,
+            credential: None,
+            ..*self
+        };
+        let (token, _) = stranger.fetch_token(&bearer, None, call).await?;
+        let question = Question {
+            operation,
+            uri: answer.uri,
+            authorization: Some(token.authorization),
+            unless: None,
+            form: None,
+        };
+        let answer = self.transport.ask(&host, question, call).await?;
+        if answer.status == StatusCode::UNAUTHORIZED {
+            return Err(error(unauthorized));
+        }
+        Ok((answer, Authentication::Anonymous))
+    }
+
+    async fn admit(&self, credential: Fingerprint) -> Result<Trial, Error> {
+        self.quarantine
+            .admit(&self.host.origin, credential, self.host)
+            .await
+            .map_err(|fault| self.error(fault))
+    }
+
+    fn recall(&self) -> Option<Arc<Scheme>> {
+        self.host.memory().scheme(&self.target.repository)
+    }
+
+    fn learn(&self, scheme: Scheme) -> Arc<Scheme> {
+        self.host.memory().learn(&self.target.repository, scheme)
+    }
+
+    fn refuse_repository(&self) -> Error {
+        if let Some(credential) = self.credential {
+            self.quarantine.refuse_repository(
+                &self.host.origin,
+                &self.target.repository,
+                credential.fingerprint(),
+            );
+        }
+        self.unauthorized()
+    }
+
+    fn unauthorized(&self) -> Error {
+        self.error(Fault::Unauthorized {
+            had_credentials: self.credential.is_some(),
+        })
+    }
+
+    fn unsendable(&self) -> Error {
+        self.error(Fault::UnsupportedChallenge {
+            schemes: "bearer, with a token that no header can carry,".to_owned(),
+        })
+    }
+
+    fn error(&self, fault: Fault) -> Error {
+        Error::new(self.host.origin.to_string(), fault)
+    }
+}
+
+impl Proof {
+    fn header(&self) -> Option<HeaderValue> {
+        match self {
+            Self::None => None,
+            Self::Basic(header, _) | Self::Static(header, _) => Some(header.clone()),
+            Self::Token { token, .. } => Some(token.authorization.clone()),
+        }
+    }
+}
+
+/// A header that says `Basic`, never shown.
+pub(crate) fn basic(username: &str, password: &str) -> HeaderValue {
+    let encoded = BASE64_STANDARD.encode(format!("{username}:{password}"));
+    // Base64 has no letter that a header cannot carry.
+    let mut header = HeaderValue::try_from(format!("Basic {encoded}"))
+        .unwrap_or_else(|_| HeaderValue::from_static("Basic"));
+    header.set_sensitive(true);
+    header
+}
+
+/// Whether an answer is Artifactory's.
+pub(crate) fn is_artifactory(headers: &HeaderMap) -> bool {
+    ARTIFACTORY.iter().any(|name| headers.contains_key(*name))
+}

@@ -1,0 +1,245 @@
+//! From a reference to the place of its manifest.
+
+use std::fmt;
+
+use http::{
+    Uri,
+    uri::{Authority, Scheme},
+};
+use oci_spec::{distribution::Reference, image::Digest};
+
+use crate::fault::Fault;
+
+/// Scheme, host and port: what credentials and connections belong to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Origin {
+    pub(crate) secure: bool,
+    /// In lower case; an IPv6 address in brackets.
+    pub(crate) host: String,
+    pub(crate) port: u16,
+}
+
+impl Origin {
+    /// The origin of an absolute `http` or `https` address without user information.
+    pub(crate) fn of(uri: &Uri) -> Option<Self> {
+        let secure = match uri.scheme()? {
+            scheme if *scheme == Scheme::HTTPS => true,
+            scheme if *scheme == Scheme::HTTP => false,
+            _ => return None,
+        };
+        let authority = uri.authority()?;
+        if authority.as_str().contains('@') || authority.host().is_empty() {
+            return None;
+        }
+        let default = if secure { 443 } else { 80 };
+        Some(Self {
+            secure,
+            host: authority.host().to_ascii_lowercase(),
+            port: authority.port_u16().unwrap_or(default),
+        })
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.host)?;
+        match (self.secure, self.port) {
+            (true, 443) | (false, 80) => Ok(()),
+            (_, port) => write!(formatter, ":{port}"),
+        }
+    }
+}
+
+/// What of a repository is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Object {
+    Tag(String),
+    Digest(Digest),
+}
+
+impl fmt::Display for Object {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tag(tag) => formatter.write_str(tag),
+            Self::Digest(digest) => digest.fmt(formatter),
+        }
+    }
+}
+
+/// A manifest in a repository of a registry.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    /// The registry as the reference names it.
+    pub(crate) registry: String,
+    pub(crate) repository: String,
+    pub(crate) object: Object,
+    /// Where the registry is.
+    pub(crate) origin: Origin,
+    /// Where the manifest is.
+    pub(crate) uri: Uri,
+}
+
+impl Target {
+    /// The place of what a reference names; a digest wins over a tag, as in every runtime.
+    pub(crate) fn of(reference: &Reference, plain_http: bool) -> Result<Self, Fault> {
+        let object = match (reference.digest(), reference.tag()) {
+            (Some(digest), _) => Object::Digest(
+                digest
+                    .parse()
+                    .map_err(|_| Fault::InvalidReference("a malformed digest"))?,
+            ),
+            (None, Some(tag)) => Object::Tag(tag.to_owned()),
+            (None, None) => return Err(Fault::InvalidReference("neither tag nor digest")),
+        };
+        Self::new(reference, object, plain_http)
+    }
+
+    /// The place of a manifest in a reference's repository.
+    pub(crate) fn of_digest(
+        reference: &Reference,
+        digest: &Digest,
+        plain_http: bool,
+    ) -> Result<Self, Fault> {
+        Self::new(reference, Object::Digest(digest.clone()), plain_http)
+    }
+
+    // References can be put together without being parsed, so every part is checked before it goes into an address.
+    fn new(reference: &Reference, object: Object, plain_http: bool) -> Result<Self, Fault> {
+        let repository = reference.repository();
+        if !is_repository(repository) {
+            return Err(Fault::InvalidReference("a malformed repository"));
+        }
+        if matches!(&object, Object::Tag(tag) if !is_tag(tag)) {
+            return Err(Fault::InvalidReference("a malformed tag"));
+        }
+        let registry = reference.registry().to_ascii_lowercase();
+        // Docker Hub's registry does not answer at the name that its references have.
+        let host = match registry.as_str() {
+            "docker.io" | "index.docker.io" => "registry-1.docker.io",
+            host => host,
+        };
+        let malformed = || Fault::InvalidReference("a malformed registry host");
+        let authority: Authority = host.parse().map_err(|_| malformed())?;
+        let uri = Uri::builder()
+            .scheme(if plain_http {
+                Scheme::HTTP
+            } else {
+                Scheme::HTTPS
+            })
+            .authority(authority)
+            .path_and_query(format!("/v2/{repository}/manifests/{object}"))
+            .build()
+            .map_err(|_| malformed())?;
+        Ok(Self {
+            origin: Origin::of(&uri).ok_or_else(malformed)?,
+            registry,
+            repository: repository.to_owned(),
+            object,
+            uri,
+        })
+    }
+
+    /// The scope of a token that reads the manifest.
+    pub(crate) fn scope(&self) -> String {
+        format!("repository:{}:pull", self.repository)
+    }
+}
+
+/// <https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests>, `<name>`.
+fn is_repository(text: &str) -> bool {
+    text.split('/').all(|component| {
+        component.starts_with(|first: char| first.is_ascii_lowercase() || first.is_ascii_digit())
+            && component
+                .bytes()
+                .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-'))
+    })
+}
+
+/// The same section, `<reference>` as a tag.
+fn is_tag(text: &str) -> bool {
+    (1..=128).contains(&text.len())
+        && !text.starts_with(['.', '-'])
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEX: &str = "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff";
+
+    #[test]
+    fn references_lead_to_their_manifests() {
+        let digest = format!("sha256:{HEX}");
+        let cases = [
+            (
+                "nginx".to_owned(),
+                false,
+                "https://registry-1.docker.io/v2/library/nginx/manifests/latest".to_owned(),
+            ),
+            (
+                "index.docker.io/acme/web:1".to_owned(),
+                false,
+                "https://registry-1.docker.io/v2/acme/web/manifests/1".to_owned(),
+            ),
+            (
+                "ghcr.io/a/b/c:v1.0_x-y".to_owned(),
+                false,
+                "https://ghcr.io/v2/a/b/c/manifests/v1.0_x-y".to_owned(),
+            ),
+            (
+                "localhost:5000/web".to_owned(),
+                true,
+                "http://localhost:5000/v2/web/manifests/latest".to_owned(),
+            ),
+            (
+                format!("ghcr.io/a/b:tag@{digest}"),
+                false,
+                format!("https://ghcr.io/v2/a/b/manifests/{digest}"),
+            ),
+        ];
+        for (text, plain_http, expected) in cases {
+            let reference: Reference = text.parse().expect("a reference");
+            let target = Target::of(&reference, plain_http).expect("a target");
+            assert_eq!(target.uri.to_string(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn parts_that_would_change_the_address_are_refused() {
+        let cases = [
+            ("ghcr.io", "a/../../admin", "1"),
+            ("ghcr.io", "a//b", "1"),
+            ("ghcr.io", "", "1"),
+            ("ghcr.io", "a", "1?x=y"),
+            ("ghcr.io", "a", "../../x"),
+            ("ghcr.io", "a", "ümlaut"),
+            ("ghcr.io", "a", ""),
+            ("user@ghcr.io", "a", "1"),
+            ("ghcr.io/x", "a", "1"),
+            ("", "a", "1"),
+        ];
+        for (registry, repository, tag) in cases {
+            let reference =
+                Reference::with_tag(registry.to_owned(), repository.to_owned(), tag.to_owned());
+            let fault = Target::of(&reference, false).expect_err(repository);
+            assert!(
+                matches!(fault, Fault::InvalidReference(_)),
+                "{registry}/{repository}:{tag}: {fault}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_origin_knows_the_default_ports() {
+        let of = |text: &str| Origin::of(&text.parse().expect("an address"));
+        assert_eq!(of("https://A.example/x"), of("https://a.example:443/y"));
+        assert_ne!(of("https://a.example"), of("http://a.example"));
+        assert_ne!(of("https://a.example"), of("https://a.example:5000"));
+        assert_eq!(of("https://user@a.example"), None);
+        assert_eq!(of("ftp://a.example"), None);
+        assert_eq!(of("/relative"), None);
+    }
+}

@@ -1,0 +1,136 @@
+//! From an origin to the host behind it, under the options that are meant for it.
+
+use std::{
+    num::NonZeroUsize,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use http::HeaderValue;
+use jiff::Timestamp;
+use lru::LruCache;
+
+use crate::{
+    HostPattern, Observer,
+    connection::Connection,
+    host::Host,
+    options::{HostOptions, MAX_CONCURRENT_REQUESTS, Options, OptionsError},
+    target::Origin,
+    tls,
+};
+
+/// Hosts that are remembered; redirects can name any number of them.
+const MAX_HOSTS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023);
+
+/// The place of a host's options in the list, if there are any.
+pub(crate) type RuleIndex = Option<usize>;
+
+/// All hosts that were asked.
+pub(crate) struct Transport {
+    pub(crate) user_agent: HeaderValue,
+    pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) request_timeout: Duration,
+    pub(crate) total_timeout: Duration,
+    pub(crate) clock: fn() -> Timestamp,
+    common: Connection,
+    rules: Vec<Rule>,
+    hosts: Mutex<LruCache<(Origin, RuleIndex), Arc<Host>>>,
+}
+
+/// The options of some hosts, ready for use.
+struct Rule {
+    pattern: HostPattern,
+    plain_http: bool,
+    connection: Connection,
+    max_concurrent_requests: usize,
+}
+
+impl Transport {
+    pub(crate) fn new(options: Options) -> Result<Self, OptionsError> {
+        let user_agent = HeaderValue::try_from(&options.user_agent)
+            .map_err(|_| OptionsError::UserAgent(options.user_agent.clone()))?;
+        let common = named("ca_certificates", &options.ca_certificates);
+        let connect = |files: &[(String, &[u8])]| {
+            let tls = tls::configuration(files)?;
+            Ok::<_, OptionsError>(Connection::new(tls, options.connect_timeout))
+        };
+        let common_connection = connect(&common)?;
+        let mut rules = Vec::new();
+        for host in &options.hosts {
+            let connection = if host.ca_certificates.is_empty() {
+                common_connection.clone()
+            } else {
+                let own = named(&format!("hosts {}", host.pattern), &host.ca_certificates);
+                connect(&[common.clone(), own].concat())?
+            };
+            rules.push(Rule::new(host, connection)?);
+        }
+        Ok(Self {
+            user_agent,
+            observer: options.observer,
+            request_timeout: options.request_timeout,
+            total_timeout: options.total_timeout,
+            clock: options.clock,
+            common: common_connection,
+            rules,
+            hosts: Mutex::new(LruCache::new(MAX_HOSTS)),
+        })
+    }
+
+    /// Which options are meant for a registry, by its name in references.
+    pub(crate) fn rule(&self, registry: &str) -> RuleIndex {
+        self.rules
+            .iter()
+            .position(|rule| rule.pattern.matches(registry))
+    }
+
+    /// Whether options ask for plain HTTP.
+    pub(crate) fn is_plain_http(&self, rule: RuleIndex) -> bool {
+        self.get(rule).is_some_and(|rule| rule.plain_http)
+    }
+
+    /// The host at an origin. `asked_by` are the options of the registry that named it: a token server without options
+    /// of its own is trusted as its registry is.
+    pub(crate) fn host(&self, origin: &Origin, asked_by: RuleIndex) -> Arc<Host> {
+        let rule = self.rule(&origin.to_string()).or(asked_by);
+        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        let host = hosts.get_or_insert((origin.clone(), rule), || {
+            let (connection, limit) = self
+                .get(rule)
+                .map_or((&self.common, MAX_CONCURRENT_REQUESTS), |rule| {
+                    (&rule.connection, rule.max_concurrent_requests)
+                });
+            Arc::new(Host::new(origin.clone(), connection.clone(), limit))
+        });
+        Arc::clone(host)
+    }
+
+    fn get(&self, rule: RuleIndex) -> Option<&Rule> {
+        self.rules.get(rule?)
+    }
+}
+
+impl Rule {
+    fn new(options: &HostOptions, connection: Connection) -> Result<Self, OptionsError> {
+        if options.max_concurrent_requests == 0 {
+            return Err(OptionsError::NoRequests {
+                pattern: options.pattern.clone(),
+            });
+        }
+        Ok(Self {
+            pattern: options.pattern.clone(),
+            plain_http: options.plain_http,
+            connection,
+            max_concurrent_requests: options.max_concurrent_requests,
+        })
+    }
+}
+
+/// PEM files with names for messages.
+fn named<'a>(list: &str, files: &'a [Vec<u8>]) -> Vec<(String, &'a [u8])> {
+    files
+        .iter()
+        .enumerate()
+        .map(|(index, pem)| (format!("{list}[{index}]"), pem.as_slice()))
+        .collect()
+}
