@@ -16,6 +16,7 @@ mod images;
 mod pod;
 mod pull;
 mod registration;
+mod runtime;
 mod status;
 mod watch;
 mod worker;
@@ -36,6 +37,7 @@ use images::ImageFacts;
 
 pub use back_off::BackOff;
 pub use pull::Platform;
+pub use runtime::Runtime;
 
 /// How long things take on the nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +76,10 @@ pub struct NodesOptions {
     pub count: u8,
     /// What they run.
     pub platform: Platform,
+    /// Whose habits they have.
+    pub runtime: Runtime,
+    /// Whether the scheduler may use them; if not, a pod must name its node.
+    pub schedulable: bool,
     /// How fast they are at first.
     pub speed: Speed,
     /// How registries are reached; those on loopback that are not listed over plain HTTP, others not at all.
@@ -81,7 +87,7 @@ pub struct NodesOptions {
 }
 
 impl Default for NodesOptions {
-    /// Two nodes for `linux/amd64`, as fast as they can be.
+    /// Two nodes for `linux/amd64` with containerd, as fast as they can be.
     fn default() -> Self {
         Self {
             name: "node".to_owned(),
@@ -90,6 +96,8 @@ impl Default for NodesOptions {
                 os: "linux".to_owned(),
                 architecture: "amd64".to_owned(),
             },
+            runtime: Runtime::Containerd,
+            schedulable: true,
             speed: Speed::default(),
             registries: Vec::new(),
         }
@@ -204,15 +212,16 @@ impl Nodes {
             source,
         })?;
         for host in self.fleet.hosts() {
-            host.keep(&parsed, None, ImageFacts::of(image));
+            host.change_images(|images| images.add(&parsed, None, ImageFacts::of(image)));
         }
         Ok(())
     }
 
-    /// Removes every image from every node; what runs goes on running.
-    pub fn forget_images(&self) {
+    /// Removes an image under all its names from every node; where it runs it goes on running.
+    pub fn remove_image(&self, image: &Image) {
+        let config = image.config_digest();
         for host in self.fleet.hosts() {
-            host.forget_images();
+            host.change_images(|images| images.remove(&config));
         }
     }
 

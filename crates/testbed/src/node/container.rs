@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1 as core;
 
-use super::{back_off::BackOff, images::ImageFacts, pull::PullFailure};
+use super::{back_off::BackOff, images::Provided, pull::PullFailure};
 use crate::image::Behaviour;
 
 /// How long a container with [`Behaviour::CrashesLater`] is ready.
@@ -50,7 +50,7 @@ pub(super) enum State {
         retry: Timestamp,
     },
     /// Its image is here, its process is not yet.
-    Starting { until: Timestamp, image: ImageFacts },
+    Starting { until: Timestamp, image: Provided },
     /// Its process runs.
     Running {
         since: Timestamp,
@@ -84,7 +84,7 @@ pub(super) struct Container {
     pub(super) policy: PullPolicy,
     pub(super) state: State,
     /// The image that runs, or that ran last.
-    pub(super) runs: Option<ImageFacts>,
+    pub(super) runs: Option<Provided>,
     /// The end of the last process.
     pub(super) ended: Option<Ended>,
     /// How many processes have been started.
@@ -152,7 +152,7 @@ impl Container {
     }
 
     /// Its image is on the node.
-    pub(super) fn image_is_here(&mut self, image: ImageFacts, now: Timestamp, pace: Pace) {
+    pub(super) fn image_is_here(&mut self, image: Provided, now: Timestamp, pace: Pace) {
         self.pull_failures = 0;
         self.state = State::Starting {
             until: now + pace.start,
@@ -190,8 +190,8 @@ impl Container {
         }
     }
 
-    fn start(&mut self, image: ImageFacts, now: Timestamp, pace: Pace) {
-        let behaviour = image.behaviour;
+    fn start(&mut self, image: Provided, now: Timestamp, pace: Pace) {
+        let behaviour = image.facts.behaviour;
         self.starts = self.starts.saturating_add(1);
         self.runs = Some(image);
         match (behaviour, self.role) {

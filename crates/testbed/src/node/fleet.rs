@@ -15,9 +15,9 @@ use oci_spec::{distribution::Reference, image::Digest};
 use tokio::{sync::watch, time::sleep};
 
 use super::{
-    NodesOptions, Platform, RunningContainer, Speed,
+    NodesOptions, Platform, RunningContainer, Runtime, Speed,
     container::{Pace, PullPolicy},
-    images::{ImageFacts, ImageStore},
+    images::{Digests, ImageFacts, ImageStore, Provided},
     locked,
     pull::{PullFailure, pull},
 };
@@ -32,37 +32,36 @@ pub(super) struct Host {
     pub(super) name: String,
     pub(super) address: Ipv4Addr,
     pub(super) platform: Platform,
+    pub(super) runtime: Runtime,
+    /// Whether the scheduler may use it.
+    pub(super) schedulable: bool,
     images: Mutex<ImageStore>,
     /// Told when a running image may have got another name.
     renamed: watch::Sender<()>,
 }
 
-/// An image that a container may be started with.
-#[derive(Debug, Clone)]
-pub(super) struct Ready {
-    pub(super) facts: ImageFacts,
-    /// What the reference resolved to, if it was pulled.
-    pub(super) pulled: Option<Digest>,
-}
-
 impl Host {
-    /// Keeps an image, and tells the containers of the node if names have changed.
-    pub(super) fn keep(&self, reference: &Reference, target: Option<&Digest>, facts: ImageFacts) {
-        let renamed = locked(&self.images).add(reference, target, facts);
+    /// Changes the images, and tells the containers of the node if `change` says that it has changed their names.
+    pub(super) fn change_images(&self, change: impl FnOnce(&mut ImageStore) -> bool) {
+        let renamed = change(&mut locked(&self.images));
         if renamed {
             self.renamed.send_replace(());
         }
     }
 
-    /// Removes every image.
-    pub(super) fn forget_images(&self) {
-        *locked(&self.images) = ImageStore::default();
-        self.renamed.send_replace(());
-    }
-
     /// Tells when names of images have changed.
     pub(super) fn renames(&self) -> watch::Receiver<()> {
         self.renamed.subscribe()
+    }
+
+    /// An image of the node for one start of a container.
+    fn provide(&self, facts: ImageFacts, pulled: Option<Digest>) -> Provided {
+        let image_id = || self.images(|images| images.image_id(&facts.config));
+        Provided {
+            image_id: self.runtime.decides_at_creation().then(image_id),
+            facts,
+            pulled,
+        }
     }
 
     /// Reads the images of the node.
@@ -77,7 +76,7 @@ pub(super) struct Fleet {
     hosts: Vec<Host>,
     registries: Mutex<HashMap<String, image::Client>>,
     speed: Mutex<Speed>,
-    /// By the UID of the pod; the image IDs are filled in when they are asked for.
+    /// By the UID of the pod; image IDs that are empty are filled in when they are asked for.
     running: Mutex<HashMap<String, Vec<RunningContainer>>>,
     addresses: AtomicU32,
 }
@@ -89,7 +88,9 @@ impl Fleet {
             name: format!("{}-{number}", options.name),
             address: Ipv4Addr::new(10, 127, 0, number),
             platform: options.platform.clone(),
-            images: Mutex::default(),
+            runtime: options.runtime,
+            schedulable: options.schedulable,
+            images: Mutex::new(ImageStore::new(options.runtime)),
             renamed: watch::Sender::new(()),
         });
         let fleet = Self {
@@ -173,16 +174,13 @@ impl Fleet {
         host: &Host,
         image: &str,
         policy: PullPolicy,
-    ) -> Result<Ready, PullFailure> {
+    ) -> Result<Provided, PullFailure> {
         let parsed: Result<Reference, _> = image.parse();
         let reference = parsed.map_err(|_| PullFailure::invalid_name(image))?;
         let present = host.images(|images| images.find(&reference).cloned());
         match (policy, present) {
             (PullPolicy::IfNotPresent | PullPolicy::Never, Some(facts)) => {
-                return Ok(Ready {
-                    facts,
-                    pulled: None,
-                });
+                return Ok(host.provide(facts, None));
             }
             (PullPolicy::Never, None) => return Err(PullFailure::never_pull(image)),
             (PullPolicy::Always, _) | (PullPolicy::IfNotPresent, None) => {}
@@ -196,11 +194,13 @@ impl Fleet {
         if !host.images(|images| images.has(&pulled.facts.config)) {
             sleep(self.speed().pull + pulled.facts.download).await;
         }
-        host.keep(&reference, Some(&pulled.target), pulled.facts.clone());
-        Ok(Ready {
-            facts: pulled.facts,
-            pulled: Some(pulled.target),
-        })
+        let digests = Digests {
+            target: &pulled.target,
+            manifest: &pulled.manifest,
+        };
+        let facts = pulled.facts;
+        host.change_images(|images| images.add(&reference, Some(digests), facts.clone()));
+        Ok(host.provide(facts, Some(pulled.target)))
     }
 
     /// Keeps what runs in a pod.
@@ -222,7 +222,8 @@ impl Fleet {
             .cloned()
             .collect();
         for container in &mut running {
-            if let Some(host) = self.host(&container.node) {
+            let undecided = container.image_id.is_empty();
+            if let Some(host) = self.host(&container.node).filter(|_| undecided) {
                 container.image_id =
                     host.images(|images| images.image_id(&container.config_digest));
             }

@@ -12,6 +12,7 @@ use std::{
 use bytes::Bytes;
 use oci_spec::{distribution::Reference, image::Digest};
 
+use super::runtime::Runtime;
 use crate::image::Behaviour;
 
 /// What a container needs to know of the image it runs.
@@ -26,9 +27,20 @@ pub(super) struct ImageFacts {
     pub(super) download: Duration,
 }
 
+/// What a container is started with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Provided {
+    pub(super) facts: ImageFacts,
+    /// What the reference resolved to, if it was pulled.
+    pub(super) pulled: Option<Digest>,
+    /// The `imageID` for good, of runtimes that decide on it when the container is made.
+    pub(super) image_id: Option<String>,
+}
+
 /// The images of one node.
 #[derive(Debug, Default)]
 pub(super) struct ImageStore {
+    runtime: Runtime,
     images: HashMap<Digest, Image>,
     /// Manifests, indexes and configs, each by its own digest.
     content: HashMap<Digest, Bytes>,
@@ -37,8 +49,29 @@ pub(super) struct ImageStore {
 #[derive(Debug)]
 struct Image {
     facts: ImageFacts,
-    /// `name:tag` and `name@digest`.
-    names: BTreeSet<String>,
+    names: Names,
+}
+
+/// What an image is known as on a node.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    /// `repository:tag`
+    tags: BTreeSet<String>,
+    /// `repository@digest` with what the tag resolved to.
+    pub(super) pulls: BTreeSet<String>,
+    /// The repositories it was pulled from.
+    pub(super) repositories: BTreeSet<String>,
+    /// What tags resolved to, and the image's own manifests.
+    pub(super) manifests: BTreeSet<String>,
+}
+
+/// The digests of one pull.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Digests<'a> {
+    /// What the tag resolved to: an index or a manifest.
+    pub(super) target: &'a Digest,
+    /// The manifest of the image.
+    pub(super) manifest: &'a Digest,
 }
 
 /// The part of a reference that names the repository, registry included.
@@ -46,52 +79,64 @@ fn repository(reference: &Reference) -> String {
     format!("{}/{}", reference.registry(), reference.repository())
 }
 
-/// The name under which an image is found again: a digest takes precedence, as containerd drops the tag beside it.
-fn name(reference: &Reference) -> String {
-    let repository = repository(reference);
-    match (reference.digest(), reference.tag()) {
-        (Some(digest), _) => format!("{repository}@{digest}"),
-        (None, tag) => format!("{repository}:{}", tag.unwrap_or("latest")),
-    }
+/// The tag by which an image is found again; none with a digest, as containerd drops the tag beside it.
+fn tag(reference: &Reference) -> Option<String> {
+    let tag = reference.tag().unwrap_or("latest");
+    let tagged = || format!("{}:{tag}", repository(reference));
+    reference.digest().is_none().then(tagged)
 }
 
 impl ImageStore {
-    /// Keeps an image that `reference` named and that was pulled as `target`: the digest that the tag resolved to, of
-    /// an index or of a manifest. Without one the image was loaded from a file.
+    /// An empty store of this runtime.
+    pub(super) fn new(runtime: Runtime) -> Self {
+        Self {
+            runtime,
+            ..Self::default()
+        }
+    }
+
+    /// Keeps an image that `reference` named, with the digests of its pull; without them it was loaded from a file.
     ///
     /// Says whether another image, or this one if it was there before, now reports other names.
     pub(super) fn add(
         &mut self,
         reference: &Reference,
-        target: Option<&Digest>,
+        digests: Option<Digests<'_>>,
         facts: ImageFacts,
     ) -> bool {
         let config = facts.config.clone();
-        let tag = name(reference);
+        let tag = tag(reference);
         let mut renamed = false;
-        for (_, other) in self.images.iter_mut().filter(|(key, _)| **key != config) {
-            renamed |= other.names.remove(&tag);
+        if let Some(tag) = &tag {
+            for (_, other) in self.images.iter_mut().filter(|(key, _)| **key != config) {
+                renamed |= other.names.tags.remove(tag);
+            }
         }
         let known = self.images.contains_key(&config);
         let image = self.images.entry(config).or_insert_with(|| Image {
             facts,
-            names: BTreeSet::new(),
+            names: Names::default(),
         });
-        let mut added = image.names.insert(tag);
-        if let Some(target) = target {
-            let digested = format!("{}@{target}", repository(reference));
-            added |= image.names.insert(digested);
-        }
+        let added = image.names.add(tag, &repository(reference), digests);
         renamed || (known && added)
+    }
+
+    /// Removes an image with all its names; says whether it was there.
+    pub(super) fn remove(&mut self, config: &Digest) -> bool {
+        self.images.remove(config).is_some()
     }
 
     /// The image that is here under this reference.
     pub(super) fn find(&self, reference: &Reference) -> Option<&ImageFacts> {
-        let name = name(reference);
-        self.images
-            .values()
-            .find(|image| image.names.contains(&name))
-            .map(|image| &image.facts)
+        let tag = tag(reference);
+        let pull = |digest| format!("{}@{digest}", repository(reference));
+        let pull = reference.digest().map(pull);
+        let found = |names: &Names| match (&tag, &pull) {
+            (Some(tag), _) => names.tags.contains(tag),
+            (None, pull) => pull.as_ref().is_some_and(|pull| names.pulls.contains(pull)),
+        };
+        let image = self.images.values().find(|image| found(&image.names));
+        image.map(|image| &image.facts)
     }
 
     /// Whether this image is here under any name.
@@ -99,21 +144,19 @@ impl ImageStore {
         self.images.contains_key(config)
     }
 
-    /// The `imageID` of a container: the first `repository@digest`, or the bare digest of the config.
+    /// The `imageID` of a container that runs this image.
     pub(super) fn image_id(&self, config: &Digest) -> String {
-        self.first_name(config, |name| name.contains('@'))
+        let image = self.images.get(config);
+        let none = Names::default();
+        let names = image.map_or(&none, |image| &image.names);
+        self.runtime.image_id(config, names)
     }
 
     /// The `image` of a container's status: the first `repository:tag`, or the bare digest of the config.
     pub(super) fn image_name(&self, config: &Digest) -> String {
-        self.first_name(config, |name| !name.contains('@'))
-    }
-
-    fn first_name(&self, config: &Digest, kind: impl Fn(&str) -> bool) -> String {
-        self.images
-            .get(config)
-            .and_then(|image| image.names.iter().find(|name| kind(name)))
-            .map_or_else(|| config.to_string(), Clone::clone)
+        let image = self.images.get(config);
+        let tag = image.and_then(|image| image.names.tags.first());
+        tag.map_or_else(|| config.to_string(), Clone::clone)
     }
 
     /// Content that was fetched before.
@@ -127,105 +170,19 @@ impl ImageStore {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::image::digest_of;
-
-    fn facts(marker: &str) -> ImageFacts {
-        ImageFacts {
-            config: digest_of(marker.as_bytes()),
-            marker: marker.to_owned(),
-            behaviour: Behaviour::Runs,
-            download: Duration::ZERO,
+impl Names {
+    /// Says whether anything was not known before.
+    fn add(&mut self, tag: Option<String>, repository: &str, digests: Option<Digests<'_>>) -> bool {
+        let mut added = tag.is_some_and(|tag| self.tags.insert(tag));
+        if let Some(Digests { target, manifest }) = digests {
+            added |= self.repositories.insert(repository.to_owned());
+            added |= self.pulls.insert(format!("{repository}@{target}"));
+            added |= self.manifests.insert(target.to_string());
+            added |= self.manifests.insert(manifest.to_string());
         }
-    }
-
-    fn reference(text: &str) -> Reference {
-        text.parse().expect("a test's own reference")
-    }
-
-    /// A digest whose hexadecimal digits all are `digit`.
-    fn target(digit: char) -> Digest {
-        let digits: String = std::iter::repeat_n(digit, 64).collect();
-        format!("sha256:{digits}").parse().expect("a digest")
-    }
-
-    #[test]
-    fn the_image_id_is_the_first_digest_pulled_for_the_config_in_either_order() {
-        let image = facts("v1");
-        for (first, second) in [('a', 'b'), ('b', 'a')] {
-            let mut store = ImageStore::default();
-            store.add(&reference("web:1"), Some(&target(first)), image.clone());
-            let renamed = store.add(&reference("web:1"), Some(&target(second)), image.clone());
-            assert!(renamed, "{first} then {second}");
-            assert_eq!(
-                store.image_id(&image.config),
-                format!("docker.io/library/web@{}", target('a')),
-                "{first} then {second}"
-            );
-        }
-    }
-
-    #[test]
-    fn the_image_id_may_name_another_repository() {
-        let image = facts("v1");
-        let mut store = ImageStore::default();
-        store.add(
-            &reference("host:5000/web:1"),
-            Some(&target('a')),
-            image.clone(),
-        );
-        store.add(
-            &reference("host:5000/api:1"),
-            Some(&target('b')),
-            image.clone(),
-        );
-        let expected = format!("host:5000/api@{}", target('b'));
-        assert_eq!(store.image_id(&image.config), expected);
-        assert_eq!(store.image_name(&image.config), "host:5000/api:1");
-    }
-
-    #[test]
-    fn a_moved_tag_leaves_the_old_image_its_digest() {
-        let (old, new) = (facts("v1"), facts("v2"));
-        let mut store = ImageStore::default();
-        store.add(&reference("web:1"), Some(&target('a')), old.clone());
-        assert!(store.add(&reference("web:1"), Some(&target('b')), new.clone()));
-        assert_eq!(store.find(&reference("web:1")), Some(&new));
-        let by_digest = format!("web@{}", target('a'));
-        assert_eq!(store.find(&reference(&by_digest)), Some(&old));
-        assert_eq!(store.image_name(&old.config), old.config.to_string());
-    }
-
-    #[test]
-    fn the_same_pull_again_renames_nothing() {
-        let image = facts("v1");
-        let mut store = ImageStore::default();
-        for expected in [false, false] {
-            let renamed = store.add(&reference("web:1"), Some(&target('a')), image.clone());
-            assert_eq!(renamed, expected);
-        }
-    }
-
-    #[test]
-    fn an_image_pulled_by_digest_has_no_tag() {
-        let image = facts("v1");
-        let pinned = format!("web:1@{}", target('a'));
-        let mut store = ImageStore::default();
-        store.add(&reference(&pinned), Some(&target('a')), image.clone());
-        assert_eq!(store.find(&reference("web:1")), None);
-        assert_eq!(store.image_name(&image.config), image.config.to_string());
-        let expected = format!("docker.io/library/web@{}", target('a'));
-        assert_eq!(store.image_id(&image.config), expected);
-    }
-
-    #[test]
-    fn an_image_without_a_name_reports_its_config() {
-        let image = facts("v1");
-        let mut store = ImageStore::default();
-        assert_eq!(store.image_id(&image.config), image.config.to_string());
-        store.add(&reference("web:1"), None, image.clone());
-        assert_eq!(store.image_id(&image.config), image.config.to_string());
+        added
     }
 }
+
+#[cfg(test)]
+mod tests;

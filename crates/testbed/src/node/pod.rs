@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::PodSpec;
 
 use super::{
     container::{Container, Pace, Role},
-    images::ImageFacts,
+    images::Provided,
     pull::PullFailure,
 };
 
@@ -79,7 +79,7 @@ impl Pod {
     pub(super) fn image_is_here(
         &mut self,
         index: usize,
-        image: ImageFacts,
+        image: Provided,
         now: Timestamp,
         pace: Pace,
     ) {

@@ -134,6 +134,8 @@ pub(super) enum PullError {
 #[derive(Debug)]
 pub(super) struct Pulled {
     pub(super) target: Digest,
+    /// The manifest of the image: the target itself, or one that the index lists.
+    pub(super) manifest: Digest,
     pub(super) facts: ImageFacts,
 }
 
@@ -172,9 +174,13 @@ pub(super) async fn pull(
         .or_else(|| reference.tag())
         .unwrap_or("latest");
     let (target, media_type) = pull.resolve(named).await?;
-    let manifest = pull.image_manifest(&target, &media_type).await?;
-    let facts = pull.facts(&manifest).await?;
-    Ok(Pulled { target, facts })
+    let (manifest, document) = pull.image_manifest(&target, &media_type).await?;
+    let facts = pull.facts(&document).await?;
+    Ok(Pulled {
+        target,
+        manifest,
+        facts,
+    })
 }
 
 impl Pull<'_> {
@@ -195,12 +201,12 @@ impl Pull<'_> {
         &mut self,
         digest: &Digest,
         media_type: &str,
-    ) -> Result<Value, PullError> {
+    ) -> Result<(Digest, Value), PullError> {
         let mut next = vec![(digest.clone(), media_type.to_owned(), 0)];
         while let Some((digest, media_type, depth)) = next.pop() {
             let document = self.document("manifests", &digest).await?;
             if !is_index(&media_type) {
-                return Ok(document);
+                return Ok((digest, document));
             }
             let entries = document.get("manifests").and_then(Value::as_array);
             let entries = entries.ok_or(PullError::Answer)?;

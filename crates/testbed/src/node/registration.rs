@@ -51,7 +51,8 @@ pub(super) async fn register(client: &Client, host: &Host) -> Result<(), kube::E
         created => drop(created?),
     }
     // Admission taints every new node until the lifecycle controller has looked at it; we know that it is ready.
-    let untainted = Patch::Merge(json!({ "spec": { "taints": null } }));
+    let spec = json!({ "taints": null, "unschedulable": !host.schedulable });
+    let untainted = Patch::Merge(json!({ "spec": spec }));
     nodes.patch(&host.name, &parameters, &untainted).await?;
     Ok(())
 }
@@ -161,7 +162,11 @@ fn system(host: &Host) -> NodeSystemInfo {
     NodeSystemInfo {
         operating_system: host.platform.os.clone(),
         architecture: host.platform.architecture.clone(),
-        container_runtime_version: "containerd://2.1.4".to_owned(),
+        container_runtime_version: format!(
+            "{}://{}",
+            host.runtime.scheme(),
+            host.runtime.version()
+        ),
         kubelet_version: "v1.34.4".to_owned(),
         os_image: "simulated".to_owned(),
         ..NodeSystemInfo::default()

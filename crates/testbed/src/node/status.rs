@@ -11,9 +11,10 @@ use k8s_openapi::{
 
 use super::{
     container::{Container, Ended, Role, State},
-    images::ImageStore,
+    images::{ImageStore, Provided},
     pod::Pod,
     pull::PullFailure,
+    runtime::Runtime,
 };
 use crate::image::digest_of;
 
@@ -25,6 +26,7 @@ pub(super) struct Identity {
     pub(super) title: String,
     pub(super) pod_ip: String,
     pub(super) host_ip: String,
+    pub(super) runtime: Runtime,
 }
 
 /// The status of a pod at this time; conditions that did not change keep the time of `previous`.
@@ -155,7 +157,10 @@ fn container_status(
     initialized: bool,
     now: Timestamp,
 ) -> ContainerStatus {
-    let runs = container.runs.as_ref().map(|image| &image.config);
+    let runs = container.runs.as_ref();
+    let image = runs.map(|runs| images.image_name(&runs.facts.config));
+    let found_now = |runs: &Provided| images.image_id(&runs.facts.config);
+    let image_id = runs.map(|runs| runs.image_id.clone().unwrap_or_else(|| found_now(runs)));
     let (state, current) = container_state(container, identity, initialized, now);
     let last = container
         .ended
@@ -165,11 +170,8 @@ fn container_status(
     let is_running = matches!(container.state, State::Running { .. });
     ContainerStatus {
         name: container.name.clone(),
-        image: runs.map_or_else(
-            || container.image.clone(),
-            |config| images.image_name(config),
-        ),
-        image_id: runs.map_or_else(String::new, |config| images.image_id(config)),
+        image: image.unwrap_or_else(|| container.image.clone()),
+        image_id: image_id.unwrap_or_default(),
         container_id: (container.starts > 0)
             .then(|| container_id(container, identity, container.starts)),
         ready: container.is_ready(now),
@@ -265,7 +267,8 @@ fn terminated(ended: &Ended, container: &Container, identity: &Identity) -> Cont
 /// An identifier of the right shape: the runtime's name and 64 hexadecimal digits.
 fn container_id(container: &Container, identity: &Identity, run: u32) -> String {
     let seed = format!("{}/{}/{run}", identity.uid, container.name);
-    format!("containerd://{}", digest_of(seed.as_bytes()).digest())
+    let scheme = identity.runtime.scheme();
+    format!("{scheme}://{}", digest_of(seed.as_bytes()).digest())
 }
 
 #[cfg(test)]

@@ -36,8 +36,6 @@ pub(super) struct Worker {
     name: String,
     identity: Identity,
     pod: Pod,
-    /// What the references of the containers resolved to before their last start, in the order of the containers.
-    pulled: Vec<Option<oci_spec::image::Digest>>,
     written: Option<PodStatus>,
     deletion: watch::Receiver<Option<Duration>>,
     renames: watch::Receiver<()>,
@@ -71,8 +69,8 @@ impl Worker {
                 uid,
                 pod_ip: fleet.pod_address().to_string(),
                 host_ip: host.address.to_string(),
+                runtime: host.runtime,
             },
-            pulled: vec![None; state.containers.len()],
             pod: state,
             written: None,
             deletion,
@@ -123,12 +121,7 @@ impl Worker {
         };
         let pace = self.fleet.pace();
         match outcome {
-            Ok(ready) => {
-                if let Some(pulled) = self.pulled.get_mut(index) {
-                    *pulled = ready.pulled;
-                }
-                self.pod.image_is_here(index, ready.facts, now(), pace);
-            }
+            Ok(image) => self.pod.image_is_here(index, image, now(), pace),
             Err(failure) => self.pod.image_failed(index, failure, now(), pace),
         }
     }
@@ -182,29 +175,24 @@ impl Worker {
     }
 
     fn running(&self) -> Vec<RunningContainer> {
-        let containers = self.pod.containers.iter().zip(&self.pulled);
-        let running =
-            containers.filter(|(container, _)| matches!(container.state, State::Running { .. }));
-        running
-            .filter_map(|(container, pulled)| self.running_container(container, pulled.as_ref()))
+        let containers = self.pod.containers.iter();
+        containers
+            .filter(|container| matches!(container.state, State::Running { .. }))
+            .filter_map(|container| self.running_container(container))
             .collect()
     }
 
-    fn running_container(
-        &self,
-        container: &Container,
-        pulled: Option<&oci_spec::image::Digest>,
-    ) -> Option<RunningContainer> {
-        let image = container.runs.as_ref()?;
+    fn running_container(&self, container: &Container) -> Option<RunningContainer> {
+        let image = container.runs.clone()?;
         Some(RunningContainer {
             namespace: self.namespace.clone(),
             pod: self.name.clone(),
             container: container.name.clone(),
             node: self.node.clone(),
-            marker: image.marker.clone(),
-            config_digest: image.config.clone(),
-            pulled_digest: pulled.cloned(),
-            image_id: String::new(),
+            marker: image.facts.marker,
+            config_digest: image.facts.config,
+            pulled_digest: image.pulled,
+            image_id: image.image_id.unwrap_or_default(),
         })
     }
 

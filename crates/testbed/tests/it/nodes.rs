@@ -11,7 +11,7 @@ use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube_autorollout_testbed::{
     Namespace, Testbed,
     image::{Behaviour, Content, Image, ImageIndex, Pusher, RegistryAccess},
-    node::RunningContainer,
+    node::{Nodes, NodesOptions, Platform, RunningContainer, Runtime},
     registry::{ALICE, Access, Registry},
     shared, workload,
     workload::{eventually, rolled_out},
@@ -62,6 +62,11 @@ impl Bench {
 
     /// `kubectl rollout restart`, and the wait for its end.
     async fn restart(&self, name: &str, attempt: &str) {
+        self.restart_without_wait(name, attempt).await;
+        self.rolled_out(name).await;
+    }
+
+    async fn restart_without_wait(&self, name: &str, attempt: &str) {
         let annotations = json!({ "test/restart": attempt });
         let template = json!({ "metadata": { "annotations": annotations } });
         let patch = Patch::Merge(json!({ "spec": { "template": template } }));
@@ -70,7 +75,6 @@ impl Bench {
             .patch(name, &PatchParams::default(), &patch)
             .await;
         patched.expect("patched");
-        self.rolled_out(name).await;
     }
 
     fn running(&self) -> Vec<RunningContainer> {
@@ -292,6 +296,58 @@ async fn an_index_without_the_platform_of_the_node_cannot_be_pulled() {
 }
 
 #[tokio::test]
+async fn a_node_of_another_platform_and_runtime_runs_its_own_image_and_says_so_in_its_own_way() {
+    let bench = Bench::new("foreign").await;
+    let options = NodesOptions {
+        name: "foreign".to_owned(),
+        count: 1,
+        platform: Platform {
+            os: "linux".to_owned(),
+            architecture: "arm64".to_owned(),
+        },
+        runtime: Runtime::CriO,
+        schedulable: false,
+        ..NodesOptions::default()
+    };
+    let nodes = Nodes::start(bench.namespace.client(), options).await;
+    let nodes = nodes.expect("a node");
+    let arm = Image::new("foreign").platform("linux", "arm64");
+    let index = ImageIndex::of([Image::new("foreign"), arm.clone()]);
+    bench.push(&index, "stable").await;
+    let image = bench.reference("stable");
+    let web = workload::Deployment::named("web").on_node("foreign-1");
+    bench.create(web.container("app", &image)).await;
+    bench.rolled_out("web").await;
+    let running = nodes.running(bench.namespace.name());
+    assert_eq!(running.len(), 1);
+    assert_eq!(running[0].config_digest, arm.config_digest());
+    let digests = [bench.image_id(&index), bench.image_id(&arm)];
+    let expected = digests.into_iter().min().expect("two");
+    assert_eq!(running[0].image_id, expected);
+    bench.wait_for_image_id("web", &expected).await;
+}
+
+#[tokio::test]
+async fn a_loaded_image_runs_without_a_registry_and_reports_its_config() {
+    let bench = Bench::new("loaded").await;
+    let image = Image::new("loaded");
+    let nodes = bench.testbed.nodes();
+    let name = "registry.invalid/loaded:v1";
+    nodes.preload(name, &image).expect("a reference");
+    for policy in ["IfNotPresent", "Never"] {
+        let deployment = workload::Deployment::named(&policy.to_lowercase());
+        let deployment = deployment.pull_policy(policy).container("app", name);
+        bench.create(deployment).await;
+    }
+    let expected = image.config_digest().to_string();
+    bench.wait_for_image_id("ifnotpresent", &expected).await;
+    bench.wait_for_image_id("never", &expected).await;
+    nodes.remove_image(&image);
+    bench.restart_without_wait("never", "first").await;
+    bench.wait_for_reason("never", "ErrImageNeverPull").await;
+}
+
+#[tokio::test]
 async fn a_name_that_is_none_and_a_host_that_nobody_knows_are_told_apart() {
     let bench = Bench::new("names").await;
     let images = [
@@ -317,13 +373,7 @@ async fn a_slow_download_is_shown_and_does_not_stop_what_runs() {
     bench.rolled_out("web").await;
     let slow = Image::new("v2").download(Duration::from_secs(3600));
     bench.push(&slow, "stable").await;
-    let deployments = bench.namespace.api::<Deployment>();
-    let template = json!({ "metadata": { "annotations": { "test/restart": "first" } } });
-    let patch = Patch::Merge(json!({ "spec": { "template": template } }));
-    let patched = deployments
-        .patch("web", &PatchParams::default(), &patch)
-        .await;
-    patched.expect("patched");
+    bench.restart_without_wait("web", "first").await;
     bench.wait_for_reason("web", "ContainerCreating").await;
     assert_eq!(bench.markers(), ["v1"]);
     bench.push(&Image::new("v3"), "stable").await;

@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1 as core;
 use super::*;
 use crate::{
     image::{Behaviour, digest_of},
-    node::{back_off::BackOff, container::State},
+    node::{back_off::BackOff, container::State, images::ImageFacts},
 };
 
 const PACE: Pace = Pace {
@@ -18,12 +18,16 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).expect("a small number")
 }
 
-fn image(behaviour: Behaviour) -> ImageFacts {
-    ImageFacts {
-        config: digest_of(behaviour.as_str().as_bytes()),
-        marker: String::new(),
-        behaviour,
-        download: Duration::ZERO,
+fn image(behaviour: Behaviour) -> Provided {
+    Provided {
+        facts: ImageFacts {
+            config: digest_of(behaviour.as_str().as_bytes()),
+            marker: String::new(),
+            behaviour,
+            download: Duration::ZERO,
+        },
+        pulled: None,
+        image_id: None,
     }
 }
 

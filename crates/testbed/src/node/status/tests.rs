@@ -6,7 +6,12 @@ use oci_spec::{distribution::Reference, image::Digest};
 use super::*;
 use crate::{
     image::Behaviour,
-    node::{back_off::BackOff, container::Pace, images::ImageFacts, pull::PullError},
+    node::{
+        back_off::BackOff,
+        container::Pace,
+        images::{Digests, ImageFacts},
+        pull::PullError,
+    },
 };
 
 const PACE: Pace = Pace {
@@ -41,15 +46,20 @@ fn identity() -> Identity {
         title: "web-0_default(1)".to_owned(),
         pod_ip: "10.128.0.1".to_owned(),
         host_ip: "10.127.0.1".to_owned(),
+        runtime: Runtime::Containerd,
     }
 }
 
-fn image(behaviour: Behaviour) -> ImageFacts {
-    ImageFacts {
-        config: digest_of(b"config"),
-        marker: String::new(),
-        behaviour,
-        download: Duration::ZERO,
+fn image(behaviour: Behaviour) -> Provided {
+    Provided {
+        facts: ImageFacts {
+            config: digest_of(b"config"),
+            marker: String::new(),
+            behaviour,
+            download: Duration::ZERO,
+        },
+        pulled: Some(target()),
+        image_id: None,
     }
 }
 
@@ -62,7 +72,12 @@ fn target() -> Digest {
 fn status_at(pod: &Pod, previous: Option<&PodStatus>, second: i64) -> PodStatus {
     let mut images = ImageStore::default();
     let reference: Reference = IMAGE.parse().expect("a reference");
-    images.add(&reference, Some(&target()), image(Behaviour::Runs));
+    let target = target();
+    let digests = Digests {
+        target: &target,
+        manifest: &target,
+    };
+    images.add(&reference, Some(digests), image(Behaviour::Runs).facts);
     status(pod, &identity(), &images, previous, at(second))
 }
 
