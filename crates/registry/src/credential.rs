@@ -48,7 +48,7 @@ impl Credential {
         })
     }
 
-    /// An identity token (an OAuth2 refresh token), with the user name stored beside it, which may be empty.
+    /// An identity token (an `OAuth2` refresh token), with the user name stored beside it, which may be empty.
     pub fn identity(username: impl Into<String>, token: impl Into<String>) -> Self {
         Self::new(Secret::Identity {
             username: username.into(),
@@ -57,13 +57,13 @@ impl Credential {
     }
 
     fn new(secret: Secret) -> Self {
-        let (kind, username, content) = match &secret {
+        let (kind, username, hidden) = match &secret {
             Secret::Password { username, password } => ("password", username.as_str(), password),
             Secret::Bearer { token } => ("bearer", "", token),
             Secret::Identity { username, token } => ("identity", username.as_str(), token),
         };
         let mut context = Context::new(&SHA256);
-        for part in [kind, username, content] {
+        for part in [kind, username, hidden] {
             // The length keeps "ab" + "c" apart from "a" + "bc".
             context.update(&(part.len() as u64).to_be_bytes());
             context.update(part.as_bytes());

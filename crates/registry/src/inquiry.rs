@@ -67,7 +67,7 @@ impl<'a> Inquiry<'a> {
         let (answer, _) = self
             .ask(Operation::Get, None, credentials, &mut call)
             .await?;
-        let media_type = self.accept(&answer)?;
+        let media_type = accept(&answer)?;
         manifest::verify(digest, &answer.body).map_err(|fault| at(&answer, fault))?;
         Ok(Manifest {
             digest: digest.clone(),
@@ -109,7 +109,7 @@ impl<'a> Inquiry<'a> {
         let Some(digest) = manifest::claimed_digest(&answer.headers) else {
             return Ok(None);
         };
-        let media_type = self.accept(answer)?;
+        let media_type = accept(answer)?;
         if let Object::Digest(expected) = &self.target.object
             && *expected != digest
         {
@@ -158,7 +158,7 @@ impl<'a> Inquiry<'a> {
 
     /// Takes a manifest from an answer, and keeps it for those who ask for it by digest.
     fn read(&self, answer: &Answer) -> Result<Known, Error> {
-        let media_type = self.accept(answer)?;
+        let media_type = accept(answer)?;
         let digest = match &self.target.object {
             Object::Digest(digest) => {
                 manifest::verify(digest, &answer.body).map(|()| digest.clone())
@@ -246,12 +246,6 @@ impl<'a> Inquiry<'a> {
         }
         Ok((answer, authentication))
     }
-
-    /// The media type of an answer that is a manifest.
-    fn accept(&self, answer: &Answer) -> Result<String, Error> {
-        found(answer)?;
-        manifest::media_type(&answer.headers).map_err(|fault| at(answer, fault))
-    }
 }
 
 /// An error of the host that answered.
@@ -266,6 +260,12 @@ fn found(answer: &Answer) -> Result<(), Error> {
         StatusCode::NOT_FOUND => Err(at(answer, Fault::NotFound)),
         status => Err(at(answer, Fault::Status(status))),
     }
+}
+
+/// The media type of an answer that is a manifest.
+fn accept(answer: &Answer) -> Result<String, Error> {
+    found(answer)?;
+    manifest::media_type(&answer.headers).map_err(|fault| at(answer, fault))
 }
 
 /// Whether the next credential may do better.

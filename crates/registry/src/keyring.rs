@@ -71,10 +71,20 @@ impl Keyring {
     pub fn lookup(&self, reference: &Reference) -> Vec<Credential> {
         let registry = reference.registry();
         let image = Place::of(registry, reference.repository());
-        let matching = self.credentials.iter().rev().filter(|(key, _)| image.is_matched_by(key));
-        let found: Vec<_> = matching.flat_map(|(_, credentials)| credentials.iter().cloned()).collect();
+        let matching = self
+            .credentials
+            .iter()
+            .rev()
+            .filter(|(key, _)| image.is_matched_by(key));
+        let found: Vec<_> = matching
+            .flat_map(|(_, credentials)| credentials.iter().cloned())
+            .collect();
         if found.is_empty() && matches!(registry, "docker.io" | DEFAULT_REGISTRY) {
-            return self.credentials.get(DEFAULT_REGISTRY).cloned().unwrap_or_default();
+            return self
+                .credentials
+                .get(DEFAULT_REGISTRY)
+                .cloned()
+                .unwrap_or_default();
         }
         found
     }
@@ -96,11 +106,20 @@ impl Keyring {
 
 /// A key without its scheme, and without the path that stands for an API version.
 fn normalized(key: &str) -> String {
-    let bare = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://")).unwrap_or(key);
+    let bare = key
+        .strip_prefix("https://")
+        .or_else(|| key.strip_prefix("http://"))
+        .unwrap_or(key);
     let bare = bare.split(['?', '#']).next().unwrap_or_default();
-    let (host, path) = bare.find('/').map_or((bare, ""), |slash| bare.split_at(slash));
+    let (host, path) = bare
+        .find('/')
+        .map_or((bare, ""), |slash| bare.split_at(slash));
     let versioned = path.starts_with("/v1/") || path.starts_with("/v2/");
-    let path = if versioned { path.get(3..).unwrap_or_default() } else { path };
+    let path = if versioned {
+        path.get(3..).unwrap_or_default()
+    } else {
+        path
+    };
     match path {
         "/" => host.to_owned(),
         path => format!("{host}{path}"),

@@ -11,6 +11,7 @@ mod fault;
 mod host;
 mod host_pattern;
 mod inquiry;
+mod keyring;
 mod manifest;
 mod manifest_cache;
 mod memory;
@@ -34,6 +35,7 @@ pub use crate::{
     credential::{BoxFuture, Credential, CredentialSource, Credentials, Fingerprint},
     error::{Error, ErrorKind},
     host_pattern::{HostPattern, HostPatternError},
+    keyring::{DockerConfigError, Keyring},
     manifest::Manifest,
     observer::{Observer, Operation, Unobserved},
     options::{HostOptions, Options, OptionsError, Proxy},

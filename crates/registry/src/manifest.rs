@@ -65,7 +65,7 @@ pub(crate) fn media_type(headers: &HeaderMap) -> Result<String, Fault> {
         } else {
             found
                 .chars()
-                .filter(|letter| letter.is_ascii_graphic())
+                .filter(char::is_ascii_graphic)
                 .take(100)
                 .collect()
         },

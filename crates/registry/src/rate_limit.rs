@@ -34,7 +34,7 @@ impl RateLimit {
         Some(Self {
             limit: limit.map(|(count, _)| count),
             remaining,
-            window: window.or(limit.and_then(|(_, window)| window)),
+            window: window.or_else(|| limit?.1),
         })
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     token::{Token, TokenKey},
 };
 
-/// Who asks, as OAuth2 wants to know it; it is no secret and registers nothing.
+/// Who asks, as `OAuth2` wants to know it; it is no secret and registers nothing.
 const CLIENT_ID: &str = "kube-autorollout";
 
 impl Session<'_> {
@@ -109,21 +109,7 @@ impl Session<'_> {
             }
         };
         let origin = answer.host.origin.to_string();
-        self.read(&answer, credential.is_some())
-            .map_err(|fault| Error::new(origin, fault))
-    }
-
-    fn read(&self, answer: &Answer, had_credentials: bool) -> Result<Token, Fault> {
-        match answer.status {
-            StatusCode::OK => Token::read(&answer.body, Instant::now()),
-            StatusCode::UNAUTHORIZED => Err(Fault::Unauthorized { had_credentials }),
-            // Artifactory says so of a suspended login: as bad as a wrong password.
-            StatusCode::FORBIDDEN if is_artifactory(&answer.headers) => {
-                Err(Fault::Unauthorized { had_credentials })
-            }
-            StatusCode::FORBIDDEN => Err(Fault::Denied { had_credentials }),
-            status => Err(Fault::TokenStatus(status)),
-        }
+        read(&answer, credential.is_some()).map_err(|fault| Error::new(origin, fault))
     }
 
     async fn get(
@@ -133,16 +119,11 @@ impl Session<'_> {
         authorization: Option<HeaderValue>,
         call: &mut Call<'_>,
     ) -> Result<Answer, Error> {
-        let mut fields = Fields::new(bearer.realm.query());
-        fields.service(bearer);
-        for scope in scopes {
-            fields.0.append_pair("scope", scope);
-        }
-        let uri = with_query(&bearer.realm, &fields.0.finish());
+        let uri = token_uri(bearer, scopes);
         self.send(bearer, uri, authorization, None, call).await
     }
 
-    /// OAuth2, for identity tokens only: passwords sent so cost some servers a failed login
+    /// `OAuth2`, for identity tokens only: passwords sent so cost some servers a failed login
     /// (<https://distribution.github.io/distribution/spec/auth/oauth/>).
     async fn post(
         &self,
@@ -151,15 +132,7 @@ impl Session<'_> {
         refresh_token: &str,
         call: &mut Call<'_>,
     ) -> Result<Answer, Error> {
-        let mut fields = Fields::new(None);
-        fields.0.append_pair("grant_type", "refresh_token");
-        fields.service(bearer);
-        fields
-            .0
-            .append_pair("client_id", CLIENT_ID)
-            .append_pair("scope", &scopes.join(" "))
-            .append_pair("refresh_token", refresh_token);
-        let form = fields.0.finish();
+        let form = refresh_form(bearer, scopes, refresh_token);
         self.send(bearer, Some(bearer.realm.clone()), None, Some(form), call)
             .await
     }
@@ -191,6 +164,20 @@ impl Session<'_> {
     }
 }
 
+/// The token in an answer.
+fn read(answer: &Answer, had_credentials: bool) -> Result<Token, Fault> {
+    match answer.status {
+        StatusCode::OK => Token::read(&answer.body, Instant::now()),
+        StatusCode::UNAUTHORIZED => Err(Fault::Unauthorized { had_credentials }),
+        // Artifactory says so of a suspended login: as bad as a wrong password.
+        StatusCode::FORBIDDEN if is_artifactory(&answer.headers) => {
+            Err(Fault::Unauthorized { had_credentials })
+        }
+        StatusCode::FORBIDDEN => Err(Fault::Denied { had_credentials }),
+        status => Err(Fault::TokenStatus(status)),
+    }
+}
+
 /// The fields of a form or a query.
 struct Fields(form_urlencoded::Serializer<'static, String>);
 
@@ -205,6 +192,29 @@ impl Fields {
             self.0.append_pair("service", service);
         }
     }
+}
+
+/// Where a token is asked for with GET: one `scope` for each, and what the realm had already.
+fn token_uri(bearer: &Bearer, scopes: &[String]) -> Option<Uri> {
+    let mut fields = Fields::new(bearer.realm.query());
+    fields.service(bearer);
+    for scope in scopes {
+        fields.0.append_pair("scope", scope);
+    }
+    with_query(&bearer.realm, &fields.0.finish())
+}
+
+/// The form of an `OAuth2` refresh: one `scope` for all.
+fn refresh_form(bearer: &Bearer, scopes: &[String], refresh_token: &str) -> String {
+    let mut fields = Fields::new(None);
+    fields.0.append_pair("grant_type", "refresh_token");
+    fields.service(bearer);
+    fields
+        .0
+        .append_pair("client_id", CLIENT_ID)
+        .append_pair("scope", &scopes.join(" "))
+        .append_pair("refresh_token", refresh_token);
+    fields.0.finish()
 }
 
 fn with_query(uri: &Uri, query: &str) -> Option<Uri> {

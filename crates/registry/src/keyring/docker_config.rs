@@ -56,13 +56,17 @@ struct Entry {
 }
 
 /// The entries of `{"auths": {key: entry}}`.
-pub(super) fn config_json(json: &[u8]) -> Result<Vec<(String, Option<Credential>)>, DockerConfigError> {
+pub(super) fn config_json(
+    json: &[u8],
+) -> Result<Vec<(String, Option<Credential>)>, DockerConfigError> {
     let config: ConfigJson = serde_json::from_slice(json).map_err(|error| shape(&error))?;
     credentials(config.auths)
 }
 
 /// The entries of `{key: entry}`.
-pub(super) fn dockercfg(json: &[u8]) -> Result<Vec<(String, Option<Credential>)>, DockerConfigError> {
+pub(super) fn dockercfg(
+    json: &[u8],
+) -> Result<Vec<(String, Option<Credential>)>, DockerConfigError> {
     credentials(serde_json::from_slice(json).map_err(|error| shape(&error))?)
 }
 
@@ -74,7 +78,9 @@ fn shape(error: &serde_json::Error) -> DockerConfigError {
     }
 }
 
-fn credentials(entries: BTreeMap<String, Entry>) -> Result<Vec<(String, Option<Credential>)>, DockerConfigError> {
+fn credentials(
+    entries: BTreeMap<String, Entry>,
+) -> Result<Vec<(String, Option<Credential>)>, DockerConfigError> {
     let credential = |(key, entry): (String, Entry)| match entry.credential() {
         Ok(credential) => Ok((key, credential)),
         Err(NotBasic) => Err(DockerConfigError::Auth { key }),
@@ -113,5 +119,8 @@ fn basic(auth: &str) -> Result<(String, String), NotBasic> {
     let text = String::from_utf8(decoded).map_err(|_| NotBasic)?;
     let (username, password) = text.split_once(':').ok_or(NotBasic)?;
     // Some versions of Docker fill up with zero bytes.
-    Ok((username.to_owned(), password.trim_end_matches('\0').to_owned()))
+    Ok((
+        username.to_owned(),
+        password.trim_end_matches('\0').to_owned(),
+    ))
 }

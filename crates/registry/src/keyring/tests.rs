@@ -5,7 +5,9 @@ use crate::Credentials;
 
 fn keyring(keys: &[&str]) -> Keyring {
     let mut keyring = Keyring::default();
-    let entries = keys.iter().map(|key| ((*key).to_owned(), Some(Credential::password(*key, "p"))));
+    let entries = keys
+        .iter()
+        .map(|key| ((*key).to_owned(), Some(Credential::password(*key, "p"))));
     keyring.add(entries.collect());
     keyring
 }
@@ -14,11 +16,16 @@ fn keyring(keys: &[&str]) -> Keyring {
 fn found(keyring: &Keyring, image: &str) -> Vec<String> {
     let reference: Reference = image.parse().expect("a test's own reference");
     let found = keyring.lookup(&reference);
-    found.iter().map(|credential| format!("{credential:?}")).collect()
+    found
+        .iter()
+        .map(|credential| format!("{credential:?}"))
+        .collect()
 }
 
 fn users(keys: &[&str]) -> Vec<String> {
-    keys.iter().map(|key| format!("Password({key:?}, ..)")).collect()
+    keys.iter()
+        .map(|key| format!("Password({key:?}, ..)"))
+        .collect()
 }
 
 #[test]
@@ -28,7 +35,11 @@ fn keys_match_as_the_kubelet_matches_them() {
         ("*.kubernetes.io", "prefix.kubernetes.io/app", true),
         ("prefix.*.io", "prefix.kubernetes.io/app", true),
         ("prefix.kubernetes.*", "prefix.kubernetes.io/app", true),
-        ("*-good.kubernetes.io", "prefix-good.kubernetes.io/app", true),
+        (
+            "*-good.kubernetes.io",
+            "prefix-good.kubernetes.io/app",
+            true,
+        ),
         ("app*.k8s.io", "app123.k8s.io/app", true),
         // as many labels
         ("*.io", "a.b.io/app", false),
@@ -65,16 +76,30 @@ fn keys_match_as_the_kubelet_matches_them() {
         ("", "quay.io/app", false),
     ];
     for (key, image, expected) in cases {
-        assert_eq!(!found(&keyring(&[key]), image).is_empty(), *expected, "key {key:?}, image {image}");
+        assert_eq!(
+            !found(&keyring(&[key]), image).is_empty(),
+            *expected,
+            "key {key:?}, image {image}"
+        );
     }
 }
 
 #[test]
 fn longer_keys_come_before_shorter_ones_and_names_before_globs() {
-    let keys = ["*.example.com", "a.example.com", "a.example.com/team", "a.example.com/team/app"];
+    let keys = [
+        "*.example.com",
+        "a.example.com",
+        "a.example.com/team",
+        "a.example.com/team/app",
+    ];
     assert_eq!(
         found(&keyring(&keys), "a.example.com/team/app:1"),
-        users(&["a.example.com/team/app", "a.example.com/team", "a.example.com", "*.example.com"])
+        users(&[
+            "a.example.com/team/app",
+            "a.example.com/team",
+            "a.example.com",
+            "*.example.com"
+        ])
     );
 }
 
@@ -88,9 +113,13 @@ fn the_default_registry_is_asked_only_when_nothing_else_matches() {
 #[test]
 fn several_credentials_under_one_key_keep_the_order_of_their_secrets() {
     let mut first = Keyring::default();
-    first.add_dockercfg(br#"{"quay.io": {"username": "one", "password": "p"}}"#).expect("a document");
+    first
+        .add_dockercfg(br#"{"quay.io": {"username": "one", "password": "p"}}"#)
+        .expect("a document");
     let mut second = Keyring::default();
-    second.add_dockercfg(br#"{"https://quay.io": {"username": "two", "password": "p"}}"#).expect("a document");
+    second
+        .add_dockercfg(br#"{"https://quay.io": {"username": "two", "password": "p"}}"#)
+        .expect("a document");
     first.extend(&second);
     assert_eq!(found(&first, "quay.io/app"), users(&["one", "two"]));
 }
@@ -99,21 +128,47 @@ fn several_credentials_under_one_key_keep_the_order_of_their_secrets() {
 fn entries_are_read_in_all_their_forms() {
     let cases = [
         // one: two, with and without padding
-        (r#"{"auth": "b25lOnR3bw=="}"#, Credential::password("one", "two")),
-        (r#"{"auth": "b25lOnR3bw"}"#, Credential::password("one", "two")),
+        (
+            r#"{"auth": "b25lOnR3bw=="}"#,
+            Credential::password("one", "two"),
+        ),
+        (
+            r#"{"auth": "b25lOnR3bw"}"#,
+            Credential::password("one", "two"),
+        ),
         // a:b:c splits at the first colon
         (r#"{"auth": "YTpiOmM="}"#, Credential::password("a", "b:c")),
-        (r#"{"auth": "YTpi", "username": "x", "password": "y"}"#, Credential::password("a", "b")),
-        (r#"{"auth": "", "username": "x", "password": "y"}"#, Credential::password("x", "y")),
-        (r#"{"username": "x", "password": "y", "email": "z"}"#, Credential::password("x", "y")),
-        (r#"{"username": "<token>", "password": "t"}"#, Credential::identity("<token>", "t")),
-        (r#"{"auth": "YTo=", "identitytoken": "t"}"#, Credential::identity("a", "t")),
-        (r#"{"auth": "YTpi", "registrytoken": "t"}"#, Credential::bearer("t")),
+        (
+            r#"{"auth": "YTpi", "username": "x", "password": "y"}"#,
+            Credential::password("a", "b"),
+        ),
+        (
+            r#"{"auth": "", "username": "x", "password": "y"}"#,
+            Credential::password("x", "y"),
+        ),
+        (
+            r#"{"username": "x", "password": "y", "email": "z"}"#,
+            Credential::password("x", "y"),
+        ),
+        (
+            r#"{"username": "<token>", "password": "t"}"#,
+            Credential::identity("<token>", "t"),
+        ),
+        (
+            r#"{"auth": "YTo=", "identitytoken": "t"}"#,
+            Credential::identity("a", "t"),
+        ),
+        (
+            r#"{"auth": "YTpi", "registrytoken": "t"}"#,
+            Credential::bearer("t"),
+        ),
     ];
     for (entry, expected) in cases {
         let mut keyring = Keyring::default();
         let document = format!(r#"{{"auths": {{"quay.io": {entry}}}, "credsStore": "ignored"}}"#);
-        keyring.add_config_json(document.as_bytes()).expect("a document");
+        keyring
+            .add_config_json(document.as_bytes())
+            .expect("a document");
         assert_eq!(keyring.only(), Some(&[expected][..]), "{entry}");
     }
 }
@@ -121,8 +176,13 @@ fn entries_are_read_in_all_their_forms() {
 #[test]
 fn an_entry_without_content_is_no_credential() {
     let mut keyring = Keyring::default();
-    keyring.add_config_json(br#"{"auths": {"quay.io": {}}}"#).expect("a document");
-    let credentials: Credentials = keyring.lookup(&"quay.io/app".parse().expect("a reference")).into_iter().collect();
+    keyring
+        .add_config_json(br#"{"auths": {"quay.io": {}}}"#)
+        .expect("a document");
+    let credentials: Credentials = keyring
+        .lookup(&"quay.io/app".parse().expect("a reference"))
+        .into_iter()
+        .collect();
     assert!(credentials.is_empty());
 }
 
@@ -131,13 +191,25 @@ fn a_malformed_document_adds_nothing_and_its_error_shows_no_secret() {
     let cases: &[(&str, &str)] = &[
         ("", "malformed at line 1, column 0"),
         ("[]", "malformed"),
-        (r#"{"auths": {"quay.io": "hunter2"}}"#, "malformed at line 1"),
-        (r#"{"auths": {"quay.io": {"auth": "hunter2!"}}}"#, "the entry quay.io has an auth"),
-        (r#"{"auths": {"a.io": {"auth": "YTpi"}, "quay.io": {"auth": "aHVudGVyMg=="}}}"#, "the entry quay.io has an auth"),
+        (
+            r#"{"auths": {"quay.io": "hunter2"}}"#,
+            "malformed at line 1",
+        ),
+        (
+            r#"{"auths": {"quay.io": {"auth": "hunter2!"}}}"#,
+            "the entry quay.io has an auth",
+        ),
+        (
+            r#"{"auths": {"a.io": {"auth": "YTpi"}, "quay.io": {"auth": "aHVudGVyMg=="}}}"#,
+            "the entry quay.io has an auth",
+        ),
     ];
     for (document, expected) in cases {
         let mut keyring = Keyring::default();
-        let error = keyring.add_config_json(document.as_bytes()).expect_err(document).to_string();
+        let error = keyring
+            .add_config_json(document.as_bytes())
+            .expect_err(document)
+            .to_string();
         assert!(error.contains(expected), "{document}: {error}");
         assert!(!error.contains("hunter2"), "{error}");
         assert_eq!(keyring, Keyring::default());
