@@ -1,0 +1,145 @@
+//! What registries say of tags, shared by all workloads.
+//!
+//! Many workloads run one image, and each asks at its own moment of a tick. The first to ask after a tick has begun
+//! causes one request; all others get its answer.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use jiff::Timestamp;
+use kube_autorollout_core::{Digest, Reference};
+use kube_autorollout_registry::{Client, Credentials, Fingerprint};
+
+use crate::{clock, identity::Identity, registry_error::Failure, wake::Wake};
+
+/// What a registry said of a tag, and when.
+#[derive(Debug, Clone)]
+pub(crate) struct Tag {
+    /// When the request began: what happened to the tag later is not known.
+    pub(crate) begun: Timestamp,
+    /// The digest behind the tag.
+    pub(crate) digest: Result<Digest, Failure>,
+}
+
+/// What an answer is kept under: who may not read an image must not learn of it from somebody who may.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    image: String,
+    scope: Fingerprint,
+}
+
+/// Asks registries, once for all who want to know the same.
+pub(crate) struct Checker {
+    client: Client,
+    wake: Arc<Wake>,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    entries: HashMap<Key, Arc<Entry>>,
+    /// Which entries a workload's containers are on, by its UID.
+    followed: HashMap<String, HashSet<Key>>,
+}
+
+#[derive(Default)]
+struct Entry {
+    /// Held while a request is under way, by the one who waits for it.
+    answer: tokio::sync::Mutex<Option<Tag>>,
+    followers: Mutex<HashSet<Identity>>,
+}
+
+impl Checker {
+    /// Knows nothing yet, and wakes workloads when a tag moves.
+    pub(crate) fn new(client: Client, wake: Arc<Wake>) -> Self {
+        Self {
+            client,
+            wake,
+            known: Mutex::default(),
+        }
+    }
+
+    /// The tag as of a request that began at `not_before` or later, and under which key it is kept.
+    pub(crate) async fn tag(
+        &self,
+        reference: &Reference,
+        credentials: &Credentials,
+        not_before: Timestamp,
+    ) -> (Tag, Key) {
+        let key = Key {
+            image: reference.whole(),
+            scope: credentials.fingerprint(),
+        };
+        let entry = Arc::clone(lock(&self.known).entries.entry(key.clone()).or_default());
+        let mut answer = entry.answer.lock().await;
+        let now = clock::now();
+        if let Some(tag) = &*answer
+            // An answer from the future was given before the clock was set back.
+            && (not_before..=now).contains(&tag.begun)
+        {
+            return (tag.clone(), key);
+        }
+        let resolved = self.client.resolve(reference, credentials).await;
+        let tag = Tag {
+            begun: now,
+            digest: resolved
+                .map(|resolved| resolved.digest)
+                .map_err(|error| Failure::of(reference, &error)),
+        };
+        let before = answer.replace(tag.clone());
+        drop(answer);
+        if moved(before.as_ref(), &tag) {
+            self.wake.all(&lock(&entry.followers));
+        }
+        (tag, key)
+    }
+
+    /// Notes which tags a workload is on, so that it is woken when one of them moves; none when it is gone.
+    pub(crate) fn follow(&self, identity: &Identity, keys: HashSet<Key>) {
+        let mut known = lock(&self.known);
+        let before = known.followed.remove(&identity.uid).unwrap_or_default();
+        if before != keys {
+            for left in before.difference(&keys) {
+                known.leave(left, identity);
+            }
+            for joined in keys.difference(&before) {
+                let entry = known.entries.entry(joined.clone()).or_default();
+                lock(&entry.followers).insert(identity.clone());
+            }
+        }
+        if !keys.is_empty() {
+            known.followed.insert(identity.uid.clone(), keys);
+        }
+    }
+}
+
+impl Known {
+    /// An answer that no workload is on any more is forgotten.
+    fn leave(&mut self, key: &Key, identity: &Identity) {
+        let Some(entry) = self.entries.get(key) else {
+            return;
+        };
+        let mut followers = lock(&entry.followers);
+        followers.remove(identity);
+        let lonely = followers.is_empty();
+        drop(followers);
+        if lonely {
+            self.entries.remove(key);
+        }
+    }
+}
+
+/// Whether the tag names another image than before; an error in between changes nothing.
+fn moved(before: Option<&Tag>, now: &Tag) -> bool {
+    match (before.map(|tag| &tag.digest), &now.digest) {
+        (Some(Ok(before)), Ok(now)) => before != now,
+        (Some(Err(_)), Ok(_)) => true,
+        _ => false,
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,55 @@
+//! What all reconciles share.
+
+use std::collections::HashSet;
+
+use kube::Client;
+use kube_autorollout_core::{platform::Platforms, schedule::Schedule};
+use kube_autorollout_registry as registry;
+use tokio::sync::Semaphore;
+
+use crate::{
+    checker::Checker, credentials::Credentials, identity::Identity, memory::Memory, nodes::Nodes,
+    pods, report::Reports,
+};
+
+/// Patches that are sent at once: more would only wait in the API server.
+pub(crate) const PATCHES: usize = 16;
+
+/// Everything a reconcile needs besides its workload.
+pub(crate) struct Context {
+    /// The API server.
+    pub(crate) client: Client,
+    /// Registries, for manifests; tags go through the checker.
+    pub(crate) registry: registry::Client,
+    /// Tags, shared.
+    pub(crate) checker: Checker,
+    /// With what registries are asked.
+    pub(crate) credentials: Credentials,
+    /// Pods, kept.
+    pub(crate) pods: pods::Store,
+    /// The platforms of nodes.
+    pub(crate) nodes: Nodes,
+    /// The guard's second leg.
+    pub(crate) memory: Memory,
+    /// What was said of each workload.
+    pub(crate) reports: Reports,
+    /// Limits [`PATCHES`].
+    pub(crate) patches: Semaphore,
+    /// The schedule of workloads that have none of their own.
+    pub(crate) schedule: Schedule,
+    /// In which zone a workload's own schedule is read.
+    pub(crate) zone: jiff::tz::TimeZone,
+    /// What counts of an index, where the configuration says so.
+    pub(crate) platforms: Platforms,
+    /// The annotation that holds the instant of a rollout.
+    pub(crate) restarted_at: &'static str,
+}
+
+impl Context {
+    /// Forgets what is remembered of a workload that is no longer selected.
+    pub(crate) fn forget(&self, identity: &Identity) {
+        self.checker.follow(identity, HashSet::new());
+        self.pods.forget(&identity.uid);
+        self.reports.forget(identity);
+    }
+}

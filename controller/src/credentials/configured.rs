@@ -1,0 +1,147 @@
+//! Credentials of the configuration. Files are read at each use, so that what is rotated is used at the next check.
+
+use std::{fs, path::Path};
+
+use kube_autorollout_core::Reference;
+use kube_autorollout_registry::{Credential, HostPattern, Keyring};
+
+use super::Told;
+use crate::config::{RegistryEntry, Secret, TokenSource};
+
+/// The file of a mounted Secret of type `kubernetes.io/dockerconfigjson`.
+const DOCKER_CONFIG: &str = ".dockerconfigjson";
+
+/// What is configured for some registries.
+#[derive(Debug)]
+pub(super) struct Configured {
+    pattern: HostPattern,
+    secret: Secret,
+}
+
+impl Configured {
+    pub(super) fn new(entry: &RegistryEntry) -> Self {
+        Self {
+            pattern: entry.pattern.clone(),
+            secret: entry.secret.clone(),
+        }
+    }
+
+    pub(super) fn matches(&self, registry: &str) -> bool {
+        self.pattern.matches(registry)
+    }
+
+    pub(super) fn credentials(&self, reference: &Reference, told: &Told) -> Vec<Credential> {
+        match &self.secret {
+            Secret::None => Vec::new(),
+            Secret::ImagePullSecret { mount_path } => {
+                mounted(&mount_path.join(DOCKER_CONFIG), reference, told)
+            }
+            Secret::Opaque { username, token } => opaque(username.as_deref(), token, told)
+                .into_iter()
+                .collect(),
+        }
+    }
+}
+
+fn opaque(username: Option<&str>, token: &TokenSource, told: &Told) -> Option<Credential> {
+    let token = match token {
+        TokenSource::Inline(token) => token.expose().to_owned(),
+        TokenSource::File(path) => text(path, told)?.trim_end_matches(['\r', '\n']).to_owned(),
+    };
+    Some(match username {
+        Some(username) => Credential::password(username, token),
+        None => Credential::bearer(token),
+    })
+}
+
+/// The entries that the kubelet would use; the only entry of a file where none of them is for this registry.
+fn mounted(path: &Path, reference: &Reference, told: &Told) -> Vec<Credential> {
+    let Some(text) = text(path, told) else {
+        return Vec::new();
+    };
+    let mut keyring = Keyring::default();
+    if let Err(error) = keyring.add_config_json(text.as_bytes()) {
+        told.warn(format!("{} is not used: {error}", path.display()));
+    }
+    let found = keyring.lookup(reference);
+    let Some(only) = keyring.only().filter(|_| found.is_empty()) else {
+        return found;
+    };
+    told.warn(format!(
+        "the only entry of {} is not for {}, and is used all the same",
+        path.display(),
+        reference.registry()
+    ));
+    only.to_vec()
+}
+
+fn text(path: &Path, told: &Told) -> Option<String> {
+    let read = fs::read_to_string(path);
+    if let Err(error) = &read {
+        told.warn(format!("cannot read {}: {error}", path.display()));
+    }
+    read.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn configured(secret: Secret) -> Configured {
+        Configured {
+            pattern: "*".parse().expect("a pattern"),
+            secret,
+        }
+    }
+
+    fn found(configured: &Configured, image: &str) -> Vec<Credential> {
+        configured.credentials(&image.parse().expect("a reference"), &Told::default())
+    }
+
+    #[test]
+    fn a_token_file_is_read_again_when_it_changes() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("token");
+        let secret = |username: Option<&str>| Secret::Opaque {
+            username: username.map(str::to_owned),
+            token: TokenSource::File(path.clone()),
+        };
+        fs::write(&path, "first\n").expect("a file");
+        let bearer = configured(secret(None));
+        assert_eq!(found(&bearer, "a.io/b"), [Credential::bearer("first")]);
+        fs::write(&path, "second").expect("a file");
+        assert_eq!(found(&bearer, "a.io/b"), [Credential::bearer("second")]);
+        let basic = configured(secret(Some("robot")));
+        assert_eq!(
+            found(&basic, "a.io/b"),
+            [Credential::password("robot", "second")]
+        );
+        fs::remove_file(&path).expect("it was there");
+        assert_eq!(found(&basic, "a.io/b"), []);
+    }
+
+    #[test]
+    fn a_mounted_file_is_used_as_the_kubelet_would_and_its_only_entry_in_any_case() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let configured = configured(Secret::ImagePullSecret {
+            mount_path: folder.path().to_owned(),
+        });
+        let write =
+            |text: &str| fs::write(folder.path().join(DOCKER_CONFIG), text).expect("a file");
+        let a = Credential::password("a", "p");
+        write(r#"{"auths": {"a.io": {"username": "a", "password": "p"}}}"#);
+        assert_eq!(found(&configured, "a.io/x"), [a.clone()]);
+        assert_eq!(
+            found(&configured, "other.io/x"),
+            [a.clone()],
+            "the only entry"
+        );
+        write(
+            r#"{"auths": {"a.io": {"username": "a", "password": "p"}, "b.io": {"username": "b", "password": "p"}}}"#,
+        );
+        assert_eq!(found(&configured, "a.io/x"), [a]);
+        assert_eq!(found(&configured, "other.io/x"), []);
+        write("{");
+        assert_eq!(found(&configured, "a.io/x"), []);
+    }
+}

@@ -1,0 +1,153 @@
+//! Gathers what a decision needs to know: the workload's own state, its pods, and what registries say of its tags.
+//!
+//! What one container's registry does not tell is data of that container; only what concerns the whole workload is an
+//! error.
+
+mod container;
+mod manifests;
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use futures::future;
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+use kube_autorollout_core::{
+    annotations::{self, ContainerKind, Settings, TemplateContainer},
+    decide::{Container, Observed},
+    record::Record,
+};
+
+use self::container::Look;
+use crate::{
+    checker::Key,
+    context::Context,
+    pods::{self, Pods},
+    registry_error::Failure,
+    workload::{Progress, Workload},
+};
+
+/// How fresh the facts must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Freshness {
+    /// When the current tick began: tags must have been asked for since.
+    pub(crate) tick: Timestamp,
+    /// How old pods may be that were read in this state of the workload.
+    pub(crate) pods: Duration,
+    /// Pods must be read now, and tags have been asked for after what runs was pulled. A rollout needs that, or an old
+    /// answer would restart pods that are newer than it.
+    pub(crate) certain: bool,
+}
+
+/// What was found out about a workload.
+#[derive(Debug)]
+pub(crate) struct Observation {
+    /// The part that is decided upon.
+    pub(crate) observed: Observed,
+    /// The pods it rests on.
+    pub(crate) pods: Arc<Pods>,
+    /// Containers whose registries did not tell, and why not.
+    pub(crate) failures: Vec<(String, Failure)>,
+    /// The tags that its containers are on.
+    pub(crate) tags: HashSet<Key>,
+}
+
+/// Observes a workload.
+///
+/// `generation` is one that the workload is known to have reached: an object of an earlier one is news from the past.
+///
+/// # Errors
+///
+/// When its pods cannot be read.
+pub(crate) async fn workload<W: Workload>(
+    workload: &W,
+    settings: &Settings,
+    generation: i64,
+    freshness: Freshness,
+    context: &Context,
+) -> Result<Observation, pods::Error> {
+    let progress = workload.progress();
+    let up_to_date =
+        progress.generation_observed && workload.meta().generation.unwrap_or(0) >= generation;
+    if progress.paused || !up_to_date || !progress.wants_pods {
+        // Decided without looking further.
+        let observed = observed(workload, progress, up_to_date, Vec::new());
+        return Ok(Observation {
+            observed,
+            pods: Arc::default(),
+            failures: Vec::new(),
+            tags: HashSet::new(),
+        });
+    }
+    let pods = if freshness.certain {
+        context.pods.read(workload).await?
+    } else {
+        context.pods.get(workload, freshness.pods).await?
+    };
+    let record = record(workload);
+    let namespace = workload.namespace().unwrap_or_default();
+    let uid = workload.uid().unwrap_or_default();
+    let containers = workload.template().containers();
+    // A plain init container is none of ours unless its name was asked for.
+    let ours = |container: &&TemplateContainer| {
+        container.kind != ContainerKind::Init || settings.selected.contains(&container.name)
+    };
+    let looks = containers.iter().filter(ours).map(|container| Look {
+        container: &container.name,
+        image: workload
+            .template()
+            .image(&container.name)
+            .unwrap_or_default(),
+        selected: settings.selected.contains(&container.name),
+        recorded: record.digest(&container.name),
+        remembered: context.memory.remembered(&uid, &container.name),
+        namespace: &namespace,
+        pods: &pods,
+        freshness,
+        context,
+    });
+    let seen = future::join_all(looks.map(Look::take)).await;
+    let mut containers = Vec::new();
+    let (mut failures, mut tags) = (Vec::new(), HashSet::new());
+    for container in seen {
+        failures.extend(
+            container
+                .failure
+                .map(|failure| (container.observed.name.clone(), failure)),
+        );
+        tags.extend(container.tag);
+        containers.push(container.observed);
+    }
+    let observed = observed(workload, progress, pods.template_found, containers);
+    Ok(Observation {
+        observed,
+        pods,
+        failures,
+        tags,
+    })
+}
+
+fn observed<W: Workload>(
+    workload: &W,
+    progress: Progress,
+    generation_observed: bool,
+    containers: Vec<Container>,
+) -> Observed {
+    let names = workload.template().containers();
+    Observed {
+        paused: progress.paused,
+        generation_observed,
+        wants_pods: progress.wants_pods,
+        complete: progress.complete,
+        deadline_exceeded: progress.deadline_exceeded,
+        on_delete: progress.on_delete,
+        record: record(workload),
+        template_containers: names.into_iter().map(|container| container.name).collect(),
+        containers,
+    }
+}
+
+/// What the workload was last rolled out to, by its own account.
+fn record<W: Workload>(workload: &W) -> Record {
+    let written = workload.template().annotation(annotations::DIGESTS);
+    written.and_then(Record::parse).unwrap_or_default()
+}

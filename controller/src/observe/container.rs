@@ -1,0 +1,198 @@
+//! One container of a workload: what its tag names, and what its pods run.
+
+use std::collections::HashMap;
+
+use futures::future;
+use jiff::SignedDuration;
+use kube_autorollout_core::{
+    Digest, Reference,
+    compare::Verdict,
+    decide::{self, Exempt, Remembered, Running},
+    image_id::ImageId,
+    platform::Platforms,
+    reference,
+    state::Reason,
+};
+use kube_autorollout_registry::Credentials;
+
+use super::{Freshness, manifests::Manifests};
+use crate::{
+    checker::{Key, Tag},
+    context::Context,
+    pods::{self, Pod, Pods},
+    registry_error::Failure,
+};
+
+/// How far the clock of a node may be off from ours.
+const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(1);
+
+/// A container to be looked at.
+pub(super) struct Look<'a> {
+    pub(super) container: &'a str,
+    /// The image as the template has it.
+    pub(super) image: &'a str,
+    /// The user wants it checked.
+    pub(super) selected: bool,
+    pub(super) recorded: Option<&'a Digest>,
+    pub(super) remembered: Option<Remembered>,
+    pub(super) namespace: &'a str,
+    pub(super) pods: &'a Pods,
+    pub(super) freshness: Freshness,
+    pub(super) context: &'a Context,
+}
+
+/// What was seen of it.
+pub(super) struct Seen {
+    pub(super) observed: decide::Container,
+    pub(super) failure: Option<Failure>,
+    pub(super) tag: Option<Key>,
+}
+
+impl Look<'_> {
+    pub(super) async fn take(self) -> Seen {
+        if !self.selected {
+            return self.exempt(Exempt::Excluded);
+        }
+        let reference = match reference::parse(self.image) {
+            Ok(reference) => reference,
+            Err(error) => return self.failed(Failure::invalid_reference(&error), None),
+        };
+        if reference::is_pinned(&reference) {
+            return self.exempt(Exempt::Pinned);
+        }
+        let need_not_pull = self.in_pods().any(|(_, container)| !container.pulls_always);
+        if need_not_pull && self.recorded.is_none() {
+            // A new pod might run what its node has, so the registry's answer would change nothing.
+            return self.seen(Err(Reason::PullPolicy), self.unknown(Reason::PullPolicy));
+        }
+        self.ask(&reference).await
+    }
+
+    async fn ask(&self, reference: &Reference) -> Seen {
+        let pull_secrets = &self.pods.pull_secrets;
+        let sources = &self.context.credentials;
+        let credentials = sources.of(self.namespace, pull_secrets, reference).await;
+        let (tag, key) = self.tag(reference, &credentials).await;
+        match tag.digest {
+            Ok(digest) => {
+                let mut manifests = Manifests::new(&self.context.registry, reference, &credentials);
+                let running = self.compare(&mut manifests, &digest).await;
+                Seen {
+                    failure: manifests.failure(),
+                    tag: Some(key),
+                    ..self.seen(Ok(digest), running)
+                }
+            }
+            Err(failure) => {
+                sources.refused(self.namespace, pull_secrets, failure.reason, tag.begun);
+                self.failed(failure, Some(key))
+            }
+        }
+    }
+
+    /// The tag, as fresh as it must be.
+    async fn tag(&self, reference: &Reference, credentials: &Credentials) -> (Tag, Key) {
+        let checker = &self.context.checker;
+        let (tag, key) = checker
+            .tag(reference, credentials, self.freshness.tick)
+            .await;
+        let begun = tag.begun.checked_sub(CLOCK_SKEW).unwrap_or(tag.begun);
+        let mut started = self
+            .in_pods()
+            .filter_map(|(_, container)| container.started);
+        if self.freshness.certain && started.any(|started| started > begun) {
+            return checker.tag(reference, credentials, self.pods.begun).await;
+        }
+        (tag, key)
+    }
+
+    /// Compares what each pod runs with the tag; each different thing once.
+    async fn compare(&self, manifests: &mut Manifests<'_>, tag: &Digest) -> Vec<Running> {
+        let mut verdicts: HashMap<(&str, Option<&str>), Verdict> = HashMap::new();
+        let mut running = Vec::new();
+        for (pod, container) in self.in_pods() {
+            let key = (container.image_id.as_str(), pod.node.as_deref());
+            let verdict = if let Some(known) = verdicts.get(&key) {
+                known.clone()
+            } else {
+                let image_id = ImageId::parse(&container.image_id);
+                let platforms = self.platforms(pod, &image_id, tag).await;
+                manifests.compare(tag, &image_id, &platforms).await
+            };
+            verdicts.insert(key, verdict.clone());
+            running.push(described(pod, container, verdict));
+        }
+        running
+    }
+
+    /// Which manifests of an index count for a pod.
+    async fn platforms(&self, pod: &Pod, image_id: &ImageId, tag: &Digest) -> Platforms {
+        let configured = &self.context.platforms;
+        if *configured != Platforms::Every || image_id.digest() == Some(tag) {
+            return configured.clone();
+        }
+        let node = pod.node.as_deref();
+        let platform =
+            future::OptionFuture::from(node.map(|node| self.context.nodes.platform(node))).await;
+        platform
+            .flatten()
+            .map_or(Platforms::Every, |platform| Platforms::Of(vec![platform]))
+    }
+
+    /// The container in each pod of the current template.
+    fn in_pods(&self) -> impl Iterator<Item = (&Pod, &pods::Container)> {
+        self.pods.pods.iter().flat_map(|pod| {
+            let same = pod
+                .containers
+                .iter()
+                .filter(|container| container.name == self.container);
+            same.map(move |container| (pod, container))
+        })
+    }
+
+    /// The container in each pod, where nothing can be said of what runs.
+    fn unknown(&self, reason: Reason) -> Vec<Running> {
+        self.in_pods()
+            .map(|(pod, container)| described(pod, container, Verdict::Unknown(reason)))
+            .collect()
+    }
+
+    fn exempt(&self, exempt: Exempt) -> Seen {
+        let mut seen = self.seen(Err(Reason::NotStarted), Vec::new());
+        seen.observed.exempt = Some(exempt);
+        seen
+    }
+
+    fn failed(&self, failure: Failure, tag: Option<Key>) -> Seen {
+        let seen = self.seen(Err(failure.reason), self.unknown(failure.reason));
+        Seen {
+            failure: Some(failure),
+            tag,
+            ..seen
+        }
+    }
+
+    fn seen(&self, tag: Result<Digest, Reason>, pods: Vec<Running>) -> Seen {
+        Seen {
+            observed: decide::Container {
+                name: self.container.to_owned(),
+                exempt: None,
+                tag,
+                remembered: self.remembered.clone(),
+                pods,
+            },
+            failure: None,
+            tag: None,
+        }
+    }
+}
+
+fn described(pod: &Pod, container: &pods::Container, verdict: Verdict) -> Running {
+    Running {
+        verdict,
+        digest: ImageId::parse(&container.image_id).digest().cloned(),
+        ready: pod.ready,
+        pulls_always: container.pulls_always,
+        waiting: container.waiting,
+    }
+}

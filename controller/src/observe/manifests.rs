@@ -1,0 +1,95 @@
+//! The manifests that a comparison asks for.
+
+use std::{collections::HashMap, sync::Arc};
+
+use futures::future;
+use kube_autorollout_core::{
+    Digest, Reference,
+    compare::{self, Answer, Step, Verdict},
+    image_id::ImageId,
+    manifest::Manifest,
+    platform::Platforms,
+};
+use kube_autorollout_registry::{Client, Credentials, ErrorKind};
+
+use crate::registry_error::Failure;
+
+/// The manifests of one repository that were asked for so far, and what came.
+pub(super) struct Manifests<'a> {
+    client: &'a Client,
+    reference: &'a Reference,
+    credentials: &'a Credentials,
+    answers: HashMap<Digest, Answer>,
+    failure: Option<Failure>,
+}
+
+impl<'a> Manifests<'a> {
+    pub(super) fn new(
+        client: &'a Client,
+        reference: &'a Reference,
+        credentials: &'a Credentials,
+    ) -> Self {
+        Self {
+            client,
+            reference,
+            credentials,
+            answers: HashMap::new(),
+            failure: None,
+        }
+    }
+
+    /// Compares what runs with the tag, fetching what that takes.
+    pub(super) async fn compare(
+        &mut self,
+        tag: &Digest,
+        running: &ImageId,
+        platforms: &Platforms,
+    ) -> Verdict {
+        loop {
+            let known = |digest: &Digest| self.answers.get(digest).cloned();
+            match compare::compare(tag, running, platforms, &known) {
+                Step::Done(verdict) => return verdict,
+                Step::Needs(digests) => self.fetch(digests).await,
+            }
+        }
+    }
+
+    /// What went wrong, if something did.
+    pub(super) fn failure(self) -> Option<Failure> {
+        self.failure
+    }
+
+    async fn fetch(&mut self, digests: Vec<Digest>) {
+        let each = digests.iter().map(|digest| {
+            self.client
+                .manifest(self.reference, digest, self.credentials)
+        });
+        let fetched = future::join_all(each).await;
+        for (digest, result) in digests.into_iter().zip(fetched) {
+            let answer = match result {
+                Ok(manifest) => match Manifest::parse(&manifest.media_type, &manifest.body) {
+                    Ok(parsed) => Answer::Manifest(Arc::new(parsed)),
+                    Err(error) => self.failed(Failure::unreadable_manifest(
+                        self.reference,
+                        &digest,
+                        &error,
+                    )),
+                },
+                Err(error) if is_unavailable(error.kind()) => Answer::Unavailable,
+                Err(error) => self.failed(Failure::of(self.reference, &error)),
+            };
+            self.answers.insert(digest, answer);
+        }
+    }
+
+    fn failed(&mut self, failure: Failure) -> Answer {
+        let reason = failure.reason;
+        self.failure = Some(failure);
+        Answer::Failed(reason)
+    }
+}
+
+/// Whether the manifest is not there for us, as opposed to an answer that may be another one later.
+fn is_unavailable(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::TagNotFound | ErrorKind::Denied)
+}

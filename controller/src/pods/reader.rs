@@ -1,0 +1,253 @@
+//! Lists pods for many workloads at once.
+//!
+//! Few workloads that wait are served by a list of their own each; many, at a start or after a tag that they share has
+//! moved, by one list of their namespace. Nobody waits for others on purpose: who finds the reader idle is served at
+//! once, and those who come meanwhile form the next batch.
+
+use std::{
+    collections::HashMap,
+    mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use futures::future;
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::{apps::v1::ReplicaSet, core::v1},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+use kube::{
+    Api, Client, Resource as _,
+    api::{ListParams, Request},
+    core::{PartialObjectMeta, Selector},
+};
+use tokio::{sync::oneshot, time};
+
+use super::{
+    Error, Pods,
+    view::{self, View},
+};
+use crate::{
+    clock,
+    workload::{History, Workload},
+};
+
+/// Up to so many workloads are read with a list of their own each.
+const FEW: usize = 4;
+
+/// Objects in one page of a list: a page is in memory as a whole.
+const PAGE: u32 = 500;
+
+/// After which a list counts as lost: kube's client waits for ever by itself.
+const LIST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Reads pods and histories in batches, one batch per namespace at a time.
+pub(super) struct Reader {
+    client: Client,
+    namespaces: Mutex<HashMap<String, Arc<Namespace>>>,
+}
+
+/// Those who wait in one namespace.
+#[derive(Default)]
+struct Namespace {
+    waiting: Mutex<Vec<Waiting>>,
+    turn: tokio::sync::Mutex<()>,
+}
+
+struct Waiting {
+    selector: Selector,
+    history: History,
+    answer: oneshot::Sender<Result<Arc<Answer>, Error>>,
+}
+
+/// Pods and histories of one list, by their owners.
+pub(super) struct Answer {
+    begun: Timestamp,
+    pods: HashMap<String, Vec<View>>,
+    history: HashMap<String, Vec<ObjectMeta>>,
+}
+
+impl Reader {
+    /// A reader for all namespaces.
+    pub(super) fn new(client: Client) -> Self {
+        Self {
+            client,
+            namespaces: Mutex::default(),
+        }
+    }
+
+    /// The pods that the selector finds and the history of their owners, or more, from lists that begin after this call.
+    pub(super) async fn read(
+        &self,
+        namespace: &str,
+        selector: Selector,
+        history: History,
+    ) -> Result<Arc<Answer>, Error> {
+        let place = self.namespace(namespace);
+        let (answer, mut answered) = oneshot::channel();
+        lock(&place.waiting).push(Waiting {
+            selector,
+            history,
+            answer,
+        });
+        let _turn = place.turn.lock().await;
+        if answered.is_empty() {
+            // Not served by an earlier turn, so our request is among those that this one takes.
+            let batch = mem::take(&mut *lock(&place.waiting));
+            self.serve(namespace, batch).await;
+        }
+        answered.try_recv().unwrap_or_else(|_| {
+            Err(Error::Abandoned {
+                namespace: namespace.to_owned(),
+            })
+        })
+    }
+
+    async fn serve(&self, namespace: &str, batch: Vec<Waiting>) {
+        if batch.len() <= FEW {
+            let each = batch.into_iter().map(|waiting| async move {
+                let selected = self
+                    .list(namespace, &waiting.selector, &[waiting.history])
+                    .await;
+                // Who no longer waits needs no answer.
+                drop(waiting.answer.send(selected));
+            });
+            future::join_all(each).await;
+        } else {
+            let mut histories: Vec<_> = batch.iter().map(|waiting| waiting.history).collect();
+            histories.dedup();
+            let all = self.list(namespace, &Selector::default(), &histories).await;
+            for waiting in batch {
+                drop(waiting.answer.send(all.clone()));
+            }
+        }
+    }
+
+    async fn list(
+        &self,
+        namespace: &str,
+        selector: &Selector,
+        histories: &[History],
+    ) -> Result<Arc<Answer>, Error> {
+        let begun = clock::now();
+        let lists = async {
+            tokio::try_join!(
+                self.pods(namespace, selector),
+                self.histories(namespace, selector, histories)
+            )
+        };
+        let (pods, history) =
+            time::timeout(LIST_TIMEOUT, lists)
+                .await
+                .map_err(|_| Error::Timeout {
+                    namespace: namespace.to_owned(),
+                })??;
+        Ok(Arc::new(Answer {
+            begun,
+            pods,
+            history,
+        }))
+    }
+
+    async fn pods(
+        &self,
+        namespace: &str,
+        selector: &Selector,
+    ) -> Result<HashMap<String, Vec<View>>, Error> {
+        let failed = |source| Error::list("pods", namespace, source);
+        let request = Request::new(v1::Pod::url_path(&(), Some(namespace)));
+        let mut pods: HashMap<String, Vec<View>> = HashMap::new();
+        let mut parameters = ListParams::default().labels_from(selector).limit(PAGE);
+        loop {
+            let page = request
+                .list(&parameters)
+                .map_err(|error| failed(kube::Error::BuildRequest(error)))?;
+            let page: view::List = self.client.request(page).await.map_err(failed)?;
+            for pod in page.items {
+                if let Some(owner) = pod.owner().map(str::to_owned) {
+                    pods.entry(owner).or_default().push(pod);
+                }
+            }
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => parameters.continue_token = Some(token),
+                None => return Ok(pods),
+            }
+        }
+    }
+
+    async fn histories(
+        &self,
+        namespace: &str,
+        selector: &Selector,
+        histories: &[History],
+    ) -> Result<HashMap<String, Vec<ObjectMeta>>, Error> {
+        let mut objects: HashMap<String, Vec<ObjectMeta>> = HashMap::new();
+        for history in histories {
+            let listed = match history {
+                History::ReplicaSets => self.replica_sets(namespace, selector).await,
+            };
+            for object in
+                listed.map_err(|source| Error::list(history.plural(), namespace, source))?
+            {
+                let owners = object.owner_references.iter().flatten();
+                let owner = owners
+                    .filter(|owner| owner.controller == Some(true))
+                    .map(|owner| owner.uid.clone())
+                    .next();
+                if let Some(owner) = owner {
+                    objects.entry(owner).or_default().push(object);
+                }
+            }
+        }
+        Ok(objects)
+    }
+
+    async fn replica_sets(
+        &self,
+        namespace: &str,
+        selector: &Selector,
+    ) -> Result<Vec<ObjectMeta>, kube::Error> {
+        let api: Api<PartialObjectMeta<ReplicaSet>> =
+            Api::namespaced(self.client.clone(), namespace);
+        let mut parameters = ListParams::default().labels_from(selector).limit(PAGE);
+        let mut objects = Vec::new();
+        loop {
+            let page = api.list(&parameters).await?;
+            objects.extend(page.items.into_iter().map(|object| object.metadata));
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => parameters.continue_token = Some(token),
+                None => return Ok(objects),
+            }
+        }
+    }
+
+    fn namespace(&self, name: &str) -> Arc<Namespace> {
+        let mut namespaces = lock(&self.namespaces);
+        Arc::clone(namespaces.entry(name.to_owned()).or_default())
+    }
+}
+
+impl Answer {
+    /// What the lists hold of one workload.
+    pub(super) fn pods_of<W: Workload>(&self, workload: &W) -> Pods {
+        let uid = workload.meta().uid.as_deref().unwrap_or_default();
+        let history = self.history.get(uid).map_or(&[][..], Vec::as_slice);
+        let current = workload.current(history);
+        let owned = current
+            .as_ref()
+            .and_then(|current| self.pods.get(&current.owner));
+        let pods = owned.map_or(&[][..], Vec::as_slice);
+        let newest = pods.iter().max_by_key(|pod| pod.created());
+        Pods {
+            begun: self.begun,
+            template_found: current.is_some(),
+            pods: pods.iter().map(View::reduced).collect(),
+            pull_secrets: newest.map(View::pull_secrets).unwrap_or_default(),
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

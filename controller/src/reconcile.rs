@@ -1,0 +1,207 @@
+//! One workload, from what is to what should be.
+
+use std::{collections::HashSet, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use futures::FutureExt as _;
+use jiff::Timestamp;
+use kube::{ResourceExt as _, runtime::controller::Action};
+use kube_autorollout_core::{
+    annotations::{Hold, Settings},
+    decide::{Decision, Rollout, decide},
+    schedule::{self, Schedule},
+    state::State,
+};
+use tokio::time::Instant;
+
+use crate::{
+    apply::{self, Applied},
+    clock,
+    context::Context,
+    identity::Identity,
+    metrics::Reconciled,
+    observe::{self, Freshness},
+    pods,
+    workload::Workload,
+};
+
+/// When a workload that somebody else changed meanwhile is looked at again, if no watch event comes before.
+const AFTER_CONFLICT: Duration = Duration::from_secs(1);
+
+/// When the pods of a rollout that has just begun are looked at, if no watch event comes before.
+const FIRST_LOOK: Duration = Duration::from_secs(2);
+
+/// How long pods that were read serve a workload that does not change. What they run can change meanwhile: a later pull
+/// on a node can give a running container another `imageID`.
+const REFRESH: Duration = Duration::from_secs(10 * 60);
+
+/// What keeps a workload from being decided or rolled out at all.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// Its pods cannot be read.
+    #[error(transparent)]
+    Observe(#[from] pods::Error),
+    /// It cannot be written.
+    #[error(transparent)]
+    Apply(#[from] apply::Error),
+    /// A defect of ours.
+    #[error("the reconcile panicked")]
+    Panicked,
+}
+
+/// Reconciles a workload and says when to look at it again. A panic ends this reconcile only.
+pub(crate) async fn reconcile<W: Workload>(
+    workload: Arc<W>,
+    context: Arc<Context>,
+) -> Result<Action, Error> {
+    let begun = Instant::now();
+    let reconciled = AssertUnwindSafe(workload_now(&*workload, &context)).catch_unwind();
+    let result = reconciled.await.unwrap_or(Err(Error::Panicked));
+    let outcome = match &result {
+        Ok((_, outcome)) => *outcome,
+        Err(_) => Reconciled::Error,
+    };
+    context
+        .reports
+        .reconciled(W::KIND, outcome, begun.elapsed());
+    result.map(|(action, _)| action)
+}
+
+/// What happens after a reconcile that failed: the same again, later each time.
+pub(crate) fn retry<W: Workload>(workload: Arc<W>, error: &Error, context: Arc<Context>) -> Action {
+    let identity = Identity::of(&*workload);
+    Action::requeue(context.reports.failed::<W>(&identity, error, clock::now()))
+}
+
+async fn workload_now<W: Workload>(
+    workload: &W,
+    context: &Context,
+) -> Result<(Action, Reconciled), Error> {
+    let identity = Identity::of(workload);
+    let now = clock::now();
+    if workload.meta().deletion_timestamp.is_some() {
+        context.forget(&identity);
+        return Ok((Action::await_change(), Reconciled::Unchanged));
+    }
+    let containers = workload.template().containers();
+    let settings = match Settings::parse(workload.annotations(), &containers, &context.zone) {
+        Ok(settings) => settings,
+        Err(error) => {
+            context.checker.follow(&identity, HashSet::new());
+            context.reports.invalid::<W>(&identity, &error, now);
+            return Ok((Action::await_change(), Reconciled::Unchanged));
+        }
+    };
+    let next = Next::after(&settings, &identity, now, context);
+
+    let observe = async |certain| {
+        let freshness = Freshness {
+            tick: next.schedule.current_tick(now),
+            pods: next.age(),
+            certain,
+        };
+        observe::workload(
+            workload,
+            &settings,
+            context.reports.generation(&identity),
+            freshness,
+            context,
+        )
+        .await
+    };
+    let mut observation = observe(false).await?;
+    let mut decision = decide(&observation.observed, &settings, now);
+    if decision.rollout.is_some() {
+        observation = observe(true).await?;
+        decision = decide(&observation.observed, &settings, now);
+    }
+    context.checker.follow(&identity, observation.tags.clone());
+    let mut outcome = Reconciled::Unchanged;
+    if let Some(rollout) = &decision.rollout {
+        if roll_out(workload, &identity, rollout, context).await? == Applied::Conflict {
+            return Ok((Action::requeue(AFTER_CONFLICT), outcome));
+        }
+        outcome = Reconciled::Changed;
+    }
+    context
+        .reports
+        .decided(workload, &identity, &decision, &observation, now);
+    Ok((Action::requeue(next.delay(&decision)), outcome))
+}
+
+/// Patches the workload and tells of it.
+async fn roll_out<W: Workload>(
+    workload: &W,
+    identity: &Identity,
+    rollout: &Rollout,
+    context: &Context,
+) -> Result<Applied, apply::Error> {
+    // It is never closed, and a rollout without a place would do no harm.
+    let _place = context.patches.acquire().await;
+    let now = clock::now();
+    let applied = apply::rollout(
+        &context.client,
+        workload,
+        &rollout.record,
+        context.restarted_at,
+        now,
+    )
+    .await?;
+    match applied {
+        Applied::Patched { generation } => {
+            context.memory.remember(&identity.uid, rollout, now);
+            context
+                .reports
+                .triggered::<W>(identity, rollout, generation, now);
+        }
+        Applied::Conflict => context.reports.conflict(identity),
+    }
+    Ok(applied)
+}
+
+/// When a workload is looked at next.
+struct Next<'a> {
+    schedule: &'a Schedule,
+    hold: Option<&'a Hold>,
+    now: Timestamp,
+    /// Until its next tick.
+    tick: Duration,
+    /// Until the next look at the pods of a rollout that has been in flight for some time.
+    look: Option<Duration>,
+}
+
+impl<'a> Next<'a> {
+    fn after(
+        settings: &'a Settings,
+        identity: &Identity,
+        now: Timestamp,
+        context: &'a Context,
+    ) -> Self {
+        let schedule = settings.schedule.as_ref().unwrap_or(&context.schedule);
+        let check = schedule.check_after(now, schedule::seed(&identity.uid));
+        let in_flight = context.reports.in_flight(identity);
+        Self {
+            schedule,
+            hold: settings.hold.as_ref(),
+            now,
+            tick: until(check, now),
+            look: in_flight.map(|since| schedule::look_after(since, now)),
+        }
+    }
+
+    /// How old the pods may be that are looked at now. A look that was meant to come now must not see the last one's.
+    fn age(&self) -> Duration {
+        self.look.map_or(REFRESH, |look| look / 2)
+    }
+
+    fn delay(&self, decision: &Decision) -> Duration {
+        match (decision.state, self.hold) {
+            (State::RollingOut, _) => self.tick.min(self.look.unwrap_or(FIRST_LOOK)),
+            (State::Held, Some(Hold::Until(end))) => self.tick.min(until(*end, self.now)),
+            _ => self.tick,
+        }
+    }
+}
+
+fn until(then: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(then.duration_since(now)).unwrap_or(Duration::ZERO)
+}

@@ -1,0 +1,363 @@
+//! Tells people what was decided and why: metrics, Events and the log, in the same words.
+
+mod notes;
+mod warnings;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use kube_autorollout_core::{
+    annotations::{InvalidAnnotation, KUBECTL_RESTARTED_AT, RESTARTED_AT},
+    backoff::Backoff,
+    decide::{Decision, Rollout},
+    schedule,
+    state::{Reason, State},
+};
+use tracing::{debug, info, warn};
+
+use self::warnings::{Topic, Warnings};
+use crate::{
+    apply,
+    chain::Chain,
+    events::{self, Events},
+    identity::Identity,
+    metrics::{Metrics, Outcome, Reconciled},
+    observe::Observation,
+    reconcile::Error,
+    workload::Workload,
+};
+
+/// Remembers what was told of each workload, so that only news is told.
+pub(crate) struct Reports {
+    metrics: Arc<Metrics>,
+    events: Events,
+    told: Mutex<HashMap<String, Told>>,
+}
+
+/// What was told of one workload.
+#[derive(Debug, Default)]
+struct Told {
+    state: Option<State>,
+    outdated: bool,
+    /// Our own rollout, until its pods run what it was for.
+    rollout: Option<OurRollout>,
+    /// Since when some rollout has been in flight.
+    in_flight: Option<Timestamp>,
+    /// Reconciles in a row that ended with an error.
+    failures: u32,
+    warnings: Warnings,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct OurRollout {
+    since: Timestamp,
+    /// The workload's generation after the patch.
+    generation: i64,
+}
+
+/// How soon a failed reconcile is tried again, and at the latest.
+const RETRY: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
+
+impl Reports {
+    /// Nothing told yet.
+    pub(crate) fn new(metrics: Arc<Metrics>, events: Events) -> Self {
+        Self {
+            metrics,
+            events,
+            told: Mutex::default(),
+        }
+    }
+
+    /// A reconcile has ended.
+    pub(crate) fn reconciled(&self, kind: &'static str, outcome: Reconciled, took: Duration) {
+        self.metrics.reconciled(kind, outcome, took);
+    }
+
+    /// The generation that the workload reached by our last patch; an object of an earlier one is news from the past.
+    pub(crate) fn generation(&self, identity: &Identity) -> i64 {
+        let told = self.lock();
+        let rollout = told.get(&identity.uid).and_then(|told| told.rollout);
+        rollout.map_or(0, |rollout| rollout.generation)
+    }
+
+    /// Since when a rollout of the workload has been in flight, ours or another's.
+    pub(crate) fn in_flight(&self, identity: &Identity) -> Option<Timestamp> {
+        self.lock()
+            .get(&identity.uid)
+            .and_then(|told| told.in_flight)
+    }
+
+    /// The API server took our patch.
+    pub(crate) fn triggered<W: Workload>(
+        &self,
+        identity: &Identity,
+        rollout: &Rollout,
+        generation: i64,
+        now: Timestamp,
+    ) {
+        self.metrics.rollout(identity, Outcome::Triggered);
+        let note = notes::triggered(rollout);
+        info!(workload = %identity, "rolled out: {note}");
+        self.events.publish(
+            events::Reason::RolloutTriggered,
+            identity.reference::<W>(),
+            &note,
+        );
+        let mut told = self.lock();
+        let told = told.entry(identity.uid.clone()).or_default();
+        told.in_flight = Some(now);
+        told.rollout = Some(OurRollout {
+            since: now,
+            generation,
+        });
+    }
+
+    /// Somebody else changed the workload before our patch came.
+    pub(crate) fn conflict(&self, identity: &Identity) {
+        self.metrics.rollout(identity, Outcome::Conflict);
+        info!(workload = %identity, "changed by somebody else meanwhile: deciding again");
+    }
+
+    /// The workload was decided upon, and if it had to be rolled out, it was.
+    pub(crate) fn decided<W: Workload>(
+        &self,
+        workload: &W,
+        identity: &Identity,
+        decision: &Decision,
+        observation: &Observation,
+        now: Timestamp,
+    ) {
+        let mut all = self.lock();
+        let told = all.entry(identity.uid.clone()).or_default();
+        told.failures = 0;
+        if told.state.is_none() {
+            told.rollout = told
+                .rollout
+                .or_else(|| adopted(workload, decision, observation));
+        }
+        self.follow_through::<W>(told, identity, decision, observation, now);
+        self.enter(told, identity, decision.state);
+        debug!(workload = %identity, state = %decision.state, reason = decision.reason.map(Reason::as_str), "decided");
+        if !observation.tags.is_empty() && observation.failures.is_empty() {
+            self.metrics.checked(identity, now);
+        }
+        let warnings = warnings_of(decision, observation);
+        self.warn::<W>(told, identity, &warnings, now);
+    }
+
+    /// An annotation of the workload cannot be followed.
+    pub(crate) fn invalid<W: Workload>(
+        &self,
+        identity: &Identity,
+        error: &InvalidAnnotation,
+        now: Timestamp,
+    ) {
+        let mut all = self.lock();
+        let told = all.entry(identity.uid.clone()).or_default();
+        told.failures = 0;
+        told.rollout = None;
+        self.enter(told, identity, State::InvalidConfiguration);
+        let note = Chain(error).to_string();
+        let warning = Warning {
+            topic: Topic::Invalid(note.clone()),
+            event: Some(events::Reason::InvalidConfiguration),
+            note,
+        };
+        self.warn::<W>(told, identity, &[warning], now);
+    }
+
+    /// A reconcile failed; says when to try again.
+    pub(crate) fn failed<W: Workload>(
+        &self,
+        identity: &Identity,
+        error: &Error,
+        now: Timestamp,
+    ) -> Duration {
+        let mut all = self.lock();
+        let told = all.entry(identity.uid.clone()).or_default();
+        told.failures = told.failures.saturating_add(1);
+        self.enter(told, identity, State::Unknown);
+        let refused = matches!(error, Error::Apply(apply::Error::Refused(_)));
+        if refused {
+            self.metrics.rollout(identity, Outcome::Failed);
+        }
+        let note = Chain(error).to_string();
+        let warning = Warning {
+            topic: Topic::ApiServer(note.clone()),
+            event: refused.then_some(events::Reason::RolloutFailed),
+            note: format!("{}: {note}", Reason::ApiServer),
+        };
+        self.warn::<W>(told, identity, &[warning], now);
+        RETRY.delay(told.failures, schedule::seed(&identity.uid))
+    }
+
+    /// The workload is no longer selected, or no longer there.
+    pub(crate) fn forget(&self, identity: &Identity) {
+        let told = self.lock().remove(&identity.uid);
+        if let Some(told) = told {
+            self.metrics.moved(identity, told.state, None);
+            self.metrics.forget(identity);
+        }
+    }
+
+    /// Follows our rollout to its end.
+    fn follow_through<W: Workload>(
+        &self,
+        told: &mut Told,
+        identity: &Identity,
+        decision: &Decision,
+        observation: &Observation,
+        now: Timestamp,
+    ) {
+        if decision.state == State::RollingOut {
+            told.in_flight.get_or_insert(now);
+        } else {
+            told.in_flight = None;
+        }
+        match (decision.state, told.rollout) {
+            (State::UpToDate, Some(rollout)) => {
+                told.rollout = None;
+                let took = now.duration_since(rollout.since).unsigned_abs();
+                self.metrics.rollout(identity, Outcome::Completed);
+                self.metrics.rollout_took(identity, took);
+                let note = format!("{} after {}", notes::completed(observation), seconds(took));
+                info!(workload = %identity, "rollout completed: {note}");
+                self.events.publish(
+                    events::Reason::RolloutCompleted,
+                    identity.reference::<W>(),
+                    &note,
+                );
+            }
+            (State::NotConverging, Some(_)) if told.state != Some(State::NotConverging) => {
+                self.metrics.rollout(identity, Outcome::NotConverging);
+            }
+            (State::Paused | State::Skipped, _) => told.rollout = None,
+            _ => {}
+        }
+    }
+
+    /// Notes the state, and whether the workload runs what its tags name.
+    fn enter(&self, told: &mut Told, identity: &Identity, state: State) {
+        self.metrics.moved(identity, told.state, Some(state));
+        told.state = Some(state);
+        told.outdated = match state {
+            State::Unknown => told.outdated,
+            State::Outdated | State::Held | State::NotConverging => true,
+            State::RollingOut => told.rollout.is_some(),
+            _ => false,
+        };
+        self.metrics.outdated(identity, told.outdated);
+    }
+
+    /// Tells the warnings that are news.
+    fn warn<W: Workload>(
+        &self,
+        told: &mut Told,
+        identity: &Identity,
+        warnings: &[Warning],
+        now: Timestamp,
+    ) {
+        let topics: Vec<_> = warnings
+            .iter()
+            .map(|warning| warning.topic.clone())
+            .collect();
+        for (warning, tell) in warnings.iter().zip(told.warnings.now(&topics, now)) {
+            if tell.log {
+                warn!(workload = %identity, "{}", warning.note);
+            }
+            if let Some(reason) = warning.event.filter(|_| tell.event) {
+                self.events
+                    .publish(reason, identity.reference::<W>(), &warning.note);
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Told>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Something that went wrong, and how it is told.
+struct Warning {
+    topic: Topic,
+    /// Nothing where only the log tells it.
+    event: Option<events::Reason>,
+    note: String,
+}
+
+/// What of a decision and of what it rests on people should hear of.
+fn warnings_of(decision: &Decision, observation: &Observation) -> Vec<Warning> {
+    let failures = observation
+        .failures
+        .iter()
+        .map(|(container, failure)| Warning {
+            topic: Topic::Registry(failure.reason, container.clone()),
+            event: Some(events::Reason::RegistryCheckFailed),
+            note: format!(
+                "container {container}: {}: {} ({})",
+                failure.reason, failure.detail, failure.advice
+            ),
+        });
+    let containers = observation.observed.containers.iter();
+    let unchecked = containers.filter(|container| container.tag == Err(Reason::PullPolicy));
+    let unchecked = unchecked.map(|container| Warning {
+        topic: Topic::PullPolicy(container.name.clone()),
+        event: Some(events::Reason::ImagePullPolicyNotAlways),
+        note: format!(
+            "container {} is not checked: with its imagePullPolicy a new pod may run the image that its node has; set Always",
+            container.name
+        ),
+    });
+    let stuck =
+        (decision.state == State::NotConverging).then(|| not_converging(decision, observation));
+    failures.chain(unchecked).chain(stuck).collect()
+}
+
+fn not_converging(decision: &Decision, observation: &Observation) -> Warning {
+    let name = decision.container.clone().unwrap_or_default();
+    let record = observation
+        .observed
+        .record
+        .digest(&name)
+        .map(ToString::to_string);
+    Warning {
+        topic: Topic::NotConverging(
+            decision.reason.unwrap_or(Reason::InFlight),
+            name,
+            record.unwrap_or_default(),
+        ),
+        event: Some(events::Reason::NotConverging),
+        note: notes::not_converging(decision, observation),
+    }
+}
+
+/// After a restart: a rollout in flight to what the tags name now is taken for ours.
+fn adopted<W: Workload>(
+    workload: &W,
+    decision: &Decision,
+    observation: &Observation,
+) -> Option<OurRollout> {
+    let observed = &observation.observed;
+    let to_the_tag = observed.containers.iter().any(|container| {
+        let recorded = observed.record.digest(&container.name);
+        recorded.is_some() && recorded == container.tag.as_ref().ok()
+    });
+    let template = workload.template();
+    let restarted_at = template
+        .annotation(RESTARTED_AT)
+        .or_else(|| template.annotation(KUBECTL_RESTARTED_AT));
+    let since = restarted_at?.parse().ok()?;
+    (decision.state == State::RollingOut && to_the_tag).then_some(OurRollout {
+        since,
+        generation: 0,
+    })
+}
+
+/// A duration for people.
+fn seconds(duration: Duration) -> String {
+    format!("{:.1} s", duration.as_secs_f64())
+}

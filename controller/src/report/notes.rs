@@ -1,0 +1,116 @@
+//! What people read: one sentence for the log and the Event alike.
+
+use std::fmt::Write as _;
+
+use kube_autorollout_core::{
+    Digest,
+    decide::{Container, Decision, Rollout},
+    state::Reason,
+};
+
+use crate::observe::Observation;
+
+/// Hexadecimal digits of a digest that people need to tell it from others.
+const SHORT: usize = 12;
+
+/// `sha256:0123456789ab`.
+pub(super) fn short(digest: &Digest) -> String {
+    let encoded = digest.digest();
+    format!(
+        "{}:{}",
+        digest.algorithm(),
+        encoded.get(..SHORT).unwrap_or(encoded)
+    )
+}
+
+/// Which containers are rolled out from what to what.
+pub(super) fn triggered(rollout: &Rollout) -> String {
+    let changes = rollout.changes.iter().map(|change| {
+        let from = change
+            .from
+            .as_ref()
+            .map_or_else(|| "an unknown image".to_owned(), short);
+        format!(
+            "container {}: {from} is now {}",
+            change.container,
+            short(&change.to)
+        )
+    });
+    changes.collect::<Vec<_>>().join("; ")
+}
+
+/// Which digests the pods run now.
+pub(super) fn completed(observation: &Observation) -> String {
+    let containers = observation.observed.containers.iter();
+    let running = containers.filter_map(|container| {
+        let digest = container.tag.as_ref().ok()?;
+        let recorded = observation.observed.record.digest(&container.name) == Some(digest);
+        recorded.then(|| format!("container {} runs {}", container.name, short(digest)))
+    });
+    running.collect::<Vec<_>>().join("; ")
+}
+
+/// Why a rollout does not converge, and in which pod it shows.
+pub(super) fn not_converging(decision: &Decision, observation: &Observation) -> String {
+    let reason = decision.reason.map_or("", Reason::as_str);
+    let name = decision.container.as_deref().unwrap_or_default();
+    let container = observation
+        .observed
+        .containers
+        .iter()
+        .find(|container| container.name == name);
+    let target = container.and_then(|container| container.tag.as_ref().ok());
+    let mut note = format!("container {name}: {reason}");
+    if let Some(pod) = witness(name, observation) {
+        // Writing to a String cannot fail.
+        let _ = write!(note, " in pod {pod}");
+    }
+    if let Some(target) = target {
+        let _ = write!(
+            note,
+            "; {} was rolled out and will not be rolled out again",
+            short(target)
+        );
+    }
+    if let Some(advice) = decision.reason.and_then(|reason| advice(reason, container)) {
+        let _ = write!(note, ". {advice}");
+    }
+    note
+}
+
+/// A pod that waits, if one does.
+fn witness<'a>(container: &str, observation: &'a Observation) -> Option<&'a str> {
+    let mut pods = observation.pods.pods.iter();
+    let waits = |pod: &&crate::pods::Pod| {
+        let mut containers = pod.containers.iter();
+        containers.any(|found| found.name == container && found.waiting.is_some())
+    };
+    pods.find(waits).map(|pod| pod.name.as_str())
+}
+
+/// What to do about a rollout that does not converge.
+fn advice(reason: Reason, container: Option<&Container>) -> Option<String> {
+    let advice = match reason {
+        Reason::ErrImagePull | Reason::ImagePullBackOff => {
+            "The nodes cannot pull the image: see the Events of the pod; the kubelet tries again by itself"
+        }
+        Reason::CrashLoopBackOff => {
+            "The new image crashes: see the log of the pod, and push a mended image or undo the rollout"
+        }
+        Reason::ProgressDeadlineExceeded => {
+            "The new pods did not become ready in time: see their Events and logs"
+        }
+        Reason::PullPolicy => {
+            "Set imagePullPolicy: Always, or the nodes go on running the image they have"
+        }
+        Reason::RuntimeReportsAlias => {
+            let reported = container?.pods.iter().find_map(|pod| pod.digest.as_ref())?;
+            return Some(format!(
+                "The pods report {}: their nodes pull from a mirror that is behind, or know the same image by another digest",
+                short(reported)
+            ));
+        }
+        _ => return None,
+    };
+    Some(advice.to_owned())
+}

@@ -1,0 +1,147 @@
+//! Warnings that are told once, and again only when they change.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use kube_autorollout_core::state::Reason;
+
+/// A registry that fails is told of in Events at most this often, per workload and kind of error.
+const REGISTRY_EVENTS: SignedDuration = SignedDuration::from_hours(1);
+
+/// What a warning is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Topic {
+    /// A container's registry did not tell.
+    Registry(Reason, String),
+    /// A container's image is not pulled anew.
+    PullPolicy(String),
+    /// The digest of a container was rolled out, and the pods do not run it.
+    NotConverging(Reason, String, String),
+    /// The annotations cannot be followed.
+    Invalid(String),
+    /// The API server refused or did not answer.
+    ApiServer(String),
+}
+
+/// In which ways a warning is to be told now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Tell {
+    pub(super) log: bool,
+    pub(super) event: bool,
+}
+
+/// The warnings about one workload.
+#[derive(Debug, Default)]
+pub(super) struct Warnings {
+    raised: BTreeMap<Topic, Raised>,
+}
+
+#[derive(Debug)]
+struct Raised {
+    /// When an Event told of it last.
+    event: Option<Timestamp>,
+    /// It was the case at the last look.
+    stands: bool,
+}
+
+impl Warnings {
+    /// What is the case now, and how each of it is to be told; all else has passed.
+    pub(super) fn now(&mut self, topics: &[Topic], now: Timestamp) -> Vec<Tell> {
+        self.raised.retain(|topic, raised| {
+            raised.stands = raised.stands && topics.contains(topic);
+            raised.stands
+                || raised
+                    .event
+                    .is_some_and(|at| now.duration_since(at) < REGISTRY_EVENTS)
+        });
+        topics.iter().map(|topic| self.raise(topic, now)).collect()
+    }
+
+    fn raise(&mut self, topic: &Topic, now: Timestamp) -> Tell {
+        let stood = self.raised.get(topic).is_some_and(|raised| raised.stands);
+        let event = match topic {
+            Topic::Registry(kind, _) => !self.told_lately(*kind, now),
+            _ => !stood,
+        };
+        let before = self.raised.get(topic).and_then(|raised| raised.event);
+        let raised = Raised {
+            event: if event { Some(now) } else { before },
+            stands: true,
+        };
+        self.raised.insert(topic.clone(), raised);
+        Tell { log: !stood, event }
+    }
+
+    /// Whether an Event of the last hour told of this kind of error, of whichever container.
+    fn told_lately(&self, kind: Reason, now: Timestamp) -> bool {
+        self.raised.iter().any(|(topic, raised)| {
+            let same = matches!(topic, Topic::Registry(other, _) if *other == kind);
+            same && raised
+                .event
+                .is_some_and(|at| now.duration_since(at) < REGISTRY_EVENTS)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOTH: Tell = Tell {
+        log: true,
+        event: true,
+    };
+    const NEITHER: Tell = Tell {
+        log: false,
+        event: false,
+    };
+
+    fn minute(minute: i64) -> Timestamp {
+        Timestamp::UNIX_EPOCH + SignedDuration::from_mins(minute)
+    }
+
+    fn timeout(container: &str) -> Topic {
+        Topic::Registry(Reason::Timeout, container.to_owned())
+    }
+
+    #[test]
+    fn what_stands_is_told_once() {
+        let mut warnings = Warnings::default();
+        let topics = [Topic::PullPolicy("app".to_owned())];
+        assert_eq!(warnings.now(&topics, minute(0)), [BOTH]);
+        assert_eq!(warnings.now(&topics, minute(1)), [NEITHER]);
+        assert_eq!(warnings.now(&[], minute(2)), []);
+        assert_eq!(
+            warnings.now(&topics, minute(3)),
+            [BOTH],
+            "it has passed in between"
+        );
+    }
+
+    #[test]
+    fn events_of_a_failing_registry_are_an_hour_apart_for_each_kind() {
+        let mut warnings = Warnings::default();
+        assert_eq!(warnings.now(&[timeout("app")], minute(0)), [BOTH]);
+        assert_eq!(warnings.now(&[], minute(1)), []);
+        let logged = Tell {
+            log: true,
+            event: false,
+        };
+        assert_eq!(warnings.now(&[timeout("app")], minute(2)), [logged]);
+        assert_eq!(
+            warnings.now(&[timeout("app"), timeout("side")], minute(3)),
+            [NEITHER, logged]
+        );
+        let reminder = Tell {
+            log: false,
+            event: true,
+        };
+        assert_eq!(warnings.now(&[timeout("app")], minute(60)), [reminder]);
+        let other = Topic::Registry(Reason::Denied, "app".to_owned());
+        assert_eq!(
+            warnings.now(&[other], minute(61)),
+            [BOTH],
+            "another kind is another warning"
+        );
+    }
+}

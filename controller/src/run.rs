@@ -1,0 +1,267 @@
+//! Wires everything together and runs it until asked to stop.
+
+use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc, time::Duration};
+
+use futures::StreamExt as _;
+use kube::runtime::{Controller, controller::Config as ControllerConfig, reflector::store};
+use kube_autorollout_core::annotations::{KUBECTL_RESTARTED_AT, RESTARTED_AT};
+use kube_autorollout_registry as registry;
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::Semaphore,
+    task::JoinSet,
+    time,
+};
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use crate::{
+    admin,
+    checker::Checker,
+    cluster::{self, Cluster},
+    config::{CaFile, Config, Namespaces},
+    context::{self, Context},
+    credentials::Credentials,
+    events::Events,
+    health::{Health, Watch},
+    keys,
+    memory::Memory,
+    metrics::Metrics,
+    nodes::Nodes,
+    observer::Observer,
+    pods, reconcile,
+    report::Reports,
+    wake::Wake,
+    watch,
+    workload::{Deployment, Workload},
+};
+
+/// Reconciles at once, of each watch: most of them wait for a registry, and none of them for another's.
+const RECONCILES: u16 = 128;
+
+/// After being asked to stop, running reconciles may take so long: less than the thirty seconds that Kubernetes gives.
+const DRAIN: Duration = Duration::from_secs(25);
+
+/// Why the controller ended.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// There is no way to the API server.
+    #[error(transparent)]
+    Cluster(#[from] cluster::Error),
+    /// The port cannot be opened.
+    #[error("cannot listen on port {port}")]
+    Listen {
+        /// As configured.
+        port: u16,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The registry client cannot be made.
+    #[error("cannot make the registry client")]
+    Registry(#[from] registry::OptionsError),
+    /// A metric has an impossible name.
+    #[error("cannot make the metrics")]
+    Metrics(#[from] prometheus::Error),
+    /// The signals cannot be listened to.
+    #[error("cannot listen to signals")]
+    Signals(#[source] std::io::Error),
+    /// Something that runs for ever did not.
+    #[error("{0} ended by itself")]
+    Ended(&'static str),
+    /// What was running when we were asked to stop did not end in time.
+    #[error("running reconciles did not end within {} s", DRAIN.as_secs())]
+    Drain,
+}
+
+/// Runs the controller until it is asked to stop.
+///
+/// # Errors
+///
+/// [`Error`] when it cannot start, or cannot go on.
+pub(crate) async fn run(
+    config: Config,
+    environment: &BTreeMap<String, String>,
+) -> Result<(), Error> {
+    let mut asked = Signals::new().map_err(Error::Signals)?;
+    let cluster = cluster::connect(environment).await?;
+    let watches = watches::<Deployment>(&config.namespaces, &cluster.namespace);
+    let health = Arc::new(Health::new(watches.clone()));
+    let metrics = Arc::new(Metrics::new()?);
+    let port = config.port.get();
+    let listener = admin::listen(port)
+        .await
+        .map_err(|source| Error::Listen { port, source })?;
+    let (events, writer) = Events::new(
+        cluster.client.clone(),
+        Arc::clone(&metrics),
+        instance(environment),
+    );
+    let wake = Arc::new(Wake::default());
+    let context = Arc::new(context(&config, &cluster, &metrics, events, &wake)?);
+    info!(namespace = cluster.namespace, port, "started");
+
+    let mut servers = JoinSet::new();
+    servers.spawn(admin::serve(
+        listener,
+        Arc::clone(&health),
+        Arc::clone(&metrics),
+    ));
+    servers.spawn({
+        let health = Arc::clone(&health);
+        async move { health.keep_beating().await }
+    });
+    let mut writers = JoinSet::new();
+    writers.spawn(writer);
+    let stop = CancellationToken::new();
+    let mut controllers = JoinSet::new();
+    for watch in watches {
+        controllers.spawn(controller::<Deployment>(
+            watch, &cluster, &health, &metrics, &wake, &context, &stop,
+        ));
+    }
+
+    tokio::select! {
+        () = asked.next() => info!("stopping"),
+        _ = controllers.join_next() => return Err(Error::Ended("a controller")),
+        _ = servers.join_next() => return Err(Error::Ended("the admin server or the heartbeat")),
+    }
+    health.stop();
+    stop.cancel();
+    // The queue of Events ends when nobody is left to fill it.
+    drop(context);
+    let drained = async {
+        while controllers.join_next().await.is_some() {}
+        while writers.join_next().await.is_some() {}
+    };
+    time::timeout(DRAIN, drained)
+        .await
+        .map_err(|_| Error::Drain)?;
+    info!("stopped");
+    Ok(())
+}
+
+/// Runs the controller of one watch until it is stopped.
+fn controller<W: Workload>(
+    watch: Watch,
+    cluster: &Cluster,
+    health: &Arc<Health>,
+    metrics: &Arc<Metrics>,
+    wake: &Wake,
+    context: &Arc<Context>,
+    stop: &CancellationToken,
+) -> impl Future<Output = ()> + Send + 'static {
+    let (reader, writer) = store::<W>();
+    let triggers = wake.triggers::<W>(&watch);
+    let (health, metrics) = (Arc::clone(health), Arc::clone(metrics));
+    let changes = watch::changes(
+        &cluster.client,
+        watch,
+        writer,
+        health,
+        metrics,
+        Arc::clone(context),
+    );
+    Controller::for_stream(changes, reader)
+        .with_config(ControllerConfig::default().concurrency(RECONCILES))
+        .reconcile_on(triggers)
+        .graceful_shutdown_on(stop.clone().cancelled_owned())
+        .run(reconcile::reconcile, reconcile::retry, Arc::clone(context))
+        .for_each(|_| std::future::ready(())) // told by the reports already
+}
+
+fn context(
+    config: &Config,
+    cluster: &Cluster,
+    metrics: &Arc<Metrics>,
+    events: Events,
+    wake: &Arc<Wake>,
+) -> Result<Context, Error> {
+    let client = &cluster.client;
+    let registry = registry::Client::new(registry_options(config, metrics))?;
+    Ok(Context {
+        client: client.clone(),
+        checker: Checker::new(registry.clone(), Arc::clone(wake)),
+        registry,
+        credentials: Credentials::new(client.clone(), &config.registries),
+        pods: pods::Store::new(client.clone()),
+        nodes: Nodes::new(client.clone()),
+        memory: Memory::default(),
+        reports: Reports::new(Arc::clone(metrics), events),
+        patches: Semaphore::new(context::PATCHES),
+        schedule: config.schedule.clone(),
+        zone: config.zone.clone(),
+        platforms: config.platforms.clone(),
+        restarted_at: if config.kubectl_annotation {
+            KUBECTL_RESTARTED_AT
+        } else {
+            RESTARTED_AT
+        },
+    })
+}
+
+fn registry_options(config: &Config, metrics: &Arc<Metrics>) -> registry::Options {
+    let hosts = config.registries.iter().map(|entry| {
+        let options = registry::HostOptions::new(entry.pattern.clone());
+        registry::HostOptions {
+            plain_http: entry.plain_http,
+            ca_certificates: contents(&entry.ca_certificates),
+            max_concurrent_requests: entry
+                .max_concurrent_requests
+                .map_or(options.max_concurrent_requests, NonZeroUsize::get),
+            ..options
+        }
+    });
+    registry::Options {
+        hosts: hosts.collect(),
+        ca_certificates: contents(&config.ca_certificates),
+        user_agent: keys::USER_AGENT.to_owned(),
+        observer: Arc::new(Observer::new(Arc::clone(metrics))),
+        ..registry::Options::default()
+    }
+}
+
+fn contents(files: &[CaFile]) -> Vec<Vec<u8>> {
+    files.iter().map(|file| file.pem.clone()).collect()
+}
+
+/// What is watched: each namespace by itself, so that a role in each of them is enough, or all of them at once.
+fn watches<W: Workload>(namespaces: &Namespaces, own: &str) -> Vec<Watch> {
+    match namespaces {
+        Namespaces::Own => vec![(W::KIND, Some(own.to_owned()))],
+        Namespaces::Listed(names) => names
+            .iter()
+            .map(|name| (W::KIND, Some(name.clone())))
+            .collect(),
+        Namespaces::All => vec![(W::KIND, None)],
+    }
+}
+
+/// The name of this replica, as Events tell it: that of its pod.
+fn instance(environment: &BTreeMap<String, String>) -> String {
+    let pod = environment
+        .get("POD_NAME")
+        .or_else(|| environment.get("HOSTNAME"));
+    pod.cloned().unwrap_or_else(|| keys::NAME.to_owned())
+}
+
+/// The two ways in which a process is asked to stop.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}

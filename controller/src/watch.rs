@@ -1,0 +1,220 @@
+//! Watches the selected workloads of one kind and passes on what is news to a reconcile.
+//!
+//! Two things about kube-runtime shape this: one failing stream slows every trigger of a `Controller`, so errors are
+//! counted and dropped here, behind a back-off of the stream's own; and a `Controller` is not told of deletions in a
+//! way that a reconcile could act on, so what is remembered of a workload is forgotten here.
+
+use std::{
+    collections::{HashMap, HashSet},
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::Arc,
+};
+
+use futures::{Stream, StreamExt as _};
+use kube::{
+    Api, Client, ResourceExt as _,
+    runtime::{
+        WatchStreamExt as _,
+        reflector::store::Writer,
+        watcher::{self, Event, watcher},
+    },
+};
+use tracing::{debug, warn};
+
+use crate::{
+    context::Context,
+    health::{Health, Start, Watch},
+    identity::Identity,
+    keys,
+    metrics::Metrics,
+    workload::{self, Workload},
+};
+
+/// Objects in one page of the first list.
+const PAGE: u32 = 500;
+
+/// The selected workloads that are new, or have changed in what a reconcile reads, in one namespace or in all.
+pub(crate) fn changes<W: Workload>(
+    client: &Client,
+    watch: Watch,
+    writer: Writer<W>,
+    health: Arc<Health>,
+    metrics: Arc<Metrics>,
+    context: Arc<Context>,
+) -> impl Stream<Item = Result<W, watcher::Error>> + Send + 'static {
+    let api: Api<W> = match &watch.1 {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    };
+    let selected = watcher::Config::default()
+        .labels(keys::SELECTOR)
+        .page_size(PAGE);
+    let mut news = News::<W>::new(watch, health, metrics, context);
+    watcher(api, selected)
+        .default_backoff()
+        .modify(workload::strip)
+        .reflect(writer)
+        .filter_map(move |event| std::future::ready(news.of(event).map(Ok)))
+}
+
+/// Tells news from repetition.
+struct News<W> {
+    watch: Watch,
+    health: Arc<Health>,
+    metrics: Arc<Metrics>,
+    context: Arc<Context>,
+    /// By UID: whose it is, and a hash of what a reconcile reads of it.
+    seen: HashMap<String, (Identity, u64)>,
+    /// Those of a list that is under way.
+    listed: HashSet<String>,
+    /// The last error, so that an outage is one line in the log.
+    error: Option<String>,
+    kind: std::marker::PhantomData<fn() -> W>,
+}
+
+impl<W: Workload> News<W> {
+    fn new(
+        watch: Watch,
+        health: Arc<Health>,
+        metrics: Arc<Metrics>,
+        context: Arc<Context>,
+    ) -> Self {
+        Self {
+            watch,
+            health,
+            metrics,
+            context,
+            seen: HashMap::new(),
+            listed: HashSet::new(),
+            error: None,
+            kind: std::marker::PhantomData,
+        }
+    }
+
+    fn of(&mut self, event: Result<Event<W>, watcher::Error>) -> Option<W> {
+        match event {
+            Ok(Event::Init) => {
+                self.listed.clear();
+                None
+            }
+            Ok(Event::InitApply(workload)) => {
+                self.listed.extend(workload.uid());
+                self.changed(workload)
+            }
+            Ok(Event::InitDone) => {
+                self.list_done();
+                None
+            }
+            Ok(Event::Apply(workload)) => {
+                self.answered();
+                self.changed(workload)
+            }
+            Ok(Event::Delete(workload)) => {
+                self.gone(&workload.uid().unwrap_or_default());
+                None
+            }
+            Err(error) => {
+                self.failed(&error);
+                None
+            }
+        }
+    }
+
+    /// The workload, unless a reconcile has seen all that it would read of it.
+    fn changed(&mut self, workload: W) -> Option<W> {
+        let identity = Identity::of(&workload);
+        let hash = fingerprint(&workload);
+        let before = self.seen.insert(identity.uid.clone(), (identity, hash));
+        (before.map(|(_, before)| before) != Some(hash)).then_some(workload)
+    }
+
+    fn list_done(&mut self) {
+        self.answered();
+        let listed = std::mem::take(&mut self.listed);
+        let missing: Vec<_> = self
+            .seen
+            .keys()
+            .filter(|uid| !listed.contains(*uid))
+            .cloned()
+            .collect();
+        for uid in missing {
+            self.gone(&uid);
+        }
+        debug!(
+            kind = W::KIND,
+            namespace = self.watch.1,
+            workloads = self.seen.len(),
+            "listed"
+        );
+        self.health.note(&self.watch, Start::Synced);
+    }
+
+    fn gone(&mut self, uid: &str) {
+        if let Some((identity, _)) = self.seen.remove(uid) {
+            self.context.forget(&identity);
+        }
+    }
+
+    /// The API server answers again.
+    fn answered(&mut self) {
+        if self.error.take().is_some() {
+            tracing::info!(kind = W::KIND, namespace = self.watch.1, "watching again");
+        }
+    }
+
+    fn failed(&mut self, error: &watcher::Error) {
+        self.metrics.watch_error(W::KIND);
+        let (text, refused) = described::<W>(error);
+        if refused {
+            self.health.note(&self.watch, Start::Refused);
+        }
+        if self.error.as_ref() != Some(&text) {
+            warn!(
+                kind = W::KIND,
+                namespace = self.watch.1,
+                "cannot watch: {text}"
+            );
+            self.error = Some(text);
+        }
+    }
+}
+
+/// What an error of a watch means, and whether the API server refuses the kind altogether.
+fn described<W: Workload>(error: &watcher::Error) -> (String, bool) {
+    let (verb, source) = match error {
+        watcher::Error::InitialListFailed(source) => ("list", source),
+        watcher::Error::WatchStartFailed(source) | watcher::Error::WatchFailed(source) => {
+            ("watch", source)
+        }
+        watcher::Error::WatchError(status) => {
+            return (format!("watch ended: {}", status.message), false);
+        }
+        watcher::Error::NoResourceVersion => {
+            return ("the list has no resourceVersion".to_owned(), false);
+        }
+    };
+    match source {
+        kube::Error::Api(status) if status.is_forbidden() => {
+            let missing = format!(
+                "add the verb {verb} on {} to the role of the controller",
+                W::PLURAL
+            );
+            (format!("forbidden: {missing}"), true)
+        }
+        kube::Error::Api(status) if status.is_not_found() => {
+            (format!("the API server does not know {}", W::PLURAL), true)
+        }
+        _ => (format!("{verb} failed: {source}"), false),
+    }
+}
+
+/// A hash of all that a reconcile reads of a workload.
+fn fingerprint<W: Workload>(workload: &W) -> u64 {
+    let metadata = workload.meta();
+    let mut hasher = DefaultHasher::new();
+    metadata.generation.hash(&mut hasher);
+    metadata.deletion_timestamp.is_some().hash(&mut hasher);
+    metadata.annotations.hash(&mut hasher);
+    workload.body().hash(&mut hasher);
+    hasher.finish()
+}

@@ -1,0 +1,223 @@
+//! What the controller reads of a workload, whatever its kind.
+//!
+//! The types here are views: they hold what is decided upon and nothing else, so that memory grows with what matters
+//! and a field of a newer Kubernetes version cannot break a watch.
+
+mod deployment;
+
+use std::{collections::BTreeMap, fmt::Debug, hash::Hash};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use kube::{
+    Resource,
+    core::{NamespaceResourceScope, Selector},
+};
+use kube_autorollout_core::annotations::{self, ContainerKind, TemplateContainer};
+use serde::{Deserialize, de::DeserializeOwned};
+
+pub(crate) use deployment::Deployment;
+
+use crate::keys;
+
+/// A kind of object that rolls its pods out when its template changes.
+///
+/// A new kind implements this in a file of its own; watching, observing, deciding, applying and reporting are shared.
+pub(crate) trait Workload:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + Clone
+    + Debug
+    + DeserializeOwned
+    + Send
+    + Sync
+    + 'static
+{
+    /// The kind's name, as in logs, Events and metrics.
+    const KIND: &'static str;
+
+    /// The plural under which the API server and its roles know the kind.
+    const PLURAL: &'static str;
+
+    /// The objects that keep the kind's past templates.
+    const HISTORY: History;
+
+    /// Where its rollout stands.
+    fn progress(&self) -> Progress;
+
+    /// The template of its pods.
+    fn template(&self) -> &Template;
+
+    /// The template, to forget what is not read.
+    fn template_mut(&mut self) -> &mut Template;
+
+    /// Which pods may be its own.
+    fn selector(&self) -> &LabelSelector;
+
+    /// Which pods run the current template; nothing while the history does not hold it yet.
+    fn current(&self, history: &[ObjectMeta]) -> Option<CurrentPods>;
+
+    /// All that a reconcile reads except metadata: an update that changes none of it is not news.
+    fn body(&self) -> impl Hash + '_;
+}
+
+/// The kinds of objects that keep a workload's past templates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum History {
+    /// Of Deployments.
+    ReplicaSets,
+}
+
+impl History {
+    /// The plural under which the API server and its roles know the kind.
+    pub(crate) fn plural(self) -> &'static str {
+        match self {
+            Self::ReplicaSets => "replicasets",
+        }
+    }
+}
+
+/// How to recognise the pods of the current template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CurrentPods {
+    /// The UID of the pods' controlling owner.
+    pub(crate) owner: String,
+}
+
+/// Where a workload's rollout stands: what its kind says about itself, in terms that all kinds share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Progress {
+    /// `spec.paused`.
+    pub(crate) paused: bool,
+    /// The kind's controller has seen the current generation.
+    pub(crate) generation_observed: bool,
+    /// It is meant to have pods.
+    pub(crate) wants_pods: bool,
+    /// No rollout is in flight, by the rule of `kubectl rollout status`.
+    pub(crate) complete: bool,
+    /// The rollout took longer than the workload allows.
+    pub(crate) deadline_exceeded: bool,
+    /// A changed template replaces no pod by itself.
+    pub(crate) on_delete: bool,
+}
+
+/// The part of a pod template that is read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize)]
+pub(crate) struct Template {
+    #[serde(default)]
+    metadata: TemplateMetadata,
+    #[serde(default)]
+    spec: TemplateSpec,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize)]
+struct TemplateMetadata {
+    #[serde(default)]
+    annotations: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct TemplateSpec {
+    #[serde(default)]
+    containers: Vec<Container>,
+    #[serde(default)]
+    init_containers: Vec<Container>,
+}
+
+/// The part of a container that is read.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Container {
+    /// Unique within its pod.
+    pub(crate) name: String,
+    /// The image as the user wrote it.
+    #[serde(default)]
+    pub(crate) image: String,
+    #[serde(default)]
+    restart_policy: Option<String>,
+}
+
+impl Container {
+    /// The container as `core` knows it, `init` telling in which list it stands.
+    fn described(&self, init: bool) -> TemplateContainer {
+        let kind = match (init, self.restart_policy.as_deref()) {
+            (false, _) => ContainerKind::Regular,
+            (true, Some("Always")) => ContainerKind::Sidecar,
+            (true, _) => ContainerKind::Init,
+        };
+        TemplateContainer {
+            name: self.name.clone(),
+            kind,
+        }
+    }
+}
+
+impl Template {
+    /// An annotation of the template.
+    pub(crate) fn annotation(&self, key: &str) -> Option<&str> {
+        self.metadata
+            .annotations
+            .as_ref()?
+            .get(key)
+            .map(String::as_str)
+    }
+
+    /// The image of a container of either list.
+    pub(crate) fn image(&self, container: &str) -> Option<&str> {
+        self.all()
+            .find(|candidate| candidate.name == container)
+            .map(|found| found.image.as_str())
+    }
+
+    /// Every container with its role, in the order of the template.
+    pub(crate) fn containers(&self) -> Vec<TemplateContainer> {
+        let regular = self
+            .spec
+            .containers
+            .iter()
+            .map(|container| container.described(false));
+        let init = self
+            .spec
+            .init_containers
+            .iter()
+            .map(|container| container.described(true));
+        regular.chain(init).collect()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Container> {
+        self.spec
+            .containers
+            .iter()
+            .chain(&self.spec.init_containers)
+    }
+
+    /// Forgets the annotations that nothing here reads.
+    fn strip(&mut self) {
+        if let Some(annotations) = &mut self.metadata.annotations {
+            annotations.retain(|key, _| {
+                key.starts_with(keys::PREFIX) || key == annotations::KUBECTL_RESTARTED_AT
+            });
+        }
+    }
+}
+
+/// Forgets what nothing here reads, before an object is stored: managed fields alone are about half of its metadata.
+pub(crate) fn strip<W: Workload>(workload: &mut W) {
+    workload.template_mut().strip();
+    let metadata = workload.meta_mut();
+    metadata.managed_fields = None;
+    metadata.labels = None;
+    if let Some(annotations) = &mut metadata.annotations {
+        annotations.retain(|key, _| key.starts_with(keys::PREFIX) || key == keys::REVISION);
+    }
+}
+
+/// The selector of the workload's pods, in the form of a list request.
+///
+/// # Errors
+///
+/// What an API server would have refused: an operator that does not exist.
+pub(crate) fn pod_selector<W: Workload>(
+    workload: &W,
+) -> Result<Selector, kube::core::ParseExpressionError> {
+    Selector::try_from(workload.selector().clone())
+}

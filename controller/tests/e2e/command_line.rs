@@ -1,0 +1,112 @@
+//! What the command line answers without a cluster.
+
+use std::process::{Command, Output};
+
+fn run(arguments: &[&str], configuration: Option<&str>) -> Output {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kube-autorollout"));
+    command
+        .args(arguments)
+        .env_clear()
+        .env("HOME", folder.path());
+    if let Some(text) = configuration {
+        let file = folder.path().join("config.yaml");
+        std::fs::write(&file, text).expect("a file");
+        command.env("CONFIG_FILE", file);
+    }
+    command.output().expect("the program runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn help_and_version_are_printed() {
+    let help = run(&["--help"], None);
+    assert_eq!(help.status.code(), Some(0));
+    for expected in [
+        "Usage: kube-autorollout",
+        "--config",
+        "CONFIG_FILE",
+        "Exit codes",
+    ] {
+        assert!(
+            text(&help.stdout).contains(expected),
+            "{}",
+            text(&help.stdout)
+        );
+    }
+    let version = run(&["--version"], None);
+    assert_eq!(
+        text(&version.stdout),
+        format!("kube-autorollout {}\n", env!("CARGO_PKG_VERSION"))
+    );
+}
+
+#[test]
+fn bad_usage_ends_with_two_and_says_where_to_look() {
+    let output = run(&["--confg", "x"], None);
+    assert_eq!(output.status.code(), Some(2));
+    let error = text(&output.stderr);
+    assert!(
+        error.contains("--confg") && error.contains("--help"),
+        "{error}"
+    );
+}
+
+#[test]
+fn five_mistakes_are_told_in_one_message() {
+    let configuration = "
+cronShedule: '*/45 * * * * *'
+timeZone: Europe/Berlín
+webserver: { port: 0 }
+registries:
+  - hostnamePattern: 'ghcr.io'
+    secret: { type: Opaque, token: '${NOT_SET_ANYWHERE}' }
+tls: { caCertificatePaths: [/nowhere/ca.crt] }
+";
+    let output = run(&[], Some(configuration));
+    assert_eq!(output.status.code(), Some(2));
+    let error = text(&output.stderr);
+    for expected in [
+        "cronShedule",
+        "cronSchedule",
+        "timeZone",
+        "webserver.port",
+        "NOT_SET_ANYWHERE",
+        "/nowhere/ca.crt",
+    ] {
+        assert!(
+            error.contains(expected),
+            "{expected} is missing in:\n{error}"
+        );
+    }
+    assert!(
+        !error.contains("panicked") && !error.contains("stack backtrace"),
+        "{error}"
+    );
+    assert_eq!(text(&output.stdout), "", "nothing was started");
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let output = run(&["--config", "/nowhere/config.yaml"], None);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        text(&output.stderr).contains("/nowhere/config.yaml"),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
+#[test]
+fn without_a_cluster_it_fails_with_one_and_says_what_is_missing() {
+    let output = run(&[], None);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        text(&output.stdout).contains("set KUBECONFIG"),
+        "{}",
+        text(&output.stdout)
+    );
+}

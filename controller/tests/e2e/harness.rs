@@ -1,0 +1,412 @@
+//! A controller under test, and the world that it looks at.
+
+use std::{collections::BTreeMap, net::TcpListener, path::PathBuf, sync::Arc, time::Duration};
+
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::ServiceAccount,
+    events::v1::Event,
+    rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding},
+};
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use kube_autorollout_testbed::{
+    Namespace, Testbed,
+    control_plane::Request,
+    image::{Content, Pusher},
+    node::RunningContainer,
+    process::{Launch, Server},
+    shared, workload,
+    workload::{eventually, rolled_out, wait_until},
+};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+use crate::metrics::Metrics;
+
+/// What has to happen happens long before, also on a busy machine.
+pub(crate) const SOON: Duration = Duration::from_secs(60);
+
+/// The name of the controller's `ServiceAccount`.
+const ACCOUNT: &str = "kube-autorollout";
+
+/// A namespace with a repository of the same name, and a role for the controller.
+pub(crate) struct World {
+    pub(crate) testbed: &'static Testbed,
+    pub(crate) namespace: Namespace,
+    pub(crate) pusher: Pusher,
+    folder: tempfile::TempDir,
+}
+
+impl World {
+    pub(crate) async fn new(hint: &str) -> Self {
+        let testbed = shared().await;
+        let world = Self {
+            testbed,
+            namespace: testbed.namespace(hint).await.expect("a namespace"),
+            pusher: Pusher::new(testbed.registry().host()).expect("a pusher"),
+            folder: tempfile::tempdir().expect("a folder"),
+        };
+        world.permit().await;
+        world
+    }
+
+    /// The permissions that the contract names, and nothing more.
+    async fn permit(&self) {
+        let account = json!({ "metadata": { "name": ACCOUNT } });
+        create::<ServiceAccount>(&self.namespace, account).await;
+        let role = json!({
+            "metadata": { "name": ACCOUNT },
+            "rules": [
+                { "apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["list", "watch", "patch"] },
+                { "apiGroups": ["apps"], "resources": ["replicasets"], "verbs": ["list"] },
+                { "apiGroups": [""], "resources": ["pods"], "verbs": ["list"] },
+                { "apiGroups": [""], "resources": ["secrets"], "verbs": ["get"] },
+                { "apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"] },
+            ],
+        });
+        create::<Role>(&self.namespace, role).await;
+        let binding = json!({
+            "metadata": { "name": ACCOUNT },
+            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": ACCOUNT },
+            "subjects": [{ "kind": "ServiceAccount", "name": ACCOUNT, "namespace": self.namespace.name() }],
+        });
+        create::<RoleBinding>(&self.namespace, binding).await;
+    }
+
+    /// Lets the controller read the platforms of nodes.
+    pub(crate) async fn permit_nodes(&self) {
+        let name = format!("{}-nodes", self.namespace.name());
+        let role: ClusterRole = parsed(json!({
+            "metadata": { "name": name },
+            "rules": [{ "apiGroups": [""], "resources": ["nodes"], "verbs": ["get"] }],
+        }));
+        let binding: ClusterRoleBinding = parsed(json!({
+            "metadata": { "name": name },
+            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name },
+            "subjects": [{ "kind": "ServiceAccount", "name": ACCOUNT, "namespace": self.namespace.name() }],
+        }));
+        let client = self.namespace.client();
+        let created = kube::Api::all(client.clone())
+            .create(&PostParams::default(), &role)
+            .await;
+        created.expect("a role");
+        let created = kube::Api::all(client)
+            .create(&PostParams::default(), &binding)
+            .await;
+        created.expect("a binding");
+    }
+
+    /// The reference of an image in this world's own repository.
+    pub(crate) fn image(&self, tag: &str) -> String {
+        format!(
+            "{}/{}:{tag}",
+            self.testbed.registry().host(),
+            self.namespace.name()
+        )
+    }
+
+    pub(crate) async fn push(&self, content: &(impl Content + Sync), tag: &str) {
+        let pushed = self.pusher.push(content, self.namespace.name(), tag).await;
+        assert_eq!(pushed.expect("pushed"), content.root_digest());
+    }
+
+    /// A labelled Deployment with one container `app` of the tag, rolled out.
+    pub(crate) async fn deploy(&self, name: &str, tag: &str) {
+        let image = self.image(tag);
+        self.create(
+            workload::Deployment::named(name)
+                .container("app", &image)
+                .labelled(),
+        )
+        .await;
+        self.rolled_out(name).await;
+    }
+
+    pub(crate) async fn create(&self, deployment: workload::Deployment) -> Deployment {
+        let created = deployment
+            .create(&self.namespace.client(), self.namespace.name())
+            .await;
+        created.expect("created")
+    }
+
+    pub(crate) async fn rolled_out(&self, name: &str) {
+        let complete = rolled_out(&self.namespace.api(), name, SOON).await;
+        complete.unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    pub(crate) async fn deployment(&self, name: &str) -> Deployment {
+        self.namespace.api().get(name).await.expect("a Deployment")
+    }
+
+    /// Waits until the Deployment is as the condition wants it.
+    pub(crate) async fn until(
+        &self,
+        name: &str,
+        condition: impl FnMut(&Deployment) -> bool,
+    ) -> Deployment {
+        let found = wait_until(&self.namespace.api(), name, SOON, condition).await;
+        found.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Changes the Deployment as a user would.
+    pub(crate) async fn patch(&self, name: &str, patch: Value) -> Deployment {
+        let parameters = PatchParams::default();
+        let patched = self
+            .namespace
+            .api::<Deployment>()
+            .patch(name, &parameters, &Patch::Merge(patch))
+            .await;
+        patched.expect("patched")
+    }
+
+    /// What the containers of the namespace run, by the markers of their images, sorted.
+    pub(crate) fn markers(&self) -> Vec<String> {
+        let running: Vec<RunningContainer> = self.testbed.nodes().running(self.namespace.name());
+        let mut markers: Vec<_> = running
+            .into_iter()
+            .map(|container| container.marker)
+            .collect();
+        markers.sort();
+        markers
+    }
+
+    /// Waits until every container of the namespace runs an image of this marker, in so many containers.
+    pub(crate) async fn until_running(&self, marker: &str, containers: usize) {
+        let expected = vec![marker.to_owned(); containers];
+        let running = eventually(SOON, "running the image", async || {
+            let markers = self.markers();
+            if markers == expected {
+                Ok(())
+            } else {
+                Err(format!("{markers:?}"))
+            }
+        });
+        running.await.unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    /// What the controller asked of the API server.
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        let user = format!("system:serviceaccount:{}:{ACCOUNT}", self.namespace.name());
+        let audit = self.testbed.control_plane().audit();
+        audit
+            .requests(|request| request.user == user)
+            .expect("the audit log")
+    }
+
+    /// How many patches of Deployments the controller sent, and the API server took.
+    pub(crate) fn patches(&self) -> usize {
+        let taken = |request: &&Request| {
+            request.verb == "patch" && request.resource == "deployments" && request.code == 200
+        };
+        self.requests().iter().filter(taken).count()
+    }
+
+    /// The notes of the Events about a workload, with one reason.
+    pub(crate) async fn events(&self, name: &str, reason: &str) -> Vec<String> {
+        let events = self
+            .namespace
+            .api::<Event>()
+            .list(&ListParams::default())
+            .await
+            .expect("Events");
+        let about = |event: &Event| {
+            let regarding = event
+                .regarding
+                .as_ref()
+                .and_then(|object| object.name.as_deref());
+            regarding == Some(name) && event.reason.as_deref() == Some(reason)
+        };
+        let notes = events.items.into_iter().filter(about);
+        notes.map(|event| event.note.unwrap_or_default()).collect()
+    }
+
+    /// Waits for an Event, and gives its note.
+    pub(crate) async fn until_event(&self, name: &str, reason: &str) -> String {
+        let found = eventually(SOON, &format!("the Event {reason}"), async || {
+            self.events(name, reason)
+                .await
+                .pop()
+                .ok_or_else(|| "no such Event".to_owned())
+        });
+        found.await.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// A controller that checks every second, with more lines of configuration.
+    pub(crate) async fn controller(&self, configuration: &str) -> Controller {
+        let kubeconfig = self
+            .testbed
+            .control_plane()
+            .kubeconfig_for(self.namespace.name(), ACCOUNT)
+            .await;
+        let kubeconfig = kubeconfig.expect("a kubeconfig");
+        let port = TcpListener::bind("127.0.0.1:0")
+            .and_then(|listener| listener.local_addr())
+            .expect("a port")
+            .port();
+        let file = self.folder.path().join(format!("{port}.yaml"));
+        let schedule = if configuration.contains("interval:") {
+            ""
+        } else {
+            "interval: 1s\n"
+        };
+        let registries = if configuration.contains("registries:") {
+            ""
+        } else {
+            "registries: [{ hostnamePattern: '127.0.0.1:*', plainHttp: true }]\n"
+        };
+        let text = format!(
+            "webserver: {{ port: {port} }}\nlogLevel: debug\n{schedule}{registries}{configuration}\n"
+        );
+        std::fs::write(&file, text).expect("a configuration file");
+        let controller = Controller::new(port, &file, &kubeconfig, self.folder.path().to_owned());
+        controller.start().await;
+        controller
+    }
+}
+
+/// The controller's process.
+pub(crate) struct Controller {
+    port: u16,
+    server: Arc<Server>,
+}
+
+impl Controller {
+    fn new(
+        port: u16,
+        file: &std::path::Path,
+        kubeconfig: &std::path::Path,
+        folder: PathBuf,
+    ) -> Self {
+        let launch = Launch {
+            name: "kube-autorollout",
+            program: env!("CARGO_BIN_EXE_kube-autorollout").into(),
+            arguments: vec!["--config".to_owned(), file.display().to_string()],
+            environment: vec![("KUBECONFIG", kubeconfig.display().to_string())],
+            folder,
+        };
+        let ready = move || -> futures::future::BoxFuture<'static, bool> {
+            Box::pin(async move {
+                get(port, "/readyz")
+                    .await
+                    .is_some_and(|answer| answer.starts_with("HTTP/1.1 200"))
+            })
+        };
+        Self {
+            port,
+            server: Arc::new(Server::new(launch, ready)),
+        }
+    }
+
+    /// Starts it, again if it has ended, and waits until it is ready.
+    pub(crate) async fn start(&self) {
+        if let Err(error) = self.server.start().await {
+            panic!("{error}\n{}", self.log());
+        }
+    }
+
+    /// Asks it to stop, and gives its exit code.
+    pub(crate) async fn stop(&self) -> Option<i32> {
+        let status = self.server.stop().await.expect("stopped");
+        status.and_then(|status| status.code())
+    }
+
+    /// Kills it with SIGKILL.
+    pub(crate) fn kill(&self) {
+        self.server.kill();
+    }
+
+    /// All that it has logged since it was started last.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.server.output()).unwrap_or_default()
+    }
+
+    pub(crate) async fn metrics(&self) -> Metrics {
+        Metrics::parse(&get(self.port, "/metrics").await.expect("metrics"))
+    }
+
+    /// The answer to a GET request, head and all.
+    pub(crate) async fn get(&self, path: &str) -> String {
+        get(self.port, path).await.expect("an answer")
+    }
+
+    /// Waits until the metrics are as the condition wants them.
+    pub(crate) async fn until(
+        &self,
+        what: &str,
+        mut condition: impl FnMut(&Metrics) -> bool,
+    ) -> Metrics {
+        let found = eventually(SOON, what, async || {
+            let metrics = self.metrics().await;
+            if condition(&metrics) {
+                Ok(metrics)
+            } else {
+                Err(metrics.summary())
+            }
+        });
+        found
+            .await
+            .unwrap_or_else(|error| panic!("{error}\n{}", self.log()))
+    }
+
+    /// Waits until so many workloads are in this state, and no others are there.
+    pub(crate) async fn until_all(&self, state: &str, workloads: usize) -> Metrics {
+        let all = |metrics: &Metrics| {
+            let states = metrics.states();
+            states == BTreeMap::from([(state.to_owned(), workloads)])
+        };
+        self.until(&format!("{workloads} workloads {state}"), all)
+            .await
+    }
+
+    /// Waits until the log has a line that holds all the parts.
+    pub(crate) async fn until_logged(&self, parts: &[&str]) -> String {
+        let found = eventually(SOON, &format!("a line with {parts:?}"), async || {
+            let log = self.log();
+            let mut lines = log.lines();
+            let line = lines.find(|line| parts.iter().all(|part| line.contains(part)));
+            line.map(str::to_owned).ok_or_else(|| log.clone())
+        });
+        found.await.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Waits until a workload was checked so many times more.
+    pub(crate) async fn checks(&self, name: &str, times: usize) {
+        for _ in 0..times {
+            let before = self.metrics().await.last_check(name);
+            self.until("another check", |metrics| metrics.last_check(name) > before)
+                .await;
+        }
+    }
+}
+
+async fn get(port: u16, path: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.ok()?;
+    Some(answer)
+}
+
+async fn create<K>(namespace: &Namespace, object: Value)
+where
+    K: kube::Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + std::fmt::Debug
+        + serde::Serialize
+        + serde::de::DeserializeOwned,
+{
+    let object: K = parsed(object);
+    let created = namespace
+        .api::<K>()
+        .create(&PostParams::default(), &object)
+        .await;
+    created.expect("created");
+}
+
+fn parsed<T: serde::de::DeserializeOwned>(value: Value) -> T {
+    serde_json::from_value(value).expect("a test's own object")
+}

@@ -1,0 +1,15 @@
+//! The controller's binary against a real control plane, a real registry and simulated nodes.
+//!
+//! One control plane for all tests; each has a namespace, a repository and a controller of its own.
+#![cfg(test)] // so that clippy knows the functions between the tests as tests' own
+
+mod command_line;
+mod faults;
+mod guard;
+mod harness;
+mod metrics;
+mod no_rollout;
+mod quiet;
+mod rollout;
+mod selection;
+mod several;

@@ -1,0 +1,85 @@
+//! What a check costs when nothing has changed.
+
+use std::collections::BTreeMap;
+
+use kube_autorollout_testbed::{image::Image, workload, workload::eventually};
+
+use crate::harness::{SOON, World};
+
+/// The schedule's tick, in seconds: long enough that the start is over before the measurement begins.
+const TICK: usize = 4;
+
+#[tokio::test]
+async fn three_quiet_checks_of_fifty_workloads_cost_fifteen_heads_and_nothing_else() {
+    let world = World::new("quiet").await;
+    for tag in 0..5 {
+        world
+            .push(&Image::new(format!("quiet-{tag}")), &format!("t{tag}"))
+            .await;
+    }
+    for number in 0..50 {
+        let image = world.image(&format!("t{}", number % 5));
+        let web = workload::Deployment::named(&format!("web-{number}")).container("app", &image);
+        world.create(web.labelled()).await;
+    }
+    for number in 0..50 {
+        world.rolled_out(&format!("web-{number}")).await;
+    }
+    let controller = world.controller(&format!("interval: {TICK}s")).await;
+    controller.until_all("UpToDate", 50).await;
+
+    // From just after a tick's checks to just after those of the third tick later.
+    let log = world.testbed.registry().log();
+    let ours = || {
+        let requests = log.requests().expect("the access log");
+        let ours = requests
+            .into_iter()
+            .filter(|request| request.user_agent.starts_with("kube-autorollout/"));
+        let mut counts = BTreeMap::new();
+        for request in ours.filter(|request| request.path.contains(world.namespace.name())) {
+            *counts.entry(request.method).or_insert(0_usize) += 1;
+        }
+        counts
+    };
+    let heads = || ours().get("HEAD").copied().unwrap_or(0);
+    let settled = heads().next_multiple_of(5) + 5;
+    until_heads(&heads, settled).await;
+    let before = (ours(), world.requests().len());
+    until_heads(&heads, settled + 15).await;
+    let after = (ours(), world.requests().len());
+    let expected = BTreeMap::from([("HEAD".to_owned(), settled + 15)]);
+    assert_eq!(
+        after.0, expected,
+        "nothing but HEAD, and one for each tag and tick; before: {:?}",
+        before.0
+    );
+    assert_eq!(
+        after.1,
+        before.1,
+        "{:?}",
+        world.requests().split_off(before.1)
+    );
+    let metrics = controller.metrics().await;
+    assert_eq!(
+        metrics
+            .value(
+                "registry_requests_total",
+                &[("operation", "head"), ("result", "ok")]
+            )
+            .map(|sum| sum >= 20.0),
+        Some(true)
+    );
+    assert_eq!(world.patches(), 0);
+}
+
+async fn until_heads(heads: &impl Fn() -> usize, expected: usize) {
+    let reached = eventually(SOON, "so many HEAD requests", async || {
+        let seen = heads();
+        if seen >= expected {
+            Ok(())
+        } else {
+            Err(format!("{seen} of {expected}"))
+        }
+    });
+    reached.await.unwrap_or_else(|error| panic!("{error}"));
+}

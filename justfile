@@ -1,0 +1,40 @@
+# What a contributor types. Each recipe is one line of real work; `just ci` is what CI runs.
+
+_default:
+    @just --list
+
+# Format the code
+fmt:
+    cargo fmt --all
+
+# All lints, as strict as CI
+lint:
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# Every test; the first run builds a Kubernetes control plane and a registry
+test:
+    cargo test --workspace
+
+# The API documentation
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+# Licences, sources and bans of dependencies
+deny:
+    cargo deny check bans licenses sources
+
+# Each crate compiles alone, so that none lives on the features of another
+check-each:
+    for package in core registry; do cargo check --package kube-autorollout-$package || exit 1; done; cargo check --package kube-autorollout
+
+# The story on a real control plane
+demo *ARGUMENTS:
+    cargo demo {{ARGUMENTS}}
+
+# Size, memory and speed on a real control plane
+bench *ARGUMENTS:
+    cargo run --package kube-autorollout-testbed --bin bench -- {{ARGUMENTS}}
+
+# Everything that CI runs
+ci:
+    .ci/run
