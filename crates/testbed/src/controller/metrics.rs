@@ -29,10 +29,10 @@ impl Metrics {
         })
     }
 
-    /// The sum of the values of those lines; zero if there is none.
-    pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+    /// The sum of the values of those lines, for counters and gauges of whole numbers; zero if there is none.
+    pub fn count(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
         self.lines(name, labels)
-            .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
+            .filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok())
             .sum()
     }
 }
@@ -46,13 +46,10 @@ mod tests {
         let text = "# TYPE rollouts counter\nrollouts{kind=\"Deployment\",outcome=\"a\"} 2\n\
                     rollouts{kind=\"Deployment\",outcome=\"b\"} 3\nrollouts_total 7\nup 1\n";
         let metrics = Metrics::new(text.to_owned());
-        let sum = |name, labels: &[(&str, &str)]| metrics.sum(name, labels).to_string();
-        assert_eq!(sum("rollouts", &[]), "5");
-        assert_eq!(
-            sum("rollouts", &[("outcome", "b"), ("kind", "Deployment")]),
-            "3"
-        );
-        assert_eq!(sum("rollouts", &[("outcome", "c")]), "0");
-        assert_eq!(sum("up", &[]), "1");
+        assert_eq!(metrics.count("rollouts", &[]), 5);
+        let labels = [("outcome", "b"), ("kind", "Deployment")];
+        assert_eq!(metrics.count("rollouts", &labels), 3);
+        assert_eq!(metrics.count("rollouts", &[("outcome", "c")]), 0);
+        assert_eq!(metrics.count("up", &[]), 1);
     }
 }

@@ -1,4 +1,5 @@
 //! No server outlives the process that started it.
+#![cfg(test)] // so that clippy knows the functions between the tests as tests' own
 
 use std::{
     fs,

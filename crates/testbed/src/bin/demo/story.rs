@@ -243,11 +243,9 @@ async fn metric_is_one(
     eventually(SOON, &what, async || {
         let metrics = controller.metrics().await;
         let metrics = metrics.map_err(|error| error.to_string())?;
-        let sum = metrics.sum(name, labels);
-        if (sum - 1.0).abs() < f64::EPSILON {
-            Ok(())
-        } else {
-            Err(sum.to_string())
+        match metrics.count(name, labels) {
+            1 => Ok(()),
+            other => Err(other.to_string()),
         }
     })
     .await

@@ -1,0 +1,71 @@
+//! What was measured.
+
+use std::{fmt, time::Duration};
+
+use serde_json::{Value, json};
+
+/// The figures of one run.
+pub(super) struct Figures {
+    /// The size of the stripped release binary, in bytes.
+    pub(super) binary: u64,
+    /// Resident memory without any workload, in bytes.
+    pub(super) idle: u64,
+    /// How many workloads were watched for the next figure.
+    pub(super) workloads: usize,
+    /// Resident memory with those workloads, in bytes.
+    pub(super) busy: u64,
+    /// How many stale workloads, on how many tags, were rolled out for the next figure.
+    pub(super) stale: (usize, usize),
+    /// From the first registry request to the last patch.
+    pub(super) rolled_out: Duration,
+}
+
+const MEBIBYTE: f64 = 1024.0 * 1024.0;
+
+impl Figures {
+    pub(super) fn json(&self) -> Value {
+        json!({
+            "binary_bytes": self.binary,
+            "resident_bytes_idle": self.idle,
+            "workloads": self.workloads,
+            "resident_bytes_with_workloads": self.busy,
+            "stale_workloads": self.stale.0,
+            "stale_tags": self.stale.1,
+            "seconds_from_first_request_to_last_patch": self.rolled_out.as_secs_f64(),
+        })
+    }
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (stale, tags) = self.stale;
+        let busy = format!("resident with {} workloads", self.workloads);
+        let fast = format!("{stale} stale workloads on {tags} tags, first request to last patch");
+        writeln!(
+            formatter,
+            "{:<62} {:>6.1} MiB",
+            "release binary, stripped",
+            mebibytes(self.binary)
+        )?;
+        writeln!(
+            formatter,
+            "{:<62} {:>6.1} MiB",
+            "resident when idle",
+            mebibytes(self.idle)
+        )?;
+        writeln!(formatter, "{busy:<62} {:>6.1} MiB", mebibytes(self.busy))?;
+        writeln!(
+            formatter,
+            "{fast:<62} {:>6.2} s",
+            self.rolled_out.as_secs_f64()
+        )
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "one digit after the point is shown"
+)]
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / MEBIBYTE
+}

@@ -1,0 +1,172 @@
+//! The measurements, one after the other, each in a namespace of its own.
+
+use std::{fs, path::Path, time::Duration};
+
+use jiff::Timestamp;
+use kube_autorollout_testbed::{
+    Namespace, Testbed,
+    control_plane::Request,
+    controller::{self, Controller, SERVICE_ACCOUNT},
+    programs::{Programs, Progress},
+    workload::eventually,
+};
+use serde_json::json;
+use tokio::{task::spawn_blocking, time::sleep};
+
+use super::{Failure, figures::Figures, tell, workloads};
+
+/// How many workloads are watched at once.
+const WORKLOADS: usize = 500;
+
+/// How many workloads are rolled out at once, on how many tags.
+const STALE: (usize, usize) = (100, 10);
+
+/// How long the controller may take to check, or to roll out, everything.
+const DONE_WITHIN: Duration = Duration::from_secs(120);
+
+/// After this, memory that a start took for a moment is given back, and some checks have been made.
+const SETTLED_AFTER: Duration = Duration::from_secs(15);
+
+/// How exactly the first request is timed.
+const POLL: Duration = Duration::from_millis(2);
+
+/// Measures everything.
+pub(super) async fn everything() -> Result<Figures, Failure> {
+    let progress = |progress: &Progress| tell(&progress.to_string());
+    let programs = spawn_blocking(move || Programs::find(&progress)).await??;
+    tell("building the controller");
+    let program = spawn_blocking(controller::build).await??;
+    tell("starting the testbed");
+    let testbed = Testbed::start(programs).await?;
+    let idle = idle(&testbed, &program).await?;
+    let busy = busy(&testbed, &program).await?;
+    let rolled_out = roll_out(&testbed, &program).await?;
+    Ok(Figures {
+        binary: fs::metadata(&program)?.len(),
+        idle,
+        workloads: WORKLOADS,
+        busy,
+        stale: STALE,
+        rolled_out,
+    })
+}
+
+async fn idle(testbed: &Testbed, program: &Path) -> Result<u64, Failure> {
+    tell("memory without workloads");
+    let namespace = testbed.namespace("idle").await?;
+    let controller = start(testbed, &namespace, program).await?;
+    sleep(SETTLED_AFTER).await;
+    Ok(controller.resident_memory()?)
+}
+
+async fn busy(testbed: &Testbed, program: &Path) -> Result<u64, Failure> {
+    tell(&format!("memory with {WORKLOADS} workloads"));
+    let namespace = testbed.namespace("busy").await?;
+    let (_, tags) = STALE;
+    workloads::push(testbed, "busy", tags, "first").await?;
+    workloads::deploy(testbed, &namespace, "busy", WORKLOADS, tags).await?;
+    let controller = start(testbed, &namespace, program).await?;
+    up_to_date(&controller, WORKLOADS).await?;
+    sleep(SETTLED_AFTER).await;
+    Ok(controller.resident_memory()?)
+}
+
+/// The controller starts when all workloads are stale already, and finds them at its first check.
+async fn roll_out(testbed: &Testbed, program: &Path) -> Result<Duration, Failure> {
+    let (count, tags) = STALE;
+    tell(&format!("{count} stale workloads on {tags} tags"));
+    let namespace = testbed.namespace("stale").await?;
+    workloads::push(testbed, "stale", tags, "first").await?;
+    workloads::deploy(testbed, &namespace, "stale", count, tags).await?;
+    workloads::push(testbed, "stale", tags, "second").await?;
+    let (first, controller) =
+        tokio::try_join!(first_request(testbed), start(testbed, &namespace, program))?;
+    let last = last_patch(testbed, &namespace, count).await?;
+    up_to_date(&controller, count).await?;
+    Ok(last.duration_since(first).unsigned_abs())
+}
+
+/// When the controller asks the registry first, from now on.
+async fn first_request(testbed: &Testbed) -> Result<Timestamp, Failure> {
+    let log = testbed.registry().log();
+    let mark = log.mark()?;
+    loop {
+        let mut requests = log.requests_since(mark)?.into_iter();
+        if requests.any(|request| request.user_agent.starts_with("kube-autorollout")) {
+            return Ok(now());
+        }
+        sleep(POLL).await;
+    }
+}
+
+/// When the last of the patches arrived at the API server, once all have.
+async fn last_patch(
+    testbed: &Testbed,
+    namespace: &Namespace,
+    count: usize,
+) -> Result<Timestamp, Failure> {
+    let user = format!(
+        "system:serviceaccount:{}:{SERVICE_ACCOUNT}",
+        namespace.name()
+    );
+    let is_patch = |request: &Request| {
+        request.user == user && request.verb == "patch" && request.resource == "deployments"
+    };
+    let audit = testbed.control_plane().audit();
+    let patches = eventually(DONE_WITHIN, "every workload is patched", async || {
+        let patches = audit
+            .requests(is_patch)
+            .map_err(|error| error.to_string())?;
+        let done = patches.iter().filter(|patch| patch.code == 200).count();
+        if done >= count {
+            Ok(patches)
+        } else {
+            Err(format!("{done} of {count} are"))
+        }
+    })
+    .await?;
+    let last = patches.iter().map(|patch| patch.at).max();
+    last.ok_or_else(|| "nothing was patched".into())
+}
+
+async fn start(
+    testbed: &Testbed,
+    namespace: &Namespace,
+    program: &Path,
+) -> Result<Controller, Failure> {
+    controller::grant(namespace.client(), namespace.name()).await?;
+    let kubeconfig = testbed
+        .control_plane()
+        .kubeconfig_for(namespace.name(), SERVICE_ACCOUNT)
+        .await?;
+    let configuration = json!({
+        "interval": "5s",
+        "registries": [{"hostnamePattern": testbed.registry().host(), "plainHttp": true}],
+    });
+    let started = Controller::start(testbed.programs(), program, &kubeconfig, configuration);
+    Ok(started.await?)
+}
+
+async fn up_to_date(controller: &Controller, count: usize) -> Result<(), Failure> {
+    let states = [("state", "UpToDate")];
+    eventually(DONE_WITHIN, "every workload is up to date", async || {
+        let metrics = controller.metrics().await;
+        let metrics = metrics.map_err(|error| error.to_string())?;
+        let done = metrics.count("kube_autorollout_workloads", &states);
+        if done == count as u64 {
+            Ok(())
+        } else {
+            Err(format!("{done} of {count} are"))
+        }
+    })
+    .await?;
+    Ok(())
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "compared with the time stamps of the audit log"
+)]
+fn now() -> Timestamp {
+    Timestamp::now()
+}
