@@ -57,6 +57,9 @@ words! {
 
 words! {
     /// Why a workload is in its [`State`].
+    ///
+    /// Where one of several has to be said, their order here decides: of those for `UpToDate` the last, of others the
+    /// first.
     Reason {
         /// The digest behind the tag is the one that runs.
         Current,
