@@ -5,6 +5,8 @@
 //! ([`crate::node`]) read how an image behaves from labels in its config.
 
 mod access;
+mod behaviour;
+mod error;
 mod index;
 mod media_types;
 mod push;
@@ -17,17 +19,15 @@ use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
 pub use access::RegistryAccess;
+pub use behaviour::{BEHAVIOUR_LABEL, Behaviour};
+pub use error::RequestError;
 pub use index::ImageIndex;
 pub use media_types::MediaTypes;
 pub use push::Pusher;
-pub(crate) use request::{Client, Session};
-pub use request::{RequestError, Response};
+pub(crate) use request::{Client, Response, Session};
 
 /// The config label that tells two images apart: what was given to [`Image::new`].
 pub const MARKER_LABEL: &str = "testbed.marker";
-
-/// The config label with which an image tells the simulated nodes its [`Behaviour`].
-pub const BEHAVIOUR_LABEL: &str = "testbed.behaviour";
 
 /// The config label with the time in milliseconds that a simulated node needs to download the image.
 pub const DOWNLOAD_LABEL: &str = "testbed.download-milliseconds";
@@ -63,40 +63,6 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}"); // writing to a String cannot fail
         text
     })
-}
-
-/// What a container of an image does on a simulated node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Behaviour {
-    /// It runs, and is ready as soon as it has started.
-    #[default]
-    Runs,
-    /// It exits with code 1 as soon as it has started.
-    Crashes,
-    /// It becomes ready, so that its rollout looks complete, and exits with code 1 a second later.
-    CrashesLater,
-    /// It runs and never becomes ready.
-    NeverReady,
-}
-
-impl Behaviour {
-    /// The value of [`BEHAVIOUR_LABEL`].
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Runs => "runs",
-            Self::Crashes => "crashes",
-            Self::CrashesLater => "crashes-later",
-            Self::NeverReady => "never-ready",
-        }
-    }
-
-    /// The behaviour with this label value; every other value is that of an image that runs.
-    pub(crate) fn from_label(value: &str) -> Self {
-        [Self::Crashes, Self::CrashesLater, Self::NeverReady]
-            .into_iter()
-            .find(|behaviour| behaviour.as_str() == value)
-            .unwrap_or_default()
-    }
 }
 
 /// One image for one platform: a config, one layer, a manifest.

@@ -12,7 +12,8 @@ use super::{
     Content, Document,
     access::RegistryAccess,
     digest_of,
-    request::{Client, RequestError, Session},
+    error::RequestError,
+    request::{Client, Session},
 };
 
 /// The `User-Agent` of every push.
@@ -51,7 +52,7 @@ impl Pusher {
     /// [`RequestError`] of the first request that the registry did not carry out.
     pub async fn push(
         &self,
-        content: &(impl Content + Sync),
+        content: &(impl Content + Sync + ?Sized),
         repository: &str,
         tag: &str,
     ) -> Result<Digest, RequestError> {

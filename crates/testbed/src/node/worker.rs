@@ -9,7 +9,10 @@ use kube::{
     api::{DeleteParams, Patch, PatchParams, Preconditions},
 };
 use serde_json::json;
-use tokio::{sync::watch, time::sleep};
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
 
 use super::{
     RunningContainer,
@@ -197,8 +200,12 @@ impl Worker {
     }
 
     /// Stops the processes and removes the pod for good.
-    async fn terminate(self, grace: Duration) {
-        sleep(self.fleet.speed().stop.min(grace)).await;
+    async fn terminate(mut self, mut grace: Duration) {
+        let stop = self.fleet.speed().stop;
+        // A second deletion shortens the grace period.
+        while let Ok(Ok(())) = timeout(stop.min(grace), self.deletion.changed()).await {
+            grace = self.deletion.borrow_and_update().unwrap_or_default();
+        }
         self.fleet.stopped(&self.identity.uid);
         let parameters = DeleteParams {
             grace_period_seconds: Some(0),

@@ -1,138 +1,22 @@
 //! The simulated nodes: what pods report, and what runs in them.
 #![cfg(test)] // so that clippy knows the functions between the tests as tests' own
 
+mod bench;
+
 use std::time::Duration;
 
+use bench::{Bench, SOON};
 use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{ContainerState, ContainerStatus, Pod},
 };
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use kube::api::{DeleteParams, ListParams};
 use kube_autorollout_testbed::{
-    Namespace, Testbed,
     image::{Behaviour, Content, Image, ImageIndex, Pusher, RegistryAccess},
-    node::{Nodes, NodesOptions, Platform, RunningContainer, Runtime},
+    node::{Nodes, NodesOptions, Platform, Runtime, Speed},
     registry::{ALICE, Access, Registry},
-    shared, workload,
-    workload::{eventually, rolled_out},
+    workload::{self, eventually},
 };
-use serde_json::json;
-
-const SOON: Duration = Duration::from_secs(30);
-
-/// A namespace with a repository of the same name in the testbed's plain registry.
-struct Bench {
-    testbed: &'static Testbed,
-    namespace: Namespace,
-    pusher: Pusher,
-}
-
-impl Bench {
-    async fn new(hint: &str) -> Self {
-        let testbed = shared().await;
-        Self {
-            testbed,
-            namespace: testbed.namespace(hint).await.expect("a namespace"),
-            pusher: Pusher::new(testbed.registry().host()).expect("a pusher"),
-        }
-    }
-
-    /// The reference of this bench's own repository with a tag.
-    fn reference(&self, tag: &str) -> String {
-        let host = self.testbed.registry().host();
-        format!("{host}/{}:{tag}", self.namespace.name())
-    }
-
-    async fn push(&self, content: &(impl Content + Sync), tag: &str) {
-        let pushed = self.pusher.push(content, self.namespace.name(), tag).await;
-        assert_eq!(pushed.expect("pushed"), content.root_digest());
-    }
-
-    async fn create(&self, deployment: workload::Deployment) {
-        let client = self.namespace.client();
-        let created = deployment.create(&client, self.namespace.name()).await;
-        created.expect("created");
-    }
-
-    async fn rolled_out(&self, name: &str) {
-        let deployments = self.namespace.api::<Deployment>();
-        let complete = rolled_out(&deployments, name, SOON).await;
-        complete.expect("a complete rollout");
-    }
-
-    /// `kubectl rollout restart`, and the wait for its end.
-    async fn restart(&self, name: &str, attempt: &str) {
-        self.restart_without_wait(name, attempt).await;
-        self.rolled_out(name).await;
-    }
-
-    async fn restart_without_wait(&self, name: &str, attempt: &str) {
-        let annotations = json!({ "test/restart": attempt });
-        let template = json!({ "metadata": { "annotations": annotations } });
-        let patch = Patch::Merge(json!({ "spec": { "template": template } }));
-        let deployments = self.namespace.api::<Deployment>();
-        let patched = deployments
-            .patch(name, &PatchParams::default(), &patch)
-            .await;
-        patched.expect("patched");
-    }
-
-    fn running(&self) -> Vec<RunningContainer> {
-        self.testbed.nodes().running(self.namespace.name())
-    }
-
-    fn markers(&self) -> Vec<String> {
-        let running = self.running();
-        running.into_iter().map(|found| found.marker).collect()
-    }
-
-    /// The status of the one container of the one pod of an application, once `read` finds something in it.
-    async fn observe<T>(
-        &self,
-        application: &str,
-        what: &str,
-        read: impl Fn(&ContainerStatus) -> Option<T>,
-    ) -> T {
-        let pods = self.namespace.api::<Pod>();
-        let parameters = ListParams::default().labels(&format!("app={application}"));
-        let found = eventually(SOON, what, async || {
-            let pods = pods
-                .list(&parameters)
-                .await
-                .map_err(|error| error.to_string())?;
-            let statuses = pods.items.iter().filter_map(|pod| pod.status.as_ref());
-            let mut statuses =
-                statuses.flat_map(|status| status.container_statuses.iter().flatten());
-            let found = statuses.find_map(&read);
-            found.ok_or_else(|| serde_json::to_string(&pods.items).expect("JSON"))
-        });
-        found.await.expect(what)
-    }
-
-    async fn wait_for_reason(&self, application: &str, reason: &str) -> String {
-        self.observe(application, reason, |status| {
-            let waiting = status.state.as_ref()?.waiting.as_ref()?;
-            let message = waiting.message.clone().unwrap_or_default();
-            (waiting.reason.as_deref() == Some(reason)).then_some(message)
-        })
-        .await
-    }
-
-    async fn wait_for_image_id(&self, application: &str, expected: &str) {
-        let what = format!("the image ID {expected}");
-        self.observe(application, &what, |status| {
-            (status.image_id == expected).then_some(())
-        })
-        .await;
-    }
-
-    /// The `imageID` that names this content in this bench's repository.
-    fn image_id(&self, content: &impl Content) -> String {
-        let host = self.testbed.registry().host();
-        let name = self.namespace.name();
-        format!("{host}/{name}@{}", content.root_digest())
-    }
-}
 
 #[tokio::test]
 async fn a_deployment_becomes_available_and_shows_the_digest_of_its_tag() {
@@ -325,6 +209,110 @@ async fn a_node_of_another_platform_and_runtime_runs_its_own_image_and_says_so_i
     let expected = digests.into_iter().min().expect("two");
     assert_eq!(running[0].image_id, expected);
     bench.wait_for_image_id("web", &expected).await;
+}
+
+#[tokio::test]
+async fn every_shape_of_an_image_can_be_pushed_and_pulled() {
+    let bench = Bench::new("shapes").await;
+    let image = |shape: &str| Image::new(format!("shapes, {shape}"));
+    let foreign = image("nested").platform("linux", "s390x");
+    let shapes: [(&str, Box<dyn Content + Sync>); 6] = [
+        ("oci", Box::new(image("oci"))),
+        ("docker", Box::new(image("docker").docker())),
+        ("zstd", Box::new(image("zstd").zstd())),
+        (
+            "list",
+            Box::new(ImageIndex::of([image("list").docker()]).docker()),
+        ),
+        (
+            "twins",
+            Box::new(
+                ImageIndex::of([image("twins")])
+                    .with_zstd_twins()
+                    .attested("build 1"),
+            ),
+        ),
+        (
+            "nested",
+            Box::new(ImageIndex::of([foreign]).nested(ImageIndex::of([image("nested")]))),
+        ),
+    ];
+    for (shape, content) in &shapes {
+        bench.push(&**content, shape).await;
+        let deployment = workload::Deployment::named(shape);
+        let reference = bench.reference(shape);
+        bench.create(deployment.container("app", &reference)).await;
+    }
+    for (shape, content) in &shapes {
+        bench.rolled_out(shape).await;
+        bench
+            .wait_for_image_id(shape, &bench.image_id(&**content))
+            .await;
+    }
+    let mut expected = shapes.map(|(shape, _)| format!("shapes, {shape}"));
+    expected.sort();
+    assert_eq!(bench.markers(), expected);
+}
+
+#[tokio::test]
+async fn a_container_that_crashes_later_completes_its_rollout_first() {
+    let bench = Bench::new("later").await;
+    let broken = Image::new("later").behaviour(Behaviour::CrashesLater);
+    bench.push(&broken, "stable").await;
+    let web = workload::Deployment::named("web");
+    let image = bench.reference("stable");
+    bench.create(web.container("app", &image)).await;
+    bench.rolled_out("web").await;
+    bench.wait_for_reason("web", "CrashLoopBackOff").await;
+}
+
+#[tokio::test]
+async fn a_stopping_pod_runs_on_for_its_grace_period_and_no_longer() {
+    let bench = Bench::new("grace").await;
+    let options = NodesOptions {
+        name: "grace".to_owned(),
+        count: 1,
+        schedulable: false,
+        speed: Speed {
+            stop: Duration::from_secs(3600),
+            ..Speed::default()
+        },
+        ..NodesOptions::default()
+    };
+    let nodes = Nodes::start(bench.namespace.client(), options).await;
+    let nodes = nodes.expect("a node");
+    bench.push(&Image::new("grace"), "stable").await;
+    let web = workload::Deployment::named("web").on_node("grace-1");
+    let image = bench.reference("stable");
+    bench.create(web.container("app", &image)).await;
+    bench.rolled_out("web").await;
+    let deployments = bench.namespace.api::<Deployment>();
+    let deleted = deployments.delete("web", &DeleteParams::background()).await;
+    deleted.expect("deleted");
+    let pods = bench.namespace.api::<Pod>();
+    let stopping = eventually(SOON, "a stopping pod", async || {
+        let pods = pods.list(&ListParams::default()).await.expect("listed");
+        let stopping = pods
+            .items
+            .into_iter()
+            .find(|pod| pod.metadata.deletion_timestamp.is_some());
+        stopping
+            .and_then(|pod| pod.metadata.name)
+            .ok_or_else(|| "none".to_owned())
+    });
+    let stopping = stopping.await.expect("a stopping pod");
+    assert_eq!(nodes.running(bench.namespace.name()).len(), 1);
+    let parameters = DeleteParams {
+        grace_period_seconds: Some(1),
+        ..DeleteParams::default()
+    };
+    pods.delete(&stopping, &parameters).await.expect("deleted");
+    let gone = eventually(SOON, "the end of the pod", async || {
+        let pod = pods.get_opt(&stopping).await.expect("an answer");
+        pod.map_or(Ok(()), |pod| Err(format!("{:?}", pod.metadata)))
+    });
+    gone.await.expect("the end of the pod");
+    assert_eq!(nodes.running(bench.namespace.name()), []);
 }
 
 #[tokio::test]
