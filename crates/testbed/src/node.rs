@@ -190,14 +190,9 @@ impl Nodes {
         Ok(self.fleet.add_registry(access)?)
     }
 
-    /// From now on, how long every download takes; see [`Image::download`] for the time of one image.
+    /// From now on, how long every download takes. On nodes that tests share, [`Image::download`] disturbs nobody.
     pub fn set_pull_duration(&self, duration: Duration) {
-        self.fleet.change_speed(|speed| speed.pull = duration);
-    }
-
-    /// From now on, how fast everything is.
-    pub fn set_speed(&self, new: Speed) {
-        self.fleet.change_speed(|speed| *speed = new);
+        self.fleet.set_pull_duration(duration);
     }
 
     /// Puts an image on every node as `kind load` does, under a name and without a digest.

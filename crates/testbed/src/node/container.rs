@@ -164,10 +164,11 @@ impl Container {
     /// Its image cannot be had.
     pub(super) fn image_failed(&mut self, failure: PullFailure, now: Timestamp, pace: Pace) {
         self.pull_failures = self.pull_failures.saturating_add(1);
+        let pause = pace.back_off.after(self.pull_failures);
         self.state = State::Unpullable {
             failure,
-            quiet: now + pace.back_off.initial / 2,
-            retry: now + pace.back_off.after(self.pull_failures),
+            quiet: now + pause / 2,
+            retry: now + pause,
         };
     }
 

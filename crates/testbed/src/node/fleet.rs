@@ -130,8 +130,8 @@ impl Fleet {
         *locked(&self.speed)
     }
 
-    pub(super) fn change_speed(&self, change: impl FnOnce(&mut Speed)) {
-        change(&mut locked(&self.speed));
+    pub(super) fn set_pull_duration(&self, duration: Duration) {
+        locked(&self.speed).pull = duration;
     }
 
     /// The part of the speed that containers depend on.
@@ -203,9 +203,16 @@ impl Fleet {
         Ok(host.provide(facts, Some(pulled.target)))
     }
 
-    /// Keeps what runs in a pod.
+    /// A pod is here, of which nothing runs yet.
+    pub(super) fn took_on(&self, uid: &str) {
+        locked(&self.running).insert(uid.to_owned(), Vec::new());
+    }
+
+    /// Keeps what runs in a pod, unless it is gone: its worker may take a last step while it is being aborted.
     pub(super) fn set_running(&self, uid: &str, containers: Vec<RunningContainer>) {
-        locked(&self.running).insert(uid.to_owned(), containers);
+        if let Some(running) = locked(&self.running).get_mut(uid) {
+            *running = containers;
+        }
     }
 
     /// Nothing of a pod runs any more.

@@ -100,6 +100,7 @@ impl Workers {
         let Some(worker) = Worker::new(&self.fleet, pod, receiver) else {
             return; // of a node that is not ours
         };
+        self.fleet.took_on(uid);
         let handle = Handle {
             deletion: sender,
             task: self.tasks.spawn(worker.run()),

@@ -130,11 +130,11 @@ fn failed_pulls_are_repeated_after_growing_pauses() {
         pod.image_failed(0, failure(), at(time), PACE);
         assert_eq!(
             pod.next(at(time), PACE),
-            Next::Wait(Some(at(time + 5))),
+            Next::Wait(Some(at(time + pause / 2))),
             "the status changes to the pause"
         );
         assert_eq!(
-            pod.next(at(time + 5), PACE),
+            pod.next(at(time + pause / 2), PACE),
             Next::Wait(Some(at(time + pause)))
         );
         time += pause;

@@ -159,3 +159,33 @@ async fn a_deleted_pod_is_replaced_and_a_deleted_deployment_leaves_nothing() {
     });
     empty.await.expect("no pod");
 }
+
+#[tokio::test]
+async fn the_duration_of_pulls_counts_for_images_that_the_node_lacks() {
+    let bench = Bench::new("duration").await;
+    let options = NodesOptions {
+        name: "duration".to_owned(),
+        count: 1,
+        schedulable: false,
+        ..NodesOptions::default()
+    };
+    let nodes = Nodes::start(bench.namespace.client(), options).await;
+    let nodes = nodes.expect("a node");
+    bench.push(&Image::new("duration-1"), "stable").await;
+    let web = workload::Deployment::named("web").on_node("duration-1");
+    let image = bench.reference("stable");
+    bench.create(web.container("app", &image)).await;
+    bench.rolled_out("web").await;
+    nodes.set_pull_duration(Duration::from_secs(3600));
+    bench.restart("web", "the same image").await;
+    bench.push(&Image::new("duration-2"), "stable").await;
+    bench.restart_without_wait("web", "a new image").await;
+    bench.wait_for_reason("web", "ContainerCreating").await;
+    let running = nodes.running(bench.namespace.name());
+    assert!(
+        running
+            .iter()
+            .all(|container| container.marker == "duration-1"),
+        "{running:?}"
+    );
+}
