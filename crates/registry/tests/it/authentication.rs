@@ -1,0 +1,463 @@
+//! Challenges, tokens, and who is told what.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::future::join_all;
+use kube_autorollout_registry::{Authentication, Client, Credential, ErrorKind};
+use tokio::sync::Semaphore;
+
+use crate::script::{
+    Answer, Asked, Server, alice, client, credentials, index, options, resolve, resolve_with,
+    status, token,
+};
+
+const ALICE: &str = "Basic YWxpY2U6YWxpY2Utc2VjcmV0";
+
+fn challenge(asked: &Asked, parameters: &str) -> Answer {
+    let host = asked.header("host").expect("a host");
+    status(401).with(
+        "www-authenticate",
+        &format!(r#"Bearer realm="http://{host}/token"{parameters}"#),
+    )
+}
+
+/// Wants tokens, one for each repository, named after the scope and who asks.
+fn token_registry(asked: &Asked) -> Answer {
+    if asked.is_token() {
+        let user = asked.authorization().map_or("nobody", |_| "alice");
+        let scope = asked.target.rsplit("scope=").next().expect("a scope");
+        return token(&format!("{user}.{scope}"));
+    }
+    let repository = asked
+        .target
+        .trim_start_matches("/v2/")
+        .split("/manifests")
+        .next()
+        .expect("a path");
+    let scope = format!("repository%3A{}%3Apull", repository.replace('/', "%2F"));
+    match asked.authorization() {
+        Some(sent) if sent.starts_with("Bearer ") && sent.ends_with(&scope) => index("{}"),
+        _ => challenge(
+            asked,
+            &format!(r#",service="registry",scope="repository:{repository}:pull""#),
+        ),
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_fetched_for_a_challenge_and_kept() {
+    let server = Server::start(token_registry).await;
+    let client = client();
+    let alice = credentials(&[alice()]);
+    let head = "HEAD /v2/team/web/manifests/1";
+    let resolved = resolve_with(&client, &server.image("team/web:1"), &alice)
+        .await
+        .expect("resolved");
+    assert_eq!(resolved.authentication, Authentication::Bearer);
+    let token = "GET /token?service=registry&scope=repository%3Ateam%2Fweb%3Apull";
+    assert_eq!(server.lines(), [head, token, head]);
+    assert_eq!(
+        server.log()[0].authorization(),
+        None,
+        "nothing is shown unasked"
+    );
+    assert_eq!(server.log()[1].authorization(), Some(ALICE));
+    assert_eq!(
+        server.log()[2].authorization(),
+        Some("Bearer alice.repository%3Ateam%2Fweb%3Apull")
+    );
+
+    resolve_with(&client, &server.image("team/web:1"), &alice)
+        .await
+        .expect("resolved");
+    assert_eq!(server.log().len(), 4, "from then on one HEAD a check");
+    resolve_with(&client, &server.image("other:1"), &alice)
+        .await
+        .expect("resolved");
+    assert_eq!(
+        server.lines()[4..],
+        [
+            "GET /token?service=registry&scope=repository%3Aother%3Apull",
+            "HEAD /v2/other/manifests/1"
+        ],
+        "the challenge is known for the whole registry",
+    );
+}
+
+#[tokio::test]
+async fn tokens_of_one_credential_are_not_used_for_another() {
+    let server = Server::start(token_registry).await;
+    let client = client();
+    let image = server.image("web:1");
+    let resolved = resolve(&client, &image).await.expect("resolved");
+    assert_eq!(resolved.authentication, Authentication::Anonymous);
+    resolve_with(&client, &image, &credentials(&[alice()]))
+        .await
+        .expect("resolved");
+    let sent: Vec<_> = server
+        .log()
+        .iter()
+        .filter(|asked| asked.is_token())
+        .cloned()
+        .collect();
+    assert_eq!(sent.len(), 2);
+    assert_eq!(
+        (sent[0].authorization(), sent[1].authorization()),
+        (None, Some(ALICE))
+    );
+}
+
+#[tokio::test]
+async fn many_who_need_one_token_cause_one_request_for_it() {
+    let go = Arc::new(Semaphore::new(0));
+    let hold = Arc::clone(&go);
+    let server = Server::start(move |asked| {
+        let answer = token_registry(asked);
+        if asked.is_token() {
+            answer.hold(&hold)
+        } else {
+            answer
+        }
+    })
+    .await;
+    let client = client();
+    let alice = credentials(&[alice()]);
+    let image = server.image("web:1");
+    let all = join_all((0..50).map(|_| resolve_with(&client, &image, &alice)));
+    let (all, ()) = tokio::join!(all, async { go.add_permits(1) });
+    assert!(all.iter().all(Result::is_ok));
+    assert_eq!(server.count(Asked::is_token), 1);
+}
+
+#[tokio::test]
+async fn a_refused_token_is_replaced_once() {
+    // The registry forgets its first token.
+    let issued = std::sync::atomic::AtomicUsize::new(0);
+    let valid = Arc::new(std::sync::atomic::AtomicUsize::new(1));
+    let current = Arc::clone(&valid);
+    let server = Server::start(move |asked| {
+        use std::sync::atomic::Ordering::SeqCst;
+        if asked.is_token() {
+            return token(&format!("t{}", issued.fetch_add(1, SeqCst) + 1));
+        }
+        if asked.authorization() == Some(&format!("Bearer t{}", current.load(SeqCst))) {
+            return index("{}");
+        }
+        challenge(asked, r#",error="invalid_token""#)
+    })
+    .await;
+    let client = client();
+    let image = server.image("web:1");
+    resolve(&client, &image).await.expect("resolved");
+    valid.store(2, std::sync::atomic::Ordering::SeqCst);
+    resolve(&client, &image)
+        .await
+        .expect("resolved with another token");
+    assert_eq!(server.count(Asked::is_token), 2);
+    assert_eq!(
+        server.log().len(),
+        3 + 3,
+        "refused, another token, resolved"
+    );
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_token_is_used_until_shortly_before_it_expires() {
+    let server = Server::start(|asked| {
+        if asked.is_token() {
+            status(200).body(r#"{"access_token":"t"}"#) // no expires_in: 60 s
+        } else if asked.authorization() == Some("Bearer t") {
+            index("{}")
+        } else {
+            challenge(asked, "")
+        }
+    })
+    .await;
+    let client = client();
+    let image = server.image("web:1");
+    for (passed, expected) in [(0, 1), (45, 1), (8, 1), (2, 2), (45, 2)] {
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(passed)).await;
+        tokio::time::resume();
+        resolve(&client, &image).await.expect("resolved");
+        assert_eq!(server.count(Asked::is_token), expected, "{passed} s later");
+    }
+}
+
+#[tokio::test]
+async fn registries_of_all_kinds_get_what_they_want() {
+    type Script = fn(&Asked) -> Answer;
+    let basic: Script = |asked| match asked.authorization() {
+        Some(ALICE) => index("{}"),
+        _ => status(401).with("www-authenticate", r#"Basic realm="x""#),
+    };
+    // Two lines, the first without service and scope, the second bare
+    let gitea: Script = |asked| match (asked.is_token(), asked.authorization()) {
+        (true, Some(ALICE)) if asked.target.ends_with("?scope=repository%3Aweb%3Apull") => {
+            status(200).body(r#"{"token":"gitea"}"#)
+        }
+        (false, Some("Bearer gitea")) => index("{}"),
+        _ => challenge(asked, "").with("www-authenticate", "Basic"),
+    };
+    // An empty scope, an unquoted realm
+    let zot: Script = |asked| match (asked.is_token(), asked.authorization()) {
+        (true, Some(ALICE)) if asked.target.contains("scope=repository%3Aweb%3Apull") => {
+            token("zot")
+        }
+        (false, Some("Bearer zot")) => index("{}"),
+        _ => {
+            let realm = format!("http://{}/token", asked.header("host").expect("a host"));
+            status(401).with(
+                "www-authenticate",
+                &format!(r#"bearer realm={realm},service=zot,scope="""#),
+            )
+        }
+    };
+    // A realm that the client will not go to, and Basic beside it
+    let mixed: Script = |asked| match asked.authorization() {
+        Some(ALICE) => index("{}"),
+        _ => status(401).with(
+            "www-authenticate",
+            r#"Bearer realm="http://10.0.0.1/token", Basic realm="x""#,
+        ),
+    };
+    // Negotiate first, and a query in the realm
+    let query: Script = |asked| match (asked.is_token(), asked.authorization()) {
+        (true, Some(ALICE)) if asked.target.starts_with("/token?a=b&service=") => token("query"),
+        (false, Some("Bearer query")) => index("{}"),
+        _ => {
+            let realm = format!("http://{}/token?a=b", asked.header("host").expect("a host"));
+            status(401).with("www-authenticate", "Negotiate").with(
+                "www-authenticate",
+                &format!(r#"Bearer realm="{realm}",service="s s""#),
+            )
+        }
+    };
+    for (name, script) in [
+        ("basic", basic),
+        ("gitea", gitea),
+        ("zot", zot),
+        ("mixed", mixed),
+        ("query", query),
+    ] {
+        let server = Server::start(script).await;
+        let client = client();
+        for _ in 0..2 {
+            resolve_with(&client, &server.image("web:1"), &credentials(&[alice()]))
+                .await
+                .expect(name);
+        }
+        let last = server.log().pop().expect("a request");
+        assert!(
+            last.authorization().is_some(),
+            "{name}: the second check does not ask for a challenge"
+        );
+    }
+}
+
+#[tokio::test]
+async fn harbors_basic_after_a_bad_token_leads_back_to_its_realm() {
+    let server = Server::start(|asked| {
+        match (asked.is_token(), asked.authorization()) {
+            (true, _) => token(&format!("t{}", asked.target.len())),
+            (false, None) => challenge(
+                asked,
+                r#",service="harbor-registry",scope="repository:web:pull""#,
+            ),
+            // It forgets tokens on purpose
+            (false, Some(sent)) if sent.starts_with("Bearer") && asked.target.ends_with("/2") => {
+                index("{}")
+            }
+            (false, Some(_)) => status(401).with("www-authenticate", r#"Basic realm="harbor""#),
+        }
+    })
+    .await;
+    let client = client();
+    let alice = credentials(&[alice()]);
+    resolve_with(&client, &server.image("web:2"), &alice)
+        .await
+        .expect("resolved");
+    let error = resolve_with(&client, &server.image("web:1"), &alice)
+        .await
+        .expect_err("refused");
+    assert_eq!(error.kind(), ErrorKind::Unauthorized);
+    let to_registry =
+        server.count(|asked| !asked.is_token() && asked.authorization() == Some(ALICE));
+    assert_eq!(to_registry, 0, "the password goes to the token server only");
+    assert_eq!(server.count(Asked::is_token), 2, "one more token was tried");
+}
+
+#[tokio::test]
+async fn further_scopes_of_a_challenge_are_asked_for_too() {
+    let server = Server::start(|asked| match (asked.is_token(), asked.authorization()) {
+        (true, _)
+            if asked
+                .target
+                .ends_with("?scope=repository%3Aweb%3Apull&scope=repository%3Aupstream%3Apull") =>
+        {
+            token("both")
+        }
+        (true, _) => token("one"),
+        (false, Some("Bearer both")) => index("{}"),
+        _ => challenge(
+            asked,
+            r#",error="insufficient_scope",scope="repository:web:pull repository:upstream:pull""#,
+        ),
+    })
+    .await;
+    let client = client();
+    resolve(&client, &server.image("web:1"))
+        .await
+        .expect("resolved");
+    resolve(&client, &server.image("web:1"))
+        .await
+        .expect("resolved");
+    assert_eq!(server.count(Asked::is_token), 1);
+}
+
+#[tokio::test]
+async fn identity_tokens_are_posted_and_only_an_unknown_method_leads_to_get() {
+    let answer = |code: u16| {
+        move |asked: &Asked| match (
+            asked.is_token(),
+            asked.method.as_str(),
+            asked.authorization(),
+        ) {
+            (true, "POST", _) if code == 200 => status(200).body(r#"{"access_token":"ok"}"#),
+            (true, "POST", _) => status(code),
+            (true, "GET", Some(_)) => token("ok"),
+            (false, _, Some("Bearer ok")) => index("{}"),
+            _ => challenge(asked, r#",service="acr""#),
+        }
+    };
+    let identity = credentials(&[Credential::identity("0000", "refresh me")]);
+    for (code, resolved, requests) in [
+        (200, true, 1),
+        (404, true, 2),
+        (405, true, 2),
+        (401, false, 1),
+        (400, false, 1),
+    ] {
+        let server = Server::start(answer(code)).await;
+        let result = resolve_with(&client(), &server.image("web:1"), &identity).await;
+        assert_eq!(result.is_ok(), resolved, "{code}");
+        assert_eq!(server.count(Asked::is_token), requests, "{code}");
+        let post = server
+            .log()
+            .into_iter()
+            .find(Asked::is_token)
+            .expect("a token request");
+        assert_eq!(
+            post.body,
+            "grant_type=refresh_token&service=acr&client_id=kube-autorollout&scope=repository%3Aweb%3Apull\
+             &refresh_token=refresh+me"
+        );
+        assert_eq!(post.authorization(), None);
+    }
+}
+
+#[tokio::test]
+async fn a_bearer_credential_is_sent_as_it_is() {
+    let server = Server::start(|asked| match asked.authorization() {
+        Some("Bearer registry-token") => index("{}"),
+        _ => challenge(asked, ""),
+    })
+    .await;
+    let bearer = credentials(&[Credential::bearer("registry-token")]);
+    let resolved = resolve_with(&client(), &server.image("web:1"), &bearer)
+        .await
+        .expect("resolved");
+    assert_eq!(resolved.authentication, Authentication::Bearer);
+    assert_eq!(server.count(Asked::is_token), 0);
+}
+
+#[tokio::test]
+async fn nobody_is_told_apart_from_somebody_refused() {
+    let server = Server::start(|_| status(401).with("www-authenticate", "Basic")).await;
+    let nobody = resolve(&client(), &server.image("web:1"))
+        .await
+        .expect_err("refused");
+    let somebody = resolve_with(&client(), &server.image("web:1"), &credentials(&[alice()])).await;
+    let somebody = somebody.expect_err("refused");
+    assert_eq!(
+        (nobody.kind(), somebody.kind()),
+        (ErrorKind::Unauthorized, ErrorKind::Unauthorized)
+    );
+    assert_ne!(nobody.advice(), somebody.advice());
+    assert_ne!(nobody.to_string(), somebody.to_string());
+}
+
+#[tokio::test]
+async fn other_ways_of_authentication_are_named_and_not_tried() {
+    let cases = [
+        (vec!["Negotiate", "NTLM"], "negotiate, ntlm"),
+        (vec![], "no named scheme"),
+        (vec!["Bearer"], "without a usable realm"),
+        (
+            vec![r#"Bearer realm="not an address""#],
+            "without a usable realm",
+        ),
+    ];
+    for (lines, expected) in cases {
+        let server = Server::start(move |_| {
+            lines.iter().fold(status(401), |answer, line| {
+                answer.with("www-authenticate", line)
+            })
+        })
+        .await;
+        let error = resolve_with(&client(), &server.image("web:1"), &credentials(&[alice()])).await;
+        let error = error.expect_err("unsupported");
+        assert_eq!(error.kind(), ErrorKind::UnsupportedChallenge);
+        assert!(error.to_string().contains(expected), "{error}");
+        assert_eq!(server.log().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_failing_token_server_has_a_kind_of_its_own() {
+    let cases: [(Answer, ErrorKind); 6] = [
+        (status(500), ErrorKind::TokenServer),
+        (status(404), ErrorKind::TokenServer),
+        (status(200).body("<html>"), ErrorKind::TokenServer),
+        (status(200).body("{}"), ErrorKind::TokenServer),
+        (status(401), ErrorKind::Unauthorized),
+        (status(429), ErrorKind::RateLimited),
+    ];
+    for (answer, expected) in cases {
+        let server = Server::start(move |asked| {
+            if asked.is_token() {
+                answer.clone()
+            } else {
+                challenge(asked, "")
+            }
+        })
+        .await;
+        let error = resolve(&client(), &server.image("web:1"))
+            .await
+            .expect_err("no token");
+        assert_eq!(error.kind(), expected, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_server_elsewhere_gets_the_credential_and_the_registry_does_not() {
+    let issuer = Server::start(|_| token("issued")).await;
+    let realm = format!(
+        r#"Bearer realm="http://{}/token",service="s""#,
+        issuer.host()
+    );
+    let registry = Server::start(move |asked| match asked.authorization() {
+        Some("Bearer issued") => index("{}"),
+        _ => status(401).with("www-authenticate", &realm),
+    })
+    .await;
+    let client = Client::new(options()).expect("good options");
+    resolve_with(&client, &registry.image("web:1"), &credentials(&[alice()]))
+        .await
+        .expect("resolved");
+    assert_eq!(issuer.log()[0].authorization(), Some(ALICE));
+    assert_eq!(
+        registry.count(|asked| asked.authorization() == Some(ALICE)),
+        0
+    );
+}

@@ -1,0 +1,187 @@
+//! Against the real distribution registry.
+
+use std::time::Duration;
+
+use kube_autorollout_registry::{
+    Authentication, Client, Credential, Credentials, ErrorKind, HostOptions, Options, Reference,
+    Via,
+};
+use kube_autorollout_testbed::{
+    image::{Content as _, Image, ImageIndex, Pusher, digest_of},
+    programs::Programs,
+    registry::{ALICE, Access, BOB, Registry, User},
+};
+
+use crate::script::{credentials, resolve, resolve_with};
+
+async fn start(access: Access) -> Registry {
+    let programs = Programs::find(&|_| {}).expect("found or built");
+    Registry::start(&programs, access).await.expect("it starts")
+}
+
+fn client(registry: &Registry) -> Client {
+    let mut host = HostOptions::new(registry.host().parse().expect("a pattern"));
+    match registry.access() {
+        Access::Plain => host.plain_http = true,
+        Access::Htpasswd | Access::Token => {
+            host.ca_certificates = vec![registry.ca_certificate().to_vec()]
+        }
+    }
+    Client::new(Options {
+        hosts: vec![host],
+        ..Options::default()
+    })
+    .expect("good options")
+}
+
+fn image(registry: &Registry, name: &str) -> Reference {
+    format!("{}/{name}", registry.host())
+        .parse()
+        .expect("a reference")
+}
+
+fn login(user: User) -> Credentials {
+    credentials(&[Credential::password(user.name, user.password)])
+}
+
+#[tokio::test]
+async fn a_plain_registry_tells_the_digest_of_what_was_pushed() {
+    let registry = start(Access::Plain).await;
+    let pusher = Pusher::new(registry.host()).expect("plain");
+    let client = client(&registry);
+    let images: [(&str, &(dyn kube_autorollout_testbed::image::Content + Sync)); 2] = [
+        ("web", &Image::new("single")),
+        (
+            "multi/arch",
+            &ImageIndex::of([Image::new("a"), Image::new("b").platform("linux", "arm64")]),
+        ),
+    ];
+    for (name, content) in images {
+        let digest = pusher.push(content, name, "1").await.expect("pushed");
+        let reference = image(&registry, &format!("{name}:1"));
+        let mark = registry.log().mark().expect("readable");
+        let resolved = resolve(&client, &reference).await.expect("resolved");
+        assert_eq!((&resolved.digest, resolved.via), (&digest, Via::Head));
+        assert_eq!(resolved.size, Some(content.root().body.len() as u64));
+        let requests = registry.log().requests_since(mark).expect("readable");
+        assert_eq!(requests.len(), 1, "{requests:?}");
+        let manifest = client
+            .manifest(&reference, &digest, &Credentials::anonymous())
+            .await
+            .expect("read");
+        assert_eq!(digest_of(&manifest.body), digest);
+        assert_eq!(manifest.media_type, resolved.media_type);
+    }
+    let error = resolve(&client, &image(&registry, "web:none"))
+        .await
+        .expect_err("no such tag");
+    assert_eq!(error.kind(), ErrorKind::TagNotFound);
+    let error = resolve(&client, &image(&registry, "nothing:1"))
+        .await
+        .expect_err("no such repository");
+    assert_eq!(error.kind(), ErrorKind::TagNotFound);
+}
+
+#[tokio::test]
+async fn a_password_file_lets_in_who_knows_the_password() {
+    let registry = start(Access::Htpasswd).await;
+    let pusher = Pusher::new(registry.access_as(ALICE)).expect("a certificate");
+    let digest = pusher
+        .push(&Image::new("v1"), "web", "1")
+        .await
+        .expect("pushed");
+    let client = client(&registry);
+    let reference = image(&registry, "web:1");
+    let resolved = resolve_with(&client, &reference, &login(BOB))
+        .await
+        .expect("resolved");
+    assert_eq!(
+        (resolved.digest, resolved.authentication),
+        (digest, Authentication::Basic)
+    );
+    let error = resolve(&client, &reference).await.expect_err("nobody");
+    assert_eq!(error.kind(), ErrorKind::Unauthorized);
+    let wrong = credentials(&[Credential::password(ALICE.name, BOB.password)]);
+    let error = resolve_with(&client, &reference, &wrong)
+        .await
+        .expect_err("a wrong password");
+    assert_eq!(error.kind(), ErrorKind::Unauthorized);
+    let error = resolve_with(&client, &reference, &wrong)
+        .await
+        .expect_err("a wrong password");
+    assert_eq!(error.kind(), ErrorKind::CredentialQuarantined);
+    let untrusting = Client::new(Options::default()).expect("good options");
+    let error = resolve_with(&untrusting, &reference, &login(BOB))
+        .await
+        .expect_err("another authority");
+    assert_eq!(error.kind(), ErrorKind::Tls);
+}
+
+#[tokio::test]
+async fn tokens_are_fetched_once_for_each_life() {
+    let registry = start(Access::Token).await;
+    let issuer = registry.issuer().expect("one for tokens");
+    let pusher = Pusher::new(registry.access_as(ALICE)).expect("a certificate");
+    let digest = pusher
+        .push(&Image::new("v1"), "web", "1")
+        .await
+        .expect("pushed");
+    issuer.set_lifetime(Duration::from_secs(60));
+    let client = client(&registry);
+    let reference = image(&registry, "web:1");
+    let pushed = issuer.requests().len();
+    for (passed, tokens) in [(0, 1), (20, 1), (20, 1), (20, 2), (20, 2)] {
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(passed)).await;
+        tokio::time::resume();
+        let resolved = resolve_with(&client, &reference, &login(ALICE))
+            .await
+            .expect("resolved");
+        assert_eq!(
+            (&resolved.digest, resolved.authentication),
+            (&digest, Authentication::Bearer)
+        );
+        assert_eq!(issuer.requests().len() - pushed, tokens, "{passed} s later");
+    }
+}
+
+#[tokio::test]
+async fn a_forbidden_repository_is_refused_after_a_token_was_issued() {
+    let registry = start(Access::Token).await;
+    let issuer = registry.issuer().expect("one for tokens");
+    let pusher = Pusher::new(registry.access_as(ALICE)).expect("a certificate");
+    for name in ["web", "secret", "public/web"] {
+        pusher
+            .push(&Image::new(name), name, "1")
+            .await
+            .expect("pushed");
+    }
+    issuer.forbid("secret");
+    let client = client(&registry);
+    let kind = async |name: &str, credentials: &Credentials| {
+        let result = resolve_with(&client, &image(&registry, name), credentials).await;
+        result.err().map(|error| error.kind())
+    };
+    assert_eq!(kind("public/web:1", &Credentials::anonymous()).await, None);
+    assert_eq!(
+        kind("web:1", &Credentials::anonymous()).await,
+        Some(ErrorKind::Unauthorized)
+    );
+    assert_eq!(
+        kind("secret:1", &login(ALICE)).await,
+        Some(ErrorKind::Unauthorized)
+    );
+    assert_eq!(
+        kind("secret:1", &login(ALICE)).await,
+        Some(ErrorKind::CredentialQuarantined)
+    );
+    assert_eq!(
+        kind("web:1", &login(ALICE)).await,
+        None,
+        "the others are not disturbed"
+    );
+    assert!(client.quarantined().is_empty());
+    let wrong = credentials(&[Credential::password(ALICE.name, "wrong")]);
+    assert_eq!(kind("web:1", &wrong).await, Some(ErrorKind::Unauthorized));
+    assert_eq!(client.quarantined().len(), 1);
+}

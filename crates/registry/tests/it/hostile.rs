@@ -1,0 +1,330 @@
+//! Servers that mean harm: the right error, in time, and no credential where it does not belong.
+
+use std::time::{Duration, Instant};
+
+use http::Method;
+use kube_autorollout_registry::{Client, ErrorKind, Options};
+
+use crate::script::{
+    self, Answer, OCI_INDEX, Server, alice, client, credentials, index, options, resolve,
+    resolve_with, status, token,
+};
+
+/// A client with little time.
+fn hasty() -> Client {
+    Client::new(Options {
+        connect_timeout: Duration::from_millis(200),
+        request_timeout: Duration::from_millis(300),
+        total_timeout: Duration::from_millis(900),
+        ..options()
+    })
+    .expect("good options")
+}
+
+fn bearer(realm: &str) -> Answer {
+    status(401).with("www-authenticate", &format!(r#"Bearer realm="{realm}""#))
+}
+
+#[tokio::test]
+async fn an_endless_manifest_is_cut_off() {
+    let server = Server::start(|asked| match asked.method {
+        Method::HEAD => status(405),
+        _ => status(200).with("content-type", OCI_INDEX).endless(),
+    })
+    .await;
+    let error = resolve(&client(), &server.image("web:1"))
+        .await
+        .expect_err("too large");
+    assert_eq!(error.kind(), ErrorKind::ManifestTooLarge);
+    let error = script::manifest(&client(), &server.image("web:1"), "{}")
+        .await
+        .expect_err("too large");
+    assert_eq!(error.kind(), ErrorKind::ManifestTooLarge);
+}
+
+#[tokio::test]
+async fn a_manifest_of_just_four_mebibytes_is_read() {
+    let body = " ".repeat(4 * 1024 * 1024);
+    let larger = format!("{body} ");
+    let server = Server::start({
+        let (body, larger) = (body.clone(), larger.clone());
+        move |asked| {
+            if asked
+                .target
+                .ends_with("/web/manifests/".to_owned().as_str())
+                || asked.target.contains("larger")
+            {
+                index(&larger)
+            } else {
+                index(&body)
+            }
+        }
+    })
+    .await;
+    script::manifest(&client(), &server.image("web:1"), &body)
+        .await
+        .expect("just fits");
+    let error = script::manifest(&client(), &server.image("larger:1"), &larger)
+        .await
+        .expect_err("a byte too many");
+    assert_eq!(error.kind(), ErrorKind::ManifestTooLarge);
+}
+
+#[tokio::test]
+async fn an_endless_token_is_cut_off() {
+    let server = Server::start(|asked| {
+        if asked.is_token() {
+            return status(200).endless();
+        }
+        bearer(&format!(
+            "http://{}/token",
+            asked.header("host").expect("a host")
+        ))
+    })
+    .await;
+    let error = resolve(&client(), &server.image("web:1"))
+        .await
+        .expect_err("too large");
+    assert_eq!(error.kind(), ErrorKind::TokenServer);
+}
+
+#[tokio::test]
+async fn servers_that_let_us_wait_cost_the_time_out() {
+    let never: fn() -> Answer = || status(200).never();
+    let stuck: fn() -> Answer = || status(200).with("content-type", OCI_INDEX).stuck();
+    for (name, answer) in [("never answers", never), ("never goes on", stuck)] {
+        let server = Server::start(move |_| answer()).await;
+        let begun = Instant::now();
+        let error = script::manifest(&hasty(), &server.image("web:1"), "{}")
+            .await
+            .expect_err(name);
+        assert_eq!(error.kind(), ErrorKind::Timeout, "{name}");
+        assert!(
+            begun.elapsed() < Duration::from_secs(3),
+            "{name}: {:?}",
+            begun.elapsed()
+        );
+    }
+    let (address, _server) = script::raw(
+        b"HTTP/1.1 200 OK\r\nx: yyyyyyyyyyyyyyyyyyyyyyy",
+        Some(Duration::from_millis(40)),
+    )
+    .await;
+    let reference = format!("{address}/web:1").parse().expect("a reference");
+    let error = resolve(&hasty(), &reference)
+        .await
+        .expect_err("slow headers");
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+}
+
+#[tokio::test]
+async fn those_who_queue_for_a_silent_host_fail_with_the_first() {
+    let server = Server::start(|_| status(200).never()).await;
+    let client = hasty();
+    let images: Vec<_> = (0..100)
+        .map(|number| server.image(&format!("app{number}:1")))
+        .collect();
+    let begun = Instant::now();
+    let all = futures::future::join_all(images.iter().map(|image| resolve(&client, image))).await;
+    for one in all {
+        assert_eq!(one.expect_err("silent").kind(), ErrorKind::Timeout);
+    }
+    assert!(
+        begun.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        begun.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn what_is_no_http_is_a_transport_error() {
+    for bytes in [
+        &b"SSH-2.0-OpenSSH_9.6\r\n"[..],
+        b"HTTP/1.1 200 OK\r\nbroken header\r\n\r\n",
+    ] {
+        let (address, _server) = script::raw(bytes, None).await;
+        let reference = format!("{address}/web:1").parse().expect("a reference");
+        let error = resolve(&client(), &reference).await.expect_err("no HTTP");
+        assert_eq!(error.kind(), ErrorKind::Transport);
+    }
+}
+
+#[tokio::test]
+async fn an_endless_header_is_cut_off() {
+    static HEADER: std::sync::LazyLock<Vec<u8>> = std::sync::LazyLock::new(|| {
+        let mut bytes = b"HTTP/1.1 401 Unauthorized\r\nwww-authenticate: ".to_vec();
+        bytes.resize(1024 * 1024, b'a');
+        bytes
+    });
+    let (address, _server) = script::raw(&HEADER, None).await;
+    let reference = format!("{address}/web:1").parse().expect("a reference");
+    let error = resolve(&client(), &reference).await.expect_err("too long");
+    assert_eq!(error.kind(), ErrorKind::Transport);
+}
+
+#[tokio::test]
+async fn a_thousand_challenges_are_one_refusal() {
+    let server = Server::start(|_| {
+        (0..40).fold(status(401), |answer, _| {
+            answer.with("www-authenticate", &["Digest x=y"; 25].join(", "))
+        })
+    })
+    .await;
+    let error = resolve(&client(), &server.image("web:1"))
+        .await
+        .expect_err("unsupported");
+    assert_eq!(error.kind(), ErrorKind::UnsupportedChallenge);
+    assert!(error.to_string().len() < 300, "{error}");
+}
+
+#[tokio::test]
+async fn redirects_are_followed_without_the_credential() {
+    let elsewhere = Server::start(|_| index("{}")).await;
+    let location = format!("http://{}/mirror/web?signature=1", elsewhere.host());
+    for code in [301, 302, 303, 307, 308] {
+        let location = location.clone();
+        let server = Server::start(move |asked| match asked.authorization() {
+            None => status(401).with("www-authenticate", "Basic"),
+            Some(_) => status(code).with("location", &location),
+        })
+        .await;
+        resolve_with(&client(), &server.image("web:1"), &credentials(&[alice()]))
+            .await
+            .expect("resolved");
+    }
+    assert_eq!(elsewhere.log().len(), 5);
+    for asked in elsewhere.log() {
+        assert_eq!(
+            (asked.method.as_str(), asked.authorization()),
+            ("HEAD", None)
+        );
+        assert_eq!(asked.target, "/mirror/web?signature=1");
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_within_the_origin_keeps_the_credential() {
+    let server = Server::start(
+        |asked| match (asked.authorization(), asked.target.as_str()) {
+            (None, _) => status(401).with("www-authenticate", "Basic"),
+            (Some(_), "/moved") => index("{}"),
+            (Some(_), _) => status(307).with("location", "/moved"),
+        },
+    )
+    .await;
+    resolve_with(&client(), &server.image("web:1"), &credentials(&[alice()]))
+        .await
+        .expect("resolved");
+}
+
+#[tokio::test]
+async fn another_registry_behind_a_redirect_is_asked_as_a_stranger() {
+    let elsewhere = Server::start(|asked| match (asked.is_token(), asked.authorization()) {
+        (true, _) => token("for-everybody"),
+        (false, Some("Bearer for-everybody")) => index("{}"),
+        _ => bearer(&format!(
+            "http://{}/token",
+            asked.header("host").expect("a host")
+        )),
+    })
+    .await;
+    let location = format!("http://{}/v2/mirror/manifests/1", elsewhere.host());
+    let server = Server::start(move |asked| match asked.authorization() {
+        None => status(401).with("www-authenticate", "Basic"),
+        Some(_) => status(307).with("location", &location),
+    })
+    .await;
+    resolve_with(&client(), &server.image("web:1"), &credentials(&[alice()]))
+        .await
+        .expect("resolved");
+    assert_eq!(
+        elsewhere.count(|asked| asked
+            .authorization()
+            .is_some_and(|sent| sent.contains("Basic"))),
+        0
+    );
+}
+
+#[tokio::test]
+async fn redirects_that_go_nowhere_good_are_refused() {
+    let cases = [
+        ("/v2/web/manifests/1", "too many"),
+        ("http://169.254.169.254/latest/meta-data", "private network"),
+        ("http://localhost:1/", "private network"),
+        ("http://user:password@127.0.0.1/", "no plain http"),
+        ("ftp://127.0.0.1/", "no plain http"),
+        ("http://[", "malformed"),
+    ];
+    for (location, expected) in cases {
+        let server = Server::start(move |_| status(302).with("location", location)).await;
+        let error = resolve(&client(), &server.image("web:1"))
+            .await
+            .expect_err(location);
+        assert_eq!(error.kind(), ErrorKind::RedirectRefused, "{location}");
+        assert!(error.to_string().contains(expected), "{location}: {error}");
+        assert!(server.log().len() <= 6, "{location}");
+    }
+}
+
+#[tokio::test]
+async fn an_encrypted_registry_cannot_send_us_to_plain_http() {
+    let spy = Server::start(|_| token("stolen")).await;
+    let place = format!("http://{}/token", spy.host());
+    let realm = place.clone();
+    let answers: [Box<dyn Fn() -> Answer + Send + Sync>; 2] = [
+        Box::new(move || status(307).with("location", &place)),
+        Box::new(move || bearer(&realm)),
+    ];
+    for answer in answers {
+        let server = Server::start_tls(move |_| answer()).await;
+        let client = Client::new(script::tls_options(&server)).expect("good options");
+        let error = resolve_with(&client, &server.image("web:1"), &credentials(&[alice()])).await;
+        assert_eq!(
+            error.expect_err("a downgrade").kind(),
+            ErrorKind::RedirectRefused
+        );
+    }
+    assert!(spy.log().is_empty());
+}
+
+#[tokio::test]
+async fn a_realm_in_a_private_network_is_not_asked() {
+    for realm in [
+        "http://10.0.0.1/token",
+        "http://[::1]/token",
+        "http://localhost/token",
+        "http://169.254.169.254/",
+    ] {
+        let server = Server::start(move |_| bearer(realm)).await;
+        let error = resolve_with(&client(), &server.image("web:1"), &credentials(&[alice()])).await;
+        let error = error.expect_err(realm);
+        assert_eq!(error.kind(), ErrorKind::RedirectRefused, "{realm}");
+        assert_eq!(server.log().len(), 1, "{realm}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_server_that_redirects_loses_the_credential() {
+    let spy = Server::start(|_| token("stolen")).await;
+    let place = format!("http://{}/token", spy.host());
+    let server = Server::start(move |asked| {
+        if asked.is_token() {
+            return status(307).with("location", &place);
+        }
+        bearer(&format!(
+            "http://{}/token",
+            asked.header("host").expect("a host")
+        ))
+    })
+    .await;
+    resolve_with(&client(), &server.image("web:1"), &credentials(&[alice()]))
+        .await
+        .expect_err("no token of alice");
+    assert!(
+        spy.log()
+            .iter()
+            .all(|asked| asked.authorization().is_none()),
+        "{:?}",
+        spy.log()
+    );
+}

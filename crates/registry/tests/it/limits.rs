@@ -1,0 +1,193 @@
+//! Being polite: rate limits, back-off, requests in flight.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use futures::future::join_all;
+use jiff::Timestamp;
+use kube_autorollout_registry::{Client, ErrorKind, HostOptions, Observer, Operation, Options};
+use tokio::sync::Semaphore;
+
+use crate::script::{Server, client, index, options, resolve, status};
+
+/// Writes down what it is told.
+#[derive(Default)]
+struct Notes(Mutex<Vec<String>>);
+
+impl Notes {
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().expect("sound"))
+    }
+
+    fn push(&self, note: String) {
+        self.0.lock().expect("sound").push(note);
+    }
+}
+
+impl Observer for Notes {
+    fn request(&self, _: &str, operation: Operation, result: Result<(), ErrorKind>, _: Duration) {
+        let result = result.map_or_else(ErrorKind::as_str, |()| "ok");
+        self.push(format!("{} {result}", operation.as_str()));
+    }
+
+    fn rate_limit(&self, _: &str, remaining: u64) {
+        self.push(format!("{remaining} left"));
+    }
+
+    fn backoff(&self, _: &str, until: Option<Timestamp>) {
+        self.push(until.map_or_else(|| "back".to_owned(), |until| format!("until {until}")));
+    }
+}
+
+fn noted() -> (Client, Arc<Notes>) {
+    let notes = Arc::new(Notes::default());
+    let client = Client::new(Options {
+        observer: Arc::clone(&notes) as Arc<dyn Observer>,
+        clock: || Timestamp::UNIX_EPOCH,
+        ..options()
+    });
+    (client.expect("good options"), notes)
+}
+
+async fn pass(seconds: u64) {
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(seconds)).await;
+    tokio::time::resume();
+}
+
+#[tokio::test]
+async fn a_429_lets_the_whole_host_rest_as_long_as_it_asks() {
+    let date = "Sun, 06 Nov 1994 08:49:37 GMT";
+    let cases = [
+        (vec![("retry-after", "120")], 120),
+        (vec![("retry-after", "0")], 1),
+        (vec![("retry-after", "999999999")], 3600),
+        (
+            vec![
+                ("date", date),
+                ("retry-after", "Sun, 06 Nov 1994 08:50:37 GMT"),
+            ],
+            60,
+        ),
+        (vec![], 15),
+    ];
+    for (headers, seconds) in cases {
+        let server = Server::start(move |asked| {
+            if asked.target.contains("/limited/") {
+                // The server's own date would otherwise come beside the script's.
+                headers.iter().fold(status(429), |answer, (name, value)| {
+                    answer.with(name, value)
+                })
+            } else {
+                index("{}")
+            }
+        })
+        .await;
+        let client = client();
+        let error = resolve(&client, &server.image("limited:1"))
+            .await
+            .expect_err("limited");
+        assert_eq!(error.kind(), ErrorKind::RateLimited);
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(seconds)));
+        let error = resolve(&client, &server.image("web:1"))
+            .await
+            .expect_err("limited too");
+        assert_eq!(error.kind(), ErrorKind::RateLimited);
+        assert_eq!(server.log().len(), 1, "nothing is asked meanwhile");
+        pass(seconds + 1).await;
+        resolve(&client, &server.image("web:1"))
+            .await
+            .expect("it is over");
+    }
+}
+
+#[tokio::test]
+async fn without_retry_after_the_rest_doubles() {
+    let server = Server::start(|_| status(429)).await;
+    let client = client();
+    let mut waits = Vec::new();
+    for _ in 0..4 {
+        let error = resolve(&client, &server.image("web:1"))
+            .await
+            .expect_err("limited");
+        let wait = error.retry_after().expect("a wait");
+        waits.push(wait.as_secs());
+        pass(wait.as_secs() + 1).await;
+    }
+    assert_eq!(waits, [15, 30, 60, 120]);
+}
+
+#[tokio::test]
+async fn the_observer_learns_of_requests_limits_and_back_offs() {
+    let server = Server::start(|asked| match asked.target.as_str() {
+        "/v2/limited/manifests/1" => status(429).with("retry-after", "60"),
+        "/v2/missing/manifests/1" => status(404),
+        _ => index("{}").with("ratelimit-remaining", "7"),
+    })
+    .await;
+    let (client, notes) = noted();
+    resolve(&client, &server.image("web:1"))
+        .await
+        .expect("resolved");
+    assert_eq!(notes.take(), ["7 left", "head ok"]);
+    resolve(&client, &server.image("missing:1"))
+        .await
+        .expect_err("missing");
+    assert_eq!(notes.take(), ["head TagNotFound"]);
+    resolve(&client, &server.image("limited:1"))
+        .await
+        .expect_err("limited");
+    assert_eq!(
+        notes.take(),
+        ["until 1970-01-01T00:01:00Z", "head RateLimited"]
+    );
+    pass(61).await;
+    resolve(&client, &server.image("web:1"))
+        .await
+        .expect("resolved");
+    assert_eq!(notes.take(), ["7 left", "back", "head ok"]);
+}
+
+#[tokio::test]
+async fn a_503_that_asks_for_patience_is_not_retried_at_once() {
+    let server = Server::start(|_| status(503).with("retry-after", "600")).await;
+    let error = resolve(&client(), &server.image("web:1"))
+        .await
+        .expect_err("down");
+    assert_eq!(error.kind(), ErrorKind::Server);
+    assert_eq!(server.log().len(), 1);
+}
+
+#[tokio::test]
+async fn no_more_requests_are_in_flight_than_allowed() {
+    for (limit, expected) in [(None, 8), (Some(2), 2)] {
+        let go = Arc::new(Semaphore::new(1));
+        let hold = Arc::clone(&go);
+        let server = Server::start(move |_| index("{}").hold(&hold)).await;
+        let mut options = options();
+        if let Some(limit) = limit {
+            options.hosts = vec![HostOptions {
+                plain_http: true,
+                max_concurrent_requests: limit,
+                ..HostOptions::new("*".parse().expect("a pattern"))
+            }];
+        }
+        let client = Client::new(options).expect("good options");
+        let images: Vec<_> = (0..30)
+            .map(|number| server.image(&format!("app{number}:1")))
+            .collect();
+        let all = join_all(images.iter().map(|image| resolve(&client, image)));
+        // The first goes alone; then as many as may be wait together for the go.
+        let release = async {
+            while server.most_in_flight() < expected {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            go.add_permits(100);
+        };
+        let (all, ()) = tokio::join!(all, release);
+        assert!(all.iter().all(Result::is_ok));
+        assert_eq!(server.most_in_flight(), expected);
+    }
+}

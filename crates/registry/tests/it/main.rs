@@ -1,0 +1,12 @@
+//! The client against a scripted server, for answers that no honest registry gives, and against real registries.
+#![cfg(test)] // so that clippy knows the functions between the tests as tests' own
+
+mod answers;
+mod authentication;
+mod credentials;
+mod distribution;
+mod hostile;
+mod limits;
+mod manifests;
+mod script;
+mod transport;

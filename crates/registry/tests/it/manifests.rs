@@ -1,0 +1,108 @@
+//! Manifests by digest: verified, kept, read once.
+
+use std::sync::Arc;
+
+use futures::future::join_all;
+use kube_autorollout_registry::{Credentials, ErrorKind};
+use kube_autorollout_testbed::image::digest_of;
+use tokio::sync::Semaphore;
+
+use crate::script::{OCI_INDEX, Server, alice, client, credentials, index, manifest, status};
+
+#[tokio::test]
+async fn a_manifest_is_read_once_however_many_want_it() {
+    let go = Arc::new(Semaphore::new(0));
+    let hold = Arc::clone(&go);
+    let server = Server::start(move |_| index("{}").hold(&hold)).await;
+    let client = client();
+    let reference = server.image("web:1");
+    let all = join_all((0..20).map(|_| manifest(&client, &reference, "{}")));
+    let (all, ()) = tokio::join!(all, async { go.add_permits(1) });
+    for one in all {
+        let one = one.expect("read");
+        assert_eq!(
+            (one.media_type.as_str(), &one.body[..]),
+            (OCI_INDEX, &b"{}"[..])
+        );
+        assert_eq!(one.digest, digest_of(b"{}"));
+    }
+    let line = format!("GET /v2/web/manifests/{}", digest_of(b"{}"));
+    assert_eq!(server.lines(), [line]);
+}
+
+#[tokio::test]
+async fn a_caller_who_gives_up_leaves_nothing_behind() {
+    let go = Arc::new(Semaphore::new(0));
+    let hold = Arc::clone(&go);
+    let server = Server::start(move |_| index("{}").hold(&hold)).await;
+    let client = client();
+    let reference = server.image("web:1");
+    {
+        let mut first = Box::pin(manifest(&client, &reference, "{}"));
+        while server.log().is_empty() {
+            assert!(futures::poll!(&mut first).is_pending(), "it is held");
+            tokio::task::yield_now().await;
+        }
+    }
+    go.add_permits(2);
+    manifest(&client, &reference, "{}")
+        .await
+        .expect("read by the second");
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_what_its_digest_says_is_refused_and_not_kept() {
+    let server = Server::start(|_| index("another")).await;
+    let client = client();
+    for asked in 1..=2 {
+        let error = manifest(&client, &server.image("web:1"), "{}")
+            .await
+            .expect_err("a lie");
+        assert_eq!(error.kind(), ErrorKind::DigestMismatch);
+        assert_eq!(server.log().len(), asked);
+    }
+}
+
+#[tokio::test]
+async fn a_missing_manifest_is_not_asked_for_again_by_those_who_see_no_more() {
+    let server = Server::start(|_| status(404)).await;
+    let client = client();
+    let reference = server.image("web:1");
+    for _ in 0..3 {
+        let error = manifest(&client, &reference, "{}")
+            .await
+            .expect_err("missing");
+        assert_eq!(error.kind(), ErrorKind::TagNotFound);
+    }
+    assert_eq!(server.log().len(), 1);
+    let other = credentials(&[alice()]);
+    client
+        .manifest(&reference, &digest_of(b"{}"), &other)
+        .await
+        .expect_err("missing");
+    assert_eq!(server.log().len(), 2, "somebody else may see more");
+}
+
+#[tokio::test]
+async fn a_failure_is_not_remembered() {
+    let answers = std::sync::Mutex::new(vec![index("{}"), status(400)]);
+    let server =
+        Server::start(move |_| answers.lock().expect("sound").pop().expect("one more")).await;
+    let client = client();
+    let reference = server.image("web:1");
+    manifest(&client, &reference, "{}")
+        .await
+        .expect_err("a failure");
+    manifest(&client, &reference, "{}").await.expect("read");
+}
+
+#[tokio::test]
+async fn a_digest_that_cannot_be_verified_is_refused() {
+    let server = Server::start(|_| index("{}")).await;
+    let digest = "blake3:abcdef".parse().expect("a digest");
+    let error = client()
+        .manifest(&server.image("web:1"), &digest, &Credentials::anonymous())
+        .await
+        .expect_err("unverifiable");
+    assert_eq!(error.kind(), ErrorKind::InvalidReference);
+}

@@ -1,0 +1,470 @@
+//! A server that answers as a test has written down, and logs what it was asked.
+
+use std::{
+    convert::Infallible,
+    net::{Ipv4Addr, SocketAddr},
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::BodyExt as _;
+use hyper::{
+    body::{Body, Frame, Incoming},
+    rt::{Read, Write},
+    server::conn::{http1, http2},
+    service::service_fn,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use kube_autorollout_registry::{
+    Client, Credential, Credentials, HostOptions, Manifest, Options, Reference, Resolved,
+};
+use kube_autorollout_testbed::{
+    certificates::{Authority, Identity},
+    image::digest_of,
+};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
+use tokio::{
+    io::AsyncWriteExt as _,
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+    time::timeout,
+};
+use tokio_rustls::TlsAcceptor;
+
+pub(crate) const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+pub(crate) const DIGEST: &str = "docker-content-digest";
+
+/// No test takes longer than this.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A request as it came in.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    pub(crate) method: Method,
+    /// The path and the query.
+    pub(crate) target: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
+}
+
+impl Asked {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    pub(crate) fn authorization(&self) -> Option<&str> {
+        self.header("authorization")
+    }
+
+    pub(crate) fn is_token(&self) -> bool {
+        self.target.starts_with("/token")
+    }
+}
+
+/// How a request is answered.
+#[derive(Clone)]
+pub(crate) struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    content: Content,
+    hold: Option<Arc<tokio::sync::Semaphore>>,
+}
+
+#[derive(Clone)]
+enum Content {
+    Bytes(Bytes),
+    Endless,
+    /// Begins and never goes on.
+    Stuck,
+    /// Not even a status.
+    Never,
+}
+
+pub(crate) fn status(code: u16) -> Answer {
+    Answer {
+        status: StatusCode::from_u16(code).expect("a status"),
+        headers: HeaderMap::new(),
+        content: Content::Bytes(Bytes::new()),
+        hold: None,
+    }
+}
+
+/// An index with its digest in the header, as a good registry answers.
+pub(crate) fn index(body: &str) -> Answer {
+    let digest = digest_of(body.as_bytes()).to_string();
+    index_without_digest(body).with(DIGEST, &digest)
+}
+
+pub(crate) fn index_without_digest(body: &str) -> Answer {
+    status(200).with("content-type", OCI_INDEX).body(body)
+}
+
+pub(crate) fn token(token: &str) -> Answer {
+    status(200).body(&format!(r#"{{"token":"{token}","expires_in":300}}"#))
+}
+
+impl Answer {
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        self.headers.append(
+            name.parse::<HeaderName>().expect("a header's name"),
+            value.parse::<HeaderValue>().expect("a header's value"),
+        );
+        self
+    }
+
+    pub(crate) fn body(mut self, body: &str) -> Self {
+        self.content = Content::Bytes(body.to_owned().into());
+        self
+    }
+
+    pub(crate) fn endless(mut self) -> Self {
+        self.content = Content::Endless;
+        self
+    }
+
+    pub(crate) fn stuck(mut self) -> Self {
+        self.content = Content::Stuck;
+        self
+    }
+
+    pub(crate) fn never(mut self) -> Self {
+        self.content = Content::Never;
+        self
+    }
+
+    /// Waits for a permit, which stays taken.
+    pub(crate) fn hold(mut self, until: &Arc<tokio::sync::Semaphore>) -> Self {
+        self.hold = Some(Arc::clone(until));
+        self
+    }
+}
+
+impl Body for Content {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match &mut *self {
+            Self::Bytes(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Self::Bytes(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Self::Endless => Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&[b' '; 16384]))))),
+            Self::Stuck | Self::Never => Poll::Pending,
+        }
+    }
+
+    fn size_hint(&self) -> hyper::body::SizeHint {
+        match self {
+            Self::Bytes(bytes) => hyper::body::SizeHint::with_exact(bytes.len() as u64),
+            _ => hyper::body::SizeHint::default(),
+        }
+    }
+}
+
+type Script = dyn Fn(&Asked) -> Answer + Send + Sync;
+
+struct State {
+    script: Box<Script>,
+    log: Mutex<Vec<Asked>>,
+    connections: AtomicUsize,
+    in_flight: AtomicUsize,
+    most_in_flight: AtomicUsize,
+}
+
+/// A running server; it ends on drop.
+pub(crate) struct Server {
+    address: SocketAddr,
+    state: Arc<State>,
+    authority: Option<String>,
+    _task: JoinSet<()>,
+}
+
+impl Server {
+    /// Answers over HTTP.
+    pub(crate) async fn start(script: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -> Self {
+        Self::run(script, None).await
+    }
+
+    /// Answers over HTTPS, with HTTP/2 for those who can.
+    pub(crate) async fn start_tls(
+        script: impl Fn(&Asked) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        let authority = Authority::new("scripted").expect("an authority");
+        let identity = authority.issue().expect("an identity");
+        let mut server = Self::run(script, Some(acceptor(&identity))).await;
+        server.authority = Some(authority.certificate().to_owned());
+        server
+    }
+
+    async fn run(
+        script: impl Fn(&Asked) -> Answer + Send + Sync + 'static,
+        tls: Option<TlsAcceptor>,
+    ) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .await
+            .expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let state = Arc::new(State {
+            script: Box::new(script),
+            log: Mutex::default(),
+            connections: AtomicUsize::new(0),
+            in_flight: AtomicUsize::new(0),
+            most_in_flight: AtomicUsize::new(0),
+        });
+        let mut task = JoinSet::new();
+        task.spawn(accept(listener, tls, Arc::clone(&state)));
+        Self {
+            address,
+            state,
+            authority: None,
+            _task: task,
+        }
+    }
+
+    pub(crate) fn host(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// A reference to an image here.
+    pub(crate) fn image(&self, image: &str) -> Reference {
+        format!("{}/{image}", self.host())
+            .parse()
+            .expect("a reference")
+    }
+
+    /// The certificate of the authority that signed the server's.
+    pub(crate) fn ca_certificate(&self) -> Vec<u8> {
+        self.authority
+            .clone()
+            .expect("a server with TLS")
+            .into_bytes()
+    }
+
+    /// All requests so far.
+    pub(crate) fn log(&self) -> Vec<Asked> {
+        self.state
+            .log
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// All requests so far, as `METHOD target`.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.log()
+            .iter()
+            .map(|asked| format!("{} {}", asked.method, asked.target))
+            .collect()
+    }
+
+    pub(crate) fn count(&self, filter: impl Fn(&Asked) -> bool) -> usize {
+        self.log().iter().filter(|asked| filter(asked)).count()
+    }
+
+    /// Connections so far.
+    pub(crate) fn connections(&self) -> usize {
+        self.state.connections.load(Ordering::SeqCst)
+    }
+
+    /// The most requests that were in flight at once.
+    pub(crate) fn most_in_flight(&self) -> usize {
+        self.state.most_in_flight.load(Ordering::SeqCst)
+    }
+}
+
+fn acceptor(identity: &Identity) -> TlsAcceptor {
+    let certificate = CertificateDer::from_pem_slice(identity.certificate.as_bytes());
+    let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes());
+    let mut settings = rustls::ServerConfig::builder_with_provider(
+        rustls::crypto::ring::default_provider().into(),
+    )
+    .with_safe_default_protocol_versions()
+    .expect("known versions")
+    .with_no_client_auth()
+    .with_single_cert(
+        vec![certificate.expect("a certificate")],
+        key.expect("a key"),
+    )
+    .expect("a pair");
+    settings.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Arc::new(settings).into()
+}
+
+async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, state: Arc<State>) {
+    let mut connections = JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        state.connections.fetch_add(1, Ordering::SeqCst);
+        connections.spawn(connection(stream, tls.clone(), Arc::clone(&state)));
+    }
+}
+
+async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, state: Arc<State>) {
+    let Some(tls) = tls else {
+        return serve(TokioIo::new(stream), false, state).await;
+    };
+    // A client that does not trust us goes away.
+    if let Ok(stream) = tls.accept(stream).await {
+        let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        serve(TokioIo::new(stream), is_http2, state).await;
+    }
+}
+
+async fn serve(
+    stream: impl Read + Write + Unpin + Send + 'static,
+    is_http2: bool,
+    state: Arc<State>,
+) {
+    let service = service_fn(move |request| {
+        let state = Arc::clone(&state);
+        async move { Ok::<_, Infallible>(state.answer(request).await) }
+    });
+    // A client that goes away in the middle is part of some tests.
+    let _ = if is_http2 {
+        http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .serve_connection(stream, service)
+            .await
+    } else {
+        http1::Builder::new()
+            .serve_connection(stream, service)
+            .await
+    };
+}
+
+impl State {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Content> {
+        let (head, body) = request.into_parts();
+        let body = body.collect().await.expect("a whole request").to_bytes();
+        let asked = Asked {
+            method: head.method,
+            target: head.uri.path_and_query().expect("a path").to_string(),
+            headers: head.headers,
+            body: String::from_utf8_lossy(&body).into_owned(),
+        };
+        let answer = (self.script)(&asked);
+        self.log
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(asked);
+        let in_flight = self.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most_in_flight.fetch_max(in_flight, Ordering::SeqCst);
+        if let Some(hold) = answer.hold {
+            hold.acquire().await.expect("never closed").forget();
+        }
+        if matches!(answer.content, Content::Never) {
+            std::future::pending::<()>().await;
+        }
+        self.in_flight.fetch_sub(1, Ordering::SeqCst);
+        let mut response = Response::new(answer.content);
+        *response.status_mut() = answer.status;
+        *response.headers_mut() = answer.headers;
+        response
+    }
+}
+
+/// A server that writes these bytes to each connection, slowly if there is a pause, and reads nothing.
+pub(crate) async fn raw(
+    bytes: &'static [u8],
+    pause: Option<Duration>,
+) -> (SocketAddr, JoinSet<()>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .await
+        .expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let mut task = JoinSet::new();
+    task.spawn(async move {
+        let mut connections = JoinSet::new();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            connections.spawn(async move {
+                for byte in bytes.chunks(if pause.is_some() { 1 } else { bytes.len() }) {
+                    if stream.write_all(byte).await.is_err() {
+                        return; // the client has had enough
+                    }
+                    if let Some(pause) = pause {
+                        tokio::time::sleep(pause).await;
+                    }
+                }
+                std::future::pending::<()>().await;
+            });
+        }
+    });
+    (address, task)
+}
+
+/// Options for servers on loopback without TLS, with little patience.
+pub(crate) fn options() -> Options {
+    Options {
+        hosts: vec![HostOptions {
+            plain_http: true,
+            ..HostOptions::new("127.0.0.1:*".parse().expect("a pattern"))
+        }],
+        ..Options::default()
+    }
+}
+
+/// Options for a server on loopback with TLS.
+pub(crate) fn tls_options(server: &Server) -> Options {
+    Options {
+        ca_certificates: vec![server.ca_certificate()],
+        ..Options::default()
+    }
+}
+
+pub(crate) fn client() -> Client {
+    Client::new(options()).expect("good options")
+}
+
+pub(crate) fn credentials(list: &[Credential]) -> Credentials {
+    list.iter().cloned().collect()
+}
+
+pub(crate) fn alice() -> Credential {
+    Credential::password("alice", "alice-secret")
+}
+
+pub(crate) fn bob() -> Credential {
+    Credential::password("bob", "bob-secret")
+}
+
+/// Resolves without credentials.
+pub(crate) async fn resolve(
+    client: &Client,
+    reference: &Reference,
+) -> Result<Resolved, kube_autorollout_registry::Error> {
+    resolve_with(client, reference, &Credentials::anonymous()).await
+}
+
+/// Resolves, within the time that a test may take.
+pub(crate) async fn resolve_with(
+    client: &Client,
+    reference: &Reference,
+    credentials: &Credentials,
+) -> Result<Resolved, kube_autorollout_registry::Error> {
+    timeout(DEADLINE, client.resolve(reference, credentials))
+        .await
+        .expect("an answer in time")
+}
+
+/// Reads the manifest of a body.
+pub(crate) async fn manifest(
+    client: &Client,
+    reference: &Reference,
+    body: &str,
+) -> Result<Manifest, kube_autorollout_registry::Error> {
+    let digest = digest_of(body.as_bytes());
+    timeout(
+        DEADLINE,
+        client.manifest(reference, &digest, &Credentials::anonymous()),
+    )
+    .await
+    .expect("an answer in time")
+}

@@ -1,0 +1,165 @@
+//! TLS, HTTP/2 and connections.
+
+use futures::future::join_all;
+use kube_autorollout_registry::{Client, ErrorKind, HostOptions, Options, OptionsError};
+
+use crate::script::{Server, client, index, resolve, status, tls_options, token};
+
+#[tokio::test]
+async fn many_checks_share_one_http2_connection() {
+    let server = Server::start_tls(|_| index("{}")).await;
+    let client = Client::new(tls_options(&server)).expect("good options");
+    let images: Vec<_> = (0..50)
+        .map(|number| server.image(&format!("app{number}:1")))
+        .collect();
+    for _ in 0..2 {
+        let all = join_all(images.iter().map(|image| resolve(&client, image))).await;
+        assert!(all.iter().all(Result::is_ok));
+    }
+    assert_eq!(server.log().len(), 100);
+    assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
+async fn one_after_the_other_share_one_http1_connection() {
+    let server = Server::start(|_| index("{}")).await;
+    let client = client();
+    for _ in 0..10 {
+        resolve(&client, &server.image("web:1"))
+            .await
+            .expect("resolved");
+    }
+    assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
+async fn an_authority_is_trusted_for_all_hosts_or_for_one() {
+    let server = Server::start_tls(|_| index("{}")).await;
+    let own = |pattern: &str| Options {
+        hosts: vec![HostOptions {
+            ca_certificates: vec![server.ca_certificate()],
+            ..HostOptions::new(pattern.parse().expect("a pattern"))
+        }],
+        ..Options::default()
+    };
+    let cases = [
+        ("for all", tls_options(&server), true),
+        ("for this host", own(&server.host()), true),
+        ("for another host", own("127.0.0.1:1"), false),
+        ("not at all", Options::default(), false),
+    ];
+    for (name, options, trusted) in cases {
+        let client = Client::new(options).expect("good options");
+        let result = resolve(&client, &server.image("web:1")).await;
+        match result {
+            Ok(_) => assert!(trusted, "{name}"),
+            Err(error) => {
+                assert!(!trusted, "{name}: {error}");
+                assert_eq!(error.kind(), ErrorKind::Tls, "{name}");
+                assert!(error.advice().contains("certificate authority"), "{name}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_registrys_authority_is_trusted_for_its_token_server() {
+    let server = Server::start_tls(|asked| {
+        if asked.is_token() {
+            return token("t");
+        }
+        match asked.authorization() {
+            Some(_) => index("{}"),
+            None => status(401).with(
+                "www-authenticate",
+                // Over HTTP/2 the host is in the pseudo-header, which hyper gives as the target's authority only.
+                &format!(
+                    r#"Bearer realm="{}""#,
+                    asked
+                        .header("x-realm")
+                        .unwrap_or("https://127.0.0.1:1/token")
+                ),
+            ),
+        }
+    })
+    .await;
+    let issuer = Server::start_tls(|_| token("t")).await;
+    let realm = format!(r#"Bearer realm="https://{}/token""#, issuer.host());
+    let registry = Server::start_tls(move |asked| match asked.authorization() {
+        Some("Bearer t") => index("{}"),
+        _ => status(401).with("www-authenticate", &realm),
+    })
+    .await;
+    drop(server);
+    let options = Options {
+        hosts: vec![HostOptions {
+            ca_certificates: vec![registry.ca_certificate(), issuer.ca_certificate()],
+            ..HostOptions::new(registry.host().parse().expect("a pattern"))
+        }],
+        ..Options::default()
+    };
+    let client = Client::new(options).expect("good options");
+    resolve(&client, &registry.image("web:1"))
+        .await
+        .expect("resolved");
+}
+
+#[tokio::test]
+async fn plain_http_is_spoken_only_where_it_is_configured() {
+    let server = Server::start(|_| index("{}")).await;
+    let client = Client::new(Options::default()).expect("good options");
+    let error = resolve(&client, &server.image("web:1"))
+        .await
+        .expect_err("no TLS there");
+    assert_eq!(error.kind(), ErrorKind::Tls);
+    assert!(server.log().is_empty());
+}
+
+#[test]
+fn options_that_cannot_be_used_say_which() {
+    let with = |pem: &[u8]| Options {
+        ca_certificates: vec![pem.to_vec()],
+        ..Options::default()
+    };
+    let host = |change: fn(&mut HostOptions)| {
+        let mut host = HostOptions::new("a.example".parse().expect("a pattern"));
+        change(&mut host);
+        Options {
+            hosts: vec![host],
+            ..Options::default()
+        }
+    };
+    let agent = Options {
+        user_agent: "two\nlines".to_owned(),
+        ..Options::default()
+    };
+    let broken = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let cases = [
+        (with(b""), "ca_certificates[0]: the file has no certificate"),
+        (
+            with(b"text"),
+            "ca_certificates[0]: the file has no certificate",
+        ),
+        (
+            with(broken),
+            "ca_certificates[0]: the certificates cannot be read",
+        ),
+        (
+            with(b"-----BEGIN CERTIFICATE-----\n!\n"),
+            "ca_certificates[0]",
+        ),
+        (
+            host(|host| host.ca_certificates = vec![b"x".to_vec()]),
+            "hosts a.example[0]",
+        ),
+        (
+            host(|host| host.max_concurrent_requests = 0),
+            "a.example: at least one request",
+        ),
+        (agent, "user agent"),
+    ];
+    for (options, expected) in cases {
+        let error: OptionsError = Client::new(options).expect_err(expected);
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+}
