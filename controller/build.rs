@@ -1,5 +1,10 @@
 //! Notes what the binary is built from and with, for `--version` and the metric `build_info`.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "Cargo talks to build scripts through the environment"
+)]
+
 use std::{env, process::Command};
 
 fn main() {

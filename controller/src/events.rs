@@ -13,7 +13,7 @@ use kube::{Api, Client, api::PostParams};
 use tokio::{sync::mpsc, time};
 use tracing::{debug, warn};
 
-use crate::{clock, keys, metrics::Metrics};
+use crate::{chain::Chain, clock, keys, metrics::Metrics};
 
 /// Events that wait to be written; what comes on top of them is lost.
 const QUEUE: usize = 4096;
@@ -118,7 +118,7 @@ impl Events {
                 namespace: regarding.namespace.clone(),
                 // The API server completes the name, so that Events of one instant do not collide.
                 generate_name: Some(format!(
-                    "{}.",
+                    "{}-",
                     regarding.name.as_deref().unwrap_or(keys::NAME)
                 )),
                 ..ObjectMeta::default()
@@ -153,17 +153,12 @@ async fn write_all(client: Client, waiting: mpsc::Receiver<v1::Event>, metrics: 
     while let Some(result) = written.next().await {
         let Err(error) = result else { continue };
         metrics.event_dropped();
-        if matches!(&error, Error::Refused(status) if status.is_forbidden()) {
-            if !refused {
-                warn!(
-                    verb = "create",
-                    resource = "events.events.k8s.io",
-                    "Events are not written: {error}"
-                );
-            }
+        if matches!(error, Error::Refused(_)) && !refused {
             refused = true;
+            let needed = "it takes the verb create on events of events.k8s.io";
+            warn!("Events are lost ({needed}): {error}");
         } else {
-            debug!(%error, "an Event was lost");
+            debug!("an Event is lost: {}", Chain(&error));
         }
     }
 }

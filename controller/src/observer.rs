@@ -26,14 +26,15 @@ impl registry::Observer for Observer {
     ) {
         let result = result.map_or_else(ErrorKind::as_str, |()| "ok");
         self.0
-            .registry_request(host, operation.as_str(), result, took);
+            .registries
+            .request(host, operation.as_str(), result, took);
     }
 
     fn rate_limit(&self, host: &str, remaining: u64) {
-        self.0.rate_limit(host, remaining);
+        self.0.registries.rate_limit(host, remaining);
     }
 
     fn backoff(&self, host: &str, until: Option<Timestamp>) {
-        self.0.backoff(host, until);
+        self.0.registries.backoff(host, until);
     }
 }

@@ -27,7 +27,7 @@ pub(crate) struct Pods {
     /// The workload's history already holds its current template.
     pub(crate) template_found: bool,
     /// Neither terminating nor finished.
-    pub(crate) pods: Vec<Pod>,
+    pub(crate) current: Vec<Pod>,
     /// Of the newest pod: the effective list, which the `ServiceAccount` may have given.
     pub(crate) pull_secrets: Vec<String>,
 }

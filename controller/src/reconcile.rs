@@ -67,6 +67,10 @@ pub(crate) async fn reconcile<W: Workload>(
 }
 
 /// What happens after a reconcile that failed: the same again, later each time.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the signature is kube-runtime's"
+)]
 pub(crate) fn retry<W: Workload>(workload: Arc<W>, error: &Error, context: Arc<Context>) -> Action {
     let identity = Identity::of(&*workload);
     Action::requeue(context.reports.failed::<W>(&identity, error, clock::now()))

@@ -29,10 +29,10 @@ impl Failure {
     }
 
     /// An image in a template that is no reference.
-    pub(crate) fn invalid_reference(error: &InvalidReference) -> Self {
+    pub(crate) fn invalid_reference(error: InvalidReference) -> Self {
         Self {
             reason: Reason::InvalidReference,
-            detail: Chain(error).to_string(),
+            detail: Chain(&error).to_string(),
             advice: "mend the image of the container",
         }
     }

@@ -99,7 +99,7 @@ impl Reports {
         generation: i64,
         now: Timestamp,
     ) {
-        self.metrics.rollout(identity, Outcome::Triggered);
+        self.metrics.workloads.rollout(identity, Outcome::Triggered);
         let note = notes::triggered(rollout);
         info!(workload = %identity, "rolled out: {note}");
         self.events.publish(
@@ -118,7 +118,7 @@ impl Reports {
 
     /// Somebody else changed the workload before our patch came.
     pub(crate) fn conflict(&self, identity: &Identity) {
-        self.metrics.rollout(identity, Outcome::Conflict);
+        self.metrics.workloads.rollout(identity, Outcome::Conflict);
         info!(workload = %identity, "changed by somebody else meanwhile: deciding again");
     }
 
@@ -143,7 +143,7 @@ impl Reports {
         self.enter(told, identity, decision.state);
         debug!(workload = %identity, state = %decision.state, reason = decision.reason.map(Reason::as_str), "decided");
         if !observation.tags.is_empty() && observation.failures.is_empty() {
-            self.metrics.checked(identity, now);
+            self.metrics.workloads.checked(identity, now);
         }
         let warnings = warnings_of(decision, observation);
         self.warn::<W>(told, identity, &warnings, now);
@@ -183,7 +183,7 @@ impl Reports {
         self.enter(told, identity, State::Unknown);
         let refused = matches!(error, Error::Apply(apply::Error::Refused(_)));
         if refused {
-            self.metrics.rollout(identity, Outcome::Failed);
+            self.metrics.workloads.rollout(identity, Outcome::Failed);
         }
         let note = Chain(error).to_string();
         let warning = Warning {
@@ -199,8 +199,8 @@ impl Reports {
     pub(crate) fn forget(&self, identity: &Identity) {
         let told = self.lock().remove(&identity.uid);
         if let Some(told) = told {
-            self.metrics.moved(identity, told.state, None);
-            self.metrics.forget(identity);
+            self.metrics.workloads.moved(identity, told.state, None);
+            self.metrics.workloads.forget(identity);
         }
     }
 
@@ -222,8 +222,8 @@ impl Reports {
             (State::UpToDate, Some(rollout)) => {
                 told.rollout = None;
                 let took = now.duration_since(rollout.since).unsigned_abs();
-                self.metrics.rollout(identity, Outcome::Completed);
-                self.metrics.rollout_took(identity, took);
+                self.metrics.workloads.rollout(identity, Outcome::Completed);
+                self.metrics.workloads.rollout_took(identity, took);
                 let note = format!("{} after {}", notes::completed(observation), seconds(took));
                 info!(workload = %identity, "rollout completed: {note}");
                 self.events.publish(
@@ -233,7 +233,9 @@ impl Reports {
                 );
             }
             (State::NotConverging, Some(_)) if told.state != Some(State::NotConverging) => {
-                self.metrics.rollout(identity, Outcome::NotConverging);
+                self.metrics
+                    .workloads
+                    .rollout(identity, Outcome::NotConverging);
             }
             (State::Paused | State::Skipped, _) => told.rollout = None,
             _ => {}
@@ -242,7 +244,9 @@ impl Reports {
 
     /// Notes the state, and whether the workload runs what its tags name.
     fn enter(&self, told: &mut Told, identity: &Identity, state: State) {
-        self.metrics.moved(identity, told.state, Some(state));
+        self.metrics
+            .workloads
+            .moved(identity, told.state, Some(state));
         told.state = Some(state);
         told.outdated = match state {
             State::Unknown => told.outdated,
@@ -250,7 +254,7 @@ impl Reports {
             State::RollingOut => told.rollout.is_some(),
             _ => false,
         };
-        self.metrics.outdated(identity, told.outdated);
+        self.metrics.workloads.outdated(identity, told.outdated);
     }
 
     /// Tells the warnings that are news.

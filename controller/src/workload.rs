@@ -84,6 +84,10 @@ pub(crate) struct CurrentPods {
 
 /// Where a workload's rollout stands: what its kind says about itself, in terms that all kinds share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, and they occur in any mixture"
+)]
 pub(crate) struct Progress {
     /// `spec.paused`.
     pub(crate) paused: bool,

@@ -130,10 +130,10 @@ mod tests {
             |text: &str| fs::write(folder.path().join(DOCKER_CONFIG), text).expect("a file");
         let a = Credential::password("a", "p");
         write(r#"{"auths": {"a.io": {"username": "a", "password": "p"}}}"#);
-        assert_eq!(found(&configured, "a.io/x"), [a.clone()]);
+        assert_eq!(found(&configured, "a.io/x"), std::slice::from_ref(&a));
         assert_eq!(
             found(&configured, "other.io/x"),
-            [a.clone()],
+            std::slice::from_ref(&a),
             "the only entry"
         );
         write(

@@ -55,7 +55,7 @@ impl Look<'_> {
         }
         let reference = match reference::parse(self.image) {
             Ok(reference) => reference,
-            Err(error) => return self.failed(Failure::invalid_reference(&error), None),
+            Err(error) => return self.failed(Failure::invalid_reference(error), None),
         };
         if reference::is_pinned(&reference) {
             return self.exempt(Exempt::Pinned);
@@ -113,13 +113,13 @@ impl Look<'_> {
         for (pod, container) in self.in_pods() {
             let key = (container.image_id.as_str(), pod.node.as_deref());
             let verdict = if let Some(known) = verdicts.get(&key) {
-                known.clone()
+                *known
             } else {
                 let image_id = ImageId::parse(&container.image_id);
                 let platforms = self.platforms(pod, &image_id, tag).await;
                 manifests.compare(tag, &image_id, &platforms).await
             };
-            verdicts.insert(key, verdict.clone());
+            verdicts.insert(key, verdict);
             running.push(described(pod, container, verdict));
         }
         running
@@ -141,7 +141,7 @@ impl Look<'_> {
 
     /// The container in each pod of the current template.
     fn in_pods(&self) -> impl Iterator<Item = (&Pod, &pods::Container)> {
-        self.pods.pods.iter().flat_map(|pod| {
+        self.pods.current.iter().flat_map(|pod| {
             let same = pod
                 .containers
                 .iter()

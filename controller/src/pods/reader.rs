@@ -242,7 +242,7 @@ impl Answer {
         Pods {
             begun: self.begun,
             template_found: current.is_some(),
-            pods: pods.iter().map(View::reduced).collect(),
+            current: pods.iter().map(View::reduced).collect(),
             pull_secrets: newest.map(View::pull_secrets).unwrap_or_default(),
         }
     }

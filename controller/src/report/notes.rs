@@ -80,7 +80,7 @@ pub(super) fn not_converging(decision: &Decision, observation: &Observation) -> 
 
 /// A pod that waits, if one does.
 fn witness<'a>(container: &str, observation: &'a Observation) -> Option<&'a str> {
-    let mut pods = observation.pods.pods.iter();
+    let mut pods = observation.pods.current.iter();
     let waits = |pod: &&crate::pods::Pod| {
         let mut containers = pod.containers.iter();
         containers.any(|found| found.name == container && found.waiting.is_some())

@@ -225,7 +225,8 @@ impl World {
 
     /// Waits for an Event, and gives its note.
     pub(crate) async fn until_event(&self, name: &str, reason: &str) -> String {
-        let found = eventually(SOON, &format!("the Event {reason}"), async || {
+        let what = format!("the Event {reason}");
+        let found = eventually(SOON, &what, async || {
             self.events(name, reason)
                 .await
                 .pop()
@@ -363,7 +364,8 @@ impl Controller {
 
     /// Waits until the log has a line that holds all the parts.
     pub(crate) async fn until_logged(&self, parts: &[&str]) -> String {
-        let found = eventually(SOON, &format!("a line with {parts:?}"), async || {
+        let what = format!("a line with {parts:?}");
+        let found = eventually(SOON, &what, async || {
             let log = self.log();
             let mut lines = log.lines();
             let line = lines.find(|line| parts.iter().all(|part| line.contains(part)));

@@ -66,9 +66,12 @@ impl Metrics {
             .0
             .iter()
             .filter(|sample| !sample.name.contains("_bucket") && sample.value != 0.0);
-        shown
-            .map(|sample| format!("{}{:?} {}\n", sample.name, sample.labels, sample.value))
-            .collect()
+        shown.fold(String::new(), |text, sample| {
+            format!(
+                "{text}{}{:?} {}\n",
+                sample.name, sample.labels, sample.value
+            )
+        })
     }
 
     fn find<'a>(

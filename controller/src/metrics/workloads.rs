@@ -1,0 +1,139 @@
+//! Series about workloads and their rollouts.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube_autorollout_core::state::State;
+use prometheus::{GaugeVec, HistogramVec, IntCounterVec, IntGaugeVec};
+
+use super::make::{Make, seconds};
+use crate::identity::Identity;
+
+/// Seconds; a rollout takes from seconds to the ten minutes after which Kubernetes gives up by default.
+const ROLLOUT_BUCKETS: &[f64] = &[
+    1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0, 640.0, 1280.0,
+];
+
+/// How a rollout went on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The patch was accepted.
+    Triggered,
+    /// The pods run what it was for.
+    Completed,
+    /// Somebody else changed the workload first; it is decided again.
+    Conflict,
+    /// The API server refused the patch.
+    Failed,
+    /// The pods do not run what it was for.
+    NotConverging,
+}
+
+impl Outcome {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Triggered => "triggered",
+            Self::Completed => "completed",
+            Self::Conflict => "conflict",
+            Self::Failed => "failed",
+            Self::NotConverging => "not_converging",
+        }
+    }
+}
+
+/// Where workloads stand.
+pub(crate) struct Workloads {
+    states: IntGaugeVec,
+    outdated: IntGaugeVec,
+    last_check: GaugeVec,
+    rollouts: IntCounterVec,
+    rollout_duration: HistogramVec,
+}
+
+impl Workloads {
+    pub(super) fn new(make: &Make<'_>) -> Result<Self, prometheus::Error> {
+        let one = &["namespace", "kind", "name"];
+        Ok(Self {
+            states: make.gauges(
+                "workloads",
+                "Selected workloads",
+                &["namespace", "kind", "state"],
+            )?,
+            outdated: make.gauges(
+                "workload_outdated",
+                "1 while a workload does not run what its tags name",
+                one,
+            )?,
+            last_check: make.instants(
+                "workload_last_check_timestamp_seconds",
+                "When a workload was last compared with its registries",
+                one,
+            )?,
+            rollouts: make.counters(
+                "rollouts_total",
+                "Rollouts",
+                &["namespace", "kind", "outcome"],
+            )?,
+            rollout_duration: make.histograms(
+                "rollout_duration_seconds",
+                "From the patch until the pods run what it was for",
+                &["namespace", "kind"],
+                ROLLOUT_BUCKETS,
+            )?,
+        })
+    }
+
+    /// A workload is now in another state; nothing stands for not being selected.
+    pub(crate) fn moved(&self, identity: &Identity, from: Option<State>, to: Option<State>) {
+        let gauge = |state: State| {
+            let labels = [identity.namespace.as_str(), identity.kind, state.as_str()];
+            self.states.with_label_values(&labels)
+        };
+        if let Some(state) = from {
+            gauge(state).dec();
+        }
+        if let Some(state) = to {
+            gauge(state).inc();
+        }
+    }
+
+    /// Whether a workload runs what its tags name.
+    pub(crate) fn outdated(&self, identity: &Identity, outdated: bool) {
+        self.outdated
+            .with_label_values(&labels(identity))
+            .set(outdated.into());
+    }
+
+    /// A workload was compared with its registries.
+    pub(crate) fn checked(&self, identity: &Identity, at: Timestamp) {
+        self.last_check
+            .with_label_values(&labels(identity))
+            .set(seconds(at));
+    }
+
+    /// A workload is no longer selected: its own series go.
+    pub(crate) fn forget(&self, identity: &Identity) {
+        // What was never set cannot be removed, and need not be.
+        drop(self.outdated.remove_label_values(&labels(identity)));
+        drop(self.last_check.remove_label_values(&labels(identity)));
+    }
+
+    /// A rollout went on.
+    pub(crate) fn rollout(&self, identity: &Identity, outcome: Outcome) {
+        let labels = [identity.namespace.as_str(), identity.kind, outcome.as_str()];
+        self.rollouts.with_label_values(&labels).inc();
+    }
+
+    /// A rollout has ended well after so long.
+    pub(crate) fn rollout_took(&self, identity: &Identity, took: Duration) {
+        let labels = [identity.namespace.as_str(), identity.kind];
+        self.rollout_duration
+            .with_label_values(&labels)
+            .observe(took.as_secs_f64());
+    }
+}
+
+/// Of the series that each workload has for itself.
+fn labels(identity: &Identity) -> [&str; 3] {
+    [&identity.namespace, identity.kind, &identity.name]
+}
