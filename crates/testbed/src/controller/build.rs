@@ -5,6 +5,8 @@ use std::{
     io,
     path::{Path, PathBuf},
     process::{Command, ExitStatus},
+    thread,
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -16,6 +18,9 @@ const PACKAGE: &str = "kube-autorollout";
 
 /// The folder of the workspace.
 const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+
+/// How often cargo's output is looked at.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// Why there is no binary.
 #[derive(Debug, thiserror::Error)]
@@ -36,12 +41,13 @@ pub enum Error {
     Nowhere,
 }
 
-/// Builds the controller in release mode and gives its file. This blocks, for minutes at the first time.
+/// Builds the controller in release mode and gives its file; `progress` hears what cargo is at. This blocks, for minutes
+/// at the first time.
 ///
 /// # Errors
 ///
 /// When cargo is not there or the build fails.
-pub fn build() -> Result<PathBuf, Error> {
+pub fn build(progress: &dyn Fn(&str)) -> Result<PathBuf, Error> {
     let folder = Folder::new()?;
     let (output, log) = (folder.path().join("messages"), folder.path().join("log"));
     let mut command = Command::new("cargo");
@@ -50,7 +56,16 @@ pub fn build() -> Result<PathBuf, Error> {
         .arg("--message-format=json-render-diagnostics")
         .current_dir(WORKSPACE);
     let (stdout, stderr) = (File::create(&output)?, File::create(&log)?);
-    let status = Guarded::spawn(&command, stdout.into(), stderr.into())?.wait()?;
+    let mut cargo = Guarded::spawn(&command, stdout.into(), stderr.into())?;
+    let status = loop {
+        if let Some(status) = cargo.try_wait()? {
+            break status;
+        }
+        if let Some(line) = tail(&log).lines().last() {
+            progress(line.trim());
+        }
+        thread::sleep(LOOK);
+    };
     if !status.success() {
         let tail = tail(&log);
         return Err(Error::Build { status, tail });

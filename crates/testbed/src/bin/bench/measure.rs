@@ -35,7 +35,7 @@ pub(super) async fn everything() -> Result<Figures, Failure> {
     let progress = |progress: &Progress| tell(&progress.to_string());
     let programs = spawn_blocking(move || Programs::find(&progress)).await??;
     tell("building the controller");
-    let program = spawn_blocking(controller::build).await??;
+    let program = spawn_blocking(|| controller::build(&|_| {})).await??;
     tell("starting the testbed");
     let testbed = Testbed::start(programs).await?;
     let idle = idle(&testbed, &program).await?;

@@ -16,7 +16,7 @@ use tokio::task::spawn_blocking;
 
 use super::{
     Failure, interrupted, kept, show,
-    terminal::{self, Details, Terminal},
+    terminal::{self, Note, Notes, Terminal},
 };
 
 /// How long the cluster or the controller may take for one step.
@@ -73,7 +73,7 @@ async fn set_up(terminal: &mut Terminal) -> Result<Stage, Failure> {
         .step("Find or build etcd, Kubernetes and the registry", find)
         .await?;
     let title = "Build kube-autorollout (release)";
-    let program = terminal.step(title, async |_| build().await).await?;
+    let program = terminal.step(title, build).await?;
     let title = "Start the control plane, two simulated nodes and a registry";
     let testbed = terminal
         .step(title, async |_| Testbed::start(programs).await)
@@ -144,14 +144,16 @@ async fn roll_out(terminal: &mut Terminal, stage: &Stage) -> Result<(), Failure>
     show::metrics(controller).await
 }
 
-async fn find(details: Details) -> Result<Programs, Failure> {
-    // The receiver lives as long as the step
-    let progress = move |progress: &Progress| drop(details.send(progress.to_string()));
+async fn find(notes: Notes) -> Result<Programs, Failure> {
+    let progress = move |progress: &Progress| {
+        drop(notes.send(Note::Detail(progress.to_string()))); // received as long as the step runs
+    };
     Ok(spawn_blocking(move || Programs::find(&progress)).await??)
 }
 
-async fn build() -> Result<PathBuf, Failure> {
-    Ok(spawn_blocking(controller::build).await??)
+async fn build(notes: Notes) -> Result<PathBuf, Failure> {
+    let progress = move |line: &str| drop(notes.send(Note::Now(line.to_owned())));
+    Ok(spawn_blocking(move || controller::build(&progress)).await??)
 }
 
 fn image(testbed: &Testbed) -> String {

@@ -14,11 +14,22 @@ use tokio::{
 /// How often a log file hears of a step that is still running.
 const STILL: u64 = 30;
 
+/// How much is shown of what a step is at, so that the line stays one line.
+const WIDTH: usize = 32;
+
 /// Goes back to the start of the line and clears it.
 const CLEAR: &str = "\r\x1b[K";
 
-/// Details that a running step wants to be shown, from any thread.
-pub(super) type Details = mpsc::UnboundedSender<String>;
+/// What a running step tells, from any thread.
+pub(super) enum Note {
+    /// A line to keep.
+    Detail(String),
+    /// What it is at, shown while the step runs.
+    Now(String),
+}
+
+/// Where a running step tells it.
+pub(super) type Notes = mpsc::UnboundedSender<Note>;
 
 /// Standard output, with control characters only if somebody looks at it.
 pub(super) struct Terminal {
@@ -54,41 +65,44 @@ impl Terminal {
     pub(super) async fn step<T, E>(
         &mut self,
         title: &str,
-        work: impl AsyncFnOnce(Details) -> Result<T, E>,
+        work: impl AsyncFnOnce(Notes) -> Result<T, E>,
     ) -> Result<T, E> {
         self.step += 1;
         let title = format!("{:>3}. {title}", self.step);
         let start = Instant::now();
-        let (sender, mut details) = mpsc::unbounded_channel::<String>();
+        let (sender, mut notes) = mpsc::unbounded_channel();
         let work = work(sender);
         tokio::pin!(work);
+        let mut now = String::new();
         let mut second = interval(Duration::from_secs(1));
         second.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let result = loop {
             tokio::select! {
+                biased; // what the step told is shown before its end
+                Some(note) = notes.recv() => match note {
+                    Note::Detail(text) => {
+                        self.clear();
+                        detail(text);
+                    }
+                    Note::Now(text) => now = text,
+                },
                 result = &mut work => break result,
-                Some(text) = details.recv() => {
-                    self.clear();
-                    detail(text);
-                }
-                _ = second.tick() => self.tick(&title, start.elapsed().as_secs()),
+                _ = second.tick() => self.tick(&title, start.elapsed().as_secs(), &now),
             }
         };
         self.clear();
-        while let Ok(text) = details.try_recv() {
-            detail(text);
-        }
         if result.is_ok() {
             line(&format!("{title} ({:.1} s)", start.elapsed().as_secs_f64()));
         }
         result
     }
 
-    fn tick(&mut self, title: &str, seconds: u64) {
+    fn tick(&self, title: &str, seconds: u64, now: &str) {
+        let now: String = now.chars().take(WIDTH).collect();
         if self.interactive {
-            write(&format!("{CLEAR}{title} … {seconds} s"));
+            write(&format!("{CLEAR}{title} … {seconds} s  {now}"));
         } else if seconds > 0 && seconds.is_multiple_of(STILL) {
-            line(&format!("{title} … {seconds} s"));
+            line(&format!("{title} … {seconds} s  {now}"));
         }
     }
 
