@@ -45,6 +45,8 @@ struct Told {
     outdated: bool,
     /// Our own rollout, until its pods run what it was for.
     rollout: Option<OurRollout>,
+    /// Some decision since the start found no rollout in flight.
+    settled: bool,
     /// Since when some rollout has been in flight.
     in_flight: Option<Timestamp>,
     /// Reconciles in a row that ended with an error.
@@ -134,11 +136,10 @@ impl Reports {
         let mut all = self.lock();
         let told = all.entry(identity.uid.clone()).or_default();
         told.failures = 0;
-        if told.state.is_none() {
-            told.rollout = told
-                .rollout
-                .or_else(|| adopted(workload, decision, observation));
+        if !told.settled && told.rollout.is_none() {
+            told.rollout = adopted(workload, decision, observation);
         }
+        told.settled |= !matches!(decision.state, State::RollingOut | State::Unknown);
         self.follow_through::<W>(told, identity, decision, observation, now);
         self.enter(told, identity, decision.state);
         debug!(workload = %identity, state = %decision.state, reason = decision.reason.map(Reason::as_str), "decided");
@@ -339,7 +340,7 @@ fn not_converging(decision: &Decision, observation: &Observation) -> Warning {
     }
 }
 
-/// After a restart: a rollout in flight to what the tags name now is taken for ours.
+/// After a restart a rollout that is in flight, to what the tags name now, is taken for ours.
 fn adopted<W: Workload>(
     workload: &W,
     decision: &Decision,
