@@ -122,6 +122,9 @@ impl Client {
         })?;
         let key = Key::new(&target, digest);
         let manifests = &self.inner.manifests;
+        if let Some(manifest) = manifests.get(&key) {
+            return Ok(manifest);
+        }
         let inquiry = Inquiry::new(&self.inner, target, rule);
         let flight = manifests.flight(&key);
         let _alone = inquiry.queue(flight.lock()).await?;

@@ -1,4 +1,4 @@
-//! Connections: TCP, TLS, proxies, and the pool that keeps them.
+//! Connections: TCP, TLS, and the pool that keeps them.
 
 use std::{error::Error as StdError, io, time::Duration};
 
@@ -13,9 +13,12 @@ use hyper_util::{
 };
 use rustls::ClientConfig;
 use tokio::{net::TcpStream, time::timeout};
-use tower::{ServiceExt as _, util::BoxCloneSyncService};
+use tower::{ServiceExt as _, service_fn, util::BoxCloneSyncService};
 
-use crate::fault::{Cause, Fault};
+use crate::{
+    fault::{Cause, Fault},
+    proxy::Proxies,
+};
 
 /// Idle connections are kept for longer than most checks are apart.
 const IDLE: Duration = Duration::from_secs(90);
@@ -40,7 +43,7 @@ pub(crate) struct Connection {
 struct ConnectTimeout(Duration);
 
 impl Connection {
-    pub(crate) fn new(tls: ClientConfig, connect_timeout: Duration) -> Self {
+    pub(crate) fn new(tls: ClientConfig, proxies: Proxies, connect_timeout: Duration) -> Self {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -49,7 +52,10 @@ impl Connection {
             .with_tls_config(tls)
             .https_or_http()
             .enable_all_versions()
-            .wrap_connector(tcp)
+            .wrap_connector(service_fn(move |to| {
+                let (proxies, tcp) = (proxies.clone(), tcp.clone());
+                Box::pin(async move { proxies.connect(tcp, to).await })
+            }))
             .map_future(move |connecting| async move {
                 // The TCP connector's own limit does not cover the name resolution and TLS.
                 match timeout(connect_timeout, connecting).await {
@@ -73,10 +79,12 @@ impl Connection {
         &self,
         request: Request<Full<Bytes>>,
     ) -> Result<Response<Incoming>, Fault> {
-        self.client
-            .request(request)
-            .await
-            .map_err(|error| classify(Box::new(error)))
+        self.client.request(request).await.map_err(|error| {
+            match (error.is_connect(), classify(Box::new(error))) {
+                (true, Fault::Transport(cause)) => Fault::Connect(cause),
+                (_, fault) => fault,
+            }
+        })
     }
 }
 

@@ -111,15 +111,18 @@ impl Transport {
         question: &Question,
         call: &mut Call<'_>,
     ) -> Result<Answer, Error> {
+        let error = |fault| Error::new(host.origin.to_string(), fault);
+        // Kept over all attempts: those behind learn from the last one whether there is any hope.
+        let _turn = host.turn().await.map_err(error)?;
         let mut attempt = 0;
         loop {
             let result = self.attempt(host, question, call).await;
             let delay = delay(&result, attempt).filter(|delay| *delay < call.left);
             let Some(delay) = delay else {
-                if matches!(result, Err(Fault::Timeout { .. })) {
-                    host.was_silent();
+                if let Err(fault) = &result {
+                    host.discourage(fault);
                 }
-                return result.map_err(|fault| Error::new(host.origin.to_string(), fault));
+                return result.map_err(error);
             };
             tracing::debug!(host = %host.origin, operation = question.operation.as_str(), "asking again");
             sleep(delay).await;
@@ -134,7 +137,6 @@ impl Transport {
         question: &Question,
         call: &mut Call<'_>,
     ) -> Result<Answer, Fault> {
-        let _turn = host.turn().await?;
         let limit = self.request_timeout.min(call.left);
         let begun = Instant::now();
         let result = match timeout(limit, self.converse(host, question)).await {
@@ -143,7 +145,13 @@ impl Transport {
         };
         let took = begun.elapsed();
         call.left = call.left.saturating_sub(took);
-        let result = result.and_then(|answer| self.heed(host, answer, call));
+        let result = match result {
+            Ok(answer) => self.heed(host, answer, call),
+            Err(Fault::TooLarge { .. }) if question.operation == Operation::Token => {
+                Err(Fault::TokenAnswer)
+            }
+            Err(fault) => Err(fault),
+        };
         let kind = match &result {
             Ok(answer) => kind(answer.status, question.operation).map_or(Ok(()), Err),
             Err(fault) => Err(fault.kind()),
@@ -237,7 +245,7 @@ fn delay(result: &Result<Answer, Fault>, attempt: u32) -> Option<Duration> {
     }
     let own = jitter(RETRY_DELAY.saturating_mul(1 << attempt));
     match result {
-        Err(Fault::Timeout { .. } | Fault::Transport(_)) => Some(own),
+        Err(Fault::Timeout { .. } | Fault::Connect(_) | Fault::Transport(_)) => Some(own),
         Ok(answer)
             if answer.status.is_server_error() || answer.status == StatusCode::REQUEST_TIMEOUT =>
         {

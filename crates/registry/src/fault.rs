@@ -9,6 +9,13 @@ use crate::error::ErrorKind;
 /// The error of a library below, kept as the source.
 pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
 
+/// Why it makes no sense to go on waiting for a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hopeless {
+    Silent,
+    Unreachable,
+}
+
 /// What went wrong at a host.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fault {
@@ -42,10 +49,12 @@ pub(crate) enum Fault {
     RedirectRefused { place: String, reason: &'static str },
     #[error("no answer within {} s", .after.as_secs_f32())]
     Timeout { after: Duration },
-    #[error("others have just waited in vain for an answer")]
-    Silent,
+    #[error("others have just tried in vain: {}", match .0 { Hopeless::Silent => "no answer", Hopeless::Unreachable => "no connection" })]
+    Hopeless(Hopeless),
     #[error("the TLS handshake failed")]
     Tls(#[source] Cause),
+    #[error("no connection could be made")]
+    Connect(#[source] Cause),
     #[error("the connection failed")]
     Transport(#[source] Cause),
     #[error("status {}", .0.as_u16())]
@@ -69,9 +78,11 @@ impl Fault {
             Self::DigestMismatch { .. } => ErrorKind::DigestMismatch,
             Self::TooLarge { .. } => ErrorKind::ManifestTooLarge,
             Self::RedirectRefused { .. } => ErrorKind::RedirectRefused,
-            Self::Timeout { .. } | Self::Silent => ErrorKind::Timeout,
+            Self::Timeout { .. } | Self::Hopeless(Hopeless::Silent) => ErrorKind::Timeout,
             Self::Tls(_) => ErrorKind::Tls,
-            Self::Transport(_) => ErrorKind::Transport,
+            Self::Connect(_) | Self::Transport(_) | Self::Hopeless(Hopeless::Unreachable) => {
+                ErrorKind::Transport
+            }
             Self::Status(_) => ErrorKind::Server,
         }
     }

@@ -8,14 +8,22 @@ use std::{
 
 use tokio::{
     sync::{Semaphore, SemaphorePermit, watch},
-    time::Instant,
+    time::{Instant, timeout},
 };
 
-use crate::{connection::Connection, fault::Fault, memory::Memory, target::Origin};
+use crate::{
+    connection::Connection,
+    fault::{Fault, Hopeless},
+    memory::Memory,
+    target::Origin,
+};
 
 /// After such a pause one request goes ahead of the others, so that they find its connection instead of opening one
 /// each.
 const PAUSE: Duration = Duration::from_secs(10);
+
+/// The others wait for it no longer than this: the one ahead may have asked for something slow.
+const LEAD: Duration = Duration::from_secs(2);
 
 /// The first wait after a 429 that does not say how long; it doubles with each further one.
 const FIRST_BACKOFF: Duration = Duration::from_secs(15);
@@ -32,8 +40,8 @@ pub(crate) struct Host {
     slots: Semaphore,
     first: tokio::sync::Mutex<()>,
     state: Mutex<State>,
-    /// Counts the times that the host let a caller wait in vain.
-    silence: watch::Sender<u64>,
+    /// Tells those who queue that somebody ahead has tried in vain.
+    hopeless: watch::Sender<Hopeless>,
 }
 
 #[derive(Default)]
@@ -63,7 +71,7 @@ impl Host {
             slots: Semaphore::new(max_concurrent_requests.min(Semaphore::MAX_PERMITS)),
             first: tokio::sync::Mutex::new(()),
             state: Mutex::default(),
-            silence: watch::Sender::new(0),
+            hopeless: watch::Sender::new(Hopeless::Silent),
         }
     }
 
@@ -77,8 +85,8 @@ impl Host {
         let first = if self.is_warm() {
             None
         } else {
-            let first = self.queue(self.first.lock()).await?;
-            (!self.is_warm()).then_some(first)
+            let first = self.queue(timeout(LEAD, self.first.lock())).await?;
+            first.ok().filter(|_| !self.is_warm())
         };
         // The wait may have been long, and the one before may have been told to go away.
         self.check_backoff()?;
@@ -88,20 +96,23 @@ impl Host {
         })
     }
 
-    /// Waits in a queue for this host, and not longer than until somebody ahead has waited for the host in vain.
+    /// Waits in a queue for this host, and not longer than until somebody ahead has tried in vain.
     pub(crate) async fn queue<T>(&self, wait: impl Future<Output = T>) -> Result<T, Fault> {
-        let mut silence = self.silence.subscribe();
+        let mut hopeless = self.hopeless.subscribe();
         tokio::select! {
             biased;
             turn = wait => Ok(turn),
-            _ = silence.changed() => Err(Fault::Silent),
+            _ = hopeless.changed() => Err(Fault::Hopeless(*hopeless.borrow())),
         }
     }
 
-    /// A caller has spent all its time on this host: those who queue for it need not do the same.
-    pub(crate) fn was_silent(&self) {
-        self.silence
-            .send_modify(|times| *times = times.wrapping_add(1));
+    /// A caller has given up for this reason: if it is one of the host as a whole, those who queue give up too.
+    pub(crate) fn discourage(&self, fault: &Fault) {
+        match fault {
+            Fault::Timeout { .. } => self.hopeless.send_replace(Hopeless::Silent),
+            Fault::Connect(_) => self.hopeless.send_replace(Hopeless::Unreachable),
+            _ => return,
+        };
     }
 
     /// The host has answered, and not with 429. Tells whether a back-off is over.

@@ -18,6 +18,7 @@ mod memory;
 mod observer;
 mod options;
 mod place;
+mod proxy;
 mod quarantine;
 mod rate_limit;
 mod scheme;

@@ -42,7 +42,8 @@ pub struct HostOptions {
     pub max_concurrent_requests: usize,
 }
 
-/// Proxies in the form of the environment variables `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`; empty: none.
+/// Proxies in the form of the environment variables `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`; empty: none. Their
+/// addresses may hold a login and are `http://`, or without a scheme.
 #[derive(Clone, Default)]
 pub struct Proxy {
     /// For `https` registries. May hold a login, so it is not shown in `Debug`.
@@ -132,6 +133,13 @@ pub enum OptionsError {
     /// The user agent cannot be sent in a header.
     #[error("the user agent {0:?} has characters that a header cannot carry")]
     UserAgent(String),
+    /// A proxy's address is not understood, or not of a proxy that speaks plain HTTP to us. It may hold a login, so it
+    /// is not repeated.
+    #[error("the proxy for {variable} must be an address like http://host:port")]
+    Proxy {
+        /// Which of the fields of [`Proxy`].
+        variable: &'static str,
+    },
     /// No request could ever be sent.
     #[error("{pattern}: at least one request must be allowed at once")]
     NoRequests {

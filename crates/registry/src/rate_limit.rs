@@ -61,6 +61,8 @@ mod tests {
 
     use super::*;
 
+    type Lines = &'static [(&'static str, &'static str)];
+
     fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
         lines
             .iter()
@@ -75,19 +77,19 @@ mod tests {
 
     #[test]
     fn retry_after_is_seconds_or_a_date_of_the_servers_clock() {
-        let now = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");
-        let cases: [(&[(&'static str, &'static str)], Option<u64>); 8] = [
+        const NOW: (&str, &str) = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");
+        let cases: [(Lines, Option<u64>); 8] = [
             (&[], None),
             (&[("retry-after", "120")], Some(120)),
             (&[("retry-after", "0")], Some(0)),
             (&[("retry-after", "-1")], None),
             (&[("retry-after", "soon")], None),
             (
-                &[("retry-after", "Sun, 06 Nov 1994 08:50:37 GMT"), now],
+                &[("retry-after", "Sun, 06 Nov 1994 08:50:37 GMT"), NOW],
                 Some(60),
             ),
             (
-                &[("retry-after", "Sun, 06 Nov 1994 08:40:37 GMT"), now],
+                &[("retry-after", "Sun, 06 Nov 1994 08:40:37 GMT"), NOW],
                 Some(0),
             ),
             (&[("retry-after", "Sun, 06 Nov 1994 08:50:37 GMT")], None),
@@ -103,8 +105,8 @@ mod tests {
 
     #[test]
     fn docker_hubs_limits_are_read() {
-        let window = Some(Duration::from_secs(21_600));
-        let cases: [(&[(&'static str, &'static str)], Option<RateLimit>); 4] = [
+        const WINDOW: Option<Duration> = Some(Duration::from_secs(21_600));
+        let cases: [(Lines, Option<RateLimit>); 4] = [
             (
                 &[
                     ("ratelimit-limit", "100;w=21600"),
@@ -113,7 +115,7 @@ mod tests {
                 Some(RateLimit {
                     limit: Some(100),
                     remaining: 20,
-                    window,
+                    window: WINDOW,
                 }),
             ),
             (

@@ -156,9 +156,9 @@ impl Session<'_> {
             form: form.map(Into::into),
         };
         let result = self.transport.ask(&host, question, call).await;
-        if matches!(&result, Err(error) if error.kind() == ErrorKind::Timeout) {
+        if let Err(error) = &result {
             // Who queues for the registry would only queue for its token server next.
-            self.host.was_silent();
+            self.host.discourage(error.fault());
         }
         result
     }

@@ -15,6 +15,7 @@ use crate::{
     connection::Connection,
     host::Host,
     options::{HostOptions, MAX_CONCURRENT_REQUESTS, Options, OptionsError},
+    proxy::Proxies,
     target::Origin,
     tls,
 };
@@ -50,9 +51,14 @@ impl Transport {
         let user_agent = HeaderValue::try_from(&options.user_agent)
             .map_err(|_| OptionsError::UserAgent(options.user_agent.clone()))?;
         let common = named("ca_certificates", &options.ca_certificates);
+        let proxies = Proxies::new(&options.proxy)?;
         let connect = |files: &[(String, &[u8])]| {
             let tls = tls::configuration(files)?;
-            Ok::<_, OptionsError>(Connection::new(tls, options.connect_timeout))
+            Ok::<_, OptionsError>(Connection::new(
+                tls,
+                proxies.clone(),
+                options.connect_timeout,
+            ))
         };
         let common_connection = connect(&common)?;
         let mut rules = Vec::new();

@@ -11,9 +11,9 @@ use crate::script::{
     status, token,
 };
 
-const ALICE: &str = "Basic YWxpY2U6YWxpY2Utc2VjcmV0";
+pub(crate) const ALICE: &str = "Basic YWxpY2U6YWxpY2Utc2VjcmV0";
 
-fn challenge(asked: &Asked, parameters: &str) -> Answer {
+pub(crate) fn challenge(asked: &Asked, parameters: &str) -> Answer {
     let host = asked.header("host").expect("a host");
     status(401).with(
         "www-authenticate",
@@ -182,109 +182,6 @@ async fn a_token_is_used_until_shortly_before_it_expires() {
         resolve(&client, &image).await.expect("resolved");
         assert_eq!(server.count(Asked::is_token), expected, "{passed} s later");
     }
-}
-
-#[tokio::test]
-async fn registries_of_all_kinds_get_what_they_want() {
-    type Script = fn(&Asked) -> Answer;
-    let basic: Script = |asked| match asked.authorization() {
-        Some(ALICE) => index("{}"),
-        _ => status(401).with("www-authenticate", r#"Basic realm="x""#),
-    };
-    // Two lines, the first without service and scope, the second bare
-    let gitea: Script = |asked| match (asked.is_token(), asked.authorization()) {
-        (true, Some(ALICE)) if asked.target.ends_with("?scope=repository%3Aweb%3Apull") => {
-            status(200).body(r#"{"token":"gitea"}"#)
-        }
-        (false, Some("Bearer gitea")) => index("{}"),
-        _ => challenge(asked, "").with("www-authenticate", "Basic"),
-    };
-    // An empty scope, an unquoted realm
-    let zot: Script = |asked| match (asked.is_token(), asked.authorization()) {
-        (true, Some(ALICE)) if asked.target.contains("scope=repository%3Aweb%3Apull") => {
-            token("zot")
-        }
-        (false, Some("Bearer zot")) => index("{}"),
-        _ => {
-            let realm = format!("http://{}/token", asked.header("host").expect("a host"));
-            status(401).with(
-                "www-authenticate",
-                &format!(r#"bearer realm={realm},service=zot,scope="""#),
-            )
-        }
-    };
-    // A realm that the client will not go to, and Basic beside it
-    let mixed: Script = |asked| match asked.authorization() {
-        Some(ALICE) => index("{}"),
-        _ => status(401).with(
-            "www-authenticate",
-            r#"Bearer realm="http://10.0.0.1/token", Basic realm="x""#,
-        ),
-    };
-    // Negotiate first, and a query in the realm
-    let query: Script = |asked| match (asked.is_token(), asked.authorization()) {
-        (true, Some(ALICE)) if asked.target.starts_with("/token?a=b&service=") => token("query"),
-        (false, Some("Bearer query")) => index("{}"),
-        _ => {
-            let realm = format!("http://{}/token?a=b", asked.header("host").expect("a host"));
-            status(401).with("www-authenticate", "Negotiate").with(
-                "www-authenticate",
-                &format!(r#"Bearer realm="{realm}",service="s s""#),
-            )
-        }
-    };
-    for (name, script) in [
-        ("basic", basic),
-        ("gitea", gitea),
-        ("zot", zot),
-        ("mixed", mixed),
-        ("query", query),
-    ] {
-        let server = Server::start(script).await;
-        let client = client();
-        for _ in 0..2 {
-            resolve_with(&client, &server.image("web:1"), &credentials(&[alice()]))
-                .await
-                .expect(name);
-        }
-        let last = server.log().pop().expect("a request");
-        assert!(
-            last.authorization().is_some(),
-            "{name}: the second check does not ask for a challenge"
-        );
-    }
-}
-
-#[tokio::test]
-async fn harbors_basic_after_a_bad_token_leads_back_to_its_realm() {
-    let server = Server::start(|asked| {
-        match (asked.is_token(), asked.authorization()) {
-            (true, _) => token(&format!("t{}", asked.target.len())),
-            (false, None) => challenge(
-                asked,
-                r#",service="harbor-registry",scope="repository:web:pull""#,
-            ),
-            // It forgets tokens on purpose
-            (false, Some(sent)) if sent.starts_with("Bearer") && asked.target.ends_with("/2") => {
-                index("{}")
-            }
-            (false, Some(_)) => status(401).with("www-authenticate", r#"Basic realm="harbor""#),
-        }
-    })
-    .await;
-    let client = client();
-    let alice = credentials(&[alice()]);
-    resolve_with(&client, &server.image("web:2"), &alice)
-        .await
-        .expect("resolved");
-    let error = resolve_with(&client, &server.image("web:1"), &alice)
-        .await
-        .expect_err("refused");
-    assert_eq!(error.kind(), ErrorKind::Unauthorized);
-    let to_registry =
-        server.count(|asked| !asked.is_token() && asked.authorization() == Some(ALICE));
-    assert_eq!(to_registry, 0, "the password goes to the token server only");
-    assert_eq!(server.count(Asked::is_token), 2, "one more token was tried");
 }
 
 #[tokio::test]

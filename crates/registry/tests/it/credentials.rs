@@ -158,7 +158,7 @@ async fn the_back_off_of_a_refused_credential_doubles() {
         }
         pass(60).await;
     }
-    assert_eq!(minutes, [0, 5, 10, 20, 40, 80, 80, 80]);
+    assert_eq!(minutes, [0, 5, 10, 20, 40, 80, 80, 80, 80]);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use kube_autorollout_registry::{
     Via,
 };
 use kube_autorollout_testbed::{
-    image::{Content as _, Image, ImageIndex, Pusher, digest_of},
+    image::{Image, ImageIndex, Pusher, digest_of},
     programs::Programs,
     registry::{ALICE, Access, BOB, Registry, User},
 };
@@ -24,7 +24,7 @@ fn client(registry: &Registry) -> Client {
     match registry.access() {
         Access::Plain => host.plain_http = true,
         Access::Htpasswd | Access::Token => {
-            host.ca_certificates = vec![registry.ca_certificate().to_vec()]
+            host.ca_certificates = vec![registry.ca_certificate().to_vec()];
         }
     }
     Client::new(Options {
@@ -129,7 +129,7 @@ async fn tokens_are_fetched_once_for_each_life() {
     issuer.set_lifetime(Duration::from_secs(60));
     let client = client(&registry);
     let reference = image(&registry, "web:1");
-    let pushed = issuer.requests().len();
+    let before = issuer.requests().len();
     for (passed, tokens) in [(0, 1), (20, 1), (20, 1), (20, 2), (20, 2)] {
         tokio::time::pause();
         tokio::time::advance(Duration::from_secs(passed)).await;
@@ -141,7 +141,7 @@ async fn tokens_are_fetched_once_for_each_life() {
             (&resolved.digest, resolved.authentication),
             (&digest, Authentication::Bearer)
         );
-        assert_eq!(issuer.requests().len() - pushed, tokens, "{passed} s later");
+        assert_eq!(issuer.requests().len() - before, tokens, "{passed} s later");
     }
 }
 

@@ -137,6 +137,31 @@ async fn those_who_queue_for_a_silent_host_fail_with_the_first() {
 }
 
 #[tokio::test]
+async fn those_who_queue_for_an_unreachable_host_fail_with_the_first() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let host = listener.local_addr().expect("an address");
+    drop(listener);
+    let images: Vec<_> = (0..100)
+        .map(|number| {
+            format!("{host}/app{number}:1")
+                .parse()
+                .expect("a reference")
+        })
+        .collect();
+    let client = client();
+    let begun = Instant::now();
+    let all = futures::future::join_all(images.iter().map(|image| resolve(&client, image))).await;
+    for one in all {
+        assert_eq!(one.expect_err("unreachable").kind(), ErrorKind::Transport);
+    }
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        begun.elapsed()
+    );
+}
+
+#[tokio::test]
 async fn what_is_no_http_is_a_transport_error() {
     for bytes in [
         &b"SSH-2.0-OpenSSH_9.6\r\n"[..],

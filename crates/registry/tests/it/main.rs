@@ -8,5 +8,8 @@ mod distribution;
 mod hostile;
 mod limits;
 mod manifests;
+mod proxies;
+mod quirks;
 mod script;
+mod secrets;
 mod transport;

@@ -31,7 +31,7 @@ use kube_autorollout_testbed::{
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use tokio::{
-    io::AsyncWriteExt as _,
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     task::JoinSet,
     time::timeout,
@@ -371,7 +371,7 @@ impl State {
     }
 }
 
-/// A server that writes these bytes to each connection, slowly if there is a pause, and reads nothing.
+/// A server that writes these bytes to each connection, slowly if there is a pause, once something was asked.
 pub(crate) async fn raw(
     bytes: &'static [u8],
     pause: Option<Duration>,
@@ -385,6 +385,11 @@ pub(crate) async fn raw(
         let mut connections = JoinSet::new();
         while let Ok((mut stream, _)) = listener.accept().await {
             connections.spawn(async move {
+                // What comes before the request would be an error of its own.
+                let mut request = [0; 4096];
+                if stream.read(&mut request).await.is_err() {
+                    return;
+                }
                 for byte in bytes.chunks(if pause.is_some() { 1 } else { bytes.len() }) {
                     if stream.write_all(byte).await.is_err() {
                         return; // the client has had enough

@@ -1,0 +1,107 @@
+//! Nothing that is secret is ever shown.
+
+use std::{
+    io,
+    sync::{Arc, Mutex},
+};
+
+use kube_autorollout_registry::{Client, Credential, Credentials, Error};
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::script::{
+    Answer, Asked, Server, credentials, index, resolve_with, status, tls_options, token,
+};
+
+/// Part of every secret here.
+const PLANTED: &str = "planted";
+
+/// The same in the base64 of `user:planted`.
+const ENCODED: &str = "dXNlcjpwbGFudGVk";
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("sound").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+fn show(error: &Error) -> String {
+    let mut text = format!("{error:?}");
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = cause {
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+/// Serves `web`, leads `moved` to a place with a signature, and refuses everything else.
+fn registry(realm: &str, asked: &Asked) -> Answer {
+    match asked.target.as_str() {
+        "/v2/web/manifests/1" if asked.authorization().is_some() => index("{}"),
+        "/v2/moved/manifests/1" if asked.authorization().is_some() => {
+            status(302).with("location", "http://10.0.0.1/?signature=planted")
+        }
+        _ => status(401).with("www-authenticate", &format!(r#"Bearer realm="{realm}""#)),
+    }
+}
+
+#[tokio::test]
+async fn no_secret_is_in_any_log_error_or_debug_output() {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(log.clone())
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+
+    let issuer = Server::start_tls(|_| token("planted-token")).await;
+    let realm = format!("https://{}/token?key=planted", issuer.host());
+    let server = Server::start_tls(move |asked| registry(&realm, asked)).await;
+    let mut options = tls_options(&server);
+    options.ca_certificates.push(issuer.ca_certificate());
+    options.proxy.http = "http://user:planted@127.0.0.1:1".to_owned();
+    let mut shown = vec![format!("{options:?}")];
+    let client = Client::new(options).expect("good options");
+    for credential in [
+        Credential::password("user", PLANTED),
+        Credential::bearer(PLANTED),
+        Credential::identity("user", PLANTED),
+    ] {
+        let credentials: Credentials = credentials(&[credential]);
+        shown.push(format!("{credentials:?} {client:?}"));
+        for image in ["web:1", "secret:1", "moved:1"] {
+            match resolve_with(&client, &server.image(image), &credentials).await {
+                Ok(resolved) => shown.push(format!("{resolved:?}")),
+                Err(error) => shown.push(show(&error)),
+            }
+        }
+    }
+    let sent =
+        issuer.count(|asked| asked.authorization().is_some() || asked.body.contains(PLANTED));
+    assert!(sent >= 2, "the secrets were in use");
+
+    let log = String::from_utf8(log.0.lock().expect("sound").clone()).expect("text");
+    assert!(log.contains("TRACE"), "the log is at work");
+    for (name, text) in [("log", log), ("output", shown.join("\n"))] {
+        let found = text
+            .lines()
+            .find(|line| line.contains(PLANTED) || line.contains(ENCODED));
+        assert_eq!(found, None, "{name}");
+    }
+}
