@@ -21,7 +21,8 @@ const DOCKER_HUB: [&str; 3] = ["docker.io", "index.docker.io", "registry-1.docke
 pub struct HostPattern(glob::Pattern);
 
 /// A text that is no pattern over hosts.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum HostPatternError {
     /// Nothing would match.
     #[error("the host pattern is empty")]
@@ -30,13 +31,14 @@ pub enum HostPatternError {
     #[error("the host pattern {0:?} must be a host with an optional port, without scheme or path")]
     NotAHost(String),
     /// It is no glob.
-    #[error("the host pattern {pattern:?} is no glob")]
+    #[error("the host pattern {pattern:?} is no glob: {reason}, at position {position}")]
     Glob {
         /// The text.
         pattern: String,
-        /// What is wrong, and where.
-        #[source]
-        source: glob::PatternError,
+        /// What is wrong.
+        reason: &'static str,
+        /// Where, counted in bytes from zero.
+        position: usize,
     },
 }
 
@@ -64,9 +66,10 @@ impl FromStr for HostPattern {
         }
         glob::Pattern::new(&text.to_ascii_lowercase())
             .map(Self)
-            .map_err(|source| HostPatternError::Glob {
+            .map_err(|error| HostPatternError::Glob {
                 pattern: text.to_owned(),
-                source,
+                reason: error.msg,
+                position: error.pos,
             })
     }
 }

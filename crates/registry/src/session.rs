@@ -119,6 +119,12 @@ impl Session<'_> {
                         _ => scheme,
                     }
                 }
+                // Not what was remembered for the rest of the registry: another realm, or more scopes.
+                (Proof::Token { .. }, Ok(other @ Scheme::Bearer(_)))
+                    if scheme.as_deref() != Some(&other) =>
+                {
+                    Some(self.learn(other))
+                }
                 // The token server accepted the credential, so it is the repository that is refused.
                 (Proof::Token { .. }, _) => return Err(self.refuse_repository()),
                 (Proof::Basic(_, trial), Ok(bearer @ Scheme::Bearer(_))) => {
@@ -131,7 +137,7 @@ impl Session<'_> {
                 }
             };
         }
-        Err(self.unauthorized())
+        Err(self.refuse_repository())
     }
 
     async fn proof(

@@ -100,7 +100,7 @@ async fn servers_that_let_us_wait_cost_the_time_out() {
             .expect_err(name);
         assert_eq!(error.kind(), ErrorKind::Timeout, "{name}");
         assert!(
-            begun.elapsed() < Duration::from_secs(3),
+            begun.elapsed() < Duration::from_secs(6),
             "{name}: {:?}",
             begun.elapsed()
         );
@@ -130,7 +130,7 @@ async fn those_who_queue_for_a_silent_host_fail_with_the_first() {
         assert_eq!(one.expect_err("silent").kind(), ErrorKind::Timeout);
     }
     assert!(
-        begun.elapsed() < Duration::from_secs(4),
+        begun.elapsed() < Duration::from_secs(8),
         "{:?}",
         begun.elapsed()
     );
@@ -155,7 +155,7 @@ async fn those_who_queue_for_an_unreachable_host_fail_with_the_first() {
         assert_eq!(one.expect_err("unreachable").kind(), ErrorKind::Transport);
     }
     assert!(
-        begun.elapsed() < Duration::from_secs(5),
+        begun.elapsed() < Duration::from_secs(8),
         "{:?}",
         begun.elapsed()
     );

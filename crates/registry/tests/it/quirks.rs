@@ -107,6 +107,39 @@ async fn registries_of_all_kinds_get_what_they_want() {
     }
 }
 
+/// A realm for each repository, which takes no token of another.
+fn path_method(asked: &Asked) -> Answer {
+    let group = |path: &str| path.split('/').nth(2).unwrap_or_default().to_owned();
+    if asked.is_token() {
+        let realm = asked.target.split('?').next().unwrap_or_default();
+        return token(&group(realm));
+    }
+    let own = group(&asked.target);
+    if asked.authorization() == Some(&format!("Bearer {own}")) {
+        return index("{}");
+    }
+    let host = asked.header("host").expect("a host");
+    let line = format!(r#"Bearer realm="http://{host}/token/{own}",service="s""#);
+    status(401).with("www-authenticate", &line)
+}
+
+#[tokio::test]
+async fn a_realm_for_each_repository_costs_no_more_once_it_is_known() {
+    let server = Server::start(path_method).await;
+    let client = client();
+    let check = async || {
+        let before = server.log().len();
+        for image in ["one:1", "two:1", "three:1"] {
+            let result =
+                resolve_with(&client, &server.image(image), &credentials(&[alice()])).await;
+            result.expect(image);
+        }
+        server.log().len() - before
+    };
+    assert!(check().await > 3);
+    assert_eq!(check().await, 3, "one HEAD each");
+}
+
 #[tokio::test]
 async fn harbors_basic_after_a_bad_token_leads_back_to_its_realm() {
     let server = Server::start(harbor).await;
