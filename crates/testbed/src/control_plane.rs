@@ -86,16 +86,12 @@ impl ControlPlane {
     /// When a server does not become ready; its logs are kept then.
     pub async fn start(programs: &Programs) -> Result<Self, Error> {
         let folder = Folder::new()?;
-        let kept = folder.path().to_owned();
         let plane = Self::assemble(programs, folder).await?;
-        match plane.start_servers().await {
-            Ok(()) => Ok(plane),
-            Err(error) => {
-                plane.folder.keep();
-                tracing::warn!(folder = %kept.display(), "logs of the control plane are kept");
-                Err(error)
-            }
+        if let Err(error) = plane.start_servers().await {
+            plane.folder.keep();
+            return Err(error);
         }
+        Ok(plane)
     }
 
     /// Writes the files and makes the servers, not started yet.

@@ -1,6 +1,6 @@
 //! The testbed itself, on the real programs.
 
+mod nodes;
 mod orphans;
 mod registries;
-mod nodes;
 mod servers;

@@ -37,7 +37,9 @@ pub(super) async fn events(terminal: &mut Terminal, namespace: &Namespace) -> Re
             eventually(SOON, "the Event RolloutCompleted", async || {
                 let list = events.list(&ListParams::default()).await;
                 let list = list.map_err(|error| error.to_string())?;
-                let ours: Vec<(String, String)> = list
+                let mut all = list.items;
+                all.sort_by_key(|event| event.event_time.as_ref().map(|time| time.0));
+                let ours: Vec<(String, String)> = all
                     .into_iter()
                     .filter_map(|event| Some((event.reason?, event.note?)))
                     .filter(|(reason, _)| reason.starts_with("Rollout"))
