@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, net::TcpListener, path::PathBuf, sync::Arc, tim
 
 use k8s_openapi::api::{
     apps::v1::Deployment,
-    core::v1::ServiceAccount,
+    core::v1::{Secret, ServiceAccount},
     events::v1::Event,
     rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding},
 };
@@ -41,7 +41,20 @@ pub(crate) struct World {
 }
 
 impl World {
+    /// With the permissions that the contract names, and nothing more.
     pub(crate) async fn new(hint: &str) -> Self {
+        let rules = json!([
+            rule("apps", "deployments", &["list", "watch", "patch"]),
+            rule("apps", "replicasets", &["list"]),
+            rule("", "pods", &["list"]),
+            rule("", "secrets", &["get"]),
+            rule("events.k8s.io", "events", &["create"]),
+        ]);
+        Self::with_rules(hint, rules).await
+    }
+
+    /// With these permissions for the controller.
+    pub(crate) async fn with_rules(hint: &str, rules: Value) -> Self {
         let testbed = shared().await;
         let world = Self {
             testbed,
@@ -49,31 +62,32 @@ impl World {
             pusher: Pusher::new(testbed.registry().host()).expect("a pusher"),
             folder: tempfile::tempdir().expect("a folder"),
         };
-        world.permit().await;
+        let account = json!({ "metadata": { "name": ACCOUNT } });
+        create::<ServiceAccount>(&world.namespace, account).await;
+        world.permit(rules, ACCOUNT).await;
         world
     }
 
-    /// The permissions that the contract names, and nothing more.
-    async fn permit(&self) {
-        let account = json!({ "metadata": { "name": ACCOUNT } });
-        create::<ServiceAccount>(&self.namespace, account).await;
-        let role = json!({
-            "metadata": { "name": ACCOUNT },
-            "rules": [
-                { "apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["list", "watch", "patch"] },
-                { "apiGroups": ["apps"], "resources": ["replicasets"], "verbs": ["list"] },
-                { "apiGroups": [""], "resources": ["pods"], "verbs": ["list"] },
-                { "apiGroups": [""], "resources": ["secrets"], "verbs": ["get"] },
-                { "apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"] },
-            ],
-        });
+    /// Gives the controller a role of this name.
+    pub(crate) async fn permit(&self, rules: Value, name: &str) {
+        let role = json!({ "metadata": { "name": name }, "rules": rules });
         create::<Role>(&self.namespace, role).await;
         let binding = json!({
-            "metadata": { "name": ACCOUNT },
-            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": ACCOUNT },
+            "metadata": { "name": name },
+            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name },
             "subjects": [{ "kind": "ServiceAccount", "name": ACCOUNT, "namespace": self.namespace.name() }],
         });
         create::<RoleBinding>(&self.namespace, binding).await;
+    }
+
+    /// A Secret that pods pull with.
+    pub(crate) async fn secret(&self, name: &str, docker_config: &str) {
+        let secret = json!({
+            "metadata": { "name": name },
+            "type": "kubernetes.io/dockerconfigjson",
+            "stringData": { ".dockerconfigjson": docker_config },
+        });
+        create::<Secret>(&self.namespace, secret).await;
     }
 
     /// Lets the controller read the platforms of nodes.
@@ -235,8 +249,17 @@ impl World {
         found.await.unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// A controller that checks every second, with more lines of configuration.
+    /// A controller that checks every second, with more lines of configuration, once it is ready.
     pub(crate) async fn controller(&self, configuration: &str) -> Controller {
+        self.controller_when("/readyz", configuration).await
+    }
+
+    /// The same, once it is alive.
+    pub(crate) async fn controller_as_it_is(&self, configuration: &str) -> Controller {
+        self.controller_when("/livez", configuration).await
+    }
+
+    async fn controller_when(&self, path: &'static str, configuration: &str) -> Controller {
         let kubeconfig = self
             .testbed
             .control_plane()
@@ -262,7 +285,13 @@ impl World {
             "webserver: {{ port: {port} }}\nlogLevel: debug\n{schedule}{registries}{configuration}\n"
         );
         std::fs::write(&file, text).expect("a configuration file");
-        let controller = Controller::new(port, &file, &kubeconfig, self.folder.path().to_owned());
+        let controller = Controller::new(
+            port,
+            path,
+            &file,
+            &kubeconfig,
+            self.folder.path().to_owned(),
+        );
         controller.start().await;
         controller
     }
@@ -277,6 +306,7 @@ pub(crate) struct Controller {
 impl Controller {
     fn new(
         port: u16,
+        path: &'static str,
         file: &std::path::Path,
         kubeconfig: &std::path::Path,
         folder: PathBuf,
@@ -290,7 +320,7 @@ impl Controller {
         };
         let ready = move || -> futures::future::BoxFuture<'static, bool> {
             Box::pin(async move {
-                get(port, "/readyz")
+                get(port, path)
                     .await
                     .is_some_and(|answer| answer.starts_with("HTTP/1.1 200"))
             })
@@ -411,4 +441,9 @@ where
 
 fn parsed<T: serde::de::DeserializeOwned>(value: Value) -> T {
     serde_json::from_value(value).expect("a test's own object")
+}
+
+/// A rule of a role.
+pub(crate) fn rule(group: &str, resource: &str, verbs: &[&str]) -> Value {
+    json!({ "apiGroups": [group], "resources": [resource], "verbs": verbs })
 }

@@ -1,0 +1,141 @@
+//! What is missing in the role is told, and costs no more than it must.
+
+use kube_autorollout_testbed::{
+    image::{Image, Pusher},
+    registry::{ALICE, Access},
+    workload,
+};
+use serde_json::json;
+
+use crate::harness::{World, rule};
+
+#[tokio::test]
+async fn without_any_readable_kind_it_is_alive_and_not_ready_and_says_what_to_add() {
+    let world = World::with_rules("no-role", json!([])).await;
+    let controller = world.controller_as_it_is("").await;
+    let line = controller
+        .until_logged(&["WARN", "cannot watch", "forbidden"])
+        .await;
+    assert!(line.contains("verb list on deployments"), "{line}");
+    assert!(controller.get("/livez").await.starts_with("HTTP/1.1 200"));
+    assert!(
+        controller
+            .get("/health/live")
+            .await
+            .starts_with("HTTP/1.1 200")
+    );
+    assert!(
+        controller
+            .get("/health/ready")
+            .await
+            .starts_with("HTTP/1.1 503")
+    );
+    assert!(
+        controller
+            .metrics()
+            .await
+            .sum("watch_errors_total", &[("kind", "Deployment")])
+            >= 1.0
+    );
+}
+
+#[tokio::test]
+async fn a_refused_patch_is_told_and_tried_again() {
+    let rules = json!([
+        rule("apps", "deployments", &["list", "watch"]),
+        rule("apps", "replicasets", &["list"]),
+        rule("", "pods", &["list"]),
+        rule("events.k8s.io", "events", &["create"]),
+    ]);
+    let world = World::with_rules("no-patch", rules).await;
+    world.push(&Image::new("no-patch-1"), "app").await;
+    world.deploy("web", "app").await;
+    let controller = world.controller("").await;
+    controller.until_all("UpToDate", 1).await;
+    world.push(&Image::new("no-patch-2"), "app").await;
+    let note = world.until_event("web", "RolloutFailed").await;
+    assert!(
+        note.contains("refused the patch") && note.contains("forbidden"),
+        "{note}"
+    );
+    let metrics = controller.until_all("Unknown", 1).await;
+    assert!(metrics.rollouts("failed") >= 1.0);
+    assert!(metrics.rollouts("triggered") < 1.0);
+
+    world
+        .permit(json!([rule("apps", "deployments", &["patch"])]), "patch")
+        .await;
+    world.until_running("no-patch-2", 1).await;
+    controller.until_all("UpToDate", 1).await;
+}
+
+#[tokio::test]
+async fn the_pods_own_pull_secrets_are_presented() {
+    let world = World::new("pull-secret").await;
+    let registry = world
+        .testbed
+        .start_registry(Access::Htpasswd)
+        .await
+        .expect("a registry");
+    let pusher = Pusher::new(registry.access_as(ALICE)).expect("a pusher");
+    let image = |version: &str| Image::new(format!("{}-{version}", world.namespace.name()));
+    pusher
+        .push(&image("1"), "app", "latest")
+        .await
+        .expect("pushed");
+    world.secret("login", &registry.docker_config(ALICE)).await;
+    let reference = format!("{}/app:latest", registry.host());
+    let web = workload::Deployment::named("web")
+        .container("app", &reference)
+        .pull_secret("login");
+    world.create(web.labelled()).await;
+    world.rolled_out("web").await;
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let ca = folder.path().join("ca.crt");
+    std::fs::write(&ca, registry.ca_certificate()).expect("a file");
+    let trusted = format!(
+        "registries: [{{ hostnamePattern: '*' }}]
+tls: {{ caCertificatePaths: ['{}'] }}",
+        ca.display()
+    );
+    let controller = world.controller(&trusted).await;
+    controller.until_all("UpToDate", 1).await;
+    pusher
+        .push(&image("2"), "app", "latest")
+        .await
+        .expect("pushed");
+    controller
+        .until("a completed rollout", |metrics| {
+            metrics.rollouts("completed") > 0.0
+        })
+        .await;
+    assert!(
+        !controller.log().contains(ALICE.password),
+        "no secret in the log"
+    );
+}
+
+#[tokio::test]
+async fn json_logs_are_json() {
+    let world = World::new("json").await;
+    world.push(&Image::new("json-1"), "app").await;
+    world.deploy("web", "app").await;
+    let controller = world.controller("logFormat: json").await;
+    controller.until_all("UpToDate", 1).await;
+    let log = controller.log();
+    let lines: Vec<serde_json::Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).expect(line))
+        .collect();
+    assert!(
+        lines.iter().any(|line| line["message"] == "started"),
+        "{log}"
+    );
+    assert!(
+        lines
+            .iter()
+            .all(|line| line["level"].is_string() && line["timestamp"].is_string()),
+        "{log}"
+    );
+}
