@@ -1,83 +1,62 @@
 //! A controller under test, and the world that it looks at.
 
-use std::{collections::BTreeMap, net::TcpListener, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use k8s_openapi::api::{
     apps::v1::Deployment,
-    core::v1::{Secret, ServiceAccount},
+    core::v1::Secret,
     events::v1::Event,
-    rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding},
+    rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule},
 };
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube_autorollout_testbed::{
     Namespace, Testbed,
     control_plane::Request,
+    controller::{self, SERVICE_ACCOUNT},
+    environment::with_sources,
     image::{Content, Pusher},
     node::RunningContainer,
-    process::{Launch, Server},
     shared, workload,
     workload::{eventually, rolled_out, wait_until},
 };
 use serde_json::{Value, json};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-};
 
 use crate::metrics::Metrics;
 
 /// What has to happen happens long before, also on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(60);
 
-/// The name of the controller's `ServiceAccount`.
-const ACCOUNT: &str = "kube-autorollout";
-
 /// A namespace with a repository of the same name, and a role for the controller.
 pub(crate) struct World {
     pub(crate) testbed: &'static Testbed,
     pub(crate) namespace: Namespace,
     pub(crate) pusher: Pusher,
-    folder: tempfile::TempDir,
 }
 
 impl World {
     /// With the permissions that the contract names, and nothing more.
     pub(crate) async fn new(hint: &str) -> Self {
-        let rules = json!([
-            rule("apps", "deployments", &["list", "watch", "patch"]),
-            rule("apps", "replicasets", &["list"]),
-            rule("", "pods", &["list"]),
-            rule("", "secrets", &["get"]),
-            rule("events.k8s.io", "events", &["create"]),
-        ]);
-        Self::with_rules(hint, rules).await
+        Self::with_rights(hint, controller::rights(&[])).await
     }
 
     /// With these permissions for the controller.
-    pub(crate) async fn with_rules(hint: &str, rules: Value) -> Self {
+    pub(crate) async fn with_rights(hint: &str, rules: Vec<PolicyRule>) -> Self {
         let testbed = shared().await;
-        let world = Self {
+        let namespace = testbed.namespace(hint).await.expect("a namespace");
+        let granted = controller::grant(namespace.client(), namespace.name(), rules).await;
+        granted.expect("a role");
+        Self {
             testbed,
-            namespace: testbed.namespace(hint).await.expect("a namespace"),
+            namespace,
             pusher: Pusher::new(testbed.registry().host()).expect("a pusher"),
-            folder: tempfile::tempdir().expect("a folder"),
-        };
-        let account = json!({ "metadata": { "name": ACCOUNT } });
-        create::<ServiceAccount>(&world.namespace, account).await;
-        world.permit(rules, ACCOUNT).await;
-        world
+        }
     }
 
-    /// Gives the controller a role of this name.
-    pub(crate) async fn permit(&self, rules: Value, name: &str) {
-        let role = json!({ "metadata": { "name": name }, "rules": rules });
-        create::<Role>(&self.namespace, role).await;
-        let binding = json!({
-            "metadata": { "name": name },
-            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name },
-            "subjects": [{ "kind": "ServiceAccount", "name": ACCOUNT, "namespace": self.namespace.name() }],
-        });
-        create::<RoleBinding>(&self.namespace, binding).await;
+    /// Gives the controller one more right.
+    pub(crate) async fn permit(&self, rule: PolicyRule) {
+        let (client, namespace) = (self.namespace.client(), self.namespace.name());
+        let permitted = controller::permit(client, namespace, "more", vec![rule]).await;
+        permitted.expect("a role");
     }
 
     /// A Secret that pods pull with.
@@ -100,7 +79,7 @@ impl World {
         let binding: ClusterRoleBinding = parsed(json!({
             "metadata": { "name": name },
             "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name },
-            "subjects": [{ "kind": "ServiceAccount", "name": ACCOUNT, "namespace": self.namespace.name() }],
+            "subjects": [{ "kind": "ServiceAccount", "name": SERVICE_ACCOUNT, "namespace": self.namespace.name() }],
         }));
         let client = self.namespace.client();
         let created = kube::Api::all(client.clone())
@@ -203,7 +182,10 @@ impl World {
 
     /// What the controller asked of the API server.
     pub(crate) fn requests(&self) -> Vec<Request> {
-        let user = format!("system:serviceaccount:{}:{ACCOUNT}", self.namespace.name());
+        let user = format!(
+            "system:serviceaccount:{}:{SERVICE_ACCOUNT}",
+            self.namespace.name()
+        );
         let audit = self.testbed.control_plane().audit();
         audit
             .requests(|request| request.user == user)
@@ -260,107 +242,64 @@ impl World {
     }
 
     async fn controller_when(&self, path: &'static str, configuration: &str) -> Controller {
-        let kubeconfig = self
+        let defaults = [
+            ("logLevel:", "logLevel: debug"),
+            ("interval:", "interval: 1s"),
+            (
+                "registries:",
+                "registries: [{ hostnamePattern: '127.0.0.1:*', plainHttp: true }]",
+            ),
+        ];
+        let missing = defaults
+            .iter()
+            .filter(|(key, _)| !configuration.contains(key));
+        let text = missing.fold(configuration.to_owned(), |text, (_, line)| {
+            format!("{line}\n{text}")
+        });
+        let program = Path::new(env!("CARGO_BIN_EXE_kube-autorollout"));
+        let started = self
             .testbed
-            .control_plane()
-            .kubeconfig_for(self.namespace.name(), ACCOUNT)
-            .await;
-        let kubeconfig = kubeconfig.expect("a kubeconfig");
-        let port = TcpListener::bind("127.0.0.1:0")
-            .and_then(|listener| listener.local_addr())
-            .expect("a port")
-            .port();
-        let file = self.folder.path().join(format!("{port}.yaml"));
-        let schedule = if configuration.contains("interval:") {
-            ""
-        } else {
-            "interval: 1s\n"
-        };
-        let registries = if configuration.contains("registries:") {
-            ""
-        } else {
-            "registries: [{ hostnamePattern: '127.0.0.1:*', plainHttp: true }]\n"
-        };
-        let text = format!(
-            "webserver: {{ port: {port} }}\nlogLevel: debug\n{schedule}{registries}{configuration}\n"
-        );
-        std::fs::write(&file, text).expect("a configuration file");
-        let controller = Controller::new(
-            port,
-            path,
-            &file,
-            &kubeconfig,
-            self.folder.path().to_owned(),
-        );
-        controller.start().await;
-        controller
+            .start_controller(&self.namespace, program, &text, path);
+        let started = started
+            .await
+            .unwrap_or_else(|error| panic!("{}", with_sources(&error)));
+        Controller(started)
     }
 }
 
 /// The controller's process.
-pub(crate) struct Controller {
-    port: u16,
-    server: Arc<Server>,
-}
+pub(crate) struct Controller(controller::Controller);
 
 impl Controller {
-    fn new(
-        port: u16,
-        path: &'static str,
-        file: &std::path::Path,
-        kubeconfig: &std::path::Path,
-        folder: PathBuf,
-    ) -> Self {
-        let launch = Launch {
-            name: "kube-autorollout",
-            program: env!("CARGO_BIN_EXE_kube-autorollout").into(),
-            arguments: vec!["--config".to_owned(), file.display().to_string()],
-            environment: vec![("KUBECONFIG", kubeconfig.display().to_string())],
-            folder,
-        };
-        let ready = move || -> futures::future::BoxFuture<'static, bool> {
-            Box::pin(async move {
-                get(port, path)
-                    .await
-                    .is_some_and(|answer| answer.starts_with("HTTP/1.1 200"))
-            })
-        };
-        Self {
-            port,
-            server: Arc::new(Server::new(launch, ready)),
-        }
-    }
-
-    /// Starts it, again if it has ended, and waits until it is ready.
+    /// Starts it again.
     pub(crate) async fn start(&self) {
-        if let Err(error) = self.server.start().await {
-            panic!("{error}\n{}", self.log());
-        }
+        let started = self.0.server().start().await;
+        started.unwrap_or_else(|error| panic!("{error}\n{}", self.log()));
     }
 
     /// Asks it to stop, and gives its exit code.
     pub(crate) async fn stop(&self) -> Option<i32> {
-        let status = self.server.stop().await.expect("stopped");
+        let status = self.0.server().stop().await.expect("stopped");
         status.and_then(|status| status.code())
     }
 
     /// Kills it with SIGKILL.
     pub(crate) fn kill(&self) {
-        self.server.kill();
+        self.0.server().kill();
     }
 
     /// All that it has logged since it was started last.
     pub(crate) fn log(&self) -> String {
-        std::fs::read_to_string(self.server.output()).unwrap_or_default()
+        std::fs::read_to_string(self.0.log()).unwrap_or_default()
     }
 
     pub(crate) async fn metrics(&self) -> Metrics {
-        Metrics::parse(&get(self.port, "/metrics").await.expect("metrics"))
+        Metrics(self.0.metrics().await.expect("metrics"))
     }
 
-    /// The answer to a GET request, head and all.
-    pub(crate) async fn get(&self, path: &str) -> String {
-        get(self.port, path).await.expect("an answer")
+    /// The status code of its answer to a GET request.
+    pub(crate) async fn get(&self, path: &'static str) -> u16 {
+        self.0.get(path).await.expect("an answer").0
     }
 
     /// Waits until the metrics are as the condition wants them.
@@ -414,15 +353,6 @@ impl Controller {
     }
 }
 
-async fn get(port: u16, path: &str) -> Option<String> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.ok()?;
-    Some(answer)
-}
-
 async fn create<K>(namespace: &Namespace, object: Value)
 where
     K: kube::Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>
@@ -441,9 +371,4 @@ where
 
 fn parsed<T: serde::de::DeserializeOwned>(value: Value) -> T {
     serde_json::from_value(value).expect("a test's own object")
-}
-
-/// A rule of a role.
-pub(crate) fn rule(group: &str, resource: &str, verbs: &[&str]) -> Value {
-    json!({ "apiGroups": [group], "resources": [resource], "verbs": verbs })
 }

@@ -1,35 +1,24 @@
 //! What is missing in the role is told, and costs no more than it must.
 
+use crate::harness::World;
 use kube_autorollout_testbed::{
+    controller,
     image::{Image, Pusher},
     registry::{ALICE, Access},
     workload,
 };
-use serde_json::json;
-
-use crate::harness::{World, rule};
 
 #[tokio::test]
 async fn without_any_readable_kind_it_is_alive_and_not_ready_and_says_what_to_add() {
-    let world = World::with_rules("no-role", json!([])).await;
+    let world = World::with_rights("no-role", Vec::new()).await;
     let controller = world.controller_as_it_is("").await;
     let line = controller
         .until_logged(&["WARN", "cannot watch", "forbidden"])
         .await;
     assert!(line.contains("verb list on deployments"), "{line}");
-    assert!(controller.get("/livez").await.starts_with("HTTP/1.1 200"));
-    assert!(
-        controller
-            .get("/health/live")
-            .await
-            .starts_with("HTTP/1.1 200")
-    );
-    assert!(
-        controller
-            .get("/health/ready")
-            .await
-            .starts_with("HTTP/1.1 503")
-    );
+    assert_eq!(controller.get("/livez").await, 200);
+    assert_eq!(controller.get("/health/live").await, 200);
+    assert_eq!(controller.get("/health/ready").await, 503);
     assert!(
         controller
             .metrics()
@@ -41,13 +30,9 @@ async fn without_any_readable_kind_it_is_alive_and_not_ready_and_says_what_to_ad
 
 #[tokio::test]
 async fn a_refused_patch_is_told_and_tried_again() {
-    let rules = json!([
-        rule("apps", "deployments", &["list", "watch"]),
-        rule("apps", "replicasets", &["list"]),
-        rule("", "pods", &["list"]),
-        rule("events.k8s.io", "events", &["create"]),
-    ]);
-    let world = World::with_rules("no-patch", rules).await;
+    let mut rights = controller::rights(&["deployments"]);
+    rights.push(controller::rule("apps", "deployments", &["list", "watch"]));
+    let world = World::with_rights("no-patch", rights).await;
     world.push(&Image::new("no-patch-1"), "app").await;
     world.deploy("web", "app").await;
     let controller = world.controller("").await;
@@ -63,7 +48,7 @@ async fn a_refused_patch_is_told_and_tried_again() {
     assert!(metrics.rollouts("triggered") < 1.0);
 
     world
-        .permit(json!([rule("apps", "deployments", &["patch"])]), "patch")
+        .permit(controller::rule("apps", "deployments", &["patch"]))
         .await;
     world.until_running("no-patch-2", 1).await;
     controller.until_all("UpToDate", 1).await;

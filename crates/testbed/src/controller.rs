@@ -17,12 +17,11 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use serde_json::{Value, json};
 use tokio::time::timeout;
 
 pub use build::{Error as BuildError, build};
-pub use metrics::Metrics;
-pub use rights::{SERVICE_ACCOUNT, grant};
+pub use metrics::{Metrics, label};
+pub use rights::{SERVICE_ACCOUNT, grant, permit, rights, rule};
 
 use crate::{
     process::{self, Folder, Launch, Port, Server},
@@ -61,26 +60,24 @@ pub struct Controller {
 }
 
 impl Controller {
-    /// Starts `program` with a kubeconfig and the content of its configuration file, to which a free
-    /// `webserver.port` is added, and waits until it says that it is ready.
+    /// Starts `program` with a kubeconfig and a configuration in YAML, on a port of its own, and waits until it answers
+    /// well on `path`: `/readyz`, or `/livez` where it cannot become ready.
     ///
     /// # Errors
     ///
-    /// When it ends or does not become ready; its log is kept then.
+    /// When it ends or does not answer in time; its log is kept then.
     pub async fn start(
         programs: &Programs,
         program: &Path,
         kubeconfig: &Path,
-        mut configuration: Value,
+        configuration: &str,
+        path: &'static str,
     ) -> Result<Self, Error> {
         let folder = Folder::new()?;
         let port = Port::reserve(&programs.ports())?;
-        if let Value::Object(keys) = &mut configuration {
-            let webserver = json!({"port": port.number()});
-            keys.insert("webserver".to_owned(), webserver);
-        }
+        let number = port.number();
         let file = folder.path().join("config.yaml");
-        fs::write(&file, format!("{configuration:#}\n"))?;
+        fs::write(&file, configuration)?;
         let launch = Launch {
             name: "kube-autorollout",
             program: program.to_owned(),
@@ -88,13 +85,16 @@ impl Controller {
             environment: vec![
                 ("KUBECONFIG", kubeconfig.display().to_string()),
                 ("CONFIG_FILE", file.display().to_string()),
+                ("KUBE_AUTOROLLOUT_WEBSERVER__PORT", number.to_string()),
                 ("NO_PROXY", "127.0.0.1".to_owned()),
             ],
             folder: folder.path().to_owned(),
         };
-        let number = port.number();
         let server = Server::new(launch, move || {
-            Box::pin(async move { get(number, "/health/ready").await.is_ok() })
+            Box::pin(async move {
+                let answer = get(number, path).await;
+                answer.is_ok_and(|(status, _)| status == StatusCode::OK)
+            })
         });
         let controller = Self {
             server,
@@ -123,13 +123,24 @@ impl Controller {
         &self.server
     }
 
+    /// Its answer to a GET request: the status code and the body.
+    ///
+    /// # Errors
+    ///
+    /// When it does not answer.
+    pub async fn get(&self, path: &'static str) -> Result<(u16, String), Error> {
+        let (status, body) = get(self.port.number(), path).await?;
+        Ok((status.as_u16(), body))
+    }
+
     /// Its metrics as they are now.
     ///
     /// # Errors
     ///
     /// When it does not answer.
     pub async fn metrics(&self) -> Result<Metrics, Error> {
-        get(self.port.number(), "/metrics").await.map(Metrics::new)
+        let (_, body) = get(self.port.number(), "/metrics").await?;
+        Ok(Metrics::new(body))
     }
 
     /// Its resident memory in bytes (`VmRSS`, `man 5 proc_pid_status`).
@@ -148,8 +159,7 @@ impl Controller {
     }
 }
 
-/// The body of a successful answer.
-async fn get(port: u16, path: &'static str) -> Result<String, Error> {
+async fn get(port: u16, path: &'static str) -> Result<(StatusCode, String), Error> {
     let fail = || Error::Answer { path };
     let uri = format!("http://127.0.0.1:{port}{path}");
     let uri: Uri = uri.parse().map_err(|_| fail())?;
@@ -159,11 +169,8 @@ async fn get(port: u16, path: &'static str) -> Result<String, Error> {
         let response = client.get(uri).await.map_err(|_| fail())?;
         let status = response.status();
         let body = response.into_body().collect().await.map_err(|_| fail())?;
-        Ok::<_, Error>((status, body.to_bytes()))
+        let text = String::from_utf8_lossy(&body.to_bytes()).into_owned();
+        Ok((status, text))
     };
-    let (status, body) = timeout(ANSWER_WITHIN, answer).await.map_err(|_| fail())??;
-    match status {
-        StatusCode::OK => Ok(String::from_utf8_lossy(&body).into_owned()),
-        _ => Err(fail()),
-    }
+    timeout(ANSWER_WITHIN, answer).await.map_err(|_| fail())?
 }

@@ -4,6 +4,7 @@ use std::{
     error::Error as StdError,
     future::pending,
     io,
+    path::Path,
     sync::{
         OnceLock,
         atomic::{AtomicUsize, Ordering},
@@ -27,6 +28,7 @@ use tokio::{
 
 use crate::{
     control_plane::{self, ControlPlane},
+    controller::{self, Controller, SERVICE_ACCOUNT},
     node::{Nodes, NodesError, NodesOptions},
     programs::{self, Programs},
     registry::{self, ALICE, Access, Registry},
@@ -53,6 +55,9 @@ pub enum Error {
     /// The thread for the testbed's own tasks could not be started.
     #[error("could not start a runtime for the testbed")]
     Runtime(#[from] io::Error),
+    /// The controller did not start.
+    #[error("the testbed has no controller")]
+    Controller(#[from] controller::Error),
     /// A namespace could not be made.
     #[error("could not make the namespace {name}")]
     Namespace {
@@ -137,6 +142,27 @@ impl Testbed {
         let registry = Registry::start(&self.programs, access).await?;
         self.nodes.add_registry(registry.access_as(ALICE))?;
         Ok(registry)
+    }
+
+    /// Starts the controller with the rights that it was granted in a namespace; see [`Controller::start`].
+    ///
+    /// # Errors
+    ///
+    /// When it gets no token, or does not start.
+    pub async fn start_controller(
+        &self,
+        namespace: &Namespace,
+        program: &Path,
+        configuration: &str,
+        path: &'static str,
+    ) -> Result<Controller, Error> {
+        let kubeconfig = self
+            .control_plane
+            .kubeconfig_for(namespace.name(), SERVICE_ACCOUNT)
+            .await?;
+        let programs = &self.programs;
+        let started = Controller::start(programs, program, &kubeconfig, configuration, path);
+        Ok(started.await?)
     }
 
     /// A new client of an administrator, for the current runtime.

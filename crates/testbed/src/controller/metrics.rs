@@ -29,12 +29,38 @@ impl Metrics {
         })
     }
 
-    /// The sum of the values of those lines, for counters and gauges of whole numbers; zero if there is none.
-    pub fn count(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
-        self.lines(name, labels)
-            .filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok())
-            .sum()
+    /// The sum of the values of those lines; zero if there is none.
+    pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+        let lines = self.lines(name, labels);
+        lines.filter_map(value).sum()
     }
+
+    /// The value of the only such line; nothing if there is none, or more than one.
+    pub fn value(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+        let mut lines = self.lines(name, labels);
+        let only = lines.next()?;
+        value(only).filter(|_| lines.next().is_none())
+    }
+
+    /// The sum, of counters and gauges of whole numbers.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "what is counted is whole and not negative"
+    )]
+    pub fn count(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
+        self.sum(name, labels) as u64
+    }
+}
+
+fn value(line: &str) -> Option<f64> {
+    line.rsplit_once(' ')?.1.parse().ok()
+}
+
+/// The value of a label of a line.
+pub fn label<'a>(line: &'a str, label: &str) -> Option<&'a str> {
+    let (_, rest) = line.split_once(&format!("{label}=\""))?;
+    rest.split('"').next()
 }
 
 #[cfg(test)]
@@ -51,5 +77,9 @@ mod tests {
         assert_eq!(metrics.count("rollouts", &labels), 3);
         assert_eq!(metrics.count("rollouts", &[("outcome", "c")]), 0);
         assert_eq!(metrics.count("up", &[]), 1);
+        assert_eq!(metrics.value("up", &[]), Some(1.0));
+        assert_eq!(metrics.value("rollouts", &[]), None, "there are two");
+        let line = metrics.lines("rollouts", &labels).next().expect("a line");
+        assert_eq!(label(line, "outcome"), Some("b"));
     }
 }

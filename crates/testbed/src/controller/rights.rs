@@ -12,43 +12,63 @@ use kube::{
 /// The controller's service account, and the name of its role.
 pub const SERVICE_ACCOUNT: &str = "kube-autorollout";
 
-/// What the controller needs and what it may have besides (Secrets, Events): group, resources, verbs.
-const RULES: [(&str, &[&str], &[&str]); 5] = [
-    (
-        "apps",
-        &["deployments", "statefulsets", "daemonsets"],
-        &["list", "watch", "patch"],
-    ),
-    ("apps", &["replicasets", "controllerrevisions"], &["list"]),
-    ("", &["pods"], &["list"]),
-    ("", &["secrets"], &["get"]),
-    ("events.k8s.io", &["events"], &["create", "patch"]),
+/// What the controller needs, and what it may have besides (Secrets, Events): group, resource, verbs.
+const RULES: [(&str, &str, &[&str]); 5] = [
+    ("apps", "deployments", &["list", "watch", "patch"]),
+    ("apps", "replicasets", &["list"]),
+    ("", "pods", &["list"]),
+    ("", "secrets", &["get"]),
+    ("events.k8s.io", "events", &["create"]),
 ];
 
-/// Makes the service account and gives it the rights on this namespace.
+/// All rights that the controller has in a namespace, but for those on the `resources` that are left out.
+pub fn rights(without: &[&str]) -> Vec<PolicyRule> {
+    let rules = RULES.into_iter();
+    let left = rules.filter(|(_, resource, _)| !without.contains(resource));
+    left.map(|(group, resource, verbs)| rule(group, resource, verbs))
+        .collect()
+}
+
+/// Makes the service account and gives it these rights on this namespace.
 ///
 /// # Errors
 ///
 /// When the API server refuses one of the objects, as when they are there already.
-pub async fn grant(client: Client, namespace: &str) -> Result<(), kube::Error> {
-    let metadata = ObjectMeta {
-        name: Some(SERVICE_ACCOUNT.to_owned()),
-        ..ObjectMeta::default()
-    };
+pub async fn grant(
+    client: Client,
+    namespace: &str,
+    rules: Vec<PolicyRule>,
+) -> Result<(), kube::Error> {
     let account = ServiceAccount {
-        metadata: metadata.clone(),
+        metadata: named(SERVICE_ACCOUNT),
         ..ServiceAccount::default()
     };
+    let accounts = Api::<ServiceAccount>::namespaced(client.clone(), namespace);
+    accounts.create(&PostParams::default(), &account).await?;
+    permit(client, namespace, SERVICE_ACCOUNT, rules).await
+}
+
+/// Gives the service account further rights on this namespace, by a role of this name.
+///
+/// # Errors
+///
+/// When the API server refuses one of the objects, as when they are there already.
+pub async fn permit(
+    client: Client,
+    namespace: &str,
+    name: &str,
+    rules: Vec<PolicyRule>,
+) -> Result<(), kube::Error> {
     let role = Role {
-        metadata: metadata.clone(),
-        rules: Some(RULES.map(rule).into()),
+        metadata: named(name),
+        rules: Some(rules),
     };
     let binding = RoleBinding {
-        metadata,
+        metadata: named(name),
         role_ref: RoleRef {
             api_group: "rbac.authorization.k8s.io".to_owned(),
             kind: "Role".to_owned(),
-            name: SERVICE_ACCOUNT.to_owned(),
+            name: name.to_owned(),
         },
         subjects: Some(vec![Subject {
             kind: "ServiceAccount".to_owned(),
@@ -58,21 +78,26 @@ pub async fn grant(client: Client, namespace: &str) -> Result<(), kube::Error> {
         }]),
     };
     let parameters = PostParams::default();
-    let accounts = Api::<ServiceAccount>::namespaced(client.clone(), namespace);
-    accounts.create(&parameters, &account).await?;
-    let roles = Api::<Role>::namespaced(client.clone(), namespace);
-    roles.create(&parameters, &role).await?;
-    let bindings = Api::<RoleBinding>::namespaced(client, namespace);
-    bindings.create(&parameters, &binding).await?;
+    let api = Api::<Role>::namespaced(client.clone(), namespace);
+    api.create(&parameters, &role).await?;
+    let api = Api::<RoleBinding>::namespaced(client, namespace);
+    api.create(&parameters, &binding).await?;
     Ok(())
 }
 
-fn rule((group, resources, verbs): (&str, &[&str], &[&str])) -> PolicyRule {
-    let owned = |words: &[&str]| words.iter().copied().map(str::to_owned).collect();
+/// A rule of a role.
+pub fn rule(group: &str, resource: &str, verbs: &[&str]) -> PolicyRule {
     PolicyRule {
         api_groups: Some(vec![group.to_owned()]),
-        resources: Some(owned(resources)),
-        verbs: owned(verbs),
+        resources: Some(vec![resource.to_owned()]),
+        verbs: verbs.iter().copied().map(str::to_owned).collect(),
         ..PolicyRule::default()
+    }
+}
+
+fn named(name: &str) -> ObjectMeta {
+    ObjectMeta {
+        name: Some(name.to_owned()),
+        ..ObjectMeta::default()
     }
 }

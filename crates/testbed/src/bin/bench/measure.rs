@@ -134,16 +134,18 @@ async fn start(
     namespace: &Namespace,
     program: &Path,
 ) -> Result<Controller, Failure> {
-    controller::grant(namespace.client(), namespace.name()).await?;
-    let kubeconfig = testbed
-        .control_plane()
-        .kubeconfig_for(namespace.name(), SERVICE_ACCOUNT)
-        .await?;
+    controller::grant(
+        namespace.client(),
+        namespace.name(),
+        controller::rights(&[]),
+    )
+    .await?;
     let configuration = json!({
         "interval": "5s",
         "registries": [{"hostnamePattern": testbed.registry().host(), "plainHttp": true}],
     });
-    let started = Controller::start(testbed.programs(), program, &kubeconfig, configuration);
+    let configuration = configuration.to_string();
+    let started = testbed.start_controller(namespace, program, &configuration, "/readyz");
     Ok(started.await?)
 }
 

@@ -6,7 +6,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::PostParams;
 use kube_autorollout_testbed::{
     Namespace, Testbed,
-    controller::{self, Controller, SERVICE_ACCOUNT},
+    controller::{self, Controller},
     image::{Image, Pusher},
     programs::{Programs, Progress},
     workload::{self, TimedOut, eventually, rolled_out},
@@ -194,16 +194,18 @@ async fn start_controller(
     namespace: &Namespace,
     program: PathBuf,
 ) -> Result<Controller, Failure> {
-    controller::grant(namespace.client(), namespace.name()).await?;
-    let kubeconfig = testbed
-        .control_plane()
-        .kubeconfig_for(namespace.name(), SERVICE_ACCOUNT)
-        .await?;
+    controller::grant(
+        namespace.client(),
+        namespace.name(),
+        controller::rights(&[]),
+    )
+    .await?;
     let configuration = json!({
         "interval": INTERVAL,
         "registries": [{"hostnamePattern": testbed.registry().host(), "plainHttp": true}],
     });
-    let started = Controller::start(testbed.programs(), &program, &kubeconfig, configuration);
+    let configuration = configuration.to_string();
+    let started = testbed.start_controller(namespace, &program, &configuration, "/readyz");
     Ok(started.await?)
 }
 
