@@ -30,6 +30,7 @@ pub(crate) struct Inner {
     pub(crate) tokens: TokenCache,
     pub(crate) quarantine: Quarantine,
     pub(crate) manifests: ManifestCache,
+    pub(crate) artifactory_fallback: bool,
 }
 
 /// What a registry has behind a reference.
@@ -77,6 +78,7 @@ impl Client {
     pub fn new(options: Options) -> Result<Self, OptionsError> {
         Ok(Self {
             inner: Arc::new(Inner {
+                artifactory_fallback: options.artifactory_fallback,
                 transport: Transport::new(options)?,
                 tokens: TokenCache::new(),
                 quarantine: Quarantine::new(),

@@ -2,15 +2,11 @@
 
 use std::{
     fmt,
-    future::Future,
     hash::{Hash, Hasher},
-    pin::Pin,
     sync::Arc,
 };
 
 use ring::digest::{Context, SHA256};
-
-use crate::Reference;
 
 /// One way to prove who asks.
 ///
@@ -174,15 +170,6 @@ impl Default for Credentials {
     fn default() -> Self {
         Self::anonymous()
     }
-}
-
-/// A boxed future, as [`CredentialSource`] returns it.
-pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
-/// Where credentials come from: pull secrets, mounted files, a configuration, later the identity of a cloud.
-pub trait CredentialSource: Send + Sync {
-    /// The credentials for an image, in the order in which they are tried.
-    fn credentials<'a>(&'a self, reference: &'a Reference) -> BoxFuture<'a, Credentials>;
 }
 
 #[cfg(test)]

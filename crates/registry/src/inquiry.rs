@@ -7,6 +7,7 @@ use oci_spec::image::Digest;
 
 use crate::{
     Authentication, Credential, Credentials, Manifest, RateLimit, Resolved, Via,
+    artifactory::{self, Layout},
     client::Inner,
     error::{Error, ErrorKind},
     exchange::{Answer, Call},
@@ -28,6 +29,8 @@ const MAX_CREDENTIALS: usize = 5;
 pub(crate) struct Inquiry<'a> {
     inner: &'a Inner,
     target: Target,
+    /// Where it may be instead, with Artifactory.
+    native: Option<Target>,
     rule: RuleIndex,
     host: Arc<Host>,
 }
@@ -35,9 +38,14 @@ pub(crate) struct Inquiry<'a> {
 impl<'a> Inquiry<'a> {
     pub(crate) fn new(inner: &'a Inner, target: Target, rule: RuleIndex) -> Self {
         let host = inner.transport.host(&target.origin, rule);
+        let native = inner
+            .artifactory_fallback
+            .then(|| artifactory::native(&target))
+            .flatten();
         Self {
             inner,
             target,
+            native,
             rule,
             host,
         }
@@ -184,7 +192,7 @@ impl<'a> Inquiry<'a> {
         Ok(known)
     }
 
-    /// Asks with each credential until one is not refused.
+    /// Asks where the host has its manifests, as far as is known, else at both places.
     async fn ask(
         &self,
         operation: Operation,
@@ -192,13 +200,55 @@ impl<'a> Inquiry<'a> {
         credentials: &Credentials,
         call: &mut Call<'_>,
     ) -> Result<(Answer, Authentication), Error> {
+        let Some(native) = &self.native else {
+            let target = &self.target;
+            return self
+                .ask_at(target, operation, unless, credentials, call)
+                .await;
+        };
+        let at = |layout| match layout {
+            Layout::Standard => &self.target,
+            Layout::Native => native,
+        };
+        let (mut layout, sure) = self.host.memory().layout();
+        let mut asked = self
+            .ask_at(at(layout), operation, unless.clone(), credentials, call)
+            .await?;
+        if !sure && self.may_be_elsewhere(&asked.0) {
+            layout = layout.other();
+            asked = self
+                .ask_at(at(layout), operation, unless, credentials, call)
+                .await?;
+        }
+        if matches!(asked.0.status, StatusCode::OK | StatusCode::NOT_MODIFIED) {
+            self.host.memory().learn_layout(layout);
+        }
+        Ok(asked)
+    }
+
+    /// Whether an Artifactory says that it has nothing here.
+    fn may_be_elsewhere(&self, answer: &Answer) -> bool {
+        answer.status == StatusCode::NOT_FOUND
+            && answer.host.origin == self.host.origin
+            && artifactory::is_artifactory(&answer.headers)
+    }
+
+    /// Asks with each credential until one is not refused.
+    async fn ask_at(
+        &self,
+        target: &Target,
+        operation: Operation,
+        unless: Option<HeaderValue>,
+        credentials: &Credentials,
+        call: &mut Call<'_>,
+    ) -> Result<(Answer, Authentication), Error> {
         if credentials.is_empty() {
-            return self.ask_as(operation, unless, None, call).await;
+            return self.ask_as(target, operation, unless, None, call).await;
         }
         let mut refusal: Option<Error> = None;
         for credential in credentials.iter().take(MAX_CREDENTIALS) {
             match self
-                .ask_as(operation, unless.clone(), Some(credential), call)
+                .ask_as(target, operation, unless.clone(), Some(credential), call)
                 .await
             {
                 Err(error) if is_refusal(&error) => {
@@ -219,13 +269,14 @@ impl<'a> Inquiry<'a> {
 
     async fn ask_as(
         &self,
+        target: &Target,
         operation: Operation,
         unless: Option<HeaderValue>,
         credential: Option<&Credential>,
         call: &mut Call<'_>,
     ) -> Result<(Answer, Authentication), Error> {
         if let Some(credential) = credential {
-            let (registry, repository) = (&self.host.origin, &self.target.repository);
+            let (registry, repository) = (&self.host.origin, &target.repository);
             self.inner
                 .quarantine
                 .check_repository(registry, repository, credential.fingerprint())
@@ -235,7 +286,7 @@ impl<'a> Inquiry<'a> {
             transport: &self.inner.transport,
             tokens: &self.inner.tokens,
             quarantine: &self.inner.quarantine,
-            target: &self.target,
+            target,
             host: &self.host,
             credential,
         };

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod advice;
+mod artifactory;
 mod challenge;
 mod client;
 mod connection;
@@ -18,6 +19,7 @@ mod memory;
 mod observer;
 mod options;
 mod place;
+mod proof;
 mod proxy;
 mod quarantine;
 mod rate_limit;
@@ -33,7 +35,7 @@ pub use oci_spec::{distribution::Reference, image::Digest};
 
 pub use crate::{
     client::{Client, Resolved, Via},
-    credential::{BoxFuture, Credential, CredentialSource, Credentials, Fingerprint},
+    credential::{Credential, Credentials, Fingerprint},
     error::{Error, ErrorKind},
     host_pattern::{HostPattern, HostPatternError},
     keyring::{DockerConfigError, Keyring},

@@ -7,7 +7,7 @@ use lru::LruCache;
 use oci_spec::image::Digest;
 use tokio::time::Instant;
 
-use crate::scheme::Scheme;
+use crate::{artifactory::Layout, scheme::Scheme};
 
 /// Repositories and manifests that are remembered; of those beyond, the registry is asked afresh.
 const MAX_ENTRIES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4095);
@@ -15,12 +15,16 @@ const MAX_ENTRIES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4095);
 /// For how long HEAD is not tried again after it has told nothing.
 const SKIP_HEAD: Duration = Duration::from_secs(60 * 60);
 
+/// For how long after a manifest was found there is no doubt about where the host has them all.
+const SURE: Duration = Duration::from_secs(60 * 60);
+
 /// What was learnt of one host.
 pub(crate) struct Memory {
     scheme: Option<Arc<Scheme>>,
     /// Some registries have a realm for each group of repositories.
     schemes: LruCache<String, Arc<Scheme>>,
     head_failed: Option<Instant>,
+    layout: Option<(Layout, Instant)>,
     known: LruCache<String, Known>,
 }
 
@@ -68,6 +72,19 @@ impl Memory {
             .is_some_and(|since| since.elapsed() < SKIP_HEAD)
     }
 
+    /// Where the host has its manifests, and whether that is sure.
+    pub(crate) fn layout(&self) -> (Layout, bool) {
+        self.layout
+            .map_or((Layout::Standard, false), |(layout, found)| {
+                (layout, found.elapsed() < SURE)
+            })
+    }
+
+    /// A manifest was found.
+    pub(crate) fn learn_layout(&mut self, layout: Layout) {
+        self.layout = Some((layout, Instant::now()));
+    }
+
     /// What was read at a path.
     pub(crate) fn known(&mut self, path: &str) -> Option<Known> {
         self.known.get(path).cloned()
@@ -88,6 +105,7 @@ impl Default for Memory {
             scheme: None,
             schemes: LruCache::new(MAX_ENTRIES),
             head_failed: None,
+            layout: None,
             known: LruCache::new(MAX_ENTRIES),
         }
     }

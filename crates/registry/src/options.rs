@@ -25,6 +25,10 @@ pub struct Options {
     pub total_timeout: Duration,
     /// Proxies, as the environment variables of the same names give them.
     pub proxy: Proxy,
+    /// Look for the manifests of an Artifactory at its native address where `/v2/` has none, as behind a proxy that
+    /// does not rewrite `/v2/<repository key>/`. The first component of a repository is the key. What a host turns
+    /// out to need is remembered for all its repositories.
+    pub artifactory_fallback: bool,
     /// Tells the time of day, which is needed only to report when a back-off ends.
     pub clock: fn() -> Timestamp,
 }
@@ -68,6 +72,7 @@ impl Default for Options {
             request_timeout: Duration::from_secs(30),
             total_timeout: Duration::from_secs(45),
             proxy: Proxy::default(),
+            artifactory_fallback: false,
             clock: wall_clock,
         }
     }

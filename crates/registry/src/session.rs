@@ -2,21 +2,22 @@
 
 use std::sync::Arc;
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode};
 
 use crate::{
+    artifactory::is_artifactory,
     challenge,
-    credential::{Credential, Fingerprint, Secret},
+    credential::Credential,
     error::Error,
     exchange::{Answer, Call, Question},
     fault::Fault,
     host::Host,
     observer::Operation,
-    quarantine::{Quarantine, Trial},
-    scheme::{Bearer, Scheme},
+    proof::Proof,
+    quarantine::Quarantine,
+    scheme::Scheme,
     target::Target,
-    token::{self, Token, TokenCache},
+    token::{Token, TokenCache},
     transport::Transport,
 };
 
@@ -46,13 +47,6 @@ impl Authentication {
 /// more if the registry has changed its mind about the scheme.
 const MAX_QUESTIONS: usize = 4;
 
-/// Headers that only Artifactory sends. It answers 403, not 401, while a login is suspended.
-const ARTIFACTORY: [&str; 3] = [
-    "x-jfrog-version",
-    "x-artifactory-id",
-    "x-artifactory-node-id",
-];
-
 /// All that a conversation needs.
 pub(crate) struct Session<'a> {
     pub(crate) transport: &'a Transport,
@@ -62,18 +56,6 @@ pub(crate) struct Session<'a> {
     /// The registry's own host.
     pub(crate) host: &'a Arc<Host>,
     pub(crate) credential: Option<&'a Credential>,
-}
-
-/// What a question carries to authenticate.
-enum Proof {
-    None,
-    Basic(HeaderValue, Trial),
-    /// The credential itself.
-    Static(HeaderValue, Trial),
-    Token {
-        token: Token,
-        kept: bool,
-    },
 }
 
 impl Session<'_> {
@@ -140,52 +122,6 @@ impl Session<'_> {
         Err(self.refuse_repository())
     }
 
-    async fn proof(
-        &self,
-        scheme: Option<&Scheme>,
-        stale: Option<Token>,
-        call: &mut Call<'_>,
-    ) -> Result<Proof, Error> {
-        let (Some(scheme), credential) = (scheme, self.credential) else {
-            return Ok(Proof::None);
-        };
-        let Some(credential) = credential else {
-            return match scheme {
-                Scheme::Basic => Ok(Proof::None),
-                Scheme::Bearer(bearer) => self.token(bearer, stale, call).await,
-            };
-        };
-        match (&*credential.secret, scheme) {
-            (Secret::Bearer { token }, _) => {
-                let header = token::bearer(token).ok_or_else(|| self.unsendable())?;
-                Ok(Proof::Static(
-                    header,
-                    self.admit(credential.fingerprint()).await?,
-                ))
-            }
-            (_, Scheme::Bearer(bearer)) => self.token(bearer, stale, call).await,
-            (Secret::Password { username, password }, Scheme::Basic) => {
-                let trial = self.admit(credential.fingerprint()).await?;
-                Ok(Proof::Basic(basic(username, password), trial))
-            }
-            (Secret::Identity { .. }, Scheme::Basic) => {
-                Err(self.error(Fault::UnsupportedChallenge {
-                    schemes: "basic, with an identity token at hand,".to_owned(),
-                }))
-            }
-        }
-    }
-
-    async fn token(
-        &self,
-        bearer: &Bearer,
-        stale: Option<Token>,
-        call: &mut Call<'_>,
-    ) -> Result<Proof, Error> {
-        let (token, kept) = self.fetch_token(bearer, stale.as_ref(), call).await?;
-        Ok(Proof::Token { token, kept })
-    }
-
     /// What an answer other than 401 tells about the credential.
     fn conclude(&self, proof: Proof, answer: Answer) -> (Answer, Authentication) {
         let authentication = match (&proof, self.credential) {
@@ -194,6 +130,7 @@ impl Session<'_> {
             (Proof::Static(..) | Proof::Token { .. }, _) => Authentication::Bearer,
         };
         let forbidden = answer.status == StatusCode::FORBIDDEN;
+        // Artifactory answers so, not with 401, while a login is suspended.
         let suspended = forbidden && is_artifactory(&answer.headers);
         match proof {
             Proof::Basic(_, trial) | Proof::Static(_, trial) if suspended => trial.refuse(),
@@ -262,13 +199,6 @@ impl Session<'_> {
         Ok((answer, Authentication::Anonymous))
     }
 
-    async fn admit(&self, credential: Fingerprint) -> Result<Trial, Error> {
-        self.quarantine
-            .admit(&self.host.origin, credential, self.host)
-            .await
-            .map_err(|fault| self.error(fault))
-    }
-
     fn recall(&self) -> Option<Arc<Scheme>> {
         self.host.memory().scheme(&self.target.repository)
     }
@@ -294,38 +224,7 @@ impl Session<'_> {
         })
     }
 
-    fn unsendable(&self) -> Error {
-        self.error(Fault::UnsupportedChallenge {
-            schemes: "bearer, with a token that no header can carry,".to_owned(),
-        })
-    }
-
-    fn error(&self, fault: Fault) -> Error {
+    pub(crate) fn error(&self, fault: Fault) -> Error {
         Error::new(self.host.origin.to_string(), fault)
     }
-}
-
-impl Proof {
-    fn header(&self) -> Option<HeaderValue> {
-        match self {
-            Self::None => None,
-            Self::Basic(header, _) | Self::Static(header, _) => Some(header.clone()),
-            Self::Token { token, .. } => Some(token.authorization.clone()),
-        }
-    }
-}
-
-/// A header that says `Basic`, never shown.
-pub(crate) fn basic(username: &str, password: &str) -> HeaderValue {
-    let encoded = BASE64_STANDARD.encode(format!("{username}:{password}"));
-    // Base64 has no letter that a header cannot carry.
-    let mut header = HeaderValue::try_from(format!("Basic {encoded}"))
-        .unwrap_or_else(|_| HeaderValue::from_static("Basic"));
-    header.set_sensitive(true);
-    header
-}
-
-/// Whether an answer is Artifactory's.
-pub(crate) fn is_artifactory(headers: &HeaderMap) -> bool {
-    ARTIFACTORY.iter().any(|name| headers.contains_key(*name))
 }

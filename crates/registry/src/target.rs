@@ -72,6 +72,8 @@ pub(crate) struct Target {
     /// The registry as the reference names it.
     pub(crate) registry: String,
     pub(crate) repository: String,
+    /// The repository as the host itself names it in scopes.
+    pub(crate) name: String,
     pub(crate) object: Object,
     /// Where the registry is.
     pub(crate) origin: Origin,
@@ -134,6 +136,7 @@ impl Target {
             origin: Origin::of(&uri).ok_or_else(malformed)?,
             registry,
             repository: repository.to_owned(),
+            name: repository.to_owned(),
             object,
             uri,
         })
@@ -141,7 +144,7 @@ impl Target {
 
     /// The scope of a token that reads the manifest.
     pub(crate) fn scope(&self) -> String {
-        format!("repository:{}:pull", self.repository)
+        format!("repository:{}:pull", self.name)
     }
 }
 

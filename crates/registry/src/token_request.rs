@@ -4,14 +4,16 @@ use http::{HeaderValue, StatusCode, Uri, uri::PathAndQuery};
 use tokio::time::Instant;
 
 use crate::{
+    artifactory::is_artifactory,
     credential::{Credential, Secret},
     error::{Error, ErrorKind},
     exchange::{Answer, Call, Question},
     fault::Fault,
     observer::Operation,
     place,
+    proof::basic,
     scheme::Bearer,
-    session::{Session, basic, is_artifactory},
+    session::Session,
     token::{Token, TokenKey},
 };
 

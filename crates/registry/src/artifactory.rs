@@ -1,0 +1,82 @@
+//! What is special about Artifactory: how to tell it, and its native address.
+
+use http::{HeaderMap, Uri, uri::PathAndQuery};
+
+use crate::target::Target;
+
+/// Headers that only Artifactory sends.
+const MARKERS: [&str; 3] = [
+    "x-jfrog-version",
+    "x-artifactory-id",
+    "x-artifactory-node-id",
+];
+
+/// Where a host has its manifests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// Under `/v2/`, as the distribution specification has it.
+    Standard,
+    /// Under `/artifactory/api/docker/<repository key>/v2/`.
+    Native,
+}
+
+impl Layout {
+    /// The one that is left if this one is wrong.
+    pub(crate) fn other(self) -> Self {
+        match self {
+            Self::Standard => Self::Native,
+            Self::Native => Self::Standard,
+        }
+    }
+}
+
+/// Whether an answer is Artifactory's.
+pub(crate) fn is_artifactory(headers: &HeaderMap) -> bool {
+    MARKERS.iter().any(|name| headers.contains_key(*name))
+}
+
+/// The same manifest at the native address: the first component of the repository is Artifactory's key, all others are
+/// the image (<https://jfrog.com/help/r/jfrog-artifactory-documentation/docker-repository-url-formats>).
+pub(crate) fn native(target: &Target) -> Option<Target> {
+    let (key, image) = target.repository.split_once('/')?;
+    let path = format!(
+        "/artifactory/api/docker/{key}/v2/{image}/manifests/{}",
+        target.object
+    );
+    let mut parts = target.uri.clone().into_parts();
+    parts.path_and_query = Some(PathAndQuery::try_from(path).ok()?);
+    Some(Target {
+        name: image.to_owned(),
+        uri: Uri::from_parts(parts).ok()?,
+        ..target.clone()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_component_is_the_key_and_all_others_are_the_image() {
+        let base = "https://jfrog.example/artifactory/api/docker";
+        let cases = [
+            ("docker-local/web:1", "docker-local/v2/web/manifests/1"),
+            (
+                "docker-local/team/sub/web:1",
+                "docker-local/v2/team/sub/web/manifests/1",
+            ),
+        ];
+        for (image, expected) in cases {
+            let reference = format!("jfrog.example/{image}")
+                .parse()
+                .expect("a reference");
+            let target = Target::of(&reference, false).expect("a target");
+            let native = native(&target).expect("a native address");
+            assert_eq!(native.uri.to_string(), format!("{base}/{expected}"));
+            assert_eq!(native.repository, target.repository);
+        }
+        let reference = "jfrog.example/web:1".parse().expect("a reference");
+        let target = Target::of(&reference, false).expect("a target");
+        assert!(native(&target).is_none(), "a key without an image");
+    }
+}
