@@ -39,6 +39,7 @@ pub(crate) struct Host {
     memory: Mutex<Memory>,
     slots: Semaphore,
     first: tokio::sync::Mutex<()>,
+    introduction: tokio::sync::Mutex<()>,
     state: Mutex<State>,
     /// Tells those who queue that somebody ahead has tried in vain.
     hopeless: watch::Sender<Hopeless>,
@@ -70,6 +71,7 @@ impl Host {
             memory: Mutex::default(),
             slots: Semaphore::new(max_concurrent_requests.min(Semaphore::MAX_PERMITS)),
             first: tokio::sync::Mutex::new(()),
+            introduction: tokio::sync::Mutex::new(()),
             state: Mutex::default(),
             hopeless: watch::Sender::new(Hopeless::Silent),
         }
@@ -94,6 +96,18 @@ impl Host {
             _slot: slot,
             _first: first,
         })
+    }
+
+    /// Until the host has answered once, one caller at a time goes ahead, so that the others learn from it how to
+    /// authenticate instead of being told one by one.
+    pub(crate) async fn introduction(
+        &self,
+    ) -> Result<Option<tokio::sync::MutexGuard<'_, ()>>, Fault> {
+        if self.is_known() {
+            return Ok(None);
+        }
+        let ahead = self.queue(timeout(LEAD, self.introduction.lock())).await?;
+        Ok(ahead.ok().filter(|_| !self.is_known()))
     }
 
     /// Waits in a queue for this host, and not longer than until somebody ahead has tried in vain.
@@ -160,6 +174,10 @@ impl Host {
             }),
             _ => Ok(()),
         }
+    }
+
+    fn is_known(&self) -> bool {
+        self.state().answered.is_some()
     }
 
     fn is_warm(&self) -> bool {

@@ -1,15 +1,14 @@
-//! One call of the client: a manifest asked about with each credential in turn, by HEAD and by GET.
+//! One call of the client: a manifest asked about by HEAD and by GET.
 
 use std::{future::Future, sync::Arc};
 
-use http::{HeaderValue, StatusCode};
+use http::StatusCode;
 use oci_spec::image::Digest;
 
 use crate::{
-    Authentication, Credential, Credentials, Manifest, RateLimit, Resolved, Via,
-    artifactory::{self, Layout},
+    Authentication, Credentials, Manifest, RateLimit, Resolved, Via, artifactory,
     client::Inner,
-    error::{Error, ErrorKind},
+    error::Error,
     exchange::{Answer, Call},
     fault::Fault,
     host::Host,
@@ -17,22 +16,18 @@ use crate::{
     manifest_cache::Key,
     memory::Known,
     observer::Operation,
-    session::Session,
     target::{Object, Target},
     transport::RuleIndex,
 };
 
-/// Credentials that are tried for one question; more would look like guessing.
-const MAX_CREDENTIALS: usize = 5;
-
 /// A question about one manifest.
 pub(crate) struct Inquiry<'a> {
-    inner: &'a Inner,
-    target: Target,
+    pub(crate) inner: &'a Inner,
+    pub(crate) target: Target,
     /// Where it may be instead, with Artifactory.
-    native: Option<Target>,
+    pub(crate) native: Option<Target>,
     rule: RuleIndex,
-    host: Arc<Host>,
+    pub(crate) host: Arc<Host>,
 }
 
 impl<'a> Inquiry<'a> {
@@ -191,116 +186,10 @@ impl<'a> Inquiry<'a> {
         );
         Ok(known)
     }
-
-    /// Asks where the host has its manifests, as far as is known, else at both places.
-    async fn ask(
-        &self,
-        operation: Operation,
-        unless: Option<HeaderValue>,
-        credentials: &Credentials,
-        call: &mut Call<'_>,
-    ) -> Result<(Answer, Authentication), Error> {
-        let Some(native) = &self.native else {
-            let target = &self.target;
-            return self
-                .ask_at(target, operation, unless, credentials, call)
-                .await;
-        };
-        let at = |layout| match layout {
-            Layout::Standard => &self.target,
-            Layout::Native => native,
-        };
-        let (mut layout, sure) = self.host.memory().layout();
-        let mut asked = self
-            .ask_at(at(layout), operation, unless.clone(), credentials, call)
-            .await?;
-        if !sure && self.may_be_elsewhere(&asked.0) {
-            layout = layout.other();
-            asked = self
-                .ask_at(at(layout), operation, unless, credentials, call)
-                .await?;
-        }
-        if matches!(asked.0.status, StatusCode::OK | StatusCode::NOT_MODIFIED) {
-            self.host.memory().learn_layout(layout);
-        }
-        Ok(asked)
-    }
-
-    /// Whether an Artifactory says that it has nothing here.
-    fn may_be_elsewhere(&self, answer: &Answer) -> bool {
-        answer.status == StatusCode::NOT_FOUND
-            && answer.host.origin == self.host.origin
-            && artifactory::is_artifactory(&answer.headers)
-    }
-
-    /// Asks with each credential until one is not refused.
-    async fn ask_at(
-        &self,
-        target: &Target,
-        operation: Operation,
-        unless: Option<HeaderValue>,
-        credentials: &Credentials,
-        call: &mut Call<'_>,
-    ) -> Result<(Answer, Authentication), Error> {
-        if credentials.is_empty() {
-            return self.ask_as(target, operation, unless, None, call).await;
-        }
-        let mut refusal: Option<Error> = None;
-        for credential in credentials.iter().take(MAX_CREDENTIALS) {
-            match self
-                .ask_as(target, operation, unless.clone(), Some(credential), call)
-                .await
-            {
-                Err(error) if is_refusal(&error) => {
-                    // Of several refusals the registry's own word tells more than our silence.
-                    if refusal.is_none() || error.kind() != ErrorKind::CredentialQuarantined {
-                        refusal = Some(error);
-                    }
-                }
-                other => return other,
-            }
-        }
-        Err(refusal.unwrap_or_else(|| {
-            self.error(Fault::Unauthorized {
-                had_credentials: true,
-            })
-        }))
-    }
-
-    async fn ask_as(
-        &self,
-        target: &Target,
-        operation: Operation,
-        unless: Option<HeaderValue>,
-        credential: Option<&Credential>,
-        call: &mut Call<'_>,
-    ) -> Result<(Answer, Authentication), Error> {
-        if let Some(credential) = credential {
-            let (registry, repository) = (&self.host.origin, &target.repository);
-            self.inner
-                .quarantine
-                .check_repository(registry, repository, credential.fingerprint())
-                .map_err(|fault| self.error(fault))?;
-        }
-        let session = Session {
-            transport: &self.inner.transport,
-            tokens: &self.inner.tokens,
-            quarantine: &self.inner.quarantine,
-            target,
-            host: &self.host,
-            credential,
-        };
-        let (answer, authentication) = session.ask(operation, unless, call).await?;
-        if answer.status == StatusCode::FORBIDDEN {
-            let had_credentials = authentication != Authentication::Anonymous;
-            return Err(at(&answer, Fault::Denied { had_credentials }));
-        }
-        Ok((answer, authentication))
-    }
 }
 
 /// An error of the host that answered.
-fn at(answer: &Answer, fault: Fault) -> Error {
+pub(crate) fn at(answer: &Answer, fault: Fault) -> Error {
     Error::new(answer.host.origin.to_string(), fault)
 }
 
@@ -317,12 +206,4 @@ fn found(answer: &Answer) -> Result<(), Error> {
 fn accept(answer: &Answer) -> Result<String, Error> {
     found(answer)?;
     manifest::media_type(&answer.headers).map_err(|fault| at(answer, fault))
-}
-
-/// Whether the next credential may do better.
-fn is_refusal(error: &Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::Unauthorized | ErrorKind::Denied | ErrorKind::CredentialQuarantined
-    )
 }

@@ -2,6 +2,7 @@
 
 mod advice;
 mod artifactory;
+mod attempt;
 mod challenge;
 mod client;
 mod connection;

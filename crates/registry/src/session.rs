@@ -66,6 +66,8 @@ impl Session<'_> {
         unless: Option<HeaderValue>,
         call: &mut Call<'_>,
     ) -> Result<(Answer, Authentication), Error> {
+        let introduction = self.host.introduction().await;
+        let mut ahead = introduction.map_err(|fault| self.error(fault))?;
         let mut scheme = self.recall();
         let mut stale: Option<Token> = None;
         for _ in 0..MAX_QUESTIONS {
@@ -118,6 +120,8 @@ impl Session<'_> {
                     return Err(self.unauthorized());
                 }
             };
+            // The others know the scheme now.
+            drop(ahead.take());
         }
         Err(self.refuse_repository())
     }

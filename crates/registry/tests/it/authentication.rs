@@ -1,20 +1,20 @@
 //! Challenges, tokens, and who is told what.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use futures::future::join_all;
 use kube_autorollout_registry::{Authentication, Client, Credential, ErrorKind};
 use tokio::sync::Semaphore;
 
 use crate::script::{
-    Answer, Asked, Server, alice, client, credentials, index, options, resolve, resolve_with,
+    Answer, Asked, Server, alice, client, credentials, index, options, pass, resolve, resolve_with,
     status, token,
 };
 
 pub(crate) const ALICE: &str = "Basic YWxpY2U6YWxpY2Utc2VjcmV0";
 
 pub(crate) fn challenge(asked: &Asked, parameters: &str) -> Answer {
-    let host = asked.header("host").expect("a host");
+    let host = &asked.host;
     status(401).with(
         "www-authenticate",
         &format!(r#"Bearer realm="http://{host}/token"{parameters}"#),
@@ -176,9 +176,7 @@ async fn a_token_is_used_until_shortly_before_it_expires() {
     let client = client();
     let image = server.image("web:1");
     for (passed, expected) in [(0, 1), (45, 1), (8, 1), (2, 2), (45, 2)] {
-        tokio::time::pause();
-        tokio::time::advance(Duration::from_secs(passed)).await;
-        tokio::time::resume();
+        pass(passed).await;
         resolve(&client, &image).await.expect("resolved");
         assert_eq!(server.count(Asked::is_token), expected, "{passed} s later");
     }

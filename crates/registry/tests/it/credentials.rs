@@ -6,7 +6,8 @@ use futures::future::join_all;
 use kube_autorollout_registry::{Credential, Credentials, ErrorKind};
 
 use crate::script::{
-    Answer, Asked, Server, alice, bob, client, credentials, index, resolve_with, status, token,
+    Answer, Asked, Server, alice, bob, client, credentials, index, pass, resolve_with, status,
+    token,
 };
 
 const BOB: &str = "Basic Ym9iOmJvYi1zZWNyZXQ=";
@@ -36,16 +37,10 @@ fn bearer(asked: &Asked) -> Answer {
     match asked.authorization() {
         Some("Bearer bob") if !asked.target.contains("/secret/") => index("{}"),
         _ => {
-            let realm = format!("http://{}/token", asked.header("host").expect("a host"));
+            let realm = format!("http://{}/token", asked.host);
             status(401).with("www-authenticate", &format!(r#"Bearer realm="{realm}""#))
         }
     }
-}
-
-async fn pass(seconds: u64) {
-    tokio::time::pause();
-    tokio::time::advance(Duration::from_secs(seconds)).await;
-    tokio::time::resume();
 }
 
 #[tokio::test]

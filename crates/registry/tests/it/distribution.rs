@@ -12,7 +12,7 @@ use kube_autorollout_testbed::{
     registry::{ALICE, Access, BOB, Registry, User},
 };
 
-use crate::script::{credentials, resolve, resolve_with};
+use crate::script::{credentials, pass, resolve, resolve_with};
 
 async fn start(access: Access) -> Registry {
     let programs = Programs::find(&|_| {}).expect("found or built");
@@ -131,9 +131,7 @@ async fn tokens_are_fetched_once_for_each_life() {
     let reference = image(&registry, "web:1");
     let before = issuer.requests().len();
     for (passed, tokens) in [(0, 1), (20, 1), (20, 1), (20, 2), (20, 2)] {
-        tokio::time::pause();
-        tokio::time::advance(Duration::from_secs(passed)).await;
-        tokio::time::resume();
+        pass(passed).await;
         let resolved = resolve_with(&client, &reference, &login(ALICE))
             .await
             .expect("resolved");
@@ -184,4 +182,38 @@ async fn a_forbidden_repository_is_refused_after_a_token_was_issued() {
     let wrong = credentials(&[Credential::password(ALICE.name, "wrong")]);
     assert_eq!(kind("web:1", &wrong).await, Some(ErrorKind::Unauthorized));
     assert_eq!(client.quarantined().len(), 1);
+}
+
+#[tokio::test]
+async fn an_authority_given_for_all_registries_is_trusted_and_a_missing_one_is_named() {
+    let registry = start(Access::Htpasswd).await;
+    let pusher = Pusher::new(registry.access_as(ALICE)).expect("a certificate");
+    let digest = pusher
+        .push(&Image::new("v1"), "web", "1")
+        .await
+        .expect("pushed");
+    let reference = image(&registry, "web:1");
+    let trusting = Client::new(Options {
+        ca_certificates: vec![registry.ca_certificate().to_vec()],
+        ..Options::default()
+    })
+    .expect("good options");
+    let resolved = resolve_with(&trusting, &reference, &login(ALICE))
+        .await
+        .expect("resolved");
+    assert_eq!(resolved.digest, digest);
+    let untrusting = Client::new(Options::default()).expect("good options");
+    let error = resolve_with(&untrusting, &reference, &login(ALICE))
+        .await
+        .expect_err("another authority");
+    assert_eq!(error.kind(), ErrorKind::Tls);
+    assert!(error.to_string().contains("TLS"), "{error}");
+    assert!(
+        error.advice().contains("certificate authority"),
+        "{}",
+        error.advice()
+    );
+    let mut causes =
+        std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
+    assert!(causes.any(|cause| cause.to_string().contains("UnknownIssuer")));
 }

@@ -71,15 +71,30 @@ async fn a_manifest_of_just_four_mebibytes_is_read() {
 }
 
 #[tokio::test]
+async fn a_gzip_bomb_is_not_unpacked() {
+    let bomb = status(200).with("content-type", OCI_INDEX).gzip_bomb(1);
+    for (answer, expected) in [
+        (
+            bomb.clone().with("content-encoding", "gzip"),
+            ErrorKind::UnsupportedMediaType,
+        ),
+        (bomb, ErrorKind::DigestMismatch),
+    ] {
+        let server = Server::start(move |_| answer.clone()).await;
+        let error = script::manifest(&client(), &server.image("web:1"), "{}")
+            .await
+            .expect_err("a bomb");
+        assert_eq!(error.kind(), expected);
+    }
+}
+
+#[tokio::test]
 async fn an_endless_token_is_cut_off() {
     let server = Server::start(|asked| {
         if asked.is_token() {
             return status(200).endless();
         }
-        bearer(&format!(
-            "http://{}/token",
-            asked.header("host").expect("a host")
-        ))
+        bearer(&format!("http://{}/token", asked.host))
     })
     .await;
     let error = resolve(&client(), &server.image("web:1"))
@@ -247,10 +262,7 @@ async fn another_registry_behind_a_redirect_is_asked_as_a_stranger() {
     let elsewhere = Server::start(|asked| match (asked.is_token(), asked.authorization()) {
         (true, _) => token("for-everybody"),
         (false, Some("Bearer for-everybody")) => index("{}"),
-        _ => bearer(&format!(
-            "http://{}/token",
-            asked.header("host").expect("a host")
-        )),
+        _ => bearer(&format!("http://{}/token", asked.host)),
     })
     .await;
     let location = format!("http://{}/v2/mirror/manifests/1", elsewhere.host());
@@ -336,10 +348,7 @@ async fn a_token_server_that_redirects_loses_the_credential() {
         if asked.is_token() {
             return status(307).with("location", &place);
         }
-        bearer(&format!(
-            "http://{}/token",
-            asked.header("host").expect("a host")
-        ))
+        bearer(&format!("http://{}/token", asked.host))
     })
     .await;
     resolve_with(&client(), &server.image("web:1"), &credentials(&[alice()]))
@@ -351,5 +360,21 @@ async fn a_token_server_that_redirects_loses_the_credential() {
             .all(|asked| asked.authorization().is_none()),
         "{:?}",
         spy.log()
+    );
+}
+
+#[tokio::test]
+async fn a_token_server_cannot_send_us_into_a_private_network() {
+    let server = Server::start(|asked| {
+        if asked.is_token() {
+            return status(307).with("location", "http://169.254.169.254/latest/meta-data");
+        }
+        bearer(&format!("http://{}/token", asked.host))
+    })
+    .await;
+    let error = resolve_with(&client(), &server.image("web:1"), &credentials(&[alice()])).await;
+    assert_eq!(
+        error.expect_err("refused").kind(),
+        ErrorKind::RedirectRefused
     );
 }

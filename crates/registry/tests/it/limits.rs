@@ -10,7 +10,13 @@ use jiff::Timestamp;
 use kube_autorollout_registry::{Client, ErrorKind, HostOptions, Observer, Operation, Options};
 use tokio::sync::Semaphore;
 
-use crate::script::{Server, client, index, options, resolve, status};
+use crate::{
+    authentication::challenge,
+    script::{
+        Asked, Server, alice, client, credentials, index, options, pass, resolve, resolve_with,
+        status, tls_options, token, until,
+    },
+};
 
 /// Writes down what it is told.
 #[derive(Default)]
@@ -49,12 +55,6 @@ fn noted() -> (Client, Arc<Notes>) {
         ..options()
     });
     (client.expect("good options"), notes)
-}
-
-async fn pass(seconds: u64) {
-    tokio::time::pause();
-    tokio::time::advance(Duration::from_secs(seconds)).await;
-    tokio::time::resume();
 }
 
 #[tokio::test]
@@ -181,13 +181,82 @@ async fn no_more_requests_are_in_flight_than_allowed() {
         let all = join_all(images.iter().map(|image| resolve(&client, image)));
         // The first goes alone; then as many as may be wait together for the go.
         let release = async {
-            while server.most_in_flight() < expected {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
+            until(|| server.most_in_flight() >= expected).await;
             go.add_permits(100);
         };
         let (all, ()) = tokio::join!(all, release);
         assert!(all.iter().all(Result::is_ok));
         assert_eq!(server.most_in_flight(), expected);
     }
+}
+
+#[tokio::test]
+async fn a_hundred_tags_of_a_host_cost_less_than_twenty_round_trips() {
+    const TAGS: usize = 100;
+    let go = Arc::new(Semaphore::new(0));
+    let hold = Arc::clone(&go);
+    let server = Server::start_tls(move |asked| {
+        let answer = match (asked.is_token(), asked.authorization()) {
+            (true, _) => token("t"),
+            (false, Some("Bearer t")) => index("{}"),
+            _ => {
+                let realm = format!("https://{}/token", asked.host);
+                status(401).with("www-authenticate", &format!(r#"Bearer realm="{realm}""#))
+            }
+        };
+        answer.hold(&hold)
+    })
+    .await;
+    let client = Client::new(tls_options(&server)).expect("good options");
+    let alice = credentials(&[alice()]);
+    let images: Vec<_> = (0..TAGS)
+        .map(|number| server.image(&format!("web:{number}")))
+        .collect();
+    let all = join_all(
+        images
+            .iter()
+            .map(|image| resolve_with(&client, image, &alice)),
+    );
+    // Whatever is in flight together is answered together, as with a long way in between.
+    let answers = async {
+        let mut round_trips = 2; // TCP and TLS
+        let mut answered = 0;
+        // One finds out what is wanted and one gets the token; then as many as may be ask together.
+        let waves = [1, 1].into_iter().chain([8; TAGS / 8]).chain([TAGS % 8]);
+        for wave in waves {
+            answered += wave;
+            until(|| server.log().len() >= answered).await;
+            go.add_permits(wave);
+            round_trips += 1;
+        }
+        round_trips
+    };
+    let (all, round_trips) = tokio::join!(all, answers);
+    assert!(all.iter().all(Result::is_ok));
+    assert_eq!(server.log().len(), 1 + 1 + TAGS);
+    assert_eq!((server.connections(), server.most_in_flight()), (1, 8));
+    assert!(round_trips < 20, "{round_trips}");
+}
+
+#[tokio::test]
+async fn a_hundred_checks_ask_once_how_to_authenticate() {
+    let server = Server::start(|asked| match (asked.is_token(), asked.authorization()) {
+        (true, _) => token("t"),
+        (false, Some("Bearer t")) => index("{}"),
+        _ => challenge(asked, ""),
+    })
+    .await;
+    let client = client();
+    let images: Vec<_> = (0..100)
+        .map(|number| server.image(&format!("app{number}:1")))
+        .collect();
+    let all = join_all(images.iter().map(|image| resolve(&client, image))).await;
+    assert!(all.iter().all(Result::is_ok));
+    let unasked = server.count(|asked| !asked.is_token() && asked.authorization().is_none());
+    assert_eq!(unasked, 1);
+    assert_eq!(
+        server.count(Asked::is_token),
+        100,
+        "one for each repository"
+    );
 }

@@ -3,11 +3,15 @@
 use std::sync::Arc;
 
 use futures::future::join_all;
-use kube_autorollout_registry::{Credentials, ErrorKind};
+use http::Method;
+use kube_autorollout_registry::{Credentials, ErrorKind, Via};
 use kube_autorollout_testbed::image::digest_of;
 use tokio::sync::Semaphore;
 
-use crate::script::{OCI_INDEX, Server, alice, client, credentials, index, manifest, status};
+use crate::script::{
+    OCI_INDEX, Server, alice, client, credentials, index, index_without_digest, manifest, resolve,
+    status,
+};
 
 #[tokio::test]
 async fn a_manifest_is_read_once_however_many_want_it() {
@@ -61,6 +65,22 @@ async fn a_body_that_is_not_what_its_digest_says_is_refused_and_not_kept() {
         assert_eq!(error.kind(), ErrorKind::DigestMismatch);
         assert_eq!(server.log().len(), asked);
     }
+}
+
+#[tokio::test]
+async fn a_digest_in_the_headers_of_head_only_is_enough() {
+    // As ECR answers.
+    let server = Server::start(|asked| match asked.method {
+        Method::HEAD => index("{}"),
+        _ => index_without_digest("{}"),
+    })
+    .await;
+    let client = client();
+    let image = server.image("web:1");
+    let resolved = resolve(&client, &image).await.expect("resolved");
+    assert_eq!(resolved.via, Via::Head);
+    let manifest = manifest(&client, &image, "{}").await.expect("read");
+    assert_eq!(manifest.digest, resolved.digest);
 }
 
 #[tokio::test]

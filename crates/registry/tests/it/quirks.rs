@@ -35,7 +35,7 @@ fn zot(asked: &Asked) -> Answer {
         }
         (false, Some("Bearer zot")) => index("{}"),
         _ => {
-            let realm = format!("http://{}/token", asked.header("host").expect("a host"));
+            let realm = format!("http://{}/token", asked.host);
             let line = format!(r#"bearer realm={realm},service=zot,scope="""#);
             status(401).with("www-authenticate", &line)
         }
@@ -59,7 +59,7 @@ fn query(asked: &Asked) -> Answer {
         }
         (false, Some("Bearer query")) => index("{}"),
         _ => {
-            let realm = format!("http://{}/token?a=b", asked.header("host").expect("a host"));
+            let realm = format!("http://{}/token?a=b", asked.host);
             let line = format!(r#"Bearer realm="{realm}",service="s s""#);
             status(401)
                 .with("www-authenticate", "Negotiate")
@@ -118,7 +118,7 @@ fn path_method(asked: &Asked) -> Answer {
     if asked.authorization() == Some(&format!("Bearer {own}")) {
         return index("{}");
     }
-    let host = asked.header("host").expect("a host");
+    let host = &asked.host;
     let line = format!(r#"Bearer realm="http://{host}/token/{own}",service="s""#);
     status(401).with("www-authenticate", &line)
 }

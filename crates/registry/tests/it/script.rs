@@ -48,6 +48,8 @@ const DEADLINE: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
     pub(crate) method: Method,
+    /// As the client knows the server.
+    pub(crate) host: String,
     /// The path and the query.
     pub(crate) target: String,
     pub(crate) headers: HeaderMap,
@@ -121,6 +123,26 @@ impl Answer {
 
     pub(crate) fn body(mut self, body: &str) -> Self {
         self.content = Content::Bytes(body.to_owned().into());
+        self
+    }
+
+    /// Some mebibytes of gzip, each of which unpacks to 158. The check sum at the end is left out: who gets there has
+    /// done the harm already.
+    pub(crate) fn gzip_bomb(mut self, mebibytes: usize) -> Self {
+        // RFC 1951, 3.2.6: the last block, with fixed codes; a zero; then "258 more of these", eight times in 13 bytes.
+        let begin = [1, 1, 0].into_iter().chain([0, 0, 1, 1, 0, 0, 0, 0]);
+        let more = [1, 1, 0, 0, 0, 1, 0, 1].into_iter().chain([0; 5]);
+        let bits: Vec<u8> = begin
+            .chain(std::iter::repeat_n(more, 9).flatten())
+            .collect();
+        let bytes: Vec<u8> = bits
+            .chunks(8)
+            .map(|byte| byte.iter().rev().fold(0, |byte, bit| byte << 1 | bit))
+            .collect();
+        let (begin, again) = bytes.split_at(3);
+        let header = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
+        let bomb = header.iter().chain(begin).chain(again.iter().cycle());
+        self.content = Content::Bytes(bomb.copied().take(mebibytes * 1024 * 1024).collect());
         self
     }
 
@@ -344,8 +366,13 @@ impl State {
     async fn answer(&self, request: Request<Incoming>) -> Response<Content> {
         let (head, body) = request.into_parts();
         let body = body.collect().await.expect("a whole request").to_bytes();
+        let host = match head.uri.authority() {
+            Some(authority) => authority.to_string(), // HTTP/2
+            None => String::from_utf8_lossy(head.headers["host"].as_bytes()).into_owned(),
+        };
         let asked = Asked {
             method: head.method,
+            host,
             target: head.uri.path_and_query().expect("a path").to_string(),
             headers: head.headers,
             body: String::from_utf8_lossy(&body).into_owned(),
@@ -438,6 +465,23 @@ pub(crate) fn alice() -> Credential {
 
 pub(crate) fn bob() -> Credential {
     Credential::password("bob", "bob-secret")
+}
+
+/// Waits for a condition, for as long as a test may take.
+pub(crate) async fn until(condition: impl Fn() -> bool) {
+    let wait = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(DEADLINE, wait).await.expect("it comes true");
+}
+
+/// Lets time pass without waiting for it.
+pub(crate) async fn pass(seconds: u64) {
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(seconds)).await;
+    tokio::time::resume();
 }
 
 /// Resolves without credentials.
