@@ -118,6 +118,11 @@ async fn workload_now<W: Workload>(
         observation = observe(true).await?;
         decision = decide(&observation.observed, &settings, now);
     }
+    if !context.reports.is_selected(&identity) {
+        // The label has gone while we looked: what we have just learnt is forgotten, too.
+        context.forget(&identity);
+        return Ok((Action::await_change(), Reconciled::Unchanged));
+    }
     context.checker.follow(&identity, observation.tags.clone());
     let mut outcome = Reconciled::Unchanged;
     if let Some(rollout) = &decision.rollout {

@@ -74,6 +74,16 @@ impl Reports {
         }
     }
 
+    /// From now on the workload is told of; what is decided of others, whose label has gone meanwhile, is not.
+    pub(crate) fn select(&self, identity: &Identity) {
+        self.lock().entry(identity.uid.clone()).or_default();
+    }
+
+    /// Whether the workload is told of.
+    pub(crate) fn is_selected(&self, identity: &Identity) -> bool {
+        self.lock().contains_key(&identity.uid)
+    }
+
     /// A reconcile has ended.
     pub(crate) fn reconciled(&self, kind: &'static str, outcome: Reconciled, took: Duration) {
         self.metrics.reconciled(kind, outcome, took);
@@ -109,8 +119,10 @@ impl Reports {
             identity.reference::<W>(),
             &note,
         );
-        let mut told = self.lock();
-        let told = told.entry(identity.uid.clone()).or_default();
+        let mut all = self.lock();
+        let Some(told) = all.get_mut(&identity.uid) else {
+            return;
+        };
         told.in_flight = Some(now);
         told.rollout = Some(OurRollout {
             since: now,
@@ -134,7 +146,9 @@ impl Reports {
         now: Timestamp,
     ) {
         let mut all = self.lock();
-        let told = all.entry(identity.uid.clone()).or_default();
+        let Some(told) = all.get_mut(&identity.uid) else {
+            return;
+        };
         told.failures = 0;
         if !told.settled && told.rollout.is_none() {
             told.rollout = adopted(workload, decision, observation);
@@ -158,7 +172,9 @@ impl Reports {
         now: Timestamp,
     ) {
         let mut all = self.lock();
-        let told = all.entry(identity.uid.clone()).or_default();
+        let Some(told) = all.get_mut(&identity.uid) else {
+            return;
+        };
         told.failures = 0;
         told.rollout = None;
         self.enter(told, identity, State::InvalidConfiguration);
@@ -179,7 +195,9 @@ impl Reports {
         now: Timestamp,
     ) -> Duration {
         let mut all = self.lock();
-        let told = all.entry(identity.uid.clone()).or_default();
+        let Some(told) = all.get_mut(&identity.uid) else {
+            return Duration::ZERO; // it is not reconciled again anyway
+        };
         told.failures = told.failures.saturating_add(1);
         self.enter(told, identity, State::Unknown);
         let refused = matches!(error, Error::Apply(apply::Error::Refused(_)));

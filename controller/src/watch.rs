@@ -30,8 +30,8 @@ use crate::{
     workload::{self, Workload},
 };
 
-/// Objects in one page of the first list.
-const PAGE: u32 = 500;
+/// Objects in one page of the first list. A page is in memory as a whole, with all that is stripped later.
+const PAGE: u32 = 100;
 
 /// The selected workloads that are new, or have changed in what a reconcile reads, in one namespace or in all.
 pub(crate) fn changes<W: Workload>(
@@ -123,6 +123,7 @@ impl<W: Workload> News<W> {
     /// The workload, unless a reconcile has seen all that it would read of it.
     fn changed(&mut self, workload: W) -> Option<W> {
         let identity = Identity::of(&workload);
+        self.context.reports.select(&identity);
         let hash = fingerprint(&workload);
         let before = self.seen.insert(identity.uid.clone(), (identity, hash));
         (before.map(|(_, before)| before) != Some(hash)).then_some(workload)

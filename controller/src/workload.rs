@@ -7,7 +7,7 @@ mod deployment;
 
 use std::{collections::BTreeMap, fmt::Debug, hash::Hash};
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::{
     Resource,
     core::{NamespaceResourceScope, Selector},
@@ -53,7 +53,7 @@ pub(crate) trait Workload:
     fn selector(&self) -> &LabelSelector;
 
     /// Which pods run the current template; nothing while the history does not hold it yet.
-    fn current(&self, history: &[ObjectMeta]) -> Option<CurrentPods>;
+    fn current(&self, history: &[Past]) -> Option<CurrentPods>;
 
     /// All that a reconcile reads except metadata: an update that changes none of it is not news.
     fn body(&self) -> impl Hash + '_;
@@ -72,6 +72,43 @@ impl History {
         match self {
             Self::ReplicaSets => "replicasets",
         }
+    }
+}
+
+/// An object that keeps a past template, or the current one.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct Past {
+    metadata: PastMetadata,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PastMetadata {
+    uid: String,
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
+    #[serde(default)]
+    owner_references: Vec<OwnerReference>,
+}
+
+/// A reference to an owner.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct OwnerReference {
+    uid: String,
+    #[serde(default)]
+    controller: bool,
+}
+
+/// The UID of the owner that controls an object: names can be used again.
+pub(crate) fn controlled_by(owners: &[OwnerReference]) -> Option<&str> {
+    let owner = owners.iter().find(|owner| owner.controller)?;
+    Some(&owner.uid)
+}
+
+impl Past {
+    /// The UID of the workload that it belongs to.
+    pub(crate) fn owner(&self) -> Option<&str> {
+        controlled_by(&self.metadata.owner_references)
     }
 }
 

@@ -15,29 +15,27 @@ use futures::future;
 use jiff::Timestamp;
 use k8s_openapi::{
     api::{apps::v1::ReplicaSet, core::v1},
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+    apimachinery::pkg::apis::meta::v1::ListMeta,
 };
 use kube::{
-    Api, Client, Resource as _,
+    Client, Resource as _,
     api::{ListParams, Request},
-    core::{PartialObjectMeta, Selector},
+    core::Selector,
 };
+use serde::{Deserialize, de::DeserializeOwned};
 use tokio::{sync::oneshot, time};
 
-use super::{
-    Error, Pods,
-    view::{self, View},
-};
+use super::{Error, Pods, view::View};
 use crate::{
     clock,
-    workload::{History, Workload},
+    workload::{History, Past, Workload},
 };
 
 /// Up to so many workloads are read with a list of their own each.
 const FEW: usize = 4;
 
-/// Objects in one page of a list: a page is in memory as a whole.
-const PAGE: u32 = 500;
+/// Objects in one page of a list. A page is in memory as a whole, and pods of ten kilobytes are not rare.
+const PAGE: u32 = 100;
 
 /// After which a list counts as lost: kube's client waits for ever by itself.
 const LIST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -61,11 +59,19 @@ struct Waiting {
     answer: oneshot::Sender<Result<Arc<Answer>, Error>>,
 }
 
+/// A page of a list.
+#[derive(Deserialize)]
+struct Page<T> {
+    #[serde(default)]
+    metadata: ListMeta,
+    items: Vec<T>,
+}
+
 /// Pods and histories of one list, by their owners.
 pub(super) struct Answer {
     begun: Timestamp,
     pods: HashMap<String, Vec<View>>,
-    history: HashMap<String, Vec<ObjectMeta>>,
+    history: HashMap<String, Vec<Past>>,
 }
 
 impl Reader {
@@ -155,25 +161,20 @@ impl Reader {
         namespace: &str,
         selector: &Selector,
     ) -> Result<HashMap<String, Vec<View>>, Error> {
-        let failed = |source| Error::list("pods", namespace, source);
-        let request = Request::new(v1::Pod::url_path(&(), Some(namespace)));
         let mut pods: HashMap<String, Vec<View>> = HashMap::new();
-        let mut parameters = ListParams::default().labels_from(selector).limit(PAGE);
-        loop {
-            let page = request
-                .list(&parameters)
-                .map_err(|error| failed(kube::Error::BuildRequest(error)))?;
-            let page: view::List = self.client.request(page).await.map_err(failed)?;
-            for pod in page.items {
+        let request = Request::new(v1::Pod::url_path(&(), Some(namespace)));
+        let pages = self.pages(
+            selector,
+            |parameters| request.list(parameters),
+            |pod: View| {
                 if let Some(owner) = pod.owner().map(str::to_owned) {
                     pods.entry(owner).or_default().push(pod);
                 }
-            }
-            match page.metadata.continue_.filter(|token| !token.is_empty()) {
-                Some(token) => parameters.continue_token = Some(token),
-                None => return Ok(pods),
-            }
-        }
+            },
+        );
+        let listed = pages.await;
+        listed.map_err(|source| Error::list("pods", namespace, source))?;
+        Ok(pods)
     }
 
     async fn histories(
@@ -181,43 +182,43 @@ impl Reader {
         namespace: &str,
         selector: &Selector,
         histories: &[History],
-    ) -> Result<HashMap<String, Vec<ObjectMeta>>, Error> {
-        let mut objects: HashMap<String, Vec<ObjectMeta>> = HashMap::new();
+    ) -> Result<HashMap<String, Vec<Past>>, Error> {
+        let mut objects: HashMap<String, Vec<Past>> = HashMap::new();
         for history in histories {
-            let listed = match history {
-                History::ReplicaSets => self.replica_sets(namespace, selector).await,
+            let path = match history {
+                History::ReplicaSets => ReplicaSet::url_path(&(), Some(namespace)),
             };
-            for object in
-                listed.map_err(|source| Error::list(history.plural(), namespace, source))?
-            {
-                let owners = object.owner_references.iter().flatten();
-                let owner = owners
-                    .filter(|owner| owner.controller == Some(true))
-                    .map(|owner| owner.uid.clone())
-                    .next();
-                if let Some(owner) = owner {
-                    objects.entry(owner).or_default().push(object);
-                }
-            }
+            let request = Request::new(path);
+            let pages = self.pages(
+                selector,
+                |parameters| request.list_metadata(parameters),
+                |object: Past| {
+                    if let Some(owner) = object.owner().map(str::to_owned) {
+                        objects.entry(owner).or_default().push(object);
+                    }
+                },
+            );
+            let listed = pages.await;
+            listed.map_err(|source| Error::list(history.plural(), namespace, source))?;
         }
         Ok(objects)
     }
 
-    async fn replica_sets(
+    /// Lists page by page, and hands each object on.
+    async fn pages<T: DeserializeOwned>(
         &self,
-        namespace: &str,
         selector: &Selector,
-    ) -> Result<Vec<ObjectMeta>, kube::Error> {
-        let api: Api<PartialObjectMeta<ReplicaSet>> =
-            Api::namespaced(self.client.clone(), namespace);
+        request: impl Fn(&ListParams) -> Result<http::Request<Vec<u8>>, kube::core::request::Error>,
+        mut each: impl FnMut(T),
+    ) -> Result<(), kube::Error> {
         let mut parameters = ListParams::default().labels_from(selector).limit(PAGE);
-        let mut objects = Vec::new();
         loop {
-            let page = api.list(&parameters).await?;
-            objects.extend(page.items.into_iter().map(|object| object.metadata));
+            let request = request(&parameters).map_err(kube::Error::BuildRequest)?;
+            let page: Page<T> = self.client.request(request).await?;
+            page.items.into_iter().for_each(&mut each);
             match page.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => parameters.continue_token = Some(token),
-                None => return Ok(objects),
+                None => return Ok(()),
             }
         }
     }

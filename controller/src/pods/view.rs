@@ -1,20 +1,11 @@
 //! The part of a pod that is read, as the API server sends it.
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
 use kube_autorollout_core::decide::Waiting;
 use serde::Deserialize;
 
 use super::{Container, Pod};
-
-/// A page of pods.
-#[derive(Debug, Deserialize)]
-pub(super) struct List {
-    #[serde(default)]
-    pub(super) metadata: ListMeta,
-    #[serde(default = "Vec::new")]
-    pub(super) items: Vec<View>,
-}
+use crate::workload::{OwnerReference, controlled_by};
 
 /// One pod.
 #[derive(Debug, Deserialize)]
@@ -33,13 +24,6 @@ struct Metadata {
     deletion_timestamp: Option<Timestamp>,
     #[serde(default)]
     owner_references: Vec<OwnerReference>,
-}
-
-#[derive(Debug, Deserialize)]
-struct OwnerReference {
-    uid: String,
-    #[serde(default)]
-    controller: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -118,9 +102,7 @@ impl View {
     pub(super) fn owner(&self) -> Option<&str> {
         let leaving = self.metadata.deletion_timestamp.is_some()
             || matches!(self.status.phase.as_str(), "Succeeded" | "Failed");
-        let owners = &self.metadata.owner_references;
-        let owner = owners.iter().find(|owner| owner.controller)?;
-        (!leaving).then_some(owner.uid.as_str())
+        controlled_by(&self.metadata.owner_references).filter(|_| !leaving)
     }
 
     /// When it was created, to tell the newest.
@@ -170,6 +152,89 @@ impl View {
             pulls_always: spec.image_pull_policy == "Always",
             waiting: waiting.and_then(|waiting| Waiting::parse(&waiting.reason)),
             started: running.and_then(|running| running.started_at),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn pod(change: impl FnOnce(&mut Value)) -> View {
+        let mut pod = json!({
+            "metadata": {
+                "name": "web-1",
+                "creationTimestamp": "2026-01-01T00:00:00Z",
+                "ownerReferences": [{ "uid": "other" }, { "uid": "replicas", "controller": true }],
+            },
+            "spec": {
+                "nodeName": "node-1",
+                "containers": [{ "name": "app", "imagePullPolicy": "Always" }],
+                "initContainers": [{ "name": "setup", "imagePullPolicy": "IfNotPresent" }],
+                "imagePullSecrets": [{ "name": "login" }, {}],
+            },
+            "status": {
+                "phase": "Running",
+                "conditions": [{ "type": "Ready", "status": "True" }],
+                "containerStatuses": [
+                    { "name": "app", "imageID": "a.io/app@sha256:0", "state": { "running": { "startedAt": "2026-01-01T00:00:01Z" } } },
+                ],
+            },
+        });
+        change(&mut pod);
+        serde_json::from_value(pod).expect("a pod")
+    }
+
+    #[test]
+    fn a_running_pod_is_read() {
+        let view = pod(|_| {});
+        assert_eq!(view.owner(), Some("replicas"));
+        assert_eq!(view.pull_secrets(), ["login"], "an empty name is left out");
+        let reduced = view.reduced();
+        assert!(reduced.ready);
+        assert_eq!(reduced.node.as_deref(), Some("node-1"));
+        let [app, setup] = &reduced.containers[..] else {
+            panic!("two containers: {reduced:?}");
+        };
+        assert_eq!(
+            (app.name.as_str(), app.image_id.as_str()),
+            ("app", "a.io/app@sha256:0")
+        );
+        assert!(app.pulls_always && app.waiting.is_none() && app.started.is_some());
+        assert_eq!(
+            (setup.name.as_str(), setup.image_id.as_str()),
+            ("setup", ""),
+            "it has no status yet"
+        );
+        assert!(!setup.pulls_always);
+    }
+
+    #[test]
+    fn a_pod_on_its_way_out_has_no_owner_any_more() {
+        let terminating =
+            pod(|pod| pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:01:00Z"));
+        let evicted = pod(|pod| pod["status"]["phase"] = json!("Failed"));
+        let finished = pod(|pod| pod["status"]["phase"] = json!("Succeeded"));
+        let stray = pod(|pod| pod["metadata"]["ownerReferences"] = json!([{ "uid": "other" }]));
+        for view in [terminating, evicted, finished, stray] {
+            assert_eq!(view.owner(), None, "{view:?}");
+        }
+    }
+
+    #[test]
+    fn only_reasons_that_do_not_pass_by_themselves_count_as_waiting() {
+        for (reason, expected) in [
+            ("ImagePullBackOff", Some(Waiting::ImagePullBackOff)),
+            ("CrashLoopBackOff", Some(Waiting::CrashLoopBackOff)),
+            ("ContainerCreating", None),
+        ] {
+            let state = json!({ "waiting": { "reason": reason } });
+            let view = pod(|pod| pod["status"]["containerStatuses"][0]["state"] = state);
+            let reduced = view.reduced();
+            assert_eq!(reduced.containers[0].waiting, expected, "{reason}");
+            assert_eq!(reduced.containers[0].started, None);
         }
     }
 }

@@ -10,7 +10,7 @@ use k8s_openapi::{
 use kube::{Resource, core::NamespaceResourceScope};
 use serde::Deserialize;
 
-use super::{CurrentPods, History, Progress, Template, Workload};
+use super::{CurrentPods, History, Past, Progress, Template, Workload};
 use crate::keys;
 
 /// The part of a Deployment that is read.
@@ -88,14 +88,13 @@ impl Workload for Deployment {
 
     /// The pods of the ReplicaSet that carries the Deployment's own revision number, which is the one whose template
     /// is the Deployment's once the generation has been observed.
-    fn current(&self, history: &[ObjectMeta]) -> Option<CurrentPods> {
+    fn current(&self, history: &[Past]) -> Option<CurrentPods> {
         let revision = self.metadata.annotations.as_ref()?.get(keys::REVISION)?;
-        let current = history.iter().find(|replica_set| {
-            let annotations = replica_set.annotations.as_ref();
-            annotations.and_then(|annotations| annotations.get(keys::REVISION)) == Some(revision)
-        })?;
+        let carries =
+            |past: &&Past| past.metadata.annotations.get(keys::REVISION) == Some(revision);
+        let current = history.iter().find(carries)?;
         Some(CurrentPods {
-            owner: current.uid.clone()?,
+            owner: current.metadata.uid.clone(),
         })
     }
 
@@ -136,5 +135,107 @@ impl Resource for Deployment {
 
     fn meta_mut(&mut self) -> &mut ObjectMeta {
         &mut self.metadata
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn deployment(status: &Value, change: impl FnOnce(&mut Value)) -> Deployment {
+        let mut object = json!({
+            "metadata": { "name": "web", "generation": 2, "annotations": { "deployment.kubernetes.io/revision": "7" } },
+            "spec": { "replicas": 3, "selector": {}, "template": { "spec": { "containers": [{ "name": "app", "image": "a" }] } } },
+            "status": status,
+        });
+        change(&mut object);
+        serde_json::from_value(object).expect("a Deployment")
+    }
+
+    #[test]
+    fn a_rollout_is_complete_when_kubectl_says_so() {
+        let cases = [
+            (
+                json!({ "observedGeneration": 2, "replicas": 3, "updatedReplicas": 3, "availableReplicas": 3 }),
+                true,
+                true,
+            ),
+            (
+                json!({ "observedGeneration": 1, "replicas": 3, "updatedReplicas": 3, "availableReplicas": 3 }),
+                false,
+                true,
+            ),
+            (
+                json!({ "observedGeneration": 2, "replicas": 3, "updatedReplicas": 2, "availableReplicas": 3 }),
+                true,
+                false,
+            ),
+            (
+                json!({ "observedGeneration": 2, "replicas": 4, "updatedReplicas": 3, "availableReplicas": 4 }),
+                true,
+                false,
+            ),
+            (
+                json!({ "observedGeneration": 2, "replicas": 3, "updatedReplicas": 3, "availableReplicas": 2 }),
+                true,
+                false,
+            ),
+            (json!({}), false, false),
+        ];
+        for (status, observed, complete) in cases {
+            let progress = deployment(&status, |_| {}).progress();
+            assert_eq!(
+                (progress.generation_observed, progress.complete),
+                (observed, complete),
+                "{status}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_a_deployment_says_about_itself_is_read() {
+        let progress = |change: fn(&mut Value)| deployment(&json!({}), change).progress();
+        assert!(progress(|object| object["spec"]["paused"] = json!(true)).paused);
+        assert!(!progress(|object| object["spec"]["replicas"] = json!(0)).wants_pods);
+        assert!(
+            progress(|object| object["spec"]["replicas"] = Value::Null).wants_pods,
+            "one by default"
+        );
+        let conditions =
+            |reason: &str| json!({ "conditions": [{ "type": "Progressing", "reason": reason }] });
+        assert!(
+            deployment(&conditions("ProgressDeadlineExceeded"), |_| {})
+                .progress()
+                .deadline_exceeded
+        );
+        assert!(
+            !deployment(&conditions("NewReplicaSetAvailable"), |_| {})
+                .progress()
+                .deadline_exceeded
+        );
+    }
+
+    #[test]
+    fn the_current_pods_are_those_of_the_replica_set_with_its_revision() {
+        let past = |uid: &str, revision: &str| -> Past {
+            let annotations = json!({ "deployment.kubernetes.io/revision": revision });
+            serde_json::from_value(
+                json!({ "metadata": { "uid": uid, "annotations": annotations } }),
+            )
+            .expect("a ReplicaSet")
+        };
+        let web = deployment(&json!({}), |_| {});
+        let current = |history: &[Past]| web.current(history).map(|current| current.owner);
+        assert_eq!(
+            current(&[past("old", "6"), past("new", "7")]),
+            Some("new".to_owned())
+        );
+        assert_eq!(
+            current(&[past("old", "6")]),
+            None,
+            "the history does not hold it yet"
+        );
     }
 }

@@ -39,15 +39,8 @@ async fn is_guarded(world: &World, controller: &Controller, reasons: &[&str], go
     );
 }
 
-/// The version of this world's image.
-fn version(world: &World, version: u32) -> Image {
-    Image::new(format!("{}-{version}", world.namespace.name()))
-}
-
 async fn deploy(world: &World, deadline: Option<i32>) -> Controller {
-    world
-        .push(&ImageIndex::of([version(world, 1)]), "app")
-        .await;
+    world.push(&ImageIndex::of([world.version(1)]), "app").await;
     let web = workload::Deployment::named("web")
         .container("app", &world.image("app"))
         .labelled();
@@ -70,20 +63,20 @@ async fn cannot_be_pulled(hint: &str, deadline: Option<i32>, reasons: &[&str]) {
     let controller = deploy(&world, deadline).await;
     world
         .push(
-            &ImageIndex::of([version(&world, 2).platform("linux", "arm64")]),
+            &ImageIndex::of([world.version(2).platform("linux", "arm64")]),
             "app",
         )
         .await;
-    is_guarded(&world, &controller, reasons, &version(&world, 3)).await;
+    is_guarded(&world, &controller, reasons, &world.version(3)).await;
 }
 
 async fn crashes(hint: &str, deadline: Option<i32>, reasons: &[&str]) {
     let world = World::new(hint).await;
     let controller = deploy(&world, deadline).await;
     world
-        .push(&version(&world, 2).behaviour(Behaviour::Crashes), "app")
+        .push(&world.version(2).behaviour(Behaviour::Crashes), "app")
         .await;
-    is_guarded(&world, &controller, reasons, &version(&world, 3)).await;
+    is_guarded(&world, &controller, reasons, &world.version(3)).await;
 }
 
 #[tokio::test]

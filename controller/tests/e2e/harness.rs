@@ -14,7 +14,7 @@ use kube_autorollout_testbed::{
     control_plane::Request,
     controller::{self, SERVICE_ACCOUNT},
     environment::with_sources,
-    image::{Content, Pusher},
+    image::{Content, Image, Pusher},
     node::RunningContainer,
     shared, workload,
     workload::{eventually, rolled_out, wait_until},
@@ -37,6 +37,16 @@ impl World {
     /// With the permissions that the contract names, and nothing more.
     pub(crate) async fn new(hint: &str) -> Self {
         Self::with_rights(hint, controller::rights(&[])).await
+    }
+
+    /// With the Deployment `web` on version 1 of the tag `app`, and a controller that finds it up to date.
+    pub(crate) async fn with_web(hint: &str, configuration: &str) -> (Self, Controller) {
+        let world = Self::new(hint).await;
+        world.push(&world.version(1), "app").await;
+        world.deploy("web", "app").await;
+        let controller = world.controller(configuration).await;
+        controller.until_all("UpToDate", 1).await;
+        (world, controller)
     }
 
     /// With these permissions for the controller.
@@ -90,6 +100,16 @@ impl World {
             .create(&PostParams::default(), &binding)
             .await;
         created.expect("a binding");
+    }
+
+    /// An image that no other test has.
+    pub(crate) fn version(&self, version: u32) -> Image {
+        Image::new(self.marker(version))
+    }
+
+    /// What that image says when it runs.
+    pub(crate) fn marker(&self, version: u32) -> String {
+        format!("{}-{version}", self.namespace.name())
     }
 
     /// The reference of an image in this world's own repository.

@@ -91,13 +91,14 @@ const RULES: &[(&str, &[&str])] = &[
     (
         "kube_autorollout_registry",
         &[
-            "checker.rs",
+            "check",
             "config",
             "context.rs",
             "credentials",
             "observe/",
             "observer.rs",
             "registry_error.rs",
+            "registry_options.rs",
             "run.rs",
         ],
     ),

@@ -165,13 +165,9 @@ async fn what_cannot_or_must_not_be_rolled_out_is_left_alone_with_its_reason() {
 
 #[tokio::test]
 async fn a_rollout_in_flight_is_not_disturbed() {
-    let world = World::new("flight").await;
-    world.push(&Image::new("flight-1"), "app").await;
-    world.deploy("web", "app").await;
-    let controller = world.controller("").await;
-    controller.until_all("UpToDate", 1).await;
+    let (world, controller) = World::with_web("flight", "").await;
     // The user's own rollout: its pods take a while to be replaced.
-    let slow = Image::new("flight-2").download(std::time::Duration::from_secs(4));
+    let slow = world.version(2).download(std::time::Duration::from_secs(4));
     world.push(&slow, "other").await;
     let edit = json!({ "spec": { "template": { "spec": { "containers": [
         { "name": "app", "image": world.image("other"), "imagePullPolicy": "Always" },
@@ -183,8 +179,8 @@ async fn a_rollout_in_flight_is_not_disturbed() {
         Some(0.0),
         "it is not our rollout"
     );
-    world.push(&Image::new("flight-3"), "other").await;
-    world.until_running("flight-3", 1).await;
+    world.push(&world.version(3), "other").await;
+    world.until_running(&world.marker(3), 1).await;
     controller.until_all("UpToDate", 1).await;
     assert!(world.patches() <= 1, "at most one, after the user's");
 }

@@ -33,11 +33,11 @@ async fn a_refused_patch_is_told_and_tried_again() {
     let mut rights = controller::rights(&["deployments"]);
     rights.push(controller::rule("apps", "deployments", &["list", "watch"]));
     let world = World::with_rights("no-patch", rights).await;
-    world.push(&Image::new("no-patch-1"), "app").await;
+    world.push(&world.version(1), "app").await;
     world.deploy("web", "app").await;
     let controller = world.controller("").await;
     controller.until_all("UpToDate", 1).await;
-    world.push(&Image::new("no-patch-2"), "app").await;
+    world.push(&world.version(2), "app").await;
     let note = world.until_event("web", "RolloutFailed").await;
     assert!(
         note.contains("refused the patch") && note.contains("forbidden"),
@@ -50,7 +50,7 @@ async fn a_refused_patch_is_told_and_tried_again() {
     world
         .permit(controller::rule("apps", "deployments", &["patch"]))
         .await;
-    world.until_running("no-patch-2", 1).await;
+    world.until_running(&world.marker(2), 1).await;
     controller.until_all("UpToDate", 1).await;
 }
 
@@ -103,11 +103,7 @@ tls: {{ caCertificatePaths: ['{}'] }}",
 
 #[tokio::test]
 async fn json_logs_are_json() {
-    let world = World::new("json").await;
-    world.push(&Image::new("json-1"), "app").await;
-    world.deploy("web", "app").await;
-    let controller = world.controller("logFormat: json").await;
-    controller.until_all("UpToDate", 1).await;
+    let (_world, controller) = World::with_web("json", "logFormat: json").await;
     let log = controller.log();
     let lines: Vec<serde_json::Value> = log
         .lines()

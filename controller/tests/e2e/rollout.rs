@@ -80,16 +80,12 @@ async fn a_push_under_the_same_tag_rolls_out_exactly_once() {
 
 #[tokio::test]
 async fn a_push_while_the_controller_was_away_is_rolled_out_at_its_first_check() {
-    let world = World::new("away").await;
-    world.push(&Image::new("away-1"), "app").await;
-    world.deploy("web", "app").await;
-    let controller = world.controller("interval: 1h").await;
-    controller.until_all("UpToDate", 1).await;
+    let (world, controller) = World::with_web("away", "interval: 1h").await;
     assert_eq!(controller.stop().await, Some(0));
 
-    world.push(&Image::new("away-2"), "app").await;
+    world.push(&world.version(2), "app").await;
     controller.start().await;
-    world.until_running("away-2", 1).await;
+    world.until_running(&world.marker(2), 1).await;
     controller
         .until("a completed rollout", |metrics| {
             metrics.rollouts("completed") > 0.0
@@ -100,21 +96,17 @@ async fn a_push_while_the_controller_was_away_is_rolled_out_at_its_first_check()
 
 #[tokio::test]
 async fn a_controller_killed_right_after_the_patch_does_not_roll_out_again() {
-    let world = World::new("killed").await;
-    world.push(&Image::new("killed-1"), "app").await;
-    world.deploy("web", "app").await;
-    let controller = world.controller("").await;
-    controller.until_all("UpToDate", 1).await;
+    let (world, controller) = World::with_web("killed", "").await;
 
     let before = world.deployment("web").await.metadata.generation;
-    let slow = Image::new("killed-2").download(Duration::from_secs(2));
+    let slow = world.version(2).download(Duration::from_secs(2));
     world.push(&slow, "app").await;
     world
         .until("web", |deployment| deployment.metadata.generation > before)
         .await;
     controller.kill();
     controller.start().await;
-    world.until_running("killed-2", 1).await;
+    world.until_running(&world.marker(2), 1).await;
     controller.until_all("UpToDate", 1).await;
     controller.checks("web", 3).await;
     assert_eq!(world.patches(), 1);
@@ -152,72 +144,57 @@ async fn two_containers_whose_tags_move_at_once_are_rolled_out_together() {
 
 #[tokio::test]
 async fn a_slow_download_is_waited_for() {
-    let world = World::new("slow").await;
-    world.push(&Image::new("slow-1"), "app").await;
-    world.deploy("web", "app").await;
-    let controller = world.controller("").await;
-    controller.until_all("UpToDate", 1).await;
+    let (world, controller) = World::with_web("slow", "").await;
 
     world
-        .push(
-            &Image::new("slow-2").download(Duration::from_secs(5)),
-            "app",
-        )
+        .push(&world.version(2).download(Duration::from_secs(5)), "app")
         .await;
     let metrics = controller.until_all("RollingOut", 1).await;
     assert_eq!(
         metrics.value("workload_outdated", &[("name", "web")]),
         Some(1.0)
     );
-    world.until_running("slow-2", 1).await;
+    world.until_running(&world.marker(2), 1).await;
     controller.until_all("UpToDate", 1).await;
     assert_eq!(world.patches(), 1);
 }
 
 #[tokio::test]
 async fn a_controller_manager_that_lags_causes_no_second_patch() {
-    let world = World::new("lag").await;
-    world.push(&Image::new("lag-1"), "app").await;
-    world.deploy("web", "app").await;
-    let controller = world.controller("").await;
-    controller.until_all("UpToDate", 1).await;
+    let (world, controller) = World::with_web("lag", "").await;
 
     let control_plane = world.testbed.control_plane();
     control_plane
         .pause_controller_manager()
         .await
         .expect("paused");
-    world.push(&Image::new("lag-2"), "app").await;
+    world.push(&world.version(2), "app").await;
     controller
         .until("a rollout", |metrics| metrics.rollouts("triggered") > 0.0)
         .await;
     // A third image, which must wait until the controller-manager has seen the patch.
-    world.push(&Image::new("lag-3"), "app").await;
+    world.push(&world.version(3), "app").await;
     controller.until_all("RollingOut", 1).await;
     assert_eq!(world.patches(), 1);
     control_plane
         .resume_controller_manager()
         .await
         .expect("resumed");
-    world.until_running("lag-3", 1).await;
+    world.until_running(&world.marker(3), 1).await;
     controller.until_all("UpToDate", 1).await;
     assert!(world.patches() <= 2, "at most one for each image");
 }
 
 #[tokio::test]
 async fn an_edit_at_the_same_moment_stays_intact() {
-    let world = World::new("edit").await;
-    world.push(&Image::new("edit-1"), "app").await;
-    world.deploy("web", "app").await;
-    let controller = world.controller("").await;
-    controller.until_all("UpToDate", 1).await;
+    let (world, controller) = World::with_web("edit", "").await;
 
     let edit = json!({ "spec": { "template": { "spec": { "containers": [
         { "name": "app", "image": world.image("app"), "imagePullPolicy": "Always", "env": [{ "name": "EDITED", "value": "yes" }] },
     ]}}}});
-    let new = Image::new("edit-2");
+    let new = world.version(2);
     tokio::join!(world.push(&new, "app"), world.patch("web", edit));
-    world.until_running("edit-2", 1).await;
+    world.until_running(&world.marker(2), 1).await;
     controller.until_all("UpToDate", 1).await;
     controller.checks("web", 2).await;
 
@@ -243,12 +220,12 @@ async fn an_edit_at_the_same_moment_stays_intact() {
 #[tokio::test]
 async fn the_kubectl_annotation_is_written_when_it_is_asked_for() {
     let world = World::new("kubectl").await;
-    world.push(&Image::new("kubectl-1"), "app").await;
+    world.push(&world.version(1), "app").await;
     world.deploy("web", "app").await;
     let controller = world
         .controller("featureFlags: { enableKubectlAnnotation: true }")
         .await;
-    world.push(&Image::new("kubectl-2"), "app").await;
+    world.push(&world.version(2), "app").await;
     controller
         .until("a completed rollout", |metrics| {
             metrics.rollouts("completed") > 0.0

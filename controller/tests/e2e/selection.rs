@@ -1,6 +1,6 @@
 //! Workloads come and go by their label.
 
-use kube_autorollout_testbed::{image::Image, workload};
+use kube_autorollout_testbed::workload;
 use serde_json::json;
 
 use crate::harness::World;
@@ -8,7 +8,7 @@ use crate::harness::World;
 #[tokio::test]
 async fn a_label_starts_checks_and_its_removal_ends_them() {
     let world = World::new("label").await;
-    world.push(&Image::new("label-1"), "app").await;
+    world.push(&world.version(1), "app").await;
     let image = world.image("app");
     world
         .create(workload::Deployment::named("web").container("app", &image))
@@ -33,16 +33,16 @@ async fn a_label_starts_checks_and_its_removal_ends_them() {
         );
     }
     world.patch("web", label(Some("false"))).await;
-    world.push(&Image::new("label-2"), "app").await;
+    world.push(&world.version(2), "app").await;
     world.patch("web", label(Some("true"))).await;
-    world.until_running("label-2", 1).await;
+    world.until_running(&world.marker(2), 1).await;
     assert_eq!(world.patches(), 1);
 }
 
 #[tokio::test]
 async fn a_workload_without_its_label_is_not_asked_for_at_the_registry() {
     let world = World::new("unlabelled").await;
-    world.push(&Image::new("unlabelled-1"), "app").await;
+    world.push(&world.version(1), "app").await;
     world.deploy("web", "app").await;
     let controller = world.controller("").await;
     controller.checks("web", 1).await;
@@ -56,7 +56,7 @@ async fn a_workload_without_its_label_is_not_asked_for_at_the_registry() {
         .await
         .sum("registry_requests_total", &[]);
     // Another workload shows that ticks go by.
-    world.push(&Image::new("unlabelled-2"), "other").await;
+    world.push(&world.version(2), "other").await;
     world.deploy("other", "other").await;
     controller.checks("other", 3).await;
     let asked = world
