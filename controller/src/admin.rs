@@ -17,7 +17,7 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-use crate::{health::Health, metrics::Metrics};
+use crate::health::Health;
 
 /// Connections served at once: a handful of probes and scrapers, and a bound on what strangers can cost.
 const CONNECTIONS: usize = 64;
@@ -25,8 +25,11 @@ const CONNECTIONS: usize = 64;
 /// A client has so long to send the head of its request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Gives the metrics of this moment, as text.
+pub(crate) type Scrape = Arc<dyn Fn() -> String + Send + Sync>;
+
 /// Answers on the listener until the future is dropped.
-pub(crate) async fn serve(listener: TcpListener, health: Arc<Health>, metrics: Arc<Metrics>) {
+pub(crate) async fn serve(listener: TcpListener, health: Arc<Health>, scrape: Scrape) {
     let slots = Arc::new(Semaphore::new(CONNECTIONS));
     let mut connections = JoinSet::new();
     loop {
@@ -36,9 +39,9 @@ pub(crate) async fn serve(listener: TcpListener, health: Arc<Health>, metrics: A
         while connections.try_join_next().is_some() {}
         match listener.accept().await {
             Ok((stream, _)) => {
-                let (health, metrics) = (Arc::clone(&health), Arc::clone(&metrics));
+                let (health, scrape) = (Arc::clone(&health), Arc::clone(&scrape));
                 connections.spawn(async move {
-                    converse(stream, &health, &metrics).await;
+                    converse(stream, &health, &scrape).await;
                     drop(slot);
                 });
             }
@@ -63,9 +66,9 @@ pub(crate) async fn listen(port: u16) -> std::io::Result<TcpListener> {
     }
 }
 
-async fn converse(stream: TcpStream, health: &Health, metrics: &Metrics) {
+async fn converse(stream: TcpStream, health: &Health, scrape: &Scrape) {
     let service =
-        service_fn(|request| async move { Ok::<_, Infallible>(answer(&request, health, metrics)) });
+        service_fn(|request| async move { Ok::<_, Infallible>(answer(&request, health, scrape)) });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
@@ -75,11 +78,7 @@ async fn converse(stream: TcpStream, health: &Health, metrics: &Metrics) {
     }
 }
 
-fn answer(
-    request: &Request<Incoming>,
-    health: &Health,
-    metrics: &Metrics,
-) -> Response<Full<Bytes>> {
+fn answer(request: &Request<Incoming>, health: &Health, scrape: &Scrape) -> Response<Full<Bytes>> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return text(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered\n");
     }
@@ -87,7 +86,7 @@ fn answer(
         "/health/live" | "/livez" => verdict(health.is_live()),
         "/health/ready" | "/readyz" => verdict(health.is_ready()),
         "/metrics" => {
-            let mut response = text(StatusCode::OK, metrics.encode());
+            let mut response = text(StatusCode::OK, scrape());
             let kind = header::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
             response.headers_mut().insert(header::CONTENT_TYPE, kind);
             response

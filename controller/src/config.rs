@@ -44,9 +44,6 @@ const INTERVAL: &str = "one whole number and s, m or h, from 1s to 24h";
 const DURATION: &str = "one whole number and s, m or h";
 const PLATFORM: &str = "os/architecture or os/architecture/variant";
 
-/// What is said of keys that later versions give an effect.
-const NOT_AVAILABLE: &str = "not available in this version; it has no effect";
-
 /// What the controller is told to do.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
@@ -70,6 +67,8 @@ pub(crate) struct Config {
     pub(crate) ca_certificates: Vec<CaFile>,
     /// Whether a rollout is marked as `kubectl rollout restart` does it.
     pub(crate) kubectl_annotation: bool,
+    /// Whether manifests of an Artifactory are also looked for at its native address.
+    pub(crate) artifactory_fallback: bool,
 }
 
 /// A configuration that can be used, and what is to be said about it.
@@ -147,6 +146,8 @@ fn config(reader: &mut Reader<'_>, root: &Node<'_>) -> Option<Config> {
         section("tls", "caCertificatePaths").and_then(|node| files::certificates(reader, &node));
     let kubectl_annotation =
         section("featureFlags", "enableKubectlAnnotation").and_then(|node| reader.flag(&node));
+    let artifactory_fallback = section("featureFlags", "enableJfrogArtifactoryFallback")
+        .and_then(|node| reader.flag(&node));
     Some(Config {
         schedule: schedule?,
         zone: zone?,
@@ -158,6 +159,7 @@ fn config(reader: &mut Reader<'_>, root: &Node<'_>) -> Option<Config> {
         registries: registries?,
         ca_certificates: ca_certificates?,
         kubectl_annotation: kubectl_annotation?,
+        artifactory_fallback: artifactory_fallback?,
     })
 }
 
@@ -212,11 +214,6 @@ fn check_unavailable(reader: &mut Reader<'_>, root: &Node<'_>) {
         && reader.flag(&node) == Some(true)
     {
         reader.not_available(&node, "false");
-    }
-    if let Some(node) = section("featureFlags", "enableJfrogArtifactoryFallback")
-        && reader.flag(&node) == Some(true)
-    {
-        reader.warn(&node, NOT_AVAILABLE);
     }
 }
 

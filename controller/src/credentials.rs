@@ -14,14 +14,14 @@ use kube_autorollout_core::{Reference, state::Reason};
 use kube_autorollout_registry as registry;
 use tracing::warn;
 
-use self::{configured::Configured, secrets::Secrets};
+pub(crate) use self::configured::Configured;
+use self::secrets::Secrets;
 use crate::config::RegistryEntry;
 
 /// All sources of credentials.
 pub(crate) struct Credentials {
     secrets: Secrets,
-    configured: Vec<Configured>,
-    told: Told,
+    configured: Configured,
 }
 
 impl Credentials {
@@ -29,8 +29,7 @@ impl Credentials {
     pub(crate) fn new(client: Client, registries: &[RegistryEntry]) -> Self {
         Self {
             secrets: Secrets::new(client),
-            configured: registries.iter().map(Configured::new).collect(),
-            told: Told::default(),
+            configured: Configured::new(registries),
         }
     }
 
@@ -41,15 +40,9 @@ impl Credentials {
         pull_secrets: &[String],
         reference: &Reference,
     ) -> registry::Credentials {
-        let keyring = self
-            .secrets
-            .keyring(namespace, pull_secrets, &self.told)
-            .await;
-        let mut configured = self.configured.iter();
-        let entry = configured.find(|entry| entry.matches(reference.registry()));
-        let configured = entry.map(|entry| entry.credentials(reference, &self.told));
+        let keyring = self.secrets.keyring(namespace, pull_secrets).await;
         let found = keyring.lookup(reference).into_iter();
-        found.chain(configured.unwrap_or_default()).collect()
+        found.chain(self.configured.of(reference)).collect()
     }
 
     /// A registry refused what was asked for at `asked`: Secrets that were read before are read again for the next check.

@@ -1,12 +1,13 @@
 //! Rolls Kubernetes workloads out when the image behind their unchanged tag has changed.
 //!
 //! Data flows one way: [`watch`] tells of workloads, [`reconcile`] observes, lets `core` decide, and applies, and
-//! [`report`] tells people. `ARCHITECTURE.md` shows the whole.
+//! [`report`] tells people. Without a cluster, [`check`] asks registries for images. `ARCHITECTURE.md` shows the whole.
 
 mod admin;
 mod apply;
 mod arguments;
 mod chain;
+mod check;
 mod checker;
 mod clock;
 mod cluster;
@@ -25,6 +26,7 @@ mod observer;
 mod pods;
 mod reconcile;
 mod registry_error;
+mod registry_options;
 mod report;
 mod run;
 mod telemetry;
@@ -39,8 +41,12 @@ use std::{
     process::ExitCode,
 };
 
-use arguments::Command;
+use tokio::runtime::Runtime;
+
+use arguments::{Command, Request};
 use chain::Chain;
+use config::Config;
+use telemetry::Stream;
 
 /// Something failed at run time.
 const FAILED: u8 = 1;
@@ -50,13 +56,26 @@ const MISUSED: u8 = 2;
 
 fn main() -> ExitCode {
     match arguments::parse(std::env::args_os().skip(1)) {
-        Ok(Command::Help) => print(arguments::HELP),
+        Ok(Command::Help(text)) => print(text),
         Ok(Command::Version) => print(concat!(
             "kube-autorollout ",
             env!("CARGO_PKG_VERSION"),
             "\n"
         )),
-        Ok(Command::Run { config }) => run(config),
+        Ok(Command::Run { config }) => {
+            let environment = environment();
+            start(config, &environment, Stream::Output).map_or_else(
+                |code| code,
+                |(config, runtime)| run(config, &environment, &runtime),
+            )
+        }
+        Ok(Command::Check { config, request }) => {
+            let environment = environment();
+            start(config, &environment, Stream::Error).map_or_else(
+                |code| code,
+                |(config, runtime)| check(&request, &config, &environment, &runtime),
+            )
+        }
         Err(error) => fail(
             MISUSED,
             &format!("{error}; kube-autorollout --help tells what is known"),
@@ -64,22 +83,28 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the controller.
-fn run(file: Option<PathBuf>) -> ExitCode {
-    let environment: BTreeMap<String, String> = std::env::vars_os()
+fn environment() -> BTreeMap<String, String> {
+    std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
+        .collect()
+}
+
+/// Reads the configuration, and starts the log and the runtime; else the exit code, with all said.
+fn start(
+    file: Option<PathBuf>,
+    environment: &BTreeMap<String, String>,
+    log: Stream,
+) -> Result<(Config, Runtime), ExitCode> {
     let file = file.or_else(|| {
         environment
             .get("CONFIG_FILE")
             .filter(|path| !path.is_empty())
             .map(PathBuf::from)
     });
-    let loaded = match config::load(file.as_deref(), &environment) {
-        Ok(loaded) => loaded,
-        Err(problems) => return fail(MISUSED, &problems.to_string()),
-    };
+    let loaded = config::load(file.as_deref(), environment)
+        .map_err(|problems| fail(MISUSED, &problems.to_string()))?;
     telemetry::start(
+        log,
         loaded.config.log_format,
         loaded.config.log_level.targets().clone(),
     );
@@ -87,19 +112,42 @@ fn run(file: Option<PathBuf>) -> ExitCode {
         tracing::warn!("{warning}");
     }
     tracing::debug!(configuration = %loaded.effective, "configured");
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-    {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(FAILED, &format!("cannot start the runtime: {error}")),
-    };
-    match runtime.block_on(run::run(loaded.config, &environment)) {
+        .map_err(|error| fail(FAILED, &format!("cannot start the runtime: {error}")))?;
+    Ok((loaded.config, runtime))
+}
+
+/// Runs the controller.
+fn run(config: Config, environment: &BTreeMap<String, String>, runtime: &Runtime) -> ExitCode {
+    match runtime.block_on(run::run(config, environment)) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(run::Error::Registry(error)) => fail(MISUSED, &Chain(&error).to_string()),
         Err(error) => {
             tracing::error!("{}", Chain(&error));
             ExitCode::from(FAILED)
         }
+    }
+}
+
+/// Asks registries for images.
+fn check(
+    request: &Request,
+    config: &Config,
+    environment: &BTreeMap<String, String>,
+    runtime: &Runtime,
+) -> ExitCode {
+    match runtime.block_on(check::run(request, config, environment)) {
+        Ok(report) => {
+            let printed = print(&report.shown(request.output));
+            if report.is_good() {
+                printed
+            } else {
+                ExitCode::from(FAILED)
+            }
+        }
+        Err(error) => fail(MISUSED, &Chain(&error).to_string()),
     }
 }
 

@@ -6,7 +6,7 @@ mod make;
 mod registries;
 mod workloads;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use prometheus::{
     Encoder as _, HistogramVec, IntCounter, IntCounterVec, IntGauge, Registry, TextEncoder,
@@ -92,8 +92,10 @@ impl Metrics {
         })
     }
 
-    /// Everything in Prometheus's text format.
-    pub(crate) fn encode(&self) -> String {
+    /// Everything in Prometheus's text format. `quarantined` are the credentials that are not presented now, counted
+    /// for each registry.
+    pub(crate) fn encode(&self, quarantined: &BTreeMap<String, usize>) -> String {
+        self.registries.quarantined(quarantined);
         let mut families = self.ours.gather();
         families.extend(self.process.gather());
         let mut text = Vec::new();

@@ -1,6 +1,6 @@
 //! Wires everything together and runs it until asked to stop.
 
-use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::StreamExt as _;
 use kube::runtime::{Controller, controller::Config as ControllerConfig, reflector::store};
@@ -16,10 +16,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::{
-    admin,
+    admin::{self, Scrape},
     checker::Checker,
     cluster::{self, Cluster},
-    config::{CaFile, Config, Namespaces},
+    config::{Config, Namespaces},
     context::{self, Context},
     credentials::Credentials,
     events::Events,
@@ -29,7 +29,7 @@ use crate::{
     metrics::Metrics,
     nodes::Nodes,
     observer::Observer,
-    pods, reconcile,
+    pods, reconcile, registry_options,
     report::Reports,
     wake::Wake,
     watch,
@@ -56,9 +56,9 @@ pub(crate) enum Error {
         /// Why.
         source: std::io::Error,
     },
-    /// The registry client cannot be made.
-    #[error("cannot make the registry client")]
-    Registry(#[from] registry::OptionsError),
+    /// The configuration or the environment asks for what no registry client can do.
+    #[error(transparent)]
+    Registry(#[from] registry_options::Error),
     /// A metric has an impossible name.
     #[error("cannot make the metrics")]
     Metrics(#[from] prometheus::Error),
@@ -83,10 +83,12 @@ pub(crate) async fn run(
     environment: &BTreeMap<String, String>,
 ) -> Result<(), Error> {
     let mut asked = Signals::new().map_err(Error::Signals)?;
+    let metrics = Arc::new(Metrics::new()?);
+    let observer = Arc::new(Observer::new(Arc::clone(&metrics)));
+    let registry = registry_options::client(&config, environment, observer)?;
     let cluster = cluster::connect(environment).await?;
     let watches = watches::<Deployment>(&config.namespaces, &cluster.namespace);
     let health = Arc::new(Health::new(watches.clone()));
-    let metrics = Arc::new(Metrics::new()?);
     let port = config.port.get();
     let listener = admin::listen(port)
         .await
@@ -97,15 +99,16 @@ pub(crate) async fn run(
         instance(environment),
     );
     let wake = Arc::new(Wake::default());
-    let context = Arc::new(context(&config, &cluster, &metrics, events, &wake)?);
+    let reports = Reports::new(Arc::clone(&metrics), events);
+    let context = Arc::new(context(&config, &cluster, &registry, reports, &wake));
     info!(namespace = cluster.namespace, port, "started");
 
     let mut servers = JoinSet::new();
-    servers.spawn(admin::serve(
-        listener,
-        Arc::clone(&health),
-        Arc::clone(&metrics),
-    ));
+    let scrape: Scrape = {
+        let metrics = Arc::clone(&metrics);
+        Arc::new(move || metrics.encode(&registry.quarantined()))
+    };
+    servers.spawn(admin::serve(listener, Arc::clone(&health), scrape));
     servers.spawn({
         let health = Arc::clone(&health);
         async move { health.keep_beating().await }
@@ -172,21 +175,20 @@ fn controller<W: Workload>(
 fn context(
     config: &Config,
     cluster: &Cluster,
-    metrics: &Arc<Metrics>,
-    events: Events,
+    registry: &registry::Client,
+    reports: Reports,
     wake: &Arc<Wake>,
-) -> Result<Context, Error> {
+) -> Context {
     let client = &cluster.client;
-    let registry = registry::Client::new(registry_options(config, metrics))?;
-    Ok(Context {
+    Context {
         client: client.clone(),
         checker: Checker::new(registry.clone(), Arc::clone(wake)),
-        registry,
+        registry: registry.clone(),
         credentials: Credentials::new(client.clone(), &config.registries),
         pods: pods::Store::new(client.clone()),
         nodes: Nodes::new(client.clone()),
         memory: Memory::default(),
-        reports: Reports::new(Arc::clone(metrics), events),
+        reports,
         patches: Semaphore::new(context::PATCHES),
         schedule: config.schedule.clone(),
         zone: config.zone.clone(),
@@ -196,32 +198,7 @@ fn context(
         } else {
             RESTARTED_AT
         },
-    })
-}
-
-fn registry_options(config: &Config, metrics: &Arc<Metrics>) -> registry::Options {
-    let hosts = config.registries.iter().map(|entry| {
-        let options = registry::HostOptions::new(entry.pattern.clone());
-        registry::HostOptions {
-            plain_http: entry.plain_http,
-            ca_certificates: contents(&entry.ca_certificates),
-            max_concurrent_requests: entry
-                .max_concurrent_requests
-                .map_or(options.max_concurrent_requests, NonZeroUsize::get),
-            ..options
-        }
-    });
-    registry::Options {
-        hosts: hosts.collect(),
-        ca_certificates: contents(&config.ca_certificates),
-        user_agent: keys::USER_AGENT.to_owned(),
-        observer: Arc::new(Observer::new(Arc::clone(metrics))),
-        ..registry::Options::default()
     }
-}
-
-fn contents(files: &[CaFile]) -> Vec<Vec<u8>> {
-    files.iter().map(|file| file.pem.clone()).collect()
 }
 
 /// What is watched: each namespace by itself, so that a role in each of them is enough, or all of them at once.

@@ -11,34 +11,46 @@ use crate::config::{RegistryEntry, Secret, TokenSource};
 /// The file of a mounted Secret of type `kubernetes.io/dockerconfigjson`.
 const DOCKER_CONFIG: &str = ".dockerconfigjson";
 
+/// What is configured for all registries.
+#[derive(Debug)]
+pub(crate) struct Configured {
+    entries: Vec<Entry>,
+    told: Told,
+}
+
 /// What is configured for some registries.
 #[derive(Debug)]
-pub(super) struct Configured {
+struct Entry {
     pattern: HostPattern,
     secret: Secret,
 }
 
 impl Configured {
-    pub(super) fn new(entry: &RegistryEntry) -> Self {
-        Self {
+    /// Of these entries, the first one for a registry counts.
+    pub(crate) fn new(registries: &[RegistryEntry]) -> Self {
+        let entries = registries.iter().map(|entry| Entry {
             pattern: entry.pattern.clone(),
             secret: entry.secret.clone(),
+        });
+        Self {
+            entries: entries.collect(),
+            told: Told::default(),
         }
     }
 
-    pub(super) fn matches(&self, registry: &str) -> bool {
-        self.pattern.matches(registry)
-    }
-
-    pub(super) fn credentials(&self, reference: &Reference, told: &Told) -> Vec<Credential> {
-        match &self.secret {
-            Secret::None => Vec::new(),
-            Secret::ImagePullSecret { mount_path } => {
-                mounted(&mount_path.join(DOCKER_CONFIG), reference, told)
+    /// What is configured for the registry of an image, in the order in which it is tried.
+    pub(crate) fn of(&self, reference: &Reference) -> Vec<Credential> {
+        let mut entries = self.entries.iter();
+        let entry = entries.find(|entry| entry.pattern.matches(reference.registry()));
+        match entry.map(|entry| &entry.secret) {
+            None | Some(Secret::None) => Vec::new(),
+            Some(Secret::ImagePullSecret { mount_path }) => {
+                mounted(&mount_path.join(DOCKER_CONFIG), reference, &self.told)
             }
-            Secret::Opaque { username, token } => opaque(username.as_deref(), token, told)
-                .into_iter()
-                .collect(),
+            Some(Secret::Opaque { username, token }) => {
+                let credential = opaque(username.as_deref(), token, &self.told);
+                credential.into_iter().collect()
+            }
         }
     }
 }
@@ -89,13 +101,16 @@ mod tests {
 
     fn configured(secret: Secret) -> Configured {
         Configured {
-            pattern: "*".parse().expect("a pattern"),
-            secret,
+            entries: vec![Entry {
+                pattern: "*".parse().expect("a pattern"),
+                secret,
+            }],
+            told: Told::default(),
         }
     }
 
     fn found(configured: &Configured, image: &str) -> Vec<Credential> {
-        configured.credentials(&image.parse().expect("a reference"), &Told::default())
+        configured.of(&image.parse().expect("a reference"))
     }
 
     #[test]

@@ -28,6 +28,7 @@ type Name = (String, String);
 pub(super) struct Secrets {
     client: Client,
     kept: Mutex<HashMap<Name, Arc<Entry>>>,
+    told: Told,
 }
 
 #[derive(Default)]
@@ -50,15 +51,16 @@ impl Secrets {
         Self {
             client,
             kept: Mutex::default(),
+            told: Told::default(),
         }
     }
 
     /// What the Secrets of these names hold together. One that is missing or malformed is told of and left out: the
     /// kubelet would fail or go on without it, and we only want to look.
-    pub(super) async fn keyring(&self, namespace: &str, names: &[String], told: &Told) -> Keyring {
+    pub(super) async fn keyring(&self, namespace: &str, names: &[String]) -> Keyring {
         let mut keyring = Keyring::default();
         for name in names {
-            keyring.extend(&*self.secret(namespace, name, told).await);
+            keyring.extend(&*self.secret(namespace, name).await);
         }
         keyring
     }
@@ -73,7 +75,7 @@ impl Secrets {
         }
     }
 
-    async fn secret(&self, namespace: &str, name: &str, told: &Told) -> Arc<Keyring> {
+    async fn secret(&self, namespace: &str, name: &str) -> Arc<Keyring> {
         let entry = {
             let mut kept = lock(&self.kept);
             Arc::clone(
@@ -89,13 +91,13 @@ impl Secrets {
         let keyring = match self.get(namespace, name).await {
             Ok(keyring) => Arc::new(keyring),
             Err(error @ Error::Forbidden) => {
-                told.warn(format!(
+                self.told.warn(format!(
                     "pull Secrets in namespace {namespace} are not used: {error}"
                 ));
                 Arc::default()
             }
             Err(error) => {
-                told.warn(format!(
+                self.told.warn(format!(
                     "pull Secret {namespace}/{name} is not used: {}",
                     Chain(&error)
                 ));

@@ -1,6 +1,10 @@
 //! Series about registries: also the observer of the registry client.
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use prometheus::{GaugeVec, HistogramVec, IntCounterVec, IntGaugeVec};
@@ -18,6 +22,9 @@ pub(crate) struct Registries {
     duration: HistogramVec,
     rate_limit: IntGaugeVec,
     backoff_until: GaugeVec,
+    quarantined: IntGaugeVec,
+    /// Registries that have refused a credential once: theirs goes back to 0.
+    refusing: Mutex<BTreeSet<String>>,
 }
 
 impl Registries {
@@ -45,6 +52,12 @@ impl Registries {
                 "Until when a registry that asked for it is left alone",
                 &["registry"],
             )?,
+            quarantined: make.gauges(
+                "credentials_quarantined",
+                "Credentials that a registry has refused and that are not presented to it now",
+                &["registry"],
+            )?,
+            refusing: Mutex::default(),
         })
     }
 
@@ -69,5 +82,33 @@ impl Registries {
     pub(crate) fn backoff(&self, registry: &str, until: Option<Timestamp>) {
         let until = until.map_or(0.0, seconds);
         self.backoff_until.with_label_values(&[registry]).set(until);
+    }
+
+    /// So many credentials are not presented now, for each registry that has any.
+    pub(super) fn quarantined(&self, counts: &BTreeMap<String, usize>) {
+        let mut refusing = self.refusing.lock().unwrap_or_else(PoisonError::into_inner);
+        refusing.extend(counts.keys().cloned());
+        for registry in &*refusing {
+            let count = counts.get(registry).copied().unwrap_or_default();
+            self.quarantined
+                .with_label_values(&[registry])
+                .set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Metrics;
+
+    #[test]
+    fn a_registry_without_quarantined_credentials_any_more_is_at_zero() {
+        let metrics = Metrics::new().expect("metrics");
+        let line = "kube_autorollout_credentials_quarantined{registry=\"a.io\"}";
+        assert!(!metrics.encode(&[].into()).contains(line), "never refused");
+        let text = metrics.encode(&[("a.io".to_owned(), 2)].into());
+        assert!(text.contains(&format!("{line} 2\n")), "{text}");
+        let text = metrics.encode(&[].into());
+        assert!(text.contains(&format!("{line} 0\n")), "{text}");
     }
 }

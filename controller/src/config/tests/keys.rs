@@ -355,18 +355,23 @@ fn feature_flags_are_booleans() {
 }
 
 #[test]
-fn the_fallback_of_the_earlier_tool_is_a_warning() {
-    let loaded = Given::new()
-        .load("featureFlags: { enableJfrogArtifactoryFallback: true }")
-        .expect("a start");
-    let [warning] = loaded.warnings.as_slice() else {
-        panic!("one warning: {:?}", loaded.warnings);
-    };
-    assert!(
-        warning.starts_with("featureFlags.enableJfrogArtifactoryFallback (in /")
-            && warning.ends_with("/config.yaml): not available in this version; it has no effect"),
-        "{warning}"
-    );
+fn the_fallback_for_artifactory_is_off_unless_it_is_asked_for() {
+    let given = Given::new();
+    for (text, expected) in [
+        ("{}", false),
+        (
+            "featureFlags: { enableJfrogArtifactoryFallback: false }",
+            false,
+        ),
+        (
+            "featureFlags: { enableJfrogArtifactoryFallback: true }",
+            true,
+        ),
+    ] {
+        let loaded = given.load(text).expect("a start");
+        assert_eq!(loaded.config.artifactory_fallback, expected, "{text}");
+        assert_eq!(loaded.warnings, [""; 0], "{text}");
+    }
 }
 
 #[test]
@@ -374,8 +379,7 @@ fn keys_without_an_effect_yet_may_only_be_set_to_none() {
     let given = Given::new();
     let harmless = "
 rollouts: { maxConcurrent: 0, minInterval: 0s, settle: 0h }
-leaderElection: { enabled: false }
-featureFlags: { enableJfrogArtifactoryFallback: false }";
+leaderElection: { enabled: false }";
     assert!(given.load(harmless).expect("a start").warnings.is_empty());
     check_problems(
         &given,

@@ -1,0 +1,227 @@
+//! `kube-autorollout check`: asks registries for images as the controller does, and tells what they answer.
+
+mod answer;
+mod asker;
+mod json;
+mod text;
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{self, IsTerminal as _, Write as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use futures::{StreamExt as _, stream::FuturesUnordered};
+use kube_autorollout_registry::{DockerConfigError, Keyring, Unobserved};
+use tokio::time::{Instant, interval_at};
+
+use self::{answer::Answer, asker::Asker};
+use crate::{
+    arguments::{Output, Request},
+    config::Config,
+    credentials::Configured,
+    registry_options,
+};
+
+/// After so long, and again after as long, a person at a terminal is told what is waited for.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Images named in one line of progress.
+const NAMED: usize = 3;
+
+/// Why nothing can be asked; all of it is for the user to mend.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The configuration or the environment asks for what no registry client can do.
+    #[error(transparent)]
+    Registry(#[from] registry_options::Error),
+    /// The file cannot be read.
+    #[error("cannot read the Docker configuration {}", path.display())]
+    Read {
+        /// As it was given.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file is no Docker configuration.
+    #[error("cannot use the Docker configuration {}", path.display())]
+    Malformed {
+        /// As it was given.
+        path: PathBuf,
+        /// Why.
+        source: DockerConfigError,
+    },
+}
+
+/// What the registries said.
+pub(crate) struct Report {
+    /// In the order in which the images were given.
+    answers: Vec<Answer>,
+}
+
+impl Report {
+    /// Whether all images resolved.
+    pub(crate) fn is_good(&self) -> bool {
+        self.answers.iter().all(|answer| answer.result.is_ok())
+    }
+
+    /// For standard output.
+    pub(crate) fn shown(&self, output: Output) -> String {
+        match output {
+            Output::Text => text::shown(&self.answers),
+            Output::Json => json::shown(&self.answers),
+        }
+    }
+}
+
+/// Asks for all images at once.
+///
+/// # Errors
+///
+/// [`Error`] when nothing can be asked. An image that does not resolve is an answer, not an error.
+pub(crate) async fn run(
+    request: &Request,
+    config: &Config,
+    environment: &BTreeMap<String, String>,
+) -> Result<Report, Error> {
+    let asker = Asker {
+        client: registry_options::client(config, environment, Arc::new(Unobserved))?,
+        keyring: keyring(request.docker_config.as_deref())?,
+        configured: Configured::new(&config.registries),
+        platforms: config.platforms.clone(),
+    };
+    let terminal = io::stderr().is_terminal();
+    let progress = |line: &str| {
+        if terminal {
+            // Without standard error nobody waits for it.
+            drop(writeln!(io::stderr(), "{line}"));
+        }
+    };
+    let answers = all(
+        &request.images,
+        async |image| asker.ask(image).await,
+        progress,
+    )
+    .await;
+    Ok(Report { answers })
+}
+
+fn keyring(path: Option<&Path>) -> Result<Keyring, Error> {
+    let mut keyring = Keyring::default();
+    if let Some(path) = path {
+        let json = fs::read(path).map_err(|source| Error::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        keyring
+            .add_config_json(&json)
+            .map_err(|source| Error::Malformed {
+                path: path.to_owned(),
+                source,
+            })?;
+    }
+    Ok(keyring)
+}
+
+/// The answers in the order of the images, however long each takes.
+async fn all(
+    images: &[String],
+    ask: impl AsyncFn(&str) -> Answer,
+    progress: impl Fn(&str),
+) -> Vec<Answer> {
+    let ask = &ask;
+    let asking = images.iter().enumerate();
+    let mut asking: FuturesUnordered<_> = asking
+        .map(|(place, image)| async move { (place, ask(image).await) })
+        .collect();
+    let mut answers = BTreeMap::new();
+    let begun = Instant::now();
+    let mut ticks = interval_at(begun + PATIENCE, PATIENCE);
+    loop {
+        tokio::select! {
+            answer = asking.next() => match answer {
+                Some((place, answer)) => {
+                    answers.insert(place, answer);
+                }
+                None => return answers.into_values().collect(),
+            },
+            _ = ticks.tick() => progress(&waiting(images, &answers, begun.elapsed())),
+        }
+    }
+}
+
+/// What is still waited for.
+fn waiting(images: &[String], answers: &BTreeMap<usize, Answer>, since: Duration) -> String {
+    let places = images.iter().enumerate();
+    let left: Vec<&str> = places
+        .filter(|(place, _)| !answers.contains_key(place))
+        .map(|(_, image)| image.as_str())
+        .collect();
+    let named: Vec<&str> = left.iter().copied().take(NAMED).collect();
+    let more = if left.len() > NAMED { ", …" } else { "" };
+    format!(
+        "{} s: waiting for {} of {} images: {}{more}",
+        since.as_secs(),
+        left.len(),
+        images.len(),
+        named.join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use tokio::time::sleep;
+
+    use super::{answer::tests::resolved, *};
+
+    #[tokio::test(start_paused = true)]
+    async fn answers_keep_the_order_of_the_images_and_slow_ones_are_told_of() {
+        let images = ["slow", "quick", "slower", "slower", "slower", "slower"].map(str::to_owned);
+        let lines = RefCell::new(Vec::new());
+        let ask = async |image: &str| {
+            let seconds = match image {
+                "quick" => 1,
+                "slow" => 4,
+                _ => 7,
+            };
+            sleep(Duration::from_secs(seconds)).await;
+            Answer {
+                image: image.to_owned(),
+                result: Ok(resolved()),
+            }
+        };
+        let answers = all(&images, ask, |line| {
+            lines.borrow_mut().push(line.to_owned());
+        })
+        .await;
+        let order: Vec<_> = answers.into_iter().map(|answer| answer.image).collect();
+        assert_eq!(order, images);
+        assert_eq!(
+            lines.into_inner(),
+            [
+                "3 s: waiting for 5 of 6 images: slow, slower, slower, …",
+                "6 s: waiting for 4 of 6 images: slower, slower, slower, …",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_docker_configuration_that_cannot_be_used_is_named() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("config.json");
+        let error = keyring(Some(&path)).expect_err("it is not there");
+        assert!(error.to_string().contains("config.json"), "{error}");
+        fs::write(&path, r#"{"auths": {"a.io": {"auth": "planted"}}}"#).expect("a file");
+        let error = keyring(Some(&path)).expect_err("it is malformed");
+        let text = crate::chain::Chain(&error).to_string();
+        assert!(
+            text.contains("config.json") && !text.contains("planted"),
+            "{text}"
+        );
+    }
+}

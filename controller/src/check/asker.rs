@@ -1,0 +1,146 @@
+//! Asks a registry for one image.
+
+use kube_autorollout_core::{
+    Reference,
+    manifest::{Index, Manifest},
+    platform::{Platform, Platforms},
+    reference,
+    state::Reason,
+};
+use kube_autorollout_registry::{Client, Credentials, Keyring};
+
+use super::answer::{Answer, Resolved};
+use crate::{credentials::Configured, registry_error::Failure};
+
+/// The media types of lists of images, OCI and Docker.
+const INDEXES: [&str; 2] = [
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+];
+
+/// All that a question takes.
+pub(super) struct Asker {
+    pub(super) client: Client,
+    /// Takes the place of the pods' own Secrets.
+    pub(super) keyring: Keyring,
+    pub(super) configured: Configured,
+    /// What counts of an index, where the configuration says so.
+    pub(super) platforms: Platforms,
+}
+
+impl Asker {
+    pub(super) async fn ask(&self, image: &str) -> Answer {
+        Answer {
+            image: image.to_owned(),
+            result: self.resolve(image).await,
+        }
+    }
+
+    async fn resolve(&self, image: &str) -> Result<Resolved, Failure> {
+        let reference = reference::parse(image).map_err(|error| Failure {
+            advice: "write the image as registry/repository:tag",
+            ..Failure::invalid_reference(error)
+        })?;
+        let found = self.keyring.lookup(&reference).into_iter();
+        let credentials: Credentials = found.chain(self.configured.of(&reference)).collect();
+        let resolved = self
+            .client
+            .resolve(&reference, &credentials)
+            .await
+            .map_err(|error| Failure::of(&reference, &error))?;
+        let platforms = if INDEXES.contains(&resolved.media_type.as_str()) {
+            let digest = &resolved.digest;
+            let manifest = self
+                .client
+                .manifest(&reference, digest, &credentials)
+                .await
+                .map_err(|error| Failure::of(&reference, &error))?;
+            let manifest = Manifest::parse(&manifest.media_type, &manifest.body)
+                .map_err(|error| Failure::unreadable_manifest(&reference, digest, &error))?;
+            match manifest {
+                Manifest::Index(index) => Some(platforms(&reference, &index, &self.platforms)?),
+                Manifest::Image(_) => None,
+            }
+        } else {
+            None
+        };
+        Ok(Resolved {
+            digest: resolved.digest,
+            media_type: resolved.media_type,
+            platforms,
+            authentication: resolved.authentication,
+            rate_limit: resolved.rate_limit,
+        })
+    }
+}
+
+/// What an index offers, unless none of it counts.
+fn platforms(
+    reference: &Reference,
+    index: &Index,
+    wanted: &Platforms,
+) -> Result<Vec<Platform>, Failure> {
+    let mut offered: Vec<Platform> = Vec::new();
+    for platform in index.platforms() {
+        if !offered.contains(platform) {
+            offered.push(platform.clone());
+        }
+    }
+    // An index of indexes tells its platforms further down.
+    if index.runnable().next().is_some() && index.select(wanted).is_empty() {
+        let offered: Vec<String> = offered.iter().map(ToString::to_string).collect();
+        return Err(Failure {
+            reason: Reason::NoMatchingPlatform,
+            detail: format!(
+                "{reference}: there is no image for the configured platforms, only for {}",
+                offered.join(", ")
+            ),
+            advice: "build the image for these platforms too, or correct platforms in the configuration",
+        });
+    }
+    Ok(offered)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn index(platforms: &[&str]) -> Index {
+        let manifests: Vec<_> = platforms
+            .iter()
+            .map(|platform| {
+                let (os, architecture) = platform.split_once('/').expect("a platform");
+                serde_json::json!({
+                    "mediaType": "application/vnd.oci.image.manifest.v1+json",
+                    "digest": format!("sha256:{}", "a".repeat(64)),
+                    "platform": { "os": os, "architecture": architecture },
+                })
+            })
+            .collect();
+        let body = serde_json::json!({ "manifests": manifests }).to_string();
+        match Manifest::parse(INDEXES[0], body.as_bytes()) {
+            Ok(Manifest::Index(index)) => index,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_configured_platforms_must_be_among_those_of_the_index() {
+        let reference = "a.io/web:1".parse().expect("a reference");
+        let both = index(&["linux/amd64", "linux/arm64", "linux/amd64"]);
+        let shown = |wanted: &Platforms| {
+            platforms(&reference, &both, wanted)
+                .map(|offered| offered.iter().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        let of = |text: &str| Platforms::Of(vec![text.parse().expect("a platform")]);
+        let all = ["linux/amd64".to_owned(), "linux/arm64".to_owned()];
+        assert_eq!(shown(&Platforms::Every), Ok(all.to_vec()));
+        assert_eq!(shown(&of("linux/arm64")), Ok(all.to_vec()));
+        let failure = shown(&of("linux/s390x")).expect_err("not offered");
+        assert_eq!(failure.reason, Reason::NoMatchingPlatform);
+        assert!(
+            failure.detail.ends_with("linux/amd64, linux/arm64"),
+            "{failure:?}"
+        );
+    }
+}

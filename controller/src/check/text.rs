@@ -1,0 +1,101 @@
+//! Answers for people.
+
+use jiff::SignedDuration;
+use kube_autorollout_registry::RateLimit;
+
+use super::answer::{Answer, Resolved};
+use crate::registry_error::Failure;
+
+/// A paragraph for each image, with aligned lines.
+pub(super) fn shown(answers: &[Answer]) -> String {
+    let paragraphs: Vec<String> = answers.iter().map(paragraph).collect();
+    paragraphs.join("\n")
+}
+
+fn paragraph(answer: &Answer) -> String {
+    let rows = match &answer.result {
+        Ok(resolved) => found(resolved),
+        Err(failure) => failed(failure),
+    };
+    let rows = rows
+        .into_iter()
+        .map(|(name, value)| format!("  {name:<14}  {}\n", printable(&value)));
+    let mut text = format!("{}\n", printable(&answer.image));
+    text.extend(rows);
+    text
+}
+
+fn found(resolved: &Resolved) -> Vec<(&'static str, String)> {
+    let platforms = resolved.platforms.as_ref().map(|platforms| {
+        let names: Vec<String> = platforms.iter().map(ToString::to_string).collect();
+        names.join(", ")
+    });
+    let rows = [
+        ("digest", Some(resolved.digest.to_string())),
+        ("media type", Some(resolved.media_type.clone())),
+        ("platforms", platforms.filter(|names| !names.is_empty())),
+        (
+            "authentication",
+            Some(resolved.authentication.as_str().to_owned()),
+        ),
+        ("rate limit", resolved.rate_limit.as_ref().map(left)),
+    ];
+    let told = |(name, value): (_, Option<String>)| Some((name, value?));
+    rows.into_iter().filter_map(told).collect()
+}
+
+fn failed(failure: &Failure) -> Vec<(&'static str, String)> {
+    vec![
+        ("error", failure.reason.as_str().to_owned()),
+        ("detail", failure.detail.clone()),
+        ("advice", failure.advice.to_owned()),
+    ]
+}
+
+fn left(rate_limit: &RateLimit) -> String {
+    let of = rate_limit
+        .limit
+        .map_or_else(String::new, |limit| format!(" of {limit}"));
+    let window = rate_limit.window.map(SignedDuration::try_from);
+    let every = match window {
+        Some(Ok(window)) => format!(" every {window:#}"),
+        _ => String::new(),
+    };
+    format!("{}{of} pulls left{every}", rate_limit.remaining)
+}
+
+/// A registry's words without what a terminal would obey.
+fn printable(text: &str) -> String {
+    text.replace(char::is_control, "\u{fffd}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::answer::tests::answers, *};
+
+    #[test]
+    fn each_image_has_a_paragraph_that_no_registry_can_colour() {
+        let digest = "a".repeat(64);
+        let expected = format!(
+            "\
+a.io/web:1
+  digest          sha256:{digest}
+  media type      application/vnd.oci.image.index.v1+json
+  platforms       linux/amd64, linux/\u{fffd}[31m
+  authentication  bearer
+  rate limit      87 of 100 pulls left every 6h
+
+a.io/web:2
+  digest          sha256:{digest}
+  media type      application/vnd.oci.image.manifest.v1+json
+  authentication  anonymous
+
+a.io/web:gone
+  error           TagNotFound
+  detail          a.io/web:gone: a.io: not there
+  advice          mend the image of the container
+"
+        );
+        assert_eq!(shown(&answers()), expected);
+    }
+}
