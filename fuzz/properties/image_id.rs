@@ -1,0 +1,48 @@
+//! What holds of every `imageID`, whatever a node reports.
+
+use kube_autorollout_core::{Digest, image_id::ImageId};
+
+/// `data` is the `imageID` of a container's status.
+pub(crate) fn check(data: &[u8]) {
+    let Ok(text) = str::from_utf8(data) else {
+        return;
+    };
+    let id = ImageId::parse(text);
+    if let Some(digest) = id.digest() {
+        is_of_a_registered_algorithm(digest);
+        assert_eq!(
+            ImageId::parse(&digest.to_string()),
+            ImageId::Bare(digest.clone())
+        );
+    }
+    match id {
+        ImageId::RepoDigest { name, digest } => {
+            let scheme = text.strip_suffix(&format!("{name}@{digest}"));
+            assert!(scheme.is_some_and(is_scheme), "{text:?}");
+        }
+        ImageId::Bare(digest) => {
+            let before = text.strip_suffix(digest.digest());
+            let algorithm = format!("{}:", digest.algorithm());
+            let scheme =
+                before.map(|before| before.strip_suffix(algorithm.as_str()).unwrap_or(before));
+            assert!(scheme.is_some_and(is_scheme), "{text:?}");
+        }
+        ImageId::NotStarted => assert!(is_scheme(text)),
+        ImageId::Opaque(kept) => assert_eq!(kept, text),
+    }
+}
+
+/// A digest of another length or case is never equal to a registry's, and would be a reason to restart.
+fn is_of_a_registered_algorithm(digest: &Digest) {
+    let length = digest
+        .algorithm()
+        .digest_hexlen()
+        .map(|length| length as usize);
+    assert_eq!(length, Some(digest.digest().len()), "{digest}");
+    let hexadecimal = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    assert!(digest.digest().bytes().all(hexadecimal), "{digest}");
+}
+
+fn is_scheme(text: &str) -> bool {
+    matches!(text, "" | "docker://" | "docker-pullable://")
+}
