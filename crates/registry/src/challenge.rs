@@ -152,5 +152,7 @@ fn is_token_letter(letter: char) -> bool {
     letter.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(letter)
 }
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 #[cfg(test)]
 mod tests;

@@ -46,3 +46,10 @@ pub use crate::{
     rate_limit::RateLimit,
     session::Authentication,
 };
+
+/// Checks the parser of challenges with an input of its fuzz target.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub fn fuzz_challenge(data: &[u8]) {
+    challenge::properties::check(data);
+}

@@ -3,6 +3,14 @@ use proptest::prelude::*;
 
 use super::*;
 
+#[path = "../../../../fuzz/corpus.rs"]
+mod corpus;
+
+#[test]
+fn challenges_hold_their_properties() {
+    corpus::replay("challenge", properties::check);
+}
+
 fn headers(lines: &[&str]) -> HeaderMap {
     lines
         .iter()
