@@ -104,7 +104,7 @@ impl Transport {
         ))
     }
 
-    /// Asks a host until it answers, or there is no hope.
+    /// Asks a host when it is our turn.
     async fn ask_once(
         &self,
         host: &Arc<Host>,
@@ -114,6 +114,24 @@ impl Transport {
         let error = |fault| Error::new(host.origin.to_string(), fault);
         // Kept over all attempts: those behind learn from the last one whether there is any hope.
         let _turn = host.turn().await.map_err(error)?;
+        let attempts = self.attempts(host, question, call);
+        if host.is_known() {
+            return attempts.await.map_err(error);
+        }
+        // Who has asked a little later need not find out by itself that nobody answers.
+        host.queue(attempts)
+            .await
+            .and_then(|result| result)
+            .map_err(error)
+    }
+
+    /// Asks a host until it answers, or there is no hope.
+    async fn attempts(
+        &self,
+        host: &Arc<Host>,
+        question: &Question,
+        call: &mut Call<'_>,
+    ) -> Result<Answer, Fault> {
         let mut attempt = 0;
         loop {
             let result = self.attempt(host, question, call).await;
@@ -122,7 +140,7 @@ impl Transport {
                 if let Err(fault) = &result {
                     host.discourage(fault);
                 }
-                return result.map_err(error);
+                return result;
             };
             tracing::debug!(host = %host.origin, operation = question.operation.as_str(), "asking again");
             sleep(delay).await;

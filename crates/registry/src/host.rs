@@ -114,9 +114,9 @@ impl Host {
     pub(crate) async fn queue<T>(&self, wait: impl Future<Output = T>) -> Result<T, Fault> {
         let mut hopeless = self.hopeless.subscribe();
         tokio::select! {
-            biased;
-            turn = wait => Ok(turn),
+            biased; // who tried in vain makes room in the same moment, and the next one would try in vain too
             _ = hopeless.changed() => Err(Fault::Hopeless(*hopeless.borrow())),
+            turn = wait => Ok(turn),
         }
     }
 
@@ -176,7 +176,8 @@ impl Host {
         }
     }
 
-    fn is_known(&self) -> bool {
+    /// Whether the host has ever answered.
+    pub(crate) fn is_known(&self) -> bool {
         self.state().answered.is_some()
     }
 

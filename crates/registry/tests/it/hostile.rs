@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use http::Method;
-use kube_autorollout_registry::{Client, ErrorKind, Options};
+use kube_autorollout_registry::{Client, Credentials, ErrorKind, Options};
 
 use crate::script::{
     self, Answer, OCI_INDEX, Server, alice, client, credentials, index, options, resolve,
@@ -149,6 +149,28 @@ async fn those_who_queue_for_a_silent_host_fail_with_the_first() {
         "{:?}",
         begun.elapsed()
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_never_answers_costs_the_total_time_out_once() {
+    let server = Server::start(|_| status(200).never()).await;
+    let client = client();
+    let images: Vec<_> = (0..20)
+        .map(|number| server.image(&format!("app{number}:1")))
+        .collect();
+    let anonymous = Credentials::anonymous();
+    let begun = tokio::time::Instant::now();
+    let all =
+        futures::future::join_all(images.iter().map(|image| client.resolve(image, &anonymous)));
+    for one in all.await {
+        assert_eq!(one.expect_err("silent").kind(), ErrorKind::Timeout);
+    }
+    assert!(
+        server.most_in_flight() > 1,
+        "some did not wait in the queue"
+    );
+    let total = Options::default().total_timeout;
+    assert_eq!(begun.elapsed().as_secs(), total.as_secs());
 }
 
 #[tokio::test]
