@@ -21,6 +21,7 @@ mod keys;
 mod memory;
 mod metrics;
 mod nodes;
+mod observation;
 mod observe;
 mod observer;
 mod pods;

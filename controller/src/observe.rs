@@ -19,10 +19,9 @@ use kube_autorollout_core::{
 
 use self::container::Look;
 use crate::{
-    checker::Key,
     context::Context,
-    pods::{self, Pods},
-    registry_error::Failure,
+    observation::Observation,
+    pods,
     workload::{Progress, Workload},
 };
 
@@ -36,19 +35,6 @@ pub(crate) struct Freshness {
     /// Pods must be read now, and tags have been asked for after what runs was pulled. A rollout needs that, or an old
     /// answer would restart pods that are newer than it.
     pub(crate) certain: bool,
-}
-
-/// What was found out about a workload.
-#[derive(Debug)]
-pub(crate) struct Observation {
-    /// The part that is decided upon.
-    pub(crate) observed: Observed,
-    /// The pods it rests on.
-    pub(crate) pods: Arc<Pods>,
-    /// Containers whose registries did not tell, and why not.
-    pub(crate) failures: Vec<(String, Failure)>,
-    /// The tags that its containers are on.
-    pub(crate) tags: HashSet<Key>,
 }
 
 /// Observes a workload.

@@ -73,7 +73,9 @@ pub(crate) async fn reconcile<W: Workload>(
 )]
 pub(crate) fn retry<W: Workload>(workload: Arc<W>, error: &Error, context: Arc<Context>) -> Action {
     let identity = Identity::of(&*workload);
-    Action::requeue(context.reports.failed::<W>(&identity, error, clock::now()))
+    let refused = matches!(error, Error::Apply(apply::Error::Refused(_)));
+    let reports = &context.reports;
+    Action::requeue(reports.failed::<W>(&identity, error, refused, clock::now()))
 }
 
 async fn workload_now<W: Workload>(

@@ -19,15 +19,13 @@ use kube_autorollout_core::{
 };
 use tracing::{debug, info, warn};
 
-use self::warnings::{Topic, Warnings};
+use self::warnings::{Topic, Warning, Warnings};
 use crate::{
-    apply,
     chain::Chain,
     events::{self, Events},
     identity::Identity,
     metrics::{Metrics, Outcome, Reconciled},
-    observe::Observation,
-    reconcile::Error,
+    observation::Observation,
     workload::Workload,
 };
 
@@ -160,7 +158,7 @@ impl Reports {
         if !observation.tags.is_empty() && observation.failures.is_empty() {
             self.metrics.workloads.checked(identity, now);
         }
-        let warnings = warnings_of(decision, observation);
+        let warnings = notes::warnings(decision, observation);
         self.warn::<W>(told, identity, &warnings, now);
     }
 
@@ -187,11 +185,12 @@ impl Reports {
         self.warn::<W>(told, identity, &[warning], now);
     }
 
-    /// A reconcile failed; says when to try again.
+    /// A reconcile failed, perhaps because the API server `refused` a rollout; says when to try again.
     pub(crate) fn failed<W: Workload>(
         &self,
         identity: &Identity,
-        error: &Error,
+        error: &dyn std::error::Error,
+        refused: bool,
         now: Timestamp,
     ) -> Duration {
         let mut all = self.lock();
@@ -200,7 +199,6 @@ impl Reports {
         };
         told.failures = told.failures.saturating_add(1);
         self.enter(told, identity, State::Unknown);
-        let refused = matches!(error, Error::Apply(apply::Error::Refused(_)));
         if refused {
             self.metrics.workloads.rollout(identity, Outcome::Failed);
         }
@@ -301,60 +299,6 @@ impl Reports {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Told>> {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Something that went wrong, and how it is told.
-struct Warning {
-    topic: Topic,
-    /// Nothing where only the log tells it.
-    event: Option<events::Reason>,
-    note: String,
-}
-
-/// What of a decision and of what it rests on people should hear of.
-fn warnings_of(decision: &Decision, observation: &Observation) -> Vec<Warning> {
-    let failures = observation
-        .failures
-        .iter()
-        .map(|(container, failure)| Warning {
-            topic: Topic::Registry(failure.reason, container.clone()),
-            event: Some(events::Reason::RegistryCheckFailed),
-            note: format!(
-                "container {container}: {}: {} ({})",
-                failure.reason, failure.detail, failure.advice
-            ),
-        });
-    let containers = observation.observed.containers.iter();
-    let unchecked = containers.filter(|container| container.tag == Err(Reason::PullPolicy));
-    let unchecked = unchecked.map(|container| Warning {
-        topic: Topic::PullPolicy(container.name.clone()),
-        event: Some(events::Reason::ImagePullPolicyNotAlways),
-        note: format!(
-            "container {} is not checked: with its imagePullPolicy a new pod may run the image that its node has; set Always",
-            container.name
-        ),
-    });
-    let stuck =
-        (decision.state == State::NotConverging).then(|| not_converging(decision, observation));
-    failures.chain(unchecked).chain(stuck).collect()
-}
-
-fn not_converging(decision: &Decision, observation: &Observation) -> Warning {
-    let name = decision.container.clone().unwrap_or_default();
-    let record = observation
-        .observed
-        .record
-        .digest(&name)
-        .map(ToString::to_string);
-    Warning {
-        topic: Topic::NotConverging(
-            decision.reason.unwrap_or(Reason::InFlight),
-            name,
-            record.unwrap_or_default(),
-        ),
-        event: Some(events::Reason::NotConverging),
-        note: notes::not_converging(decision, observation),
     }
 }
 

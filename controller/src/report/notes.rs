@@ -5,10 +5,11 @@ use std::fmt::Write as _;
 use kube_autorollout_core::{
     Digest,
     decide::{Container, Decision, Rollout},
-    state::Reason,
+    state::{Reason, State},
 };
 
-use crate::observe::Observation;
+use super::warnings::{Topic, Warning};
+use crate::{events, observation::Observation};
 
 /// Hexadecimal digits of a digest that people need to tell it from others.
 const SHORT: usize = 12;
@@ -50,8 +51,53 @@ pub(super) fn completed(observation: &Observation) -> String {
     running.collect::<Vec<_>>().join("; ")
 }
 
+/// What of a decision and of what it rests on people should hear of.
+pub(super) fn warnings(decision: &Decision, observation: &Observation) -> Vec<Warning> {
+    let failures = observation
+        .failures
+        .iter()
+        .map(|(container, failure)| Warning {
+            topic: Topic::Registry(failure.reason, container.clone()),
+            event: Some(events::Reason::RegistryCheckFailed),
+            note: format!(
+                "container {container}: {}: {} ({})",
+                failure.reason, failure.detail, failure.advice
+            ),
+        });
+    let containers = observation.observed.containers.iter();
+    let unchecked = containers.filter(|container| container.tag == Err(Reason::PullPolicy));
+    let unchecked = unchecked.map(|container| Warning {
+        topic: Topic::PullPolicy(container.name.clone()),
+        event: Some(events::Reason::ImagePullPolicyNotAlways),
+        note: format!(
+            "container {} is not checked: with its imagePullPolicy a new pod may run the image that its node has; set Always",
+            container.name
+        ),
+    });
+    let stuck = (decision.state == State::NotConverging).then(|| stuck(decision, observation));
+    failures.chain(unchecked).chain(stuck).collect()
+}
+
+fn stuck(decision: &Decision, observation: &Observation) -> Warning {
+    let name = decision.container.clone().unwrap_or_default();
+    let record = observation
+        .observed
+        .record
+        .digest(&name)
+        .map(ToString::to_string);
+    Warning {
+        topic: Topic::NotConverging(
+            decision.reason.unwrap_or(Reason::InFlight),
+            name,
+            record.unwrap_or_default(),
+        ),
+        event: Some(events::Reason::NotConverging),
+        note: not_converging(decision, observation),
+    }
+}
+
 /// Why a rollout does not converge, and in which pod it shows.
-pub(super) fn not_converging(decision: &Decision, observation: &Observation) -> String {
+fn not_converging(decision: &Decision, observation: &Observation) -> String {
     let reason = decision.reason.map_or("", Reason::as_str);
     let name = decision.container.as_deref().unwrap_or_default();
     let container = observation

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use kube_autorollout_core::state::Reason;
 
+use crate::events;
+
 /// A registry that fails is told of in Events at most this often, per workload and kind of error.
 const REGISTRY_EVENTS: SignedDuration = SignedDuration::from_hours(1);
 
@@ -21,6 +23,14 @@ pub(super) enum Topic {
     Invalid(String),
     /// The API server refused or did not answer.
     ApiServer(String),
+}
+
+/// Something that went wrong, and how it is told.
+pub(super) struct Warning {
+    pub(super) topic: Topic,
+    /// Nothing where only the log tells it.
+    pub(super) event: Option<events::Reason>,
+    pub(super) note: String,
 }
 
 /// In which ways a warning is to be told now.
