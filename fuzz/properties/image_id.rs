@@ -11,7 +11,7 @@ pub(crate) fn check(data: &[u8]) {
     if let Some(digest) = id.digest() {
         is_of_a_registered_algorithm(digest);
         assert_eq!(
-            ImageId::parse(&digest.to_string()),
+            ImageId::parse(digest.as_ref()),
             ImageId::Bare(digest.clone())
         );
     }

@@ -19,7 +19,7 @@ pub(crate) fn check(data: &[u8]) {
     }
     assert!(before.len() <= MAX_CHALLENGES);
     before.iter().for_each(is_of_the_grammar);
-    comes_back(before);
+    comes_back(&before);
 }
 
 fn is_of_the_grammar(challenge: &Challenge) {
@@ -32,7 +32,7 @@ fn is_of_the_grammar(challenge: &Challenge) {
 }
 
 /// Written down as RFC 9110 (section 11.4) asks for, challenges are read as the same.
-fn comes_back(challenges: Vec<Challenge>) {
+fn comes_back(challenges: &[Challenge]) {
     let line: Vec<String> = challenges.iter().map(written).collect();
     if let Ok(value) = HeaderValue::try_from(line.join(", ")) {
         let headers = [(WWW_AUTHENTICATE, value)].into_iter().collect();
