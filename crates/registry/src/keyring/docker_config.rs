@@ -32,7 +32,7 @@ pub enum DockerConfigError {
         column: usize,
     },
     /// The field `auth` of an entry is not the base64 of `user:password`.
-    #[error("the entry {key} has an auth that is not the base64 of user:password")]
+    #[error("the entry {key:?} has an auth that is not the base64 of user:password")]
     Auth {
         /// The entry's key.
         key: String,

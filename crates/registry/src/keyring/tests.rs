@@ -196,11 +196,11 @@ fn a_malformed_document_adds_nothing_and_its_error_shows_no_secret() {
         ),
         (
             r#"{"auths": {"quay.io": {"auth": "hunter2!"}}}"#,
-            "the entry quay.io has an auth",
+            r#"the entry "quay.io" has an auth"#,
         ),
         (
             r#"{"auths": {"a.io": {"auth": "YTpi"}, "quay.io": {"auth": "aHVudGVyMg=="}}}"#,
-            "the entry quay.io has an auth",
+            r#"the entry "quay.io" has an auth"#,
         ),
     ];
     for (document, expected) in cases {
