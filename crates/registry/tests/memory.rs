@@ -2,7 +2,7 @@
 #![cfg(test)] // so that clippy knows the functions between the tests as tests' own
 #![cfg(target_os = "linux")]
 
-#[expect(dead_code, reason = "the other tests use more of it")]
+#[expect(dead_code, unused_imports, reason = "the other tests use more of it")]
 #[path = "it/script.rs"]
 mod script;
 
