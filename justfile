@@ -27,6 +27,10 @@ deny:
 check-each:
     for package in core registry; do cargo check --package kube-autorollout-$package || exit 1; done; cargo check --package kube-autorollout
 
+# One of fuzz/fuzz_targets until it fails or is stopped; needs a nightly toolchain and cargo-fuzz
+fuzz TARGET *ARGUMENTS:
+    mkdir -p fuzz/target/corpus/{{TARGET}} && cargo +nightly fuzz run {{TARGET}} fuzz/target/corpus/{{TARGET}} fuzz/corpus/{{TARGET}} -- -timeout=10 {{ARGUMENTS}}
+
 # The story on a real control plane
 demo *ARGUMENTS:
     cargo demo {{ARGUMENTS}}
