@@ -3,7 +3,9 @@
 //! One control plane for all tests; each has a namespace, a repository and a controller of its own.
 #![cfg(test)] // so that clippy knows the functions between the tests as tests' own
 
+mod check;
 mod command_line;
+mod credentials;
 mod faults;
 mod guard;
 mod harness;
@@ -11,6 +13,7 @@ mod house;
 mod metrics;
 mod no_rollout;
 mod permissions;
+mod proxies;
 mod quiet;
 mod rollout;
 mod selection;

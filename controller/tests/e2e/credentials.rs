@@ -1,0 +1,310 @@
+//! What is presented to registries, how often, and what of it is seen in logs: nothing.
+//!
+//! Every controller here logs at `trace`.
+
+use std::{fs, os::unix::fs::symlink, path::Path};
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Patch, PatchParams};
+use kube_autorollout_testbed::{
+    image::{Image, Pusher},
+    registry::{ALICE, Access, Registry, TokenRequest},
+    workload,
+};
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::{
+    harness::{Controller, World},
+    metrics::Metrics,
+};
+
+/// A password that no registry accepts.
+const WRONG: &str = "planted-wrong-password";
+
+/// `alice:alice-secret` and `alice:planted-wrong-password` as they are sent for Basic authentication.
+const LOGINS: [&str; 2] = [
+    "YWxpY2U6YWxpY2Utc2VjcmV0",
+    "YWxpY2U6cGxhbnRlZC13cm9uZy1wYXNzd29yZA",
+];
+
+/// A registry with a login, and what it takes to trust it.
+struct Own {
+    world: World,
+    registry: Registry,
+    folder: TempDir,
+}
+
+impl Own {
+    async fn new(hint: &str, access: Access) -> Self {
+        let world = World::new(hint).await;
+        let registry = world.testbed.start_registry(access).await;
+        let folder = tempfile::tempdir().expect("a folder");
+        let own = Self {
+            world,
+            registry: registry.expect("a registry"),
+            folder,
+        };
+        let ca = own.folder.path().join("ca.crt");
+        fs::write(ca, own.registry.ca_certificate()).expect("a file");
+        own
+    }
+
+    /// An image of this repository, in this version.
+    async fn push(&self, repository: &str, version: u32) -> String {
+        let pusher = Pusher::new(self.registry.access_as(ALICE)).expect("a pusher");
+        let marker = format!("{}-{repository}-{version}", self.world.namespace.name());
+        let digest = pusher.push(&Image::new(marker), repository, "latest").await;
+        digest.expect("pushed");
+        format!("{}/{repository}:latest", self.registry.host())
+    }
+
+    /// Workloads `web-0`, `web-1` and so on, each with one of the images in turn, and with these pull Secrets.
+    async fn deploy(&self, images: &[String], pull_secrets: &[&str], workloads: usize) {
+        for (number, image) in (0..workloads).zip(images.iter().cycle()) {
+            let web = workload::Deployment::named(&format!("web-{number}")).container("app", image);
+            let web = pull_secrets
+                .iter()
+                .fold(web, |web, secret| web.pull_secret(secret));
+            self.world.create(web.labelled()).await;
+        }
+        for number in 0..workloads {
+            self.world.rolled_out(&format!("web-{number}")).await;
+        }
+    }
+
+    /// A pull Secret's content with this password of Alice.
+    fn docker_config(&self, password: &str) -> String {
+        let login = json!({ "username": ALICE.name, "password": password });
+        json!({ "auths": { self.registry.host(): login } }).to_string()
+    }
+
+    /// A controller that trusts the registry, with this secret configured for it, and that logs everything.
+    async fn controller(&self, secret: serde_json::Value) -> Controller {
+        let configuration = json!({
+            "hostnamePattern": self.registry.host(),
+            "caCertificatePaths": [self.folder.path().join("ca.crt")],
+            "secret": secret,
+        });
+        let configuration = format!("logLevel: trace\nregistries: [{configuration}]");
+        self.world.controller(&configuration).await
+    }
+
+    /// What the controller asked of the token server with a login, oldest first.
+    fn logins(&self) -> Vec<TokenRequest> {
+        let requests = self.registry.issuer().expect("a token server").requests();
+        let ours = requests.into_iter().filter(|request| {
+            request.user.is_some() && request.user_agent.starts_with("kube-autorollout/")
+        });
+        ours.collect()
+    }
+
+    /// The status codes of those requests.
+    fn verdicts(&self) -> Vec<u16> {
+        self.logins().iter().map(|request| request.status).collect()
+    }
+}
+
+/// Waits until so many more decisions about workloads were made.
+async fn decisions(controller: &Controller, more: usize) {
+    let count = |metrics: &Metrics| metrics.sum("reconciliations_total", &[]);
+    let more = f64::from(u32::try_from(more).expect("a small number"));
+    let enough = count(&controller.metrics().await) + more;
+    controller
+        .until("more decisions", |metrics| count(metrics) >= enough)
+        .await;
+}
+
+/// No password, no encoded login and no token is in the log, and it is one of level `trace`.
+fn assert_no_secret_in(log: &str) {
+    assert!(log.contains(" TRACE "), "the level is trace");
+    // Every JSON Web Token begins with the last: those of the token server, and our own for the API server.
+    let planted = [ALICE.password, WRONG, LOGINS[0], LOGINS[1], "eyJ"];
+    for secret in planted {
+        let mut lines = log.lines();
+        let line = lines.find(|line| line.contains(secret));
+        assert_eq!(line, None, "it holds {secret}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_presented_once_and_a_mended_one_at_once() {
+    const WORKLOADS: usize = 40;
+    let own = Own::new("quarantine", Access::Token).await;
+    let mut images = Vec::new();
+    for repository in ["a", "b", "c", "d"] {
+        images.push(own.push(repository, 1).await);
+    }
+    own.world.secret("login", &own.docker_config(WRONG)).await;
+    own.deploy(&images, &["login"], WORKLOADS).await;
+    let controller = own.controller(json!({ "type": "None" })).await;
+    controller.until_all("Unknown", WORKLOADS).await;
+    // Ten ticks and more.
+    decisions(&controller, 10 * WORKLOADS).await;
+    let metrics = controller.until_all("Unknown", WORKLOADS).await;
+    assert_eq!(own.verdicts(), [401], "presented once");
+    let registry = [("registry", own.registry.host())];
+    assert_eq!(
+        metrics.value("credentials_quarantined", &registry),
+        Some(1.0)
+    );
+    controller
+        .until_logged(&["WARN", "CredentialQuarantined", "correct the secret"])
+        .await;
+    controller
+        .until_logged(&["DEBUG", "state=Unknown", "CredentialQuarantined"])
+        .await;
+    let note = own.world.until_event("web-0", "RegistryCheckFailed").await;
+    assert!(
+        note.contains("CredentialQuarantined") || note.contains("Unauthorized"),
+        "{note}"
+    );
+
+    let mended =
+        json!({ "stringData": { ".dockerconfigjson": own.docker_config(ALICE.password) } });
+    let secrets = own.world.namespace.api::<Secret>();
+    let parameters = PatchParams::default();
+    let patched = secrets
+        .patch("login", &parameters, &Patch::Merge(mended))
+        .await;
+    patched.expect("patched");
+    controller.until_all("UpToDate", WORKLOADS).await;
+    let verdicts = own.verdicts();
+    assert_eq!(verdicts[0], 401);
+    assert!(
+        verdicts.len() > 1 && verdicts[1..].iter().all(|status| *status == 200),
+        "the wrong one was not presented again: {verdicts:?}"
+    );
+    assert_eq!(own.world.patches(), 0);
+    assert_no_secret_in(&controller.log());
+}
+
+#[tokio::test]
+async fn a_refused_repository_disturbs_no_other_with_the_same_credential() {
+    const WORKLOADS: usize = 40;
+    let own = Own::new("forbidden", Access::Token).await;
+    let allowed = own.push("allowed", 1).await;
+    let forbidden = own.push("forbidden", 1).await;
+    let mut images = vec![allowed; WORKLOADS - 1];
+    images.push(forbidden);
+    let login = own.docker_config(ALICE.password);
+    own.world.secret("login", &login).await;
+    own.deploy(&images, &["login"], WORKLOADS).await;
+    own.registry
+        .issuer()
+        .expect("a token server")
+        .forbid("forbidden");
+
+    let controller = own.controller(json!({ "type": "None" })).await;
+    let undisturbed = |metrics: &Metrics| {
+        let states = metrics.states();
+        states.get("UpToDate") == Some(&(WORKLOADS - 1)) && states.get("Unknown") == Some(&1)
+    };
+    controller.until("all but one", undisturbed).await;
+    for tick in 0..5 {
+        controller.checks("web-0", 1).await;
+        let metrics = controller.metrics().await;
+        assert!(undisturbed(&metrics), "{tick}: {}", metrics.summary());
+        let quarantined = metrics.sum("credentials_quarantined", &[]);
+        assert!(quarantined < 1.0, "the credential is good");
+    }
+    let last = format!("web-{}", WORKLOADS - 1);
+    own.world.until_event(&last, "RegistryCheckFailed").await;
+    let scope = "repository:forbidden:pull".to_owned();
+    let logins = own.logins();
+    let asked = logins.iter().filter(|login| login.scopes.contains(&scope));
+    assert!(
+        (1..=2).contains(&asked.count()),
+        "a token and at most one fresh one: {logins:?}"
+    );
+
+    // What the others run is still followed.
+    own.push("allowed", 2).await;
+    let completed = |metrics: &Metrics| {
+        let wanted = u32::try_from(WORKLOADS - 1).expect("a small number");
+        metrics.rollouts("completed") >= f64::from(wanted)
+    };
+    controller.until("rolled out", completed).await;
+    assert_no_secret_in(&controller.log());
+}
+
+/// Puts a file into a folder as the kubelet mounts a Secret: by a link that is swapped.
+fn mount(folder: &Path, version: &str, name: &str, content: &str) {
+    let data = folder.join(version);
+    fs::create_dir(&data).expect("a folder");
+    fs::write(data.join(name), content).expect("a file");
+    let link = folder.join("..data_tmp");
+    symlink(version, &link).expect("a link");
+    fs::rename(&link, folder.join("..data")).expect("swapped");
+    if !folder.join(name).exists() {
+        symlink(Path::new("..data").join(name), folder.join(name)).expect("a link");
+    }
+}
+
+#[tokio::test]
+async fn what_is_rotated_in_a_mounted_secret_is_used_at_the_next_check() {
+    let token = async {
+        let own = Own::new("token-file", Access::Htpasswd).await;
+        let image = own.push("app", 1).await;
+        own.deploy(&[image], &[], 1).await;
+        let folder = own.folder.path();
+        mount(folder, "..1", "token", WRONG);
+        let secret = json!({
+            "type": "Opaque", "username": ALICE.name, "tokenFile": folder.join("token"),
+        });
+        let controller = own.controller(secret).await;
+        controller.until_all("Unknown", 1).await;
+        mount(folder, "..2", "token", &format!("{}\n", ALICE.password));
+        controller.until_all("UpToDate", 1).await;
+        assert_no_secret_in(&controller.log());
+    };
+    let docker_config = async {
+        let own = Own::new("mounted", Access::Token).await;
+        let image = own.push("app", 1).await;
+        own.deploy(&[image], &[], 1).await;
+        let folder = own.folder.path();
+        mount(
+            folder,
+            "..1",
+            ".dockerconfigjson",
+            &own.docker_config(WRONG),
+        );
+        let secret = json!({ "type": "ImagePullSecret", "mountPath": folder });
+        let controller = own.controller(secret).await;
+        controller.until_all("Unknown", 1).await;
+        let login = own.docker_config(ALICE.password);
+        mount(folder, "..2", ".dockerconfigjson", &login);
+        controller.until_all("UpToDate", 1).await;
+        assert_eq!(own.verdicts(), [401, 200]);
+        assert_no_secret_in(&controller.log());
+    };
+    tokio::join!(token, docker_config);
+}
+
+#[tokio::test]
+async fn a_malformed_pull_secret_is_reported_and_the_next_one_used() {
+    let own = Own::new("malformed", Access::Htpasswd).await;
+    let image = own.push("app", 1).await;
+    let broken = json!({ "auths": { own.registry.host(): { "auth": WRONG } } }).to_string();
+    own.world.secret("broken", &broken).await;
+    let login = own.docker_config(ALICE.password);
+    own.world.secret("login", &login).await;
+    own.deploy(&[image], &["broken", "missing", "login"], 1)
+        .await;
+    let controller = own.controller(json!({ "type": "None" })).await;
+    controller.until_all("UpToDate", 1).await;
+    for (name, why) in [("broken", "malformed"), ("missing", "does not exist")] {
+        let name = format!("pull Secret {}/{name}", own.world.namespace.name());
+        controller
+            .until_logged(&["WARN", &name, "is not used", why])
+            .await;
+    }
+    controller.checks("web-0", 3).await;
+    let log = controller.log();
+    let warnings = log
+        .lines()
+        .filter(|line| line.contains("pull Secret"))
+        .count();
+    assert_eq!(warnings, 2, "each is told once");
+    assert_no_secret_in(&log);
+}
