@@ -1,7 +1,8 @@
 //! Rolls Kubernetes workloads out when the image behind their unchanged tag has changed.
 //!
 //! Data flows one way: [`watch`] tells of workloads, [`reconcile`] observes, lets `core` decide, and applies, and
-//! [`report`] tells people. Without a cluster, [`check`] asks registries for images. `ARCHITECTURE.md` shows the whole.
+//! [`report`] tells people. Without a cluster, [`check`](mod@check) asks registries for images. `ARCHITECTURE.md` shows the
+//! whole.
 
 mod admin;
 mod apply;
