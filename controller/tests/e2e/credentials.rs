@@ -129,7 +129,7 @@ fn assert_no_secret_in(log: &str) {
 
 #[tokio::test]
 async fn a_wrong_password_is_presented_once_and_a_mended_one_at_once() {
-    const WORKLOADS: usize = 40;
+    const WORKLOADS: usize = 100;
     let own = Own::new("quarantine", Access::Token).await;
     let mut images = Vec::new();
     for repository in ["a", "b", "c", "d"] {
@@ -181,7 +181,7 @@ async fn a_wrong_password_is_presented_once_and_a_mended_one_at_once() {
 
 #[tokio::test]
 async fn a_refused_repository_disturbs_no_other_with_the_same_credential() {
-    const WORKLOADS: usize = 40;
+    const WORKLOADS: usize = 100;
     let own = Own::new("forbidden", Access::Token).await;
     let allowed = own.push("allowed", 1).await;
     let forbidden = own.push("forbidden", 1).await;
