@@ -53,6 +53,10 @@ use telemetry::Stream;
 /// Something failed at run time.
 const FAILED: u8 = 1;
 
+/// Threads of the runtime, on a node of however many cores: we wait most of the time, and each thread has memory of its
+/// own.
+const WORKERS: usize = 2;
+
 /// The arguments or the configuration cannot be followed.
 const MISUSED: u8 = 2;
 
@@ -115,6 +119,7 @@ fn start(
     }
     tracing::debug!(configuration = %loaded.effective, "configured");
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
         .enable_all()
         .build()
         .map_err(|error| fail(FAILED, &format!("cannot start the runtime: {error}")))?;
