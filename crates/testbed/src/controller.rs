@@ -3,6 +3,7 @@
 mod build;
 mod metrics;
 mod rights;
+mod usage;
 
 use std::{
     fs, io,
@@ -46,9 +47,9 @@ pub enum Error {
         /// The path.
         path: &'static str,
     },
-    /// The kernel did not tell the memory of the process.
-    #[error("could not read the controller's resident memory")]
-    Memory,
+    /// The kernel did not tell what the process uses.
+    #[error("could not read what the controller uses of CPU and memory")]
+    Usage,
 }
 
 /// A running controller, killed on drop.
@@ -149,13 +150,38 @@ impl Controller {
     ///
     /// When it does not run, or the kernel has no such file.
     pub fn resident_memory(&self) -> Result<u64, Error> {
-        let id = self.server.id().ok_or(Error::Memory)?;
-        let status = fs::read_to_string(format!("/proc/{id}/status"))?;
-        let kibibytes = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:")?.strip_suffix("kB"))
-            .and_then(|number| number.trim().parse::<u64>().ok());
-        kibibytes.map(|number| number * 1024).ok_or(Error::Memory)
+        usage::memory(self.id()?, "VmRSS:").ok_or(Error::Usage)
+    }
+
+    /// The most memory that was resident since it started, or since [`Controller::reset_peak_memory`], in bytes.
+    ///
+    /// # Errors
+    ///
+    /// When it does not run, or the kernel has no such file.
+    pub fn peak_memory(&self) -> Result<u64, Error> {
+        usage::memory(self.id()?, "VmHWM:").ok_or(Error::Usage)
+    }
+
+    /// Lets the peak begin anew.
+    ///
+    /// # Errors
+    ///
+    /// When it does not run, or the kernel has no such file.
+    pub fn reset_peak_memory(&self) -> Result<(), Error> {
+        Ok(usage::reset_peak(self.id()?)?)
+    }
+
+    /// The time for which it has used a CPU since it started.
+    ///
+    /// # Errors
+    ///
+    /// When it does not run, or the kernel has no such file.
+    pub fn cpu_time(&self) -> Result<Duration, Error> {
+        usage::cpu_time(self.id()?).ok_or(Error::Usage)
+    }
+
+    fn id(&self) -> Result<u32, Error> {
+        self.server.id().ok_or(Error::Usage)
     }
 }
 

@@ -27,6 +27,7 @@
 //! | [`control_plane`] | etcd, API server, controller-manager, scheduler; what was asked of the API server |
 //! | [`controller`] | the controller as a process, with the rights of its role |
 //! | [`registry`] | the distribution registry: plain, with passwords, with tokens; what was asked of it |
+//! | [`forwarder`] | a way to a server that takes as long as one through a network |
 //! | [`certificates`] | authorities and server certificates |
 //! | [`image`] | images and indexes, made without a container engine, and pushing them |
 //! | [`node`] | nodes that copy the kubelet and containerd: what they pull, what they report |
@@ -40,6 +41,7 @@ pub mod certificates;
 pub mod control_plane;
 pub mod controller;
 pub mod environment;
+pub mod forwarder;
 pub mod image;
 pub mod node;
 pub mod process;

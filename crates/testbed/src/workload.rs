@@ -1,5 +1,6 @@
 //! Workloads as users write them, and waiting for what becomes of them.
 
+pub mod many;
 mod wait;
 
 use std::collections::BTreeMap;

@@ -4,7 +4,6 @@
 
 mod figures;
 mod measure;
-mod workloads;
 
 use std::{
     ffi::OsString,

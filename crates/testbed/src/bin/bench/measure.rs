@@ -7,13 +7,14 @@ use kube_autorollout_testbed::{
     Namespace, Testbed,
     control_plane::Request,
     controller::{self, Controller, SERVICE_ACCOUNT},
+    image::Pusher,
     programs::{Programs, Progress},
-    workload::eventually,
+    workload::{eventually, many::Many},
 };
 use serde_json::json;
 use tokio::{task::spawn_blocking, time::sleep};
 
-use super::{Failure, figures::Figures, tell, workloads};
+use super::{Failure, figures::Figures, tell};
 
 /// How many workloads are watched at once.
 const WORKLOADS: usize = 500;
@@ -63,8 +64,10 @@ async fn busy(testbed: &Testbed, program: &Path) -> Result<u64, Failure> {
     tell(&format!("memory with {WORKLOADS} workloads"));
     let namespace = testbed.namespace("busy").await?;
     let (_, tags) = STALE;
-    workloads::push(testbed, "busy", tags, "first").await?;
-    workloads::deploy(testbed, &namespace, "busy", WORKLOADS, tags).await?;
+    let many = many("busy", (WORKLOADS, tags));
+    let pusher = Pusher::new(testbed.registry().host())?;
+    many.push_all(&pusher, "first", "build").await?;
+    many.deploy(&namespace, testbed.registry().host()).await?;
     let controller = start(testbed, &namespace, program).await?;
     up_to_date(&controller, WORKLOADS).await?;
     sleep(SETTLED_AFTER).await;
@@ -76,14 +79,24 @@ async fn roll_out(testbed: &Testbed, program: &Path) -> Result<Duration, Failure
     let (count, tags) = STALE;
     tell(&format!("{count} stale workloads on {tags} tags"));
     let namespace = testbed.namespace("stale").await?;
-    workloads::push(testbed, "stale", tags, "first").await?;
-    workloads::deploy(testbed, &namespace, "stale", count, tags).await?;
-    workloads::push(testbed, "stale", tags, "second").await?;
+    let many = many("stale", STALE);
+    let pusher = Pusher::new(testbed.registry().host())?;
+    many.push_all(&pusher, "first", "build").await?;
+    many.deploy(&namespace, testbed.registry().host()).await?;
+    many.push_all(&pusher, "second", "build").await?;
     let (first, controller) =
         tokio::try_join!(first_request(testbed), start(testbed, &namespace, program))?;
     let last = last_patch(testbed, &namespace, count).await?;
     up_to_date(&controller, count).await?;
     Ok(last.duration_since(first).unsigned_abs())
+}
+
+fn many(repository: &str, (workloads, tags): (usize, usize)) -> Many {
+    Many {
+        repository: repository.to_owned(),
+        workloads,
+        tags,
+    }
 }
 
 /// When the controller asks the registry first, from now on.

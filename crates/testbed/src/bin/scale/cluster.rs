@@ -1,0 +1,120 @@
+//! The world that the program under test looks at.
+
+use std::{path::Path, time::Duration};
+
+use kube_autorollout_testbed::{
+    Namespace, Testbed,
+    controller::{self, Controller, Metrics},
+    forwarder::Forwarder,
+    image::Pusher,
+    workload::many::Many,
+};
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+
+use super::{Failure, arguments::Arguments};
+
+/// How long the program may take for whatever is waited for, for each thousand workloads.
+const DONE_WITHIN: Duration = Duration::from_secs(180);
+
+/// Between two looks: each costs the program some CPU time.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// A testbed with a namespace for one program.
+pub(super) struct Cluster<'a> {
+    pub(super) testbed: &'a Testbed,
+    pub(super) namespace: Namespace,
+    pub(super) many: Many,
+    pub(super) pusher: Pusher,
+    pub(super) interval: Duration,
+    forwarder: Forwarder,
+}
+
+impl<'a> Cluster<'a> {
+    /// Pushes the first images and creates the Deployments.
+    pub(super) async fn set_up(
+        testbed: &'a Testbed,
+        name: &str,
+        arguments: &Arguments,
+    ) -> Result<Self, Failure> {
+        let registry = testbed.registry().host();
+        let forwarder = Forwarder::start(registry.parse()?, arguments.latency).await?;
+        let namespace = testbed.namespace(name).await?;
+        let rights = controller::rights(&[]);
+        controller::grant(namespace.client(), namespace.name(), rights).await?;
+        let cluster = Self {
+            testbed,
+            many: Many {
+                repository: namespace.name().to_owned(),
+                workloads: arguments.workloads,
+                tags: arguments.tags,
+            },
+            namespace,
+            pusher: Pusher::new(registry)?,
+            interval: arguments.interval,
+            forwarder,
+        };
+        let many = &cluster.many;
+        many.push_all(&cluster.pusher, "first", "build 1").await?;
+        many.deploy(&cluster.namespace, cluster.forwarder.host())
+            .await?;
+        Ok(cluster)
+    }
+
+    /// Starts the program on these workloads.
+    pub(super) async fn start(&self, program: &Path) -> Result<Controller, Failure> {
+        let configuration = json!({
+            "interval": format!("{}s", self.interval.as_secs()),
+            "registries": [{"hostnamePattern": self.forwarder.host(), "plainHttp": true}],
+        });
+        let configuration = configuration.to_string();
+        let testbed = self.testbed;
+        let started =
+            testbed.start_controller(&self.namespace, program, &configuration, "/health/ready");
+        Ok(started.await?)
+    }
+
+    /// Waits until the program finds so many workloads, all up to date. One that has no such metric has two ticks.
+    pub(super) async fn settled(
+        &self,
+        controller: &Controller,
+        workloads: usize,
+    ) -> Result<(), Failure> {
+        let is_settled = |metrics: &Metrics| {
+            let count = |labels: &[_]| metrics.count("kube_autorollout_workloads", labels);
+            let [all, done] = [count(&[]), count(&[("state", "UpToDate")])];
+            all == workloads as u64 && done == all
+        };
+        if !tells_workloads(controller).await? {
+            sleep(self.interval * 2).await;
+            return Ok(());
+        }
+        self.wait("all workloads are up to date", async || {
+            Ok(is_settled(&controller.metrics().await?))
+        })
+        .await
+    }
+
+    /// Waits for something, looking now and then.
+    pub(super) async fn wait(
+        &self,
+        what: &str,
+        mut done: impl AsyncFnMut() -> Result<bool, Failure>,
+    ) -> Result<(), Failure> {
+        let thousands = u32::try_from(self.many.workloads / 1000).unwrap_or(u32::MAX);
+        let deadline = Instant::now() + DONE_WITHIN.saturating_mul(thousands.saturating_add(1));
+        while !done().await? {
+            if Instant::now() > deadline {
+                return Err(format!("it took too long until {what}").into());
+            }
+            sleep(LOOK).await;
+        }
+        Ok(())
+    }
+}
+
+async fn tells_workloads(controller: &Controller) -> Result<bool, Failure> {
+    let metrics = controller.metrics().await?;
+    let told = metrics.lines("kube_autorollout_build_info", &[]).next();
+    Ok(told.is_some())
+}

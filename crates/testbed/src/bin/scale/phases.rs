@@ -1,0 +1,180 @@
+//! The phases of a run, one after the other.
+
+use std::{path::Path, time::Duration};
+
+use jiff::Timestamp;
+use kube_autorollout_testbed::{controller::Controller, workload::ENABLED_LABEL};
+use serde_json::json;
+use tokio::time::sleep;
+
+use super::{
+    Failure, arguments::Arguments, cluster::Cluster, figures::Phase, latencies::Latencies,
+    meter::Meter, tell,
+};
+
+/// How exactly the first request is timed.
+const POLL: Duration = Duration::from_millis(2);
+
+/// How long the API server is away.
+const OUTAGE: Duration = Duration::from_secs(5);
+
+/// Ticks after which something that has not happened will not happen.
+const TICKS: u32 = 3;
+
+/// Everything that happens to one program.
+pub(super) async fn all(
+    cluster: &Cluster<'_>,
+    program: &Path,
+    arguments: &Arguments,
+) -> Result<Vec<Phase>, Failure> {
+    tell("start-up");
+    let meter = Meter::start(cluster.testbed, &cluster.namespace, None)?;
+    let controller = cluster.start(program).await?;
+    cluster.settled(&controller, cluster.many.workloads).await?;
+    let mut phases = vec![meter.read("start-up to first check", &controller)?];
+    tell("quiet");
+    phases.push(quiet(cluster, &controller, arguments.quiet).await?);
+    tell("one tag moves");
+    phases.push(one_tag(cluster, &controller).await?);
+    tell("all tags move");
+    phases.push(all_tags(cluster, &controller).await?);
+    tell("attestation-only re-push of all tags");
+    phases.push(attestations(cluster, &controller).await?);
+    tell("labels are taken away and given back");
+    phases.extend(labels(cluster, &controller).await?);
+    tell("the API server restarts");
+    phases.push(restart(cluster, &controller).await?);
+    Ok(phases)
+}
+
+async fn quiet(
+    cluster: &Cluster<'_>,
+    controller: &Controller,
+    watched: Duration,
+) -> Result<Phase, Failure> {
+    let meter = Meter::start(cluster.testbed, &cluster.namespace, Some(controller))?;
+    sleep(watched).await;
+    let mut phase = meter.read("quiet", controller)?;
+    let checks = watched.as_secs_f64() / cluster.interval.as_secs_f64();
+    let per_hour = 3600.0 / watched.as_secs_f64();
+    phase.remarks.push(format!(
+        "per check: {:.3} s cpu, {:.1} requests to the registry, {:.2} to the API server ({:.0} an hour)",
+        phase.cpu.as_secs_f64() / checks,
+        total(&phase.registry) / checks,
+        total(&phase.api) / checks,
+        total(&phase.api) * per_hour,
+    ));
+    Ok(phase)
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts of requests are far below the precision of a float"
+)]
+fn total<'a>(counts: impl IntoIterator<Item = (&'a String, &'a u64)>) -> f64 {
+    counts.into_iter().map(|(_, count)| *count).sum::<u64>() as f64
+}
+
+async fn one_tag(cluster: &Cluster<'_>, controller: &Controller) -> Result<Phase, Failure> {
+    let many = &cluster.many;
+    let meter = Meter::start(cluster.testbed, &cluster.namespace, Some(controller))?;
+    many.push(&cluster.pusher, 0, "moved", "build 1").await?;
+    let pushed = now();
+    let on_it = many.workloads.div_ceil(many.tags);
+    moved(cluster, controller, meter, "one tag moves", pushed, on_it).await
+}
+
+/// The tags move while the program is stopped in its tracks, so that one check sees all of them moved.
+async fn all_tags(cluster: &Cluster<'_>, controller: &Controller) -> Result<Phase, Failure> {
+    let many = &cluster.many;
+    let meter = Meter::start(cluster.testbed, &cluster.namespace, Some(controller))?;
+    controller.server().pause().await?;
+    many.push_all(&cluster.pusher, "second", "build 1").await?;
+    let asked = Meter::start(cluster.testbed, &cluster.namespace, None)?;
+    controller.server().resume().await?;
+    while !asked.has_asked_registry()? {
+        sleep(POLL).await;
+    }
+    let first = now();
+    moved(
+        cluster,
+        controller,
+        meter,
+        "all tags move",
+        first,
+        many.workloads,
+    )
+    .await
+}
+
+/// Waits until so many workloads are patched and everything is up to date again.
+async fn moved(
+    cluster: &Cluster<'_>,
+    controller: &Controller,
+    meter: Meter<'_>,
+    name: &'static str,
+    since: Timestamp,
+    workloads: usize,
+) -> Result<Phase, Failure> {
+    cluster
+        .wait("every workload is patched", async || {
+            Ok(meter.patches()?.len() >= workloads)
+        })
+        .await?;
+    cluster.settled(controller, cluster.many.workloads).await?;
+    let patches = meter.patches()?;
+    let count = patches.len();
+    let mut phase = meter.read(name, controller)?;
+    phase.latencies = Latencies::since(since, patches.into_iter());
+    if count != workloads {
+        phase
+            .remarks
+            .push(format!("{count} patches for {workloads} workloads"));
+    }
+    Ok(phase)
+}
+
+async fn attestations(cluster: &Cluster<'_>, controller: &Controller) -> Result<Phase, Failure> {
+    let many = &cluster.many;
+    many.push(&cluster.pusher, 0, "second", "build 1").await?;
+    let meter = Meter::start(cluster.testbed, &cluster.namespace, Some(controller))?;
+    many.push_all(&cluster.pusher, "second", "build 2").await?;
+    sleep(cluster.interval * TICKS).await;
+    let patches = meter.patches()?.len();
+    let mut phase = meter.read("attestation-only re-push", controller)?;
+    phase.remarks.push(format!("{patches} patches"));
+    Ok(phase)
+}
+
+async fn labels(cluster: &Cluster<'_>, controller: &Controller) -> Result<[Phase; 2], Failure> {
+    let label = |value| json!({"metadata": {"labels": {ENABLED_LABEL: value}}});
+    let (many, namespace) = (&cluster.many, &cluster.namespace);
+    let meter = Meter::start(cluster.testbed, namespace, Some(controller))?;
+    many.patch(namespace, &label("false")).await?;
+    cluster.settled(controller, 0).await?;
+    let taken = meter.read("label taken away", controller)?;
+    let meter = Meter::start(cluster.testbed, namespace, Some(controller))?;
+    many.patch(namespace, &label("true")).await?;
+    cluster.settled(controller, many.workloads).await?;
+    let given = meter.read("label given back", controller)?;
+    Ok([taken, given])
+}
+
+async fn restart(cluster: &Cluster<'_>, controller: &Controller) -> Result<Phase, Failure> {
+    let meter = Meter::start(cluster.testbed, &cluster.namespace, Some(controller))?;
+    let control_plane = cluster.testbed.control_plane();
+    control_plane.stop_api_server();
+    sleep(OUTAGE).await;
+    control_plane.start_api_server().await?;
+    sleep(cluster.interval * TICKS).await;
+    cluster.settled(controller, cluster.many.workloads).await?;
+    meter.read("API server restart", controller)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "compared with the time stamps of the audit log"
+)]
+fn now() -> Timestamp {
+    Timestamp::now()
+}

@@ -1,0 +1,143 @@
+//! A way to a server on this machine that takes as long as one through a network.
+
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf, split},
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+    task::JoinSet,
+    time::{Instant, sleep, sleep_until},
+};
+
+/// Chunks that are on their way in one direction of one connection: far more than any answer of a registry has.
+const ON_THE_WAY: usize = 256;
+
+/// What is read at once.
+const CHUNK: usize = 16 * 1024;
+
+/// Passes connections on to a server, with the delay of a network. It ends when it is dropped.
+#[derive(Debug)]
+pub struct Forwarder {
+    host: String,
+    _tasks: JoinSet<()>, // dropping it stops them
+}
+
+impl Forwarder {
+    /// Listens on a free port of loopback and passes everything on to `server`, each direction half of `round_trip` late.
+    /// The handshake of a connection costs a round trip of its own, as that of TCP does.
+    ///
+    /// # Errors
+    ///
+    /// When no port is to be had.
+    pub async fn start(server: SocketAddr, round_trip: Duration) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let host = listener.local_addr()?.to_string();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(accept(listener, server, round_trip));
+        Ok(Self {
+            host,
+            _tasks: tasks,
+        })
+    }
+
+    /// `127.0.0.1:<port>`, as it stands in image references.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+}
+
+async fn accept(listener: TcpListener, server: SocketAddr, round_trip: Duration) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                // One that is gone before it was accepted needs no way
+                let Ok((client, _)) = accepted else { continue };
+                connections.spawn(connection(client, server, round_trip));
+            }
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn connection(client: TcpStream, server: SocketAddr, round_trip: Duration) {
+    sleep(round_trip).await;
+    let Ok(server) = TcpStream::connect(server).await else {
+        return;
+    };
+    let (from_client, to_client) = split(client);
+    let (from_server, to_server) = split(server);
+    let delay = round_trip / 2;
+    tokio::join!(
+        carry(from_client, to_server, delay),
+        carry(from_server, to_client, delay)
+    );
+}
+
+/// One direction, until its sender has said everything or nobody listens.
+async fn carry(mut from: ReadHalf<TcpStream>, mut to: WriteHalf<TcpStream>, delay: Duration) {
+    let (sender, mut receiver) = mpsc::channel::<(Instant, Vec<u8>)>(ON_THE_WAY);
+    let read = async move {
+        loop {
+            let mut chunk = vec![0; CHUNK];
+            let Ok(length @ 1..) = from.read(&mut chunk).await else {
+                return;
+            };
+            chunk.truncate(length);
+            if sender.send((Instant::now() + delay, chunk)).await.is_err() {
+                return;
+            }
+        }
+    };
+    let write = async move {
+        while let Some((due, chunk)) = receiver.recv().await {
+            sleep_until(due).await;
+            if to.write_all(&chunk).await.is_err() {
+                return;
+            }
+        }
+        // The other side may be gone already
+        drop(to.shutdown().await);
+    };
+    tokio::join!(read, write);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_sent_comes_back_after_a_round_trip_and_not_before() {
+        let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .await
+            .expect("a port");
+        let address = server.local_addr().expect("an address");
+        let mut echo = JoinSet::new();
+        echo.spawn(async move {
+            let (mut stream, _) = server.accept().await.expect("a connection");
+            let mut word = [0; 4];
+            stream.read_exact(&mut word).await.expect("a word");
+            stream.write_all(&word).await.expect("somebody who listens");
+        });
+        let round_trip = Duration::from_millis(40);
+        let forwarder = Forwarder::start(address, round_trip).await.expect("a way");
+        let begun = Instant::now();
+        let mut client = TcpStream::connect(forwarder.host())
+            .await
+            .expect("a connection");
+        client.write_all(b"ping").await.expect("a way");
+        let mut word = [0; 4];
+        client.read_exact(&mut word).await.expect("an answer");
+        assert_eq!(&word, b"ping");
+        assert!(
+            begun.elapsed() >= round_trip * 2,
+            "the handshake and the exchange: {:?}",
+            begun.elapsed()
+        );
+    }
+}
