@@ -29,6 +29,7 @@
 //! | [`registry`] | the distribution registry: plain, with passwords, with tokens; what was asked of it |
 //! | [`forwarder`] | a way to a server that takes as long as one through a network |
 //! | [`certificates`] | authorities and server certificates |
+//! | [`installed()`] | programs of the system's packages, and skipping tests without them |
 //! | [`image`] | images and indexes, made without a container engine, and pushing them |
 //! | [`node`] | nodes that copy the kubelet and containerd: what they pull, what they report |
 //! | [`workload`] | workloads as users write them, and waiting for what becomes of them |
@@ -43,6 +44,7 @@ pub mod controller;
 pub mod environment;
 pub mod forwarder;
 pub mod image;
+mod installed;
 pub mod node;
 pub mod process;
 pub mod programs;
@@ -50,3 +52,4 @@ pub mod registry;
 pub mod workload;
 
 pub use environment::{Namespace, Testbed, shared};
+pub use installed::installed;

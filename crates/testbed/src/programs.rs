@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use places::Places;
+pub(crate) use places::Places;
 
 /// A program of the testbed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

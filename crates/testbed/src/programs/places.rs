@@ -15,10 +15,12 @@ pub(crate) struct Places {
     pub(crate) path: Vec<PathBuf>,
     /// Our own folder for what was built, and for locks.
     pub(crate) cache: PathBuf,
+    /// `$TESTBED_REQUIRE` is `all`: no test may be skipped for want of a program.
+    pub(crate) require_all: bool,
 }
 
 impl Places {
-    /// Reads `KUBEBUILDER_ASSETS`, `PATH`, `XDG_CACHE_HOME` and `HOME`.
+    /// Reads `KUBEBUILDER_ASSETS`, `PATH`, `XDG_CACHE_HOME`, `HOME` and `TESTBED_REQUIRE`.
     pub(crate) fn from_environment() -> Self {
         let cache = variable("XDG_CACHE_HOME")
             .map(PathBuf::from)
@@ -30,6 +32,7 @@ impl Places {
                 .map(|path| env::split_paths(&path).collect())
                 .unwrap_or_default(),
             cache: cache.join("kube-autorollout-testbed"),
+            require_all: variable("TESTBED_REQUIRE").is_some_and(|value| value == "all"),
         }
     }
 

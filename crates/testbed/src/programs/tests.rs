@@ -20,6 +20,7 @@ fn the_assets_folder_wins_over_the_path_unless_its_program_is_too_old() {
         assets: Some(assets.path().to_owned()),
         path: vec![path.path().to_owned()],
         cache: cache.path().to_owned(),
+        require_all: false,
     };
     let etcd = program(assets.path(), "etcd", "etcd Version: 3.6.1");
     program(path.path(), "etcd", "etcd Version: 3.7.0");

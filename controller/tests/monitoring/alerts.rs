@@ -1,0 +1,41 @@
+//! The alert rules.
+
+use std::{ffi::OsStr, process::Command};
+
+use kube_autorollout_testbed::installed;
+
+use crate::path;
+
+const RULES: &str = "charts/kube-autorollout/files/alerts.yaml";
+
+/// Runs Prometheus's own tool, which must be content.
+fn promtool(arguments: [&str; 2], file: &str) {
+    let Some(program) = installed("promtool") else {
+        return;
+    };
+    let arguments = arguments.map(OsStr::new);
+    let output = Command::new(program)
+        .args(arguments)
+        .arg(path(file))
+        .output()
+        .expect("promtool runs");
+    assert!(
+        output.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
+fn prometheus_accepts_the_alert_rules() {
+    promtool(["check", "rules"], RULES);
+}
+
+#[test]
+fn each_alert_fires_when_it_should_and_none_while_all_is_well() {
+    promtool(
+        ["test", "rules"],
+        "controller/tests/monitoring/alerts.test.yaml",
+    );
+}
