@@ -77,6 +77,14 @@ pub(crate) async fn rollout<W: Workload>(
     }
 }
 
+/// Whether the workload may be rolling out: it does not if the API server has said no.
+pub(crate) const fn may_be_taken(applied: &Result<Applied, Error>) -> bool {
+    !matches!(
+        applied,
+        Ok(Applied::Conflict) | Err(Error::Refused(kube::Error::Api(_)))
+    )
+}
+
 /// An instant as RFC 3339 with whole seconds, like `kubectl rollout restart` writes it.
 fn instant(now: Timestamp) -> String {
     now.round(Unit::Second).unwrap_or(now).to_string()

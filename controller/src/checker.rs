@@ -21,6 +21,43 @@ pub(crate) struct Tag {
     pub(crate) begun: Timestamp,
     /// The digest behind the tag.
     pub(crate) digest: Result<Digest, Failure>,
+    /// What it was last known to name: errors in between change nothing about that.
+    sighting: Option<Sighting>,
+}
+
+/// A digest that a tag was found to name.
+#[derive(Debug, Clone)]
+struct Sighting {
+    digest: Digest,
+    /// When that was found first, since when no other was found.
+    first: Timestamp,
+}
+
+impl Tag {
+    /// What was learnt of the tag by a request that began at `begun`, after what was known `before`.
+    fn learnt(begun: Timestamp, digest: Result<Digest, Failure>, before: Option<Sighting>) -> Self {
+        let sighting = match &digest {
+            Ok(digest) => before
+                .filter(|before| before.digest == *digest)
+                .or_else(|| {
+                    Some(Sighting {
+                        digest: digest.clone(),
+                        first: begun,
+                    })
+                }),
+            Err(_) => before,
+        };
+        Self {
+            begun,
+            digest,
+            sighting,
+        }
+    }
+
+    /// Since when it names what it was last known to name.
+    pub(crate) fn since(&self) -> Option<Timestamp> {
+        self.sighting.as_ref().map(|sighting| sighting.first)
+    }
 }
 
 /// What an answer is kept under: who may not read an image must not learn of it from somebody who may.
@@ -82,12 +119,11 @@ impl Checker {
             return (tag.clone(), key);
         }
         let resolved = self.client.resolve(reference, credentials).await;
-        let tag = Tag {
-            begun: now,
-            digest: resolved
-                .map(|resolved| resolved.digest)
-                .map_err(|error| Failure::of(reference, &error)),
-        };
+        let digest = resolved
+            .map(|resolved| resolved.digest)
+            .map_err(|error| Failure::of(reference, &error));
+        let before = answer.as_ref().and_then(|tag| tag.sighting.clone());
+        let tag = Tag::learnt(now, digest, before);
         let before = answer.replace(tag.clone());
         drop(answer);
         if moved(before.as_ref(), &tag) {
@@ -142,4 +178,46 @@ fn moved(before: Option<&Tag>, now: &Tag) -> bool {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use kube_autorollout_core::state::Reason;
+
+    use super::*;
+
+    fn digest(letter: char) -> Digest {
+        let hex = letter.to_string().repeat(64);
+        format!("sha256:{hex}")
+            .parse()
+            .expect("a test's own digest")
+    }
+
+    fn failure() -> Failure {
+        Failure {
+            reason: Reason::Timeout,
+            detail: String::new(),
+            advice: "",
+        }
+    }
+
+    #[test]
+    fn a_sighting_lasts_until_another_digest_is_found() {
+        let answers = [
+            (Err(failure()), None),
+            (Ok(digest('a')), Some(1)),
+            (Ok(digest('a')), Some(1)),
+            (Err(failure()), Some(1)),
+            (Ok(digest('a')), Some(1)),
+            (Ok(digest('b')), Some(5)),
+            (Ok(digest('a')), Some(6)), // it came back: what was known of it before does not count
+        ];
+        let second = |second| Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(second);
+        let mut sighting = None;
+        for (begun, (digest, since)) in (0..).zip(answers) {
+            let tag = Tag::learnt(second(begun), digest, sighting);
+            assert_eq!(tag.since(), since.map(second), "answer {begun}");
+            sighting = tag.sighting;
+        }
+    }
 }

@@ -14,6 +14,7 @@ mod node;
 mod problem;
 mod reader;
 mod registries;
+mod rollouts;
 mod schema;
 mod yaml;
 
@@ -34,14 +35,13 @@ pub(crate) use self::{
     namespaces::Namespaces,
     problem::Problems,
     registries::{RegistryEntry, Secret, TokenSource},
+    rollouts::Rollouts,
 };
 use self::{node::Node, reader::Reader};
 
 const PORT: &str = "a whole number from 1 to 65535";
-const NUMBER: &str = "a whole number";
 const CRON: &str = "a cron expression of 5 or 6 fields, or a nickname such as @hourly";
 const INTERVAL: &str = "one whole number and s, m or h, from 1s to 24h";
-const DURATION: &str = "one whole number and s, m or h";
 const PLATFORM: &str = "os/architecture or os/architecture/variant";
 
 /// What the controller is told to do.
@@ -61,6 +61,8 @@ pub(crate) struct Config {
     pub(crate) namespaces: Namespaces,
     /// What counts of an index; every platform stands for no answer here.
     pub(crate) platforms: Platforms,
+    /// What keeps rollouts from becoming a storm.
+    pub(crate) rollouts: Rollouts,
     /// How to talk to registries; the first that matches counts.
     pub(crate) registries: Vec<RegistryEntry>,
     /// Trusted for every registry besides the public roots.
@@ -139,6 +141,9 @@ fn config(reader: &mut Reader<'_>, root: &Node<'_>) -> Option<Config> {
     let platforms = root
         .get("platforms")
         .and_then(|node| platforms(reader, &node));
+    let rollouts = root
+        .get("rollouts")
+        .and_then(|node| rollouts::read(reader, &node));
     let registries = root
         .get("registries")
         .and_then(|node| registries::read(reader, &node));
@@ -156,6 +161,7 @@ fn config(reader: &mut Reader<'_>, root: &Node<'_>) -> Option<Config> {
         port: port?,
         namespaces: namespaces?,
         platforms: platforms?,
+        rollouts: rollouts?,
         registries: registries?,
         ca_certificates: ca_certificates?,
         kubectl_annotation: kubectl_annotation?,
@@ -194,32 +200,9 @@ fn platforms(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<Platforms> {
 /// Keys of later versions: they may be set to what changes nothing.
 fn check_unavailable(reader: &mut Reader<'_>, root: &Node<'_>) {
     let section = |name: &str, key: &str| root.get(name)?.get(key);
-    if let Some(node) = section("rollouts", "maxConcurrent")
-        && reader
-            .number(&node, NUMBER, Some)
-            .is_some_and(|number| number > 0)
-    {
-        reader.not_available(&node, "0");
-    }
-    for key in ["minInterval", "settle"] {
-        if let Some(node) = section("rollouts", key)
-            && reader
-                .choose(&node, DURATION, amount)
-                .is_some_and(|amount| amount > 0)
-        {
-            reader.not_available(&node, "0s");
-        }
-    }
     if let Some(node) = section("leaderElection", "enabled")
         && reader.flag(&node) == Some(true)
     {
         reader.not_available(&node, "false");
     }
-}
-
-/// The number of a duration, of whatever unit.
-fn amount(text: &str) -> Option<u32> {
-    let digits = text.strip_suffix(['s', 'm', 'h'])?;
-    let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
-    digits.parse().ok().filter(|_| plain)
 }

@@ -8,8 +8,8 @@ use kube_autorollout_registry as registry;
 use tokio::sync::Semaphore;
 
 use crate::{
-    checker::Checker, credentials::Credentials, identity::Identity, memory::Memory, nodes::Nodes,
-    pods, report::Reports,
+    budget::Budget, checker::Checker, config::Rollouts, credentials::Credentials,
+    identity::Identity, memory::Memory, nodes::Nodes, pods, report::Reports,
 };
 
 /// Patches that are sent at once: more would only wait in the API server.
@@ -33,6 +33,10 @@ pub(crate) struct Context {
     pub(crate) memory: Memory,
     /// What was said of each workload.
     pub(crate) reports: Reports,
+    /// Places for rollouts in flight.
+    pub(crate) budget: Budget,
+    /// What keeps rollouts from becoming a storm.
+    pub(crate) rollouts: Rollouts,
     /// Limits [`PATCHES`].
     pub(crate) patches: Semaphore,
     /// The schedule of workloads that have none of their own.
@@ -50,6 +54,7 @@ impl Context {
     pub(crate) fn forget(&self, identity: &Identity) {
         self.checker.follow(identity, HashSet::new());
         self.pods.forget(&identity.uid);
+        self.budget.forget(identity);
         self.reports.forget(identity);
     }
 }

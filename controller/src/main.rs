@@ -7,6 +7,7 @@
 mod admin;
 mod apply;
 mod arguments;
+mod budget;
 mod chain;
 mod check;
 mod checker;

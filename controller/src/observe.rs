@@ -22,7 +22,7 @@ use crate::{
     context::Context,
     observation::Observation,
     pods,
-    workload::{Progress, Workload},
+    workload::{Progress, Workload, last_rollout},
 };
 
 /// How fresh the facts must be.
@@ -56,7 +56,7 @@ pub(crate) async fn workload<W: Workload>(
         progress.generation_observed && workload.meta().generation.unwrap_or(0) >= generation;
     if progress.paused || !up_to_date || !progress.wants_pods {
         // Decided without looking further.
-        let observed = observed(workload, progress, up_to_date, Vec::new());
+        let observed = observed(workload, progress, up_to_date, Vec::new(), context);
         return Ok(Observation {
             observed,
             pods: Arc::default(),
@@ -103,7 +103,7 @@ pub(crate) async fn workload<W: Workload>(
         tags.extend(container.tag);
         containers.push(container.observed);
     }
-    let observed = observed(workload, progress, pods.template_found, containers);
+    let observed = observed(workload, progress, pods.template_found, containers, context);
     Ok(Observation {
         observed,
         pods,
@@ -117,6 +117,7 @@ fn observed<W: Workload>(
     progress: Progress,
     generation_observed: bool,
     containers: Vec<Container>,
+    context: &Context,
 ) -> Observed {
     let names = workload.template().containers();
     Observed {
@@ -127,6 +128,7 @@ fn observed<W: Workload>(
         deadline_exceeded: progress.deadline_exceeded,
         on_delete: progress.on_delete,
         record: record(workload),
+        last_rollout: last_rollout(workload, context.restarted_at),
         template_containers: names.into_iter().map(|container| container.name).collect(),
         containers,
     }

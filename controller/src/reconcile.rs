@@ -6,7 +6,7 @@ use futures::FutureExt as _;
 use jiff::Timestamp;
 use kube::{ResourceExt as _, runtime::controller::Action};
 use kube_autorollout_core::{
-    annotations::{Hold, Settings},
+    annotations::Settings,
     decide::{Decision, Rollout, decide},
     schedule::{self, Schedule},
     state::State,
@@ -15,10 +15,12 @@ use tokio::time::Instant;
 
 use crate::{
     apply::{self, Applied},
+    budget::Place,
     clock,
     context::Context,
     identity::Identity,
     metrics::Reconciled,
+    observation::Observation,
     observe::{self, Freshness},
     pods,
     workload::Workload,
@@ -29,6 +31,9 @@ const AFTER_CONFLICT: Duration = Duration::from_secs(1);
 
 /// When the pods of a rollout that has just begun are looked at, if no watch event comes before.
 const FIRST_LOOK: Duration = Duration::from_secs(2);
+
+/// A tag's answer that is not older is the registry's present one, for all whom it lets roll out.
+const AS_GOOD_AS_NOW: Duration = Duration::from_secs(10);
 
 /// How long pods that were read serve a workload that does not change. What they run can change meanwhile: a later pull
 /// on a node can give a running container another `imageID`.
@@ -73,6 +78,7 @@ pub(crate) async fn reconcile<W: Workload>(
 )]
 pub(crate) fn retry<W: Workload>(workload: Arc<W>, error: &Error, context: Arc<Context>) -> Action {
     let identity = Identity::of(&*workload);
+    context.budget.gave_up(&identity);
     let refused = matches!(error, Error::Apply(apply::Error::Refused(_)));
     let reports = &context.reports;
     Action::requeue(reports.failed::<W>(&identity, error, refused, clock::now()))
@@ -93,33 +99,18 @@ async fn workload_now<W: Workload>(
         Ok(settings) => settings,
         Err(error) => {
             context.checker.follow(&identity, HashSet::new());
+            context.budget.forget(&identity);
             context.reports.invalid::<W>(&identity, &error, now);
             return Ok((Action::await_change(), Reconciled::Unchanged));
         }
     };
     let next = Next::after(&settings, &identity, now, context);
 
-    let observe = async |certain| {
-        let freshness = Freshness {
-            tick: next.schedule.current_tick(now),
-            pods: next.age(),
-            certain,
-        };
-        observe::workload(
-            workload,
-            &settings,
-            context.reports.generation(&identity),
-            freshness,
-            context,
-        )
-        .await
-    };
-    let mut observation = observe(false).await?;
-    let mut decision = decide(&observation.observed, &settings, now);
-    if decision.rollout.is_some() {
-        observation = observe(true).await?;
-        decision = decide(&observation.observed, &settings, now);
-    }
+    let Outcome {
+        observation,
+        decision,
+        place,
+    } = decided(workload, &identity, &settings, &next, context).await?;
     if !context.reports.is_selected(&identity) {
         // The label has gone while we looked: what we have just learnt is forgotten, too.
         context.forget(&identity);
@@ -127,16 +118,70 @@ async fn workload_now<W: Workload>(
     }
     context.checker.follow(&identity, observation.tags.clone());
     let mut outcome = Reconciled::Unchanged;
-    if let Some(rollout) = &decision.rollout {
-        if roll_out(workload, &identity, rollout, context).await? == Applied::Conflict {
+    if let (Some(rollout), Some(place)) = (&decision.rollout, place) {
+        if roll_out(workload, &identity, rollout, place, context).await? == Applied::Conflict {
             return Ok((Action::requeue(AFTER_CONFLICT), outcome));
         }
         outcome = Reconciled::Changed;
     }
+    context.budget.decided(&identity, &decision);
     context
         .reports
         .decided(workload, &identity, &decision, &observation, now);
     Ok((Action::requeue(next.delay(&decision)), outcome))
+}
+
+/// What was decided of a workload, on what it rests, and a place for its rollout.
+struct Outcome<'a> {
+    observation: Observation,
+    decision: Decision,
+    place: Option<Place<'a>>,
+}
+
+/// Observes the workload and decides about it: twice where it is to be rolled out, as that takes a place and certainty.
+async fn decided<'a, W: Workload>(
+    workload: &W,
+    identity: &Identity,
+    settings: &Settings,
+    next: &Next<'_>,
+    context: &'a Context,
+) -> Result<Outcome<'a>, pods::Error> {
+    let now = next.now;
+    let observe = async |certain| {
+        let tick = next.schedule.current_tick(now);
+        let recent = now.checked_sub(AS_GOOD_AS_NOW).unwrap_or(now);
+        let freshness = Freshness {
+            tick: if certain { tick.max(recent) } else { tick },
+            pods: next.age(),
+            certain,
+        };
+        observe::workload(
+            workload,
+            settings,
+            context.reports.generation(identity),
+            freshness,
+            context,
+        )
+        .await
+    };
+    let mut observation = observe(false).await?;
+    let mut brakes = context.rollouts.brakes();
+    let mut decision = decide(&observation.observed, settings, &brakes, now);
+    let mut place = None;
+    if decision.rollout.is_some() {
+        let since = context.reports.outdated(identity).unwrap_or(now);
+        place = context.budget.take(identity, since);
+        brakes.budget_spent = place.is_none();
+        if place.is_some() {
+            observation = observe(true).await?;
+        }
+        decision = decide(&observation.observed, settings, &brakes, now);
+    }
+    Ok(Outcome {
+        observation,
+        decision,
+        place,
+    })
 }
 
 /// Patches the workload and tells of it.
@@ -144,10 +189,11 @@ async fn roll_out<W: Workload>(
     workload: &W,
     identity: &Identity,
     rollout: &Rollout,
+    place: Place<'_>,
     context: &Context,
 ) -> Result<Applied, apply::Error> {
-    // It is never closed, and a rollout without a place would do no harm.
-    let _place = context.patches.acquire().await;
+    // It is never closed, and a patch without a permit would do no harm.
+    let _permit = context.patches.acquire().await;
     let now = clock::now();
     let applied = apply::rollout(
         &context.client,
@@ -156,7 +202,11 @@ async fn roll_out<W: Workload>(
         context.restarted_at,
         now,
     )
-    .await?;
+    .await;
+    if apply::may_be_taken(&applied) {
+        place.keep();
+    }
+    let applied = applied?;
     match applied {
         Applied::Patched { generation } => {
             context.memory.remember(&identity.uid, rollout, now);
@@ -172,7 +222,6 @@ async fn roll_out<W: Workload>(
 /// When a workload is looked at next.
 struct Next<'a> {
     schedule: &'a Schedule,
-    hold: Option<&'a Hold>,
     now: Timestamp,
     /// Until its next tick.
     tick: Duration,
@@ -192,7 +241,6 @@ impl<'a> Next<'a> {
         let in_flight = context.reports.in_flight(identity);
         Self {
             schedule,
-            hold: settings.hold.as_ref(),
             now,
             tick: until(check, now),
             look: in_flight.map(|since| schedule::look_after(since, now)),
@@ -205,11 +253,11 @@ impl<'a> Next<'a> {
     }
 
     fn delay(&self, decision: &Decision) -> Duration {
-        match (decision.state, self.hold) {
-            (State::RollingOut, _) => self.tick.min(self.look.unwrap_or(FIRST_LOOK)),
-            (State::Held, Some(Hold::Until(end))) => self.tick.min(until(*end, self.now)),
-            _ => self.tick,
+        if decision.state == State::RollingOut {
+            return self.tick.min(self.look.unwrap_or(FIRST_LOOK));
         }
+        let again = decision.again.map(|again| until(again, self.now));
+        again.map_or(self.tick, |again| self.tick.min(again))
     }
 }
 

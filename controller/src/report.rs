@@ -40,7 +40,10 @@ pub(crate) struct Reports {
 #[derive(Debug, Default)]
 struct Told {
     state: Option<State>,
-    outdated: bool,
+    /// Why it was last said to wait, if it waits.
+    waits: Option<(State, Option<Reason>)>,
+    /// Since when it has not run what its tags name, if it does not.
+    outdated: Option<Timestamp>,
     /// Our own rollout, until its pods run what it was for.
     rollout: Option<OurRollout>,
     /// Some decision since the start found no rollout in flight.
@@ -57,6 +60,20 @@ struct OurRollout {
     since: Timestamp,
     /// The workload's generation after the patch.
     generation: i64,
+}
+
+impl Told {
+    /// Tells why a stale workload is not rolled out now: once, and again when there is another reason.
+    fn waiting(&mut self, identity: &Identity, decision: &Decision) {
+        let waits = matches!(decision.state, State::Outdated | State::Held)
+            .then_some((decision.state, decision.reason));
+        if waits.is_some() && self.waits != waits {
+            info!(workload = %identity, "{}", notes::waits(decision));
+        }
+        if decision.state != State::Unknown {
+            self.waits = waits;
+        }
+    }
 }
 
 /// How soon a failed reconcile is tried again, and at the latest.
@@ -99,6 +116,13 @@ impl Reports {
         self.lock()
             .get(&identity.uid)
             .and_then(|told| told.in_flight)
+    }
+
+    /// Since when the workload has been known not to run what its tags name.
+    pub(crate) fn outdated(&self, identity: &Identity) -> Option<Timestamp> {
+        self.lock()
+            .get(&identity.uid)
+            .and_then(|told| told.outdated)
     }
 
     /// The API server took our patch.
@@ -153,7 +177,8 @@ impl Reports {
         }
         told.settled |= !matches!(decision.state, State::RollingOut | State::Unknown);
         self.follow_through::<W>(told, identity, decision, observation, now);
-        self.enter(told, identity, decision.state);
+        self.enter(told, identity, decision.state, now);
+        told.waiting(identity, decision);
         debug!(workload = %identity, state = %decision.state, reason = decision.reason.map(Reason::as_str), "decided");
         if !observation.tags.is_empty() && observation.failures.is_empty() {
             self.metrics.workloads.checked(identity, now);
@@ -175,7 +200,7 @@ impl Reports {
         };
         told.failures = 0;
         told.rollout = None;
-        self.enter(told, identity, State::InvalidConfiguration);
+        self.enter(told, identity, State::InvalidConfiguration, now);
         let note = Chain(error).to_string();
         let warning = Warning {
             topic: Topic::Invalid(note.clone()),
@@ -198,7 +223,7 @@ impl Reports {
             return Duration::ZERO; // it is not reconciled again anyway
         };
         told.failures = told.failures.saturating_add(1);
-        self.enter(told, identity, State::Unknown);
+        self.enter(told, identity, State::Unknown, now);
         if refused {
             self.metrics.workloads.rollout(identity, Outcome::Failed);
         }
@@ -260,18 +285,19 @@ impl Reports {
     }
 
     /// Notes the state, and whether the workload runs what its tags name.
-    fn enter(&self, told: &mut Told, identity: &Identity, state: State) {
+    fn enter(&self, told: &mut Told, identity: &Identity, state: State, now: Timestamp) {
         self.metrics
             .workloads
             .moved(identity, told.state, Some(state));
         told.state = Some(state);
-        told.outdated = match state {
-            State::Unknown => told.outdated,
+        let outdated = match state {
+            State::Unknown => told.outdated.is_some(),
             State::Outdated | State::Held | State::NotConverging => true,
             State::RollingOut => told.rollout.is_some(),
             _ => false,
         };
-        self.metrics.workloads.outdated(identity, told.outdated);
+        told.outdated = outdated.then(|| told.outdated.unwrap_or(now));
+        self.metrics.workloads.outdated(identity, outdated);
     }
 
     /// Tells the warnings that are news.

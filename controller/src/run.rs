@@ -17,6 +17,7 @@ use tracing::info;
 
 use crate::{
     admin::{self, Scrape},
+    budget::Budget,
     checker::Checker,
     cluster::{self, Cluster},
     config::{Config, Namespaces},
@@ -100,7 +101,9 @@ pub(crate) async fn run(
     );
     let wake = Arc::new(Wake::default());
     let reports = Reports::new(Arc::clone(&metrics), events);
-    let context = Arc::new(context(&config, &cluster, &registry, reports, &wake));
+    let context = Arc::new(context(
+        &config, &cluster, &registry, reports, &watches, &wake,
+    ));
     info!(namespace = cluster.namespace, port, "started");
 
     let mut servers = JoinSet::new();
@@ -177,6 +180,7 @@ fn context(
     cluster: &Cluster,
     registry: &registry::Client,
     reports: Reports,
+    watches: &[Watch],
     wake: &Arc<Wake>,
 ) -> Context {
     let client = &cluster.client;
@@ -189,6 +193,12 @@ fn context(
         nodes: Nodes::new(client.clone()),
         memory: Memory::default(),
         reports,
+        budget: Budget::new(
+            config.rollouts.max_concurrent,
+            watches.iter().cloned(),
+            Arc::clone(wake),
+        ),
+        rollouts: config.rollouts,
         patches: Semaphore::new(context::PATCHES),
         schedule: config.schedule.clone(),
         zone: config.zone.clone(),

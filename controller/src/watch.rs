@@ -124,6 +124,9 @@ impl<W: Workload> News<W> {
     fn changed(&mut self, workload: W) -> Option<W> {
         let identity = Identity::of(&workload);
         self.context.reports.select(&identity);
+        let rolled_out = workload::last_rollout(&workload, self.context.restarted_at);
+        let in_flight = workload.progress().is_in_flight();
+        self.context.budget.seen(&identity, rolled_out, in_flight);
         let hash = fingerprint(&workload);
         let before = self.seen.insert(identity.uid.clone(), (identity, hash));
         (before.map(|(_, before)| before) != Some(hash)).then_some(workload)
@@ -148,6 +151,7 @@ impl<W: Workload> News<W> {
             "listed"
         );
         self.health.note(&self.watch, Start::Synced);
+        self.context.budget.listed(&self.watch);
     }
 
     fn gone(&mut self, uid: &str) {
@@ -168,6 +172,7 @@ impl<W: Workload> News<W> {
         let (text, refused) = described::<W>(error);
         if refused {
             self.health.note(&self.watch, Start::Refused);
+            self.context.budget.listed(&self.watch);
         }
         if self.error.as_ref() != Some(&text) {
             warn!(

@@ -7,6 +7,7 @@ mod deployment;
 
 use std::{collections::BTreeMap, fmt::Debug, hash::Hash};
 
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::{
     Resource,
@@ -140,6 +141,13 @@ pub(crate) struct Progress {
     pub(crate) on_delete: bool,
 }
 
+impl Progress {
+    /// Pods are being replaced, or will be.
+    pub(crate) const fn is_in_flight(self) -> bool {
+        self.wants_pods && !self.paused && !(self.generation_observed && self.complete)
+    }
+}
+
 /// The part of a pod template that is read.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize)]
 pub(crate) struct Template {
@@ -239,6 +247,14 @@ impl Template {
             });
         }
     }
+}
+
+/// When we rolled the workload out last, by its own account: the annotation `restarted_at`, which `kubectl` may have set
+/// as well, counts only beside our record.
+pub(crate) fn last_rollout<W: Workload>(workload: &W, restarted_at: &str) -> Option<Timestamp> {
+    let template = workload.template();
+    template.annotation(annotations::DIGESTS)?;
+    template.annotation(restarted_at)?.parse().ok()
 }
 
 /// Forgets what nothing here reads, before an object is stored: managed fields alone are about half of its metadata.

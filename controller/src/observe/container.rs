@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use futures::future;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use kube_autorollout_core::{
     Digest, Reference,
     compare::Verdict,
@@ -18,6 +18,7 @@ use kube_autorollout_registry::Credentials;
 use super::{Freshness, manifests::Manifests};
 use crate::{
     checker::{Key, Tag},
+    clock,
     context::Context,
     pods::{self, Pod, Pods},
     registry_error::Failure,
@@ -73,7 +74,8 @@ impl Look<'_> {
         let sources = &self.context.credentials;
         let credentials = sources.of(self.namespace, pull_secrets, reference).await;
         let (tag, key) = self.tag(reference, &credentials).await;
-        match tag.digest {
+        let since = tag.since();
+        let mut seen = match tag.digest {
             Ok(digest) => {
                 let mut manifests = Manifests::new(&self.context.registry, reference, &credentials);
                 let running = self.compare(&mut manifests, &digest).await;
@@ -87,7 +89,9 @@ impl Look<'_> {
                 sources.refused(self.namespace, pull_secrets, failure.reason, tag.begun);
                 self.failed(failure, Some(key))
             }
-        }
+        };
+        seen.observed.since = since;
+        seen
     }
 
     /// The tag, as fresh as it must be.
@@ -96,14 +100,28 @@ impl Look<'_> {
         let (tag, key) = checker
             .tag(reference, credentials, self.freshness.tick)
             .await;
+        if !self.freshness.certain {
+            return (tag, key);
+        }
         let begun = tag.begun.checked_sub(CLOCK_SKEW).unwrap_or(tag.begun);
         let mut started = self
             .in_pods()
             .filter_map(|(_, container)| container.started);
-        if self.freshness.certain && started.any(|started| started > begun) {
+        if started.any(|started| started > begun) {
             return checker.tag(reference, credentials, self.pods.begun).await;
         }
+        if let Some(settled) = self.settled(&tag)
+            && tag.begun < settled
+        {
+            return checker.tag(reference, credentials, settled).await;
+        }
         (tag, key)
+    }
+
+    /// Since when the tag has named its digest for long enough, if it has: an answer from before says nothing of that.
+    fn settled(&self, tag: &Tag) -> Option<Timestamp> {
+        let settled = tag.since()?.checked_add(self.context.rollouts.settle);
+        settled.ok().filter(|settled| *settled <= clock::now())
     }
 
     /// Compares what each pod runs with the tag; each different thing once.
@@ -178,6 +196,7 @@ impl Look<'_> {
                 name: self.container.to_owned(),
                 exempt: None,
                 tag,
+                since: None,
                 remembered: self.remembered.clone(),
                 pods,
             },

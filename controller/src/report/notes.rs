@@ -40,6 +40,20 @@ pub(super) fn triggered(rollout: &Rollout) -> String {
     changes.collect::<Vec<_>>().join("; ")
 }
 
+/// Why a stale workload is not rolled out now.
+pub(super) fn waits(decision: &Decision) -> String {
+    let container = decision.container.as_deref().unwrap_or_default();
+    let why = decision
+        .reason
+        .map_or(decision.state.as_str(), Reason::as_str);
+    let mut note = format!("not rolled out yet: container {container}: {why}");
+    if let Some(end) = decision.again {
+        // Writing to a String cannot fail.
+        let _ = write!(note, " until {end:.0}");
+    }
+    note
+}
+
 /// Which digests the pods run now.
 pub(super) fn completed(observation: &Observation) -> String {
     let containers = observation.observed.containers.iter();

@@ -3,6 +3,7 @@
 //! One control plane for all tests; each has a namespace, a repository and a controller of its own.
 #![cfg(test)] // so that clippy knows the functions between the tests as tests' own
 
+mod brakes;
 mod check;
 mod command_line;
 mod credentials;

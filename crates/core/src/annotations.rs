@@ -56,6 +56,16 @@ pub enum Hold {
     Until(Timestamp),
 }
 
+impl Hold {
+    /// When it ends by itself.
+    pub const fn end(self) -> Option<Timestamp> {
+        match self {
+            Self::Indefinitely => None,
+            Self::Until(end) => Some(end),
+        }
+    }
+}
+
 /// A container of a pod template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TemplateContainer {

@@ -15,8 +15,10 @@ use crate::{
     state::{Reason, State},
 };
 
+mod brakes;
 mod container;
 
+pub use brakes::Brakes;
 use container::{Finding, Outcome};
 
 /// What was observed of a workload.
@@ -40,6 +42,8 @@ pub struct Observed {
     pub on_delete: bool,
     /// What was rolled out before, by its pod template.
     pub record: Record,
+    /// When that was, by its pod template.
+    pub last_rollout: Option<Timestamp>,
     /// The containers of its template that are checked, or would be if they were not [`Exempt`].
     pub containers: Vec<Container>,
     /// The names of all containers of its template.
@@ -55,6 +59,8 @@ pub struct Container {
     pub exempt: Option<Exempt>,
     /// The digest behind its tag, or why that is not known.
     pub tag: Result<Digest, Reason>,
+    /// Since when the tag names that digest, or, if it is not known now, the one it was last known to name.
+    pub since: Option<Timestamp>,
     /// The last digest that this process itself rolled it out to.
     pub remembered: Option<Remembered>,
     /// The container in each pod of the current template.
@@ -118,6 +124,8 @@ pub struct Decision {
     pub container: Option<String>,
     /// Whether some checked container is known to be stale.
     pub stale: bool,
+    /// When what holds a rollout back ends by itself, which is when the workload has to be decided upon again.
+    pub again: Option<Timestamp>,
     /// What to roll out now, if anything.
     pub rollout: Option<Rollout>,
 }
@@ -166,23 +174,30 @@ impl Exempt {
 
 /// Decides about a workload.
 ///
-/// Every observation has an answer. The order of containers and pods does not matter, and turning any answer of a
-/// registry into an error never adds a rollout.
-pub fn decide(observed: &Observed, settings: &Settings, now: Timestamp) -> Decision {
+/// Every observation has an answer. The order of containers and pods does not matter, and neither turning any answer of
+/// a registry into an error nor a brake ever adds a rollout.
+pub fn decide(
+    observed: &Observed,
+    settings: &Settings,
+    brakes: &Brakes,
+    now: Timestamp,
+) -> Decision {
     let findings = container::findings(observed, now);
-    let (state, reason, container) = if let Some((state, reason)) = before_containers(observed) {
-        (state, reason, None)
-    } else {
-        match next(observed, settings, &findings, now) {
-            Next::Rollout(rollout) => return rolling_out(rollout),
-            Next::Say(said) => said,
-        }
-    };
+    let ((state, reason, container), again) =
+        if let Some((state, reason)) = before_containers(observed) {
+            ((state, reason, None), None)
+        } else {
+            match next(observed, settings, brakes, &findings, now) {
+                Next::Rollout(rollout) => return rolling_out(rollout),
+                Next::Say(said, again) => (said, again),
+            }
+        };
     Decision {
         state,
         reason,
         container: container.map(ToOwned::to_owned),
         stale: findings.iter().any(Finding::is_stale),
+        again,
         rollout: None,
     }
 }
@@ -192,7 +207,8 @@ type Said<'a> = (State, Option<Reason>, Option<&'a str>);
 
 enum Next<'a> {
     Rollout(Rollout),
-    Say(Said<'a>),
+    /// And when it has to be decided again, if that is known.
+    Say(Said<'a>, Option<Timestamp>),
 }
 
 /// The questions that come before any container is looked at.
@@ -218,6 +234,7 @@ fn before_containers(observed: &Observed) -> Option<(State, Option<Reason>)> {
 fn next<'a>(
     observed: &Observed,
     settings: &Settings,
+    brakes: &Brakes,
     findings: &'a [Finding<'_>],
     now: Timestamp,
 ) -> Next<'a> {
@@ -226,45 +243,17 @@ fn next<'a>(
         .filter(|finding| finding.is_candidate())
         .collect();
     let stuck = observed.deadline_exceeded || findings.iter().any(Finding::is_stuck);
-    if let Some(first) = candidates.first()
-        && (observed.complete || stuck)
-    {
-        return match brake(observed, settings, findings, first, now) {
-            Some(said) => Next::Say(said),
-            None => Next::Rollout(rollout(observed, &candidates)),
-        };
+    if !candidates.is_empty() && (observed.complete || stuck) {
+        let wait = brakes.hold_back(observed, settings, findings, &candidates, now);
+        return wait.map_or_else(
+            || Next::Rollout(rollout(observed, &candidates)),
+            |(said, again)| Next::Say(said, again),
+        );
     }
-    Next::Say(
-        not_converging(findings)
-            .or_else(|| in_flight(observed, findings))
-            .unwrap_or_else(|| settled(findings)),
-    )
-}
-
-/// What keeps stale containers from being rolled out.
-fn brake<'a>(
-    observed: &Observed,
-    settings: &Settings,
-    findings: &'a [Finding<'_>],
-    candidate: &'a Finding<'_>,
-    now: Timestamp,
-) -> Option<Said<'a>> {
-    if settings.is_held(now) {
-        return Some((State::Held, None, Some(candidate.name())));
-    }
-    if observed.on_delete {
-        return Some((
-            State::Skipped,
-            Some(Reason::OnDelete),
-            Some(candidate.name()),
-        ));
-    }
-    let blocking = findings.iter().find(|finding| finding.blocks_new_pods())?;
-    Some((
-        State::Outdated,
-        Some(Reason::WaitingForOtherContainer),
-        Some(blocking.name()),
-    ))
+    let said = not_converging(findings)
+        .or_else(|| in_flight(observed, findings))
+        .unwrap_or_else(|| settled(findings));
+    Next::Say(said, None)
 }
 
 fn rollout(observed: &Observed, candidates: &[&Finding<'_>]) -> Rollout {
@@ -287,6 +276,7 @@ fn rolling_out(rollout: Rollout) -> Decision {
             .first()
             .map(|change| change.container.clone()),
         stale: true,
+        again: None,
         rollout: Some(rollout),
     }
 }

@@ -67,6 +67,12 @@ words! {
         IndexChangedOnly,
         /// The manifests have other digests, but the image configuration, and so the image, is the same.
         SameConfig,
+        /// As many rollouts are in flight as the configuration allows at once.
+        WaitingForBudget,
+        /// The workload was rolled out not long enough ago.
+        MinInterval,
+        /// The tag has not named the digest for long enough.
+        Settling,
         /// Another container of the same pods cannot be had from its registry, so new pods could not start.
         WaitingForOtherContainer,
         /// The pods do not all run the current template yet.

@@ -1,11 +1,13 @@
 //! The keys of the top level, but for registries.
 
+use std::time::Duration;
+
 use jiff::tz::TimeZone;
 use kube_autorollout_core::{platform::Platforms, schedule::Schedule};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use super::{Given, check_problems};
-use crate::config::{LogFormat, Namespaces};
+use crate::config::{LogFormat, Namespaces, Rollouts};
 
 fn cron(text: &str, zone: &str) -> Schedule {
     let zone = TimeZone::get(zone).expect("a known zone");
@@ -375,32 +377,80 @@ fn the_fallback_for_artifactory_is_off_unless_it_is_asked_for() {
 }
 
 #[test]
+fn brakes_are_read_each_by_itself() {
+    let given = Given::new().variable("WAIT", "90s");
+    let rollouts = |max_concurrent, min_interval, settle| Rollouts {
+        max_concurrent,
+        min_interval: Duration::from_secs(min_interval),
+        settle: Duration::from_secs(settle),
+    };
+    let table = [
+        ("{}", rollouts(None, 0, 0)),
+        (
+            "rollouts: { maxConcurrent: 0, minInterval: 0s, settle: 0h }",
+            rollouts(None, 0, 0),
+        ),
+        (
+            "rollouts: { maxConcurrent: 3, minInterval: 5m, settle: 10s }",
+            rollouts(Some(3), 300, 10),
+        ),
+        (
+            "rollouts: { maxConcurrent: '1', minInterval: 72h, settle: '${WAIT}' }",
+            rollouts(Some(1), 72 * 60 * 60, 90),
+        ),
+    ];
+    for (text, expected) in table {
+        assert_eq!(given.config(text).rollouts, expected, "{text}");
+    }
+}
+
+#[test]
+fn brakes_that_cannot_be_are_problems() {
+    check_problems(
+        &Given::new(),
+        &[
+            (
+                "rollouts: { maxConcurrent: few, minInterval: -5m, settle: 10 }",
+                r#"
+                rollouts.maxConcurrent (in DIR/config.yaml): found "few"; allowed: a whole number, 0 for no limit
+                rollouts.minInterval (in DIR/config.yaml): found "-5m"; allowed: one whole number and s, m or h
+                rollouts.settle (in DIR/config.yaml): found 10; allowed: one whole number and s, m or h
+                "#,
+            ),
+            (
+                "rollouts: { maxConcurrent: -1, minInterval: s, settle: 1h30m }",
+                r#"
+                rollouts.maxConcurrent (in DIR/config.yaml): found -1; allowed: a whole number, 0 for no limit
+                rollouts.minInterval (in DIR/config.yaml): found "s"; allowed: one whole number and s, m or h
+                rollouts.settle (in DIR/config.yaml): found "1h30m"; allowed: one whole number and s, m or h
+                "#,
+            ),
+            (
+                "rollouts: { minInterval: 99999999999s, settle: 1.5h }",
+                r#"
+                rollouts.minInterval (in DIR/config.yaml): found "99999999999s"; allowed: one whole number and s, m or h
+                rollouts.settle (in DIR/config.yaml): found "1.5h"; allowed: one whole number and s, m or h
+                "#,
+            ),
+        ],
+    );
+}
+
+#[test]
 fn keys_without_an_effect_yet_may_only_be_set_to_none() {
     let given = Given::new();
-    let harmless = "
-rollouts: { maxConcurrent: 0, minInterval: 0s, settle: 0h }
-leaderElection: { enabled: false }";
+    let harmless = "leaderElection: { enabled: false }";
     assert!(given.load(harmless).expect("a start").warnings.is_empty());
     check_problems(
         &given,
         &[
             (
-                "{rollouts: { maxConcurrent: 3, minInterval: 5m, settle: 10s }, leaderElection: { enabled: true }}",
-                r#"
-                leaderElection.enabled (in DIR/config.yaml): found true, which is not available in this version; allowed: false
-                rollouts.maxConcurrent (in DIR/config.yaml): found 3, which is not available in this version; allowed: 0
-                rollouts.minInterval (in DIR/config.yaml): found "5m", which is not available in this version; allowed: 0s
-                rollouts.settle (in DIR/config.yaml): found "10s", which is not available in this version; allowed: 0s
-                "#,
+                "leaderElection: { enabled: true }",
+                "leaderElection.enabled (in DIR/config.yaml): found true, which is not available in this version; allowed: false",
             ),
             (
-                "{rollouts: { maxConcurrent: few, minInterval: -5m, settle: 10 }, leaderElection: { enabled: 1 }}",
-                r#"
-                leaderElection.enabled (in DIR/config.yaml): found 1; allowed: true or false
-                rollouts.maxConcurrent (in DIR/config.yaml): found "few"; allowed: a whole number
-                rollouts.minInterval (in DIR/config.yaml): found "-5m"; allowed: one whole number and s, m or h
-                rollouts.settle (in DIR/config.yaml): found 10; allowed: one whole number and s, m or h
-                "#,
+                "leaderElection: { enabled: 1 }",
+                "leaderElection.enabled (in DIR/config.yaml): found 1; allowed: true or false",
             ),
         ],
     );

@@ -66,6 +66,16 @@ impl<'a> Finding<'a> {
         self.outcome == Outcome::Stale
     }
 
+    /// Whether new pods might run another image than the present ones.
+    pub(super) fn may_change(&self) -> bool {
+        self.is_candidate() || matches!(self.outcome, Outcome::Unknown(_))
+    }
+
+    /// Since when its tag names what it was last known to name.
+    pub(super) fn since(&self) -> Option<Timestamp> {
+        self.container.since
+    }
+
     /// Whether a rollout would bring it up to date and has not been tried.
     pub(super) fn is_candidate(&self) -> bool {
         self.is_stale() && !self.guarded

@@ -5,6 +5,7 @@ use jiff::SignedDuration;
 use super::*;
 use crate::annotations::Hold;
 
+mod brakes;
 mod properties;
 
 /// The digest that a test calls by this letter.
@@ -79,6 +80,7 @@ fn container(name: &str, pods: &[Running]) -> Container {
         name: name.to_owned(),
         exempt: None,
         tag: Ok(digest('a')),
+        since: None,
         remembered: None,
         pods: pods.to_vec(),
     }
@@ -108,6 +110,7 @@ fn observed(containers: &[Container]) -> Observed {
         deadline_exceeded: false,
         on_delete: false,
         record: Record::default(),
+        last_rollout: None,
         containers: containers.to_vec(),
         template_containers: containers
             .iter()
@@ -152,7 +155,7 @@ fn assert_said(
     reason: impl Into<Option<Reason>>,
     container: &str,
 ) {
-    let decision = decide(observed, &settings(), now());
+    let decision = decide(observed, &settings(), &Brakes::default(), now());
     assert_eq!((decision.state, decision.reason), (state, reason.into()));
     assert_eq!(decision.container.as_deref().unwrap_or_default(), container);
     assert_eq!(decision.rollout, None);
@@ -160,7 +163,7 @@ fn assert_said(
 
 #[track_caller]
 fn assert_rolled_out(observed: &Observed, containers: &[&str]) -> Rollout {
-    let decision = decide(observed, &settings(), now());
+    let decision = decide(observed, &settings(), &Brakes::default(), now());
     assert_eq!(
         (decision.state, decision.reason),
         (State::RollingOut, Some(Reason::InFlight))
@@ -224,7 +227,7 @@ fn a_workload_that_cannot_be_rolled_out_says_so_before_its_containers() {
     };
     assert_said(&scaled_to_zero, State::Skipped, Reason::NoPods, "");
     assert!(
-        decide(&scaled_to_zero, &settings(), now()).stale,
+        decide(&scaled_to_zero, &settings(), &Brakes::default(), now()).stale,
         "what is known to be stale is said"
     );
 }
@@ -299,7 +302,7 @@ fn a_complete_rollout_that_left_ready_pods_stale_does_not_converge() {
         Reason::RuntimeReportsAlias,
         "web",
     );
-    assert!(decide(&alias, &settings(), now()).stale);
+    assert!(decide(&alias, &settings(), &Brakes::default(), now()).stale);
     let cached = observed(&[container("web", &[not_pulling(stale()), stale()])]);
     let cached = recorded(&[("web", 'a')], cached);
     assert_said(&cached, State::NotConverging, Reason::PullPolicy, "web");
@@ -374,16 +377,31 @@ fn a_hold_keeps_stale_containers_from_being_rolled_out() {
         hold: Some(hold),
         ..settings()
     };
-    let decision = decide(&workload, &held(Hold::Indefinitely), now());
+    let decision = decide(
+        &workload,
+        &held(Hold::Indefinitely),
+        &Brakes::default(),
+        now(),
+    );
     assert_eq!(
         (decision.state, decision.reason, decision.rollout),
         (State::Held, None, None)
     );
     assert!(decision.stale);
-    let over = decide(&workload, &held(Hold::Until(now())), now());
+    let over = decide(
+        &workload,
+        &held(Hold::Until(now())),
+        &Brakes::default(),
+        now(),
+    );
     assert!(over.rollout.is_some());
     let up_to_date = observed(&[container("web", &[current()])]);
-    let decision = decide(&up_to_date, &held(Hold::Indefinitely), now());
+    let decision = decide(
+        &up_to_date,
+        &held(Hold::Indefinitely),
+        &Brakes::default(),
+        now(),
+    );
     assert_eq!(decision.state, State::UpToDate);
 }
 
@@ -514,7 +532,7 @@ fn up_to_date_is_said_with_the_strongest_reason() {
             exempt("agent", Exempt::Pinned),
         ]);
         assert_said(&workload, State::UpToDate, strongest, name);
-        assert!(!decide(&workload, &settings(), now()).stale);
+        assert!(!decide(&workload, &settings(), &Brakes::default(), now()).stale);
     }
 }
 

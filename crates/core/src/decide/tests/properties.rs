@@ -51,26 +51,33 @@ fn any_pod() -> impl Strategy<Value = Running> {
         })
 }
 
+/// Not long ago, or yet to come, as clocks are set.
+fn any_instant() -> impl Strategy<Value = Timestamp> {
+    (-4000..8000_i64).prop_map(|age| now() - SignedDuration::from_secs(age))
+}
+
 fn any_container(name: &'static str) -> impl Strategy<Value = Container> {
     let any_exempt = prop::sample::select(vec![Exempt::Pinned, Exempt::Excluded]);
     let any_tag = prop_oneof![
         5 => letter().prop_map(|letter| Ok(digest(letter))),
         1 => any_reason().prop_map(Err),
     ];
-    let any_remembered = (letter(), -4000..8000_i64).prop_map(|(letter, age)| Remembered {
+    let any_remembered = (letter(), any_instant()).prop_map(|(letter, at)| Remembered {
         digest: digest(letter),
-        at: now() - SignedDuration::from_secs(age),
+        at,
     });
     (
         prop::option::weighted(0.1, any_exempt),
         any_tag,
+        prop::option::of(any_instant()),
         prop::option::weighted(0.2, any_remembered),
         prop::collection::vec(any_pod(), 0..4),
     )
-        .prop_map(move |(exempt, tag, remembered, pods)| Container {
+        .prop_map(move |(exempt, tag, since, remembered, pods)| Container {
             name: name.to_owned(),
             exempt,
             tag,
+            since,
             remembered,
             pods,
         })
@@ -97,7 +104,9 @@ fn any_observed() -> impl Strategy<Value = Observed> {
         any_container("agent"),
         1..4_usize,
     );
-    (flags, any_record(), containers).prop_map(|(flags, record, (web, proxy, agent, count))| {
+    let past = (any_record(), prop::option::of(any_instant()));
+    (flags, past, containers).prop_map(|(flags, past, (web, proxy, agent, count))| {
+        let (record, last_rollout) = past;
         let (paused, lagging, no_pods, complete, deadline_exceeded, on_delete) = flags;
         let containers = [web, proxy, agent];
         Observed {
@@ -108,6 +117,7 @@ fn any_observed() -> impl Strategy<Value = Observed> {
             deadline_exceeded,
             on_delete,
             record,
+            last_rollout,
             ..observed(&containers[..count])
         }
     })
@@ -116,6 +126,22 @@ fn any_observed() -> impl Strategy<Value = Observed> {
 fn any_settings() -> impl Strategy<Value = Settings> {
     prop::option::weighted(0.1, Just(Hold::Indefinitely))
         .prop_map(|hold| Settings { hold, ..settings() })
+}
+
+fn any_brakes() -> impl Strategy<Value = Brakes> {
+    let any_length = || (0..8000_u64).prop_map(Duration::from_secs);
+    (any_length(), any_length(), any::<bool>()).prop_map(|(settle, min_interval, budget_spent)| {
+        Brakes {
+            settle,
+            min_interval,
+            budget_spent,
+        }
+    })
+}
+
+/// Without any brake.
+fn decided(observed: &Observed, settings: &Settings) -> Decision {
+    decide(observed, settings, &Brakes::default(), now())
 }
 
 /// What a decision rolls out: each container with its digest.
@@ -131,12 +157,12 @@ proptest! {
     fn a_rollout_is_never_followed_by_a_second_one(
         before in any_observed(), settings in any_settings(), complete: bool, pods in prop::collection::vec(any_pod(), 0..4),
     ) {
-        let Some(rollout) = decide(&before, &settings, now()).rollout else {
+        let Some(rollout) = decided(&before, &settings).rollout else {
             return Ok(());
         };
         prop_assert!(!rollout.changes.is_empty());
         let patched = Observed { record: rollout.record.clone(), complete, ..before };
-        prop_assert_eq!(decide(&patched, &settings, now()).rollout, None);
+        prop_assert_eq!(decided(&patched, &settings).rollout, None);
         // Nor later, whatever the new pods do, as long as the tags stay where they are.
         let mut later = patched;
         for container in &mut later.containers {
@@ -144,7 +170,7 @@ proptest! {
                 container.pods.clone_from(&pods);
             }
         }
-        let again = rolled_out(&decide(&later, &settings, now()));
+        let again = rolled_out(&decided(&later, &settings));
         for change in &rollout.changes {
             prop_assert!(again.iter().all(|(name, _)| *name != change.container), "{again:?}");
         }
@@ -154,7 +180,7 @@ proptest! {
     #[test]
     fn an_answer_that_becomes_an_error_never_adds_a_rollout(
         before in any_observed(),
-        settings in any_settings(),
+        (settings, brakes) in (any_settings(), any_brakes()),
         (which, reason, tag) in (any::<prop::sample::Index>(), any_reason(), any::<bool>()),
     ) {
         let mut failed = before.clone();
@@ -174,8 +200,8 @@ proptest! {
             let pod = which.get_mut(&mut answers);
             pod.verdict = Verdict::Unknown(reason);
         }
-        let before = rolled_out(&decide(&before, &settings, now()));
-        let after = rolled_out(&decide(&failed, &settings, now()));
+        let before = rolled_out(&decide(&before, &settings, &brakes, now()));
+        let after = rolled_out(&decide(&failed, &settings, &brakes, now()));
         prop_assert!(after.iter().all(|change| before.contains(change)), "{after:?} was {before:?}");
     }
 
@@ -189,18 +215,19 @@ proptest! {
             });
             (Just(observed), shuffled)
         }),
-        settings in any_settings(),
+        (settings, brakes) in (any_settings(), any_brakes()),
     ) {
         let mut shuffled = shuffled;
         for container in &mut shuffled.containers {
             container.pods.reverse();
         }
-        prop_assert_eq!(decide(&observed, &settings, now()), decide(&shuffled, &settings, now()));
+        let expected = decide(&observed, &settings, &brakes, now());
+        prop_assert_eq!(decide(&shuffled, &settings, &brakes, now()), expected);
     }
 
     #[test]
     fn only_stale_containers_that_pull_are_rolled_out(observed in any_observed(), settings in any_settings()) {
-        let decision = decide(&observed, &settings, now());
+        let decision = decided(&observed, &settings);
         if let Some(rollout) = &decision.rollout {
             prop_assert!(!observed.paused && observed.generation_observed && !observed.on_delete);
             prop_assert!(!settings.is_held(now()));
@@ -217,5 +244,33 @@ proptest! {
         }
         let reasonless = matches!(decision.state, State::Held | State::Paused);
         prop_assert_eq!(decision.reason.is_none(), reasonless, "{:?}", decision);
+    }
+
+    #[test]
+    fn a_brake_puts_a_rollout_off_and_changes_nothing_else(
+        observed in any_observed(), settings in any_settings(), brakes in any_brakes(),
+    ) {
+        let free = decided(&observed, &settings);
+        let braked = decide(&observed, &settings, &brakes, now());
+        if braked.state == free.state {
+            prop_assert_eq!(braked, free);
+        } else {
+            prop_assert!(free.rollout.is_some());
+            prop_assert_eq!((braked.state, braked.stale), (State::Outdated, true));
+            prop_assert_eq!(braked.rollout, None);
+            let is_timed = matches!(braked.reason, Some(Reason::Settling | Reason::MinInterval));
+            prop_assert_eq!(braked.again.is_some(), is_timed);
+            prop_assert!(braked.again.is_none_or(|again| again > now()));
+        }
+    }
+
+    #[test]
+    fn without_brakes_it_does_not_matter_when_anything_was(observed in any_observed(), settings in any_settings()) {
+        let mut timeless = observed.clone();
+        timeless.last_rollout = None;
+        for container in &mut timeless.containers {
+            container.since = None;
+        }
+        prop_assert_eq!(decided(&observed, &settings), decided(&timeless, &settings));
     }
 }
