@@ -114,6 +114,11 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 
+    /// A watch begins, so that its first interruption is a step from 0.
+    pub(crate) fn watching(&self, kind: &str) {
+        self.watch_errors.with_label_values(&[kind]);
+    }
+
     /// A watch was interrupted.
     pub(crate) fn watch_error(&self, kind: &str) {
         self.watch_errors.with_label_values(&[kind]).inc();

@@ -79,6 +79,7 @@ impl<W: Workload> News<W> {
         metrics: Arc<Metrics>,
         context: Arc<Context>,
     ) -> Self {
+        metrics.watching(W::KIND);
         Self {
             watch,
             health,

@@ -30,6 +30,14 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
+    const ALL: [Self; 5] = [
+        Self::Triggered,
+        Self::Completed,
+        Self::Conflict,
+        Self::Failed,
+        Self::NotConverging,
+    ];
+
     fn as_str(self) -> &'static str {
         match self {
             Self::Triggered => "triggered",
@@ -89,11 +97,23 @@ impl Workloads {
             let labels = [identity.namespace.as_str(), identity.kind, state.as_str()];
             self.states.with_label_values(&labels)
         };
-        if let Some(state) = from {
-            gauge(state).dec();
+        match from {
+            Some(state) => gauge(state).dec(),
+            None => self.begin(identity),
         }
         if let Some(state) = to {
             gauge(state).inc();
+        }
+    }
+
+    /// Counts from nothing where rollouts may follow: Prometheus takes no notice of the step to a counter's first value.
+    fn begin(&self, identity: &Identity) {
+        let labels = [identity.namespace.as_str(), identity.kind];
+        self.rollout_duration.with_label_values(&labels);
+        let [namespace, kind] = labels;
+        for outcome in Outcome::ALL {
+            let labels = [namespace, kind, outcome.as_str()];
+            self.rollouts.with_label_values(&labels);
         }
     }
 

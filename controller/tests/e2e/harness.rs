@@ -313,6 +313,11 @@ impl Controller {
         std::fs::read_to_string(self.0.log()).unwrap_or_default()
     }
 
+    /// The address of its health and metrics.
+    pub(crate) fn url(&self) -> String {
+        self.0.url()
+    }
+
     pub(crate) async fn metrics(&self) -> Metrics {
         Metrics(self.0.metrics().await.expect("metrics"))
     }

@@ -12,6 +12,7 @@ mod guard;
 mod harness;
 mod house;
 mod metrics;
+mod monitoring;
 mod no_rollout;
 mod permissions;
 mod proxies;

@@ -11,26 +11,17 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
-use http::{StatusCode, Uri};
-use http_body_util::{BodyExt as _, Empty};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
-};
-use tokio::time::timeout;
+use http::StatusCode;
 
 pub use build::{Error as BuildError, build};
 pub use metrics::{Metrics, label};
 pub use rights::{SERVICE_ACCOUNT, grant, permit, rights, rule};
 
 use crate::{
+    ask,
     process::{self, Folder, Launch, Port, Server},
     programs::Programs,
 };
-
-/// How long the controller's own HTTP server may take for an answer.
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// Why the controller did not start or did not answer.
 #[derive(Debug, thiserror::Error)]
@@ -186,17 +177,6 @@ impl Controller {
 }
 
 async fn get(port: u16, path: &'static str) -> Result<(StatusCode, String), Error> {
-    let fail = || Error::Answer { path };
-    let uri = format!("http://127.0.0.1:{port}{path}");
-    let uri: Uri = uri.parse().map_err(|_| fail())?;
-    let client: Client<HttpConnector, Empty<Bytes>> =
-        Client::builder(TokioExecutor::new()).build_http();
-    let answer = async {
-        let response = client.get(uri).await.map_err(|_| fail())?;
-        let status = response.status();
-        let body = response.into_body().collect().await.map_err(|_| fail())?;
-        let text = String::from_utf8_lossy(&body.to_bytes()).into_owned();
-        Ok((status, text))
-    };
-    timeout(ANSWER_WITHIN, answer).await.map_err(|_| fail())?
+    let answer = ask::get(&format!("http://127.0.0.1:{port}{path}")).await;
+    answer.ok_or(Error::Answer { path })
 }

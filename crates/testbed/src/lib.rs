@@ -29,6 +29,7 @@
 //! | [`registry`] | the distribution registry: plain, with passwords, with tokens; what was asked of it |
 //! | [`forwarder`] | a way to a server that takes as long as one through a network |
 //! | [`certificates`] | authorities and server certificates |
+//! | [`prometheus`] | Prometheus, which scrapes the controller |
 //! | [`installed()`] | programs of the system's packages, and skipping tests without them |
 //! | [`image`] | images and indexes, made without a container engine, and pushing them |
 //! | [`node`] | nodes that copy the kubelet and containerd: what they pull, what they report |
@@ -38,6 +39,7 @@
 //!
 //! It runs no containers and has no network between pods, and it is never a dependency of what is shipped.
 
+mod ask;
 pub mod certificates;
 pub mod control_plane;
 pub mod controller;
@@ -48,6 +50,7 @@ mod installed;
 pub mod node;
 pub mod process;
 pub mod programs;
+pub mod prometheus;
 pub mod registry;
 pub mod workload;
 

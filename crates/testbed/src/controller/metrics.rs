@@ -12,6 +12,11 @@ impl Metrics {
         Self { text }
     }
 
+    /// All of it.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// The lines of one metric whose labels are among those given, as they stand.
     pub fn lines<'a>(
         &'a self,

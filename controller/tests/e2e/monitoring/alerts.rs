@@ -4,9 +4,7 @@ use std::{ffi::OsStr, process::Command};
 
 use kube_autorollout_testbed::installed;
 
-use crate::path;
-
-const RULES: &str = "charts/kube-autorollout/files/alerts.yaml";
+use super::{RULES, path};
 
 /// Runs Prometheus's own tool, which must be content.
 fn promtool(arguments: [&str; 2], file: &str) {
@@ -34,8 +32,13 @@ fn prometheus_accepts_the_alert_rules() {
 
 #[test]
 fn each_alert_fires_when_it_should_and_none_while_all_is_well() {
-    promtool(
-        ["test", "rules"],
-        "controller/tests/monitoring/alerts.test.yaml",
-    );
+    let tests = "controller/tests/e2e/monitoring/alerts.test.yaml";
+    let text = super::text(tests);
+    for alert in super::rules("- alert: ") {
+        assert!(
+            text.contains(&format!("name: {alert} fires\n")),
+            "{alert} has no test"
+        );
+    }
+    promtool(["test", "rules"], tests);
 }
