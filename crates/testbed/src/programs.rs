@@ -2,7 +2,7 @@
 //!
 //! Each program is looked for in `$KUBEBUILDER_ASSETS`, then in `$PATH`, then in the cache folder
 //! (`$XDG_CACHE_HOME` or `~/.cache`, below it `kube-autorollout-testbed`), where it is built once from a pinned Go module
-//! of this crate if it is not there.
+//! of this crate if it is not there. Tools that only some tests need ([`Programs::tool`]) are always the pinned ones.
 
 mod build;
 mod module;
@@ -31,6 +31,12 @@ pub enum Program {
     KubeScheduler,
     /// The CNCF distribution registry.
     Registry,
+    /// Helm 3, a tool.
+    Helm3,
+    /// Helm 4, a tool.
+    Helm4,
+    /// kubeconform, which compares objects with schemas, a tool.
+    Kubeconform,
 }
 
 impl Program {
@@ -42,6 +48,8 @@ impl Program {
             Self::KubeControllerManager => "kube-controller-manager",
             Self::KubeScheduler => "kube-scheduler",
             Self::Registry => "registry",
+            Self::Helm3 | Self::Helm4 => "helm",
+            Self::Kubeconform => "kubeconform",
         }
     }
 
@@ -52,6 +60,9 @@ impl Program {
             Self::KubeControllerManager => "k8s.io/kubernetes/cmd/kube-controller-manager",
             Self::KubeScheduler => "k8s.io/kubernetes/cmd/kube-scheduler",
             Self::Registry => "github.com/distribution/distribution/v3/cmd/registry",
+            Self::Helm3 => "helm.sh/helm/v3/cmd/helm",
+            Self::Helm4 => "helm.sh/helm/v4/cmd/helm",
+            Self::Kubeconform => "github.com/yannh/kubeconform/cmd/kubeconform",
         }
     }
 }
@@ -189,7 +200,17 @@ impl Programs {
         })
     }
 
-    /// The file of a program.
+    /// The file of a tool, built from its pinned module if that was not done before: what only some tests need is no
+    /// part of [`Self::find`]. This blocks like that.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be built.
+    pub fn tool(tool: Program, progress: &dyn Fn(&Progress)) -> Result<PathBuf, Error> {
+        build::cached(tool, &Places::from_environment().cache, progress)
+    }
+
+    /// The file of a program; of a tool, which is not among those that were found, only the name.
     pub fn file(&self, program: Program) -> &Path {
         match program {
             Program::Etcd => &self.etcd,
@@ -197,6 +218,7 @@ impl Programs {
             Program::KubeControllerManager => &self.kube_controller_manager,
             Program::KubeScheduler => &self.kube_scheduler,
             Program::Registry => &self.registry,
+            Program::Helm3 | Program::Helm4 | Program::Kubeconform => Path::new(program.name()),
         }
     }
 

@@ -35,9 +35,30 @@ const DISTRIBUTION: Module = Module {
     go_sum: include_str!("../../distribution/go.sum"),
 };
 
+const HELM3: Module = Module {
+    folder: concat!(env!("CARGO_MANIFEST_DIR"), "/helm3"),
+    main: "helm.sh/helm/v3",
+    go_mod: include_str!("../../helm3/go.mod"),
+    go_sum: include_str!("../../helm3/go.sum"),
+};
+
+const HELM4: Module = Module {
+    folder: concat!(env!("CARGO_MANIFEST_DIR"), "/helm4"),
+    main: "helm.sh/helm/v4",
+    go_mod: include_str!("../../helm4/go.mod"),
+    go_sum: include_str!("../../helm4/go.sum"),
+};
+
+const KUBECONFORM: Module = Module {
+    folder: concat!(env!("CARGO_MANIFEST_DIR"), "/kubeconform"),
+    main: "github.com/yannh/kubeconform",
+    go_mod: include_str!("../../kubeconform/go.mod"),
+    go_sum: include_str!("../../kubeconform/go.sum"),
+};
+
 /// The modules, for what holds for each of them.
 #[cfg(test)]
-pub(super) const ALL: [Module; 3] = [ETCD, KUBERNETES, DISTRIBUTION];
+pub(super) const ALL: [Module; 6] = [ETCD, KUBERNETES, DISTRIBUTION, HELM3, HELM4, KUBECONFORM];
 
 impl Program {
     pub(super) fn module(self) -> Module {
@@ -45,6 +66,9 @@ impl Program {
             Self::Etcd => ETCD,
             Self::KubeApiserver | Self::KubeControllerManager | Self::KubeScheduler => KUBERNETES,
             Self::Registry => DISTRIBUTION,
+            Self::Helm3 => HELM3,
+            Self::Helm4 => HELM4,
+            Self::Kubeconform => KUBECONFORM,
         }
     }
 }
@@ -57,6 +81,11 @@ impl Module {
     /// The pinned version of the programs, `v1.34.4`.
     pub(super) fn version(self) -> &'static str {
         self.required(self.main).unwrap_or("unknown")
+    }
+
+    /// The second number of the version.
+    fn minor(self) -> &'static str {
+        self.version().split('.').nth(1).unwrap_or_default()
     }
 
     /// The oldest Go that builds the module, `1.26.0`.
@@ -74,6 +103,13 @@ impl Module {
             "github.com/distribution/distribution/v3" => {
                 format!("-X {}/version.version={version}", self.main)
             }
+            "helm.sh/helm/v3" => format!(
+                "-X {main}/internal/version.version={version} -X {main}/pkg/chartutil.k8sVersionMinor={minor} \
+                 -X {main}/pkg/lint/rules.k8sVersionMinor={minor}",
+                main = self.main,
+                minor = KUBERNETES.minor(), // what `helm template` renders for, 20 unless told
+            ),
+            "helm.sh/helm/v4" => format!("-X {}/internal/version.version={version}", self.main),
             _ => String::new(),
         }
     }

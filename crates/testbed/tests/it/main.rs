@@ -4,3 +4,4 @@ mod nodes;
 mod orphans;
 mod registries;
 mod servers;
+mod tools;
