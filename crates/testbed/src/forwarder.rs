@@ -1,4 +1,4 @@
-//! A way to a server on this machine that takes as long as one through a network.
+//! A way to a server on this machine that takes as long as one through a network, and that can be cut.
 
 use std::{
     io,
@@ -9,7 +9,7 @@ use std::{
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf, split},
     net::{TcpListener, TcpStream},
-    sync::mpsc,
+    sync::{mpsc, watch},
     task::JoinSet,
     time::{Instant, sleep, sleep_until},
 };
@@ -24,6 +24,7 @@ const CHUNK: usize = 16 * 1024;
 #[derive(Debug)]
 pub struct Forwarder {
     host: String,
+    open: watch::Sender<bool>,
     _tasks: JoinSet<()>, // dropping it stops them
 }
 
@@ -37,10 +38,12 @@ impl Forwarder {
     pub async fn start(server: SocketAddr, round_trip: Duration) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let host = listener.local_addr()?.to_string();
+        let open = watch::Sender::new(true);
         let mut tasks = JoinSet::new();
-        tasks.spawn(accept(listener, server, round_trip));
+        tasks.spawn(accept(listener, server, round_trip, open.subscribe()));
         Ok(Self {
             host,
+            open,
             _tasks: tasks,
         })
     }
@@ -49,23 +52,43 @@ impl Forwarder {
     pub fn host(&self) -> &str {
         &self.host
     }
+
+    /// From now on nothing arrives, in either direction; connections stay open and hang.
+    pub fn cut(&self) {
+        self.open.send_replace(false);
+    }
+
+    /// All arrives that was sent meanwhile, and what is sent from now on.
+    pub fn mend(&self) {
+        self.open.send_replace(true);
+    }
 }
 
-async fn accept(listener: TcpListener, server: SocketAddr, round_trip: Duration) {
+async fn accept(
+    listener: TcpListener,
+    server: SocketAddr,
+    round_trip: Duration,
+    open: watch::Receiver<bool>,
+) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
                 // One that is gone before it was accepted needs no way
                 let Ok((client, _)) = accepted else { continue };
-                connections.spawn(connection(client, server, round_trip));
+                connections.spawn(connection(client, server, round_trip, open.clone()));
             }
             Some(_) = connections.join_next() => {}
         }
     }
 }
 
-async fn connection(client: TcpStream, server: SocketAddr, round_trip: Duration) {
+async fn connection(
+    client: TcpStream,
+    server: SocketAddr,
+    round_trip: Duration,
+    open: watch::Receiver<bool>,
+) {
     sleep(round_trip).await;
     let Ok(server) = TcpStream::connect(server).await else {
         return;
@@ -74,13 +97,18 @@ async fn connection(client: TcpStream, server: SocketAddr, round_trip: Duration)
     let (from_server, to_server) = split(server);
     let delay = round_trip / 2;
     tokio::join!(
-        carry(from_client, to_server, delay),
-        carry(from_server, to_client, delay)
+        carry(from_client, to_server, delay, open.clone()),
+        carry(from_server, to_client, delay, open)
     );
 }
 
 /// One direction, until its sender has said everything or nobody listens.
-async fn carry(mut from: ReadHalf<TcpStream>, mut to: WriteHalf<TcpStream>, delay: Duration) {
+async fn carry(
+    mut from: ReadHalf<TcpStream>,
+    mut to: WriteHalf<TcpStream>,
+    delay: Duration,
+    mut open: watch::Receiver<bool>,
+) {
     let (sender, mut receiver) = mpsc::channel::<(Instant, Vec<u8>)>(ON_THE_WAY);
     let read = async move {
         loop {
@@ -97,6 +125,9 @@ async fn carry(mut from: ReadHalf<TcpStream>, mut to: WriteHalf<TcpStream>, dela
     let write = async move {
         while let Some((due, chunk)) = receiver.recv().await {
             sleep_until(due).await;
+            if open.wait_for(|open| *open).await.is_err() {
+                return;
+            }
             if to.write_all(&chunk).await.is_err() {
                 return;
             }
@@ -109,6 +140,8 @@ async fn carry(mut from: ReadHalf<TcpStream>, mut to: WriteHalf<TcpStream>, dela
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::timeout;
+
     use super::*;
 
     #[tokio::test]
@@ -139,5 +172,27 @@ mod tests {
             "the handshake and the exchange: {:?}",
             begun.elapsed()
         );
+    }
+
+    #[tokio::test]
+    async fn what_is_sent_while_the_way_is_cut_arrives_when_it_is_mended() {
+        let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .await
+            .expect("a port");
+        let address = server.local_addr().expect("an address");
+        let forwarder = Forwarder::start(address, Duration::ZERO).await;
+        let forwarder = forwarder.expect("a way");
+        let mut client = TcpStream::connect(forwarder.host())
+            .await
+            .expect("a connection");
+        let (mut stream, _) = server.accept().await.expect("a connection");
+        forwarder.cut();
+        client.write_all(b"ping").await.expect("a way");
+        let mut word = [0; 4];
+        let early = timeout(Duration::from_millis(100), stream.read_exact(&mut word)).await;
+        assert!(early.is_err(), "{early:?}");
+        forwarder.mend();
+        stream.read_exact(&mut word).await.expect("a word");
+        assert_eq!(&word, b"ping");
     }
 }

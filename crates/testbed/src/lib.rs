@@ -27,7 +27,7 @@
 //! | [`control_plane`] | etcd, API server, controller-manager, scheduler; what was asked of the API server |
 //! | [`controller`] | the controller as a process, with the rights of its role |
 //! | [`registry`] | the distribution registry: plain, with passwords, with tokens; what was asked of it |
-//! | [`forwarder`] | a way to a server that takes as long as one through a network |
+//! | [`forwarder`] | a way to a server that takes as long as one through a network, and can be cut |
 //! | [`certificates`] | authorities and server certificates |
 //! | [`prometheus`] | Prometheus, which scrapes the controller |
 //! | [`installed()`] | programs of the system's packages, and skipping tests without them |
