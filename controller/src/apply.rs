@@ -9,7 +9,7 @@ use kube::{
 };
 use kube_autorollout_core::{annotations, record::Record};
 use serde_json::json;
-use tokio::time;
+use tokio::time::{self, Instant};
 
 use crate::{keys, workload::Workload};
 
@@ -51,6 +51,7 @@ pub(crate) async fn rollout<W: Workload>(
     record: &Record,
     restarted_at: &str,
     now: Timestamp,
+    end: Option<Instant>,
 ) -> Result<Applied, Error> {
     let namespace = workload.namespace().unwrap_or_default();
     let api: Api<W> = Api::namespaced(client.clone(), &namespace);
@@ -67,7 +68,9 @@ pub(crate) async fn rollout<W: Workload>(
     };
     let name = workload.name_any();
     let patch = Patch::Merge(body);
-    match time::timeout(PATCH_TIMEOUT, api.patch(&name, &parameters, &patch)).await {
+    let timeout = Instant::now() + PATCH_TIMEOUT;
+    let timeout = end.map_or(timeout, |end| end.min(timeout));
+    match time::timeout_at(timeout, api.patch(&name, &parameters, &patch)).await {
         Ok(Ok(patched)) => Ok(Applied::Patched {
             generation: patched.meta().generation.unwrap_or(0),
         }),

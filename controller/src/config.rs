@@ -63,6 +63,8 @@ pub(crate) struct Config {
     pub(crate) platforms: Platforms,
     /// What keeps rollouts from becoming a storm.
     pub(crate) rollouts: Rollouts,
+    /// Whether only one of several replicas acts.
+    pub(crate) leader_election: bool,
     /// How to talk to registries; the first that matches counts.
     pub(crate) registries: Vec<RegistryEntry>,
     /// Trusted for every registry besides the public roots.
@@ -104,7 +106,6 @@ pub(crate) fn load(
     let root = reader.root();
     reader.check_keys(&root, schema::KEYS);
     let config = config(&mut reader, &root);
-    check_unavailable(&mut reader, &root);
 
     let (found, remarks) = reader.finish();
     problems.extend(found);
@@ -144,6 +145,7 @@ fn config(reader: &mut Reader<'_>, root: &Node<'_>) -> Option<Config> {
     let rollouts = root
         .get("rollouts")
         .and_then(|node| rollouts::read(reader, &node));
+    let leader_election = section("leaderElection", "enabled").and_then(|node| reader.flag(&node));
     let registries = root
         .get("registries")
         .and_then(|node| registries::read(reader, &node));
@@ -162,6 +164,7 @@ fn config(reader: &mut Reader<'_>, root: &Node<'_>) -> Option<Config> {
         namespaces: namespaces?,
         platforms: platforms?,
         rollouts: rollouts?,
+        leader_election: leader_election?,
         registries: registries?,
         ca_certificates: ca_certificates?,
         kubectl_annotation: kubectl_annotation?,
@@ -195,14 +198,4 @@ fn platforms(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<Platforms> {
     } else {
         Platforms::Of(platforms)
     })
-}
-
-/// Keys of later versions: they may be set to what changes nothing.
-fn check_unavailable(reader: &mut Reader<'_>, root: &Node<'_>) {
-    let section = |name: &str, key: &str| root.get(name)?.get(key);
-    if let Some(node) = section("leaderElection", "enabled")
-        && reader.flag(&node) == Some(true)
-    {
-        reader.not_available(&node, "false");
-    }
 }

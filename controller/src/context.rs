@@ -1,6 +1,6 @@
 //! What all reconciles share.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use kube::Client;
 use kube_autorollout_core::{platform::Platforms, schedule::Schedule};
@@ -9,7 +9,8 @@ use tokio::sync::Semaphore;
 
 use crate::{
     budget::Budget, checker::Checker, config::Rollouts, credentials::Credentials,
-    identity::Identity, memory::Memory, nodes::Nodes, pods, report::Reports,
+    identity::Identity, leadership::Leadership, memory::Memory, nodes::Nodes, pods,
+    report::Reports,
 };
 
 /// Patches that are sent at once: more would only wait in the API server.
@@ -19,6 +20,8 @@ pub(crate) const PATCHES: usize = 16;
 pub(crate) struct Context {
     /// The API server.
     pub(crate) client: Client,
+    /// Whether this replica may act.
+    pub(crate) leadership: Arc<Leadership>,
     /// Registries, for manifests; tags go through the checker.
     pub(crate) registry: registry::Client,
     /// Tags, shared.

@@ -20,6 +20,8 @@ mod events;
 mod health;
 mod identity;
 mod keys;
+mod leadership;
+mod lease;
 mod memory;
 mod metrics;
 mod nodes;

@@ -53,6 +53,7 @@ pub(crate) struct Metrics {
     reconcile_duration: HistogramVec,
     watch_errors: IntCounterVec,
     events_dropped: IntCounter,
+    leader: IntGauge,
 }
 
 impl Metrics {
@@ -67,9 +68,7 @@ impl Metrics {
         process.register(Box::new(ProcessCollector::for_self()))?;
         let make = Make(&ours);
         build_info(&make)?;
-        // Without leader election whoever runs leads.
         let leader = IntGauge::new("leader", "1 while this replica may roll workloads out")?;
-        make.keep(leader)?.set(1);
         let dropped = IntCounter::new("events_dropped_total", "Events that could not be written")?;
         Ok(Self {
             workloads: Workloads::new(&make)?,
@@ -87,15 +86,21 @@ impl Metrics {
             )?,
             watch_errors: make.counters("watch_errors_total", "Interrupted watches", &["kind"])?,
             events_dropped: make.keep(dropped)?,
+            leader: make.keep(leader)?,
             ours,
             process,
         })
     }
 
     /// Everything in Prometheus's text format. `quarantined` are the credentials that are not presented now, counted
-    /// for each registry.
-    pub(crate) fn encode(&self, quarantined: &BTreeMap<String, usize>) -> String {
-        self.registries.quarantined(quarantined);
+    /// for each registry; nothing is told of them when this replica does not lead.
+    pub(crate) fn encode(&self, leads: bool, quarantined: &BTreeMap<String, usize>) -> String {
+        self.leader.set(leads.into());
+        if leads {
+            self.registries.quarantined(quarantined);
+        } else {
+            self.registries.clear();
+        }
         let mut families = self.ours.gather();
         families.extend(self.process.gather());
         let mut text = Vec::new();

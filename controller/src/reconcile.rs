@@ -90,6 +90,10 @@ async fn workload_now<W: Workload>(
 ) -> Result<(Action, Reconciled), Error> {
     let identity = Identity::of(workload);
     let now = clock::now();
+    if !context.leadership.leads() {
+        // It is reconciled when this replica begins to lead.
+        return Ok((Action::await_change(), Reconciled::Unchanged));
+    }
     if workload.meta().deletion_timestamp.is_some() {
         context.forget(&identity);
         return Ok((Action::await_change(), Reconciled::Unchanged));
@@ -119,10 +123,11 @@ async fn workload_now<W: Workload>(
     context.checker.follow(&identity, observation.tags.clone());
     let mut outcome = Reconciled::Unchanged;
     if let (Some(rollout), Some(place)) = (&decision.rollout, place) {
-        if roll_out(workload, &identity, rollout, place, context).await? == Applied::Conflict {
-            return Ok((Action::requeue(AFTER_CONFLICT), outcome));
+        match roll_out(workload, &identity, rollout, place, context).await? {
+            Some(Applied::Patched { .. }) => outcome = Reconciled::Changed,
+            Some(Applied::Conflict) => return Ok((Action::requeue(AFTER_CONFLICT), outcome)),
+            None => return Ok((Action::await_change(), outcome)),
         }
-        outcome = Reconciled::Changed;
     }
     context.budget.decided(&identity, &decision);
     context
@@ -184,23 +189,27 @@ async fn decided<'a, W: Workload>(
     })
 }
 
-/// Patches the workload and tells of it.
+/// Patches the workload and tells of it; does nothing when another replica leads by now.
 async fn roll_out<W: Workload>(
     workload: &W,
     identity: &Identity,
     rollout: &Rollout,
     place: Place<'_>,
     context: &Context,
-) -> Result<Applied, apply::Error> {
+) -> Result<Option<Applied>, apply::Error> {
     // It is never closed, and a patch without a permit would do no harm.
     let _permit = context.patches.acquire().await;
     let now = clock::now();
+    let Ok(end) = context.leadership.may_act() else {
+        return Ok(None);
+    };
     let applied = apply::rollout(
         &context.client,
         workload,
         &rollout.record,
         context.restarted_at,
         now,
+        end,
     )
     .await;
     if apply::may_be_taken(&applied) {
@@ -216,7 +225,7 @@ async fn roll_out<W: Workload>(
         }
         Applied::Conflict => context.reports.conflict(identity),
     }
-    Ok(applied)
+    Ok(Some(applied))
 }
 
 /// When a workload is looked at next.

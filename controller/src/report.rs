@@ -24,6 +24,7 @@ use crate::{
     chain::Chain,
     events::{self, Events},
     identity::Identity,
+    leadership::Leadership,
     metrics::{Metrics, Outcome, Reconciled},
     observation::Observation,
     workload::Workload,
@@ -33,6 +34,7 @@ use crate::{
 pub(crate) struct Reports {
     metrics: Arc<Metrics>,
     events: Events,
+    leadership: Arc<Leadership>,
     told: Mutex<HashMap<String, Told>>,
 }
 
@@ -81,10 +83,11 @@ const RETRY: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(
 
 impl Reports {
     /// Nothing told yet.
-    pub(crate) fn new(metrics: Arc<Metrics>, events: Events) -> Self {
+    pub(crate) fn new(metrics: Arc<Metrics>, events: Events, leadership: Arc<Leadership>) -> Self {
         Self {
             metrics,
             events,
+            leadership,
             told: Mutex::default(),
         }
     }
@@ -142,7 +145,7 @@ impl Reports {
             &note,
         );
         let mut all = self.lock();
-        let Some(told) = all.get_mut(&identity.uid) else {
+        let Some(told) = self.ours(&mut all, identity) else {
             return;
         };
         told.in_flight = Some(now);
@@ -168,7 +171,7 @@ impl Reports {
         now: Timestamp,
     ) {
         let mut all = self.lock();
-        let Some(told) = all.get_mut(&identity.uid) else {
+        let Some(told) = self.ours(&mut all, identity) else {
             return;
         };
         told.failures = 0;
@@ -195,7 +198,7 @@ impl Reports {
         now: Timestamp,
     ) {
         let mut all = self.lock();
-        let Some(told) = all.get_mut(&identity.uid) else {
+        let Some(told) = self.ours(&mut all, identity) else {
             return;
         };
         told.failures = 0;
@@ -219,7 +222,7 @@ impl Reports {
         now: Timestamp,
     ) -> Duration {
         let mut all = self.lock();
-        let Some(told) = all.get_mut(&identity.uid) else {
+        let Some(told) = self.ours(&mut all, identity) else {
             return Duration::ZERO; // it is not reconciled again anyway
         };
         told.failures = told.failures.saturating_add(1);
@@ -244,6 +247,25 @@ impl Reports {
             self.metrics.workloads.moved(identity, told.state, None);
             self.metrics.workloads.forget(identity);
         }
+    }
+
+    /// This replica does not lead any more: what it has told is forgotten, as another tells from here.
+    pub(crate) fn silence(&self) {
+        let mut all = self.lock();
+        for told in all.values_mut() {
+            *told = Told::default();
+        }
+        self.metrics.workloads.clear();
+    }
+
+    /// What was told of a workload that is selected, if it is for this replica to tell.
+    fn ours<'a>(
+        &self,
+        all: &'a mut HashMap<String, Told>,
+        identity: &Identity,
+    ) -> Option<&'a mut Told> {
+        let told = all.get_mut(&identity.uid);
+        told.filter(|_| self.leadership.leads())
     }
 
     /// Follows our rollout to its end.

@@ -7,6 +7,7 @@ use kube::runtime::{Controller, controller::Config as ControllerConfig, reflecto
 use kube_autorollout_core::annotations::{KUBECTL_RESTARTED_AT, RESTARTED_AT};
 use kube_autorollout_registry as registry;
 use tokio::{
+    net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
     sync::Semaphore,
     task::JoinSet,
@@ -26,6 +27,8 @@ use crate::{
     events::Events,
     health::{Health, Watch},
     keys,
+    leadership::Leadership,
+    lease::Candidate,
     memory::Memory,
     metrics::Metrics,
     nodes::Nodes,
@@ -42,6 +45,9 @@ const RECONCILES: u16 = 128;
 
 /// After being asked to stop, running reconciles may take so long: less than the thirty seconds that Kubernetes gives.
 const DRAIN: Duration = Duration::from_secs(25);
+
+/// Another replica waits some seconds for a lease that is not given back in this time, and that is all.
+const RELEASE: Duration = Duration::from_secs(3);
 
 /// Why the controller ended.
 #[derive(Debug, thiserror::Error)]
@@ -94,28 +100,28 @@ pub(crate) async fn run(
     let listener = admin::listen(port)
         .await
         .map_err(|source| Error::Listen { port, source })?;
+    let instance = instance(environment);
     let (events, writer) = Events::new(
         cluster.client.clone(),
         Arc::clone(&metrics),
-        instance(environment),
+        instance.clone(),
     );
     let wake = Arc::new(Wake::default());
-    let reports = Reports::new(Arc::clone(&metrics), events);
-    let context = Arc::new(context(
-        &config, &cluster, &registry, reports, &watches, &wake,
-    ));
+    let leadership = Arc::new(Leadership::new(config.leader_election));
+    let reports = Reports::new(Arc::clone(&metrics), events, Arc::clone(&leadership));
+    let context = context(
+        &config,
+        &cluster,
+        &registry,
+        reports,
+        &watches,
+        &wake,
+        &leadership,
+    );
+    let context = Arc::new(context);
     info!(namespace = cluster.namespace, port, "started");
 
-    let mut servers = JoinSet::new();
-    let scrape: Scrape = {
-        let metrics = Arc::clone(&metrics);
-        Arc::new(move || metrics.encode(&registry.quarantined()))
-    };
-    servers.spawn(admin::serve(listener, Arc::clone(&health), scrape));
-    servers.spawn({
-        let health = Arc::clone(&health);
-        async move { health.keep_beating().await }
-    });
+    let mut servers = servers(listener, &health, &metrics, &leadership, registry);
     let mut writers = JoinSet::new();
     writers.spawn(writer);
     let stop = CancellationToken::new();
@@ -126,24 +132,76 @@ pub(crate) async fn run(
         ));
     }
 
+    let release = CancellationToken::new();
+    let mut elections = elections(&leadership, &cluster, &instance, &context, &release);
+
     tokio::select! {
         () = asked.next() => info!("stopping"),
         _ = controllers.join_next() => return Err(Error::Ended("a controller")),
         _ = servers.join_next() => return Err(Error::Ended("the admin server or the heartbeat")),
+        Some(_) = elections.join_next() => return Err(Error::Ended("the leader election")),
     }
     health.stop();
     stop.cancel();
     // The queue of Events ends when nobody is left to fill it.
     drop(context);
-    let drained = async {
+    drained(&mut controllers, &mut writers).await?;
+    // Not before what we have begun has ended.
+    release.cancel();
+    drop(time::timeout(RELEASE, elections.join_next()).await);
+    info!("stopped");
+    Ok(())
+}
+
+/// Serves health and metrics.
+fn servers(
+    listener: TcpListener,
+    health: &Arc<Health>,
+    metrics: &Arc<Metrics>,
+    leadership: &Arc<Leadership>,
+    registry: registry::Client,
+) -> JoinSet<()> {
+    let mut servers = JoinSet::new();
+    let (metrics, leadership) = (Arc::clone(metrics), Arc::clone(leadership));
+    let scrape: Scrape =
+        Arc::new(move || metrics.encode(leadership.leads(), &registry.quarantined()));
+    servers.spawn(admin::serve(listener, Arc::clone(health), scrape));
+    let health = Arc::clone(health);
+    servers.spawn(async move { health.keep_beating().await });
+    servers
+}
+
+/// Takes part in the election, if there is one, until it is time to `release` the Lease.
+fn elections(
+    leadership: &Leadership,
+    cluster: &Cluster,
+    instance: &str,
+    context: &Arc<Context>,
+    release: &CancellationToken,
+) -> JoinSet<()> {
+    let mut elections = JoinSet::new();
+    if let Leadership::Elected(elected) = leadership {
+        // Weak, as the queue of Events ends with the context, and the Lease is held until that is empty.
+        let context = Arc::downgrade(context);
+        let lost = move || {
+            if let Some(context) = context.upgrade() {
+                context.reports.silence();
+            }
+        };
+        let (client, elected) = (cluster.client.clone(), Arc::clone(elected));
+        let candidate = Candidate::new(client, &cluster.namespace, instance, elected, lost);
+        elections.spawn(candidate.run(release.clone()));
+    }
+    elections
+}
+
+/// Waits for what runs to end.
+async fn drained(controllers: &mut JoinSet<()>, writers: &mut JoinSet<()>) -> Result<(), Error> {
+    let ended = async {
         while controllers.join_next().await.is_some() {}
         while writers.join_next().await.is_some() {}
     };
-    time::timeout(DRAIN, drained)
-        .await
-        .map_err(|_| Error::Drain)?;
-    info!("stopped");
-    Ok(())
+    time::timeout(DRAIN, ended).await.map_err(|_| Error::Drain)
 }
 
 /// Runs the controller of one watch until it is stopped.
@@ -170,6 +228,7 @@ fn controller<W: Workload>(
     Controller::for_stream(changes, reader)
         .with_config(ControllerConfig::default().concurrency(RECONCILES))
         .reconcile_on(triggers)
+        .reconcile_all_on(context.leadership.beginnings())
         .graceful_shutdown_on(stop.clone().cancelled_owned())
         .run(reconcile::reconcile, reconcile::retry, Arc::clone(context))
         .for_each(|_| std::future::ready(())) // told by the reports already
@@ -182,10 +241,12 @@ fn context(
     reports: Reports,
     watches: &[Watch],
     wake: &Arc<Wake>,
+    leadership: &Arc<Leadership>,
 ) -> Context {
     let client = &cluster.client;
     Context {
         client: client.clone(),
+        leadership: Arc::clone(leadership),
         checker: Checker::new(registry.clone(), Arc::clone(wake)),
         registry: registry.clone(),
         credentials: Credentials::new(client.clone(), &config.registries),

@@ -79,11 +79,6 @@ pub(crate) enum Mistake {
     },
     #[error("left out; allowed: {allowed}")]
     Missing { allowed: &'static str },
-    #[error("found {found}, which is not available in this version; allowed: {allowed}")]
-    NotAvailable {
-        found: String,
-        allowed: &'static str,
-    },
     #[error("the environment variable {name} is not set")]
     VariableNotSet { name: String },
     #[error("found ${{ without a name and }}; allowed: ${{NAME}}, or $${{ for a literal ${{")]

@@ -54,12 +54,6 @@ impl<'m> Reader<'m> {
         self.mistake(node, Mistake::Invalid { found, allowed });
     }
 
-    /// Keeps that `node` asks for something that this version does not do.
-    pub(super) fn not_available(&mut self, node: &Node<'_>, allowed: &'static str) {
-        let found = describe(node.value);
-        self.mistake(node, Mistake::NotAvailable { found, allowed });
-    }
-
     /// Keeps that the mapping `node` lacks `key`.
     pub(super) fn missing(&mut self, node: &Node<'_>, key: &str, allowed: &'static str) {
         self.problems.push(Problem {

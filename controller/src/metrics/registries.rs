@@ -95,6 +95,11 @@ impl Registries {
                 .set(i64::try_from(count).unwrap_or(i64::MAX));
         }
     }
+
+    /// What only the leader tells goes, so that sums over replicas are right.
+    pub(super) fn clear(&self) {
+        self.quarantined.reset();
+    }
 }
 
 #[cfg(test)]
@@ -105,10 +110,15 @@ mod tests {
     fn a_registry_without_quarantined_credentials_any_more_is_at_zero() {
         let metrics = Metrics::new().expect("metrics");
         let line = "kube_autorollout_credentials_quarantined{registry=\"a.io\"}";
-        assert!(!metrics.encode(&[].into()).contains(line), "never refused");
-        let text = metrics.encode(&[("a.io".to_owned(), 2)].into());
+        assert!(
+            !metrics.encode(true, &[].into()).contains(line),
+            "never refused"
+        );
+        let text = metrics.encode(true, &[("a.io".to_owned(), 2)].into());
         assert!(text.contains(&format!("{line} 2\n")), "{text}");
-        let text = metrics.encode(&[].into());
+        let text = metrics.encode(true, &[].into());
         assert!(text.contains(&format!("{line} 0\n")), "{text}");
+        let text = metrics.encode(false, &[].into());
+        assert!(!text.contains(line), "only the leader tells: {text}");
     }
 }

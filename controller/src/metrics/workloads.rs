@@ -138,6 +138,13 @@ impl Workloads {
         drop(self.last_check.remove_label_values(&labels(identity)));
     }
 
+    /// This replica does not lead any more: what only the leader tells goes, so that sums over replicas are right.
+    pub(crate) fn clear(&self) {
+        self.states.reset();
+        self.outdated.reset();
+        self.last_check.reset();
+    }
+
     /// A rollout went on.
     pub(crate) fn rollout(&self, identity: &Identity, outcome: Outcome) {
         let labels = [identity.namespace.as_str(), identity.kind, outcome.as_str()];

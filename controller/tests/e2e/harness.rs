@@ -288,7 +288,7 @@ impl World {
 }
 
 /// The controller's process.
-pub(crate) struct Controller(controller::Controller);
+pub(crate) struct Controller(pub(crate) controller::Controller);
 
 impl Controller {
     /// Starts it again.

@@ -81,6 +81,7 @@ const RULES: &[(&str, &[&str])] = &[
             "credentials/",
             "events.rs",
             "identity.rs",
+            "lease",
             "nodes.rs",
             "pods/",
             "report.rs",

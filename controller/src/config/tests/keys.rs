@@ -437,21 +437,19 @@ fn brakes_that_cannot_be_are_problems() {
 }
 
 #[test]
-fn keys_without_an_effect_yet_may_only_be_set_to_none() {
+fn leader_election_is_off_unless_it_is_asked_for() {
     let given = Given::new();
-    let harmless = "leaderElection: { enabled: false }";
-    assert!(given.load(harmless).expect("a start").warnings.is_empty());
+    assert!(!given.config("{}").leader_election);
+    assert!(
+        given
+            .config("leaderElection: { enabled: true }")
+            .leader_election
+    );
     check_problems(
         &given,
-        &[
-            (
-                "leaderElection: { enabled: true }",
-                "leaderElection.enabled (in DIR/config.yaml): found true, which is not available in this version; allowed: false",
-            ),
-            (
-                "leaderElection: { enabled: 1 }",
-                "leaderElection.enabled (in DIR/config.yaml): found 1; allowed: true or false",
-            ),
-        ],
+        &[(
+            "leaderElection: { enabled: 1 }",
+            "leaderElection.enabled (in DIR/config.yaml): found 1; allowed: true or false",
+        )],
     );
 }

@@ -12,13 +12,18 @@ use kube::{
 /// The controller's service account, and the name of its role.
 pub const SERVICE_ACCOUNT: &str = "kube-autorollout";
 
-/// What the controller needs, and what it may have besides (Secrets, Events): group, resource, verbs.
-const RULES: [(&str, &str, &[&str]); 5] = [
+/// What the controller needs, and what it may have besides (Secrets, Events, the Lease): group, resource, verbs.
+const RULES: [(&str, &str, &[&str]); 6] = [
     ("apps", "deployments", &["list", "watch", "patch"]),
     ("apps", "replicasets", &["list"]),
     ("", "pods", &["list"]),
     ("", "secrets", &["get"]),
     ("events.k8s.io", "events", &["create"]),
+    (
+        "coordination.k8s.io",
+        "leases",
+        &["get", "create", "update"],
+    ),
 ];
 
 /// All rights that the controller has in a namespace, but for those on the `resources` that are left out.

@@ -1,0 +1,205 @@
+//! Of several replicas one acts, and another follows it.
+
+use std::{path::Path, time::Duration};
+
+use kube_autorollout_testbed::{
+    controller::{self, SERVICE_ACCOUNT},
+    environment::with_sources,
+    forwarder::Forwarder,
+    image::Behaviour,
+    workload::eventually,
+};
+use tokio::time::Instant;
+
+use crate::{
+    harness::{Controller, SOON, World},
+    metrics::Metrics,
+};
+
+const ELECTED: &str = "leaderElection: { enabled: true }";
+
+/// How long a Lease keeps others from leading.
+const LEASE: Duration = Duration::from_secs(15);
+
+fn leads(metrics: &Metrics) -> bool {
+    metrics.value("leader", &[]) == Some(1.0)
+}
+
+/// Two replicas, of which the first leads, and the Deployment `web` on version 1, which is up to date.
+async fn two(hint: &str) -> (World, Controller, Controller) {
+    let (world, first) = World::with_web(hint, ELECTED).await;
+    let second = world.controller(ELECTED).await;
+    (world, first, second)
+}
+
+#[tokio::test]
+async fn of_two_replicas_one_acts_and_the_other_is_ready_and_quiet() {
+    let (world, first, second) = two("two").await;
+    world.push(&world.version(2), "app").await;
+    world.until_running(&world.marker(2), 1).await;
+    first.until_all("UpToDate", 1).await;
+    first.checks("web", 3).await;
+    for replica in [&first, &second] {
+        assert_eq!(replica.get("/readyz").await, 200);
+    }
+    let metrics = [first.metrics().await, second.metrics().await];
+    assert_eq!([leads(&metrics[0]), leads(&metrics[1])], [true, false]);
+    let [_, waiting] = metrics;
+    assert_eq!(waiting.states(), [].into());
+    for series in [
+        "workloads",
+        "workload_outdated",
+        "workload_last_check_timestamp_seconds",
+        "registry_requests_total",
+        "rollouts_total",
+    ] {
+        let sum = waiting.sum(series, &[]);
+        assert!(sum.abs() < f64::EPSILON, "{series}: {sum}");
+    }
+    assert_eq!(world.patches(), 1);
+    let (namespace, mut verbs) = (world.namespace.name(), Vec::new());
+    for request in world.requests() {
+        if request.resource == "leases" {
+            assert_eq!(request.namespace, namespace);
+            verbs.push(request.verb);
+        }
+    }
+    verbs.sort();
+    verbs.dedup();
+    assert_eq!(verbs, ["create", "get", "update"]);
+}
+
+#[tokio::test]
+async fn a_killed_leader_is_followed_when_its_lease_ends() {
+    let (world, first, second) = two("killed").await;
+    first.kill();
+    let killed = Instant::now();
+    world.push(&world.version(2), "app").await;
+    second.until("leading", leads).await;
+    let took = killed.elapsed();
+    assert!(took < LEASE + Duration::from_secs(2), "{took:?}");
+    world.until_running(&world.marker(2), 1).await;
+    second.until_all("UpToDate", 1).await;
+    assert_eq!(world.patches(), 1);
+
+    first.start().await;
+    let metrics = first.metrics().await;
+    assert!(!leads(&metrics), "the other leads by now");
+}
+
+#[tokio::test]
+async fn a_leader_that_is_asked_to_stop_is_followed_at_once_and_its_rollout_with_it() {
+    let (world, first, second) = two("stopped").await;
+    let stuck = world.version(2).behaviour(Behaviour::NeverReady);
+    world.push(&stuck, "app").await;
+    first.until_all("RollingOut", 1).await;
+    assert_eq!(first.stop().await, Some(0));
+    let stopped = Instant::now();
+    second.until("leading", leads).await;
+    let took = stopped.elapsed();
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    let metrics = second.until_all("RollingOut", 1).await;
+    let outdated = metrics.value("workload_outdated", &[("name", "web")]);
+    assert_eq!(outdated, Some(1.0), "it is taken for our own rollout");
+    second.checks("web", 2).await;
+    assert_eq!(world.patches(), 1);
+}
+
+#[tokio::test]
+async fn a_leader_that_is_cut_off_ceases_before_another_begins() {
+    let world = World::new("cut").await;
+    world.push(&world.version(1), "app").await;
+    world.deploy("web", "app").await;
+    let url = world.testbed.control_plane().url();
+    let server = url.trim_start_matches("https://");
+    let address = server.parse().expect("an address");
+    let way = Forwarder::start(address, Duration::ZERO).await;
+    let way = way.expect("a way");
+    let first = behind(&world, server, way.host()).await;
+    first.until_all("UpToDate", 1).await;
+    let second = world.controller(ELECTED).await;
+
+    way.cut();
+    world.push(&world.version(2), "app").await;
+    let followed = eventually(SOON, "another leader", async || {
+        // In this order: who leads now has led when the other was asked.
+        let second = leads(&second.metrics().await);
+        let first = leads(&first.metrics().await);
+        assert!(!(first && second), "two lead at once");
+        if second { Ok(()) } else { Err(String::new()) }
+    });
+    followed.await.unwrap_or_else(|error| panic!("{error}"));
+    world.until_running(&world.marker(2), 1).await;
+    second.until_all("UpToDate", 1).await;
+
+    way.mend();
+    first.until_logged(&["can be read and written again"]).await;
+    let metrics = first.metrics().await;
+    assert!(!leads(&metrics));
+    assert_eq!(metrics.states(), [].into());
+    assert!(leads(&second.metrics().await));
+    assert_eq!(world.patches(), 1);
+}
+
+#[tokio::test]
+async fn a_leader_that_stood_still_does_not_act_on_what_it_knew() {
+    let (world, first, second) = two("still").await;
+    let process = first.0.server();
+    process.pause().await.expect("it stands still");
+    world.push(&world.version(2), "app").await;
+    second.until("leading", leads).await;
+    world.until_running(&world.marker(2), 1).await;
+    second.until_all("UpToDate", 1).await;
+    process.resume().await.expect("it goes on");
+    first.until_logged(&["not leading any more"]).await;
+    let metrics = first.metrics().await;
+    assert!(!leads(&metrics));
+    assert_eq!(metrics.states(), [].into());
+    assert_eq!(world.patches(), 1);
+}
+
+#[tokio::test]
+async fn without_the_right_to_the_lease_nobody_leads_and_the_log_says_what_to_add() {
+    let rights = controller::rights(&["leases"]);
+    let world = World::with_rights("no-lease", rights).await;
+    world.push(&world.version(1), "app").await;
+    world.deploy("web", "app").await;
+    let controller = world.controller(ELECTED).await;
+    let line = controller.until_logged(&["WARN", "Lease"]).await;
+    let rule = "add the verbs get, create and update on leases of coordination.k8s.io";
+    assert!(line.contains(rule), "{line}");
+    assert!(!leads(&controller.metrics().await));
+
+    let rule = controller::rule(
+        "coordination.k8s.io",
+        "leases",
+        &["get", "create", "update"],
+    );
+    world.permit(rule).await;
+    controller.until_all("UpToDate", 1).await;
+    assert_eq!(controller.log().matches("cannot hold the Lease").count(), 1);
+}
+
+/// A replica whose way to the API server leads through another host.
+async fn behind(world: &World, server: &str, host: &str) -> Controller {
+    let control_plane = world.testbed.control_plane();
+    let kubeconfig = control_plane
+        .kubeconfig_for(world.namespace.name(), SERVICE_ACCOUNT)
+        .await
+        .expect("a kubeconfig");
+    let text = std::fs::read_to_string(&kubeconfig).expect("a kubeconfig");
+    let kubeconfig = kubeconfig.with_extension("behind");
+    std::fs::write(&kubeconfig, text.replace(server, host)).expect("a file");
+    let configuration = format!(
+        "{ELECTED}\ninterval: 1s\nregistries: [{{ hostnamePattern: '127.0.0.1:*', plainHttp: true }}]"
+    );
+    let started = controller::Controller::start(
+        world.testbed.programs(),
+        Path::new(env!("CARGO_BIN_EXE_kube-autorollout")),
+        &kubeconfig,
+        &configuration,
+        "/readyz",
+    );
+    let started = started.await;
+    Controller(started.unwrap_or_else(|error| panic!("{}", with_sources(&error))))
+}
