@@ -18,6 +18,8 @@ pub(super) struct Figures {
     pub(super) stale: (usize, usize),
     /// From the first registry request to the last patch.
     pub(super) rolled_out: Duration,
+    /// From the kill of a leader to the first patch of the replica that follows it.
+    pub(super) failed_over: Duration,
 }
 
 const MEBIBYTE: f64 = 1024.0 * 1024.0;
@@ -32,6 +34,7 @@ impl Figures {
             "stale_workloads": self.stale.0,
             "stale_tags": self.stale.1,
             "seconds_from_first_request_to_last_patch": self.rolled_out.as_secs_f64(),
+            "seconds_from_kill_to_patch_of_the_next_leader": self.failed_over.as_secs_f64(),
         })
     }
 }
@@ -58,6 +61,12 @@ impl fmt::Display for Figures {
             formatter,
             "{fast:<62} {:>6.2} s",
             self.rolled_out.as_secs_f64()
+        )?;
+        writeln!(
+            formatter,
+            "{:<62} {:>6.2} s",
+            "from the kill of a leader to the patch of the next",
+            self.failed_over.as_secs_f64()
         )
     }
 }

@@ -22,6 +22,9 @@ const WORKLOADS: usize = 500;
 /// How many workloads are rolled out at once, on how many tags.
 const STALE: (usize, usize) = (100, 10);
 
+/// How often a leader is killed; the longest time until another acts counts.
+const KILLS: usize = 3;
+
 /// How long the controller may take to check, or to roll out, everything.
 const DONE_WITHIN: Duration = Duration::from_secs(120);
 
@@ -42,6 +45,7 @@ pub(super) async fn everything() -> Result<Figures, Failure> {
     let idle = idle(&testbed, &program).await?;
     let busy = busy(&testbed, &program).await?;
     let rolled_out = roll_out(&testbed, &program).await?;
+    let failed_over = fail_over(&testbed, &program).await?;
     Ok(Figures {
         binary: fs::metadata(&program)?.len(),
         idle,
@@ -49,6 +53,7 @@ pub(super) async fn everything() -> Result<Figures, Failure> {
         busy,
         stale: STALE,
         rolled_out,
+        failed_over,
     })
 }
 
@@ -89,6 +94,31 @@ async fn roll_out(testbed: &Testbed, program: &Path) -> Result<Duration, Failure
     let last = last_patch(testbed, &namespace, count).await?;
     up_to_date(&controller, count).await?;
     Ok(last.duration_since(first).unsigned_abs())
+}
+
+/// From the end of a leader to the patch of the replica that follows it: the longest of some.
+async fn fail_over(testbed: &Testbed, program: &Path) -> Result<Duration, Failure> {
+    tell("fail-over");
+    let namespace = testbed.namespace("fail-over").await?;
+    let many = many("fail-over", (1, 1));
+    let pusher = Pusher::new(testbed.registry().host())?;
+    many.push_all(&pusher, "first", "build").await?;
+    many.deploy(&namespace, testbed.registry().host()).await?;
+    let mut leader = start(testbed, &namespace, program).await?;
+    up_to_date(&leader, 1).await?;
+    let mut follower = run(testbed, &namespace, program).await?;
+    let mut longest = Duration::ZERO;
+    for kill in 1..=KILLS {
+        leader.server().kill();
+        let killed = now();
+        many.push_all(&pusher, &kill.to_string(), "build").await?;
+        let patched = last_patch(testbed, &namespace, kill).await?;
+        longest = longest.max(patched.duration_since(killed).unsigned_abs());
+        up_to_date(&follower, 1).await?;
+        leader.server().start().await?;
+        std::mem::swap(&mut leader, &mut follower);
+    }
+    Ok(longest)
 }
 
 fn many(repository: &str, (workloads, tags): (usize, usize)) -> Many {
@@ -153,8 +183,18 @@ async fn start(
         controller::rights(&[]),
     )
     .await?;
+    run(testbed, namespace, program).await
+}
+
+/// A replica, with the rights that were granted before.
+async fn run(
+    testbed: &Testbed,
+    namespace: &Namespace,
+    program: &Path,
+) -> Result<Controller, Failure> {
     let configuration = json!({
         "interval": "5s",
+        "leaderElection": {"enabled": true},
         "registries": [{"hostnamePattern": testbed.registry().host(), "plainHttp": true}],
     });
     let configuration = configuration.to_string();
