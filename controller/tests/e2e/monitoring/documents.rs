@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{RULES, dashboard::DASHBOARD, metrics, rules, text};
+use super::{RULES, dashboard::DASHBOARD, metrics, path, rules, text};
 
 /// The type and the labels, sorted, of each metric in the tables of the page about them.
 pub(super) fn documented() -> BTreeMap<String, (String, Vec<String>)> {
@@ -52,4 +52,12 @@ fn each_alert_has_its_section_of_the_runbook_and_the_runbook_no_other() {
             assert!(section.contains(part), "no {part} in {section}");
         }
     }
+}
+
+#[test]
+fn the_picture_of_the_dashboard_is_there_and_small() {
+    let picture = "docs/images/dashboard.png";
+    assert!(text("docs/metrics.md").contains("](images/dashboard.png)"));
+    let size = std::fs::metadata(path(picture)).expect(picture).len();
+    assert!((10_000..300_000).contains(&size), "{size} bytes");
 }
