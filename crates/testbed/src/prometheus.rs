@@ -1,4 +1,4 @@
-//! A real Prometheus on loopback that scrapes a controller as the chart's `ServiceMonitor` asks for.
+//! A real Prometheus on loopback that scrapes a controller as a `ServiceMonitor` with `honorLabels` would ask for.
 
 use std::{fs, io, path::Path};
 

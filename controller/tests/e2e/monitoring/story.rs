@@ -135,7 +135,7 @@ impl Story {
         }
     }
 
-    /// Prometheus as an operator would set it up for the chart's `ServiceMonitor`.
+    /// Prometheus as its operator would set it up for a `ServiceMonitor` with `honorLabels`.
     async fn prometheus(&self, program: &Path) -> Prometheus {
         let url = self.controller.url();
         let target = url.strip_prefix("http://").expect("an address");
