@@ -16,6 +16,7 @@ Usage: cargo bench-scale [OPTIONS]
   --quiet S            how long the quiet phase is watched (120)
   --candidate PATH     another program, measured in the same way after ours
   --program PATH       this program in the place of our release build
+  --steady             only the start-up and the quiet phase
   --json               figures for a machine
   --help
 ";
@@ -35,6 +36,8 @@ pub(super) struct Arguments {
     pub(super) candidate: Option<PathBuf>,
     /// Measured in the place of our release build.
     pub(super) program: Option<PathBuf>,
+    /// Only the start-up and the quiet phase.
+    pub(super) steady: bool,
     pub(super) json: bool,
 }
 
@@ -50,6 +53,7 @@ impl Arguments {
             quiet: Duration::from_secs(120),
             candidate: None,
             program: None,
+            steady: false,
             json: false,
         };
         while let Some(argument) = parser.next()? {
@@ -65,6 +69,7 @@ impl Arguments {
                 Arg::Long("quiet") => parsed.quiet = Duration::from_secs(parser.value()?.parse()?),
                 Arg::Long("candidate") => parsed.candidate = Some(program(&mut parser)?),
                 Arg::Long("program") => parsed.program = Some(program(&mut parser)?),
+                Arg::Long("steady") => parsed.steady = true,
                 Arg::Long("json") => parsed.json = true,
                 Arg::Long("help") | Arg::Short('h') => return Ok(None),
                 other => return Err(other.unexpected()),

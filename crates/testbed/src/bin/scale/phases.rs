@@ -34,6 +34,9 @@ pub(super) async fn all(
     let mut phases = vec![meter.read("start-up to first check", &controller)?];
     tell("quiet");
     phases.push(quiet(cluster, &controller, arguments.quiet).await?);
+    if arguments.steady {
+        return Ok(phases);
+    }
     tell("one tag moves");
     phases.push(one_tag(cluster, &controller).await?);
     tell("all tags move");
