@@ -110,12 +110,8 @@ async fn a_leader_that_is_cut_off_ceases_before_another_begins() {
     let world = World::new("cut").await;
     world.push(&world.version(1), "app").await;
     world.deploy("web", "app").await;
-    let url = world.testbed.control_plane().url();
-    let server = url.trim_start_matches("https://");
-    let address = server.parse().expect("an address");
-    let way = Forwarder::start(address, Duration::ZERO).await;
-    let way = way.expect("a way");
-    let first = behind(&world, server, way.host()).await;
+    let way = way(&world, Duration::ZERO).await;
+    let first = behind(&world, &way, ELECTED).await;
     first.until_all("UpToDate", 1).await;
     let second = world.controller(ELECTED).await;
 
@@ -180,8 +176,42 @@ async fn without_the_right_to_the_lease_nobody_leads_and_the_log_says_what_to_ad
     assert_eq!(controller.log().matches("cannot hold the Lease").count(), 1);
 }
 
-/// A replica whose way to the API server leads through another host.
-async fn behind(world: &World, server: &str, host: &str) -> Controller {
+#[tokio::test]
+async fn a_patch_that_is_under_way_is_waited_for_and_told_before_the_end() {
+    let world = World::new("drain").await;
+    world.push(&world.version(1), "app").await;
+    world.deploy("web", "app").await;
+    let way = way(&world, Duration::from_secs(3)).await;
+    let controller = behind(&world, &way, "").await;
+    controller.until_all("UpToDate", 1).await;
+    world.push(&world.version(2), "app").await;
+    let patched = eventually(SOON, "a patch", async || match world.patches() {
+        0 => Err("none yet".to_owned()),
+        _ => Ok(()),
+    });
+    patched.await.unwrap_or_else(|error| panic!("{error}"));
+    // The answer takes half of a round trip.
+    assert!(!controller.log().contains("rolled out"), "it has come");
+    assert_eq!(controller.stop().await, Some(0));
+    controller.until_logged(&["rolled out", "web"]).await;
+    assert_eq!(world.events("web", "RolloutTriggered").await.len(), 1);
+    assert_eq!(world.patches(), 1);
+}
+
+/// A way to the API server.
+async fn way(world: &World, round_trip: Duration) -> Forwarder {
+    let server = address(world).parse().expect("an address");
+    let way = Forwarder::start(server, round_trip).await;
+    way.expect("a way")
+}
+
+fn address(world: &World) -> &str {
+    let url = world.testbed.control_plane().url();
+    url.trim_start_matches("https://")
+}
+
+/// A replica that reaches the API server by this way.
+async fn behind(world: &World, way: &Forwarder, configuration: &str) -> Controller {
     let control_plane = world.testbed.control_plane();
     let kubeconfig = control_plane
         .kubeconfig_for(world.namespace.name(), SERVICE_ACCOUNT)
@@ -189,9 +219,9 @@ async fn behind(world: &World, server: &str, host: &str) -> Controller {
         .expect("a kubeconfig");
     let text = std::fs::read_to_string(&kubeconfig).expect("a kubeconfig");
     let kubeconfig = kubeconfig.with_extension("behind");
-    std::fs::write(&kubeconfig, text.replace(server, host)).expect("a file");
+    std::fs::write(&kubeconfig, text.replace(address(world), way.host())).expect("a file");
     let configuration = format!(
-        "{ELECTED}\ninterval: 1s\nregistries: [{{ hostnamePattern: '127.0.0.1:*', plainHttp: true }}]"
+        "{configuration}\ninterval: 1s\nregistries: [{{ hostnamePattern: '127.0.0.1:*', plainHttp: true }}]"
     );
     let started = controller::Controller::start(
         world.testbed.programs(),
