@@ -104,9 +104,10 @@ async fn fail_over(testbed: &Testbed, program: &Path) -> Result<Duration, Failur
     let pusher = Pusher::new(testbed.registry().host())?;
     many.push_all(&pusher, "first", "build").await?;
     many.deploy(&namespace, testbed.registry().host()).await?;
-    let mut leader = start(testbed, &namespace, program).await?;
+    grant(&namespace).await?;
+    let mut leader = run(testbed, &namespace, program, true).await?;
     up_to_date(&leader, 1).await?;
-    let mut follower = run(testbed, &namespace, program).await?;
+    let mut follower = run(testbed, &namespace, program, true).await?;
     let mut longest = Duration::ZERO;
     for kill in 1..=KILLS {
         leader.server().kill();
@@ -177,24 +178,25 @@ async fn start(
     namespace: &Namespace,
     program: &Path,
 ) -> Result<Controller, Failure> {
-    controller::grant(
-        namespace.client(),
-        namespace.name(),
-        controller::rights(&[]),
-    )
-    .await?;
-    run(testbed, namespace, program).await
+    grant(namespace).await?;
+    run(testbed, namespace, program, false).await
 }
 
-/// A replica, with the rights that were granted before.
+async fn grant(namespace: &Namespace) -> Result<(), Failure> {
+    let (client, rights) = (namespace.client(), controller::rights(&[]));
+    Ok(controller::grant(client, namespace.name(), rights).await?)
+}
+
+/// A controller, or one of several of which one is elected, with the rights that were granted before.
 async fn run(
     testbed: &Testbed,
     namespace: &Namespace,
     program: &Path,
+    elected: bool,
 ) -> Result<Controller, Failure> {
     let configuration = json!({
         "interval": "5s",
-        "leaderElection": {"enabled": true},
+        "leaderElection": {"enabled": elected},
         "registries": [{"hostnamePattern": testbed.registry().host(), "plainHttp": true}],
     });
     let configuration = configuration.to_string();
