@@ -147,7 +147,7 @@ impl Store {
         let selector =
             workload::pod_selector(workload).map_err(|error| Error::Selector(error.to_string()))?;
         let answer = self.reader.read(&namespace, selector, W::HISTORY).await?;
-        let pods = Arc::new(answer.pods_of(workload));
+        let pods = Arc::new(answer.pods_of(workload)?);
         let kept = Kept {
             resource_version: workload.resource_version().unwrap_or_default(),
             pods: Arc::clone(&pods),

@@ -37,7 +37,7 @@ use crate::{
     report::Reports,
     wake::Wake,
     watch,
-    workload::{Deployment, Workload},
+    workload::{DaemonSet, Deployment, KINDS, StatefulSet, Workload},
 };
 
 /// Reconciles at once, of each watch: most of them wait for a registry, and none of them for another's.
@@ -94,7 +94,8 @@ pub(crate) async fn run(
     let observer = Arc::new(Observer::new(Arc::clone(&metrics)));
     let registry = registry_options::client(&config, environment, observer)?;
     let cluster = cluster::connect(environment).await?;
-    let watches = watches::<Deployment>(&config.namespaces, &cluster.namespace);
+    let scopes = scopes(&config.namespaces, &cluster.namespace);
+    let watches = watches(&scopes);
     let health = Arc::new(Health::new(watches.clone()));
     let port = config.port.get();
     let listener = admin::listen(port)
@@ -125,12 +126,8 @@ pub(crate) async fn run(
     let mut writers = JoinSet::new();
     writers.spawn(writer);
     let stop = CancellationToken::new();
-    let mut controllers = JoinSet::new();
-    for watch in watches {
-        controllers.spawn(controller::<Deployment>(
-            watch, &cluster, &health, &metrics, &wake, &context, &stop,
-        ));
-    }
+    let shared = (&cluster, &health, &metrics, &*wake, &context, &stop);
+    let mut controllers = controllers(&scopes, shared);
 
     let release = CancellationToken::new();
     let mut elections = elections(&leadership, &cluster, &instance, &context, &release);
@@ -204,16 +201,33 @@ async fn drained(controllers: &mut JoinSet<()>, writers: &mut JoinSet<()>) -> Re
     time::timeout(DRAIN, ended).await.map_err(|_| Error::Drain)
 }
 
-/// Runs the controller of one watch until it is stopped.
+/// What the controllers of all watches share.
+type Shared<'a> = (
+    &'a Cluster,
+    &'a Arc<Health>,
+    &'a Arc<Metrics>,
+    &'a Wake,
+    &'a Arc<Context>,
+    &'a CancellationToken,
+);
+
+/// Starts the controllers of all kinds in all scopes.
+fn controllers(scopes: &[Option<String>], shared: Shared<'_>) -> JoinSet<()> {
+    let mut controllers = JoinSet::new();
+    for scope in scopes {
+        controllers.spawn(controller::<Deployment>(scope.clone(), shared));
+        controllers.spawn(controller::<StatefulSet>(scope.clone(), shared));
+        controllers.spawn(controller::<DaemonSet>(scope.clone(), shared));
+    }
+    controllers
+}
+
+/// Runs the controller of one kind in one scope until it is stopped.
 fn controller<W: Workload>(
-    watch: Watch,
-    cluster: &Cluster,
-    health: &Arc<Health>,
-    metrics: &Arc<Metrics>,
-    wake: &Wake,
-    context: &Arc<Context>,
-    stop: &CancellationToken,
-) -> impl Future<Output = ()> + Send + 'static {
+    scope: Option<String>,
+    (cluster, health, metrics, wake, context, stop): Shared<'_>,
+) -> impl Future<Output = ()> + Send + use<W> {
+    let watch: Watch = (W::KIND, scope);
     let (reader, writer) = store::<W>();
     let triggers = wake.triggers::<W>(&watch);
     let (health, metrics) = (Arc::clone(health), Arc::clone(metrics));
@@ -272,16 +286,19 @@ fn context(
     }
 }
 
-/// What is watched: each namespace by itself, so that a role in each of them is enough, or all of them at once.
-fn watches<W: Workload>(namespaces: &Namespaces, own: &str) -> Vec<Watch> {
+/// Where is watched: in each namespace by itself, so that a role in each of them is enough, or in all of them at once.
+fn scopes(namespaces: &Namespaces, own: &str) -> Vec<Option<String>> {
     match namespaces {
-        Namespaces::Own => vec![(W::KIND, Some(own.to_owned()))],
-        Namespaces::Listed(names) => names
-            .iter()
-            .map(|name| (W::KIND, Some(name.clone())))
-            .collect(),
-        Namespaces::All => vec![(W::KIND, None)],
+        Namespaces::Own => vec![Some(own.to_owned())],
+        Namespaces::Listed(names) => names.iter().cloned().map(Some).collect(),
+        Namespaces::All => vec![None],
     }
+}
+
+/// One watch for each kind in each scope.
+fn watches(scopes: &[Option<String>]) -> Vec<Watch> {
+    let kinds = |scope: &Option<String>| KINDS.map(|kind| (kind, scope.clone()));
+    scopes.iter().flat_map(kinds).collect()
 }
 
 /// The name of this replica, as Events tell it: that of its pod.

@@ -3,7 +3,10 @@
 //! The types here are views: they hold what is decided upon and nothing else, so that memory grows with what matters
 //! and a field of a newer Kubernetes version cannot break a watch.
 
+mod daemon_set;
 mod deployment;
+mod resource;
+mod stateful_set;
 
 use std::{collections::BTreeMap, fmt::Debug, hash::Hash};
 
@@ -16,7 +19,9 @@ use kube::{
 use kube_autorollout_core::annotations::{self, ContainerKind, TemplateContainer};
 use serde::{Deserialize, de::DeserializeOwned};
 
+pub(crate) use daemon_set::DaemonSet;
 pub(crate) use deployment::Deployment;
+pub(crate) use stateful_set::StatefulSet;
 
 use crate::keys;
 
@@ -38,8 +43,8 @@ pub(crate) trait Workload:
     /// The plural under which the API server and its roles know the kind.
     const PLURAL: &'static str;
 
-    /// The objects that keep the kind's past templates.
-    const HISTORY: History;
+    /// The objects that keep the kind's past templates, where its status does not tell the current one.
+    const HISTORY: Option<History>;
 
     /// Where its rollout stands.
     fn progress(&self) -> Progress;
@@ -60,11 +65,16 @@ pub(crate) trait Workload:
     fn body(&self) -> impl Hash + '_;
 }
 
+/// All kinds, as they are watched.
+pub(crate) const KINDS: [&str; 3] = [Deployment::KIND, StatefulSet::KIND, DaemonSet::KIND];
+
 /// The kinds of objects that keep a workload's past templates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum History {
     /// Of Deployments.
     ReplicaSets,
+    /// Of DaemonSets.
+    ControllerRevisions,
 }
 
 impl History {
@@ -72,6 +82,7 @@ impl History {
     pub(crate) fn plural(self) -> &'static str {
         match self {
             Self::ReplicaSets => "replicasets",
+            Self::ControllerRevisions => "controllerrevisions",
         }
     }
 }
@@ -80,12 +91,17 @@ impl History {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct Past {
     metadata: PastMetadata,
+    /// Of a ControllerRevision: the current one has the highest.
+    #[serde(default)]
+    revision: i64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct PastMetadata {
     uid: String,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
     #[serde(default)]
     annotations: BTreeMap<String, String>,
     #[serde(default)]
@@ -118,6 +134,22 @@ impl Past {
 pub(crate) struct CurrentPods {
     /// The UID of the pods' controlling owner.
     pub(crate) owner: String,
+    /// The value of their label [`keys::REVISION_HASH`], where the owner has pods of other templates too.
+    pub(crate) revision: Option<String>,
+    /// The lowest ordinal that is looked at, where pods are numbered: those below keep their template.
+    pub(crate) from_ordinal: Option<i64>,
+}
+
+impl CurrentPods {
+    /// Whether one of the owner's pods, by its name and the revision that it is labelled with, is among them.
+    pub(crate) fn contain(&self, name: &str, revision: Option<&str>) -> bool {
+        let ordinal = || name.rsplit_once('-')?.1.parse::<i64>().ok();
+        let of_revision = self.revision.is_none() || self.revision.as_deref() == revision;
+        of_revision
+            && self
+                .from_ordinal
+                .is_none_or(|first| ordinal().is_some_and(|ordinal| ordinal >= first))
+    }
 }
 
 /// Where a workload's rollout stands: what its kind says about itself, in terms that all kinds share.

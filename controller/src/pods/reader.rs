@@ -5,7 +5,7 @@
 //! once, and those who come meanwhile form the next batch.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, BTreeSet, HashMap},
     mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -14,7 +14,10 @@ use std::{
 use futures::future;
 use jiff::Timestamp;
 use k8s_openapi::{
-    api::{apps::v1::ReplicaSet, core::v1},
+    api::{
+        apps::v1::{ControllerRevision, ReplicaSet},
+        core::v1,
+    },
     apimachinery::pkg::apis::meta::v1::ListMeta,
 };
 use kube::{
@@ -55,7 +58,7 @@ struct Namespace {
 
 struct Waiting {
     selector: Selector,
-    history: History,
+    history: Option<History>,
     answer: oneshot::Sender<Result<Arc<Answer>, Error>>,
 }
 
@@ -71,7 +74,8 @@ struct Page<T> {
 pub(super) struct Answer {
     begun: Timestamp,
     pods: HashMap<String, Vec<View>>,
-    history: HashMap<String, Vec<Past>>,
+    /// A kind of history that may not be read is the trouble of those workloads that have it.
+    histories: BTreeMap<History, Result<HashMap<String, Vec<Past>>, Error>>,
 }
 
 impl Reader {
@@ -88,7 +92,7 @@ impl Reader {
         &self,
         namespace: &str,
         selector: Selector,
-        history: History,
+        history: Option<History>,
     ) -> Result<Arc<Answer>, Error> {
         let place = self.namespace(namespace);
         let (answer, mut answered) = oneshot::channel();
@@ -113,17 +117,15 @@ impl Reader {
     async fn serve(&self, namespace: &str, batch: Vec<Waiting>) {
         if batch.len() <= FEW {
             let each = batch.into_iter().map(|waiting| async move {
-                let selected = self
-                    .list(namespace, &waiting.selector, &[waiting.history])
-                    .await;
+                let histories = waiting.history.into_iter().collect();
+                let selected = self.list(namespace, &waiting.selector, histories).await;
                 // Who no longer waits needs no answer.
                 drop(waiting.answer.send(selected));
             });
             future::join_all(each).await;
         } else {
-            let mut histories: Vec<_> = batch.iter().map(|waiting| waiting.history).collect();
-            histories.dedup();
-            let all = self.list(namespace, &Selector::default(), &histories).await;
+            let histories = batch.iter().filter_map(|waiting| waiting.history).collect();
+            let all = self.list(namespace, &Selector::default(), histories).await;
             for waiting in batch {
                 drop(waiting.answer.send(all.clone()));
             }
@@ -134,25 +136,25 @@ impl Reader {
         &self,
         namespace: &str,
         selector: &Selector,
-        histories: &[History],
+        histories: BTreeSet<History>,
     ) -> Result<Arc<Answer>, Error> {
         let begun = clock::now();
         let lists = async {
-            tokio::try_join!(
-                self.pods(namespace, selector),
-                self.histories(namespace, selector, histories)
-            )
+            let histories = histories.into_iter().map(|history| async move {
+                (history, self.history(namespace, selector, history).await)
+            });
+            future::join(self.pods(namespace, selector), future::join_all(histories)).await
         };
-        let (pods, history) =
+        let (pods, histories) =
             time::timeout(LIST_TIMEOUT, lists)
                 .await
                 .map_err(|_| Error::Timeout {
                     namespace: namespace.to_owned(),
-                })??;
+                })?;
         Ok(Arc::new(Answer {
             begun,
-            pods,
-            history,
+            pods: pods?,
+            histories: histories.into_iter().collect(),
         }))
     }
 
@@ -177,30 +179,33 @@ impl Reader {
         Ok(pods)
     }
 
-    async fn histories(
+    async fn history(
         &self,
         namespace: &str,
         selector: &Selector,
-        histories: &[History],
+        history: History,
     ) -> Result<HashMap<String, Vec<Past>>, Error> {
         let mut objects: HashMap<String, Vec<Past>> = HashMap::new();
-        for history in histories {
-            let path = match history {
-                History::ReplicaSets => ReplicaSet::url_path(&(), Some(namespace)),
-            };
-            let request = Request::new(path);
-            let pages = self.pages(
-                selector,
-                |parameters| request.list_metadata(parameters),
-                |object: Past| {
-                    if let Some(owner) = object.owner().map(str::to_owned) {
-                        objects.entry(owner).or_default().push(object);
-                    }
-                },
-            );
-            let listed = pages.await;
-            listed.map_err(|source| Error::list(history.plural(), namespace, source))?;
-        }
+        let path = match history {
+            History::ReplicaSets => ReplicaSet::url_path(&(), Some(namespace)),
+            History::ControllerRevisions => ControllerRevision::url_path(&(), Some(namespace)),
+        };
+        let request = Request::new(path);
+        let pages = self.pages(
+            selector,
+            |parameters| match history {
+                History::ReplicaSets => request.list_metadata(parameters),
+                // The number of a revision is not metadata.
+                History::ControllerRevisions => request.list(parameters),
+            },
+            |object: Past| {
+                if let Some(owner) = object.owner().map(str::to_owned) {
+                    objects.entry(owner).or_default().push(object);
+                }
+            },
+        );
+        let listed = pages.await;
+        listed.map_err(|source| Error::list(history.plural(), namespace, source))?;
         Ok(objects)
     }
 
@@ -231,21 +236,30 @@ impl Reader {
 
 impl Answer {
     /// What the lists hold of one workload.
-    pub(super) fn pods_of<W: Workload>(&self, workload: &W) -> Pods {
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] when its kind of history could not be listed.
+    pub(super) fn pods_of<W: Workload>(&self, workload: &W) -> Result<Pods, Error> {
         let uid = workload.meta().uid.as_deref().unwrap_or_default();
-        let history = self.history.get(uid).map_or(&[][..], Vec::as_slice);
-        let current = workload.current(history);
-        let owned = current
-            .as_ref()
-            .and_then(|current| self.pods.get(&current.owner));
-        let pods = owned.map_or(&[][..], Vec::as_slice);
+        let history = W::HISTORY.and_then(|history| self.histories.get(&history));
+        let history = history
+            .map(Result::as_ref)
+            .transpose()
+            .map_err(Clone::clone)?;
+        let history = history.and_then(|history| history.get(uid));
+        let current = workload.current(history.map_or(&[][..], Vec::as_slice));
+        let pods: Vec<&View> = current.as_ref().map_or_else(Vec::new, |current| {
+            let owned = self.pods.get(&current.owner).into_iter().flatten();
+            owned.filter(|pod| pod.is_of(current)).collect()
+        });
         let newest = pods.iter().max_by_key(|pod| pod.created());
-        Pods {
+        Ok(Pods {
             begun: self.begun,
             template_found: current.is_some(),
-            current: pods.iter().map(View::reduced).collect(),
-            pull_secrets: newest.map(View::pull_secrets).unwrap_or_default(),
-        }
+            current: pods.iter().map(|pod| pod.reduced()).collect(),
+            pull_secrets: newest.map(|pod| pod.pull_secrets()).unwrap_or_default(),
+        })
     }
 }
 

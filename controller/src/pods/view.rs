@@ -5,7 +5,7 @@ use kube_autorollout_core::decide::Waiting;
 use serde::Deserialize;
 
 use super::{Container, Pod};
-use crate::workload::{OwnerReference, controlled_by};
+use crate::workload::{CurrentPods, OwnerReference, controlled_by};
 
 /// One pod.
 #[derive(Debug, Deserialize)]
@@ -23,7 +23,17 @@ struct Metadata {
     creation_timestamp: Option<Timestamp>,
     deletion_timestamp: Option<Timestamp>,
     #[serde(default)]
+    labels: Labels,
+    #[serde(default)]
     owner_references: Vec<OwnerReference>,
+}
+
+/// The one label that is read.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Labels {
+    #[serde(rename = "controller-revision-hash")]
+    revision: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -103,6 +113,14 @@ impl View {
         let leaving = self.metadata.deletion_timestamp.is_some()
             || matches!(self.status.phase.as_str(), "Succeeded" | "Failed");
         controlled_by(&self.metadata.owner_references).filter(|_| !leaving)
+    }
+
+    /// Whether it is one of them, given that it is their owner's.
+    pub(super) fn is_of(&self, current: &CurrentPods) -> bool {
+        current.contain(
+            &self.metadata.name,
+            self.metadata.labels.revision.as_deref(),
+        )
     }
 
     /// When it was created, to tell the newest.

@@ -1,16 +1,15 @@
 //! Deployments.
 
-use std::{borrow::Cow, hash::Hash};
+use std::hash::Hash;
 
 use k8s_openapi::{
     Resource as _,
     api::apps::v1,
     apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta},
 };
-use kube::{Resource, core::NamespaceResourceScope};
 use serde::Deserialize;
 
-use super::{CurrentPods, History, Past, Progress, Template, Workload};
+use super::{CurrentPods, History, Past, Progress, Template, Workload, resource::resource};
 use crate::keys;
 
 /// The part of a Deployment that is read.
@@ -52,7 +51,7 @@ struct Condition {
 impl Workload for Deployment {
     const KIND: &'static str = v1::Deployment::KIND;
     const PLURAL: &'static str = "deployments";
-    const HISTORY: History = History::ReplicaSets;
+    const HISTORY: Option<History> = Some(History::ReplicaSets);
 
     /// By the rule of `kubectl rollout status`
     /// (<https://github.com/kubernetes/kubectl/blob/master/pkg/polymorphichelpers/rollout_status.go>).
@@ -95,6 +94,8 @@ impl Workload for Deployment {
         let current = history.iter().find(carries)?;
         Some(CurrentPods {
             owner: current.metadata.uid.clone(),
+            revision: None,
+            from_ordinal: None,
         })
     }
 
@@ -109,34 +110,7 @@ impl Workload for Deployment {
     }
 }
 
-impl Resource for Deployment {
-    type DynamicType = ();
-    type Scope = NamespaceResourceScope;
-
-    fn kind((): &()) -> Cow<'_, str> {
-        v1::Deployment::KIND.into()
-    }
-
-    fn group((): &()) -> Cow<'_, str> {
-        v1::Deployment::GROUP.into()
-    }
-
-    fn version((): &()) -> Cow<'_, str> {
-        v1::Deployment::VERSION.into()
-    }
-
-    fn plural((): &()) -> Cow<'_, str> {
-        Self::PLURAL.into()
-    }
-
-    fn meta(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
-    }
-}
+resource!(Deployment);
 
 #[cfg(test)]
 mod tests {

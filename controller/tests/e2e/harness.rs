@@ -76,7 +76,7 @@ impl World {
             "type": "kubernetes.io/dockerconfigjson",
             "stringData": { ".dockerconfigjson": docker_config },
         });
-        create::<Secret>(&self.namespace, secret).await;
+        self.create_object::<Secret>(&parsed(secret)).await;
     }
 
     /// Lets the controller read the platforms of nodes.
@@ -92,13 +92,11 @@ impl World {
             "subjects": [{ "kind": "ServiceAccount", "name": SERVICE_ACCOUNT, "namespace": self.namespace.name() }],
         }));
         let client = self.namespace.client();
-        let created = kube::Api::all(client.clone())
-            .create(&PostParams::default(), &role)
-            .await;
-        created.expect("a role");
-        let created = kube::Api::all(client)
-            .create(&PostParams::default(), &binding)
-            .await;
+        let parameters = PostParams::default();
+        let roles = kube::Api::all(client.clone());
+        roles.create(&parameters, &role).await.expect("a role");
+        let bindings = kube::Api::all(client);
+        let created = bindings.create(&parameters, &binding).await;
         created.expect("a binding");
     }
 
@@ -136,6 +134,20 @@ impl World {
         )
         .await;
         self.rolled_out(name).await;
+    }
+
+    /// Creates an object of any kind.
+    pub(crate) async fn create_object<K>(&self, object: &K)
+    where
+        K: kube::Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>
+            + Clone
+            + std::fmt::Debug
+            + serde::Serialize
+            + serde::de::DeserializeOwned,
+    {
+        let api = self.namespace.api::<K>();
+        let created = api.create(&PostParams::default(), object).await;
+        created.expect("created");
     }
 
     pub(crate) async fn create(&self, deployment: workload::Deployment) -> Deployment {
@@ -212,10 +224,16 @@ impl World {
             .expect("the audit log")
     }
 
-    /// How many patches of Deployments the controller sent, and the API server took.
+    /// How many patches of workloads the controller sent, and the API server took.
     pub(crate) fn patches(&self) -> usize {
+        let kinds = ["deployments", "statefulsets", "daemonsets"];
+        kinds.map(|plural| self.patches_of(plural)).iter().sum()
+    }
+
+    /// The same of one kind.
+    pub(crate) fn patches_of(&self, plural: &str) -> usize {
         let taken = |request: &&Request| {
-            request.verb == "patch" && request.resource == "deployments" && request.code == 200
+            request.verb == "patch" && request.resource == plural && request.code == 200
         };
         self.requests().iter().filter(taken).count()
     }
@@ -376,22 +394,6 @@ impl Controller {
                 .await;
         }
     }
-}
-
-async fn create<K>(namespace: &Namespace, object: Value)
-where
-    K: kube::Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>
-        + Clone
-        + std::fmt::Debug
-        + serde::Serialize
-        + serde::de::DeserializeOwned,
-{
-    let object: K = parsed(object);
-    let created = namespace
-        .api::<K>()
-        .create(&PostParams::default(), &object)
-        .await;
-    created.expect("created");
 }
 
 fn parsed<T: serde::de::DeserializeOwned>(value: Value) -> T {

@@ -11,6 +11,7 @@ mod faults;
 mod guard;
 mod harness;
 mod house;
+mod kinds;
 mod leader;
 mod metrics;
 mod monitoring;

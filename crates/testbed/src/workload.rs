@@ -1,5 +1,6 @@
 //! Workloads as users write them, and waiting for what becomes of them.
 
+mod kinds;
 pub mod many;
 mod wait;
 
@@ -17,6 +18,7 @@ use kube::{
     api::{ObjectMeta, PostParams},
 };
 
+pub use kinds::{DaemonSet, StatefulSet};
 pub use wait::{TimedOut, eventually, is_rolled_out, rolled_out, wait_until};
 
 /// The label that selects a workload for kube-autorollout.

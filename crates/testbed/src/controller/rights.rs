@@ -13,9 +13,12 @@ use kube::{
 pub const SERVICE_ACCOUNT: &str = "kube-autorollout";
 
 /// What the controller needs, and what it may have besides (Secrets, Events, the Lease): group, resource, verbs.
-const RULES: [(&str, &str, &[&str]); 6] = [
+const RULES: [(&str, &str, &[&str]); 9] = [
     ("apps", "deployments", &["list", "watch", "patch"]),
+    ("apps", "statefulsets", &["list", "watch", "patch"]),
+    ("apps", "daemonsets", &["list", "watch", "patch"]),
     ("apps", "replicasets", &["list"]),
+    ("apps", "controllerrevisions", &["list"]),
     ("", "pods", &["list"]),
     ("", "secrets", &["get"]),
     ("events.k8s.io", "events", &["create"]),

@@ -1,0 +1,180 @@
+//! DaemonSets.
+
+use std::hash::Hash;
+
+use k8s_openapi::{
+    Resource as _,
+    api::apps::v1,
+    apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta},
+};
+use serde::Deserialize;
+
+use super::{CurrentPods, History, Past, Progress, Template, Workload, resource::resource};
+use crate::keys;
+
+/// The part of a DaemonSet that is read.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct DaemonSet {
+    metadata: ObjectMeta,
+    spec: Spec,
+    #[serde(default)]
+    status: Status,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Spec {
+    selector: LabelSelector,
+    template: Template,
+    #[serde(default)]
+    update_strategy: UpdateStrategy,
+}
+
+#[derive(Debug, Clone, Default, Hash, Deserialize)]
+struct UpdateStrategy {
+    #[serde(rename = "type", default)]
+    type_: String,
+}
+
+#[derive(Debug, Clone, Default, Hash, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Status {
+    observed_generation: i64,
+    desired_number_scheduled: i32,
+    updated_number_scheduled: i32,
+    number_available: i32,
+}
+
+impl Workload for DaemonSet {
+    const KIND: &'static str = v1::DaemonSet::KIND;
+    const PLURAL: &'static str = "daemonsets";
+    const HISTORY: Option<History> = Some(History::ControllerRevisions);
+
+    /// By the rule of `kubectl rollout status`
+    /// (<https://github.com/kubernetes/kubectl/blob/master/pkg/polymorphichelpers/rollout_status.go>), which knows none
+    /// for `OnDelete`: there nothing is in flight, whatever waits for people.
+    fn progress(&self) -> Progress {
+        let status = &self.status;
+        let wanted = status.desired_number_scheduled;
+        let complete =
+            status.updated_number_scheduled >= wanted && status.number_available >= wanted;
+        let on_delete = self.spec.update_strategy.type_ == "OnDelete";
+        Progress {
+            paused: false,
+            generation_observed: status.observed_generation
+                >= self.metadata.generation.unwrap_or(0),
+            wants_pods: wanted > 0,
+            complete: complete || on_delete,
+            deadline_exceeded: false,
+            on_delete,
+        }
+    }
+
+    fn template(&self) -> &Template {
+        &self.spec.template
+    }
+
+    fn template_mut(&mut self) -> &mut Template {
+        &mut self.spec.template
+    }
+
+    fn selector(&self) -> &LabelSelector {
+        &self.spec.selector
+    }
+
+    /// Its own pods that are labelled like its latest ControllerRevision, which is the one of its template once the
+    /// generation has been observed.
+    fn current(&self, history: &[Past]) -> Option<CurrentPods> {
+        let latest = history.iter().max_by_key(|past| past.revision)?;
+        let revision = latest.metadata.labels.get(keys::REVISION_HASH)?;
+        Some(CurrentPods {
+            owner: self.metadata.uid.clone().unwrap_or_default(),
+            revision: Some(revision.clone()),
+            from_ordinal: None,
+        })
+    }
+
+    fn body(&self) -> impl Hash + '_ {
+        let Spec {
+            selector: _, // cannot be changed
+            template,
+            update_strategy,
+        } = &self.spec;
+        (template, update_strategy, &self.status)
+    }
+}
+
+resource!(DaemonSet);
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn daemon_set(strategy: &str, status: &Value) -> DaemonSet {
+        let object = json!({
+            "metadata": { "name": "agent", "uid": "of-agent", "generation": 2 },
+            "spec": {
+                "selector": {},
+                "template": { "spec": { "containers": [{ "name": "app", "image": "a" }] } },
+                "updateStrategy": { "type": strategy },
+            },
+            "status": status,
+        });
+        serde_json::from_value(object).expect("a DaemonSet")
+    }
+
+    fn status(observed: i64, desired: i32, updated: i32, available: i32) -> Value {
+        json!({
+            "observedGeneration": observed,
+            "desiredNumberScheduled": desired,
+            "updatedNumberScheduled": updated,
+            "numberAvailable": available,
+        })
+    }
+
+    #[test]
+    fn a_rollout_is_complete_when_kubectl_says_so() {
+        let cases = [
+            (status(2, 3, 3, 3), true, true),
+            (status(1, 3, 3, 3), false, true),
+            (status(2, 3, 2, 3), true, false),
+            (status(2, 3, 3, 2), true, false),
+        ];
+        for (status, observed, complete) in cases {
+            let progress = daemon_set("RollingUpdate", &status).progress();
+            assert_eq!(
+                (progress.generation_observed, progress.complete),
+                (observed, complete),
+                "{status}"
+            );
+            assert!(progress.wants_pods && !progress.on_delete);
+        }
+        let nowhere = daemon_set("RollingUpdate", &status(2, 0, 0, 0)).progress();
+        assert!(!nowhere.wants_pods, "no node fits");
+    }
+
+    #[test]
+    fn nothing_is_in_flight_where_people_replace_pods() {
+        let progress = daemon_set("OnDelete", &status(2, 3, 1, 3)).progress();
+        assert!(progress.on_delete && progress.complete);
+    }
+
+    #[test]
+    fn the_current_pods_are_those_of_the_latest_revision() {
+        let past = |revision: i64, hash: &str| -> Past {
+            let labels = json!({ "controller-revision-hash": hash });
+            let object =
+                json!({ "metadata": { "uid": hash, "labels": labels }, "revision": revision });
+            serde_json::from_value(object).expect("a ControllerRevision")
+        };
+        let agent = daemon_set("RollingUpdate", &json!({}));
+        let current = agent.current(&[past(9, "a"), past(10, "b"), past(2, "c")]);
+        let current = current.expect("a revision");
+        assert_eq!(current.owner, "of-agent");
+        assert!(current.contain("agent-x7k2p", Some("b")));
+        assert!(!current.contain("agent-x7k2p", Some("a")), "an old one");
+        assert_eq!(agent.current(&[]), None, "the history is empty yet");
+    }
+}

@@ -1,0 +1,325 @@
+//! StatefulSets and DaemonSets are rolled out as Deployments are, but for what their kinds wish.
+
+use k8s_openapi::api::apps::v1;
+use kube::api::{Patch, PatchParams};
+use kube_autorollout_testbed::{
+    controller,
+    workload::{DaemonSet, Deployment, StatefulSet, eventually},
+};
+use serde_json::json;
+
+use crate::harness::{Controller, SOON, World};
+
+/// All kinds, by their plurals.
+const KINDS: [&str; 3] = ["deployments", "statefulsets", "daemonsets"];
+
+/// Creates a labelled workload of a kind, named like it, and gives how many pods it comes to.
+async fn create(world: &World, kind: &str, like: Deployment) -> usize {
+    let like = like.replicas(3).labelled();
+    match kind {
+        "statefulsets" => world.create_object(&StatefulSet::like(like).build()).await,
+        "daemonsets" => {
+            world.create_object(&DaemonSet::like(like).build()).await;
+            return world.testbed.nodes().names().len();
+        }
+        _ => world.create_object(&like.build()).await,
+    }
+    3
+}
+
+/// A workload of a kind on version 1 of the tag `app`, and a controller that finds it up to date.
+async fn with(hint: &str, kind: &str) -> (World, Controller, usize) {
+    let world = World::new(hint).await;
+    world.push(&world.version(1), "app").await;
+    let like = Deployment::named("web").container("app", &world.image("app"));
+    let pods = create(&world, kind, like).await;
+    world.until_running(&world.marker(1), pods).await;
+    let controller = world.controller("").await;
+    controller.until_all("UpToDate", 1).await;
+    (world, controller, pods)
+}
+
+#[tokio::test]
+async fn a_push_rolls_out_each_kind_once_sidecars_included() {
+    let world = World::new("kinds").await;
+    world.push(&world.version(1), "app").await;
+    let mut pods = 0;
+    for kind in KINDS {
+        let like = Deployment::named(kind)
+            .container("app", &world.image("app"))
+            .sidecar("side", &world.image("app"));
+        pods += create(&world, kind, like).await;
+    }
+    world.until_running(&world.marker(1), 2 * pods).await;
+    let controller = world.controller("").await;
+    controller.until_all("UpToDate", 3).await;
+
+    world.push(&world.version(2), "app").await;
+    world.until_running(&world.marker(2), 2 * pods).await;
+    controller.until_all("UpToDate", 3).await;
+    controller.checks("daemonsets", 3).await;
+    assert_eq!(KINDS.map(|kind| world.patches_of(kind)), [1, 1, 1]);
+    for (kind, name) in KINDS.iter().zip(["Deployment", "StatefulSet", "DaemonSet"]) {
+        let labels = [("kind", name), ("outcome", "completed")];
+        let completed = controller.metrics().await.sum("rollouts_total", &labels);
+        assert!((completed - 1.0).abs() < f64::EPSILON, "{name}");
+        world.until_event(kind, "RolloutCompleted").await;
+    }
+}
+
+#[tokio::test]
+async fn a_sidecar_that_is_stale_alone_is_rolled_out_for_each_kind() {
+    let world = World::new("kinds-sidecar").await;
+    world.push(&world.version(1), "app").await;
+    world.push(&world.version(1), "side").await;
+    let mut pods = 0;
+    for kind in KINDS {
+        let like = Deployment::named(kind)
+            .container("app", &world.image("app"))
+            .sidecar("side", &world.image("side"));
+        pods += create(&world, kind, like).await;
+    }
+    world.until_running(&world.marker(1), 2 * pods).await;
+    let controller = world.controller("").await;
+    controller.until_all("UpToDate", 3).await;
+    world.push(&world.version(2), "side").await;
+    let mut expected = [vec![world.marker(1); pods], vec![world.marker(2); pods]].concat();
+    expected.sort();
+    let running = eventually(SOON, "new sidecars", async || {
+        let markers = world.markers();
+        (markers == expected)
+            .then_some(())
+            .ok_or_else(|| format!("{markers:?}"))
+    });
+    running.await.unwrap_or_else(|error| panic!("{error}"));
+    controller.until_all("UpToDate", 3).await;
+    assert_eq!(KINDS.map(|kind| world.patches_of(kind)), [1, 1, 1]);
+}
+
+/// Restarts the controller at each moment of a rollout.
+async fn is_restarted_at_each_moment(kind: &str) {
+    let (world, controller, pods) = with(&format!("restart-{kind}"), kind).await;
+
+    controller.kill(); // before the patch
+    world.push(&world.version(2), "app").await;
+    controller.start().await;
+    settles(&world, &controller, pods, 2).await;
+
+    world.push(&world.version(3), "app").await;
+    until_patched(&world, 2).await; // after it
+    controller.kill();
+    controller.start().await;
+    settles(&world, &controller, pods, 3).await;
+
+    world.push(&world.version(4), "app").await;
+    let new = world.marker(4);
+    let some = eventually(SOON, "some of the pods new", async || {
+        let markers = world.markers();
+        markers
+            .contains(&new)
+            .then_some(())
+            .ok_or_else(|| format!("{markers:?}"))
+    });
+    some.await.unwrap_or_else(|error| panic!("{error}"));
+    controller.kill();
+    controller.start().await;
+    settles(&world, &controller, pods, 4).await;
+
+    world.push(&world.version(5), "app").await;
+    world.until_running(&world.marker(5), pods).await; // all new
+    controller.kill();
+    controller.start().await;
+    settles(&world, &controller, pods, 5).await;
+}
+
+/// Waits for so many patches.
+async fn until_patched(world: &World, patches: usize) {
+    let taken = eventually(SOON, "the patch", async || {
+        let seen = world.patches();
+        (seen >= patches)
+            .then_some(())
+            .ok_or_else(|| seen.to_string())
+    });
+    taken.await.unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// All pods come to run this version, after one patch for each version since the first.
+async fn settles(world: &World, controller: &Controller, pods: usize, version: u32) {
+    world.until_running(&world.marker(version), pods).await;
+    controller.until_all("UpToDate", 1).await;
+    controller.checks("web", 2).await;
+    assert_eq!(world.patches(), version as usize - 1, "version {version}");
+}
+
+#[tokio::test]
+async fn a_deployment_is_rolled_out_once_whenever_the_controller_restarts() {
+    is_restarted_at_each_moment("deployments").await;
+}
+
+#[tokio::test]
+async fn a_stateful_set_is_rolled_out_once_whenever_the_controller_restarts() {
+    is_restarted_at_each_moment("statefulsets").await;
+}
+
+#[tokio::test]
+async fn a_daemon_set_is_rolled_out_once_whenever_the_controller_restarts() {
+    is_restarted_at_each_moment("daemonsets").await;
+}
+
+/// A tag moves on before its last move has been rolled out.
+async fn ends_on_the_last_push(hint: &str, kind: &str, moves: [u32; 2]) {
+    let (world, controller, pods) = with(hint, kind).await;
+    for version in moves {
+        world.push(&world.version(version), "app").await;
+    }
+    world.until_running(&world.marker(moves[1]), pods).await;
+    controller.until_all("UpToDate", 1).await;
+    controller.checks("web", 3).await;
+    world.until_running(&world.marker(moves[1]), pods).await;
+    assert!(
+        world.patches() <= 3,
+        "two targets, and one rollout more: {}",
+        world.patches()
+    );
+}
+
+#[tokio::test]
+async fn a_tag_that_moves_twice_within_seconds_ends_on_the_last_image() {
+    for kind in KINDS {
+        ends_on_the_last_push(&format!("abc-{kind}"), kind, [2, 3]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_tag_that_moves_forth_and_back_ends_on_the_first_image() {
+    for kind in KINDS {
+        ends_on_the_last_push(&format!("aba-{kind}"), kind, [2, 1]).await;
+    }
+}
+
+#[tokio::test]
+async fn pods_below_a_partition_are_not_looked_at() {
+    let world = World::new("partition").await;
+    world.push(&world.version(1), "app").await;
+    let like = Deployment::named("web")
+        .replicas(3)
+        .container("app", &world.image("app"))
+        .labelled();
+    world
+        .create_object(&StatefulSet::like(like).partition(1).build())
+        .await;
+    world.until_running(&world.marker(1), 3).await;
+    let controller = world.controller("").await;
+    controller.until_all("UpToDate", 1).await;
+
+    world.push(&world.version(2), "app").await;
+    let expected = [1, 2, 2].map(|version| world.marker(version));
+    let running = eventually(SOON, "two new pods", async || {
+        let markers = world.markers();
+        (markers == expected)
+            .then_some(())
+            .ok_or_else(|| format!("{markers:?}"))
+    });
+    running.await.unwrap_or_else(|error| panic!("{error}"));
+    controller.until_all("UpToDate", 1).await;
+    controller.checks("web", 3).await;
+    assert_eq!(world.markers(), expected);
+    assert_eq!(world.patches(), 1);
+    world.until_event("web", "RolloutCompleted").await;
+}
+
+#[tokio::test]
+async fn a_partition_above_all_pods_is_no_reason_to_roll_out() {
+    let (world, controller, _) = with("partition-all", "statefulsets").await;
+    let partition =
+        json!({ "spec": { "updateStrategy": { "rollingUpdate": { "partition": 3 } } } });
+    let api = world.namespace.api::<v1::StatefulSet>();
+    let patched = api
+        .patch("web", &PatchParams::default(), &Patch::Merge(partition))
+        .await;
+    patched.expect("patched");
+    controller
+        .until_logged(&["decided", "Skipped", "NoPods"])
+        .await;
+    world.push(&world.version(2), "app").await;
+    controller.checks("web", 3).await;
+    assert_eq!(world.patches(), 0, "no pod would be new");
+}
+
+#[tokio::test]
+async fn where_people_replace_pods_nothing_is_rolled_out() {
+    let world = World::new("on-delete").await;
+    world.push(&world.version(1), "app").await;
+    let like = |name| {
+        Deployment::named(name)
+            .container("app", &world.image("app"))
+            .labelled()
+    };
+    let set = StatefulSet::like(like("set")).on_delete();
+    world.create_object(&set.build()).await;
+    let daemons = DaemonSet::like(like("daemons")).on_delete();
+    world.create_object(&daemons.build()).await;
+    let pods = 1 + world.testbed.nodes().names().len();
+    world.until_running(&world.marker(1), pods).await;
+    let controller = world.controller("").await;
+    controller.until_all("UpToDate", 2).await;
+
+    world.push(&world.version(2), "app").await;
+    controller.until_all("Skipped", 2).await;
+    for name in ["/set ", "/daemons "] {
+        controller
+            .until_logged(&["decided", name, "Skipped", "OnDelete"])
+            .await;
+    }
+    controller.checks("set", 3).await;
+    assert_eq!(world.patches(), 0);
+}
+
+#[tokio::test]
+async fn a_kind_that_is_forbidden_does_not_disturb_the_others() {
+    let rights = controller::rights(&["daemonsets", "controllerrevisions"]);
+    let world = World::with_rights("forbidden-kind", rights).await;
+    world.push(&world.version(1), "app").await;
+    let mut pods = 0;
+    for kind in KINDS {
+        let like = Deployment::named(kind).container("app", &world.image("app"));
+        pods += create(&world, kind, like).await;
+    }
+    world.until_running(&world.marker(1), pods).await;
+    let controller = world.controller("").await;
+    controller
+        .until_logged(&["WARN", "add the verb list on daemonsets"])
+        .await;
+    controller.until_all("UpToDate", 2).await;
+    world.push(&world.version(2), "app").await;
+    controller
+        .until("both completed", |metrics| {
+            metrics.rollouts("completed") >= 2.0
+        })
+        .await;
+    assert_eq!(KINDS.map(|kind| world.patches_of(kind)), [1, 1, 0]);
+}
+
+#[tokio::test]
+async fn a_history_that_may_not_be_read_is_the_trouble_of_its_own_kind() {
+    let rights = controller::rights(&["controllerrevisions"]);
+    let world = World::with_rights("forbidden-history", rights).await;
+    world.push(&world.version(1), "app").await;
+    let image = world.image("app");
+    let like = |name: &str| Deployment::named(name).container("app", &image);
+    let mut pods = create(&world, "daemonsets", like("daemons")).await;
+    for number in 0..8 {
+        // More than are read one by one, so that one batch has them all.
+        pods += create(&world, "deployments", like(&format!("web-{number}"))).await;
+    }
+    world.until_running(&world.marker(1), pods).await;
+    let controller = world.controller("").await;
+    controller
+        .until("the others checked", |metrics| {
+            metrics.states() == [("UpToDate".to_owned(), 8), ("Unknown".to_owned(), 1)].into()
+        })
+        .await;
+    controller
+        .until_logged(&["WARN", "/daemons", "controllerrevisions"])
+        .await;
+}
