@@ -8,6 +8,7 @@ mod check;
 mod command_line;
 mod credentials;
 mod faults;
+mod gitops;
 mod guard;
 mod harness;
 mod house;
