@@ -93,11 +93,10 @@ impl World {
         }));
         let client = self.namespace.client();
         let parameters = PostParams::default();
-        let roles = kube::Api::all(client.clone());
-        roles.create(&parameters, &role).await.expect("a role");
-        let bindings = kube::Api::all(client);
-        let created = bindings.create(&parameters, &binding).await;
-        created.expect("a binding");
+        let api = kube::Api::all(client.clone());
+        api.create(&parameters, &role).await.expect("a role");
+        let api = kube::Api::all(client);
+        api.create(&parameters, &binding).await.expect("a binding");
     }
 
     /// An image that no other test has.
