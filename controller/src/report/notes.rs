@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use kube_autorollout_core::{
     Digest,
+    compare::Verdict,
     decide::{Container, Decision, Rollout},
     state::{Reason, State},
 };
@@ -89,7 +90,32 @@ pub(super) fn warnings(decision: &Decision, observation: &Observation) -> Vec<Wa
         ),
     });
     let stuck = (decision.state == State::NotConverging).then(|| stuck(decision, observation));
-    failures.chain(unchecked).chain(stuck).collect()
+    let missing = observation.observed.containers.iter();
+    let missing = missing.filter(|container| lacks_platform(container));
+    failures
+        .chain(missing.map(without_platform))
+        .chain(unchecked)
+        .chain(stuck)
+        .collect()
+}
+
+/// Whether new pods could not pull the image, as it is not there for their platform.
+fn lacks_platform(container: &Container) -> bool {
+    let lacking = Verdict::Unknown(Reason::NoMatchingPlatform);
+    container.pods.iter().any(|pod| pod.verdict == lacking)
+}
+
+fn without_platform(container: &Container) -> Warning {
+    let reason = Reason::NoMatchingPlatform;
+    Warning {
+        topic: Topic::Registry(reason, container.name.clone()),
+        event: Some(events::Reason::RegistryCheckFailed),
+        note: format!(
+            "container {}: {reason}: the image behind the tag has no manifest for the platforms that count (push it for \
+             the platform of the pods' nodes, or mend platforms in the configuration)",
+            container.name
+        ),
+    }
 }
 
 fn stuck(decision: &Decision, observation: &Observation) -> Warning {

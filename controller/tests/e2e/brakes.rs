@@ -227,3 +227,30 @@ async fn what_settles_between_two_ticks_is_asked_for_once_more_and_rolled_out() 
     controller.until_all("UpToDate", 1).await;
     assert_eq!(world.patches(), 1);
 }
+
+#[tokio::test]
+async fn the_log_tells_a_whole_rollout_in_at_most_five_lines() {
+    let (world, controller) =
+        World::with_web("story", "rollouts: { settle: 2s, minInterval: 10s }").await;
+    for version in [2, 3] {
+        world.push(&world.version(version), "app").await;
+        world.until_running(&world.marker(version), 1).await;
+        controller.until_all("UpToDate", 1).await;
+    }
+    let log = controller.log();
+    let lines = log
+        .lines()
+        .filter(|line| line.contains(" INFO ") && line.contains("/web"));
+    let lines: Vec<_> = lines.collect();
+    let ends = |line: &&str| line.contains("rollout completed: ");
+    let stories: Vec<_> = lines.split_inclusive(ends).collect();
+    assert_eq!(stories.len(), 2, "{lines:?}");
+    for story in stories {
+        assert!(story.len() <= 5, "{story:?}");
+        assert!(story[0].contains("Settling"), "{story:?}");
+        assert!(
+            story.iter().any(|line| line.contains("rolled out: ")),
+            "{story:?}"
+        );
+    }
+}

@@ -3,6 +3,7 @@
 //! One control plane for all tests; each has a namespace, a repository and a controller of its own.
 #![cfg(test)] // so that clippy knows the functions between the tests as tests' own
 
+mod annotations;
 mod brakes;
 mod check;
 mod command_line;
@@ -20,6 +21,7 @@ mod no_rollout;
 mod permissions;
 mod proxies;
 mod quiet;
+mod reasons;
 mod rollout;
 mod scope;
 mod selection;

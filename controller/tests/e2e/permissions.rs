@@ -43,6 +43,9 @@ async fn a_refused_patch_is_told_and_tried_again() {
         note.contains("refused the patch") && note.contains("forbidden"),
         "{note}"
     );
+    controller
+        .until_logged(&["WARN", "/web", "ApiServer: "])
+        .await;
     let metrics = controller.until_all("Unknown", 1).await;
     assert!(metrics.rollouts("failed") >= 1.0);
     assert!(metrics.rollouts("triggered") < 1.0);
