@@ -1,0 +1,70 @@
+{{/* The chart's name in names of objects. */}}
+{{- define "kube-autorollout.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{/* What names of objects begin with. */}}
+{{- define "kube-autorollout.fullname" -}}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" }}
+{{- else }}
+{{- $name := default .Chart.Name .Values.nameOverride }}
+{{- if contains $name .Release.Name }}
+{{- .Release.Name | trunc 63 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name $name | trunc 63 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "kube-autorollout.chart" -}}
+{{- printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{/* Of every object. */}}
+{{- define "kube-autorollout.labels" -}}
+helm.sh/chart: {{ include "kube-autorollout.chart" . }}
+{{ include "kube-autorollout.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* A Deployment's selector cannot be changed: these must stay what they were. */}}
+{{- define "kube-autorollout.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "kube-autorollout.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "kube-autorollout.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create }}
+{{- default (include "kube-autorollout.fullname" .) .Values.serviceAccount.name }}
+{{- else }}
+{{- default "default" .Values.serviceAccount.name }}
+{{- end }}
+{{- end }}
+
+{{- define "kube-autorollout.image" -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default (printf "v%s" .Chart.AppVersion) }}
+{{- end }}
+
+{{/* Not empty if all namespaces are watched. */}}
+{{- define "kube-autorollout.watchesAll" -}}
+{{- if has "*" (.Values.config.watch.namespaces | default list) }}true{{ end }}
+{{- end }}
+
+{{/* Not empty if replicas elect a leader. */}}
+{{- define "kube-autorollout.elects" -}}
+{{- $enabled := .Values.config.leaderElection.enabled }}
+{{- if kindIs "bool" $enabled }}{{ if $enabled }}true{{ end }}
+{{- else if gt (int .Values.replicaCount) 1 }}true{{ end }}
+{{- end }}
+
+{{/* Not empty if nodes may be read. */}}
+{{- define "kube-autorollout.readsNodes" -}}
+{{- $enabled := .Values.rbac.nodes.enabled }}
+{{- if kindIs "bool" $enabled }}{{ if $enabled }}true{{ end }}
+{{- else }}{{ include "kube-autorollout.watchesAll" . }}{{ end }}
+{{- end }}

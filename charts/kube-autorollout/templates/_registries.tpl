@@ -1,0 +1,98 @@
+{{/*
+What the entries of config.registries come to, as YAML of a mapping:
+  registries: as the configuration file has them
+  volumes, mounts: of the Secrets that they name; a directory each, so that a rotated Secret is read without a restart
+  env: variables that tokens name by ${KEY}, where KEY is a key of a Secret of the same or another entry
+  tokens: literal tokens of the values, by key of the Secret that this chart makes of them
+Each directory and each key has the number of its entry, so that two Secrets with the same key do not collide.
+*/}}
+{{- define "kube-autorollout.registries" -}}
+{{- $root := . }}
+{{- $result := dict "registries" list "volumes" list "mounts" list "env" list "tokens" dict }}
+{{- $keys := dict }}
+{{- range .Values.config.registries }}
+  {{- $secret := .secret | default dict }}
+  {{- if and $secret.name $secret.key (not (hasKey $keys ($secret.key | toString))) }}
+    {{- $_ := set $keys $secret.key $secret.name }}
+  {{- end }}
+{{- end }}
+{{- $tokens := list }}
+{{- range $index, $entry := .Values.config.registries }}
+  {{- $registry := omit ($entry | default dict) "secret" }}
+  {{- $secret := ($entry | default dict).secret | default dict }}
+  {{- $kept := omit $secret "name" "key" }}
+  {{- $place := printf "registry-%d" $index }}
+  {{- $folder := printf "/etc/kube-autorollout/%s" $place }}
+  {{- $named := and $secret.name $secret.key }}
+  {{- $own := printf "${%s}" ($secret.key | default "") }}
+  {{- $isPullSecret := eq ($secret.type | default "") "ImagePullSecret" }}
+  {{- $isOpaque := and (not $isPullSecret) (ne ($secret.type | default "") "None") (or $secret.token $secret.tokenFile $named) }}
+  {{- if and $isPullSecret $secret.name }}
+    {{- $mountPath := required (printf "config.registries[%d].secret.mountPath is missing: the directory at which the ImagePullSecret %s is mounted" $index $secret.name) $secret.mountPath }}
+    {{- $volume := dict "name" $place "secret" (dict "secretName" $secret.name) }}
+    {{- $_ := set $result "volumes" (append $result.volumes $volume) }}
+    {{- $_ := set $result "mounts" (append $result.mounts (dict "name" $place "mountPath" $mountPath "readOnly" true)) }}
+  {{- else if and $isOpaque $named (or (not $secret.token) (eq ($secret.token | toString) $own)) (not $secret.tokenFile) }}
+    {{- $items := list (dict "key" $secret.key "path" "token") }}
+    {{- $volume := dict "name" $place "secret" (dict "secretName" $secret.name "items" $items) }}
+    {{- $_ := set $result "volumes" (append $result.volumes $volume) }}
+    {{- $_ := set $result "mounts" (append $result.mounts (dict "name" $place "mountPath" $folder "readOnly" true)) }}
+    {{- $kept = merge (dict "type" "Opaque" "tokenFile" (printf "%s/token" $folder)) (omit $kept "type" "token") }}
+  {{- else if and $isOpaque $secret.token (not (contains "${" ($secret.token | toString))) }}
+    {{- $_ := set $result.tokens $place ($secret.token | toString) }}
+    {{- $kept = merge (dict "type" "Opaque" "tokenFile" (printf "/etc/kube-autorollout/tokens/%s" $place)) (omit $kept "type" "token") }}
+  {{- else if $isOpaque }}
+    {{- if $secret.token }}
+      {{- $tokens = append $tokens ($secret.token | toString) }}
+    {{- end }}
+    {{- $kept = merge (dict "type" "Opaque") $kept }}
+  {{- end }}
+  {{- if $kept }}
+    {{- $_ := set $registry "secret" $kept }}
+  {{- end }}
+  {{- $_ := set $result "registries" (append $result.registries $registry) }}
+{{- end }}
+{{- range $key, $name := $keys }}
+  {{- $named := printf "${%s}" $key }}
+  {{- $used := false }}
+  {{- range $tokens }}
+    {{- if contains $named . }}{{ $used = true }}{{ end }}
+  {{- end }}
+  {{- if $used }}
+    {{- $source := dict "secretKeyRef" (dict "name" $name "key" $key) }}
+    {{- $_ := set $result "env" (append $result.env (dict "name" $key "valueFrom" $source)) }}
+  {{- end }}
+{{- end }}
+{{- if $result.tokens }}
+  {{- $volume := dict "name" "tokens" "secret" (dict "secretName" (printf "%s-tokens" (include "kube-autorollout.fullname" $root))) }}
+  {{- $_ := set $result "volumes" (append $result.volumes $volume) }}
+  {{- $_ := set $result "mounts" (append $result.mounts (dict "name" "tokens" "mountPath" "/etc/kube-autorollout/tokens" "readOnly" true)) }}
+{{- end }}
+{{- toYaml $result }}
+{{- end }}
+
+{{/* The configuration file. */}}
+{{- define "kube-autorollout.configuration" -}}
+{{- $given := .Values.config }}
+{{- $keys := list "logLevel" "logFormat" "timeZone" "webserver" "watch" "platforms" "rollouts" "featureFlags" }}
+{{- $config := dict }}
+{{- range $keys }}
+  {{- $_ := set $config . (get $given .) }}
+{{- end }}
+{{- if $given.interval }}
+  {{- $_ := set $config "interval" $given.interval }}
+{{- end }}
+{{- if or (not $given.interval) (ne $given.cronSchedule "*/45 * * * * *") }}
+  {{- $_ := set $config "cronSchedule" $given.cronSchedule }}
+{{- end }}
+{{- $_ := set $config "leaderElection" (dict "enabled" (eq (include "kube-autorollout.elects" .) "true")) }}
+{{- $paths := $given.tls.caCertificatePaths | default list }}
+{{- if $given.tls.customCaCertificates.enabled }}
+  {{- range $given.tls.customCaCertificates.secrets }}
+    {{- $paths = append $paths .mountPath }}
+  {{- end }}
+{{- end }}
+{{- $_ := set $config "tls" (dict "caCertificatePaths" $paths) }}
+{{- $_ := set $config "registries" (include "kube-autorollout.registries" . | fromYaml).registries }}
+{{- toYaml $config }}
+{{- end }}

@@ -1,0 +1,81 @@
+//! Helm as users run it.
+
+use std::{
+    fs,
+    path::PathBuf,
+    process::{Command, Output},
+};
+
+use kube_autorollout_testbed::programs::{Program, Programs};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The chart.
+pub(crate) const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/kube-autorollout");
+
+/// The versions of Helm that people have.
+pub(crate) const VERSIONS: [Program; 2] = [Program::Helm3, Program::Helm4];
+
+/// One version of Helm.
+pub(crate) struct Helm {
+    file: PathBuf,
+    /// Of what Helm itself writes.
+    home: TempDir,
+}
+
+impl Helm {
+    pub(crate) fn new(version: Program) -> Self {
+        Self {
+            file: Programs::tool(version, &|_| ()).expect("Helm is built"),
+            home: tempfile::tempdir().expect("a folder"),
+        }
+    }
+
+    /// Runs a command of Helm with these values.
+    fn run(&self, command: &[&str], values: &str) -> Output {
+        let file = self.home.path().join("values.yaml");
+        fs::write(&file, values).expect("a file");
+        Command::new(&self.file)
+            .args(command)
+            .args(["--values".as_ref(), file.as_os_str()])
+            .env("HOME", self.home.path())
+            .env_remove("KUBECONFIG")
+            .output()
+            .expect("Helm runs")
+    }
+
+    /// What `helm lint --strict` says, if it is not content.
+    pub(crate) fn lint(&self, values: &str) -> Result<(), String> {
+        let output = self.run(&["lint", "--strict", CHART], values);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        output.status.success().then_some(()).ok_or(said)
+    }
+
+    /// Every object of the release `web` in the namespace `team`.
+    pub(crate) fn render(&self, values: &str) -> Result<Vec<Value>, String> {
+        let output = self.run(&["template", "web", CHART, "--namespace", "team"], values);
+        if !output.status.success() {
+            return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+        }
+        let text = String::from_utf8(output.stdout).expect("text");
+        let documents = serde_saphyr::from_multiple::<Value>(&text).expect("YAML");
+        Ok(documents.into_iter().filter(|one| !one.is_null()).collect())
+    }
+}
+
+/// The object of this kind and name.
+pub(crate) fn object<'a>(objects: &'a [Value], kind: &str, name: &str) -> &'a Value {
+    let found = objects
+        .iter()
+        .find(|object| object["kind"] == kind && object["metadata"]["name"] == name);
+    found.unwrap_or_else(|| panic!("{kind} {name} is among {}", names(objects)))
+}
+
+/// Which objects there are.
+pub(crate) fn names(objects: &[Value]) -> String {
+    let name = |object: &Value| {
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        format!("{} {name}", object["kind"].as_str().unwrap_or_default())
+    };
+    objects.iter().map(name).collect::<Vec<_>>().join(", ")
+}

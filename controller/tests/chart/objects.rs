@@ -1,0 +1,110 @@
+//! Which objects come out of which values.
+
+use serde_json::{Value, json};
+
+use crate::helm::{Helm, VERSIONS, names, object};
+
+/// Everything that can be switched on.
+const EVERYTHING: &str = "
+replicaCount: 2
+config: { watch: { namespaces: [a, b] } }
+rbac: { nodes: { enabled: true } }
+service: { enabled: true }
+serviceMonitor: { enabled: true, labels: { release: prometheus } }
+podMonitor: { enabled: true }
+prometheusRule: { enabled: true }
+grafanaDashboard: { enabled: true }
+networkPolicy: { enabled: true }
+podDisruptionBudget: { enabled: true }
+commonLabels: { team: platform }
+";
+
+#[test]
+fn helm_lints_the_chart_without_a_word() {
+    for version in VERSIONS {
+        for values in ["{}", EVERYTHING] {
+            let linted = Helm::new(version).lint(values);
+            assert_eq!(linted, Ok(()), "{version:?}: {values}");
+        }
+    }
+}
+
+#[test]
+fn both_versions_of_helm_render_the_same() {
+    let [helm3, helm4] = VERSIONS.map(|version| Helm::new(version).render(EVERYTHING));
+    assert_eq!(helm3.expect("rendered"), helm4.expect("rendered"));
+}
+
+#[test]
+fn the_defaults_make_what_one_namespace_needs() {
+    let objects = render("{}");
+    let expected = "ServiceAccount web-kube-autorollout, ConfigMap web-kube-autorollout-config, \
+                    Role web-kube-autorollout-role, RoleBinding web-kube-autorollout-rolebinding, \
+                    Deployment web-kube-autorollout, Pod web-kube-autorollout-test";
+    assert_eq!(names(&objects), expected);
+    let deployment = object(&objects, "Deployment", "web-kube-autorollout");
+    assert_eq!(
+        deployment["spec"]["selector"]["matchLabels"],
+        json!({"app.kubernetes.io/name": "kube-autorollout", "app.kubernetes.io/instance": "web"}),
+        "a selector cannot be changed: an upgrade from 0.7 would fail"
+    );
+    let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(container["name"], "kube-autorollout");
+    assert_eq!(container["image"], "ghcr.io/juv/kube-autorollout:v0.6.0");
+    assert_eq!(deployment["spec"]["strategy"]["type"], "Recreate");
+}
+
+#[test]
+fn each_watched_namespace_gets_a_role_and_the_own_one_a_lease() {
+    let objects = render(EVERYTHING);
+    let roles: Vec<_> = objects
+        .iter()
+        .filter(|object| object["kind"] == "Role")
+        .map(|role| (&role["metadata"]["namespace"], &role["metadata"]["name"]))
+        .collect();
+    let [role, election] =
+        ["role", "leader-election"].map(|name| format!("web-kube-autorollout-{name}"));
+    let expected = json!([["a", role], ["b", role], ["team", election]]);
+    assert_eq!(json!(roles), expected);
+    object(&objects, "ClusterRole", "web-kube-autorollout-team-nodes");
+    let alerts = object(&objects, "PrometheusRule", "web-kube-autorollout");
+    let first = &alerts["spec"]["groups"][0]["rules"][0];
+    assert!(first["alert"].is_string(), "{alerts}");
+    let labels = &object(&objects, "ServiceMonitor", "web-kube-autorollout")["metadata"]["labels"];
+    assert_eq!(
+        (&labels["release"], &labels["team"]),
+        (&json!("prometheus"), &json!("platform"))
+    );
+}
+
+#[test]
+fn whoever_watches_all_namespaces_gets_a_cluster_role_that_reads_nodes() {
+    let objects = render("config: { watch: { namespaces: ['*'] } }");
+    let role = object(&objects, "ClusterRole", "web-kube-autorollout-role");
+    assert!(role["metadata"]["namespace"].is_null());
+    object(&objects, "ClusterRole", "web-kube-autorollout-team-nodes");
+    assert!(!names(&objects).contains(" Role "), "{}", names(&objects));
+}
+
+#[test]
+fn without_permission_for_secrets_the_role_has_none() {
+    let resources = |values: &str| {
+        let objects = render(values);
+        let role = object(&objects, "Role", "web-kube-autorollout-role");
+        role["rules"].to_string()
+    };
+    assert!(resources("{}").contains("secrets"));
+    assert!(!resources("rbac: { secrets: { enabled: false } }").contains("secrets"));
+}
+
+#[test]
+fn a_service_monitor_without_a_service_is_refused_with_the_way_out() {
+    let refused = Helm::new(VERSIONS[0]).render("serviceMonitor: { enabled: true }");
+    let message = refused.expect_err("there is nothing to scrape");
+    assert!(message.contains("needs service.enabled"), "{message}");
+}
+
+fn render(values: &str) -> Vec<Value> {
+    let rendered = Helm::new(VERSIONS[0]).render(values);
+    rendered.unwrap_or_else(|error| panic!("{error}"))
+}
