@@ -88,7 +88,12 @@ pub(crate) async fn run(
     environment: &BTreeMap<String, String>,
 ) -> Result<Report, Error> {
     let asker = Asker {
-        client: registry_options::client(config, environment, Arc::new(Unobserved))?,
+        client: registry_options::client(
+            config,
+            environment,
+            Arc::new(Unobserved),
+            registry_options::CHECK_REQUESTS,
+        )?,
         keyring: keyring(request.docker_config.as_deref())?,
         configured: Configured::new(&config.registries),
         platforms: config.platforms.clone(),

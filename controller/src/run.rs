@@ -33,7 +33,8 @@ use crate::{
     metrics::Metrics,
     nodes::Nodes,
     observer::Observer,
-    pods, reconcile, registry_options,
+    pods, reconcile,
+    registry_options::{self, CONTROLLER_REQUESTS},
     report::Reports,
     wake::Wake,
     watch,
@@ -92,7 +93,7 @@ pub(crate) async fn run(
     let mut asked = Signals::new().map_err(Error::Signals)?;
     let metrics = Arc::new(Metrics::new()?);
     let observer = Arc::new(Observer::new(Arc::clone(&metrics)));
-    let registry = registry_options::client(&config, environment, observer)?;
+    let registry = registry_options::client(&config, environment, observer, CONTROLLER_REQUESTS)?;
     let cluster = cluster::connect(environment).await?;
     let scopes = scopes(&config.namespaces, &cluster.namespace);
     let watches = watches(&scopes);

@@ -1,6 +1,6 @@
 //! How a client is set up.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
@@ -29,6 +29,8 @@ pub struct Options {
     /// does not rewrite `/v2/<repository key>/`. The first component of a repository is the key. What a host turns
     /// out to need is remembered for all its repositories.
     pub artifactory_fallback: bool,
+    /// How many requests may be in flight to one host at once, where [`HostOptions`] do not say.
+    pub max_concurrent_requests: NonZeroUsize,
     /// Tells the time of day, which is needed only to report when a back-off ends.
     pub clock: fn() -> Timestamp,
 }
@@ -59,7 +61,7 @@ pub struct Proxy {
 }
 
 /// Requests in flight to one host: polite over HTTP/2, and 100 tags 50 ms away take under a second.
-pub(crate) const MAX_CONCURRENT_REQUESTS: usize = 8;
+const MAX_CONCURRENT_REQUESTS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(7);
 
 impl Default for Options {
     fn default() -> Self {
@@ -73,6 +75,7 @@ impl Default for Options {
             total_timeout: Duration::from_secs(45),
             proxy: Proxy::default(),
             artifactory_fallback: false,
+            max_concurrent_requests: MAX_CONCURRENT_REQUESTS,
             clock: wall_clock,
         }
     }
@@ -85,7 +88,7 @@ impl HostOptions {
             pattern,
             plain_http: false,
             ca_certificates: Vec::new(),
-            max_concurrent_requests: MAX_CONCURRENT_REQUESTS,
+            max_concurrent_requests: MAX_CONCURRENT_REQUESTS.get(),
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     HostPattern, Observer,
     connection::Connection,
     host::Host,
-    options::{HostOptions, MAX_CONCURRENT_REQUESTS, Options, OptionsError},
+    options::{HostOptions, Options, OptionsError},
     proxy::Proxies,
     target::Origin,
     tls,
@@ -34,6 +34,7 @@ pub(crate) struct Transport {
     pub(crate) total_timeout: Duration,
     pub(crate) clock: fn() -> Timestamp,
     common: Connection,
+    common_max_concurrent_requests: usize,
     rules: Vec<Rule>,
     hosts: Mutex<LruCache<(Origin, RuleIndex), Arc<Host>>>,
 }
@@ -78,6 +79,7 @@ impl Transport {
             total_timeout: options.total_timeout,
             clock: options.clock,
             common: common_connection,
+            common_max_concurrent_requests: options.max_concurrent_requests.get(),
             rules,
             hosts: Mutex::new(LruCache::new(MAX_HOSTS)),
         })
@@ -101,11 +103,10 @@ impl Transport {
         let rule = self.rule(&origin.to_string()).or(asked_by);
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         let host = hosts.get_or_insert((origin.clone(), rule), || {
-            let (connection, limit) = self
-                .get(rule)
-                .map_or((&self.common, MAX_CONCURRENT_REQUESTS), |rule| {
-                    (&rule.connection, rule.max_concurrent_requests)
-                });
+            let (connection, limit) = self.get(rule).map_or(
+                (&self.common, self.common_max_concurrent_requests),
+                |rule| (&rule.connection, rule.max_concurrent_requests),
+            );
             Arc::new(Host::new(origin.clone(), connection.clone(), limit))
         });
         Arc::clone(host)
