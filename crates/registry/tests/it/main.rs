@@ -10,6 +10,7 @@ mod hostile;
 mod limits;
 mod manifests;
 mod proxies;
+mod public_interface;
 mod quirks;
 mod script;
 mod secrets;

@@ -1,0 +1,176 @@
+//! What callers can name must not tie them to the libraries that do the work.
+//!
+//! The lint `unreachable_pub` sees to it that `pub` in a source file means that callers can reach it, so reading the
+//! sources is enough.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Crates that are nobody's business but ours. Those of `bytes`, `jiff` and `oci_spec` may be named.
+const OURS: &[&str] = &[
+    "base64",
+    "form_urlencoded",
+    "glob",
+    "http",
+    "http_body_util",
+    "hyper",
+    "hyper_rustls",
+    "hyper_util",
+    "lru",
+    "ring",
+    "rustls",
+    "serde",
+    "serde_json",
+    "tokio",
+    "tower",
+    "webpki_roots",
+];
+
+/// The words of a text that could be names.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|letter: char| !letter.is_alphanumeric() && letter != '_')
+        .filter(|word| !word.is_empty())
+}
+
+/// The names of types that a source file imports from our libraries.
+fn imported(source: &str) -> Vec<&str> {
+    let mut names = Vec::new();
+    for import in source.split("\nuse ").skip(1) {
+        let import = import.split(';').next().unwrap_or_default();
+        let mut words = words(import);
+        if words.next().is_some_and(|library| OURS.contains(&library)) {
+            names.extend(words.filter(|word| word.starts_with(char::is_uppercase)));
+        }
+    }
+    names
+}
+
+/// What of a source file callers can see: whole enumerations and traits, else signatures and fields; no
+/// comments.
+fn public(source: &str) -> Vec<String> {
+    let mut seen = Vec::new();
+    let mut lines = source.lines();
+    while let Some(line) = lines.next() {
+        let start = line.trim_start();
+        let item = start.strip_prefix("pub ").unwrap_or_default();
+        let converts = start.starts_with("impl") && start.contains("From<");
+        if item.is_empty() && !converts {
+            continue;
+        }
+        let is_last: fn(&str) -> bool = if item.starts_with("enum ") || item.starts_with("trait ") {
+            |line| line.starts_with('}')
+        } else if item.starts_with("fn ") || item.contains(" fn ") {
+            |line| line.ends_with(['{', ';'])
+        } else {
+            |_| true
+        };
+        // A field without a name is hidden unless it says otherwise.
+        let shown = match line.split_once('(') {
+            Some((name, fields)) if item.starts_with("struct ") && !fields.starts_with("pub ") => {
+                name
+            }
+            _ => line,
+        };
+        let mut text = shown.to_owned();
+        let mut last = line;
+        while !is_last(last) {
+            let Some(next) = lines.next() else { break };
+            if !next.trim_start().starts_with(['/', '#']) {
+                text.push_str(next);
+            }
+            last = next;
+        }
+        seen.push(text);
+    }
+    seen
+}
+
+/// What of our libraries a source file shows to callers.
+fn strangers(source: &str) -> Vec<String> {
+    let imported = imported(source);
+    let mut public = public(source);
+    public.retain(|item| {
+        let mut libraries = OURS.iter();
+        words(item).any(|word| imported.contains(&word))
+            || libraries.any(|library| item.contains(&format!("{library}::")))
+    });
+    public
+}
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("a folder");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    paths
+        .flat_map(|path| {
+            if path.is_dir() {
+                sources(&path)
+            } else {
+                vec![path]
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn no_type_of_a_library_that_does_the_work_is_public() {
+    let sources = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    let mut items = 0;
+    for path in sources {
+        let source = fs::read_to_string(&path).expect("a source file");
+        assert_eq!(strangers(&source), [""; 0], "{}", path.display());
+        items += public(&source).len();
+    }
+    assert!(items > 50, "{items} are public");
+}
+
+#[test]
+fn a_type_that_gets_out_would_be_found() {
+    let source = "
+use std::{fmt, time::Duration};
+use http::{HeaderMap, header::DATE};
+use hyper_util::client::legacy::Client as Inner;
+
+pub struct Fine(Inner);
+pub struct Hidden {
+    pub(crate) headers: HeaderMap,
+    pub wait: Duration,
+}
+pub struct Field(pub HeaderMap);
+pub struct Named {
+    pub client: Inner,
+}
+pub enum Variant {
+    One,
+    Two { cause: hyper::Error },
+}
+pub trait Asks {
+    fn ask(&self, headers: &HeaderMap);
+}
+impl From<rustls::Error> for Named {}
+impl Named {
+    pub fn fine(&self, wait: Duration) -> u8 {
+        let headers = HeaderMap::new();
+    }
+    pub async fn ask(
+        &self,
+        headers: HeaderMap,
+    ) -> u8 {
+    }
+}
+";
+    let found = strangers(source);
+    let starts = [
+        "pub struct Field(",
+        "    pub client:",
+        "pub enum Variant",
+        "pub trait Asks",
+        "impl From<rustls::Error>",
+        "    pub async fn ask(",
+    ];
+    assert_eq!(found.len(), starts.len(), "{found:#?}");
+    for (item, start) in found.iter().zip(starts) {
+        assert!(item.starts_with(start), "{item}");
+    }
+}
