@@ -39,6 +39,10 @@ demo *ARGUMENTS:
 bench *ARGUMENTS:
     cargo run --package kube-autorollout-testbed --bin bench -- {{ARGUMENTS}}
 
+# Micro-benchmarks of what a check computes
+bench-micro:
+    cargo bench --package kube-autorollout-core --package kube-autorollout-registry
+
 # Everything that CI runs
 ci:
     .ci/run
