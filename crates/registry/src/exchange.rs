@@ -132,6 +132,7 @@ impl Transport {
         question: &Question,
         call: &mut Call<'_>,
     ) -> Result<Answer, Fault> {
+        let begun = Instant::now();
         let mut attempt = 0;
         loop {
             let result = self.attempt(host, question, call).await;
@@ -140,7 +141,12 @@ impl Transport {
                 if let Err(fault) = &result {
                     host.discourage(fault);
                 }
-                return result;
+                return match result {
+                    Err(Fault::Timeout { .. }) => Err(Fault::Timeout {
+                        after: begun.elapsed(), // of all attempts
+                    }),
+                    other => other,
+                };
             };
             tracing::debug!(host = %host.origin, operation = question.operation.as_str(), "asking again");
             sleep(delay).await;

@@ -47,7 +47,7 @@ pub(crate) enum Fault {
     TooLarge { limit: usize },
     #[error("pointed at {place}, which is not followed: {reason}")]
     RedirectRefused { place: String, reason: &'static str },
-    #[error("no answer within {} s", .after.as_secs_f32())]
+    #[error("no answer within {} s", rounded(.after))]
     Timeout { after: Duration },
     #[error("others have just tried in vain: {}", match .0 { Hopeless::Silent => "no answer", Hopeless::Unreachable => "no connection" })]
     Hopeless(Hopeless),
@@ -85,5 +85,15 @@ impl Fault {
             }
             Self::Status(_) => ErrorKind::Server,
         }
+    }
+}
+
+/// Seconds without digits that would be others each time.
+fn rounded(duration: &Duration) -> f32 {
+    let seconds = duration.as_secs_f32();
+    if seconds < 1.0 {
+        (seconds * 10.0).round() / 10.0
+    } else {
+        seconds.round()
     }
 }
