@@ -13,7 +13,7 @@ use std::{
 
 use http::StatusCode;
 
-pub use build::{Error as BuildError, build};
+pub use build::{Error as BuildError, build, build_static};
 pub use metrics::{Metrics, label};
 pub use rights::{SERVICE_ACCOUNT, grant, permit, rights, rule};
 

@@ -1,6 +1,7 @@
 //! Building the controller's release binary.
 
 use std::{
+    env::consts::ARCH,
     fs::{self, File},
     io,
     path::{Path, PathBuf},
@@ -48,15 +49,33 @@ pub enum Error {
 ///
 /// When cargo is not there or the build fails.
 pub fn build(progress: &dyn Fn(&str)) -> Result<PathBuf, Error> {
+    run(&mut Command::new("cargo"), progress)
+}
+
+/// Builds the controller as for its container image, without shared libraries: it runs in an empty root. This is a build
+/// of its own beside that of [`build`], and blocks like it.
+///
+/// # Errors
+///
+/// When cargo is not there or the build fails.
+pub fn build_static(progress: &dyn Fn(&str)) -> Result<PathBuf, Error> {
+    let mut cargo = Command::new("cargo");
+    // With the target named, though it is the host's: procedural macros cannot be built static
+    cargo
+        .env("RUSTFLAGS", "-C target-feature=+crt-static")
+        .env("CARGO_BUILD_TARGET", format!("{ARCH}-unknown-linux-gnu"));
+    run(&mut cargo, progress)
+}
+
+fn run(command: &mut Command, progress: &dyn Fn(&str)) -> Result<PathBuf, Error> {
     let folder = Folder::new()?;
     let (output, log) = (folder.path().join("messages"), folder.path().join("log"));
-    let mut command = Command::new("cargo");
     command
         .args(["build", "--release", "--package", PACKAGE])
         .arg("--message-format=json-render-diagnostics")
         .current_dir(WORKSPACE);
     let (stdout, stderr) = (File::create(&output)?, File::create(&log)?);
-    let mut cargo = Guarded::spawn(&command, stdout.into(), stderr.into())?;
+    let mut cargo = Guarded::spawn(command, stdout.into(), stderr.into())?;
     let status = loop {
         if let Some(status) = cargo.try_wait()? {
             break status;

@@ -1,0 +1,51 @@
+# syntax=docker/dockerfile:1
+# One static binary in an empty root, for: docker buildx build --platform linux/amd64,linux/arm64 .
+FROM --platform=$BUILDPLATFORM rust:1.95-slim-trixie AS build
+ARG TARGETARCH
+WORKDIR /source
+ENV RUSTFLAGS="-C target-feature=+crt-static" \
+    CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
+    CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER=x86_64-linux-gnu-gcc \
+    CC_aarch64_unknown_linux_gnu=aarch64-linux-gnu-gcc \
+    CC_x86_64_unknown_linux_gnu=x86_64-linux-gnu-gcc
+
+# It is compiled on the machine that builds, for the machine that runs: emulation would take an hour
+RUN case "$TARGETARCH" in \
+      amd64) machine=x86_64; compiler=gcc-x86-64-linux-gnu ;; \
+      arm64) machine=aarch64; compiler=gcc-aarch64-linux-gnu ;; \
+      *) echo "not built for $TARGETARCH" >&2; exit 1 ;; \
+    esac \
+    && if [ "$(dpkg --print-architecture)" != "$TARGETARCH" ]; then \
+      apt-get update \
+      && apt-get install --yes --no-install-recommends "$compiler" "libc6-dev-$TARGETARCH-cross" \
+      && rm -rf /var/lib/apt/lists/*; \
+    fi \
+    && rustup target add "$machine-unknown-linux-gnu" \
+    && echo "$machine-unknown-linux-gnu" >/target
+
+# Dependencies in a layer of their own, which is built anew only when one of these files changes
+COPY Cargo.toml Cargo.lock ./
+COPY controller/Cargo.toml controller/
+COPY crates/core/Cargo.toml crates/core/
+COPY crates/registry/Cargo.toml crates/registry/
+COPY crates/testbed/Cargo.toml crates/testbed/
+RUN mkdir controller/src crates/core/src crates/registry/src crates/testbed/src \
+    && echo 'fn main() {}' >controller/src/main.rs \
+    && touch crates/core/src/lib.rs crates/registry/src/lib.rs crates/testbed/src/lib.rs \
+    && cargo build --release --locked --package kube-autorollout --target "$(cat /target)"
+
+COPY controller controller
+COPY crates crates
+# Cargo goes by the time of files, and those of a checkout may be older than the layer above
+RUN find controller/src crates/*/src -name '*.rs' -exec touch {} + \
+    && cargo build --release --locked --package kube-autorollout --target "$(cat /target)" \
+    && cp "target/$(cat /target)/release/kube-autorollout" /kube-autorollout
+
+FROM scratch
+LABEL org.opencontainers.image.title="kube-autorollout" \
+      org.opencontainers.image.description="Rolls Kubernetes workloads out when the image behind their unchanged tag has changed" \
+      org.opencontainers.image.source="https://github.com/juv/kube-autorollout" \
+      org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=build /kube-autorollout /kube-autorollout
+USER 65532:65532
+ENTRYPOINT ["/kube-autorollout"]
