@@ -8,6 +8,7 @@ mod brakes;
 mod check;
 mod command_line;
 mod credentials;
+mod documentation;
 mod faults;
 mod gitops;
 mod guard;

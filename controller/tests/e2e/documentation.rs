@@ -1,0 +1,221 @@
+//! What the README and the documentation show: configurations are read by the binary, words are those of the code, links
+//! lead somewhere.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use kube_autorollout_core::state::{Reason, State};
+use kube_autorollout_testbed::controller::rights;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn page(name: &str) -> String {
+    fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// Every page for users and contributors, by its path.
+fn pages() -> Vec<String> {
+    let mut pages = Vec::new();
+    for folder in ["", "docs/", "docs/adr/"] {
+        for entry in fs::read_dir(root().join(folder)).expect("a folder") {
+            let name = entry.expect("an entry").file_name();
+            let name = name.to_string_lossy();
+            if name.ends_with(".md") {
+                pages.push(format!("{folder}{name}"));
+            }
+        }
+    }
+    pages
+}
+
+/// The blocks of a page that begin with this line, without the lines around them.
+fn blocks(text: &str, begin: &str) -> Vec<String> {
+    let mut blocks = Vec::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if line == begin {
+            let block = lines.by_ref().take_while(|line| *line != "```");
+            blocks.push(block.collect::<Vec<_>>().join("\n"));
+        } else if line.starts_with("```") {
+            lines.by_ref().find(|line| *line == "```");
+        }
+    }
+    blocks
+}
+
+/// Puts files where a configuration says that they are, below `folder`, and gives the configuration that says so.
+fn with_files(configuration: &str, folder: &Path) -> String {
+    let secrets = folder.join("secrets").display().to_string();
+    let words = configuration.split(|character: char| " []{},\n".contains(character));
+    for path in words.filter_map(|word| word.strip_prefix("/etc/secrets/")) {
+        let mut file = folder.join("secrets").join(path);
+        let content = if path.starts_with("registries/") {
+            file.push(".dockerconfigjson");
+            r#"{"auths":{}}"#.to_owned()
+        } else if path.starts_with("ca/") {
+            page("controller/src/config/tests/ca.pem")
+        } else {
+            "secret".to_owned()
+        };
+        fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
+        fs::write(file, content).expect("a file");
+    }
+    configuration.replace("/etc/secrets", &secrets)
+}
+
+#[test]
+fn every_configuration_is_accepted_by_the_binary() {
+    let mut read = 0;
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in pages() {
+        let text = page(&name);
+        for block in blocks(&text, "```yaml configuration") {
+            let file = folder.path().join("config.yaml");
+            fs::write(&file, with_files(&block, folder.path())).expect("a file");
+            let output = Command::new(env!("CARGO_BIN_EXE_kube-autorollout"))
+                .env_clear()
+                .env("CONFIG_FILE", &file)
+                .output()
+                .expect("the program runs");
+            let said = String::from_utf8_lossy(&output.stderr);
+            // Without a cluster it fails after it has read its configuration
+            assert_eq!(output.status.code(), Some(1), "{name}:\n{block}\n{said}");
+            read += 1;
+        }
+        let unmarked = blocks(&text, "```yaml").len();
+        assert_eq!(unmarked, 0, "{name}: say after ```yaml what the block is");
+    }
+    assert!(read >= 16, "only {read} configurations were found");
+}
+
+#[test]
+fn every_state_and_reason_has_its_place_in_troubleshooting() {
+    let text = page("docs/troubleshooting.md");
+    for state in State::ALL {
+        let heading = format!("\n## {state}\n");
+        assert!(text.contains(&heading), "{state} has no heading");
+    }
+    for reason in Reason::ALL {
+        let row = format!("\n| `{reason}` | ");
+        assert!(text.contains(&row), "{reason} has no row");
+    }
+    let rows = text.lines().filter(|line| line.starts_with("| `"));
+    for row in rows {
+        assert_eq!(
+            row.matches(" | ").count(),
+            3,
+            "cause, check and cure: {row}"
+        );
+        let word = row.split('`').nth(1).expect("a word");
+        let known = Reason::ALL.iter().any(|reason| reason.as_str() == word);
+        assert!(known, "{word} is no reason");
+    }
+}
+
+#[test]
+fn every_right_has_its_row() {
+    let text = page("docs/security.md");
+    for rule in rights(&[]) {
+        for resource in rule.resources.iter().flatten() {
+            let rows = text
+                .lines()
+                .filter(|line| line.contains(&format!("| `{resource}` |")));
+            let rows: Vec<&str> = rows.collect();
+            for verb in &rule.verbs {
+                let found = rows.iter().any(|row| row.contains(&format!("`{verb}`")));
+                assert!(found, "no row for {verb} {resource}");
+            }
+        }
+    }
+}
+
+/// The anchors of a page, as GitHub makes them of headings.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let headings = text.lines().filter_map(|line| {
+        let title = line.trim_start_matches('#');
+        (title.len() < line.len()).then(|| title.trim().to_lowercase())
+    });
+    let anchor = |title: String| {
+        let kept = title
+            .chars()
+            .filter(|character| character.is_alphanumeric() || "-_ ".contains(*character));
+        kept.collect::<String>().replace(' ', "-")
+    };
+    headings.map(anchor).collect()
+}
+
+#[test]
+fn every_link_within_the_project_leads_somewhere() {
+    let mut followed = 0;
+    for name in pages() {
+        let text = page(&name);
+        let folder = root().join(&name);
+        let folder = folder.parent().expect("a folder");
+        let links = text.split("](").skip(1);
+        for link in links.filter_map(|rest| rest.split(')').next()) {
+            if link.starts_with("http") || link.starts_with("mailto:") {
+                continue;
+            }
+            let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let file = if path.is_empty() {
+                root().join(&name)
+            } else {
+                folder.join(path)
+            };
+            assert!(file.exists(), "{name} links to {link}");
+            if !anchor.is_empty() {
+                let target = fs::read_to_string(&file).expect("a page");
+                assert!(anchors(&target).contains(anchor), "{name} links to {link}");
+            }
+            followed += 1;
+        }
+    }
+    assert!(followed > 20, "only {followed} links were found");
+}
+
+#[test]
+fn every_command_of_ours_has_arguments_that_it_knows() {
+    let help = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_kube-autorollout"))
+            .args(arguments)
+            .output()
+            .expect("the program runs");
+        String::from_utf8(output.stdout).expect("text")
+    };
+    let (run, check) = (help(&["--help"]), help(&["check", "--help"]));
+    let (recipes, aliases) = (page("justfile"), page(".cargo/config.toml"));
+    let mut seen = 0;
+    for name in pages() {
+        for line in blocks(&page(&name), "```console").join("\n").lines() {
+            let line = line.trim_start_matches("$ ");
+            let words: Vec<&str> = line.split_whitespace().collect();
+            match words.as_slice() {
+                [program, rest @ ..] if program.ends_with("kube-autorollout") => {
+                    let help = if rest.first() == Some(&"check") {
+                        &check
+                    } else {
+                        &run
+                    };
+                    for option in rest.iter().filter(|word| word.starts_with("--")) {
+                        assert!(help.contains(option), "{name}: {line}");
+                    }
+                }
+                ["just", recipe, ..] => {
+                    assert!(recipes.contains(&format!("\n{recipe}")), "{name}: {line}");
+                }
+                ["cargo", alias @ ("demo" | "bench-scale"), ..] => {
+                    assert!(aliases.contains(&format!("\n{alias} = ")), "{name}: {line}");
+                }
+                _ => continue,
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen >= 8, "only {seen} commands were found");
+}
