@@ -27,3 +27,4 @@ mod rollout;
 mod scope;
 mod selection;
 mod several;
+mod workflows;

@@ -37,6 +37,8 @@ pub enum Program {
     Helm4,
     /// kubeconform, which compares objects with schemas, a tool.
     Kubeconform,
+    /// actionlint, which reads workflows of GitHub Actions, a tool.
+    Actionlint,
 }
 
 impl Program {
@@ -50,6 +52,7 @@ impl Program {
             Self::Registry => "registry",
             Self::Helm3 | Self::Helm4 => "helm",
             Self::Kubeconform => "kubeconform",
+            Self::Actionlint => "actionlint",
         }
     }
 
@@ -63,6 +66,7 @@ impl Program {
             Self::Helm3 => "helm.sh/helm/v3/cmd/helm",
             Self::Helm4 => "helm.sh/helm/v4/cmd/helm",
             Self::Kubeconform => "github.com/yannh/kubeconform/cmd/kubeconform",
+            Self::Actionlint => "github.com/rhysd/actionlint/cmd/actionlint",
         }
     }
 }
@@ -218,7 +222,9 @@ impl Programs {
             Program::KubeControllerManager => &self.kube_controller_manager,
             Program::KubeScheduler => &self.kube_scheduler,
             Program::Registry => &self.registry,
-            Program::Helm3 | Program::Helm4 | Program::Kubeconform => Path::new(program.name()),
+            Program::Helm3 | Program::Helm4 | Program::Kubeconform | Program::Actionlint => {
+                Path::new(program.name())
+            }
         }
     }
 

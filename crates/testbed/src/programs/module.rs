@@ -56,9 +56,24 @@ const KUBECONFORM: Module = Module {
     go_sum: include_str!("../../kubeconform/go.sum"),
 };
 
+const ACTIONLINT: Module = Module {
+    folder: concat!(env!("CARGO_MANIFEST_DIR"), "/actionlint"),
+    main: "github.com/rhysd/actionlint",
+    go_mod: include_str!("../../actionlint/go.mod"),
+    go_sum: include_str!("../../actionlint/go.sum"),
+};
+
 /// The modules, for what holds for each of them.
 #[cfg(test)]
-pub(super) const ALL: [Module; 6] = [ETCD, KUBERNETES, DISTRIBUTION, HELM3, HELM4, KUBECONFORM];
+pub(super) const ALL: [Module; 7] = [
+    ETCD,
+    KUBERNETES,
+    DISTRIBUTION,
+    HELM3,
+    HELM4,
+    KUBECONFORM,
+    ACTIONLINT,
+];
 
 impl Program {
     pub(super) fn module(self) -> Module {
@@ -69,6 +84,7 @@ impl Program {
             Self::Helm3 => HELM3,
             Self::Helm4 => HELM4,
             Self::Kubeconform => KUBECONFORM,
+            Self::Actionlint => ACTIONLINT,
         }
     }
 }

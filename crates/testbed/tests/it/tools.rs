@@ -8,6 +8,7 @@ fn tools_are_built_from_their_pinned_modules() {
         (Program::Helm3, ["version", "--short"], "v3.22.0"),
         (Program::Helm4, ["version", "--short"], "v4.3.1"),
         (Program::Kubeconform, ["-h", "-v"], "-strict"),
+        (Program::Actionlint, ["-version", "-no-color"], "1.7"),
     ];
     for (program, arguments, expected) in table {
         let file = Programs::tool(program, &|_| ()).expect("Go builds it");
