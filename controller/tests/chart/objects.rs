@@ -104,6 +104,26 @@ fn a_service_monitor_without_a_service_is_refused_with_the_way_out() {
     assert!(message.contains("needs service.enabled"), "{message}");
 }
 
+#[test]
+fn entries_that_share_a_pull_secret_mount_it_once_and_two_secrets_never_meet() {
+    let entries = |other: &str| {
+        format!(
+            "config: {{ registries: [
+              {{ hostnamePattern: a, secret: {{ type: ImagePullSecret, name: pull, mountPath: /pull }} }},
+              {{ hostnamePattern: b, secret: {{ type: ImagePullSecret, name: {other}, mountPath: /pull }} }}] }}"
+        )
+    };
+    let objects = render(&entries("pull"));
+    let deployment = object(&objects, "Deployment", "web-kube-autorollout").to_string();
+    assert_eq!(deployment.matches("\"/pull\"").count(), 1, "{deployment}");
+    let refused = Helm::new(VERSIONS[0]).render(&entries("other"));
+    let message = refused.expect_err("one directory cannot hold both");
+    assert!(
+        message.contains("config.registries[1].secret.mountPath"),
+        "{message}"
+    );
+}
+
 fn render(values: &str) -> Vec<Value> {
     let rendered = Helm::new(VERSIONS[0]).render(values);
     rendered.unwrap_or_else(|error| panic!("{error}"))
