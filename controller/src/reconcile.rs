@@ -9,7 +9,7 @@ use kube_autorollout_core::{
     annotations::Settings,
     decide::{Decision, Rollout, decide},
     schedule::{self, Schedule},
-    state::State,
+    state::{Reason, State},
 };
 use tokio::time::Instant;
 
@@ -143,7 +143,8 @@ struct Outcome<'a> {
     place: Option<Place<'a>>,
 }
 
-/// Observes the workload and decides about it: twice where it is to be rolled out, as that takes a place and certainty.
+/// Observes the workload and decides about it: again where it is to be rolled out, as that takes a place and certainty,
+/// and where it is to be told that its pods run another image, which takes certainty, too.
 async fn decided<'a, W: Workload>(
     workload: &W,
     identity: &Identity,
@@ -172,6 +173,13 @@ async fn decided<'a, W: Workload>(
     let mut observation = observe(false).await?;
     let mut brakes = context.rollouts.brakes();
     let mut decision = decide(&observation.observed, settings, &brakes, now);
+    if decision.reason == Some(Reason::RuntimeReportsAlias)
+        && !context.reports.is_not_converging(identity)
+    {
+        // Pods that are newer than the answer may run what the tag names by now.
+        observation = observe(true).await?;
+        decision = decide(&observation.observed, settings, &brakes, now);
+    }
     let mut place = None;
     if decision.rollout.is_some() {
         let since = context.reports.outdated(identity).unwrap_or(now);

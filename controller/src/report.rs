@@ -97,6 +97,13 @@ impl Reports {
         self.lock().entry(identity.uid.clone()).or_default();
     }
 
+    /// Whether it was told that the workload does not converge.
+    pub(crate) fn is_not_converging(&self, identity: &Identity) -> bool {
+        let told = self.lock();
+        let state = told.get(&identity.uid).and_then(|told| told.state);
+        state == Some(State::NotConverging)
+    }
+
     /// Whether the workload is told of.
     pub(crate) fn is_selected(&self, identity: &Identity) -> bool {
         self.lock().contains_key(&identity.uid)

@@ -5,6 +5,8 @@ use kube_autorollout_testbed::{
     workload,
 };
 
+use serde_json::json;
+
 use crate::harness::{Controller, World};
 
 /// Rolls out `bad`, sees that it does not converge for `reasons` and is left alone, and mends it with `good`.
@@ -107,4 +109,21 @@ async fn an_image_that_crashes_is_rolled_out_once_with_a_short_deadline() {
         &["CrashLoopBackOff", "ProgressDeadlineExceeded"],
     )
     .await;
+}
+
+#[tokio::test]
+async fn pods_that_are_newer_than_the_last_check_are_no_sign_of_another_image() {
+    let (world, controller) = World::with_web("newer-pods", "interval: 20s").await;
+    world.push(&world.version(2), "app").await;
+    world.until_running(&world.marker(2), 1).await;
+    controller.until_all("UpToDate", 1).await;
+    controller.checks("web", 1).await;
+
+    world.push(&world.version(3), "app").await;
+    world.patch("web", json!({"spec": {"replicas": 2}})).await;
+    world.until_running(&world.marker(3), 2).await;
+    controller.until_all("UpToDate", 1).await;
+    let told = controller.log();
+    assert!(!told.contains("RuntimeReportsAlias"), "{told}");
+    assert!(controller.metrics().await.rollouts("not_converging") < 1.0);
 }
