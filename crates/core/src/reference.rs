@@ -246,6 +246,7 @@ mod tests {
             ("a..b/web", InvalidReference::Form),
             ("a.-b/web", InvalidReference::Form),
             ("a:b/web", InvalidReference::Form),
+            ("a_b.c/web", InvalidReference::Form),
             ("web/", InvalidReference::Form),
             ("we___b", InvalidReference::Form),
             (
@@ -265,7 +266,9 @@ mod tests {
     fn parsed_by_oci_spec(image: &str) -> Option<Reference> {
         let reference: Reference = image.parse().ok()?;
         let upper_case = |c: char| c.is_ascii_uppercase();
+        // A registry such as `a_b.c`, which no host can be called, it takes from what has the form of a repository.
         let refused = is_image_id(image)
+            || !is_registry(reference.registry())
             || !image.is_ascii()
             || reference.repository().contains(upper_case)
             || reference.digest().is_some_and(|digest| !is_digest(digest));
