@@ -7,6 +7,7 @@ mod annotations;
 mod brakes;
 mod check;
 mod command_line;
+mod container;
 mod credentials;
 mod documentation;
 mod faults;
