@@ -21,15 +21,22 @@
 {{- printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
-{{/* Of every object. */}}
+{{/* Of every object. The user's labels come on top of ours and replace none of them. */}}
 {{- define "kube-autorollout.labels" -}}
-helm.sh/chart: {{ include "kube-autorollout.chart" . }}
-{{ include "kube-autorollout.selectorLabels" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
+{{- $ours := include "kube-autorollout.selectorLabels" . | fromYaml }}
+{{- $_ := set $ours "helm.sh/chart" (include "kube-autorollout.chart" .) }}
+{{- $_ := set $ours "app.kubernetes.io/version" .Chart.AppVersion }}
+{{- $_ := set $ours "app.kubernetes.io/managed-by" .Release.Service }}
+{{- toYaml (merge $ours (.Values.commonLabels | default dict)) }}
 {{- end }}
+
+{{- define "kube-autorollout.podLabels" -}}
+{{- toYaml (merge (include "kube-autorollout.labels" . | fromYaml) (.Values.podLabels | default dict)) }}
+{{- end }}
+
+{{/* Of what is watched; a ClusterRole has no namespace, so its name has. */}}
+{{- define "kube-autorollout.role" -}}
+{{- include "kube-autorollout.fullname" . }}-{{ if include "kube-autorollout.watchesAll" . }}{{ .Release.Namespace }}-{{ end }}role
 {{- end }}
 
 {{/* A Deployment's selector cannot be changed: these must stay what they were. */}}

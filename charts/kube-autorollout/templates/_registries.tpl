@@ -2,7 +2,8 @@
 What the entries of config.registries come to, as YAML of a mapping:
   registries: as the configuration file has them
   volumes, mounts: of the Secrets that they name; a directory each, so that a rotated Secret is read without a restart
-  env: variables that tokens name by ${KEY}, where KEY is a key of a Secret of the same or another entry
+  env: variables that tokens name by ${KEY}, where KEY is a key of a Secret of the same or another entry; where the key
+    is that of an earlier entry's Secret, too, the variable has the number of the entry
   tokens: literal tokens of the values, by key of the Secret that this chart makes of them
 Each directory and each key has the number of its entry, so that two Secrets with the same key do not collide.
 */}}
@@ -49,9 +50,15 @@ Each directory and each key has the number of its entry, so that two Secrets wit
     {{- $_ := set $result.tokens $place ($secret.token | toString) }}
     {{- $kept = merge (dict "type" "Opaque" "tokenFile" (printf "/etc/kube-autorollout/tokens/%s" $place)) (omit $kept "type" "token") }}
   {{- else if $isOpaque }}
-    {{- if $secret.token }}
-      {{- $tokens = append $tokens ($secret.token | toString) }}
+    {{- $token := $secret.token | default "" | toString }}
+    {{- if and $named (contains $own $token) (ne $secret.name (get $keys $secret.key)) }}
+      {{- $variable := printf "REGISTRY_%d_%s" $index $secret.key }}
+      {{- $source := dict "secretKeyRef" (dict "name" $secret.name "key" $secret.key) }}
+      {{- $_ := set $result "env" (append $result.env (dict "name" $variable "valueFrom" $source)) }}
+      {{- $token = replace $own (printf "${%s}" $variable) $token }}
+      {{- $_ := set $kept "token" $token }}
     {{- end }}
+    {{- $tokens = append $tokens $token }}
     {{- $kept = merge (dict "type" "Opaque") $kept }}
   {{- end }}
   {{- if $kept }}

@@ -58,6 +58,30 @@ fn a_literal_token_is_in_a_secret_and_not_in_the_config_map() {
 }
 
 #[test]
+fn secrets_with_the_same_key_do_not_meet_in_one_variable() {
+    let rendered = Rendered::of(
+        "
+config:
+  registries:
+    - { hostnamePattern: a.example.com, secret: { name: a, key: KEY, token: 'x-${KEY}' } }
+    - { hostnamePattern: b.example.com, secret: { name: b, key: KEY, token: 'y-${KEY}' } }
+",
+    );
+    let registries = &rendered.configuration()["registries"];
+    assert_eq!(registries[0]["secret"]["token"], "x-${KEY}");
+    assert_eq!(registries[1]["secret"]["token"], "y-${REGISTRY_1_KEY}");
+    let variable = |name: &str| {
+        let env = rendered.container()["env"].as_array().expect("a list");
+        let found = env.iter().find(|variable| variable["name"] == name);
+        found.expect(name)["valueFrom"]["secretKeyRef"]["name"].clone()
+    };
+    assert_eq!(
+        (variable("KEY"), variable("REGISTRY_1_KEY")),
+        (json!("a"), json!("b"))
+    );
+}
+
+#[test]
 fn an_interval_takes_the_place_of_the_default_schedule_only() {
     let interval = Rendered::of("config: { interval: 45s }");
     interval.is_read();

@@ -80,10 +80,30 @@ fn each_watched_namespace_gets_a_role_and_the_own_one_a_lease() {
 #[test]
 fn whoever_watches_all_namespaces_gets_a_cluster_role_that_reads_nodes() {
     let objects = render("config: { watch: { namespaces: ['*'] } }");
-    let role = object(&objects, "ClusterRole", "web-kube-autorollout-role");
+    let role = object(&objects, "ClusterRole", "web-kube-autorollout-team-role");
     assert!(role["metadata"]["namespace"].is_null());
     object(&objects, "ClusterRole", "web-kube-autorollout-team-nodes");
     assert!(!names(&objects).contains(" Role "), "{}", names(&objects));
+}
+
+#[test]
+fn a_users_label_replaces_none_of_ours() {
+    let values = "
+commonLabels: { app.kubernetes.io/name: theirs, team: platform }
+podLabels: { app.kubernetes.io/instance: theirs, tier: tools }
+";
+    let objects = render(values);
+    let deployment = object(&objects, "Deployment", "web-kube-autorollout");
+    let labels = &deployment["spec"]["template"]["metadata"]["labels"];
+    let expected = [
+        ("app.kubernetes.io/name", "kube-autorollout"),
+        ("app.kubernetes.io/instance", "web"),
+        ("team", "platform"),
+        ("tier", "tools"),
+    ];
+    for (label, value) in expected {
+        assert_eq!(labels[label], value, "{label}");
+    }
 }
 
 #[test]
