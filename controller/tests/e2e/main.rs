@@ -15,6 +15,7 @@ mod gitops;
 mod guard;
 mod harness;
 mod house;
+mod in_a_pod;
 mod kinds;
 mod leader;
 mod metrics;

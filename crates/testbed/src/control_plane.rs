@@ -6,6 +6,7 @@ mod kubeconfig;
 
 use std::{
     fs, io,
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
 };
 
@@ -72,7 +73,7 @@ pub struct ControlPlane {
     etcd: Server,
     kubeconfig: PathBuf,
     audit: Audit,
-    _port: Port,
+    port: Port,
     // After the servers, so that it is removed when they are gone
     folder: Folder,
 }
@@ -120,7 +121,7 @@ impl ControlPlane {
             audit: Audit::new(site.audit_log()),
             config,
             kubeconfig,
-            _port: port,
+            port,
             folder,
         })
     }
@@ -150,6 +151,11 @@ impl ControlPlane {
     /// The API server's address.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Where the API server listens.
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port.number()).into()
     }
 
     /// An administrator's kubeconfig file.

@@ -30,6 +30,7 @@ use crate::{
     control_plane::{self, ControlPlane},
     controller::{self, Controller, SERVICE_ACCOUNT},
     node::{Nodes, NodesError, NodesOptions},
+    process::Port,
     programs::{self, Programs},
     registry::{self, ALICE, Access, Registry},
 };
@@ -131,6 +132,26 @@ impl Testbed {
     /// The nodes that run the pods of all tests.
     pub fn nodes(&self) -> &Nodes {
         &self.nodes
+    }
+
+    /// A port of 127.0.0.1 for a pod that runs for real ([`Nodes::run_for_real`]), as pods have no network of their own.
+    ///
+    /// # Errors
+    ///
+    /// When none is to be had.
+    pub fn port(&self) -> io::Result<Port> {
+        Port::reserve(&self.programs.ports())
+    }
+
+    /// Runs containers of `repository`, in the shared registry, as processes of the program `file`.
+    ///
+    /// # Errors
+    ///
+    /// When the files of the program cannot be had.
+    pub fn run_for_real(&self, repository: &str, file: &Path) -> Result<(), Error> {
+        let address = self.control_plane.address();
+        let repository = format!("{}/{repository}", self.registry.host());
+        Ok(self.nodes.run_for_real(&repository, file, address)?)
     }
 
     /// Starts a registry of the caller's own, from which the nodes pull too, as [`ALICE`] where a login is asked for.

@@ -37,7 +37,7 @@
 //!
 //! # What this crate does not do
 //!
-//! It runs no containers and has no network between pods, and it is never a dependency of what is shipped.
+//! It runs no containers but those of the controller itself ([`node::Nodes::run_for_real`]) and has no network between pods, and it is never a dependency of what is shipped.
 
 mod ask;
 pub mod certificates;

@@ -5,15 +5,18 @@
 //! whether the registry is asked; a container's `imageID` is the first name in the alphabet that its node has pulled the
 //! running config under, and it changes while the container runs when another pull adds a name that comes earlier.
 //!
-//! Left out: images changed in a pod that already runs, pods that are not restarted for ever, volumes, probes (an image
-//! says itself whether it becomes ready: [`crate::image::Behaviour`]), Events, and the pull secrets of pods, in whose
-//! place stand the [`NodesOptions::registries`] that every pod may use.
+//! An image of [`Nodes::run_for_real`] is run as a process, with what its pod mounts, and probed. All others are not: they
+//! have no volumes and no probes, and say themselves whether they become ready ([`crate::image::Behaviour`]).
+//!
+//! Left out: images changed in a pod that already runs, Events, and the pull secrets of pods, in whose place stand the
+//! [`NodesOptions::registries`] that every pod may use.
 
 mod back_off;
 mod container;
 mod fleet;
 mod images;
 mod pod;
+mod process;
 mod pull;
 mod registration;
 mod runtime;
@@ -22,6 +25,9 @@ mod watch;
 mod worker;
 
 use std::{
+    fs, io,
+    net::SocketAddr,
+    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -34,6 +40,7 @@ use tokio::task::JoinSet;
 use crate::image::{Image, RegistryAccess, RequestError};
 use fleet::Fleet;
 use images::ImageFacts;
+use process::Real;
 
 pub use back_off::BackOff;
 pub use pull::Platform;
@@ -128,6 +135,9 @@ pub enum NodesError {
         #[source]
         source: oci_spec::distribution::ParseError,
     },
+    /// A program that stands for an image cannot be had.
+    #[error("prepare the program of an image")]
+    Real(#[from] io::Error),
 }
 
 /// A container whose process runs, as its node sees it.
@@ -210,6 +220,31 @@ impl Nodes {
             host.change_images(|images| images.add(&parsed, None, ImageFacts::of(image)));
         }
         Ok(())
+    }
+
+    /// Runs containers whose image is in `repository` as processes of the program `file`, in a root folder of their own
+    /// and as their pod's user, which takes the rights of root. The image itself is still to be pushed, as it is pulled.
+    ///
+    /// # Errors
+    ///
+    /// [`NodesError::Real`] when the files of the program cannot be had.
+    pub fn run_for_real(
+        &self,
+        repository: &str,
+        file: &Path,
+        api_server: SocketAddr,
+    ) -> Result<(), NodesError> {
+        self.fleet
+            .add_real(repository, Real::new(file, api_server)?);
+        Ok(())
+    }
+
+    /// What the processes of a container of this image have written until now.
+    pub fn log(&self, image: &str, namespace: &str, pod: &str, container: &str) -> String {
+        let real = self.fleet.real(image);
+        let log = real.map(|real| real.log(namespace, pod, container));
+        log.and_then(|log| fs::read_to_string(log).ok())
+            .unwrap_or_default()
     }
 
     /// Removes an image under all its names from every node; where it runs it goes on running.

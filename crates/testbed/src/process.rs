@@ -21,7 +21,7 @@ pub use folder::Folder;
 pub(crate) use guard::{Guarded, Signal};
 pub(crate) use lines::Lines;
 pub use lines::Mark;
-pub(crate) use port::Port;
+pub use port::Port;
 
 /// How often a condition of a process is looked at while waiting for it.
 const POLL: Duration = Duration::from_millis(20);

@@ -30,6 +30,14 @@ pub(super) enum PullPolicy {
     Never,
 }
 
+/// Whether a pod's containers are started again when they end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Restart {
+    Always,
+    OnFailure,
+    Never,
+}
+
 /// How fast containers start, and how long is waited after failures.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pace {
@@ -61,7 +69,7 @@ pub(super) enum State {
     },
     /// It crashed more than once and is started again later.
     BackingOff { until: Timestamp },
-    /// An init container that has done its work.
+    /// Its process has ended and is not started again.
     Finished,
 }
 
@@ -89,6 +97,10 @@ pub(super) struct Container {
     pub(super) ended: Option<Ended>,
     /// How many processes have been started.
     pub(super) starts: u32,
+    /// Whether a process runs for real, whose readiness and end are told.
+    pub(super) real: bool,
+    /// Whether it is started again after an end with this exit code.
+    restart: Restart,
     crashes: u32,
     pull_failures: u32,
 }
@@ -109,6 +121,8 @@ impl Container {
             runs: None,
             ended: None,
             starts: 0,
+            real: false,
+            restart: Restart::Always,
             crashes: 0,
             pull_failures: 0,
         }
@@ -146,7 +160,7 @@ impl Container {
     pub(super) fn is_ready(&self, now: Timestamp) -> bool {
         match &self.state {
             State::Running { ready, .. } => ready.is_some_and(|ready| ready <= now),
-            State::Finished => true,
+            State::Finished => self.role == Role::Init,
             _ => false,
         }
     }
@@ -185,9 +199,41 @@ impl Container {
                 ..
             } if *at <= now => {
                 let since = *since;
-                self.crash(since, now, pace);
+                self.crash(1, since, now, pace);
             }
             _ => {}
+        }
+    }
+
+    /// With the restart policy of its pod.
+    pub(super) fn restarted(mut self, restart: Restart) -> Self {
+        self.restart = restart;
+        self
+    }
+
+    /// Its process says whether it is ready.
+    pub(super) fn set_ready(&mut self, is_ready: bool, now: Timestamp) {
+        if let State::Running { ready, .. } = &mut self.state {
+            *ready = is_ready.then_some(now);
+        }
+    }
+
+    /// Its process has ended.
+    pub(super) fn exited(&mut self, exit_code: i32, now: Timestamp, pace: Pace) {
+        let State::Running { since, .. } = &self.state else {
+            return;
+        };
+        let since = *since;
+        let stays = match (self.role, self.restart) {
+            (Role::Init, _) | (_, Restart::OnFailure) => exit_code == 0,
+            (Role::Sidecar, _) | (_, Restart::Always) => false,
+            (Role::Regular, Restart::Never) => true,
+        };
+        if stays {
+            self.end(exit_code, since, now);
+            self.state = State::Finished;
+        } else {
+            self.crash(exit_code, since, now, pace);
         }
     }
 
@@ -195,8 +241,16 @@ impl Container {
         let behaviour = image.facts.behaviour;
         self.starts = self.starts.saturating_add(1);
         self.runs = Some(image);
+        if self.real {
+            self.state = State::Running {
+                since: now,
+                ready: None,
+                crashes: None,
+            };
+            return;
+        }
         match (behaviour, self.role) {
-            (Behaviour::Crashes, _) => self.crash(now, now, pace),
+            (Behaviour::Crashes, _) => self.crash(1, now, now, pace),
             (_, Role::Init) => {
                 self.end(0, now, now);
                 self.state = State::Finished;
@@ -214,8 +268,8 @@ impl Container {
 
     /// The first crash is followed by a start at once, every further one by a pause
     /// (`doBackOff` in <https://github.com/kubernetes/kubernetes/blob/master/pkg/kubelet/kuberuntime/kuberuntime_manager.go>).
-    fn crash(&mut self, since: Timestamp, now: Timestamp, pace: Pace) {
-        self.end(1, since, now);
+    fn crash(&mut self, exit_code: i32, since: Timestamp, now: Timestamp, pace: Pace) {
+        self.end(exit_code, since, now);
         let pause = pace.back_off.after(self.crashes);
         self.crashes = self.crashes.saturating_add(1);
         self.state = if pause.is_zero() {

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     net::Ipv4Addr,
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
@@ -19,6 +19,7 @@ use super::{
     container::{Pace, PullPolicy},
     images::{Digests, ImageFacts, ImageStore, Provided},
     locked,
+    process::Real,
     pull::{PullFailure, pull},
 };
 use crate::image::{self, RegistryAccess, RequestError};
@@ -79,6 +80,8 @@ pub(super) struct Fleet {
     /// By the UID of the pod; image IDs that are empty are filled in when they are asked for.
     running: Mutex<HashMap<String, Vec<RunningContainer>>>,
     addresses: AtomicU32,
+    /// By their repositories, the images that run for real.
+    real: Mutex<HashMap<String, Arc<Real>>>,
 }
 
 impl Fleet {
@@ -100,6 +103,7 @@ impl Fleet {
             speed: Mutex::new(options.speed),
             running: Mutex::default(),
             addresses: AtomicU32::new(1),
+            real: Mutex::default(),
         };
         for access in &options.registries {
             fleet.add_registry(access.clone())?;
@@ -124,6 +128,22 @@ impl Fleet {
     pub(super) fn pod_address(&self) -> Ipv4Addr {
         let number = self.addresses.fetch_add(1, Ordering::Relaxed);
         Ipv4Addr::from_bits(Ipv4Addr::new(10, 128, 0, 0).to_bits() | (number & 0x007f_ffff))
+    }
+
+    /// From now on, containers of this repository run for real.
+    pub(super) fn add_real(&self, repository: &str, real: Real) {
+        locked(&self.real).insert(repository.to_owned(), Arc::new(real));
+    }
+
+    /// How a container of this image runs for real, if it does.
+    pub(super) fn real(&self, image: &str) -> Option<Arc<Real>> {
+        let real = locked(&self.real);
+        if real.is_empty() {
+            return None;
+        }
+        let reference: Reference = image.parse().ok()?;
+        let repository = format!("{}/{}", reference.registry(), reference.repository());
+        real.get(&repository).cloned()
     }
 
     pub(super) fn speed(&self) -> Speed {

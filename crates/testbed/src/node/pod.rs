@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::PodSpec;
 
 use super::{
-    container::{Container, Pace, Role},
+    container::{Container, Pace, Restart, Role, State},
     images::Provided,
     pull::PullFailure,
 };
@@ -39,8 +39,15 @@ impl Pod {
         });
         let regular = spec.containers.iter();
         let regular = regular.map(|container| Container::new(container, Role::Regular));
+        let restart = match spec.restart_policy.as_deref() {
+            Some("Never") => Restart::Never,
+            Some("OnFailure") => Restart::OnFailure,
+            _ => Restart::Always,
+        };
+        let containers = init.chain(regular);
+        let containers = containers.map(|container| container.restarted(restart));
         Self {
-            containers: init.chain(regular).collect(),
+            containers: containers.collect(),
             started: now,
         }
     }
@@ -51,6 +58,18 @@ impl Pod {
             .iter()
             .filter(|container| container.role != Role::Regular)
             .all(Container::lets_next_start)
+    }
+
+    /// The exit code of the pod as a whole, once all its regular containers have ended for good: the greatest.
+    pub(super) fn outcome(&self) -> Option<i32> {
+        let regular = self.containers.iter();
+        let regular = regular.filter(|container| container.role == Role::Regular);
+        let codes = regular.map(|container| {
+            let ended = container.ended.as_ref();
+            let ended = ended.filter(|_| container.state == State::Finished);
+            ended.map(|ended| ended.exit_code)
+        });
+        codes.collect::<Option<Vec<_>>>()?.into_iter().max()
     }
 
     /// Moves on with time, and says what to do.

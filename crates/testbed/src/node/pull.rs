@@ -16,8 +16,9 @@ use serde_json::Value;
 
 use super::{
     images::{ImageFacts, ImageStore},
-    locked,
+    locked, process,
 };
+use crate::environment::with_sources;
 use crate::image::{
     BEHAVIOUR_LABEL, Behaviour, Client, DOWNLOAD_LABEL, MARKER_LABEL, MediaTypes, RequestError,
     Response, Session, digest_of,
@@ -61,6 +62,14 @@ impl PullFailure {
             message: format!(
                 "Container image \"{image}\" is not present with pull policy of Never"
             ),
+        }
+    }
+
+    /// An image that is there, and a container that could not be made of it.
+    pub(super) fn not_created(error: &process::Error) -> Self {
+        Self {
+            reason: "CreateContainerConfigError",
+            message: with_sources(error),
         }
     }
 

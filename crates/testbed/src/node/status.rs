@@ -64,9 +64,14 @@ pub(super) fn status(
     }
 }
 
-/// The rule of `getPhase` for pods whose containers are always restarted
+/// The rule of `getPhase`
 /// (<https://github.com/kubernetes/kubernetes/blob/master/pkg/kubelet/kubelet_pods.go>).
 fn phase(pod: &Pod, initialized: bool) -> &'static str {
+    match pod.outcome() {
+        Some(0) => return "Succeeded",
+        Some(_) => return "Failed",
+        None => {}
+    }
     let all_started = pod.containers.iter().all(|container| container.starts > 0);
     if initialized && all_started {
         "Running"

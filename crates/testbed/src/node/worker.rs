@@ -1,9 +1,9 @@
 //! One pod's worker: does what the pure state says, and writes the status.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{collections::HashMap, pin::pin, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Pod as PodObject, PodStatus};
+use k8s_openapi::api::core::v1::{Container as Spec, Pod as PodObject, PodSpec, PodStatus};
 use kube::{
     Api, ResourceExt,
     api::{DeleteParams, Patch, PatchParams, Preconditions},
@@ -20,6 +20,8 @@ use super::{
     fleet::{Fleet, Host},
     now,
     pod::{Next, Pod},
+    process::{Change, Place, Process},
+    pull::PullFailure,
     registration::FIELD_MANAGER,
     status::{Identity, status},
 };
@@ -39,6 +41,9 @@ pub(super) struct Worker {
     name: String,
     identity: Identity,
     pod: Pod,
+    /// The object, where a container of it runs for real.
+    object: Option<Box<PodObject>>,
+    processes: HashMap<usize, Process>,
     written: Option<PodStatus>,
     deletion: watch::Receiver<Option<Duration>>,
     renames: watch::Receiver<()>,
@@ -49,6 +54,35 @@ pub(super) fn grace_of_deletion(pod: &PodObject) -> Option<Duration> {
     pod.metadata.deletion_timestamp.as_ref()?;
     let seconds = pod.metadata.deletion_grace_period_seconds.unwrap_or(0);
     Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
+}
+
+/// Whether a container of a pod runs for real.
+fn runs_for_real(fleet: &Fleet, spec: &PodSpec) -> bool {
+    let init = spec.init_containers.iter().flatten();
+    let mut images = init
+        .chain(&spec.containers)
+        .filter_map(|container| container.image.as_deref());
+    images.any(|image| fleet.real(image).is_some())
+}
+
+/// The container of a pod that has this index in [`Pod::containers`].
+fn container_spec(pod: &PodObject, index: usize) -> Option<&Spec> {
+    let spec = pod.spec.as_ref()?;
+    let init = spec.init_containers.iter().flatten();
+    init.chain(&spec.containers).nth(index)
+}
+
+/// The first change of any process; never, when there is none.
+async fn any_change(processes: &mut HashMap<usize, Process>) -> (usize, Change) {
+    if processes.is_empty() {
+        return std::future::pending().await;
+    }
+    let changes = processes.iter_mut().map(|(index, process)| {
+        let index = *index;
+        Box::pin(async move { (index, process.change().await) })
+    });
+    let (change, _, _) = futures::future::select_all(changes).await;
+    change
 }
 
 impl Worker {
@@ -74,6 +108,8 @@ impl Worker {
                 host_ip: host.address.to_string(),
                 runtime: host.runtime,
             },
+            object: runs_for_real(fleet, spec).then(|| Box::new(pod.clone())),
+            processes: HashMap::new(),
             pod: state,
             written: None,
             deletion,
@@ -123,9 +159,52 @@ impl Worker {
             _ = deletion.changed() => return,
         };
         let pace = self.fleet.pace();
+        let outcome = match outcome {
+            Ok(provided) => self.run_for_real(index, &image).await.map(|()| provided),
+            failure => failure,
+        };
         match outcome {
             Ok(image) => self.pod.image_is_here(index, image, now(), pace),
             Err(failure) => self.pod.image_failed(index, failure, now(), pace),
+        }
+    }
+
+    /// Starts the process of a container whose image runs for real.
+    async fn run_for_real(&mut self, index: usize, image: &str) -> Result<(), PullFailure> {
+        let (Some(object), Some(real)) = (&self.object, self.fleet.real(image)) else {
+            return Ok(());
+        };
+        let (Some(spec), Some(container)) = (
+            container_spec(object, index),
+            self.pod.containers.get_mut(index),
+        ) else {
+            return Ok(());
+        };
+        let place = Place {
+            client: self.fleet.client(),
+            pod: object,
+            container: spec,
+            pod_ip: &self.identity.pod_ip,
+            host_ip: &self.identity.host_ip,
+        };
+        let started = real.start(&place).await;
+        let process = started.map_err(|error| PullFailure::not_created(&error))?;
+        container.real = true;
+        self.processes.insert(index, process);
+        Ok(())
+    }
+
+    /// Takes note of what became of a process.
+    fn see(&mut self, index: usize, change: Change) {
+        let Some(container) = self.pod.containers.get_mut(index) else {
+            return;
+        };
+        match change {
+            Change::Ready(ready) => container.set_ready(ready, now()),
+            Change::Ended(code) => {
+                container.exited(code, now(), self.fleet.pace());
+                self.processes.remove(&index);
+            }
         }
     }
 
@@ -147,10 +226,14 @@ impl Worker {
                 None => std::future::pending().await,
             }
         };
-        tokio::select! {
-            () = time => {}
-            _ = self.deletion.changed() => {}
-            _ = self.renames.changed() => {}
+        let change = tokio::select! {
+            () = time => None,
+            _ = self.deletion.changed() => None,
+            _ = self.renames.changed() => None,
+            change = any_change(&mut self.processes) => Some(change),
+        };
+        if let Some((index, change)) = change {
+            self.see(index, change);
         }
     }
 
@@ -201,6 +284,9 @@ impl Worker {
 
     /// Stops the processes and removes the pod for good.
     async fn terminate(mut self, mut grace: Duration) {
+        let processes = self.processes.drain();
+        let stopped = processes.map(|(_, process)| process.stop(grace));
+        futures::future::join_all(stopped).await;
         let stop = self.fleet.speed().stop;
         // A second deletion shortens the grace period.
         while let Ok(Ok(())) = timeout(stop.min(grace), self.deletion.changed()).await {

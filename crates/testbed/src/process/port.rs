@@ -16,7 +16,7 @@ const RANGE: Range<u16> = 20_000..32_000;
 
 /// A port of 127.0.0.1 that belongs to this process while the value lives, also while nothing listens on it.
 #[derive(Debug)]
-pub(crate) struct Port {
+pub struct Port {
     number: u16,
     /// Locked against other test processes of this user; the lock ends with the file.
     _lock: File,
@@ -55,7 +55,7 @@ impl Port {
     }
 
     /// The port's number.
-    pub(crate) fn number(&self) -> u16 {
+    pub fn number(&self) -> u16 {
         self.number
     }
 }

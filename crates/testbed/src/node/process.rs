@@ -1,0 +1,212 @@
+//! Containers that run for real: the program of an image as a child process, in a root folder like the image's, under the
+//! pod's numeric user, with the environment and the files that the kubelet would give it.
+//!
+//! Three things differ from a cluster. Pods share the machine's network, so their ports must be free and different. The
+//! address of the Service `kubernetes` does not route here: the API server's own address stands in its place. And
+//! mounted files are copies of the time when the container was started: a change shows after a restart.
+
+mod environment;
+mod files;
+mod probe;
+mod root;
+
+use std::{
+    fs::File,
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use k8s_openapi::api::core::v1::{Container, Pod};
+use kube::Client;
+use tokio::time::{Instant, sleep};
+
+use crate::process::{Folder, Guarded, Signal};
+use probe::{Probes, Verdict};
+use root::Program;
+
+/// How often a process and its probes are looked at.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Why a container could not be started.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    /// Something that the pod names could not be read.
+    #[error("read {what}")]
+    Read {
+        /// Which object.
+        what: String,
+        /// Why not.
+        #[source]
+        source: Box<kube::Error>,
+    },
+    /// The pod asks for what is not there, or what these nodes do not do.
+    #[error("{0}")]
+    Unfit(String),
+    /// A file could not be made, or the program not be started.
+    #[error("prepare the container")]
+    Files(#[from] io::Error),
+}
+
+/// What became of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    /// It ended with this exit code; that of a signal is 128 and its number.
+    Ended(i32),
+    /// Its readiness is another.
+    Ready(bool),
+}
+
+/// What of a pod is known only to its node.
+pub(super) struct Place<'a> {
+    pub(super) client: &'a Client,
+    pub(super) pod: &'a Pod,
+    pub(super) container: &'a Container,
+    pub(super) pod_ip: &'a str,
+    pub(super) host_ip: &'a str,
+}
+
+impl Place<'_> {
+    fn namespace(&self) -> &str {
+        self.pod.metadata.namespace.as_deref().unwrap_or_default()
+    }
+}
+
+/// An image whose containers run for real, and their logs.
+pub(super) struct Real {
+    program: Program,
+    logs: Folder,
+}
+
+impl Real {
+    /// Of a program's file and the API server's address.
+    pub(super) fn new(file: &Path, api_server: SocketAddr) -> io::Result<Self> {
+        Ok(Self {
+            program: Program::new(file, api_server)?,
+            logs: Folder::new()?,
+        })
+    }
+
+    /// The file with all that the processes of a container have written.
+    pub(super) fn log(&self, namespace: &str, pod: &str, container: &str) -> PathBuf {
+        let name = format!("{namespace}_{pod}_{container}.log");
+        self.logs.path().join(name)
+    }
+
+    /// Starts a process for a container.
+    pub(super) async fn start(&self, place: &Place<'_>) -> Result<Process, Error> {
+        let pod = place.pod.metadata.name.as_deref().unwrap_or_default();
+        let log = self.log(place.namespace(), pod, &place.container.name);
+        Process::start(&self.program, place, &log).await
+    }
+}
+
+/// A running process of a container, killed on drop.
+pub(super) struct Process {
+    guarded: Guarded,
+    probes: Probes,
+    ready: bool,
+    /// When it is killed, having been asked to end.
+    deadline: Option<Instant>,
+    grace: Duration,
+    // After the process, so that it is removed when that is gone
+    _folder: Folder,
+}
+
+impl Process {
+    /// Makes the root folder and starts the program in it; its output goes to `log`.
+    async fn start(program: &Program, place: &Place<'_>, log: &Path) -> Result<Self, Error> {
+        let environment = environment::of(program, place).await?;
+        let folder = Folder::new()?;
+        let root = folder.path().join("root");
+        program.copy_to(&root)?;
+        files::mount(&root, place).await?;
+        let arguments = place.container.args.iter().flatten();
+        let arguments = arguments.map(|text| environment::expand(text, &environment));
+        let mut command = Command::new("env");
+        command.arg("-i"); // a container has nothing of our environment
+        command.args(
+            environment
+                .iter()
+                .map(|(name, value)| format!("{name}={value}")),
+        );
+        command
+            .arg("/usr/sbin/chroot") // the PATH of the container would not lead to it
+            .arg(format!("--userspec={}", user(place)))
+            .arg("--groups=")
+            .arg(&root)
+            .arg(root::ENTRY_POINT)
+            .args(arguments);
+        let output = File::options().create(true).append(true).open(log)?;
+        let guarded = Guarded::spawn(&command, output.try_clone()?.into(), output.into())?;
+        let spec = place.pod.spec.as_ref();
+        let grace = spec.and_then(|spec| spec.termination_grace_period_seconds);
+        Ok(Self {
+            guarded,
+            probes: Probes::of(place.container)?,
+            ready: false,
+            deadline: None,
+            grace: Duration::from_secs(grace.unwrap_or(30).try_into().unwrap_or(0)),
+            _folder: folder,
+        })
+    }
+
+    /// Waits for what happens next. Nothing is lost when the wait is given up.
+    pub(super) async fn change(&mut self) -> Change {
+        loop {
+            sleep(LOOK).await;
+            if let Some(code) = self.exit_code() {
+                return Change::Ended(code);
+            }
+            match self.probes.look().await {
+                Verdict::Unhealthy if self.deadline.is_none() => self.ask_to_end(self.grace),
+                Verdict::Ready(ready) if ready != self.ready => {
+                    self.ready = ready;
+                    return Change::Ready(ready);
+                }
+                Verdict::Unhealthy | Verdict::Ready(_) => {}
+            }
+        }
+    }
+
+    /// Asks the process to end, and kills it if it has not after the grace period.
+    pub(super) async fn stop(mut self, grace: Duration) {
+        self.ask_to_end(grace);
+        while self.exit_code().is_none() {
+            sleep(LOOK).await;
+        }
+    }
+
+    fn ask_to_end(&mut self, grace: Duration) {
+        self.deadline = Some(Instant::now() + grace);
+        // A process that cannot be told is killed at the deadline
+        drop(self.guarded.signal(Signal::Terminate));
+    }
+
+    /// How the process ended, if it did; past its deadline it is taken for killed, which the drop of `self` does.
+    fn exit_code(&mut self) -> Option<i32> {
+        use std::os::unix::process::ExitStatusExt as _;
+        if let Ok(Some(status)) = self.guarded.try_wait() {
+            let of_signal = || status.signal().map_or(255, |signal| 128 + signal);
+            return Some(status.code().unwrap_or_else(of_signal));
+        }
+        let killed = self
+            .deadline
+            .is_some_and(|deadline| deadline <= Instant::now());
+        killed.then_some(137)
+    }
+}
+
+/// `user:group` as numbers: the container's, else the pod's, else root as in an image that names none.
+fn user(place: &Place<'_>) -> String {
+    let container = place.container.security_context.as_ref();
+    let spec = place.pod.spec.as_ref();
+    let pod = spec.and_then(|spec| spec.security_context.as_ref());
+    let user = container.and_then(|context| context.run_as_user);
+    let user = user.or_else(|| pod?.run_as_user).unwrap_or(root::USER);
+    let group = container.and_then(|context| context.run_as_group);
+    let group = group.or_else(|| pod?.run_as_group).unwrap_or(user);
+    format!("{user}:{group}")
+}
