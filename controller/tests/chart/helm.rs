@@ -2,8 +2,9 @@
 
 use std::{
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Output},
+    time::Duration,
 };
 
 use kube_autorollout_testbed::programs::{Program, Programs};
@@ -15,6 +16,9 @@ pub(crate) const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/k
 
 /// The versions of Helm that people have.
 pub(crate) const VERSIONS: [Program; 2] = [Program::Helm3, Program::Helm4];
+
+/// What has to happen happens long before, also on a busy machine.
+pub(crate) const SOON: Duration = Duration::from_secs(60);
 
 /// One version of Helm.
 pub(crate) struct Helm {
@@ -42,6 +46,31 @@ impl Helm {
             .env_remove("KUBECONFIG")
             .output()
             .expect("Helm runs")
+    }
+
+    /// Runs a command on a release of a cluster. Values are given only to those commands that take some.
+    pub(crate) fn on(
+        &self,
+        kubeconfig: &Path,
+        namespace: &str,
+        command: &[&str],
+        values: &Value,
+    ) -> Result<(), String> {
+        let mut line = command.to_vec();
+        line.extend(["--namespace", namespace, "--timeout", "60s"]);
+        let mut helm = Command::new(&self.file);
+        helm.args(line)
+            .env("HOME", self.home.path())
+            .env("KUBECONFIG", kubeconfig)
+            .env("NO_PROXY", "127.0.0.1");
+        if matches!(command.first(), Some(&"install" | &"upgrade")) {
+            let file = self.home.path().join("values.yaml");
+            fs::write(&file, values.to_string()).expect("a file");
+            helm.arg("--values").arg(file);
+        }
+        let output = helm.output().expect("Helm runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        output.status.success().then_some(()).ok_or(said)
     }
 
     /// What `helm lint --strict` says, if it is not content.

@@ -1,7 +1,8 @@
-//! The Helm chart, rendered by real Helm: what it accepts, what it refuses, and what comes out.
+//! The Helm chart, rendered and installed by real Helm: what it accepts, what it refuses, what comes out, and that it runs.
 #![cfg(test)] // so that clippy knows the functions between the tests as tests' own
 
 mod configuration;
 mod helm;
+mod install;
 mod objects;
 mod values;
