@@ -131,12 +131,12 @@ config:
 }
 
 /// What came out of the chart.
-struct Rendered {
+pub(crate) struct Rendered {
     objects: Vec<Value>,
 }
 
 impl Rendered {
-    fn of(values: &str) -> Self {
+    pub(crate) fn of(values: &str) -> Self {
         let rendered = Helm::new(VERSIONS[0]).render(values);
         let objects = rendered.unwrap_or_else(|error| panic!("{error}"));
         Self { objects }
@@ -147,7 +147,7 @@ impl Rendered {
         config_map["data"]["config.yaml"].as_str().expect("text")
     }
 
-    fn configuration(&self) -> Value {
+    pub(crate) fn configuration(&self) -> Value {
         serde_saphyr::from_str(self.text()).expect("YAML")
     }
 
@@ -157,7 +157,7 @@ impl Rendered {
     }
 
     /// The binary reads the configuration, with a file wherever the chart mounts one.
-    fn is_read(&self) {
+    pub(crate) fn is_read(&self) {
         let root = tempfile::tempdir().expect("a folder");
         let here = |path: &str| format!("{}{path}", root.path().display());
         let config = self.configuration();

@@ -82,13 +82,25 @@ impl Helm {
 
     /// Every object of the release `web` in the namespace `team`.
     pub(crate) fn render(&self, values: &str) -> Result<Vec<Value>, String> {
-        let output = self.run(&["template", "web", CHART, "--namespace", "team"], values);
+        let text = self.text("web", "team", &[], values)?;
+        let documents = serde_saphyr::from_multiple::<Value>(&text).expect("YAML");
+        Ok(documents.into_iter().filter(|one| !one.is_null()).collect())
+    }
+
+    /// What `helm template` writes.
+    pub(crate) fn text(
+        &self,
+        release: &str,
+        namespace: &str,
+        options: &[&str],
+        values: &str,
+    ) -> Result<String, String> {
+        let command = ["template", release, CHART, "--namespace", namespace];
+        let output = self.run(&[&command[..], options].concat(), values);
         if !output.status.success() {
             return Err(String::from_utf8_lossy(&output.stderr).into_owned());
         }
-        let text = String::from_utf8(output.stdout).expect("text");
-        let documents = serde_saphyr::from_multiple::<Value>(&text).expect("YAML");
-        Ok(documents.into_iter().filter(|one| !one.is_null()).collect())
+        Ok(String::from_utf8(output.stdout).expect("text"))
     }
 }
 

@@ -1,7 +1,10 @@
 //! The chart on a real control plane: the pods of a release run the binary for real.
 
-use k8s_openapi::api::apps::v1::Deployment;
-use kube::api::PostParams;
+use k8s_openapi::api::{apps::v1::Deployment, core::v1 as core};
+use kube::{
+    Api,
+    api::{Patch, PatchParams, PostParams},
+};
 use kube_autorollout_testbed::{
     Namespace, Testbed,
     image::{Image, Pusher},
@@ -43,6 +46,18 @@ impl Place {
         real.expect("the program's files");
         place.push("controller", "own").await;
         place
+    }
+
+    /// Pods of the namespace have to keep to a level of Pod Security.
+    async fn enforce(&self, level: &str) {
+        let labels = json!({ "pod-security.kubernetes.io/enforce": level });
+        let patch = Patch::Merge(json!({ "metadata": { "labels": labels } }));
+        let namespaces: Api<core::Namespace> = Api::all(self.namespace.client());
+        let name = self.namespace.name();
+        let patched = namespaces
+            .patch(name, &PatchParams::default(), &patch)
+            .await;
+        patched.expect("patched");
     }
 
     fn repository(&self, name: &str) -> String {
@@ -134,8 +149,9 @@ async fn helm_4_installs_upgrades_rolls_back_tests_and_removes_it() {
 }
 
 #[tokio::test]
-async fn beside_the_variables_of_its_own_service_it_starts() {
+async fn beside_the_variables_of_its_own_service_and_under_the_strictest_policy_it_starts() {
     let place = Place::new("links", Program::Helm3).await;
+    place.enforce("restricted").await;
     let links = json!({ "enableServiceLinks": true });
     place.helm(&["install", RELEASE, CHART, "--wait"], &links);
     // The Service is older than this pod, so the pod has its variables

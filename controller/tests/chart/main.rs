@@ -2,7 +2,10 @@
 #![cfg(test)] // so that clippy knows the functions between the tests as tests' own
 
 mod configuration;
+mod deploy;
+mod generated;
 mod helm;
 mod install;
 mod objects;
+mod readme;
 mod values;

@@ -1,5 +1,9 @@
 //! Which objects come out of which values.
 
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::rbac::v1::PolicyRule;
+use kube_autorollout_testbed::controller::rights;
 use serde_json::{Value, json};
 
 use crate::helm::{Helm, VERSIONS, names, object};
@@ -75,6 +79,35 @@ fn each_watched_namespace_gets_a_role_and_the_own_one_a_lease() {
         (&labels["release"], &labels["team"]),
         (&json!("prometheus"), &json!("platform"))
     );
+}
+
+/// With these, and not more, the controller is tested against the control plane.
+#[test]
+fn the_roles_hold_just_the_rights_that_the_controller_is_tested_with() {
+    let objects = render("replicaCount: 2");
+    let roles = objects.iter().filter(|object| object["kind"] == "Role");
+    let granted = roles
+        .flat_map(|role| parsed(&role["rules"]))
+        .collect::<Vec<_>>();
+    assert_eq!(each_right(&granted), each_right(&rights(&[])));
+}
+
+fn parsed(rules: &Value) -> Vec<PolicyRule> {
+    serde_json::from_value(rules.clone()).expect("rules")
+}
+
+/// Every group, resource and verb of some rules.
+fn each_right(rules: &[PolicyRule]) -> BTreeSet<[String; 3]> {
+    let mut each = BTreeSet::new();
+    for rule in rules {
+        for group in rule.api_groups.iter().flatten() {
+            for resource in rule.resources.iter().flatten() {
+                let right = |verb: &String| [group.clone(), resource.clone(), verb.clone()];
+                each.extend(rule.verbs.iter().map(right));
+            }
+        }
+    }
+    each
 }
 
 #[test]

@@ -22,7 +22,13 @@ fn page(name: &str) -> String {
 /// Every page for users and contributors, by its path.
 fn pages() -> Vec<String> {
     let mut pages = Vec::new();
-    for folder in ["", "docs/", "docs/adr/"] {
+    for folder in [
+        "",
+        "docs/",
+        "docs/adr/",
+        "deploy/",
+        "charts/kube-autorollout/",
+    ] {
         for entry in fs::read_dir(root().join(folder)).expect("a folder") {
             let name = entry.expect("an entry").file_name();
             let name = name.to_string_lossy();

@@ -1,0 +1,63 @@
+//! The page of the chart: its values are those of `values.yaml`, with what the comments there say of them.
+
+use std::{fmt::Write as _, fs};
+
+use serde_json::Value;
+
+use crate::{generated::is_up_to_date, helm::CHART};
+
+/// What stands before the table.
+const HEAD: &str = "\
+# kube-autorollout
+
+Rolls workloads out when the image behind their unchanged tag has changed.
+
+```console
+helm install kube-autorollout charts/kube-autorollout --namespace web
+helm test kube-autorollout --namespace web
+```
+
+The release watches its own namespace with a Role there. `config.watch.namespaces` lists others, or `[\"*\"]` for all, which takes a ClusterRole. Values of the chart 0.7 work as they are; see
+[upgrading](../../docs/upgrading.md). Secrets that registries name are mounted and read again when they change; a custom CA certificate is mounted by `subPath` and needs a restart.
+
+[Configuration](../../docs/configuration.md), [registries](../../docs/registries.md), [metrics](../../docs/metrics.md) and [alerts](../../docs/alerts.md) have pages of their own, and
+[`deploy/values`](../../deploy/values) has examples.
+
+## Values
+
+| value | default | what it is |
+| --- | --- | --- |
+";
+
+/// Begins a comment that tells of the value below.
+const ABOUT: &str = "# -- ";
+
+#[test]
+fn the_page_of_the_chart_tells_of_every_value() {
+    let text = fs::read_to_string(format!("{CHART}/values.yaml")).expect("readable");
+    let values: Value = serde_saphyr::from_str(&text).expect("YAML");
+    let mut page = HEAD.to_owned();
+    let mut about = None;
+    let mut path: Vec<&str> = Vec::new();
+    let mut told = 0;
+    for line in text.lines() {
+        let content = line.trim_start();
+        if let Some(comment) = content.strip_prefix(ABOUT) {
+            about = Some(comment);
+        } else if let Some((key, _)) = content
+            .split_once(':')
+            .filter(|_| !content.starts_with('-'))
+        {
+            path.truncate((line.len() - content.len()) / 2);
+            path.push(key);
+            if let Some(about) = about.take() {
+                let pointer: String = path.iter().flat_map(|key| ["/", key]).collect();
+                let default = values.pointer(&pointer).expect("a value");
+                writeln!(page, "| `{}` | `{default}` | {about} |", path.join(".")).expect("text");
+                told += 1;
+            }
+        }
+    }
+    assert!(told > 50, "only {told} values have a comment");
+    is_up_to_date("charts/kube-autorollout/README.md", &page);
+}
