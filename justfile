@@ -43,6 +43,10 @@ bench *ARGUMENTS:
 bench-micro:
     cargo bench --package kube-autorollout-core --package kube-autorollout-registry
 
+# Many workloads, phase by phase: requests, CPU, memory, latencies
+bench-scale *ARGUMENTS:
+    cargo bench-scale {{ARGUMENTS}}
+
 # Everything that CI runs
 ci:
     .ci/run

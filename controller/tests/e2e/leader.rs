@@ -182,7 +182,7 @@ async fn a_patch_that_is_under_way_is_waited_for_and_told_before_the_end() {
     world.push(&world.version(1), "app").await;
     world.deploy("web", "app").await;
     // A handshake and a request take four round trips, all within a patch's time
-    let way = way(&world, Duration::from_millis(1500)).await;
+    let way = way(&world, Duration::from_millis(800)).await;
     let controller = behind(&world, &way, "").await;
     controller.until_all("UpToDate", 1).await;
     world.push(&world.version(2), "app").await;
