@@ -395,6 +395,6 @@ impl Controller {
     }
 }
 
-fn parsed<T: serde::de::DeserializeOwned>(value: Value) -> T {
+pub(crate) fn parsed<T: serde::de::DeserializeOwned>(value: Value) -> T {
     serde_json::from_value(value).expect("a test's own object")
 }

@@ -3,17 +3,16 @@
 
 use std::path::Path;
 
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
-use kube::{
-    Api, ResourceExt as _,
-    api::{ListParams, PostParams},
-    runtime::wait::await_condition,
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{ConfigMap, Pod, Service},
 };
+use kube::{Api, ResourceExt as _, api::ListParams, runtime::wait::await_condition};
 use kube_autorollout_testbed::{controller::SERVICE_ACCOUNT, process::Port};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::harness::{SOON, World};
+use crate::harness::{SOON, World, parsed};
 
 /// Where the configuration is mounted.
 const CONFIGURATION: &str = "/etc/kube-autorollout/config.yaml";
@@ -58,20 +57,6 @@ fn pod_spec(world: &World, port: &Port) -> Value {
     })
 }
 
-async fn create<K>(world: &World, object: Value)
-where
-    K: kube::Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>
-        + Clone
-        + std::fmt::Debug
-        + serde::Serialize
-        + serde::de::DeserializeOwned,
-{
-    let object: K = serde_json::from_value(object).expect("a test's own object");
-    let api = world.namespace.api::<K>();
-    let created = api.create(&PostParams::default(), &object).await;
-    created.expect("created");
-}
-
 /// The only pod with this label, and its log.
 async fn log(world: &World, app: &str) -> String {
     let pods: Api<Pod> = world.namespace.api();
@@ -93,29 +78,24 @@ async fn log(world: &World, app: &str) -> String {
 async fn in_a_pod_beside_a_service_of_its_own_name_it_starts_and_rolls_a_workload_out() {
     let world = with_image("in-a-pod").await;
     let port = world.testbed.port().expect("a port");
-    create::<Service>(
-        &world,
-        json!({
+    world
+        .create_object(&parsed::<Service>(json!({
             "metadata": { "name": "kube-autorollout" },
             "spec": { "ports": [{ "name": "http", "port": 8080 }], "selector": { "app": "own" } },
-        }),
-    )
-    .await;
+        })))
+        .await;
     let configuration = "interval: 1s\nwebserver: { port: \"${PORT}\" }\n\
                          registries: [{ hostnamePattern: '127.0.0.1:*', plainHttp: true }]\n";
-    create::<ConfigMap>(
-        &world,
-        json!({
+    world
+        .create_object(&parsed::<ConfigMap>(json!({
             "metadata": { "name": "config" },
             "data": { "config.yaml": configuration, "port": port.number().to_string() },
-        }),
-    )
-    .await;
+        })))
+        .await;
     world.push(&world.version(1), "app").await;
     world.deploy("web", "app").await;
-    create::<k8s_openapi::api::apps::v1::Deployment>(
-        &world,
-        json!({
+    world
+        .create_object(&parsed::<Deployment>(json!({
             "metadata": { "name": "own" },
             "spec": {
                 "selector": { "matchLabels": { "app": "own" } },
@@ -124,9 +104,8 @@ async fn in_a_pod_beside_a_service_of_its_own_name_it_starts_and_rolls_a_workloa
                     "spec": pod_spec(&world, &port),
                 },
             },
-        }),
-    )
-    .await;
+        })))
+        .await;
     let ready = world.until("own", |own| {
         own.status
             .as_ref()
@@ -159,7 +138,7 @@ async fn a_pod_that_is_not_restarted_ends_with_the_exit_code_of_check() {
         ("bad", "none", "Failed", 1),
     ] {
         let variable = "KUBE_AUTOROLLOUT_REGISTRIES";
-        create::<Pod>(&world, json!({
+        world.create_object(&parsed::<Pod>(json!({
             "metadata": { "name": name },
             "spec": {
                 "restartPolicy": "Never",
@@ -173,7 +152,7 @@ async fn a_pod_that_is_not_restarted_ends_with_the_exit_code_of_check() {
                     ],
                 }],
             },
-        })).await;
+        }))).await;
         let ended = await_condition(world.namespace.api::<Pod>(), name, |pod: Option<&Pod>| {
             let status = pod.and_then(|pod| pod.status.as_ref());
             let phase = status.and_then(|status| status.phase.as_deref());

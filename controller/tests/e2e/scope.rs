@@ -12,7 +12,7 @@ use kube_autorollout_testbed::{
 };
 use serde_json::{Value, json};
 
-use crate::harness::{SOON, World};
+use crate::harness::{SOON, World, parsed};
 
 /// Another namespace with a labelled Deployment of the world's tag `app`.
 async fn other(world: &World, hint: &str) -> Namespace {
@@ -46,8 +46,7 @@ async fn create<K>(api: &Api<K>, object: Value)
 where
     K: Clone + std::fmt::Debug + serde::Serialize + serde::de::DeserializeOwned,
 {
-    let object: K = serde_json::from_value(object).expect("a test's own object");
-    let created = api.create(&PostParams::default(), &object).await;
+    let created = api.create(&PostParams::default(), &parsed(object)).await;
     created.expect("created");
 }
 
