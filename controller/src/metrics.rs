@@ -2,6 +2,7 @@
 //!
 //! Labels hold names of objects, kinds, hosts and closed sets of words; never an image, a digest or an error's text.
 
+mod each;
 mod make;
 mod registries;
 mod workloads;
@@ -16,6 +17,9 @@ use tracing::error;
 
 use self::{make::Make, registries::Registries, workloads::Workloads};
 pub(crate) use workloads::Outcome;
+
+/// Of every series but those of the process.
+const PREFIX: &str = "kube_autorollout";
 
 /// Seconds; a reconcile without input or output takes microseconds, one that waits for a registry up to a minute.
 const RECONCILE_BUCKETS: &[f64] = &[0.0001, 0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0];
@@ -63,7 +67,7 @@ impl Metrics {
     ///
     /// When a name or label is not one of Prometheus's, which a test would have found.
     pub(crate) fn new() -> Result<Self, prometheus::Error> {
-        let ours = Registry::new_custom(Some("kube_autorollout".to_owned()), None)?;
+        let ours = Registry::new_custom(Some(PREFIX.to_owned()), None)?;
         let process = Registry::new();
         process.register(Box::new(ProcessCollector::for_self()))?;
         let make = Make(&ours);
@@ -107,7 +111,9 @@ impl Metrics {
         if let Err(error) = TextEncoder::new().encode(&families, &mut text) {
             error!(%error, "cannot write the metrics");
         }
-        String::from_utf8(text).unwrap_or_default()
+        let mut text = String::from_utf8(text).unwrap_or_default();
+        self.workloads.write_each(PREFIX, &mut text);
+        text
     }
 
     /// A reconcile has ended.

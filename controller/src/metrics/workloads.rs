@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kube_autorollout_core::state::State;
-use prometheus::{GaugeVec, HistogramVec, IntCounterVec, IntGaugeVec};
+use prometheus::{HistogramVec, IntCounterVec, IntGaugeVec};
 
-use super::make::{Make, seconds};
+use super::{each::Each, make::Make};
 use crate::identity::Identity;
 
 /// Seconds; a rollout takes from seconds to the ten minutes after which Kubernetes gives up by default.
@@ -52,31 +52,20 @@ impl Outcome {
 /// Where workloads stand.
 pub(crate) struct Workloads {
     states: IntGaugeVec,
-    outdated: IntGaugeVec,
-    last_check: GaugeVec,
+    each: Each,
     rollouts: IntCounterVec,
     rollout_duration: HistogramVec,
 }
 
 impl Workloads {
     pub(super) fn new(make: &Make<'_>) -> Result<Self, prometheus::Error> {
-        let one = &["namespace", "kind", "name"];
         Ok(Self {
             states: make.gauges(
                 "workloads",
                 "Selected workloads",
                 &["namespace", "kind", "state"],
             )?,
-            outdated: make.gauges(
-                "workload_outdated",
-                "1 while a workload does not run what its tags name",
-                one,
-            )?,
-            last_check: make.instants(
-                "workload_last_check_timestamp_seconds",
-                "When a workload was last compared with its registries",
-                one,
-            )?,
+            each: Each::default(),
             rollouts: make.counters(
                 "rollouts_total",
                 "Rollouts",
@@ -94,7 +83,7 @@ impl Workloads {
     /// A workload is now in another state; nothing stands for not being selected.
     pub(crate) fn moved(&self, identity: &Identity, from: Option<State>, to: Option<State>) {
         let gauge = |state: State| {
-            let labels = [identity.namespace.as_str(), identity.kind, state.as_str()];
+            let labels = [&*identity.namespace, identity.kind, state.as_str()];
             self.states.with_label_values(&labels)
         };
         match from {
@@ -108,7 +97,7 @@ impl Workloads {
 
     /// Counts from nothing where rollouts may follow: Prometheus takes no notice of the step to a counter's first value.
     fn begin(&self, identity: &Identity) {
-        let labels = [identity.namespace.as_str(), identity.kind];
+        let labels = [&*identity.namespace, identity.kind];
         self.rollout_duration.with_label_values(&labels);
         let [namespace, kind] = labels;
         for outcome in Outcome::ALL {
@@ -119,48 +108,41 @@ impl Workloads {
 
     /// Whether a workload runs what its tags name.
     pub(crate) fn outdated(&self, identity: &Identity, outdated: bool) {
-        self.outdated
-            .with_label_values(&labels(identity))
-            .set(outdated.into());
+        self.each.outdated(identity, outdated);
     }
 
     /// A workload was compared with its registries.
     pub(crate) fn checked(&self, identity: &Identity, at: Timestamp) {
-        self.last_check
-            .with_label_values(&labels(identity))
-            .set(seconds(at));
+        self.each.checked(identity, at);
     }
 
     /// A workload is no longer selected: its own series go.
     pub(crate) fn forget(&self, identity: &Identity) {
-        // What was never set cannot be removed, and need not be.
-        drop(self.outdated.remove_label_values(&labels(identity)));
-        drop(self.last_check.remove_label_values(&labels(identity)));
+        self.each.forget(identity);
     }
 
     /// This replica does not lead any more: what only the leader tells goes, so that sums over replicas are right.
     pub(crate) fn clear(&self) {
         self.states.reset();
-        self.outdated.reset();
-        self.last_check.reset();
+        self.each.clear();
+    }
+
+    /// Writes the series that each workload has for itself.
+    pub(super) fn write_each(&self, prefix: &str, text: &mut String) {
+        self.each.write(prefix, text);
     }
 
     /// A rollout went on.
     pub(crate) fn rollout(&self, identity: &Identity, outcome: Outcome) {
-        let labels = [identity.namespace.as_str(), identity.kind, outcome.as_str()];
+        let labels = [&*identity.namespace, identity.kind, outcome.as_str()];
         self.rollouts.with_label_values(&labels).inc();
     }
 
     /// A rollout has ended well after so long.
     pub(crate) fn rollout_took(&self, identity: &Identity, took: Duration) {
-        let labels = [identity.namespace.as_str(), identity.kind];
+        let labels = [&*identity.namespace, identity.kind];
         self.rollout_duration
             .with_label_values(&labels)
             .observe(took.as_secs_f64());
     }
-}
-
-/// Of the series that each workload has for itself.
-fn labels(identity: &Identity) -> [&str; 3] {
-    [&identity.namespace, identity.kind, &identity.name]
 }

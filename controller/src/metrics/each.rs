@@ -1,0 +1,169 @@
+//! The series that each workload has for itself.
+//!
+//! They are not kept as gauges of Prometheus's library, as one of those takes a kilobyte, but as what they tell, and
+//! written when they are asked for.
+
+use std::{
+    collections::HashMap,
+    fmt::Write as _,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use jiff::Timestamp;
+
+use super::make::seconds;
+use crate::identity::Identity;
+
+/// What is told of each workload, by its UID.
+#[derive(Debug, Default)]
+pub(super) struct Each(Mutex<HashMap<Box<str>, One>>);
+
+#[derive(Debug)]
+struct One {
+    kind: &'static str,
+    namespace: Box<str>,
+    name: Box<str>,
+    outdated: Option<bool>,
+    checked: Option<Timestamp>,
+}
+
+impl Each {
+    /// Whether a workload runs what its tags name.
+    pub(super) fn outdated(&self, identity: &Identity, outdated: bool) {
+        self.change(identity, |one| one.outdated = Some(outdated));
+    }
+
+    /// A workload was compared with its registries.
+    pub(super) fn checked(&self, identity: &Identity, at: Timestamp) {
+        self.change(identity, |one| one.checked = Some(at));
+    }
+
+    /// A workload is told of no longer.
+    pub(super) fn forget(&self, identity: &Identity) {
+        self.lock().remove(&*identity.uid);
+    }
+
+    /// None is told of any more.
+    pub(super) fn clear(&self) {
+        *self.lock() = HashMap::new();
+    }
+
+    /// Everything in Prometheus's text format. Names and namespaces of objects hold nothing that had to be escaped.
+    pub(super) fn write(&self, prefix: &str, text: &mut String) {
+        let all = self.lock();
+        let mut all: Vec<&One> = all.values().collect();
+        all.sort_unstable_by_key(|one| (&one.namespace, one.kind, &one.name));
+        let checked = |one: &One| one.checked.map(seconds);
+        let outdated = |one: &One| one.outdated.map(|outdated| f64::from(u8::from(outdated)));
+        family(
+            text,
+            &format!("{prefix}_workload_last_check_timestamp_seconds"),
+            "When a workload was last compared with its registries",
+            all.iter().filter_map(|one| Some((*one, checked(one)?))),
+        );
+        family(
+            text,
+            &format!("{prefix}_workload_outdated"),
+            "1 while a workload does not run what its tags name",
+            all.iter().filter_map(|one| Some((*one, outdated(one)?))),
+        );
+    }
+
+    fn change(&self, identity: &Identity, change: impl FnOnce(&mut One)) {
+        let mut all = self.lock();
+        if let Some(one) = all.get_mut(&*identity.uid) {
+            return change(one);
+        }
+        let mut one = One {
+            kind: identity.kind,
+            namespace: (&*identity.namespace).into(),
+            name: (&*identity.name).into(),
+            outdated: None,
+            checked: None,
+        };
+        change(&mut one);
+        all.insert((&*identity.uid).into(), one);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Box<str>, One>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Writes a family of gauges, if there is any.
+fn family<'a>(
+    text: &mut String,
+    family: &str,
+    help: &str,
+    values: impl Iterator<Item = (&'a One, f64)>,
+) {
+    let mut values = values.peekable();
+    // Writing to a String cannot fail.
+    if values.peek().is_some() {
+        let _ = writeln!(text, "# HELP {family} {help}\n# TYPE {family} gauge");
+    }
+    for (one, value) in values {
+        let One {
+            kind,
+            namespace,
+            name,
+            ..
+        } = one;
+        let _ = writeln!(
+            text,
+            "{family}{{kind=\"{kind}\",name=\"{name}\",namespace=\"{namespace}\"}} {value}"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity(name: &str) -> Identity {
+        Identity {
+            kind: "Deployment",
+            namespace: "shop".into(),
+            name: name.into(),
+            uid: format!("of-{name}").into(),
+        }
+    }
+
+    fn written(each: &Each) -> String {
+        let mut text = String::new();
+        each.write("a", &mut text);
+        text
+    }
+
+    #[test]
+    fn what_is_told_of_each_workload_is_written_in_order() {
+        let each = Each::default();
+        assert_eq!(written(&each), "", "no family without a sample");
+        each.outdated(&identity("web"), true);
+        each.outdated(&identity("api"), false);
+        let at = Timestamp::from_millisecond(1_500).expect("a time");
+        each.checked(&identity("web"), at);
+        let expected = "\
+# HELP a_workload_last_check_timestamp_seconds When a workload was last compared with its registries
+# TYPE a_workload_last_check_timestamp_seconds gauge
+a_workload_last_check_timestamp_seconds{kind=\"Deployment\",name=\"web\",namespace=\"shop\"} 1.5
+# HELP a_workload_outdated 1 while a workload does not run what its tags name
+# TYPE a_workload_outdated gauge
+a_workload_outdated{kind=\"Deployment\",name=\"api\",namespace=\"shop\"} 0
+a_workload_outdated{kind=\"Deployment\",name=\"web\",namespace=\"shop\"} 1
+";
+        assert_eq!(written(&each), expected);
+    }
+
+    #[test]
+    fn a_workload_that_is_forgotten_has_no_series() {
+        let each = Each::default();
+        each.outdated(&identity("web"), true);
+        each.outdated(&identity("api"), true);
+        each.forget(&identity("web"));
+        let text = written(&each);
+        assert!(!text.contains("web") && text.contains("api"), "{text}");
+        each.clear();
+        assert_eq!(written(&each), "");
+    }
+}
