@@ -22,6 +22,9 @@ const SPREAD: u32 = 10;
 /// A spread never exceeds this, so that daily schedules still start on time.
 const MAX_SPREAD: Duration = Duration::from_secs(5 * 60);
 
+/// Within a spread there is a place each tenth of a second: those who share one wake the process once.
+const GRAIN: Duration = Duration::from_millis(100);
+
 /// The shortest time between two looks at a rollout in flight.
 const MIN_LOOK: Duration = Duration::from_secs(2);
 
@@ -77,7 +80,9 @@ impl Schedule {
     pub fn check_after(&self, now: Timestamp, seed: u64) -> Timestamp {
         let tick = self.tick_after(now);
         let gap = self.tick_after(tick).duration_since(tick).unsigned_abs();
-        let offset = place(seed, (gap / SPREAD).min(MAX_SPREAD));
+        let place = place(seed, (gap / SPREAD).min(MAX_SPREAD));
+        let past = place.subsec_nanos() % GRAIN.subsec_nanos();
+        let offset = place.saturating_sub(Duration::from_nanos(past.into()));
         tick.checked_add(offset).unwrap_or(Timestamp::MAX)
     }
 }
