@@ -56,10 +56,6 @@ use telemetry::Stream;
 /// Something failed at run time.
 const FAILED: u8 = 1;
 
-/// Threads of the runtime, on a node of however many cores: we wait most of the time, and each thread has memory of its
-/// own.
-const WORKERS: usize = 2;
-
 /// The arguments or the configuration cannot be followed.
 const MISUSED: u8 = 2;
 
@@ -121,8 +117,8 @@ fn start(
         tracing::warn!("{warning}");
     }
     tracing::debug!(configuration = %loaded.effective, "configured");
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(WORKERS)
+    // One thread, on a node of however many cores: we wait most of the time, and each thread has memory of its own.
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| fail(FAILED, &format!("cannot start the runtime: {error}")))?;
