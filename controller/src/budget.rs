@@ -30,17 +30,17 @@ struct Ledger {
     /// Watches that have not listed their workloads yet.
     unlisted: HashSet<Watch>,
     /// Who has a place, by UID.
-    taken: HashSet<String>,
+    taken: HashSet<Arc<str>>,
     /// Who waits, by since when it is outdated.
     queue: BTreeMap<Turn, Identity>,
     /// The turns of those who wait, by UID.
-    turns: HashMap<String, Turn>,
+    turns: HashMap<Arc<str>, Turn>,
     /// When each workload was last rolled out by us, as the watch has shown it.
-    rollouts: HashMap<String, Timestamp>,
+    rollouts: HashMap<Arc<str>, Timestamp>,
 }
 
 /// Since when a workload is outdated, and its UID.
-type Turn = (Timestamp, String);
+type Turn = (Timestamp, Arc<str>);
 
 /// A place for one rollout, which is given back unless it is kept.
 #[must_use = "it is given back when it is dropped"]

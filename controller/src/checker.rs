@@ -63,7 +63,7 @@ impl Tag {
 /// What an answer is kept under: who may not read an image must not learn of it from somebody who may.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
-    image: String,
+    image: Arc<str>,
     scope: Fingerprint,
 }
 
@@ -78,7 +78,7 @@ pub(crate) struct Checker {
 struct Known {
     entries: HashMap<Key, Arc<Entry>>,
     /// Which entries a workload's containers are on, by its UID.
-    followed: HashMap<String, HashSet<Key>>,
+    followed: HashMap<Arc<str>, Box<[Key]>>,
 }
 
 #[derive(Default)]
@@ -106,10 +106,10 @@ impl Checker {
         not_before: Timestamp,
     ) -> (Tag, Key) {
         let key = Key {
-            image: reference.whole(),
+            image: reference.whole().into(),
             scope: credentials.fingerprint(),
         };
-        let entry = Arc::clone(lock(&self.known).entries.entry(key.clone()).or_default());
+        let (key, entry) = lock(&self.known).entry(key);
         let mut answer = entry.answer.lock().await;
         let now = clock::now();
         if let Some(tag) = &*answer
@@ -135,23 +135,37 @@ impl Checker {
     /// Notes which tags a workload is on, so that it is woken when one of them moves; none when it is gone.
     pub(crate) fn follow(&self, identity: &Identity, keys: HashSet<Key>) {
         let mut known = lock(&self.known);
+        let before = known.followed.get(&identity.uid);
+        let before = before.map_or(&[][..], |before| before);
+        if before.len() == keys.len() && before.iter().all(|key| keys.contains(key)) {
+            return;
+        }
         let before = known.followed.remove(&identity.uid).unwrap_or_default();
-        if before != keys {
-            for left in before.difference(&keys) {
-                known.leave(left, identity);
-            }
-            for joined in keys.difference(&before) {
-                let entry = known.entries.entry(joined.clone()).or_default();
-                lock(&entry.followers).insert(identity.clone());
-            }
+        for left in before.iter().filter(|key| !keys.contains(key)) {
+            known.leave(left, identity);
+        }
+        for joined in keys.iter().filter(|key| !before.contains(key)) {
+            let (_, entry) = known.entry(joined.clone());
+            lock(&entry.followers).insert(identity.clone());
         }
         if !keys.is_empty() {
-            known.followed.insert(identity.uid.clone(), keys);
+            let keys = keys.into_iter().collect();
+            known.followed.insert(Arc::clone(&identity.uid), keys);
         }
     }
 }
 
 impl Known {
+    /// The entry of a key, with the one copy of the key that all share.
+    fn entry(&mut self, key: Key) -> (Key, Arc<Entry>) {
+        if let Some((key, entry)) = self.entries.get_key_value(&key) {
+            return (key.clone(), Arc::clone(entry));
+        }
+        let entry = Arc::default();
+        self.entries.insert(key.clone(), Arc::clone(&entry));
+        (key, entry)
+    }
+
     /// An answer that no workload is on any more is forgotten.
     fn leave(&mut self, key: &Key, identity: &Identity) {
         let Some(entry) = self.entries.get(key) else {

@@ -29,7 +29,7 @@ pub(crate) struct Context {
     /// With what registries are asked.
     pub(crate) credentials: Credentials,
     /// Pods, kept.
-    pub(crate) pods: pods::Store,
+    pub(crate) pods: Arc<pods::Store>,
     /// The platforms of nodes.
     pub(crate) nodes: Nodes,
     /// The guard's second leg.
@@ -41,7 +41,7 @@ pub(crate) struct Context {
     /// What keeps rollouts from becoming a storm.
     pub(crate) rollouts: Rollouts,
     /// Limits [`PATCHES`].
-    pub(crate) patches: Semaphore,
+    pub(crate) patches: Arc<Semaphore>,
     /// The schedule of workloads that have none of their own.
     pub(crate) schedule: Schedule,
     /// In which zone a workload's own schedule is read.
@@ -56,7 +56,7 @@ impl Context {
     /// Forgets what is remembered of a workload that is no longer selected.
     pub(crate) fn forget(&self, identity: &Identity) {
         self.checker.follow(identity, HashSet::new());
-        self.pods.forget(&identity.uid);
+        self.pods.forget(identity);
         self.budget.forget(identity);
         self.reports.forget(identity);
     }

@@ -5,15 +5,19 @@
 
 use std::{sync::Arc, time::Duration};
 
+use jiff::SignedDuration;
 use k8s_openapi::{
     api::{core::v1::ObjectReference, events::v1},
     apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
 };
 use kube::{Api, Client, api::PostParams};
-use tokio::{sync::mpsc, time};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    time,
+};
 use tracing::{debug, warn};
 
-use crate::{chain::Chain, clock, keys, metrics::Metrics};
+use crate::{chain::Chain, clock, context::PATCHES, keys, metrics::Metrics};
 
 /// Events that wait to be written; what comes on top of them is lost.
 const QUEUE: usize = 4096;
@@ -26,6 +30,12 @@ const NOTE: usize = 1024;
 
 /// After which an Event counts as lost.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// So long an Event waits for patches.
+const PATIENCE: SignedDuration = SignedDuration::from_secs(5);
+
+/// How often is looked whether it need not wait any more.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// What an Event tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,9 +103,10 @@ impl Events {
         client: Client,
         metrics: Arc<Metrics>,
         instance: String,
+        patches: Arc<Semaphore>,
     ) -> (Self, impl Future<Output = ()>) {
         let (queue, waiting) = mpsc::channel(QUEUE);
-        let writer = write_all(client, waiting, Arc::clone(&metrics));
+        let writer = write_all(client, waiting, Arc::clone(&metrics), patches);
         let events = Self {
             queue,
             metrics,
@@ -137,7 +148,12 @@ impl Events {
 }
 
 /// Writes Events, a few at a time, until nobody can send any more.
-async fn write_all(client: Client, waiting: mpsc::Receiver<v1::Event>, metrics: Arc<Metrics>) {
+async fn write_all(
+    client: Client,
+    waiting: mpsc::Receiver<v1::Event>,
+    metrics: Arc<Metrics>,
+    patches: Arc<Semaphore>,
+) {
     use futures::StreamExt as _;
 
     let waiting = futures::stream::unfold(waiting, async |mut waiting| {
@@ -147,7 +163,10 @@ async fn write_all(client: Client, waiting: mpsc::Receiver<v1::Event>, metrics: 
     let mut refused = false;
     let mut written = std::pin::pin!(
         waiting
-            .map(|event| write(&client, event))
+            .map(async |event| {
+                after(&patches, &event).await;
+                write(&client, event).await
+            })
             .buffer_unordered(WRITERS)
     );
     while let Some(result) = written.next().await {
@@ -171,6 +190,17 @@ enum Error {
     Request(#[source] kube::Error),
     #[error("writing an Event timed out")]
     Timeout,
+}
+
+/// Lets patches go first: an Event can wait a little, and a rollout of everything keeps the API server busy enough.
+async fn after(patches: &Semaphore, event: &v1::Event) {
+    let is_young = || {
+        let told = event.event_time.as_ref();
+        told.is_some_and(|told| clock::now().duration_since(told.0) < PATIENCE)
+    };
+    while patches.available_permits() < PATCHES && is_young() {
+        time::sleep(PAUSE).await;
+    }
 }
 
 async fn write(client: &Client, event: v1::Event) -> Result<(), Error> {

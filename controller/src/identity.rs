@@ -1,9 +1,8 @@
 //! Which workload it is about.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::ResourceExt as _;
 
 use crate::workload::Workload;
 
@@ -13,21 +12,23 @@ pub(crate) struct Identity {
     /// The kind's name.
     pub(crate) kind: &'static str,
     /// Where it lives.
-    pub(crate) namespace: String,
+    pub(crate) namespace: Arc<str>,
     /// Unique among its kind in the namespace, at one time.
-    pub(crate) name: String,
+    pub(crate) name: Arc<str>,
     /// Unique for ever.
-    pub(crate) uid: String,
+    pub(crate) uid: Arc<str>,
 }
 
 impl Identity {
     /// The identity of an object that the API server has sent.
     pub(crate) fn of<W: Workload>(workload: &W) -> Self {
+        let metadata = workload.meta();
+        let text = |text: Option<&str>| text.unwrap_or_default().into();
         Self {
             kind: W::KIND,
-            namespace: workload.namespace().unwrap_or_default(),
-            name: workload.name_any(),
-            uid: workload.uid().unwrap_or_default(),
+            namespace: text(metadata.namespace.as_deref()),
+            name: text(metadata.name.as_deref()),
+            uid: text(metadata.uid.as_deref()),
         }
     }
 
@@ -36,9 +37,9 @@ impl Identity {
         ObjectReference {
             api_version: Some(W::api_version(&()).into_owned()),
             kind: Some(self.kind.to_owned()),
-            name: Some(self.name.clone()),
-            namespace: Some(self.namespace.clone()),
-            uid: Some(self.uid.clone()),
+            name: Some(self.name.to_string()),
+            namespace: Some(self.namespace.to_string()),
+            uid: Some(self.uid.to_string()),
             ..ObjectReference::default()
         }
     }

@@ -15,8 +15,5 @@ pub(crate) const PREFIX: &str = "kube-autorollout/";
 /// By which the Deployment controller numbers its ReplicaSets.
 pub(crate) const REVISION: &str = "deployment.kubernetes.io/revision";
 
-/// With which the pods and ControllerRevisions of StatefulSets and DaemonSets are labelled.
-pub(crate) const REVISION_HASH: &str = "controller-revision-hash";
-
 /// `kube-autorollout/<version>`, as registries and API servers see us.
 pub(crate) const USER_AGENT: &str = concat!("kube-autorollout/", env!("CARGO_PKG_VERSION"));

@@ -2,6 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
+use jiff::Timestamp;
 use kube_autorollout_core::decide::Observed;
 
 use crate::{checker::Key, pods::Pods, registry_error::Failure};
@@ -15,6 +16,8 @@ pub(crate) struct Observation {
     pub(crate) pods: Arc<Pods>,
     /// Containers whose registries did not tell, and why not.
     pub(crate) failures: Vec<(String, Failure)>,
+    /// When a registry was asked last of those whose answers it rests on.
+    pub(crate) asked: Timestamp,
     /// The tags that its containers are on.
     pub(crate) tags: HashSet<Key>,
 }

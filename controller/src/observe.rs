@@ -17,11 +17,11 @@ use kube_autorollout_core::{
     record::Record,
 };
 
-use self::container::Look;
+use self::container::{Learnt, Look, Seen};
 use crate::{
     context::Context,
     observation::Observation,
-    pods,
+    pods::{self, Pods},
     workload::{Progress, Workload, last_rollout},
 };
 
@@ -32,9 +32,9 @@ pub(crate) struct Freshness {
     pub(crate) tick: Timestamp,
     /// How old pods may be that were read in this state of the workload.
     pub(crate) pods: Duration,
-    /// Pods must be read now, and tags have been asked for after what runs was pulled. A rollout needs that, or an old
-    /// answer would restart pods that are newer than it.
-    pub(crate) certain: bool,
+    /// Pods must have been read after a registry was asked then, and tags have been asked for after what runs was pulled.
+    /// A rollout needs that, or an old answer would restart pods that are newer than it.
+    pub(crate) asked: Option<Timestamp>,
 }
 
 /// Observes a workload.
@@ -57,17 +57,16 @@ pub(crate) async fn workload<W: Workload>(
     if progress.paused || !up_to_date || !progress.wants_pods {
         // Decided without looking further.
         let observed = observed(workload, progress, up_to_date, Vec::new(), context);
-        return Ok(Observation {
-            observed,
-            pods: Arc::default(),
-            failures: Vec::new(),
-            tags: HashSet::new(),
-        });
+        return Ok(gathered(observed, Arc::default(), Vec::new()));
     }
-    let pods = if freshness.certain {
-        context.pods.read(workload).await?
-    } else {
-        context.pods.get(workload, freshness.pods).await?
+    let pods = match freshness.asked {
+        Some(asked) => {
+            context
+                .pods
+                .certain(workload, freshness.pods, asked)
+                .await?
+        }
+        None => context.pods.get(workload, freshness.pods).await?,
     };
     let record = record(workload);
     let namespace = workload.namespace().unwrap_or_default();
@@ -91,25 +90,32 @@ pub(crate) async fn workload<W: Workload>(
         freshness,
         context,
     });
-    let seen = future::join_all(looks.map(Look::take)).await;
-    let mut containers = Vec::new();
-    let (mut failures, mut tags) = (Vec::new(), HashSet::new());
-    for container in seen {
-        failures.extend(
-            container
-                .failure
-                .map(|failure| (container.observed.name.clone(), failure)),
-        );
-        tags.extend(container.tag);
-        containers.push(container.observed);
-    }
+    let (containers, learnt) = future::join_all(looks.map(Look::take))
+        .await
+        .into_iter()
+        .map(Seen::parted)
+        .unzip();
     let observed = observed(workload, progress, pods.template_found, containers, context);
-    Ok(Observation {
+    Ok(gathered(observed, pods, learnt))
+}
+
+/// What is decided upon, with what was learnt besides.
+fn gathered(observed: Observed, pods: Arc<Pods>, learnt: Vec<Learnt>) -> Observation {
+    let mut gathered = Observation {
         observed,
         pods,
-        failures,
-        tags,
-    })
+        failures: Vec::new(),
+        asked: Timestamp::MIN,
+        tags: HashSet::new(),
+    };
+    for learnt in learnt {
+        gathered.failures.extend(learnt.failure);
+        if let Some((tag, begun)) = learnt.tag {
+            gathered.asked = gathered.asked.max(begun);
+            gathered.tags.insert(tag);
+        }
+    }
+    gathered
 }
 
 fn observed<W: Workload>(

@@ -1,23 +1,35 @@
 //! The pods of a workload's current template: read when there is reason to, kept while there is none.
 
+mod answer;
+mod items;
+mod kept;
+mod names;
 mod reader;
 mod view;
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Weak},
     time::Duration,
 };
 
 use jiff::Timestamp;
-use kube::{Client, Resource, ResourceExt as _};
+use kube::Client;
 use kube_autorollout_core::decide::Waiting;
+use tokio::time::{self, Instant};
 
-use self::reader::Reader;
-use crate::{
-    clock,
-    workload::{self, Workload},
+pub(crate) use self::kept::REFRESH;
+use self::{
+    answer::Since,
+    kept::{Found, KeptPods},
+    reader::{Reader, Wanted},
 };
+use crate::{
+    identity::Identity,
+    workload::{CurrentPods, Workload},
+};
+
+/// How often old lists are looked for.
+const TIDY: Duration = Duration::from_secs(10);
 
 /// The pods of a workload's current template, as of one list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -27,7 +39,7 @@ pub(crate) struct Pods {
     /// The workload's history already holds its current template.
     pub(crate) template_found: bool,
     /// Neither terminating nor finished.
-    pub(crate) current: Vec<Pod>,
+    pub(crate) current: Box<[Arc<Pod>]>,
     /// Of the newest pod: the effective list, which the `ServiceAccount` may have given.
     pub(crate) pull_secrets: Vec<String>,
 }
@@ -36,22 +48,22 @@ pub(crate) struct Pods {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Pod {
     /// For the people who read our evidence.
-    pub(crate) name: String,
+    pub(crate) name: Box<str>,
     /// Where it is bound to.
-    pub(crate) node: Option<String>,
+    pub(crate) node: Option<Arc<str>>,
     /// Its condition `Ready`.
     pub(crate) ready: bool,
     /// Of both lists.
-    pub(crate) containers: Vec<Container>,
+    pub(crate) containers: Box<[Container]>,
 }
 
 /// What matters of one container of a pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Container {
     /// The name that joins it with the template.
-    pub(crate) name: String,
+    pub(crate) name: Arc<str>,
     /// As the runtime reports it, in one of many formats; empty before the first start.
-    pub(crate) image_id: String,
+    pub(crate) image_id: Arc<str>,
     /// Its pull policy after admission is `Always`.
     pub(crate) pulls_always: bool,
     /// Why it waits, if for a reason that does not pass by itself.
@@ -101,15 +113,10 @@ impl Error {
     }
 }
 
-/// Reads pods, and keeps what it read of each workload.
+/// Reads pods, and keeps what it read of each selected workload.
 pub(crate) struct Store {
     reader: Reader,
-    kept: Mutex<HashMap<String, Kept>>,
-}
-
-struct Kept {
-    resource_version: String,
-    pods: Arc<Pods>,
+    kept: KeptPods,
 }
 
 impl Store {
@@ -117,8 +124,13 @@ impl Store {
     pub(crate) fn new(client: Client) -> Self {
         Self {
             reader: Reader::new(client),
-            kept: Mutex::default(),
+            kept: KeptPods::default(),
         }
+    }
+
+    /// From now on the workload is kept.
+    pub(crate) fn select(&self, identity: &Identity) {
+        self.kept.select(identity);
     }
 
     /// The pods of the workload as of its present `resourceVersion`: those kept, if they are not older than `age`.
@@ -131,51 +143,88 @@ impl Store {
         workload: &W,
         age: Duration,
     ) -> Result<Arc<Pods>, Error> {
-        if let Some(pods) = self.kept(workload, age) {
-            return Ok(pods);
-        }
-        self.read(workload).await
+        let (current, others) = match self.kept.find(workload, age) {
+            Found::Good(pods) => return Ok(pods),
+            Found::Old { current, others } => (Some(current), others),
+            Found::Nothing { others } => (None, others),
+        };
+        let wanted = Wanted {
+            history: W::HISTORY.filter(|_| current.is_none()),
+            since: since(workload, age, None),
+            urgent: false,
+            whole: others,
+        };
+        self.read(workload, wanted, current).await
     }
 
-    /// The pods of the workload, from a list that begins after this call.
+    /// The pods of the workload with the certainty that a rollout takes: from a list that has begun lately, and after
+    /// the registry was `asked` last.
     ///
     /// # Errors
     ///
     /// [`Error`] when they could not be read.
-    pub(crate) async fn read<W: Workload>(&self, workload: &W) -> Result<Arc<Pods>, Error> {
-        let namespace = workload.namespace().unwrap_or_default();
-        let selector =
-            workload::pod_selector(workload).map_err(|error| Error::Selector(error.to_string()))?;
-        let answer = self.reader.read(&namespace, selector, W::HISTORY).await?;
-        let pods = Arc::new(answer.pods_of(workload)?);
-        let kept = Kept {
-            resource_version: workload.resource_version().unwrap_or_default(),
-            pods: Arc::clone(&pods),
+    pub(crate) async fn certain<W: Workload>(
+        &self,
+        workload: &W,
+        age: Duration,
+        asked: Timestamp,
+    ) -> Result<Arc<Pods>, Error> {
+        let wanted = Wanted {
+            history: W::HISTORY,
+            since: since(workload, age, Some(asked)),
+            urgent: true,
+            whole: false,
         };
-        self.lock().insert(key(workload), kept);
-        Ok(pods)
+        self.read(workload, wanted, None).await
     }
 
     /// Forgets what was read of a workload that is no longer selected.
-    pub(crate) fn forget(&self, uid: &str) {
-        self.lock().remove(uid);
+    pub(crate) fn forget(&self, identity: &Identity) {
+        self.kept.forget(identity);
     }
 
-    fn kept<W: Workload>(&self, workload: &W, most: Duration) -> Option<Arc<Pods>> {
-        let kept = self.lock();
-        let found = kept.get(&key(workload))?;
-        let age = Duration::try_from(clock::now().duration_since(found.pods.begun));
-        let unchanged = Some(&found.resource_version) == workload.meta().resource_version.as_ref();
-        // An age below zero means that the clock was set back.
-        let fresh = age.is_ok_and(|age| age < most);
-        (unchanged && fresh).then(|| Arc::clone(&found.pods))
+    /// Lets go, for ever, of lists that serve nobody any more.
+    pub(crate) async fn keep_tidy(this: Weak<Self>) {
+        let mut ticks = time::interval(TIDY);
+        loop {
+            ticks.tick().await;
+            let Some(store) = this.upgrade() else {
+                return std::future::pending().await; // the process is about to end
+            };
+            store.reader.tidy();
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Kept>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    async fn read<W: Workload>(
+        &self,
+        workload: &W,
+        wanted: Wanted,
+        current: Option<CurrentPods>,
+    ) -> Result<Arc<Pods>, Error> {
+        let namespace = workload.meta().namespace.as_deref().unwrap_or_default();
+        let selector = workload.selector().as_str();
+        let selector = selector.map_err(|error| Error::Selector(error.to_owned()))?;
+        let answer = self.reader.read(namespace, selector, wanted).await?;
+        let Some(current) = current else {
+            let current = answer.current(workload)?;
+            return Ok(self.kept.keep(workload, current, &answer));
+        };
+        if wanted.whole {
+            self.kept.refresh(namespace, &answer);
+        }
+        Ok(self.kept.keep(workload, Some(current), &answer))
     }
 }
 
-fn key(workload: &impl Resource) -> String {
-    workload.meta().uid.clone().unwrap_or_default()
+/// A list is of use that began after the workload came, and not longer ago than `age`.
+fn since<W: Workload>(workload: &W, age: Duration, asked: Option<Timestamp>) -> Since {
+    let now = Instant::now();
+    let recent = now.checked_sub(age).unwrap_or(now);
+    Since {
+        at: recent.max(workload.metadata().received),
+        asked,
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,12 +32,10 @@ const AFTER_CONFLICT: Duration = Duration::from_secs(1);
 /// When the pods of a rollout that has just begun are looked at, if no watch event comes before.
 const FIRST_LOOK: Duration = Duration::from_secs(2);
 
-/// A tag's answer that is not older is the registry's present one, for all whom it lets roll out.
+/// A tag's answer that is not older is the registry's present one, for all whom it lets roll out, and so is a list of
+/// pods that began after it: a pod that is replaced later changes its workload, which the API server then does not let
+/// us patch.
 const AS_GOOD_AS_NOW: Duration = Duration::from_secs(10);
-
-/// How long pods that were read serve a workload that does not change. What they run can change meanwhile: a later pull
-/// on a node can give a running container another `imageID`.
-const REFRESH: Duration = Duration::from_secs(10 * 60);
 
 /// What keeps a workload from being decided or rolled out at all.
 #[derive(Debug, thiserror::Error)]
@@ -153,13 +151,20 @@ async fn decided<'a, W: Workload>(
     context: &'a Context,
 ) -> Result<Outcome<'a>, pods::Error> {
     let now = next.now;
-    let observe = async |certain| {
+    let observe = async |asked: Option<Timestamp>| {
         let tick = next.schedule.current_tick(now);
         let recent = now.checked_sub(AS_GOOD_AS_NOW).unwrap_or(now);
-        let freshness = Freshness {
-            tick: if certain { tick.max(recent) } else { tick },
-            pods: next.age(),
-            certain,
+        let freshness = match asked {
+            None => Freshness {
+                tick,
+                pods: next.age(),
+                asked,
+            },
+            Some(_) => Freshness {
+                tick: tick.max(recent),
+                pods: AS_GOOD_AS_NOW,
+                asked,
+            },
         };
         observe::workload(
             workload,
@@ -170,14 +175,14 @@ async fn decided<'a, W: Workload>(
         )
         .await
     };
-    let mut observation = observe(false).await?;
+    let mut observation = observe(None).await?;
     let mut brakes = context.rollouts.brakes();
     let mut decision = decide(&observation.observed, settings, &brakes, now);
     if decision.reason == Some(Reason::RuntimeReportsAlias)
         && !context.reports.is_not_converging(identity)
     {
         // Pods that are newer than the answer may run what the tag names by now.
-        observation = observe(true).await?;
+        observation = observe(Some(observation.asked)).await?;
         decision = decide(&observation.observed, settings, &brakes, now);
     }
     let mut place = None;
@@ -186,7 +191,7 @@ async fn decided<'a, W: Workload>(
         place = context.budget.take(identity, since);
         brakes.budget_spent = place.is_none();
         if place.is_some() {
-            observation = observe(true).await?;
+            observation = observe(Some(observation.asked)).await?;
         }
         decision = decide(&observation.observed, settings, &brakes, now);
     }
@@ -266,7 +271,7 @@ impl<'a> Next<'a> {
 
     /// How old the pods may be that are looked at now. A look that was meant to come now must not see the last one's.
     fn age(&self) -> Duration {
-        self.look.map_or(REFRESH, |look| look / 2)
+        self.look.map_or(pods::REFRESH, |look| look / 2)
     }
 
     fn delay(&self, decision: &Decision) -> Duration {

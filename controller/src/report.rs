@@ -35,7 +35,7 @@ pub(crate) struct Reports {
     metrics: Arc<Metrics>,
     events: Events,
     leadership: Arc<Leadership>,
-    told: Mutex<HashMap<String, Told>>,
+    told: Mutex<HashMap<Arc<str>, Told>>,
 }
 
 /// What was told of one workload.
@@ -268,7 +268,7 @@ impl Reports {
     /// What was told of a workload that is selected, if it is for this replica to tell.
     fn ours<'a>(
         &self,
-        all: &'a mut HashMap<String, Told>,
+        all: &'a mut HashMap<Arc<str>, Told>,
         identity: &Identity,
     ) -> Option<&'a mut Told> {
         let told = all.get_mut(&identity.uid);
@@ -352,7 +352,7 @@ impl Reports {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Told>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Told>> {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

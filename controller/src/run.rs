@@ -103,10 +103,12 @@ pub(crate) async fn run(
         .await
         .map_err(|source| Error::Listen { port, source })?;
     let instance = instance(environment);
+    let patches = Arc::new(Semaphore::new(context::PATCHES));
     let (events, writer) = Events::new(
         cluster.client.clone(),
         Arc::clone(&metrics),
         instance.clone(),
+        Arc::clone(&patches),
     );
     let wake = Arc::new(Wake::default());
     let leadership = Arc::new(Leadership::new(config.leader_election));
@@ -117,13 +119,13 @@ pub(crate) async fn run(
         &registry,
         reports,
         &watches,
-        &wake,
-        &leadership,
+        (&wake, &leadership, &patches),
     );
     let context = Arc::new(context);
     info!(namespace = cluster.namespace, port, "started");
 
     let mut servers = servers(listener, &health, &metrics, &leadership, registry);
+    servers.spawn(pods::Store::keep_tidy(Arc::downgrade(&context.pods)));
     let mut writers = JoinSet::new();
     writers.spawn(writer);
     let stop = CancellationToken::new();
@@ -136,7 +138,7 @@ pub(crate) async fn run(
     tokio::select! {
         () = asked.next() => info!("stopping"),
         _ = controllers.join_next() => return Err(Error::Ended("a controller")),
-        _ = servers.join_next() => return Err(Error::Ended("the admin server or the heartbeat")),
+        _ = servers.join_next() => return Err(Error::Ended("the admin server, the heartbeat or the keeper of pods")),
         Some(_) = elections.join_next() => return Err(Error::Ended("the leader election")),
     }
     health.stop();
@@ -255,8 +257,7 @@ fn context(
     registry: &registry::Client,
     reports: Reports,
     watches: &[Watch],
-    wake: &Arc<Wake>,
-    leadership: &Arc<Leadership>,
+    (wake, leadership, patches): (&Arc<Wake>, &Arc<Leadership>, &Arc<Semaphore>),
 ) -> Context {
     let client = &cluster.client;
     Context {
@@ -265,7 +266,7 @@ fn context(
         checker: Checker::new(registry.clone(), Arc::clone(wake)),
         registry: registry.clone(),
         credentials: Credentials::new(client.clone(), &config.registries),
-        pods: pods::Store::new(client.clone()),
+        pods: Arc::new(pods::Store::new(client.clone())),
         nodes: Nodes::new(client.clone()),
         memory: Memory::default(),
         reports,
@@ -275,7 +276,7 @@ fn context(
             Arc::clone(wake),
         ),
         rollouts: config.rollouts,
-        patches: Semaphore::new(context::PATCHES),
+        patches: Arc::clone(patches),
         schedule: config.schedule.clone(),
         zone: config.zone.clone(),
         platforms: config.platforms.clone(),

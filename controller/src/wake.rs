@@ -46,7 +46,7 @@ impl Wake {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         for identity in identities {
-            let own = controllers.get(&(identity.kind, Some(identity.namespace.clone())));
+            let own = controllers.get(&(identity.kind, Some(identity.namespace.to_string())));
             let Some(controller) = own.or_else(|| controllers.get(&(identity.kind, None))) else {
                 continue;
             };

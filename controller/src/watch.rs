@@ -30,7 +30,7 @@ use crate::{
     workload::{self, Workload},
 };
 
-/// Objects in one page of the first list. A page is in memory as a whole, with all that is stripped later.
+/// Objects in one page of the first list. A page is in memory as a whole, with all that is not read of it.
 const PAGE: u32 = 100;
 
 /// The selected workloads that are new, or have changed in what a reconcile reads, in one namespace or in all.
@@ -52,7 +52,6 @@ pub(crate) fn changes<W: Workload>(
     let mut news = News::<W>::new(watch, health, metrics, context);
     watcher(api, selected)
         .default_backoff()
-        .modify(workload::strip)
         .reflect(writer)
         .filter_map(move |event| std::future::ready(news.of(event).map(Ok)))
 }
@@ -64,7 +63,7 @@ struct News<W> {
     metrics: Arc<Metrics>,
     context: Arc<Context>,
     /// By UID: whose it is, and a hash of what a reconcile reads of it.
-    seen: HashMap<String, (Identity, u64)>,
+    seen: HashMap<Arc<str>, (Identity, u64)>,
     /// Those of a list that is under way.
     listed: HashSet<String>,
     /// The last error, so that an outage is one line in the log.
@@ -125,6 +124,7 @@ impl<W: Workload> News<W> {
     fn changed(&mut self, workload: W) -> Option<W> {
         let identity = Identity::of(&workload);
         self.context.reports.select(&identity);
+        self.context.pods.select(&identity);
         let rolled_out = workload::last_rollout(&workload, self.context.restarted_at);
         let in_flight = workload.progress().is_in_flight();
         self.context.budget.seen(&identity, rolled_out, in_flight);
@@ -139,7 +139,7 @@ impl<W: Workload> News<W> {
         let missing: Vec<_> = self
             .seen
             .keys()
-            .filter(|uid| !listed.contains(*uid))
+            .filter(|uid| !listed.contains(&***uid))
             .cloned()
             .collect();
         for uid in missing {

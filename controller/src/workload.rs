@@ -5,10 +5,11 @@
 
 mod daemon_set;
 mod deployment;
+mod metadata;
 mod resource;
 mod stateful_set;
 
-use std::{collections::BTreeMap, fmt::Debug, hash::Hash};
+use std::{fmt::Debug, hash::Hash};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -23,7 +24,7 @@ pub(crate) use daemon_set::DaemonSet;
 pub(crate) use deployment::Deployment;
 pub(crate) use stateful_set::StatefulSet;
 
-use crate::keys;
+pub(crate) use self::metadata::Metadata;
 
 /// A kind of object that rolls its pods out when its template changes.
 ///
@@ -46,17 +47,17 @@ pub(crate) trait Workload:
     /// The objects that keep the kind's past templates, where its status does not tell the current one.
     const HISTORY: Option<History>;
 
+    /// Its metadata.
+    fn metadata(&self) -> &Metadata;
+
     /// Where its rollout stands.
     fn progress(&self) -> Progress;
 
     /// The template of its pods.
     fn template(&self) -> &Template;
 
-    /// The template, to forget what is not read.
-    fn template_mut(&mut self) -> &mut Template;
-
     /// Which pods may be its own.
-    fn selector(&self) -> &LabelSelector;
+    fn selector(&self) -> &PodSelector;
 
     /// Which pods run the current template; nothing while the history does not hold it yet.
     fn current(&self, history: &[Past]) -> Option<CurrentPods>;
@@ -101,11 +102,27 @@ pub(crate) struct Past {
 struct PastMetadata {
     uid: String,
     #[serde(default)]
-    labels: BTreeMap<String, String>,
+    labels: PastLabels,
     #[serde(default)]
-    annotations: BTreeMap<String, String>,
+    annotations: PastAnnotations,
     #[serde(default)]
     owner_references: Vec<OwnerReference>,
+}
+
+/// The one label that is read, of ControllerRevisions.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+struct PastLabels {
+    #[serde(rename = "controller-revision-hash")]
+    revision_hash: Option<Box<str>>,
+}
+
+/// The one annotation that is read, of ReplicaSets: [`REVISION`](crate::keys::REVISION).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+struct PastAnnotations {
+    #[serde(rename = "deployment.kubernetes.io/revision")]
+    revision: Option<Box<str>>,
 }
 
 /// A reference to an owner.
@@ -134,7 +151,7 @@ impl Past {
 pub(crate) struct CurrentPods {
     /// The UID of the pods' controlling owner.
     pub(crate) owner: String,
-    /// The value of their label [`keys::REVISION_HASH`], where the owner has pods of other templates too.
+    /// The value of their label `controller-revision-hash`, where the owner has pods of other templates too.
     pub(crate) revision: Option<String>,
     /// The lowest ordinal that is looked at, where pods are numbered: those below keep their template.
     pub(crate) from_ordinal: Option<i64>,
@@ -192,7 +209,19 @@ pub(crate) struct Template {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize)]
 struct TemplateMetadata {
     #[serde(default)]
-    annotations: Option<BTreeMap<String, String>>,
+    annotations: Option<TemplateAnnotations>,
+}
+
+/// The annotations of a template that are read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize)]
+#[serde(default)]
+struct TemplateAnnotations {
+    #[serde(rename = "kube-autorollout/digests")]
+    digests: Option<Box<str>>,
+    #[serde(rename = "kube-autorollout/restartedAt")]
+    restarted_at: Option<Box<str>>,
+    #[serde(rename = "kubectl.kubernetes.io/restartedAt")]
+    kubectl_restarted_at: Option<Box<str>>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize)]
@@ -209,12 +238,12 @@ struct TemplateSpec {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Container {
     /// Unique within its pod.
-    pub(crate) name: String,
+    pub(crate) name: Box<str>,
     /// The image as the user wrote it.
     #[serde(default)]
-    pub(crate) image: String,
+    pub(crate) image: Box<str>,
     #[serde(default)]
-    restart_policy: Option<String>,
+    restart_policy: Option<Box<str>>,
 }
 
 impl Container {
@@ -226,27 +255,30 @@ impl Container {
             (true, _) => ContainerKind::Init,
         };
         TemplateContainer {
-            name: self.name.clone(),
+            name: self.name.clone().into(),
             kind,
         }
     }
 }
 
 impl Template {
-    /// An annotation of the template.
+    /// An annotation of the template, of those that are read.
     pub(crate) fn annotation(&self, key: &str) -> Option<&str> {
-        self.metadata
-            .annotations
-            .as_ref()?
-            .get(key)
-            .map(String::as_str)
+        let read = self.metadata.annotations.as_ref()?;
+        let value = match key {
+            annotations::DIGESTS => &read.digests,
+            annotations::RESTARTED_AT => &read.restarted_at,
+            annotations::KUBECTL_RESTARTED_AT => &read.kubectl_restarted_at,
+            _ => &None,
+        };
+        value.as_deref()
     }
 
     /// The image of a container of either list.
     pub(crate) fn image(&self, container: &str) -> Option<&str> {
         self.all()
-            .find(|candidate| candidate.name == container)
-            .map(|found| found.image.as_str())
+            .find(|candidate| *candidate.name == *container)
+            .map(|found| &*found.image)
     }
 
     /// Every container with its role, in the order of the template.
@@ -270,15 +302,6 @@ impl Template {
             .iter()
             .chain(&self.spec.init_containers)
     }
-
-    /// Forgets the annotations that nothing here reads.
-    fn strip(&mut self) {
-        if let Some(annotations) = &mut self.metadata.annotations {
-            annotations.retain(|key, _| {
-                key.starts_with(keys::PREFIX) || key == annotations::KUBECTL_RESTARTED_AT
-            });
-        }
-    }
 }
 
 /// When we rolled the workload out last, by its own account: the annotation `restarted_at`, which `kubectl` may have set
@@ -289,24 +312,31 @@ pub(crate) fn last_rollout<W: Workload>(workload: &W, restarted_at: &str) -> Opt
     template.annotation(restarted_at)?.parse().ok()
 }
 
-/// Forgets what nothing here reads, before an object is stored: managed fields alone are about half of its metadata.
-pub(crate) fn strip<W: Workload>(workload: &mut W) {
-    workload.template_mut().strip();
-    let metadata = workload.meta_mut();
-    metadata.managed_fields = None;
-    metadata.labels = None;
-    if let Some(annotations) = &mut metadata.annotations {
-        annotations.retain(|key, _| key.starts_with(keys::PREFIX) || key == keys::REVISION);
+/// The selector of a workload's pods, in the form of a list request.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(from = "LabelSelector")]
+pub(crate) struct PodSelector(Result<Box<str>, Box<str>>);
+
+impl From<LabelSelector> for PodSelector {
+    fn from(selector: LabelSelector) -> Self {
+        let selector = Selector::try_from(selector);
+        Self(match selector {
+            Ok(selector) => Ok(selector.to_string().into()),
+            Err(error) => Err(error.to_string().into()),
+        })
     }
 }
 
-/// The selector of the workload's pods, in the form of a list request.
-///
-/// # Errors
-///
-/// What an API server would have refused: an operator that does not exist.
-pub(crate) fn pod_selector<W: Workload>(
-    workload: &W,
-) -> Result<Selector, kube::core::ParseExpressionError> {
-    Selector::try_from(workload.selector().clone())
+impl PodSelector {
+    /// The selector.
+    ///
+    /// # Errors
+    ///
+    /// What an API server would have refused: an operator that does not exist.
+    pub(crate) fn as_str(&self) -> Result<&str, &str> {
+        self.0.as_deref().map_err(|error| &**error)
+    }
 }
+
+#[cfg(test)]
+mod tests;

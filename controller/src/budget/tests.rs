@@ -12,9 +12,9 @@ fn watch() -> Watch {
 fn workload(name: &str) -> Identity {
     Identity {
         kind: "Deployment",
-        namespace: "default".to_owned(),
-        name: name.to_owned(),
-        uid: name.to_owned(),
+        namespace: "default".into(),
+        name: name.into(),
+        uid: name.into(),
     }
 }
 

@@ -44,9 +44,28 @@ pub(super) struct Look<'a> {
 
 /// What was seen of it.
 pub(super) struct Seen {
-    pub(super) observed: decide::Container,
-    pub(super) failure: Option<Failure>,
-    pub(super) tag: Option<Key>,
+    observed: decide::Container,
+    failure: Option<Failure>,
+    /// The tag that was asked for, and when.
+    tag: Option<(Key, Timestamp)>,
+}
+
+/// What was learnt besides what is decided upon.
+pub(super) struct Learnt {
+    /// The container whose registry did not tell, and why not.
+    pub(super) failure: Option<(String, Failure)>,
+    /// The tag that was asked for, and when.
+    pub(super) tag: Option<(Key, Timestamp)>,
+}
+
+impl Seen {
+    /// What is decided upon, and the rest.
+    pub(super) fn parted(self) -> (decide::Container, Learnt) {
+        let name = &self.observed.name;
+        let failure = self.failure.map(|failure| (name.clone(), failure));
+        let tag = self.tag;
+        (self.observed, Learnt { failure, tag })
+    }
 }
 
 impl Look<'_> {
@@ -81,13 +100,13 @@ impl Look<'_> {
                 let running = self.compare(&mut manifests, &digest).await;
                 Seen {
                     failure: manifests.failure(),
-                    tag: Some(key),
+                    tag: Some((key, tag.begun)),
                     ..self.seen(Ok(digest), running)
                 }
             }
             Err(failure) => {
                 sources.refused(self.namespace, pull_secrets, failure.reason, tag.begun);
-                self.failed(failure, Some(key))
+                self.failed(failure, Some((key, tag.begun)))
             }
         };
         seen.observed.since = since;
@@ -100,7 +119,7 @@ impl Look<'_> {
         let (tag, key) = checker
             .tag(reference, credentials, self.freshness.tick)
             .await;
-        if !self.freshness.certain {
+        if self.freshness.asked.is_none() {
             return (tag, key);
         }
         let begun = tag.begun.checked_sub(CLOCK_SKEW).unwrap_or(tag.begun);
@@ -129,7 +148,7 @@ impl Look<'_> {
         let mut verdicts: HashMap<(&str, Option<&str>), Verdict> = HashMap::new();
         let mut running = Vec::new();
         for (pod, container) in self.in_pods() {
-            let key = (container.image_id.as_str(), pod.node.as_deref());
+            let key = (&*container.image_id, pod.node.as_deref());
             let verdict = if let Some(known) = verdicts.get(&key) {
                 *known
             } else {
@@ -163,8 +182,8 @@ impl Look<'_> {
             let same = pod
                 .containers
                 .iter()
-                .filter(|container| container.name == self.container);
-            same.map(move |container| (pod, container))
+                .filter(|container| *container.name == *self.container);
+            same.map(move |container| (&**pod, container))
         })
     }
 
@@ -181,7 +200,7 @@ impl Look<'_> {
         seen
     }
 
-    fn failed(&self, failure: Failure, tag: Option<Key>) -> Seen {
+    fn failed(&self, failure: Failure, tag: Option<(Key, Timestamp)>) -> Seen {
         let seen = self.seen(Err(failure.reason), self.unknown(failure.reason));
         Seen {
             failure: Some(failure),

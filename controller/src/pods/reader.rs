@@ -1,47 +1,56 @@
 //! Lists pods for many workloads at once.
 //!
 //! Few workloads that wait are served by a list of their own each; many, at a start or after a tag that they share has
-//! moved, by one list of their namespace. Nobody waits for others on purpose: who finds the reader idle is served at
-//! once, and those who come meanwhile form the next batch.
+//! moved, by one list of their namespace, which serves those who come later, too, as long as it is recent enough for
+//! them. Who needs certainty before a rollout does not wait for others on purpose: the others do, while one list of
+//! the namespace follows the other.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap},
     mem,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use futures::future;
-use jiff::Timestamp;
-use k8s_openapi::{
-    api::{
-        apps::v1::{ControllerRevision, ReplicaSet},
-        core::v1,
-    },
-    apimachinery::pkg::apis::meta::v1::ListMeta,
+use futures::{AsyncBufReadExt as _, future};
+use k8s_openapi::api::{
+    apps::v1::{ControllerRevision, ReplicaSet},
+    core::v1,
 };
 use kube::{
     Client, Resource as _,
     api::{ListParams, Request},
-    core::Selector,
 };
-use serde::{Deserialize, de::DeserializeOwned};
-use tokio::{sync::oneshot, time};
+use serde::de::DeserializeOwned;
+use tokio::{
+    sync::{Notify, oneshot},
+    time::{self, Instant},
+};
 
-use super::{Error, Pods, view::View};
+use super::{
+    Error,
+    answer::{Answer, Listed, Since},
+    items::Items,
+    names::Names,
+    view::View,
+};
 use crate::{
     clock,
-    workload::{History, Past, Workload},
+    workload::{History, Past},
 };
 
 /// Up to so many workloads are read with a list of their own each.
 const FEW: usize = 4;
 
-/// Objects in one page of a list. A page is in memory as a whole, and pods of ten kilobytes are not rare.
-const PAGE: u32 = 100;
-
 /// After which a list counts as lost: kube's client waits for ever by itself.
 const LIST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a list of a whole namespace is held for those who come later.
+const HELD: Duration = Duration::from_secs(10);
+
+/// How soon one list of a whole namespace follows the other, unless a rollout waits for it.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Reads pods and histories in batches, one batch per namespace at a time.
 pub(super) struct Reader {
@@ -54,28 +63,29 @@ pub(super) struct Reader {
 struct Namespace {
     waiting: Mutex<Vec<Waiting>>,
     turn: tokio::sync::Mutex<()>,
+    /// The last list of all of it.
+    whole: Mutex<Option<Arc<Answer>>>,
+    /// Somebody has come who must not wait for others.
+    urgent: Notify,
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Wanted {
+    /// The objects that tell the current template, where that is not known already.
+    pub(super) history: Option<History>,
+    /// Lists that began earlier are of no use.
+    pub(super) since: Since,
+    /// It must not wait for others.
+    pub(super) urgent: bool,
+    /// Others are known to need a list of the namespace as well.
+    pub(super) whole: bool,
 }
 
 struct Waiting {
-    selector: Selector,
-    history: Option<History>,
+    selector: String,
+    wanted: Wanted,
     answer: oneshot::Sender<Result<Arc<Answer>, Error>>,
-}
-
-/// A page of a list.
-#[derive(Deserialize)]
-struct Page<T> {
-    #[serde(default)]
-    metadata: ListMeta,
-    items: Vec<T>,
-}
-
-/// Pods and histories of one list, by their owners.
-pub(super) struct Answer {
-    begun: Timestamp,
-    pods: HashMap<String, Vec<View>>,
-    /// A kind of history that may not be read is the trouble of those workloads that have it.
-    histories: BTreeMap<History, Result<HashMap<String, Vec<Past>>, Error>>,
 }
 
 impl Reader {
@@ -87,25 +97,33 @@ impl Reader {
         }
     }
 
-    /// The pods that the selector finds and the history of their owners, or more, from lists that begin after this call.
+    /// The pods that the selector finds and the history of their owners, or more.
     pub(super) async fn read(
         &self,
         namespace: &str,
-        selector: Selector,
-        history: Option<History>,
+        selector: &str,
+        wanted: Wanted,
     ) -> Result<Arc<Answer>, Error> {
         let place = self.namespace(namespace);
+        if let Some(whole) = place.served(wanted) {
+            return Ok(whole);
+        }
         let (answer, mut answered) = oneshot::channel();
         lock(&place.waiting).push(Waiting {
-            selector,
-            history,
+            selector: selector.to_owned(),
+            wanted,
             answer,
         });
+        if wanted.urgent {
+            place.urgent.notify_one();
+        }
         let _turn = place.turn.lock().await;
+        place.settle();
         if answered.is_empty() {
             // Not served by an earlier turn, so our request is among those that this one takes.
+            place.pause().await;
             let batch = mem::take(&mut *lock(&place.waiting));
-            self.serve(namespace, batch).await;
+            self.serve(namespace, &place, batch).await;
         }
         answered.try_recv().unwrap_or_else(|_| {
             Err(Error::Abandoned {
@@ -114,31 +132,40 @@ impl Reader {
         })
     }
 
-    async fn serve(&self, namespace: &str, batch: Vec<Waiting>) {
-        if batch.len() <= FEW {
-            let each = batch.into_iter().map(|waiting| async move {
-                let histories = waiting.history.into_iter().collect();
-                let selected = self.list(namespace, &waiting.selector, histories).await;
+    /// Lets go of lists that are too old to serve anybody.
+    pub(super) fn tidy(&self) {
+        for place in lock(&self.namespaces).values() {
+            lock(&place.whole).take_if(|whole| whole.at.elapsed() > HELD);
+        }
+    }
+
+    async fn serve(&self, namespace: &str, place: &Namespace, batch: Vec<Waiting>) {
+        let whole = batch.len() > FEW || batch.iter().any(|waiting| waiting.wanted.whole);
+        if whole {
+            let histories = batch.iter().filter_map(|waiting| waiting.wanted.history);
+            let all = self.list(namespace, "", histories.collect()).await;
+            *lock(&place.whole) = all.as_ref().ok().cloned();
+            for waiting in batch {
                 // Who no longer waits needs no answer.
+                drop(waiting.answer.send(all.clone()));
+            }
+        } else {
+            let each = batch.into_iter().map(|waiting| async move {
+                let histories = waiting.wanted.history.into_iter().collect();
+                let selected = self.list(namespace, &waiting.selector, histories).await;
                 drop(waiting.answer.send(selected));
             });
             future::join_all(each).await;
-        } else {
-            let histories = batch.iter().filter_map(|waiting| waiting.history).collect();
-            let all = self.list(namespace, &Selector::default(), histories).await;
-            for waiting in batch {
-                drop(waiting.answer.send(all.clone()));
-            }
         }
     }
 
     async fn list(
         &self,
         namespace: &str,
-        selector: &Selector,
+        selector: &str,
         histories: BTreeSet<History>,
     ) -> Result<Arc<Answer>, Error> {
-        let begun = clock::now();
+        let (begun, at) = (clock::now(), Instant::now());
         let lists = async {
             let histories = histories.into_iter().map(|history| async move {
                 (history, self.history(namespace, selector, history).await)
@@ -153,6 +180,7 @@ impl Reader {
                 })?;
         Ok(Arc::new(Answer {
             begun,
+            at,
             pods: pods?,
             histories: histories.into_iter().collect(),
         }))
@@ -161,20 +189,21 @@ impl Reader {
     async fn pods(
         &self,
         namespace: &str,
-        selector: &Selector,
-    ) -> Result<HashMap<String, Vec<View>>, Error> {
-        let mut pods: HashMap<String, Vec<View>> = HashMap::new();
+        selector: &str,
+    ) -> Result<HashMap<String, Vec<Listed>>, Error> {
+        let mut pods: HashMap<String, Vec<Listed>> = HashMap::new();
+        let mut names = Names::default();
         let request = Request::new(v1::Pod::url_path(&(), Some(namespace)));
-        let pages = self.pages(
+        let items = self.each(
             selector,
             |parameters| request.list(parameters),
             |pod: View| {
                 if let Some(owner) = pod.owner().map(str::to_owned) {
-                    pods.entry(owner).or_default().push(pod);
+                    pods.entry(owner).or_default().push(pod.reduced(&mut names));
                 }
             },
         );
-        let listed = pages.await;
+        let listed = items.await;
         listed.map_err(|source| Error::list("pods", namespace, source))?;
         Ok(pods)
     }
@@ -182,7 +211,7 @@ impl Reader {
     async fn history(
         &self,
         namespace: &str,
-        selector: &Selector,
+        selector: &str,
         history: History,
     ) -> Result<HashMap<String, Vec<Past>>, Error> {
         let mut objects: HashMap<String, Vec<Past>> = HashMap::new();
@@ -191,7 +220,7 @@ impl Reader {
             History::ControllerRevisions => ControllerRevision::url_path(&(), Some(namespace)),
         };
         let request = Request::new(path);
-        let pages = self.pages(
+        let items = self.each(
             selector,
             |parameters| match history {
                 History::ReplicaSets => request.list_metadata(parameters),
@@ -204,24 +233,37 @@ impl Reader {
                 }
             },
         );
-        let listed = pages.await;
+        let listed = items.await;
         listed.map_err(|source| Error::list(history.plural(), namespace, source))?;
         Ok(objects)
     }
 
-    /// Lists page by page, and hands each object on.
-    async fn pages<T: DeserializeOwned>(
+    /// Lists, and hands each object on while the list comes in. There is no limit to what one answer holds: since
+    /// Kubernetes 1.33 the API server sends it piece by piece, from its cache.
+    async fn each<T: DeserializeOwned>(
         &self,
-        selector: &Selector,
+        selector: &str,
         request: impl Fn(&ListParams) -> Result<http::Request<Vec<u8>>, kube::core::request::Error>,
         mut each: impl FnMut(T),
     ) -> Result<(), kube::Error> {
-        let mut parameters = ListParams::default().labels_from(selector).limit(PAGE);
+        let mut parameters = ListParams::default().labels(selector);
         loop {
             let request = request(&parameters).map_err(kube::Error::BuildRequest)?;
-            let page: Page<T> = self.client.request(request).await?;
-            page.items.into_iter().for_each(&mut each);
-            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            let mut body = pin!(self.client.request_stream(request).await?);
+            let mut items = Items::default();
+            loop {
+                let bytes = body.fill_buf().await;
+                let bytes = bytes.map_err(|error| kube::Error::Service(error.into()))?;
+                let length = bytes.len();
+                if length == 0 {
+                    break;
+                }
+                let fed = items.feed(bytes, |item| serde_json::from_slice(item).map(&mut each));
+                fed.map_err(kube::Error::SerdeError)?;
+                body.consume_unpin(length);
+            }
+            let metadata = items.end().map_err(kube::Error::SerdeError)?;
+            match metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => parameters.continue_token = Some(token),
                 None => return Ok(()),
             }
@@ -234,32 +276,38 @@ impl Reader {
     }
 }
 
-impl Answer {
-    /// What the lists hold of one workload.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`] when its kind of history could not be listed.
-    pub(super) fn pods_of<W: Workload>(&self, workload: &W) -> Result<Pods, Error> {
-        let uid = workload.meta().uid.as_deref().unwrap_or_default();
-        let history = W::HISTORY.and_then(|history| self.histories.get(&history));
-        let history = history
-            .map(Result::as_ref)
-            .transpose()
-            .map_err(Clone::clone)?;
-        let history = history.and_then(|history| history.get(uid));
-        let current = workload.current(history.map_or(&[][..], Vec::as_slice));
-        let pods: Vec<&View> = current.as_ref().map_or_else(Vec::new, |current| {
-            let owned = self.pods.get(&current.owner).into_iter().flatten();
-            owned.filter(|pod| pod.is_of(current)).collect()
-        });
-        let newest = pods.iter().max_by_key(|pod| pod.created());
-        Ok(Pods {
-            begun: self.begun,
-            template_found: current.is_some(),
-            current: pods.iter().map(|pod| pod.reduced()).collect(),
-            pull_secrets: newest.map(|pod| pod.pull_secrets()).unwrap_or_default(),
-        })
+impl Namespace {
+    /// While one list of the namespace follows the other, those who can wait a little wait for each other.
+    async fn pause(&self) {
+        let last = lock(&self.whole).as_ref().map(|whole| whole.at);
+        let is_urgent = |waiting: &Waiting| waiting.wanted.urgent;
+        let Some(last) = last.filter(|_| !lock(&self.waiting).iter().any(is_urgent)) else {
+            return;
+        };
+        tokio::select! {
+            () = time::sleep_until(last + PAUSE) => {}
+            () = self.urgent.notified() => {}
+        }
+    }
+
+    /// The last list of the namespace, if it serves.
+    fn served(&self, wanted: Wanted) -> Option<Arc<Answer>> {
+        let whole = lock(&self.whole);
+        let whole = whole.as_ref();
+        whole
+            .filter(|whole| whole.serves(wanted.since, wanted.history))
+            .cloned()
+    }
+
+    /// Answers those who wait and are served by the last list of the namespace: it began after they came.
+    fn settle(&self) {
+        let mut waiting = lock(&self.waiting);
+        for waiter in mem::take(&mut *waiting) {
+            match self.served(waiter.wanted) {
+                Some(whole) => drop(waiter.answer.send(Ok(whole))),
+                None => waiting.push(waiter),
+            }
+        }
     }
 }
 

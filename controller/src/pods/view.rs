@@ -1,11 +1,13 @@
 //! The part of a pod that is read, as the API server sends it.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use kube_autorollout_core::decide::Waiting;
 use serde::Deserialize;
 
-use super::{Container, Pod};
-use crate::workload::{CurrentPods, OwnerReference, controlled_by};
+use super::{Container, Pod, answer::Listed, names::Names};
+use crate::workload::{OwnerReference, controlled_by};
 
 /// One pod.
 #[derive(Debug, Deserialize)]
@@ -115,21 +117,31 @@ impl View {
         controlled_by(&self.metadata.owner_references).filter(|_| !leaving)
     }
 
-    /// Whether it is one of them, given that it is their owner's.
-    pub(super) fn is_of(&self, current: &CurrentPods) -> bool {
-        current.contain(
-            &self.metadata.name,
-            self.metadata.labels.revision.as_deref(),
-        )
-    }
-
-    /// When it was created, to tell the newest.
-    pub(super) fn created(&self) -> Option<Timestamp> {
-        self.metadata.creation_timestamp
+    /// What is kept of it.
+    pub(super) fn reduced(self, names: &mut Names) -> Listed {
+        let ready =
+            |condition: &Condition| condition.type_ == "Ready" && condition.status == "True";
+        let spec = &self.spec;
+        let containers = spec.containers.iter().chain(&spec.init_containers);
+        let pod = Pod {
+            name: self.metadata.name.as_str().into(),
+            node: spec.node_name.as_deref().map(|node| names.one(node)),
+            ready: self.status.conditions.iter().any(ready),
+            containers: containers
+                .map(|container| self.container(container, names))
+                .collect(),
+        };
+        let revision = self.metadata.labels.revision.as_deref();
+        Listed {
+            revision: revision.map(|revision| names.one(revision)),
+            created: self.metadata.creation_timestamp,
+            pull_secrets: self.pull_secrets(),
+            pod: Arc::new(pod),
+        }
     }
 
     /// The Secrets that its images are pulled with.
-    pub(super) fn pull_secrets(&self) -> Vec<String> {
+    fn pull_secrets(&self) -> Vec<String> {
         let references = self.spec.image_pull_secrets.iter();
         references
             .map(|reference| reference.name.clone())
@@ -137,25 +149,8 @@ impl View {
             .collect()
     }
 
-    /// What is kept of it.
-    pub(super) fn reduced(&self) -> Pod {
-        let spec = self
-            .spec
-            .containers
-            .iter()
-            .chain(&self.spec.init_containers);
-        let ready =
-            |condition: &Condition| condition.type_ == "Ready" && condition.status == "True";
-        Pod {
-            name: self.metadata.name.clone(),
-            node: self.spec.node_name.clone(),
-            ready: self.status.conditions.iter().any(ready),
-            containers: spec.map(|container| self.container(container)).collect(),
-        }
-    }
-
     /// Joins a container's specification with its status, by name.
-    fn container(&self, spec: &SpecContainer) -> Container {
+    fn container(&self, spec: &SpecContainer, names: &mut Names) -> Container {
         let mut statuses = self
             .status
             .container_statuses
@@ -165,8 +160,8 @@ impl View {
         let waiting = status.and_then(|status| status.state.waiting.as_ref());
         let running = status.and_then(|status| status.state.running.as_ref());
         Container {
-            name: spec.name.clone(),
-            image_id: status.map_or_else(String::new, |status| status.image_id.clone()),
+            name: names.one(&spec.name),
+            image_id: names.one(status.map_or("", |status| &status.image_id)),
             pulls_always: spec.image_pull_policy == "Always",
             waiting: waiting.and_then(|waiting| Waiting::parse(&waiting.reason)),
             started: running.and_then(|running| running.started_at),
@@ -209,20 +204,18 @@ mod tests {
     fn a_running_pod_is_read() {
         let view = pod(|_| {});
         assert_eq!(view.owner(), Some("replicas"));
-        assert_eq!(view.pull_secrets(), ["login"], "an empty name is left out");
-        let reduced = view.reduced();
+        let listed = view.reduced(&mut Names::default());
+        assert_eq!(listed.pull_secrets, ["login"], "an empty name is left out");
+        let reduced = listed.pod;
         assert!(reduced.ready);
         assert_eq!(reduced.node.as_deref(), Some("node-1"));
         let [app, setup] = &reduced.containers[..] else {
             panic!("two containers: {reduced:?}");
         };
-        assert_eq!(
-            (app.name.as_str(), app.image_id.as_str()),
-            ("app", "a.io/app@sha256:0")
-        );
+        assert_eq!((&*app.name, &*app.image_id), ("app", "a.io/app@sha256:0"));
         assert!(app.pulls_always && app.waiting.is_none() && app.started.is_some());
         assert_eq!(
-            (setup.name.as_str(), setup.image_id.as_str()),
+            (&*setup.name, &*setup.image_id),
             ("setup", ""),
             "it has no status yet"
         );
@@ -250,7 +243,7 @@ mod tests {
         ] {
             let state = json!({ "waiting": { "reason": reason } });
             let view = pod(|pod| pod["status"]["containerStatuses"][0]["state"] = state);
-            let reduced = view.reduced();
+            let reduced = view.reduced(&mut Names::default()).pod;
             assert_eq!(reduced.containers[0].waiting, expected, "{reason}");
             assert_eq!(reduced.containers[0].started, None);
         }

@@ -167,11 +167,11 @@ fn not_converging(decision: &Decision, observation: &Observation) -> String {
 /// A pod that waits, if one does.
 fn witness<'a>(container: &str, observation: &'a Observation) -> Option<&'a str> {
     let mut pods = observation.pods.current.iter();
-    let waits = |pod: &&crate::pods::Pod| {
+    let waits = |pod: &&std::sync::Arc<crate::pods::Pod>| {
         let mut containers = pod.containers.iter();
-        containers.any(|found| found.name == container && found.waiting.is_some())
+        containers.any(|found| *found.name == *container && found.waiting.is_some())
     };
-    pods.find(waits).map(|pod| pod.name.as_str())
+    pods.find(waits).map(|pod| &*pod.name)
 }
 
 /// What to do about a rollout that does not converge.

@@ -2,20 +2,18 @@
 
 use std::hash::Hash;
 
-use k8s_openapi::{
-    Resource as _,
-    api::apps::v1,
-    apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta},
-};
+use k8s_openapi::{Resource as _, api::apps::v1};
 use serde::Deserialize;
 
-use super::{CurrentPods, History, Past, Progress, Template, Workload, resource::resource};
-use crate::keys;
+use super::{
+    CurrentPods, History, Metadata, Past, PodSelector, Progress, Template, Workload,
+    resource::resource,
+};
 
 /// The part of a DaemonSet that is read.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct DaemonSet {
-    metadata: ObjectMeta,
+    metadata: Metadata,
     spec: Spec,
     #[serde(default)]
     status: Status,
@@ -24,7 +22,7 @@ pub(crate) struct DaemonSet {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Spec {
-    selector: LabelSelector,
+    selector: PodSelector,
     template: Template,
     #[serde(default)]
     update_strategy: UpdateStrategy,
@@ -50,6 +48,10 @@ impl Workload for DaemonSet {
     const PLURAL: &'static str = "daemonsets";
     const HISTORY: Option<History> = Some(History::ControllerRevisions);
 
+    fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
     /// By the rule of `kubectl rollout status`
     /// (<https://github.com/kubernetes/kubectl/blob/master/pkg/polymorphichelpers/rollout_status.go>), which knows none
     /// for `OnDelete`: there nothing is in flight, whatever waits for people.
@@ -62,7 +64,7 @@ impl Workload for DaemonSet {
         Progress {
             paused: false,
             generation_observed: status.observed_generation
-                >= self.metadata.generation.unwrap_or(0),
+                >= self.metadata.object.generation.unwrap_or(0),
             wants_pods: wanted > 0,
             complete: complete || on_delete,
             deadline_exceeded: false,
@@ -74,11 +76,7 @@ impl Workload for DaemonSet {
         &self.spec.template
     }
 
-    fn template_mut(&mut self) -> &mut Template {
-        &mut self.spec.template
-    }
-
-    fn selector(&self) -> &LabelSelector {
+    fn selector(&self) -> &PodSelector {
         &self.spec.selector
     }
 
@@ -86,10 +84,10 @@ impl Workload for DaemonSet {
     /// generation has been observed.
     fn current(&self, history: &[Past]) -> Option<CurrentPods> {
         let latest = history.iter().max_by_key(|past| past.revision)?;
-        let revision = latest.metadata.labels.get(keys::REVISION_HASH)?;
+        let revision = latest.metadata.labels.revision_hash.as_deref()?;
         Some(CurrentPods {
-            owner: self.metadata.uid.clone().unwrap_or_default(),
-            revision: Some(revision.clone()),
+            owner: self.metadata.object.uid.clone().unwrap_or_default(),
+            revision: Some(revision.to_owned()),
             from_ordinal: None,
         })
     }

@@ -2,20 +2,18 @@
 
 use std::hash::Hash;
 
-use k8s_openapi::{
-    Resource as _,
-    api::apps::v1,
-    apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta},
-};
-use serde::Deserialize;
+use k8s_openapi::{Resource as _, api::apps::v1};
+use serde::{Deserialize, Deserializer};
 
-use super::{CurrentPods, History, Past, Progress, Template, Workload, resource::resource};
-use crate::keys;
+use super::{
+    CurrentPods, History, Metadata, Past, PodSelector, Progress, Template, Workload,
+    resource::resource,
+};
 
 /// The part of a Deployment that is read.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Deployment {
-    metadata: ObjectMeta,
+    metadata: Metadata,
     spec: Spec,
     #[serde(default)]
     status: Status,
@@ -26,7 +24,7 @@ struct Spec {
     #[serde(default)]
     paused: bool,
     replicas: Option<i32>,
-    selector: LabelSelector,
+    selector: PodSelector,
     template: Template,
 }
 
@@ -37,10 +35,11 @@ struct Status {
     replicas: i32,
     updated_replicas: i32,
     available_replicas: i32,
-    conditions: Vec<Condition>,
+    #[serde(rename = "conditions", deserialize_with = "deadline_exceeded")]
+    deadline_exceeded: bool,
 }
 
-#[derive(Debug, Clone, Hash, Deserialize)]
+#[derive(Deserialize)]
 struct Condition {
     #[serde(rename = "type")]
     type_: String,
@@ -48,10 +47,22 @@ struct Condition {
     reason: String,
 }
 
+/// Reads the one thing that conditions tell beyond the numbers.
+fn deadline_exceeded<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    let conditions = Vec::<Condition>::deserialize(deserializer)?;
+    Ok(conditions.iter().any(|condition| {
+        condition.type_ == "Progressing" && condition.reason == "ProgressDeadlineExceeded"
+    }))
+}
+
 impl Workload for Deployment {
     const KIND: &'static str = v1::Deployment::KIND;
     const PLURAL: &'static str = "deployments";
     const HISTORY: Option<History> = Some(History::ReplicaSets);
+
+    fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
 
     /// By the rule of `kubectl rollout status`
     /// (<https://github.com/kubernetes/kubectl/blob/master/pkg/polymorphichelpers/rollout_status.go>).
@@ -61,14 +72,12 @@ impl Workload for Deployment {
         Progress {
             paused: self.spec.paused,
             generation_observed: status.observed_generation
-                >= self.metadata.generation.unwrap_or(0),
+                >= self.metadata.object.generation.unwrap_or(0),
             wants_pods: wanted > 0,
             complete: status.updated_replicas >= wanted
                 && status.replicas <= status.updated_replicas
                 && status.available_replicas >= status.updated_replicas,
-            deadline_exceeded: status.conditions.iter().any(|condition| {
-                condition.type_ == "Progressing" && condition.reason == "ProgressDeadlineExceeded"
-            }),
+            deadline_exceeded: status.deadline_exceeded,
             on_delete: false,
         }
     }
@@ -77,20 +86,16 @@ impl Workload for Deployment {
         &self.spec.template
     }
 
-    fn template_mut(&mut self) -> &mut Template {
-        &mut self.spec.template
-    }
-
-    fn selector(&self) -> &LabelSelector {
+    fn selector(&self) -> &PodSelector {
         &self.spec.selector
     }
 
     /// The pods of the ReplicaSet that carries the Deployment's own revision number, which is the one whose template
     /// is the Deployment's once the generation has been observed.
     fn current(&self, history: &[Past]) -> Option<CurrentPods> {
-        let revision = self.metadata.annotations.as_ref()?.get(keys::REVISION)?;
+        let revision = self.metadata.revision.as_deref()?;
         let carries =
-            |past: &&Past| past.metadata.annotations.get(keys::REVISION) == Some(revision);
+            |past: &&Past| past.metadata.annotations.revision.as_deref() == Some(revision);
         let current = history.iter().find(carries)?;
         Some(CurrentPods {
             owner: current.metadata.uid.clone(),
@@ -106,7 +111,8 @@ impl Workload for Deployment {
             selector: _, // cannot be changed
             template,
         } = &self.spec;
-        (paused, replicas, template, &self.status)
+        let revision = &self.metadata.revision;
+        (paused, replicas, template, revision, &self.status)
     }
 }
 

@@ -23,12 +23,14 @@ macro_rules! resource {
                 <Self as super::Workload>::PLURAL.into()
             }
 
-            fn meta(&self) -> &ObjectMeta {
-                &self.metadata
+            fn meta(&self) -> &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta {
+                &self.metadata.object
             }
 
-            fn meta_mut(&mut self) -> &mut ObjectMeta {
-                &mut self.metadata
+            fn meta_mut(
+                &mut self,
+            ) -> &mut k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta {
+                &mut self.metadata.object
             }
         }
     };

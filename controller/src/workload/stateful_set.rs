@@ -2,19 +2,18 @@
 
 use std::hash::Hash;
 
-use k8s_openapi::{
-    Resource as _,
-    api::apps::v1,
-    apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta},
-};
+use k8s_openapi::{Resource as _, api::apps::v1};
 use serde::Deserialize;
 
-use super::{CurrentPods, History, Past, Progress, Template, Workload, resource::resource};
+use super::{
+    CurrentPods, History, Metadata, Past, PodSelector, Progress, Template, Workload,
+    resource::resource,
+};
 
 /// The part of a StatefulSet that is read.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct StatefulSet {
-    metadata: ObjectMeta,
+    metadata: Metadata,
     spec: Spec,
     #[serde(default)]
     status: Status,
@@ -24,7 +23,7 @@ pub(crate) struct StatefulSet {
 #[serde(rename_all = "camelCase")]
 struct Spec {
     replicas: Option<i32>,
-    selector: LabelSelector,
+    selector: PodSelector,
     template: Template,
     #[serde(default)]
     update_strategy: UpdateStrategy,
@@ -78,6 +77,10 @@ impl Workload for StatefulSet {
     const PLURAL: &'static str = "statefulsets";
     const HISTORY: Option<History> = None;
 
+    fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
     /// By the rule of `kubectl rollout status`
     /// (<https://github.com/kubernetes/kubectl/blob/master/pkg/polymorphichelpers/rollout_status.go>), which knows none
     /// for `OnDelete`: there nothing is in flight, whatever waits for people.
@@ -89,7 +92,7 @@ impl Workload for StatefulSet {
         Progress {
             paused: false,
             generation_observed: status.observed_generation
-                >= self.metadata.generation.unwrap_or(0),
+                >= self.metadata.object.generation.unwrap_or(0),
             wants_pods: wanted > 0,
             complete: complete || self.is_on_delete(),
             deadline_exceeded: false,
@@ -101,11 +104,7 @@ impl Workload for StatefulSet {
         &self.spec.template
     }
 
-    fn template_mut(&mut self) -> &mut Template {
-        &mut self.spec.template
-    }
-
-    fn selector(&self) -> &LabelSelector {
+    fn selector(&self) -> &PodSelector {
         &self.spec.selector
     }
 
@@ -119,7 +118,7 @@ impl Workload for StatefulSet {
             .as_ref()
             .map_or(0, |ordinals| ordinals.start);
         (!revision.is_empty()).then(|| CurrentPods {
-            owner: self.metadata.uid.clone().unwrap_or_default(),
+            owner: self.metadata.object.uid.clone().unwrap_or_default(),
             revision: Some(revision.clone()),
             from_ordinal: Some(i64::from(start) + i64::from(self.partition())),
         })

@@ -1,0 +1,90 @@
+//! What lists said of pods and of the history of their owners.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::{Error, Pod, Pods};
+use crate::workload::{CurrentPods, History, Past, Workload};
+
+/// Since when a list must have begun to be of use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Since {
+    /// By our monotonic clock: after the workload's object came, and not too long ago.
+    pub(super) at: Instant,
+    /// After a registry was asked, by the same clock as its answers.
+    pub(super) asked: Option<Timestamp>,
+}
+
+/// Pods and histories of one list, by their owners.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// When the list began: what happened later is not in it.
+    pub(super) begun: Timestamp,
+    /// The same by our monotonic clock.
+    pub(super) at: Instant,
+    /// By the UIDs of their owners.
+    pub(super) pods: HashMap<String, Vec<Listed>>,
+    /// A kind of history that may not be read is the trouble of those workloads that have it.
+    pub(super) histories: BTreeMap<History, Result<HashMap<String, Vec<Past>>, Error>>,
+}
+
+/// A pod that is neither terminating nor finished.
+#[derive(Debug)]
+pub(super) struct Listed {
+    /// The template that it was made from, where its owner has pods of several.
+    pub(super) revision: Option<Arc<str>>,
+    /// To tell the newest.
+    pub(super) created: Option<Timestamp>,
+    /// The Secrets that its images are pulled with.
+    pub(super) pull_secrets: Vec<String>,
+    /// What is kept of it.
+    pub(super) pod: Arc<Pod>,
+}
+
+impl Answer {
+    /// Whether it is recent enough, and holds the history that is asked for.
+    pub(super) fn serves(&self, since: Since, history: Option<History>) -> bool {
+        self.at >= since.at
+            && since.asked.is_none_or(|asked| self.begun >= asked)
+            && history.is_none_or(|history| self.histories.contains_key(&history))
+    }
+
+    /// How to recognise the current pods of a workload.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] when its kind of history could not be listed.
+    pub(super) fn current<W: Workload>(&self, workload: &W) -> Result<Option<CurrentPods>, Error> {
+        let history = W::HISTORY.and_then(|history| self.histories.get(&history));
+        let history = history
+            .map(Result::as_ref)
+            .transpose()
+            .map_err(Clone::clone)?;
+        let uid = workload.meta().uid.as_deref().unwrap_or_default();
+        let history = history.and_then(|history| history.get(uid));
+        Ok(workload.current(history.map_or(&[][..], Vec::as_slice)))
+    }
+
+    /// The current pods of a workload; none while its history does not hold its template yet.
+    pub(super) fn pods_of(&self, current: Option<&CurrentPods>) -> Pods {
+        let owned = current.and_then(|current| Some((current, self.pods.get(&current.owner)?)));
+        let pods: Vec<&Listed> = owned.map_or_else(Vec::new, |(current, owned)| {
+            let is_of = |pod: &&Listed| current.contain(&pod.pod.name, pod.revision.as_deref());
+            owned.iter().filter(is_of).collect()
+        });
+        let newest = pods.iter().max_by_key(|pod| pod.created);
+        Pods {
+            begun: self.begun,
+            template_found: current.is_some(),
+            current: pods.iter().map(|pod| Arc::clone(&pod.pod)).collect(),
+            pull_secrets: newest
+                .map(|pod| pod.pull_secrets.clone())
+                .unwrap_or_default(),
+        }
+    }
+}

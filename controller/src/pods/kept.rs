@@ -1,0 +1,206 @@
+//! What is kept of the pods of each selected workload.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{Pods, answer::Answer};
+use crate::{
+    identity::Identity,
+    workload::{CurrentPods, Workload},
+};
+
+/// How long pods that were read serve a workload that does not change. What they run can change meanwhile: a later pull
+/// on a node can give a running container another `imageID`.
+pub(crate) const REFRESH: Duration = Duration::from_secs(10 * 60);
+
+/// While a rollout is in flight, pods that were read so lately serve each of the changes that it makes.
+pub(super) const IN_FLIGHT: Duration = Duration::from_secs(1);
+
+/// How long a workload that was not read yet counts as one that is about to be.
+const NEW: Duration = Duration::from_secs(10);
+
+/// Up to so many workloads that need a list have one each; of more, each saves the others theirs.
+const ALONE: usize = 2;
+
+/// The pods of all selected workloads.
+#[derive(Default)]
+pub(super) struct KeptPods(Mutex<Namespaces>);
+
+/// By namespace and UID.
+type Namespaces = HashMap<Arc<str>, HashMap<Arc<str>, Entry>>;
+
+/// A selected workload.
+struct Entry {
+    selected: Instant,
+    /// Nothing as long as its pods were not read.
+    kept: Option<Kept>,
+}
+
+/// What was read of a workload.
+struct Kept {
+    resource_version: Option<Box<str>>,
+    generation: Option<i64>,
+    /// When the list began, by our monotonic clock.
+    read: Instant,
+    /// How to find its pods in another list, as long as it does not change.
+    current: Option<CurrentPods>,
+    pods: Arc<Pods>,
+}
+
+/// What is kept of a workload.
+pub(super) enum Found {
+    /// It is good enough.
+    Good(Arc<Pods>),
+    /// It is too old, but the workload has not changed since.
+    Old {
+        current: CurrentPods,
+        /// Others of the namespace are too old, whatever happens.
+        others: bool,
+    },
+    /// Nothing that is of use.
+    Nothing {
+        /// It is new, and so are others of the namespace.
+        others: bool,
+    },
+}
+
+impl KeptPods {
+    /// From now on the workload is kept.
+    pub(super) fn select(&self, identity: &Identity) {
+        let mut all = self.lock();
+        let namespace = all.entry(Arc::clone(&identity.namespace)).or_default();
+        let uid = Arc::clone(&identity.uid);
+        namespace.entry(uid).or_insert_with(|| Entry {
+            selected: Instant::now(),
+            kept: None,
+        });
+    }
+
+    /// Forgets a workload that is no longer selected.
+    pub(super) fn forget(&self, identity: &Identity) {
+        let mut all = self.lock();
+        if let Some(namespace) = all.get_mut(&identity.namespace) {
+            namespace.remove(&identity.uid);
+            if namespace.is_empty() {
+                all.remove(&identity.namespace);
+            }
+        }
+    }
+
+    /// What is kept of the workload as it is now, good if it is not older than `age`.
+    pub(super) fn find<W: Workload>(&self, workload: &W, age: Duration) -> Found {
+        let all = self.lock();
+        let namespace = all.get(namespace(workload));
+        let others = |need: fn(&Entry) -> bool| {
+            let entries = namespace.into_iter().flat_map(HashMap::values);
+            entries.filter(|entry| need(entry)).take(ALONE + 1).count() > ALONE
+        };
+        let Some(entry) = namespace.and_then(|namespace| namespace.get(uid(workload))) else {
+            return Found::Nothing { others: false };
+        };
+        let Some(kept) = &entry.kept else {
+            let others = entry.is_new() && others(Entry::is_new);
+            return Found::Nothing { others };
+        };
+        if kept.is_good(workload, age) {
+            return Found::Good(Arc::clone(&kept.pods));
+        }
+        match &kept.current {
+            Some(current) if kept.is_unchanged(workload) => Found::Old {
+                current: current.clone(),
+                others: entry.is_old() && others(Entry::is_old),
+            },
+            _ => Found::Nothing { others: false },
+        }
+    }
+
+    /// Keeps what an answer says of a workload, as long as that is selected.
+    pub(super) fn keep<W: Workload>(
+        &self,
+        workload: &W,
+        current: Option<CurrentPods>,
+        answer: &Answer,
+    ) -> Arc<Pods> {
+        let pods = Arc::new(answer.pods_of(current.as_ref()));
+        let mut all = self.lock();
+        let namespace = all.get_mut(namespace(workload));
+        if let Some(entry) = namespace.and_then(|namespace| namespace.get_mut(uid(workload))) {
+            let metadata = workload.meta();
+            entry.kept = Some(Kept {
+                resource_version: metadata.resource_version.as_deref().map(Into::into),
+                generation: metadata.generation,
+                read: answer.at,
+                current,
+                pods: Arc::clone(&pods),
+            });
+        }
+        pods
+    }
+
+    /// Takes over what a list of a whole namespace says of the pods of those who do not change.
+    pub(super) fn refresh(&self, namespace: &str, answer: &Answer) {
+        let mut all = self.lock();
+        let entries = all.get_mut(namespace).into_iter();
+        let entries = entries.flat_map(HashMap::values_mut);
+        for kept in entries.filter_map(|entry| entry.kept.as_mut()) {
+            kept.refresh(answer);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Namespaces> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entry {
+    /// It was selected lately, and not read yet.
+    fn is_new(&self) -> bool {
+        self.kept.is_none() && self.selected.elapsed() < NEW
+    }
+
+    /// What was read of it has to be read again, whatever happens.
+    fn is_old(&self) -> bool {
+        let kept = self.kept.as_ref();
+        kept.is_some_and(|kept| kept.read.elapsed() >= REFRESH)
+    }
+}
+
+impl Kept {
+    fn is_unchanged<W: Workload>(&self, workload: &W) -> bool {
+        self.resource_version.as_deref() == workload.meta().resource_version.as_deref()
+    }
+
+    /// A rollout that goes on changes the workload's status all the time, and its template never.
+    fn is_in_flight<W: Workload>(&self, workload: &W) -> bool {
+        self.current.is_some()
+            && self.generation == workload.meta().generation
+            && workload.progress().is_in_flight()
+    }
+
+    fn is_good<W: Workload>(&self, workload: &W, age: Duration) -> bool {
+        let elapsed = self.read.elapsed();
+        let lately = elapsed < age.min(IN_FLIGHT) && self.is_in_flight(workload);
+        lately || elapsed < age && self.is_unchanged(workload)
+    }
+
+    /// Takes what a later list says of the pods of a workload that may not have changed.
+    fn refresh(&mut self, answer: &Answer) {
+        if let Some(current) = self.current.as_ref().filter(|_| self.read < answer.at) {
+            self.pods = Arc::new(answer.pods_of(Some(current)));
+            self.read = answer.at;
+        }
+    }
+}
+
+fn namespace<W: Workload>(workload: &W) -> &str {
+    workload.meta().namespace.as_deref().unwrap_or_default()
+}
+
+fn uid<W: Workload>(workload: &W) -> &str {
+    workload.meta().uid.as_deref().unwrap_or_default()
+}

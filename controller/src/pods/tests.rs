@@ -1,0 +1,219 @@
+//! A store against a scripted API server that counts its lists, on a paused clock.
+
+use std::sync::Mutex;
+
+use futures::future;
+use http::{Request, Response};
+use kube::client::Body;
+use serde_json::{Value, json};
+use tokio::time;
+use tower::service_fn;
+
+use super::{kept::IN_FLIGHT, *};
+use crate::{clock, workload::Deployment};
+
+const PODS: &str = "/api/v1/namespaces/shop/pods";
+const REPLICA_SETS: &str = "/apis/apps/v1/namespaces/shop/replicasets";
+
+/// Lists that were asked for: which objects, and with which selector.
+type Lists = Arc<Mutex<Vec<(String, String)>>>;
+
+/// A store, and what it asks for.
+struct Given {
+    store: Store,
+    lists: Lists,
+}
+
+impl Given {
+    /// So many Deployments of one pod each are in the cluster.
+    fn deployments(count: usize) -> Self {
+        let lists = Lists::default();
+        let seen = Arc::clone(&lists);
+        let service = service_fn(move |request: Request<Body>| {
+            let (path, query) = (request.uri().path(), request.uri().query());
+            let selector = query.unwrap_or_default().replace("&labelSelector=", "");
+            seen.lock()
+                .expect("a lock")
+                .push((path.to_owned(), selector));
+            let answer = match path {
+                PODS => (0..count).map(pod).collect::<Vec<_>>(),
+                REPLICA_SETS => (0..count).map(replica_set).collect(),
+                other => panic!("{other}"),
+            };
+            let list = json!({ "metadata": {}, "items": answer }).to_string();
+            async move {
+                time::sleep(Duration::from_millis(100)).await;
+                Response::builder().body(Body::from(list.into_bytes()))
+            }
+        });
+        Self {
+            store: Store::new(Client::new(service, "own")),
+            lists,
+        }
+    }
+
+    /// Those of the kind since the last call, with their selectors.
+    fn lists(&self) -> Vec<(String, String)> {
+        std::mem::take(&mut *self.lists.lock().expect("a lock"))
+    }
+
+    fn select(&self, workloads: &[Deployment]) {
+        for workload in workloads {
+            self.store.select(&Identity::of(workload));
+        }
+    }
+
+    async fn get(&self, workloads: &[Deployment]) {
+        let each = workloads
+            .iter()
+            .map(|workload| self.store.get(workload, REFRESH));
+        for (number, pods) in future::join_all(each).await.into_iter().enumerate() {
+            let pods = pods.expect("pods");
+            assert_eq!(&*pods.current[0].name, format!("web-{number}-pod"));
+        }
+    }
+}
+
+fn pod(number: usize) -> Value {
+    let owner = json!([{ "uid": format!("rs-{number}"), "controller": true }]);
+    json!({
+        "metadata": { "name": format!("web-{number}-pod"), "ownerReferences": owner },
+        "spec": { "containers": [{ "name": "app" }] },
+    })
+}
+
+fn replica_set(number: usize) -> Value {
+    json!({ "metadata": {
+        "uid": format!("rs-{number}"),
+        "annotations": { "deployment.kubernetes.io/revision": "1" },
+        "ownerReferences": [{ "uid": format!("web-{number}"), "controller": true }],
+    }})
+}
+
+/// A Deployment that came just now, whose rollout is complete when so many of its pods are updated.
+fn deployment(number: usize, version: &str, updated: i32) -> Deployment {
+    let name = format!("web-{number}");
+    let deployment = json!({
+        "metadata": {
+            "name": name,
+            "namespace": "shop",
+            "uid": name,
+            "generation": 1,
+            "resourceVersion": version,
+            "annotations": { "deployment.kubernetes.io/revision": "1" },
+        },
+        "spec": { "selector": { "matchLabels": { "app": name } }, "template": {} },
+        "status": { "observedGeneration": 1, "replicas": 1, "updatedReplicas": updated, "availableReplicas": 1 },
+    });
+    serde_json::from_value(deployment).expect("a Deployment")
+}
+
+fn deployments(count: usize) -> Vec<Deployment> {
+    let numbers = 0..count;
+    numbers.map(|number| deployment(number, "1", 1)).collect()
+}
+
+fn whole(path: &str) -> (String, String) {
+    (path.to_owned(), String::new())
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_new_workloads_share_one_list_of_their_namespace() {
+    let given = Given::deployments(30);
+    let all = deployments(30);
+    given.select(&all);
+    given.get(&all).await;
+    assert_eq!(given.lists(), [whole(PODS), whole(REPLICA_SETS)]);
+    given.get(&all).await;
+    assert_eq!(given.lists(), [], "they are kept");
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_who_come_a_little_later_are_served_by_the_same_list() {
+    let given = Given::deployments(30);
+    let all = deployments(30);
+    given.select(&all);
+    given.get(&all[..10]).await;
+    given.lists();
+    given.get(&all).await;
+    assert_eq!(given.lists(), [], "nothing has changed since it began");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_single_workload_has_a_list_of_its_own() {
+    let given = Given::deployments(30);
+    given.select(&deployments(1));
+    given.get(&deployments(1)).await;
+    let selectors = given.lists().into_iter().map(|(_, selector)| selector);
+    assert_eq!(
+        selectors.collect::<Vec<_>>(),
+        ["app%3Dweb-0", "app%3Dweb-0"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_ten_minutes_one_list_of_pods_refreshes_all_workloads_of_a_namespace() {
+    let given = Given::deployments(30);
+    let all = deployments(30);
+    given.select(&all);
+    given.get(&all).await;
+    given.lists();
+    time::advance(REFRESH).await;
+    for (number, workload) in all.iter().enumerate() {
+        let pods = given.store.get(workload, REFRESH).await;
+        let pods = pods.expect("pods");
+        assert_eq!(&*pods.current[0].name, format!("web-{number}-pod"));
+        time::advance(Duration::from_secs(10)).await;
+    }
+    assert_eq!(given.lists(), [whole(PODS)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollout_rests_on_a_list_that_began_after_its_registry_was_asked() {
+    let given = Given::deployments(30);
+    let all = deployments(30);
+    given.select(&all);
+    given.get(&all).await;
+    let before = clock::now();
+    given.lists();
+    let certain = |number: usize, asked| {
+        let age = Duration::from_secs(10);
+        given.store.certain(&all[number], age, asked)
+    };
+    let earlier = before - jiff::SignedDuration::from_mins(1);
+    certain(3, earlier).await.expect("pods");
+    assert_eq!(given.lists(), [], "the last list began later");
+    certain(3, before).await.expect("pods");
+    assert_eq!(given.lists().len(), 2, "the last list began earlier");
+    time::advance(Duration::from_secs(10)).await;
+    certain(4, earlier).await.expect("pods");
+    assert_eq!(given.lists().len(), 2, "the last list is old");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_workload_that_has_changed_is_not_served_by_a_list_that_began_before() {
+    let given = Given::deployments(30);
+    let all = deployments(30);
+    given.select(&all);
+    given.get(&all).await;
+    given.lists();
+    time::advance(Duration::from_millis(1)).await;
+    given.get(&[deployment(0, "2", 1)]).await;
+    assert_eq!(given.lists().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_change_of_a_rollout_in_flight_does_not_take_a_list() {
+    let given = Given::deployments(1);
+    let in_flight = |version| deployment(0, version, 0);
+    given.select(&[in_flight("1")]);
+    given.get(&[in_flight("1")]).await;
+    assert_eq!(given.lists().len(), 2);
+    given.get(&[in_flight("2")]).await;
+    assert_eq!(given.lists(), [], "the template is the same");
+    given.get(&[deployment(0, "3", 1)]).await;
+    assert_eq!(given.lists().len(), 2, "its end is looked at");
+    time::advance(IN_FLIGHT).await;
+    given.get(&[in_flight("4")]).await;
+    assert_eq!(given.lists().len(), 2, "and so is what lasts");
+}

@@ -1,0 +1,145 @@
+//! The metadata of a workload, as far as it is read.
+//!
+//! What is not read is skipped while the API server's answer is parsed: managed fields alone, parsed, are tens of
+//! kilobytes for each object, and text that was kept between them would pin the memory of all of them.
+
+use std::{collections::BTreeMap, fmt};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, Visitor},
+};
+use tokio::time::Instant;
+
+use crate::keys;
+
+/// The metadata of a workload.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(from = "View")]
+pub(crate) struct Metadata {
+    /// What kube knows an object by; of its annotations those that begin with [`keys::PREFIX`].
+    pub(super) object: ObjectMeta,
+    /// Of a Deployment: the number of its template.
+    pub(super) revision: Option<Box<str>>,
+    /// When it came: a list that begins later shows pods that are not older than it.
+    pub(crate) received: Instant,
+}
+
+/// The metadata as the API server sends it.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct View {
+    name: Option<String>,
+    namespace: Option<String>,
+    uid: Option<String>,
+    resource_version: Option<String>,
+    generation: Option<i64>,
+    deletion_timestamp: Option<Time>,
+    annotations: Option<Annotations>,
+}
+
+/// The annotations that are read: few workloads have any of ours.
+#[derive(Default)]
+struct Annotations {
+    ours: BTreeMap<String, String>,
+    revision: Option<Box<str>>,
+}
+
+impl From<View> for Metadata {
+    fn from(view: View) -> Self {
+        let Annotations { ours, revision } = view.annotations.unwrap_or_default();
+        Self {
+            object: ObjectMeta {
+                name: view.name,
+                namespace: view.namespace,
+                uid: view.uid,
+                resource_version: view.resource_version,
+                generation: view.generation,
+                deletion_timestamp: view.deletion_timestamp,
+                annotations: (!ours.is_empty()).then_some(ours),
+                ..ObjectMeta::default()
+            },
+            revision,
+            received: Instant::now(),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Annotations {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Read)
+    }
+}
+
+struct Read;
+
+impl<'de> Visitor<'de> for Read {
+    type Value = Annotations;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("annotations")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Annotations, A::Error> {
+        let mut annotations = Annotations::default();
+        while let Some(key) = map.next_key::<String>()? {
+            if key.starts_with(keys::PREFIX) {
+                annotations.ours.insert(key, map.next_value()?);
+            } else if key == keys::REVISION {
+                annotations.revision = Some(map.next_value()?);
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(annotations)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_nothing_reads_is_not_kept() {
+        let metadata: Metadata = serde_json::from_value(json!({
+            "name": "web",
+            "namespace": "shop",
+            "uid": "of-web",
+            "resourceVersion": "12",
+            "generation": 3,
+            "deletionTimestamp": "2026-01-01T00:00:00Z",
+            "labels": { "app": "web" },
+            "annotations": {
+                "deployment.kubernetes.io/revision": "7",
+                "kube-autorollout/interval": "1m",
+                "example.com/note": "long",
+            },
+            "managedFields": [{ "manager": "kubectl", "fieldsV1": { "f:spec": {} } }],
+        }))
+        .expect("metadata");
+        assert_eq!(metadata.revision.as_deref(), Some("7"));
+        let object = metadata.object;
+        assert_eq!(object.name.as_deref(), Some("web"));
+        assert_eq!(object.namespace.as_deref(), Some("shop"));
+        assert_eq!(object.uid.as_deref(), Some("of-web"));
+        assert_eq!(object.resource_version.as_deref(), Some("12"));
+        assert_eq!(object.generation, Some(3));
+        assert!(object.deletion_timestamp.is_some());
+        let annotations = object.annotations.expect("one of ours");
+        assert_eq!(annotations.len(), 1, "{annotations:?}");
+        assert_eq!(annotations["kube-autorollout/interval"], "1m");
+        assert!(object.labels.is_none() && object.managed_fields.is_none());
+    }
+
+    #[test]
+    fn metadata_without_annotations_of_ours_has_no_map_of_them() {
+        for annotations in [json!(null), json!({}), json!({ "example.com/note": "a" })] {
+            let metadata = json!({ "name": "web", "annotations": annotations });
+            let metadata: Metadata = serde_json::from_value(metadata).expect("metadata");
+            assert!(metadata.object.annotations.is_none(), "{annotations}");
+        }
+    }
+}

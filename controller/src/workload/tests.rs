@@ -1,0 +1,38 @@
+use kube_autorollout_core::annotations;
+use serde_json::json;
+
+use super::*;
+
+#[test]
+fn the_annotations_of_a_template_are_read_under_the_names_that_are_written() {
+    let keys = [
+        annotations::DIGESTS,
+        annotations::RESTARTED_AT,
+        annotations::KUBECTL_RESTARTED_AT,
+    ];
+    for key in keys {
+        let template = json!({ "metadata": { "annotations": { key: "value", "other": "a" } } });
+        let template: Template = serde_json::from_value(template).expect("a template");
+        assert_eq!(template.annotation(key), Some("value"), "{key}");
+        let set = keys.iter().filter(|key| template.annotation(key).is_some());
+        assert_eq!(set.count(), 1, "{key} and no other");
+    }
+}
+
+#[test]
+fn a_selector_takes_the_form_of_a_list_request() {
+    let selector = json!({
+        "matchLabels": { "app": "web", "tier": "front" },
+        "matchExpressions": [{ "key": "zone", "operator": "In", "values": ["a", "b"] }],
+    });
+    let selector: PodSelector = serde_json::from_value(selector).expect("a selector");
+    assert_eq!(selector.as_str(), Ok("app=web,tier=front,zone in (a,b)"));
+}
+
+#[test]
+fn a_selector_that_no_api_server_would_take_is_an_error_of_its_workload() {
+    let selector =
+        json!({ "matchExpressions": [{ "key": "zone", "operator": "Near", "values": ["a"] }] });
+    let selector: PodSelector = serde_json::from_value(selector).expect("a selector");
+    selector.as_str().expect_err("there is no such operator");
+}
