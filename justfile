@@ -47,6 +47,10 @@ bench-micro:
 bench-scale *ARGUMENTS:
     cargo bench-scale {{ARGUMENTS}}
 
+# Three hundred workloads through ten minutes of faults drawn from a seed
+chaos SEED *ARGUMENTS:
+    cargo chaos {{ARGUMENTS}} {{SEED}}
+
 # Everything that CI runs
 ci:
     .ci/run

@@ -2,6 +2,7 @@
 
 mod audit;
 mod components;
+mod etcd;
 mod kubeconfig;
 
 use std::{
@@ -47,6 +48,9 @@ pub enum Error {
     /// Our own kubeconfig could not be used.
     #[error("could not read the testbed's own kubeconfig")]
     Kubeconfig(#[from] KubeconfigError),
+    /// etcd did not do what was asked.
+    #[error("could not compact etcd")]
+    Compact(#[source] io::Error),
     /// The client could not be built.
     #[error("could not make a client of the control plane")]
     Client(#[source] Box<kube::Error>),
@@ -223,6 +227,17 @@ impl ControlPlane {
     /// When it does not become ready.
     pub async fn start_api_server(&self) -> Result<(), Error> {
         Ok(self.api_server.start().await?)
+    }
+
+    /// Makes etcd forget all revisions but the present one. A watch that begins at an earlier one is refused from then on
+    /// by an API server that was not there to see what came since. Affects whoever shares this control plane.
+    ///
+    /// # Errors
+    ///
+    /// When etcd does not do it.
+    pub async fn compact(&self) -> Result<(), Error> {
+        let socket = self.folder.path().join(components::ETCD_SOCKET);
+        etcd::compact(&socket).await.map_err(Error::Compact)
     }
 
     /// Makes the controller-manager stop in its tracks, as a busy one would lag. Affects whoever shares this control

@@ -15,7 +15,7 @@ use http::StatusCode;
 
 pub use build::{Error as BuildError, build, build_static};
 pub use metrics::{Metrics, label};
-pub use rights::{SERVICE_ACCOUNT, grant, permit, rights, rule};
+pub use rights::{SERVICE_ACCOUNT, grant, permit, permit_from, rights, rule};
 
 use crate::{
     ask,
@@ -108,6 +108,11 @@ impl Controller {
     /// The file with its log, which it writes to standard output.
     pub fn log(&self) -> PathBuf {
         self.server.output()
+    }
+
+    /// Leaves its log on the disk for good.
+    pub fn keep_log(&self) {
+        self.folder.keep();
     }
 
     /// The process itself: to stop it, kill it, or start it again with the same files and port.

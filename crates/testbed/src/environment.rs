@@ -4,7 +4,7 @@ use std::{
     error::Error as StdError,
     future::pending,
     io,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         OnceLock,
         atomic::{AtomicUsize, Ordering},
@@ -229,6 +229,14 @@ impl Testbed {
             }),
             _ => Err(Error::ServiceAccount { name }),
         }
+    }
+
+    /// Leaves the logs of the servers on the disk for good, and tells where.
+    pub fn keep_logs(&self) -> [PathBuf; 2] {
+        [self.control_plane.folder(), self.registry.folder()].map(|folder| {
+            folder.keep();
+            folder.path().to_owned()
+        })
     }
 
     /// Keeps the logs when a test fails, as a testbed in a `static` is never dropped.

@@ -28,6 +28,8 @@
 //! | [`controller`] | the controller as a process, with the rights of its role |
 //! | [`registry`] | the distribution registry: plain, with passwords, with tokens; what was asked of it |
 //! | [`forwarder`] | a way to a server that takes as long as one through a network, and can be cut |
+//! | [`chaos`] | many workloads through faults that a seed draws, and a judge of what became of them |
+//! | [`liar`] | a way to a registry that refuses, dawdles and lies when it is told to |
 //! | [`certificates`] | authorities and server certificates |
 //! | [`prometheus`] | Prometheus, which scrapes the controller |
 //! | [`installed()`] | programs of the system's packages, and skipping tests without them |
@@ -41,12 +43,14 @@
 
 mod ask;
 pub mod certificates;
+pub mod chaos;
 pub mod control_plane;
 pub mod controller;
 pub mod environment;
 pub mod forwarder;
 pub mod image;
 mod installed;
+pub mod liar;
 pub mod node;
 pub mod process;
 pub mod programs;

@@ -161,6 +161,17 @@ pub struct RunningContainer {
     pub image_id: String,
 }
 
+/// A change of what runs in a pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ran {
+    /// Since when.
+    pub at: Timestamp,
+    /// The UID of the pod.
+    pub uid: String,
+    /// What has run since; nothing once the pod has ended.
+    pub containers: Vec<RunningContainer>,
+}
+
 /// Simulated nodes, until this is dropped. The Node objects stay, and become `NotReady` after a while.
 pub struct Nodes {
     fleet: Arc<Fleet>,
@@ -259,6 +270,16 @@ impl Nodes {
     pub fn names(&self) -> Vec<String> {
         let hosts = self.fleet.hosts().iter();
         hosts.map(|host| host.name.clone()).collect()
+    }
+
+    /// From now on every change of what runs is noted, for [`Nodes::journal`].
+    pub fn keep_journal(&self) {
+        self.fleet.keep_journal();
+    }
+
+    /// All changes since [`Nodes::keep_journal`], oldest first.
+    pub fn journal(&self) -> Vec<Ran> {
+        self.fleet.journal()
     }
 
     /// The containers that run in a namespace, in the order of their pods' and their own names.

@@ -4,10 +4,12 @@ use std::{io, path::PathBuf};
 
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::process::{Lines, Mark};
 
-/// The policy of the API server: one line of metadata per request; a watch is logged when it starts.
+/// The policy of the API server: one line of metadata per request; a watch is logged when it starts. Patches of
+/// workloads are logged with their body.
 ///
 /// The server's requests to itself are left out: nobody asked for them.
 pub(super) const POLICY: &str = r#"{
@@ -16,6 +18,7 @@ pub(super) const POLICY: &str = r#"{
   "omitStages": ["RequestReceived"],
   "rules": [
     {"level": "None", "users": ["system:apiserver"]},
+    {"level": "Request", "verbs": ["patch"], "resources": [{"group": "apps", "resources": ["deployments", "statefulsets", "daemonsets"]}]},
     {"level": "Metadata"}
   ]
 }
@@ -42,6 +45,8 @@ pub struct Request {
     pub code: u16,
     /// When the request arrived.
     pub at: Timestamp,
+    /// The body of a patch of a workload; nothing of other requests.
+    pub body: Option<Value>,
 }
 
 /// Why the audit log could not be read.
@@ -139,6 +144,8 @@ struct Event {
     #[serde(default)]
     response_status: ResponseStatus,
     request_received_timestamp: Timestamp,
+    #[serde(default)]
+    request_object: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -178,6 +185,7 @@ impl Event {
             user_agent: self.user_agent,
             code,
             at: self.request_received_timestamp,
+            body: self.request_object,
         })
     }
 }

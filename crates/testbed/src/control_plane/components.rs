@@ -17,6 +17,9 @@ const CONTROLLER_MANAGER: &str = "system:kube-controller-manager";
 const SCHEDULER: &str = "system:kube-scheduler";
 pub(super) const USERS: [&str; 3] = [ADMIN, CONTROLLER_MANAGER, SCHEDULER];
 
+/// The name of the socket in the folder on which etcd serves.
+pub(super) const ETCD_SOCKET: &str = "etcd.sock";
+
 /// The secret of a user of the token file; it is worth nothing outside of this loopback server.
 pub(super) fn token(user: &str) -> String {
     format!("token-of-{user}")
@@ -57,7 +60,7 @@ impl Site<'_> {
 
     /// etcd on Unix sockets, which need no port, and without fsync, as nothing here outlives the machine.
     pub(super) fn etcd(&self) -> Server {
-        let socket = self.folder.join("etcd.sock");
+        let socket = self.folder.join(ETCD_SOCKET);
         let client = format!("unix://{}", socket.display());
         let peer = format!("unix://{}", self.folder.join("peer.sock").display());
         let arguments = [
@@ -81,7 +84,7 @@ impl Site<'_> {
         let arguments = [
             format!(
                 "--etcd-servers=unix://{}",
-                self.folder.join("etcd.sock").display()
+                self.folder.join(ETCD_SOCKET).display()
             ),
             "--bind-address=127.0.0.1".to_owned(),
             format!("--secure-port={}", self.port),

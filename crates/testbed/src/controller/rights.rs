@@ -67,6 +67,21 @@ pub async fn permit(
     name: &str,
     rules: Vec<PolicyRule>,
 ) -> Result<(), kube::Error> {
+    permit_from(client, namespace, namespace, name, rules).await
+}
+
+/// Gives the service account of the namespace `home` rights on another namespace, by a role of this name.
+///
+/// # Errors
+///
+/// When the API server refuses one of the objects, as when they are there already.
+pub async fn permit_from(
+    client: Client,
+    home: &str,
+    namespace: &str,
+    name: &str,
+    rules: Vec<PolicyRule>,
+) -> Result<(), kube::Error> {
     let role = Role {
         metadata: named(name),
         rules: Some(rules),
@@ -81,7 +96,7 @@ pub async fn permit(
         subjects: Some(vec![Subject {
             kind: "ServiceAccount".to_owned(),
             name: SERVICE_ACCOUNT.to_owned(),
-            namespace: Some(namespace.to_owned()),
+            namespace: Some(home.to_owned()),
             ..Subject::default()
         }]),
     };

@@ -15,10 +15,10 @@ use oci_spec::{distribution::Reference, image::Digest};
 use tokio::{sync::watch, time::sleep};
 
 use super::{
-    NodesOptions, Platform, RunningContainer, Runtime, Speed,
+    NodesOptions, Platform, Ran, RunningContainer, Runtime, Speed,
     container::{Pace, PullPolicy},
     images::{Digests, ImageFacts, ImageStore, Provided},
-    locked,
+    locked, now,
     process::Real,
     pull::{PullFailure, pull},
 };
@@ -79,6 +79,8 @@ pub(super) struct Fleet {
     speed: Mutex<Speed>,
     /// By the UID of the pod; image IDs that are empty are filled in when they are asked for.
     running: Mutex<HashMap<String, Vec<RunningContainer>>>,
+    /// What ran when, once somebody has asked for it.
+    journal: Mutex<Option<Vec<Ran>>>,
     addresses: AtomicU32,
     /// By their repositories, the images that run for real.
     real: Mutex<HashMap<String, Arc<Real>>>,
@@ -102,6 +104,7 @@ impl Fleet {
             registries: Mutex::default(),
             speed: Mutex::new(options.speed),
             running: Mutex::default(),
+            journal: Mutex::default(),
             addresses: AtomicU32::new(1),
             real: Mutex::default(),
         };
@@ -231,13 +234,39 @@ impl Fleet {
     /// Keeps what runs in a pod, unless it is gone: its worker may take a last step while it is being aborted.
     pub(super) fn set_running(&self, uid: &str, containers: Vec<RunningContainer>) {
         if let Some(running) = locked(&self.running).get_mut(uid) {
+            self.note(uid, running, &containers);
             *running = containers;
         }
     }
 
     /// Nothing of a pod runs any more.
     pub(super) fn stopped(&self, uid: &str) {
-        locked(&self.running).remove(uid);
+        if let Some(running) = locked(&self.running).remove(uid) {
+            self.note(uid, &running, &[]);
+        }
+    }
+
+    /// From now on all that runs is noted.
+    pub(super) fn keep_journal(&self) {
+        locked(&self.journal).get_or_insert_default();
+    }
+
+    /// What was noted, oldest first.
+    pub(super) fn journal(&self) -> Vec<Ran> {
+        locked(&self.journal).clone().unwrap_or_default()
+    }
+
+    /// Notes a change of what runs in a pod, while what runs is locked, so that notes are in order.
+    fn note(&self, uid: &str, before: &[RunningContainer], now_running: &[RunningContainer]) {
+        if let Some(journal) = &mut *locked(&self.journal)
+            && before != now_running
+        {
+            journal.push(Ran {
+                at: now(),
+                uid: uid.to_owned(),
+                containers: now_running.to_vec(),
+            });
+        }
     }
 
     /// What runs in a namespace.

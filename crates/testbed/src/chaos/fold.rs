@@ -1,0 +1,174 @@
+//! Makes a history of what the logs say.
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::Timestamp;
+
+use super::{
+    Error, cast,
+    history::{Answer, History, Name, Patch, Run},
+    world::World,
+};
+use crate::{control_plane::Request, node::Ran};
+
+/// The annotation with which the controller says what it rolled out.
+const RECORD: &str = "/spec/template/metadata/annotations/kube-autorollout~1digests";
+
+/// The `User-Agent` of the controller's questions begins with this.
+const USER_AGENT: &str = "kube-autorollout/";
+
+impl World<'_> {
+    /// All that is known of the run so far.
+    pub(super) fn history(&self) -> Result<History, Error> {
+        let asked = self.asked()?.into_iter();
+        let mut patches: Vec<Patch> = asked.filter_map(patch).collect();
+        patches.sort_by_key(|patch| patch.at);
+        Ok(History {
+            answers: self.answers(),
+            patches,
+            ..self.present()
+        })
+    }
+
+    /// What there is to be known of what runs, without the logs of servers.
+    pub(super) fn present(&self) -> History {
+        let notes = self.notes.content();
+        History {
+            subjects: notes.subjects.clone(),
+            moves: notes.moves.clone(),
+            runs: runs(self.testbed.nodes().journal()),
+            ..History::default()
+        }
+    }
+
+    /// What the controller asked of the API server.
+    pub(super) fn asked(&self) -> Result<Vec<Request>, Error> {
+        let audit = self.testbed.control_plane().audit();
+        Ok(audit.requests_since(self.mark, |request| request.user == self.user)?)
+    }
+
+    pub(super) fn answers(&self) -> Vec<Answer> {
+        let told = self.liar.told().into_iter();
+        let ours = told.filter(|told| told.user_agent.starts_with(USER_AGENT));
+        ours.map(|told| Answer {
+            tag: format!("{}:{}", told.repository, told.tag),
+            at: told.at,
+            digest: told.digest,
+        })
+        .collect()
+    }
+}
+
+/// A patch of a workload that the API server took.
+fn patch(request: Request) -> Option<Patch> {
+    let kinds = ["deployments", "statefulsets", "daemonsets"];
+    let taken = request.verb == "patch"
+        && request.code == 200
+        && request.subresource.is_empty()
+        && kinds.contains(&request.resource.as_str());
+    let record = |body: serde_json::Value| {
+        let record = body.pointer(RECORD)?.as_str()?;
+        serde_json::from_str(record).ok()
+    };
+    taken.then(|| Patch {
+        name: Name {
+            namespace: request.namespace,
+            resource: request.resource,
+            name: request.name,
+        },
+        at: request.at,
+        // One without a record says nothing new, which the judge objects to
+        record: request.body.and_then(record).unwrap_or_default(),
+    })
+}
+
+/// What ran from when to when.
+fn runs(journal: Vec<Ran>) -> Vec<Run> {
+    let mut runs = Vec::new();
+    let mut open: HashMap<String, BTreeMap<String, Run>> = HashMap::new();
+    for Ran {
+        at,
+        uid,
+        containers,
+    } in journal
+    {
+        let running = open.entry(uid).or_default();
+        let mut before = std::mem::take(running);
+        for container in containers {
+            let config = container.config_digest.to_string();
+            let same = match before.remove(&container.container) {
+                Some(run) if run.config == config => Some(run),
+                Some(other) => {
+                    runs.push(ended(other, at));
+                    None
+                }
+                None => None,
+            };
+            let run = same.unwrap_or_else(|| Run {
+                workload: cast::workload_of(&container.pod).to_owned(),
+                namespace: container.namespace,
+                container: container.container.clone(),
+                config,
+                from: at,
+                to: None,
+            });
+            running.insert(container.container, run);
+        }
+        runs.extend(before.into_values().map(|run| ended(run, at)));
+    }
+    runs.extend(open.into_values().flat_map(BTreeMap::into_values));
+    runs
+}
+
+fn ended(run: Run, at: Timestamp) -> Run {
+    Run {
+        to: Some(at),
+        ..run
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::*;
+    use crate::{image::Image, node::RunningContainer};
+
+    #[test]
+    fn a_run_lasts_until_its_container_runs_another_image_or_nothing() {
+        let second = |second| Timestamp::UNIX_EPOCH + SignedDuration::from_secs(second);
+        let container = |name: &str, image: &str| RunningContainer {
+            namespace: "one".to_owned(),
+            pod: "d1-5f-x".to_owned(),
+            container: name.to_owned(),
+            node: "node-1".to_owned(),
+            marker: image.to_owned(),
+            config_digest: Image::new(image).config_digest(),
+            pulled_digest: None,
+            image_id: String::new(),
+        };
+        let ran = |at, containers: &[RunningContainer]| Ran {
+            at: second(at),
+            uid: "uid".to_owned(),
+            containers: containers.to_vec(),
+        };
+        let mut runs = runs(vec![
+            ran(1, &[container("app", "a")]),
+            ran(2, &[container("app", "a"), container("side", "s")]),
+            ran(3, &[container("app", "b"), container("side", "s")]),
+            ran(4, &[container("app", "b")]),
+        ]);
+        runs.sort_by_key(|run| (run.from, run.to));
+        let seen: Vec<_> = runs
+            .iter()
+            .map(|run| (run.container.as_str(), run.from, run.to))
+            .collect();
+        let expected = [
+            ("app", second(1), Some(second(3))),
+            ("side", second(2), Some(second(4))),
+            ("app", second(3), None),
+        ];
+        assert_eq!(seen, expected);
+        assert!(runs.iter().all(|run| run.workload == "d1"));
+    }
+}

@@ -1,0 +1,158 @@
+//! What happened, as the logs of all who took part tell it. All clocks are one, that of this machine.
+
+use std::{collections::BTreeMap, fmt};
+
+use jiff::Timestamp;
+
+/// What is known of the instant of a change: it came between the first request for it and the answer to the last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// Not before this.
+    pub begun: Timestamp,
+    /// Not after this.
+    pub done: Timestamp,
+}
+
+/// A workload, as requests to the API server name it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Name {
+    /// Its namespace.
+    pub namespace: String,
+    /// `deployments`, `statefulsets` or `daemonsets`.
+    pub resource: String,
+    /// Its name, which no other workload of its namespace has, of whatever kind.
+    pub name: String,
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            namespace,
+            resource,
+            name,
+        } = self;
+        write!(formatter, "{resource} {namespace}/{name}")
+    }
+}
+
+/// What a workload's owner wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wish {
+    /// The label is there.
+    pub selected: bool,
+    /// The annotation `hold` is there.
+    pub held: bool,
+    /// Paused by `spec.paused`.
+    pub paused: bool,
+}
+
+impl Wish {
+    /// Selected, and neither held nor paused.
+    pub const ROLL_OUT: Self = Self {
+        selected: true,
+        held: false,
+        paused: false,
+    };
+
+    /// Whether a rollout is welcome.
+    pub const fn allows_rollouts(self) -> bool {
+        self.selected && !self.held && !self.paused
+    }
+}
+
+/// A workload and what its owner did with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// Its name.
+    pub name: Name,
+    /// The tag of each of its containers.
+    pub tags: BTreeMap<String, String>,
+    /// Whether it may be rolled out at all: not with an image that is pinned, or not pulled again, or with pods that
+    /// are replaced by hand.
+    pub rolls: bool,
+    /// What its owner wanted at first.
+    pub wish: Wish,
+    /// What the owner wanted later, oldest first.
+    pub changes: Vec<(Span, Wish)>,
+    /// How many pods it has in the end.
+    pub pods: usize,
+}
+
+impl Subject {
+    /// Whether it has to run in the end what its tags name.
+    pub fn has_to_run(&self) -> bool {
+        self.rolls && self.last_wish().allows_rollouts()
+    }
+
+    /// What its owner wants in the end.
+    pub fn last_wish(&self) -> Wish {
+        self.changes.last().map_or(self.wish, |(_, wish)| *wish)
+    }
+}
+
+/// A tag that was put on other content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Move {
+    /// The tag: `<repository>:<tag>`.
+    pub tag: String,
+    /// When.
+    pub span: Span,
+    /// What it names since.
+    pub digest: String,
+    /// The config of the image for the nodes' platform, which is what runs.
+    pub config: String,
+}
+
+/// A digest that the registry told the controller of a tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The tag: `<repository>:<tag>`.
+    pub tag: String,
+    /// When the request came.
+    pub at: Timestamp,
+    /// The digest.
+    pub digest: String,
+}
+
+/// A patch by the controller that the API server took.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Patch {
+    /// Of which workload.
+    pub name: Name,
+    /// When the request came.
+    pub at: Timestamp,
+    /// The record that it wrote: the digest of each container.
+    pub record: BTreeMap<String, String>,
+}
+
+/// A container that ran.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// The namespace of its workload.
+    pub namespace: String,
+    /// The name of its workload.
+    pub workload: String,
+    /// Its name.
+    pub container: String,
+    /// The config of its image.
+    pub config: String,
+    /// Since when.
+    pub from: Timestamp,
+    /// Until when, if it has ended.
+    pub to: Option<Timestamp>,
+}
+
+/// All of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct History {
+    /// Every workload.
+    pub subjects: Vec<Subject>,
+    /// Every move of a tag, oldest first for each tag; the first is the push that made it.
+    pub moves: Vec<Move>,
+    /// Every answer about a tag that came from the registry as it was.
+    pub answers: Vec<Answer>,
+    /// Every patch, oldest first.
+    pub patches: Vec<Patch>,
+    /// Every container that ran.
+    pub runs: Vec<Run>,
+}

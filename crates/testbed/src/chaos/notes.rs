@@ -1,0 +1,53 @@
+//! What the run itself has done: what was pushed, and what owners wanted.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use jiff::Timestamp;
+
+use super::{
+    history::{Move, Span, Subject},
+    plan::Fault,
+};
+
+/// Notes of all lanes.
+#[derive(Default)]
+pub(super) struct Notes(Mutex<Content>);
+
+#[derive(Default)]
+pub(super) struct Content {
+    /// In the order of the workloads' numbers.
+    pub(super) subjects: Vec<Subject>,
+    pub(super) moves: Vec<Move>,
+    /// The names of faults, and how many of each there were.
+    pub(super) faults: BTreeMap<String, usize>,
+}
+
+impl Notes {
+    pub(super) fn content(&self) -> MutexGuard<'_, Content> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a fault.
+    pub(super) fn happened(&self, fault: &Fault) {
+        *self.content().faults.entry(fault.name()).or_default() += 1;
+    }
+}
+
+/// The present, as other processes write it into their logs.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "compared with the time stamps of logs"
+)]
+pub(super) fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+impl Span {
+    /// From then to now.
+    pub(super) fn since(begun: Timestamp) -> Self {
+        Self { begun, done: now() }
+    }
+}

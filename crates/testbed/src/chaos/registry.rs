@@ -1,0 +1,119 @@
+//! The tags of a run, and what is pushed to them.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::{
+    Error, cast,
+    history::{Move, Span},
+    notes::{Notes, now},
+    plan::Content,
+};
+use crate::image::{Image, ImageIndex, Pusher};
+
+/// After a push that failed, as when the registry is down.
+const RETRY: Duration = Duration::from_millis(250);
+
+/// So many pushes of one content fail before the run is given up: a registry is never down for so long.
+const ATTEMPTS: usize = 240;
+
+/// What a tag names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Version {
+    image: usize,
+    build: usize,
+}
+
+/// A tag and what was pushed to it.
+pub(super) struct Tag {
+    repository: String,
+    number: usize,
+    /// Oldest first.
+    versions: Vec<Version>,
+    newest: Version,
+}
+
+impl Tag {
+    /// A tag to which nothing was pushed.
+    pub(super) fn new(home: &str, number: usize) -> Self {
+        Self {
+            repository: cast::repository(home, number),
+            number,
+            versions: Vec::new(),
+            newest: Version { image: 0, build: 0 },
+        }
+    }
+
+    /// `<repository>:<tag>`.
+    pub(super) fn name(&self) -> String {
+        format!("{}:t{}", self.repository, self.number)
+    }
+
+    /// `<repository>@<digest>` of what it names.
+    pub(super) fn pinned(&self) -> String {
+        let version = self.versions.last().copied().unwrap_or(self.newest);
+        format!("{}@{}", self.repository, self.index(version).digest())
+    }
+
+    fn image(&self, version: Version) -> Image {
+        Image::new(format!("{} image {}", self.name(), version.image))
+    }
+
+    fn index(&self, version: Version) -> ImageIndex {
+        ImageIndex::of([self.image(version)]).attested(&format!("build {}", version.build))
+    }
+
+    fn next(&mut self, content: Content) -> Version {
+        let present = self.versions.last().copied();
+        let back = self
+            .versions
+            .iter()
+            .rev()
+            .find(|version| Some(version.image) != present.map(|version| version.image));
+        match (content, present, back) {
+            (Content::Back, _, Some(version)) => *version,
+            (Content::Attested, Some(present), _) => {
+                self.newest.build += 1;
+                Version {
+                    build: self.newest.build,
+                    ..present
+                }
+            }
+            _ => {
+                self.newest.image += 1;
+                self.newest.build += 1;
+                self.newest
+            }
+        }
+    }
+
+    /// Pushes, again and again until it is done.
+    pub(super) async fn push(
+        &mut self,
+        content: Content,
+        pusher: &Pusher,
+        notes: &Notes,
+    ) -> Result<(), Error> {
+        let version = self.next(content);
+        let (image, index) = (self.image(version), self.index(version));
+        let tag = format!("t{}", self.number);
+        let mut attempts = 0;
+        let begun = now();
+        while let Err(error) = pusher.push(&index, &self.repository, &tag).await {
+            attempts += 1;
+            if attempts > ATTEMPTS {
+                return Err(error.into());
+            }
+            sleep(RETRY).await;
+        }
+        self.versions.push(version);
+        notes.content().moves.push(Move {
+            tag: self.name(),
+            span: Span::since(begun),
+            digest: index.digest().to_string(),
+            config: image.config_digest().to_string(),
+        });
+        Ok(())
+    }
+}

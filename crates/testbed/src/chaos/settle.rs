@@ -1,0 +1,109 @@
+//! Waiting until everything is as it should be.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use jiff::Timestamp;
+use tokio::time::sleep;
+
+use super::{
+    Error,
+    judge::{self, Violation},
+    notes::now,
+    world::World,
+};
+use crate::workload::eventually;
+
+/// How long the pods of each hundred workloads may take to come up, also on a busy machine.
+const UP_WITHIN: Duration = Duration::from_secs(120);
+
+/// How long everything may take to come to rest once all is mended: a lease and some back-offs of Kubernetes's own
+/// components, and then all that was put off.
+const REST_WITHIN: Duration = Duration::from_secs(240);
+
+/// How long the controller may take for two checks of every tag.
+const CHECKED_WITHIN: Duration = Duration::from_secs(60);
+
+/// Between two looks, each of which goes through all that has run.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// How it ended.
+pub(super) struct Settled {
+    /// How long it took; nothing when it was given up.
+    pub(super) took: Option<Duration>,
+    /// What is not at rest.
+    pub(super) left: Vec<Violation>,
+}
+
+/// Waits until every workload runs what its tag names.
+pub(super) async fn up(world: &World<'_>) -> Result<(), Error> {
+    let hundreds = u32::try_from(world.notes.content().subjects.len() / 100).unwrap_or(u32::MAX);
+    let within = UP_WITHIN.saturating_mul(hundreds.saturating_add(1));
+    let up = eventually(within, "all pods run", async || {
+        sleep(LOOK).await;
+        at_rest(world)
+    })
+    .await;
+    up.map_err(|error| Error::NotUp(error.to_string()))
+}
+
+/// Waits until every workload that may be rolled out runs what its tag names, and then for two more checks of every tag,
+/// after which nothing will be done that should not be.
+pub(super) async fn settle(world: &World<'_>) -> Result<Settled, Error> {
+    let begun = now();
+    let rest = eventually(REST_WITHIN, "coming to rest", async || {
+        sleep(LOOK).await;
+        at_rest(world)
+    })
+    .await;
+    let took = rest
+        .is_ok()
+        .then(|| Duration::try_from(now().duration_since(begun)).unwrap_or_default());
+    if took.is_some() {
+        for _ in 0..2 {
+            let since = now();
+            let checked = eventually(CHECKED_WITHIN, "a check of every tag", async || {
+                sleep(LOOK).await;
+                all_checked(world, since)
+            });
+            checked
+                .await
+                .map_err(|error| Error::NotUp(error.to_string()))?;
+        }
+    }
+    Ok(Settled {
+        took,
+        left: judge::stale(&world.present()),
+    })
+}
+
+fn at_rest(world: &World<'_>) -> Result<(), String> {
+    let left = judge::stale(&world.present());
+    match left.first() {
+        None => Ok(()),
+        Some(first) => Err(format!(
+            "{} are not, the first of which: {first}",
+            left.len()
+        )),
+    }
+}
+
+/// Whether the controller has asked for every tag that somebody wants to know of since then.
+fn all_checked(world: &World<'_>, since: Timestamp) -> Result<(), String> {
+    let present = world.present();
+    let mut wanted = BTreeMap::new();
+    for subject in &present.subjects {
+        let wish = subject.last_wish();
+        if subject.rolls && wish.selected && !wish.paused && subject.pods > 0 {
+            wanted.extend(subject.tags.values().map(|tag| (tag.clone(), ())));
+        }
+    }
+    for answer in world.answers() {
+        if answer.at > since {
+            wanted.remove(&answer.tag);
+        }
+    }
+    match wanted.keys().next() {
+        None => Ok(()),
+        Some(tag) => Err(format!("{tag} was not asked for")),
+    }
+}
