@@ -88,7 +88,7 @@ pub async fn run(
     let begun = Instant::now();
     lanes::run(&world, plan, begun).await?;
     tell("all is mended");
-    let settled = settle::settle(&world).await?;
+    let settled = settle::settle(&world, tell).await?;
     tell("everything is at rest, or was given up");
     report::report(&world, plan, settled)
 }

@@ -140,7 +140,7 @@ pub fn judge(history: &History) -> Verdict {
         };
         match case.judge(&mut served) {
             Ok(raced) => verdict.raced += usize::from(raced),
-            Err(violation) => verdict.violations.push(violation),
+            Err(violation) => verdict.violations.push(*violation),
         }
     }
     verdict.violations.extend(stale(history));
@@ -211,10 +211,10 @@ type Served<'a> = (&'a Name, &'a str, usize);
 
 impl<'a> Case<'a> {
     /// Whether it was overtaken on its way, if there is nothing to say against it. What it was for is noted in `served`.
-    fn judge(&self, served: &mut BTreeSet<Served<'a>>) -> Result<bool, Violation> {
+    fn judge(&self, served: &mut BTreeSet<Served<'a>>) -> Result<bool, Box<Violation>> {
         let (name, at) = (self.patch.name.clone(), self.patch.at);
         if !self.subject.rolls || self.is_ruled_out() {
-            return Err(Violation::Unwanted { name, at });
+            return Err(Box::new(Violation::Unwanted { name, at }));
         }
         let mut news = Vec::new();
         for (container, digest) in &self.patch.record {
@@ -224,19 +224,19 @@ impl<'a> Case<'a> {
             }
         }
         if news.is_empty() {
-            return Err(Violation::Twice { name, at });
+            return Err(Box::new(Violation::Twice { name, at }));
         }
         // One container is enough to justify a patch; the entries of the others are kept, and say nothing new.
         news.retain(|(_, moved)| self.is_told(moved));
         if news.is_empty() {
-            return Err(Violation::NotTold { name, at });
+            return Err(Box::new(Violation::NotTold { name, at }));
         }
         let differs = |since| {
             let mut news = news.iter();
             news.any(|(container, moved)| self.differs(container, moved, since))
         };
         if !differs(at - PODS_AGE) {
-            return Err(Violation::NoDifference { name, at });
+            return Err(Box::new(Violation::NoDifference { name, at }));
         }
         Ok(!differs(at) || !news.iter().any(|(_, moved)| self.is_named(moved)))
     }
@@ -258,18 +258,20 @@ impl<'a> Case<'a> {
     }
 
     /// The last move of a container's tag to this digest until then.
-    fn moved(&self, container: &str, digest: &str) -> Result<(usize, &'a Move), Violation> {
+    fn moved(&self, container: &str, digest: &str) -> Result<(usize, &'a Move), Box<Violation>> {
         let tag = self.subject.tags.get(container);
         let moves = self.history.moves.iter().enumerate();
         let until_then = moves
             .filter(|(_, moved)| Some(&moved.tag) == tag)
             .take_while(|(_, moved)| moved.span.begun <= self.patch.at)
             .filter(|(_, moved)| moved.digest == digest);
-        until_then.last().ok_or_else(|| Violation::NeverPushed {
-            name: self.patch.name.clone(),
-            at: self.patch.at,
-            container: container.to_owned(),
-            digest: digest.to_owned(),
+        until_then.last().ok_or_else(|| {
+            Box::new(Violation::NeverPushed {
+                name: self.patch.name.clone(),
+                at: self.patch.at,
+                container: container.to_owned(),
+                digest: digest.to_owned(),
+            })
         })
     }
 

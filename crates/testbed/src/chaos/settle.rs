@@ -1,6 +1,6 @@
 //! Waiting until everything is as it should be.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use jiff::Timestamp;
 use tokio::time::sleep;
@@ -48,13 +48,22 @@ pub(super) async fn up(world: &World<'_>) -> Result<(), Error> {
 
 /// Waits until every workload that may be rolled out runs what its tag names, and then for two more checks of every tag,
 /// after which nothing will be done that should not be.
-pub(super) async fn settle(world: &World<'_>) -> Result<Settled, Error> {
+pub(super) async fn settle(
+    world: &World<'_>,
+    tell: &(dyn Fn(&str) + Sync),
+) -> Result<Settled, Error> {
     let begun = now();
+    let mut told = String::new();
     let rest = eventually(REST_WITHIN, "coming to rest", async || {
         sleep(LOOK).await;
-        at_rest(world)
-    })
-    .await;
+        at_rest(world).inspect_err(|left| {
+            if told != *left {
+                tell(left);
+                left.clone_into(&mut told);
+            }
+        })
+    });
+    let rest = rest.await;
     let took = rest
         .is_ok()
         .then(|| Duration::try_from(now().duration_since(begun)).unwrap_or_default());
@@ -80,21 +89,18 @@ fn at_rest(world: &World<'_>) -> Result<(), String> {
     let left = judge::stale(&world.present());
     match left.first() {
         None => Ok(()),
-        Some(first) => Err(format!(
-            "{} are not, the first of which: {first}",
-            left.len()
-        )),
+        Some(first) => Err(format!("{} are left; {first}", left.len())),
     }
 }
 
 /// Whether the controller has asked for every tag that somebody wants to know of since then.
 fn all_checked(world: &World<'_>, since: Timestamp) -> Result<(), String> {
     let present = world.present();
-    let mut wanted = BTreeMap::new();
+    let mut wanted = BTreeSet::new();
     for subject in &present.subjects {
         let wish = subject.last_wish();
         if subject.rolls && wish.selected && !wish.paused && subject.pods > 0 {
-            wanted.extend(subject.tags.values().map(|tag| (tag.clone(), ())));
+            wanted.extend(subject.tags.values().cloned());
         }
     }
     for answer in world.answers() {
@@ -102,7 +108,7 @@ fn all_checked(world: &World<'_>, since: Timestamp) -> Result<(), String> {
             wanted.remove(&answer.tag);
         }
     }
-    match wanted.keys().next() {
+    match wanted.first() {
         None => Ok(()),
         Some(tag) => Err(format!("{tag} was not asked for")),
     }
