@@ -2,19 +2,23 @@
 
 use k8s_openapi::api::apps::v1;
 use kube::api::{Patch, PatchParams};
+use kube_autorollout_core::state::{Reason, State};
 use kube_autorollout_testbed::{
     controller,
     workload::{DaemonSet, Deployment, StatefulSet, eventually},
 };
 use serde_json::json;
 
-use crate::harness::{Controller, SOON, World};
+use crate::{
+    harness::{Controller, SOON, World},
+    told::until_told,
+};
 
 /// All kinds, by their plurals.
 const KINDS: [&str; 3] = ["deployments", "statefulsets", "daemonsets"];
 
 /// Creates a labelled workload of a kind, named like it, and gives how many pods it comes to.
-async fn create(world: &World, kind: &str, like: Deployment) -> usize {
+pub(crate) async fn create(world: &World, kind: &str, like: Deployment) -> usize {
     let like = like.replicas(3).labelled();
     match kind {
         "statefulsets" => world.create_object(&StatefulSet::like(like).build()).await,
@@ -28,7 +32,7 @@ async fn create(world: &World, kind: &str, like: Deployment) -> usize {
 }
 
 /// A workload of a kind on version 1 of the tag `app`, and a controller that finds it up to date.
-async fn with(hint: &str, kind: &str) -> (World, Controller, usize) {
+pub(crate) async fn with(hint: &str, kind: &str) -> (World, Controller, usize) {
     let world = World::new(hint).await;
     world.push(&world.version(1), "app").await;
     let like = Deployment::named("web").container("app", &world.image("app"));
@@ -266,10 +270,8 @@ async fn where_people_replace_pods_nothing_is_rolled_out() {
 
     world.push(&world.version(2), "app").await;
     controller.until_all("Skipped", 2).await;
-    for name in ["/set ", "/daemons "] {
-        controller
-            .until_logged(&["decided", name, "Skipped", "OnDelete"])
-            .await;
+    for name in ["set", "daemons"] {
+        until_told(&world, &controller, name, State::Skipped, Reason::OnDelete).await;
     }
     controller.checks("set", 3).await;
     assert_eq!(world.patches(), 0);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use kube_autorollout_core::state::{Reason, State};
 use kube_autorollout_testbed::{image::Image, workload};
 use serde_json::{Value, json};
 
@@ -48,6 +49,15 @@ async fn a_push_under_the_same_tag_rolls_out_exactly_once() {
             metrics.rollouts("completed") > 0.0
         })
         .await;
+    for (state, reason) in [
+        (State::RollingOut, Reason::InFlight),
+        (State::UpToDate, Reason::Current),
+    ] {
+        let reason = format!("reason=\"{reason}\"");
+        controller
+            .until_logged(&["decided", "/web ", &format!("state={state} "), &reason])
+            .await;
+    }
     let metrics = controller.until_all("UpToDate", 1).await;
     controller.checks("web", 3).await;
 
