@@ -35,6 +35,7 @@ mod registry_options;
 mod report;
 mod run;
 mod telemetry;
+mod template_writer;
 mod wake;
 mod watch;
 mod workload;

@@ -54,3 +54,71 @@ impl Memory {
         self.rollouts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::str::FromStr as _;
+
+    use kube_autorollout_core::{
+        Digest,
+        annotations::{ContainerKind, Settings, TemplateContainer},
+        compare::Verdict,
+        decide::{Brakes, Container, Observed, Running, decide},
+    };
+
+    use super::*;
+
+    /// The pods are ready and run another image, and the template has no record, whatever was rolled out before.
+    fn reset(remembered: Option<Remembered>) -> Observed {
+        let digest = Digest::from_str(&format!("sha256:{}", "a".repeat(64)));
+        let pod = Running {
+            verdict: Verdict::Stale,
+            digest: None,
+            ready: true,
+            pulls_always: true,
+            waiting: None,
+        };
+        Observed {
+            paused: false,
+            generation_observed: true,
+            wants_pods: true,
+            complete: true,
+            deadline_exceeded: false,
+            on_delete: false,
+            record: kube_autorollout_core::record::Record::default(),
+            last_rollout: None,
+            template_containers: vec!["app".to_owned()],
+            containers: vec![Container {
+                name: "app".to_owned(),
+                exempt: None,
+                tag: Ok(digest.expect("a digest")),
+                since: None,
+                remembered,
+                pods: vec![pod],
+            }],
+        }
+    }
+
+    #[test]
+    fn a_template_that_is_reset_again_and_again_is_rolled_out_once_an_hour() {
+        let container = TemplateContainer {
+            name: "app".to_owned(),
+            kind: ContainerKind::Regular,
+        };
+        let none = std::collections::BTreeMap::new();
+        let settings = Settings::parse(&none, &[container], &jiff::tz::TimeZone::UTC);
+        let settings = settings.expect("no annotations");
+        let memory = Memory::default();
+        let mut rollouts = Vec::new();
+        for second in (0..3 * 3600).step_by(5) {
+            let now = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(second);
+            let observed = reset(memory.remembered("uid", "app"));
+            let decision = decide(&observed, &settings, &Brakes::default(), now);
+            if let Some(rollout) = decision.rollout {
+                memory.remember("uid", &rollout, now);
+                rollouts.push(second);
+            }
+        }
+        assert_eq!(rollouts, [0, 3600, 7200]);
+    }
+}

@@ -20,4 +20,6 @@ pub(crate) struct Observation {
     pub(crate) asked: Timestamp,
     /// The tags that its containers are on.
     pub(crate) tags: HashSet<Key>,
+    /// Who else writes the pod template, where that was asked.
+    pub(crate) template_writer: Option<String>,
 }

@@ -107,6 +107,7 @@ fn gathered(observed: Observed, pods: Arc<Pods>, learnt: Vec<Learnt>) -> Observa
         failures: Vec::new(),
         asked: Timestamp::MIN,
         tags: HashSet::new(),
+        template_writer: None,
     };
     for learnt in learnt {
         gathered.failures.extend(learnt.failure);

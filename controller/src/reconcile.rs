@@ -22,7 +22,7 @@ use crate::{
     metrics::Reconciled,
     observation::Observation,
     observe::{self, Freshness},
-    pods,
+    pods, template_writer,
     workload::Workload,
 };
 
@@ -109,7 +109,7 @@ async fn workload_now<W: Workload>(
     let next = Next::after(&settings, &identity, now, context);
 
     let Outcome {
-        observation,
+        mut observation,
         decision,
         place,
     } = decided(workload, &identity, &settings, &next, context).await?;
@@ -119,6 +119,10 @@ async fn workload_now<W: Workload>(
         return Ok((Action::await_change(), Reconciled::Unchanged));
     }
     context.checker.follow(&identity, observation.tags.clone());
+    let reports = &context.reports;
+    if reports.will_miss_the_record(&identity, &decision, &observation) {
+        observation.template_writer = template_writer::of(&context.client, workload).await;
+    }
     let mut outcome = Reconciled::Unchanged;
     if let (Some(rollout), Some(place)) = (&decision.rollout, place) {
         match roll_out(workload, &identity, rollout, place, context).await? {
@@ -128,9 +132,7 @@ async fn workload_now<W: Workload>(
         }
     }
     context.budget.decided(&identity, &decision);
-    context
-        .reports
-        .decided(workload, &identity, &decision, &observation, now);
+    reports.decided(workload, &identity, &decision, &observation, now);
     Ok((Action::requeue(next.delay(&decision)), outcome))
 }
 

@@ -1,6 +1,7 @@
 //! Tells people what was decided and why: metrics, Events and the log, in the same words.
 
 mod notes;
+mod told;
 mod warnings;
 
 use std::{
@@ -11,7 +12,7 @@ use std::{
 
 use jiff::Timestamp;
 use kube_autorollout_core::{
-    annotations::{InvalidAnnotation, KUBECTL_RESTARTED_AT, RESTARTED_AT},
+    annotations::InvalidAnnotation,
     backoff::Backoff,
     decide::{Decision, Rollout},
     schedule,
@@ -19,7 +20,10 @@ use kube_autorollout_core::{
 };
 use tracing::{debug, info, warn};
 
-use self::warnings::{Topic, Warning, Warnings};
+use self::{
+    told::{OurRollout, Told},
+    warnings::{Topic, Warning},
+};
 use crate::{
     chain::Chain,
     events::{self, Events},
@@ -36,46 +40,6 @@ pub(crate) struct Reports {
     events: Events,
     leadership: Arc<Leadership>,
     told: Mutex<HashMap<Arc<str>, Told>>,
-}
-
-/// What was told of one workload.
-#[derive(Debug, Default)]
-struct Told {
-    state: Option<State>,
-    /// Why it was last said to wait, if it waits.
-    waits: Option<(State, Option<Reason>)>,
-    /// Since when it has not run what its tags name, if it does not.
-    outdated: Option<Timestamp>,
-    /// Our own rollout, until its pods run what it was for.
-    rollout: Option<OurRollout>,
-    /// Some decision since the start found no rollout in flight.
-    settled: bool,
-    /// Since when some rollout has been in flight.
-    in_flight: Option<Timestamp>,
-    /// Reconciles in a row that ended with an error.
-    failures: u32,
-    warnings: Warnings,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct OurRollout {
-    since: Timestamp,
-    /// The workload's generation after the patch.
-    generation: i64,
-}
-
-impl Told {
-    /// Tells why a stale workload is not rolled out now: once, and again when there is another reason.
-    fn waiting(&mut self, identity: &Identity, decision: &Decision) {
-        let waits = matches!(decision.state, State::Outdated | State::Held)
-            .then_some((decision.state, decision.reason));
-        if waits.is_some() && self.waits != waits {
-            info!(workload = %identity, "{}", notes::waits(decision));
-        }
-        if decision.state != State::Unknown {
-            self.waits = waits;
-        }
-    }
 }
 
 /// How soon a failed reconcile is tried again, and at the latest.
@@ -102,6 +66,23 @@ impl Reports {
         let told = self.lock();
         let state = told.get(&identity.uid).and_then(|told| told.state);
         state == Some(State::NotConverging)
+    }
+
+    /// Whether it is about to be told that a workload does not converge which has lost our record: once it was told, it
+    /// is not worth a request any more who took the record away.
+    pub(crate) fn will_miss_the_record(
+        &self,
+        identity: &Identity,
+        decision: &Decision,
+        observation: &Observation,
+    ) -> bool {
+        if decision.state != State::NotConverging || notes::has_record(decision, observation) {
+            return false;
+        }
+        let topic = notes::stuck_topic(decision, observation);
+        let told = self.lock();
+        let told = told.get(&identity.uid);
+        told.is_some_and(|told| !told.warnings.stands(&topic))
     }
 
     /// Whether the workload is told of.
@@ -159,6 +140,7 @@ impl Reports {
         told.rollout = Some(OurRollout {
             since: now,
             generation,
+            stuck: false,
         });
     }
 
@@ -183,7 +165,7 @@ impl Reports {
         };
         told.failures = 0;
         if !told.settled && told.rollout.is_none() {
-            told.rollout = adopted(workload, decision, observation);
+            told.rollout = OurRollout::adopted(workload, decision, observation);
         }
         told.settled |= !matches!(decision.state, State::RollingOut | State::Unknown);
         self.follow_through::<W>(told, identity, decision, observation, now);
@@ -289,10 +271,10 @@ impl Reports {
         } else {
             told.in_flight = None;
         }
-        match (decision.state, told.rollout) {
+        match (decision.state, &mut told.rollout) {
             (State::UpToDate, Some(rollout)) => {
-                told.rollout = None;
                 let took = now.duration_since(rollout.since).unsigned_abs();
+                told.rollout = None;
                 self.metrics.workloads.rollout(identity, Outcome::Completed);
                 self.metrics.workloads.rollout_took(identity, took);
                 let note = format!("{} after {}", notes::completed(observation), seconds(took));
@@ -303,7 +285,8 @@ impl Reports {
                     &note,
                 );
             }
-            (State::NotConverging, Some(_)) if told.state != Some(State::NotConverging) => {
+            (State::NotConverging, Some(rollout)) if !rollout.stuck => {
+                rollout.stuck = true;
                 self.metrics
                     .workloads
                     .rollout(identity, Outcome::NotConverging);
@@ -341,7 +324,8 @@ impl Reports {
             .iter()
             .map(|warning| warning.topic.clone())
             .collect();
-        for (warning, tell) in warnings.iter().zip(told.warnings.now(&topics, now)) {
+        let open = matches!(told.state, Some(State::RollingOut | State::Unknown));
+        for (warning, tell) in warnings.iter().zip(told.warnings.now(&topics, open, now)) {
             if tell.log {
                 warn!(workload = %identity, "{}", warning.note);
             }
@@ -355,28 +339,6 @@ impl Reports {
     fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Told>> {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// After a restart a rollout that is in flight, to what the tags name now, is taken for ours.
-fn adopted<W: Workload>(
-    workload: &W,
-    decision: &Decision,
-    observation: &Observation,
-) -> Option<OurRollout> {
-    let observed = &observation.observed;
-    let to_the_tag = observed.containers.iter().any(|container| {
-        let recorded = observed.record.digest(&container.name);
-        recorded.is_some() && recorded == container.tag.as_ref().ok()
-    });
-    let template = workload.template();
-    let restarted_at = template
-        .annotation(RESTARTED_AT)
-        .or_else(|| template.annotation(KUBECTL_RESTARTED_AT));
-    let since = restarted_at?.parse().ok()?;
-    (decision.state == State::RollingOut && to_the_tag).then_some(OurRollout {
-        since,
-        generation: 0,
-    })
 }
 
 /// A duration for people.

@@ -119,45 +119,67 @@ fn without_platform(container: &Container) -> Warning {
 }
 
 fn stuck(decision: &Decision, observation: &Observation) -> Warning {
-    let name = decision.container.clone().unwrap_or_default();
-    let record = observation
-        .observed
-        .record
-        .digest(&name)
-        .map(ToString::to_string);
     Warning {
-        topic: Topic::NotConverging(
-            decision.reason.unwrap_or(Reason::InFlight),
-            name,
-            record.unwrap_or_default(),
-        ),
+        topic: stuck_topic(decision, observation),
         event: Some(events::Reason::NotConverging),
         note: not_converging(decision, observation),
     }
+}
+
+/// What is told of a workload that does not converge.
+pub(super) fn stuck_topic(decision: &Decision, observation: &Observation) -> Topic {
+    let name = decision.container.clone().unwrap_or_default();
+    let record = observation.observed.record.digest(&name);
+    Topic::NotConverging(
+        decision.reason.unwrap_or(Reason::InFlight),
+        record.map(ToString::to_string).unwrap_or_default(),
+        name,
+    )
+}
+
+/// Whether the workload itself says that the container of the decision was rolled out to what its tag names.
+pub(super) fn has_record(decision: &Decision, observation: &Observation) -> bool {
+    let container = decided_by(decision, observation);
+    container.is_some_and(|container| {
+        let record = observation.observed.record.digest(&container.name);
+        record == container.tag.as_ref().ok()
+    })
+}
+
+/// The container that decided it.
+fn decided_by<'a>(decision: &Decision, observation: &'a Observation) -> Option<&'a Container> {
+    let mut containers = observation.observed.containers.iter();
+    containers.find(|container| Some(&container.name) == decision.container.as_ref())
 }
 
 /// Why a rollout does not converge, and in which pod it shows.
 fn not_converging(decision: &Decision, observation: &Observation) -> String {
     let reason = decision.reason.map_or("", Reason::as_str);
     let name = decision.container.as_deref().unwrap_or_default();
-    let container = observation
-        .observed
-        .containers
-        .iter()
-        .find(|container| container.name == name);
-    let target = container.and_then(|container| container.tag.as_ref().ok());
+    let container = decided_by(decision, observation);
     let mut note = format!("container {name}: {reason}");
     if let Some(pod) = witness(name, observation) {
         // Writing to a String cannot fail.
         let _ = write!(note, " in pod {pod}");
     }
-    if let Some(target) = target {
+    let target = container.and_then(|container| container.tag.as_ref().ok());
+    let target = target.map(short).unwrap_or_default();
+    if !has_record(decision, observation) {
+        let writer = observation.template_writer.as_deref();
+        let writer = writer.map_or_else(String::new, |writer| {
+            format!(", which {writer} writes, too")
+        });
         let _ = write!(
             note,
-            "; {} was rolled out and will not be rolled out again",
-            short(target)
+            "; {target} was rolled out, and its record is gone from the pod template{writer}: it is rolled out again \
+             after an hour at the soonest. Let no tool reset the annotations of the template",
         );
+        return note;
     }
+    let _ = write!(
+        note,
+        "; {target} was rolled out and will not be rolled out again"
+    );
     if let Some(advice) = decision.reason.and_then(|reason| advice(reason, container)) {
         let _ = write!(note, ". {advice}");
     }

@@ -17,7 +17,7 @@ pub(super) enum Topic {
     Registry(Reason, String),
     /// A container's image is not pulled anew.
     PullPolicy(String),
-    /// The digest of a container was rolled out, and the pods do not run it.
+    /// The digest that is the record of a container was rolled out, and the pods do not run it.
     NotConverging(Reason, String, String),
     /// The annotations cannot be followed.
     Invalid(String),
@@ -55,10 +55,12 @@ struct Raised {
 }
 
 impl Warnings {
-    /// What is the case now, and how each of it is to be told; all else has passed.
-    pub(super) fn now(&mut self, topics: &[Topic], now: Timestamp) -> Vec<Tell> {
+    /// What is the case now, and how each of it is to be told; all else has passed. Only that a rollout does not
+    /// converge has not while the state is `open`: a container that crashes again and again runs in between.
+    pub(super) fn now(&mut self, topics: &[Topic], open: bool, now: Timestamp) -> Vec<Tell> {
         self.raised.retain(|topic, raised| {
-            raised.stands = raised.stands && topics.contains(topic);
+            let is_open = open && matches!(topic, Topic::NotConverging(..));
+            raised.stands = raised.stands && (is_open || topics.contains(topic));
             raised.stands
                 || raised
                     .event
@@ -67,8 +69,13 @@ impl Warnings {
         topics.iter().map(|topic| self.raise(topic, now)).collect()
     }
 
+    /// Whether it was the case at the last look, and was told.
+    pub(super) fn stands(&self, topic: &Topic) -> bool {
+        self.raised.get(topic).is_some_and(|raised| raised.stands)
+    }
+
     fn raise(&mut self, topic: &Topic, now: Timestamp) -> Tell {
-        let stood = self.raised.get(topic).is_some_and(|raised| raised.stands);
+        let stood = self.stands(topic);
         let event = match topic {
             Topic::Registry(kind, _) => !self.told_lately(*kind, now),
             _ => !stood,
@@ -118,11 +125,11 @@ mod tests {
     fn what_stands_is_told_once() {
         let mut warnings = Warnings::default();
         let topics = [Topic::PullPolicy("app".to_owned())];
-        assert_eq!(warnings.now(&topics, minute(0)), [BOTH]);
-        assert_eq!(warnings.now(&topics, minute(1)), [NEITHER]);
-        assert_eq!(warnings.now(&[], minute(2)), []);
+        assert_eq!(warnings.now(&topics, false, minute(0)), [BOTH]);
+        assert_eq!(warnings.now(&topics, false, minute(1)), [NEITHER]);
+        assert_eq!(warnings.now(&[], false, minute(2)), []);
         assert_eq!(
-            warnings.now(&topics, minute(3)),
+            warnings.now(&topics, false, minute(3)),
             [BOTH],
             "it has passed in between"
         );
@@ -131,27 +138,46 @@ mod tests {
     #[test]
     fn events_of_a_failing_registry_are_an_hour_apart_for_each_kind() {
         let mut warnings = Warnings::default();
-        assert_eq!(warnings.now(&[timeout("app")], minute(0)), [BOTH]);
-        assert_eq!(warnings.now(&[], minute(1)), []);
+        assert_eq!(warnings.now(&[timeout("app")], false, minute(0)), [BOTH]);
+        assert_eq!(warnings.now(&[], false, minute(1)), []);
         let logged = Tell {
             log: true,
             event: false,
         };
-        assert_eq!(warnings.now(&[timeout("app")], minute(2)), [logged]);
+        assert_eq!(warnings.now(&[timeout("app")], false, minute(2)), [logged]);
         assert_eq!(
-            warnings.now(&[timeout("app"), timeout("side")], minute(3)),
+            warnings.now(&[timeout("app"), timeout("side")], false, minute(3)),
             [NEITHER, logged]
         );
         let reminder = Tell {
             log: false,
             event: true,
         };
-        assert_eq!(warnings.now(&[timeout("app")], minute(60)), [reminder]);
+        assert_eq!(
+            warnings.now(&[timeout("app")], false, minute(60)),
+            [reminder]
+        );
         let other = Topic::Registry(Reason::Denied, "app".to_owned());
         assert_eq!(
-            warnings.now(&[other], minute(61)),
+            warnings.now(&[other], false, minute(61)),
             [BOTH],
             "another kind is another warning"
         );
+    }
+
+    #[test]
+    fn a_container_that_crashes_again_and_again_is_told_once() {
+        let stuck = |digest: &str| {
+            let (digest, container) = (digest.to_owned(), "app".to_owned());
+            Topic::NotConverging(Reason::CrashLoopBackOff, digest, container)
+        };
+        let mut warnings = Warnings::default();
+        assert_eq!(warnings.now(&[stuck("a")], false, minute(0)), [BOTH]);
+        assert_eq!(warnings.now(&[], true, minute(1)), [], "it runs");
+        assert_eq!(warnings.now(&[stuck("a")], false, minute(2)), [NEITHER]);
+        assert_eq!(warnings.now(&[], true, minute(3)), [], "another image");
+        assert_eq!(warnings.now(&[stuck("b")], false, minute(4)), [BOTH]);
+        assert_eq!(warnings.now(&[], false, minute(5)), [], "it is mended");
+        assert_eq!(warnings.now(&[stuck("b")], false, minute(6)), [BOTH]);
     }
 }

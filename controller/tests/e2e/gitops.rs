@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
-use kube::api::{Patch, PatchParams};
+use kube::api::{Patch, PatchParams, PostParams};
 use kube_autorollout_testbed::workload;
 use serde_json::{Map, Value, json};
 
@@ -120,6 +120,58 @@ fn merge(into: &mut Value, from: &Value) {
     for (key, fields) in from {
         merge(&mut into[key.as_str()], fields);
     }
+}
+
+#[tokio::test]
+async fn an_owner_that_writes_the_whole_object_again_and_again_meets_one_rollout_and_is_named() {
+    let world = World::new("owner").await;
+    world.push(&world.version(1), "app").await;
+    let manifest = workload::Deployment::named("web")
+        .container("app", &world.image("app"))
+        .labelled()
+        .build();
+    let owner = PostParams {
+        field_manager: Some("template-owner".to_owned()),
+        ..PostParams::default()
+    };
+    let api = world.namespace.api::<Deployment>();
+    let created = api.create(&owner, &manifest).await;
+    created.expect("created");
+    world.rolled_out("web").await;
+    let controller = world.controller("").await;
+    controller.until_all("UpToDate", 1).await;
+    let lists = || {
+        let requests = world.requests();
+        let lists = requests
+            .iter()
+            .filter(|request| request.verb == "list" && request.resource == "deployments");
+        lists.count()
+    };
+    let before = lists();
+
+    // Slow, so that the old pods still run when the template is reset, and Kubernetes goes back to them.
+    let slow = world.version(2).download(Duration::from_secs(10));
+    world.push(&slow, "app").await;
+    world
+        .until("web", |web| annotation(web, DIGESTS).is_some())
+        .await;
+    for _ in 0..5 {
+        let replaced = api.replace("web", &owner, &manifest).await;
+        assert_eq!(annotation(&replaced.expect("replaced"), DIGESTS), None);
+        controller.until_all("NotConverging", 1).await;
+        controller.checks("web", 2).await;
+    }
+    assert_eq!(world.patches(), 1, "once an hour at most");
+    world.until_running(&world.marker(1), 1).await;
+    let note = world.until_event("web", "NotConverging").await;
+    let told = "its record is gone from the pod template, which template-owner writes, too";
+    assert!(note.contains(told), "{note}");
+    controller.until_logged(&["WARN", "/web", told]).await;
+    let notes = world.events("web", "NotConverging").await;
+    assert_eq!(notes, [note], "told once");
+    assert_eq!(lists(), before + 1, "who it is was asked once");
+    let stuck = controller.metrics().await.rollouts("not_converging");
+    assert!((stuck - 1.0).abs() < f64::EPSILON, "counted once");
 }
 
 #[tokio::test]
