@@ -88,6 +88,32 @@ async fn a_killed_leader_is_followed_when_its_lease_ends() {
 }
 
 #[tokio::test]
+async fn a_rollout_of_a_killed_leader_is_followed_to_its_end_by_the_next() {
+    let (world, first, second) = two("killed-rollout").await;
+    let slow = world.version(2).download(2 * LEASE);
+    world.push(&slow, "app").await;
+    first.until_all("RollingOut", 1).await;
+    first.kill();
+    second.until("leading", leads).await;
+    let metrics = second.until_all("RollingOut", 1).await;
+    let outdated = metrics.value("workload_outdated", &[("name", "web")]);
+    assert_eq!(outdated, Some(1.0), "it is taken for our own rollout");
+
+    second.until_all("UpToDate", 1).await;
+    world.until_running(&world.marker(2), 1).await;
+    let note = world.until_event("web", "RolloutCompleted").await;
+    second.checks("web", 3).await;
+    let metrics = second.metrics().await;
+    let counted = ["triggered", "completed"].map(|outcome| metrics.rollouts(outcome));
+    assert_eq!(counted.map(|count| count > 0.5), [false, true]);
+    assert!(metrics.rollouts("completed") < 1.5, "once");
+    let took = metrics.sum("rollout_duration_seconds_sum", &[]);
+    assert!(took >= LEASE.as_secs_f64(), "since the patch: {took}");
+    assert_eq!(world.events("web", "RolloutCompleted").await, [note]);
+    assert_eq!(world.patches(), 1);
+}
+
+#[tokio::test]
 async fn a_leader_that_is_asked_to_stop_is_followed_at_once_and_its_rollout_with_it() {
     let (world, first, second) = two("stopped").await;
     let stuck = world.version(2).behaviour(Behaviour::NeverReady);
@@ -200,7 +226,7 @@ async fn a_patch_that_is_under_way_is_waited_for_and_told_before_the_end() {
 }
 
 /// A way to the API server.
-async fn way(world: &World, round_trip: Duration) -> Forwarder {
+pub(crate) async fn way(world: &World, round_trip: Duration) -> Forwarder {
     let server = address(world).parse().expect("an address");
     let way = Forwarder::start(server, round_trip).await;
     way.expect("a way")
@@ -212,7 +238,7 @@ fn address(world: &World) -> &str {
 }
 
 /// A replica that reaches the API server by this way.
-async fn behind(world: &World, way: &Forwarder, configuration: &str) -> Controller {
+pub(crate) async fn behind(world: &World, way: &Forwarder, configuration: &str) -> Controller {
     let control_plane = world.testbed.control_plane();
     let kubeconfig = control_plane
         .kubeconfig_for(world.namespace.name(), SERVICE_ACCOUNT)

@@ -8,6 +8,7 @@ mod brakes;
 mod check;
 mod command_line;
 mod completeness;
+mod conflict;
 mod container;
 mod credentials;
 mod documentation;

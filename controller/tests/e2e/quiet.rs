@@ -10,22 +10,12 @@ use crate::harness::{SOON, World};
 const TICK: usize = 4;
 
 #[tokio::test]
-async fn three_quiet_checks_of_fifty_workloads_cost_fifteen_heads_and_nothing_else() {
+async fn three_quiet_checks_of_fifty_workloads_cost_fifteen_heads_and_no_line_of_the_log() {
     let world = World::new("quiet").await;
-    for tag in 0..5 {
-        world
-            .push(&Image::new(format!("quiet-{tag}")), &format!("t{tag}"))
-            .await;
-    }
-    for number in 0..50 {
-        let image = world.image(&format!("t{}", number % 5));
-        let web = workload::Deployment::named(&format!("web-{number}")).container("app", &image);
-        world.create(web.labelled()).await;
-    }
-    for number in 0..50 {
-        world.rolled_out(&format!("web-{number}")).await;
-    }
-    let controller = world.controller(&format!("interval: {TICK}s")).await;
+    fifty(&world).await;
+    let controller = world
+        .controller(&format!("interval: {TICK}s\nlogLevel: info"))
+        .await;
     controller.until_all("UpToDate", 50).await;
 
     // From just after a tick's checks to just after those of the third tick later.
@@ -45,6 +35,11 @@ async fn three_quiet_checks_of_fifty_workloads_cost_fifteen_heads_and_nothing_el
     let settled = heads().next_multiple_of(5) + 5;
     until_heads(&heads, settled).await;
     let before = (ours(), world.requests().len());
+    let log_before = controller.log();
+    assert!(
+        log_before.lines().count() < 10,
+        "of the start: {log_before}"
+    );
     until_heads(&heads, settled + 15).await;
     let after = (ours(), world.requests().len());
     let expected = BTreeMap::from([("HEAD".to_owned(), settled + 15)]);
@@ -70,6 +65,24 @@ async fn three_quiet_checks_of_fifty_workloads_cost_fifteen_heads_and_nothing_el
         Some(true)
     );
     assert_eq!(world.patches(), 0);
+    assert_eq!(controller.log(), log_before, "not a line of the log");
+}
+
+/// Fifty Deployments of five tags.
+async fn fifty(world: &World) {
+    for tag in 0..5 {
+        world
+            .push(&Image::new(format!("quiet-{tag}")), &format!("t{tag}"))
+            .await;
+    }
+    for number in 0..50 {
+        let image = world.image(&format!("t{}", number % 5));
+        let web = workload::Deployment::named(&format!("web-{number}")).container("app", &image);
+        world.create(web.labelled()).await;
+    }
+    for number in 0..50 {
+        world.rolled_out(&format!("web-{number}")).await;
+    }
 }
 
 async fn until_heads(heads: &impl Fn() -> usize, expected: usize) {
