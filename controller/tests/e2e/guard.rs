@@ -3,14 +3,32 @@
 use kube_autorollout_testbed::{
     image::{Behaviour, Image, ImageIndex},
     workload,
+    workload::eventually,
 };
 
 use serde_json::json;
 
-use crate::harness::{Controller, World};
+use crate::{
+    harness::{Controller, SOON, World},
+    kinds,
+    metrics::Metrics,
+};
 
-/// Rolls out `bad`, sees that it does not converge for `reasons` and is left alone, and mends it with `good`.
+/// Waits until `web` does not converge for one of the reasons, sees that it is left alone, and mends it with `good`.
 async fn is_guarded(world: &World, controller: &Controller, reasons: &[&str], good: &Image) {
+    let metrics = is_left_alone(world, controller, reasons).await;
+    let outdated = metrics.value("workload_outdated", &[("name", "web")]);
+    assert_eq!(outdated, Some(1.0));
+    world.push(good, "app").await;
+    controller.until_all("UpToDate", 1).await;
+    assert!(
+        world.patches() <= 2,
+        "the kubelet's own retry, or one further patch"
+    );
+}
+
+/// Waits until `web` does not converge for one of the reasons, and looks ten times more.
+async fn is_left_alone(world: &World, controller: &Controller, reasons: &[&str]) -> Metrics {
     controller
         .until("not converging", |metrics| {
             metrics.states().contains_key("NotConverging")
@@ -24,21 +42,10 @@ async fn is_guarded(world: &World, controller: &Controller, reasons: &[&str], go
     controller.checks("web", 10).await;
     let metrics = controller.metrics().await;
     assert_eq!(metrics.states(), [("NotConverging".to_owned(), 1)].into());
-    assert_eq!(
-        metrics.value("workload_outdated", &[("name", "web")]),
-        Some(1.0)
-    );
     assert!((metrics.rollouts("triggered") - 1.0).abs() < f64::EPSILON);
     assert!((metrics.rollouts("not_converging") - 1.0).abs() < f64::EPSILON);
     assert_eq!(world.patches(), 1, "ten checks and no second patch");
-
-    world.push(good, "app").await;
-    controller.until_all("UpToDate", 1).await;
-    world.rolled_out("web").await;
-    assert!(
-        world.patches() <= 2,
-        "the kubelet's own retry, or one further patch"
-    );
+    metrics
 }
 
 async fn deploy(world: &World, deadline: Option<i32>) -> Controller {
@@ -79,6 +86,119 @@ async fn crashes(hint: &str, deadline: Option<i32>, reasons: &[&str]) {
         .push(&world.version(2).behaviour(Behaviour::Crashes), "app")
         .await;
     is_guarded(&world, &controller, reasons, &world.version(3)).await;
+}
+
+/// One pod of a kind that replaces them in turn gets stuck and holds up the others, until the next image comes.
+async fn is_mended_by_the_next_image(hint: &str, kind: &str, bad: &ImageIndex, reasons: &[&str]) {
+    let (world, controller, pods) = kinds::with(hint, kind).await;
+    world.push(bad, "app").await;
+    is_left_alone(&world, &controller, reasons).await;
+    let others = vec![world.marker(1); pods - 1];
+    assert_eq!(world.markers(), others, "they go on running");
+
+    world.push(&world.version(3), "app").await;
+    // The stuck pod of a StatefulSet is not replaced: it pulls the tag at its next start, and then the others' turn comes.
+    world.until_running(&world.marker(3), pods).await;
+    controller.until_all("UpToDate", 1).await;
+    controller.checks("web", 3).await;
+    assert!(
+        world.patches() <= 2,
+        "the kubelet's own retry, or one further patch"
+    );
+}
+
+fn unpullable(hint: &str) -> ImageIndex {
+    ImageIndex::of([Image::new(hint).platform("linux", "arm64")])
+}
+
+fn crashing(hint: &str) -> ImageIndex {
+    ImageIndex::of([Image::new(hint).behaviour(Behaviour::Crashes)])
+}
+
+const PULL_ERRORS: &[&str] = &["ErrImagePull", "ImagePullBackOff"];
+
+#[tokio::test]
+async fn a_stateful_set_whose_image_cannot_be_pulled_is_rolled_out_once_and_mended_by_the_next() {
+    let (hint, kind) = ("set-unpullable", "statefulsets");
+    is_mended_by_the_next_image(hint, kind, &unpullable(hint), PULL_ERRORS).await;
+}
+
+#[tokio::test]
+async fn a_stateful_set_whose_image_crashes_is_rolled_out_once_and_mended_by_the_next() {
+    let (hint, kind) = ("set-crashes", "statefulsets");
+    is_mended_by_the_next_image(hint, kind, &crashing(hint), &["CrashLoopBackOff"]).await;
+}
+
+#[tokio::test]
+async fn a_daemon_set_whose_image_cannot_be_pulled_is_rolled_out_once_and_mended_by_the_next() {
+    let (hint, kind) = ("daemons-unpullable", "daemonsets");
+    is_mended_by_the_next_image(hint, kind, &unpullable(hint), PULL_ERRORS).await;
+}
+
+#[tokio::test]
+async fn a_daemon_set_whose_image_crashes_is_rolled_out_once_and_mended_by_the_next() {
+    let (hint, kind) = ("daemons-crashes", "daemonsets");
+    is_mended_by_the_next_image(hint, kind, &crashing(hint), &["CrashLoopBackOff"]).await;
+}
+
+/// Two containers, of which the new image of one crashes until it is mended, and then the other's tag moves.
+async fn does_not_hold_up_another(hint: &str, kind: &str) {
+    let world = World::new(hint).await;
+    let image = |container: &str, version: u32| Image::new(format!("{hint}-{container}-{version}"));
+    for container in ["bad", "good"] {
+        world.push(&image(container, 1), container).await;
+    }
+    let like = workload::Deployment::named("web")
+        .container("bad", &world.image("bad"))
+        .container("good", &world.image("good"));
+    let pods = kinds::create(&world, kind, like).await;
+    let running = async |versions: [(&str, u32); 2]| {
+        let versions = versions.map(|(container, version)| format!("{hint}-{container}-{version}"));
+        let expected = versions.map(|marker| vec![marker; pods]).concat();
+        let running = eventually(SOON, "both images", async || {
+            let markers = world.markers();
+            (markers == expected)
+                .then_some(())
+                .ok_or_else(|| format!("{markers:?}"))
+        });
+        running.await.unwrap_or_else(|error| panic!("{error}"));
+    };
+    running([("bad", 1), ("good", 1)]).await;
+    let controller = world.controller("").await;
+    controller.until_all("UpToDate", 1).await;
+
+    let crashes = image("bad", 2).behaviour(Behaviour::Crashes);
+    world.push(&crashes, "bad").await;
+    controller.until_all("NotConverging", 1).await;
+    assert_eq!(world.patches(), 1);
+    world.push(&image("good", 2), "good").await;
+    let both = |metrics: &Metrics| metrics.rollouts("triggered") > 1.5;
+    controller.until("another rollout", both).await;
+    controller.checks("web", 5).await;
+    assert_eq!(world.patches(), 2, "one for each digest");
+
+    world.push(&image("bad", 3), "bad").await;
+    running([("bad", 3), ("good", 2)]).await;
+    controller.until_all("UpToDate", 1).await;
+    assert!(
+        world.patches() <= 3,
+        "the kubelet's own retry, or one further patch"
+    );
+}
+
+#[tokio::test]
+async fn a_container_that_does_not_converge_does_not_hold_up_another_of_a_deployment() {
+    does_not_hold_up_another("stuck-deployment", "deployments").await;
+}
+
+#[tokio::test]
+async fn a_container_that_does_not_converge_does_not_hold_up_another_of_a_stateful_set() {
+    does_not_hold_up_another("stuck-set", "statefulsets").await;
+}
+
+#[tokio::test]
+async fn a_container_that_does_not_converge_does_not_hold_up_another_of_a_daemon_set() {
+    does_not_hold_up_another("stuck-daemons", "daemonsets").await;
 }
 
 #[tokio::test]

@@ -90,7 +90,7 @@ async fn a_killed_leader_is_followed_when_its_lease_ends() {
 #[tokio::test]
 async fn a_rollout_of_a_killed_leader_is_followed_to_its_end_by_the_next() {
     let (world, first, second) = two("killed-rollout").await;
-    let slow = world.version(2).download(2 * LEASE);
+    let slow = world.version(2).download(3 * LEASE);
     world.push(&slow, "app").await;
     first.until_all("RollingOut", 1).await;
     first.kill();
