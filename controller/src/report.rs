@@ -298,10 +298,12 @@ impl Reports {
 
     /// Notes the state, and whether the workload runs what its tags name.
     fn enter(&self, told: &mut Told, identity: &Identity, state: State, now: Timestamp) {
-        self.metrics
-            .workloads
-            .moved(identity, told.state, Some(state));
-        told.state = Some(state);
+        if told.state != Some(state) {
+            self.metrics
+                .workloads
+                .moved(identity, told.state, Some(state));
+            told.state = Some(state);
+        }
         let outdated = match state {
             State::Unknown => told.outdated.is_some(),
             State::Outdated | State::Held | State::NotConverging => true,

@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// Objects in one page of the first list. A page is in memory as a whole, with all that is not read of it.
-const PAGE: u32 = 100;
+const PAGE: u32 = 50;
 
 /// The selected workloads that are new, or have changed in what a reconcile reads, in one namespace or in all.
 pub(crate) fn changes<W: Workload>(

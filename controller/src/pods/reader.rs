@@ -14,6 +14,7 @@ use std::{
 };
 
 use futures::{AsyncBufReadExt as _, future};
+use http::{HeaderValue, header};
 use k8s_openapi::api::{
     apps::v1::{ControllerRevision, ReplicaSet},
     core::v1,
@@ -248,7 +249,12 @@ impl Reader {
     ) -> Result<(), kube::Error> {
         let mut parameters = ListParams::default().labels(selector);
         loop {
-            let request = request(&parameters).map_err(kube::Error::BuildRequest)?;
+            let mut request = request(&parameters).map_err(kube::Error::BuildRequest)?;
+            if selector.is_empty() {
+                // The connection has grown a buffer of 400 kB by then, which it would keep.
+                let close = HeaderValue::from_static("close");
+                request.headers_mut().insert(header::CONNECTION, close);
+            }
             let mut body = pin!(self.client.request_stream(request).await?);
             let mut items = Items::default();
             loop {

@@ -3,6 +3,7 @@
 mod advice;
 mod artifactory;
 mod attempt;
+mod bounded;
 mod challenge;
 mod client;
 mod connection;

@@ -12,7 +12,7 @@ use lru::LruCache;
 use oci_spec::image::Digest;
 use tokio::time::Instant;
 
-use crate::{credential::Fingerprint, manifest::Manifest, target::Target};
+use crate::{bounded::bounded, credential::Fingerprint, manifest::Manifest, target::Target};
 
 /// Room for bodies, in bytes. Most are a few kilobytes.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
@@ -66,7 +66,7 @@ impl ManifestCache {
             state: Mutex::new(State {
                 manifests: LruCache::unbounded(),
                 bytes: 0,
-                missing: LruCache::new(MAX_MISSING),
+                missing: bounded(MAX_MISSING),
                 flights: HashMap::new(),
             }),
         }

@@ -7,7 +7,7 @@ use lru::LruCache;
 use oci_spec::image::Digest;
 use tokio::time::Instant;
 
-use crate::{artifactory::Layout, scheme::Scheme};
+use crate::{artifactory::Layout, bounded::bounded, scheme::Scheme};
 
 /// Repositories and manifests that are remembered; of those beyond, the registry is asked afresh.
 const MAX_ENTRIES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4095);
@@ -103,10 +103,10 @@ impl Default for Memory {
     fn default() -> Self {
         Self {
             scheme: None,
-            schemes: LruCache::new(MAX_ENTRIES),
+            schemes: bounded(MAX_ENTRIES),
             head_failed: None,
             layout: None,
-            known: LruCache::new(MAX_ENTRIES),
+            known: bounded(MAX_ENTRIES),
         }
     }
 }

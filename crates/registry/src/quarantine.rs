@@ -14,7 +14,7 @@ use std::{
 use lru::LruCache;
 use tokio::{sync::OwnedMutexGuard, time::Instant};
 
-use crate::{credential::Fingerprint, fault::Fault, host::Host, target::Origin};
+use crate::{bounded::bounded, credential::Fingerprint, fault::Fault, host::Host, target::Origin};
 
 /// The first back-off; it doubles with each further refusal.
 const FIRST: Duration = Duration::from_secs(5 * 60);
@@ -66,7 +66,7 @@ pub(crate) struct Trial {
 impl Quarantine {
     pub(crate) fn new() -> Self {
         Self {
-            entries: Mutex::new(LruCache::new(MAX_ENTRIES)),
+            entries: Mutex::new(bounded(MAX_ENTRIES)),
         }
     }
 

@@ -11,7 +11,7 @@ use lru::LruCache;
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use crate::{credential::Fingerprint, fault::Fault, scheme::Bearer};
+use crate::{bounded::bounded, credential::Fingerprint, fault::Fault, scheme::Bearer};
 
 /// Tokens that are kept: one for each repository and credential in use.
 const MAX_TOKENS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(8191);
@@ -113,7 +113,7 @@ pub(crate) struct TokenCache {
 impl TokenCache {
     pub(crate) fn new() -> Self {
         Self {
-            slots: Mutex::new(LruCache::new(MAX_TOKENS)),
+            slots: Mutex::new(bounded(MAX_TOKENS)),
         }
     }
 

@@ -12,6 +12,7 @@ use lru::LruCache;
 
 use crate::{
     HostPattern, Observer,
+    bounded::bounded,
     connection::Connection,
     host::Host,
     options::{HostOptions, Options, OptionsError},
@@ -81,7 +82,7 @@ impl Transport {
             common: common_connection,
             common_max_concurrent_requests: options.max_concurrent_requests.get(),
             rules,
-            hosts: Mutex::new(LruCache::new(MAX_HOSTS)),
+            hosts: Mutex::new(bounded(MAX_HOSTS)),
         })
     }
 

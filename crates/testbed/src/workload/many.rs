@@ -6,6 +6,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use serde_json::Value;
+use tokio::time::sleep;
 
 use super::{TimedOut, eventually, is_rolled_out};
 use crate::{
@@ -18,6 +19,9 @@ const AT_ONCE: usize = 16;
 
 /// How long the pods of each thousand Deployments may take.
 const UP_WITHIN: Duration = Duration::from_secs(600);
+
+/// Between two looks at all, for each thousand Deployments.
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// Why the Deployments are not there.
 #[derive(Debug, thiserror::Error)]
@@ -118,6 +122,8 @@ impl Many {
             if up == self.workloads {
                 Ok(())
             } else {
+                // A list of thousands keeps the API server from making their pods.
+                sleep(PAUSE.saturating_mul(thousands)).await;
                 Err(format!("{up} of {} are", self.workloads))
             }
         };

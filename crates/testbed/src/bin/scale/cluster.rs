@@ -17,7 +17,7 @@ use super::{Failure, arguments::Arguments};
 /// How long the program may take for whatever is waited for, for each thousand workloads.
 const DONE_WITHIN: Duration = Duration::from_secs(180);
 
-/// Between two looks: each costs the program some CPU time.
+/// Between two looks, and again for each thousand workloads: each costs the program some CPU time.
 const LOOK: Duration = Duration::from_millis(250);
 
 /// A testbed with a namespace for one program.
@@ -107,7 +107,7 @@ impl<'a> Cluster<'a> {
             if Instant::now() > deadline {
                 return Err(format!("it took too long until {what}").into());
             }
-            sleep(LOOK).await;
+            sleep(LOOK.saturating_mul(thousands.saturating_add(1))).await;
         }
         Ok(())
     }

@@ -1,0 +1,28 @@
+//! Caches with a bound.
+
+use std::{hash::Hash, num::NonZeroUsize};
+
+use lru::LruCache;
+
+/// A cache that holds no more than so many entries, and takes no room for those that it does not hold: `LruCache::new`
+/// makes room for all of them at once.
+pub(crate) fn bounded<K: Hash + Eq, V>(most: NonZeroUsize) -> LruCache<K, V> {
+    let mut cache = LruCache::unbounded();
+    cache.resize(most);
+    cache
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_entry_goes_when_there_are_too_many() {
+        let mut cache = bounded(NonZeroUsize::MIN.saturating_add(1));
+        for number in 0..3 {
+            cache.put(number, ());
+        }
+        let kept: Vec<_> = cache.iter().map(|(number, ())| *number).collect();
+        assert_eq!(kept, [2, 1]);
+    }
+}
