@@ -290,6 +290,23 @@ async fn delete(client: Client, mut names: mpsc::UnboundedReceiver<String>) {
     }
 }
 
+/// A testbed of the caller's own, on the current runtime, for faults that would disturb everybody else.
+///
+/// # Panics
+///
+/// When it cannot be started: a test cannot go on without.
+#[expect(
+    clippy::panic,
+    reason = "for tests, of which none can go on without its testbed"
+)]
+pub async fn alone() -> Testbed {
+    let started = async { Testbed::start(Programs::find(&print)?).await };
+    match started.await {
+        Ok(testbed) => testbed,
+        Err(error) => panic!("{}", with_sources(&error)),
+    }
+}
+
 /// The testbed of this process, started by the first caller on a thread of its own, so that the runtimes of tests may
 /// come and go. It ends with the process, however that ends.
 ///

@@ -1,4 +1,4 @@
-//! A way to a server on this machine that takes as long as one through a network, and that can be cut.
+//! A way to a server on this machine that takes as long as one through a network, and that can be cut or broken.
 
 use std::{
     io,
@@ -25,6 +25,7 @@ const CHUNK: usize = 16 * 1024;
 pub struct Forwarder {
     host: String,
     open: watch::Sender<bool>,
+    breaks: watch::Sender<()>,
     _tasks: JoinSet<()>, // dropping it stops them
 }
 
@@ -38,12 +39,14 @@ impl Forwarder {
     pub async fn start(server: SocketAddr, round_trip: Duration) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let host = listener.local_addr()?.to_string();
-        let open = watch::Sender::new(true);
+        let (open, breaks) = (watch::Sender::new(true), watch::Sender::new(()));
+        let state = (open.subscribe(), breaks.subscribe());
         let mut tasks = JoinSet::new();
-        tasks.spawn(accept(listener, server, round_trip, open.subscribe()));
+        tasks.spawn(accept(listener, server, round_trip, state));
         Ok(Self {
             host,
             open,
+            breaks,
             _tasks: tasks,
         })
     }
@@ -58,6 +61,11 @@ impl Forwarder {
         self.open.send_replace(false);
     }
 
+    /// Connections that are open now are closed, and what is on its way is lost.
+    pub fn sever(&self) {
+        self.breaks.send_replace(());
+    }
+
     /// All arrives that was sent meanwhile, and what is sent from now on.
     pub fn mend(&self) {
         self.open.send_replace(true);
@@ -68,7 +76,7 @@ async fn accept(
     listener: TcpListener,
     server: SocketAddr,
     round_trip: Duration,
-    open: watch::Receiver<bool>,
+    (open, breaks): (watch::Receiver<bool>, watch::Receiver<()>),
 ) {
     let mut connections = JoinSet::new();
     loop {
@@ -76,7 +84,16 @@ async fn accept(
             accepted = listener.accept() => {
                 // One that is gone before it was accepted needs no way
                 let Ok((client, _)) = accepted else { continue };
-                connections.spawn(connection(client, server, round_trip, open.clone()));
+                let carried = connection(client, server, round_trip, open.clone());
+                let mut breaks = breaks.clone();
+                breaks.mark_unchanged();
+                connections.spawn(async move {
+                    tokio::select! {
+                        () = carried => {}
+                        // An error means that the forwarder is gone
+                        _ = breaks.changed() => {}
+                    }
+                });
             }
             Some(_) = connections.join_next() => {}
         }
@@ -192,6 +209,35 @@ mod tests {
         let early = timeout(Duration::from_millis(100), stream.read_exact(&mut word)).await;
         assert!(early.is_err(), "{early:?}");
         forwarder.mend();
+        stream.read_exact(&mut word).await.expect("a word");
+        assert_eq!(&word, b"ping");
+    }
+
+    #[tokio::test]
+    async fn what_is_on_its_way_when_it_is_severed_is_lost_and_later_connections_are_none_the_worse()
+     {
+        let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .await
+            .expect("a port");
+        let address = server.local_addr().expect("an address");
+        let forwarder = Forwarder::start(address, Duration::ZERO).await;
+        let forwarder = forwarder.expect("a way");
+        forwarder.cut();
+        let connect = async || {
+            let client = TcpStream::connect(forwarder.host());
+            let mut client = client.await.expect("a connection");
+            let (stream, _) = server.accept().await.expect("a connection");
+            client.write_all(b"ping").await.expect("a way");
+            (client, stream)
+        };
+        let (_first, mut severed) = connect().await;
+        forwarder.sever();
+        let mut word = Vec::new();
+        severed.read_to_end(&mut word).await.expect("its end");
+        assert!(word.is_empty(), "{word:?}");
+        let (_second, mut stream) = connect().await;
+        forwarder.mend();
+        let mut word = [0; 4];
         stream.read_exact(&mut word).await.expect("a word");
         assert_eq!(&word, b"ping");
     }

@@ -21,7 +21,7 @@
 //!
 //! | module | what |
 //! | --- | --- |
-//! | [`environment`] | the testbed that the tests of one binary share, and a namespace for each |
+//! | [`environment`] | the testbed that the tests of one binary share, a namespace for each, and a testbed of one's own |
 //! | [`programs`] | finding or building etcd, the Kubernetes programs and the registry |
 //! | [`process`] | server processes, their folders and logs |
 //! | [`control_plane`] | etcd, API server, controller-manager, scheduler; what was asked of the API server |
@@ -30,6 +30,7 @@
 //! | [`forwarder`] | a way to a server that takes as long as one through a network, and can be cut |
 //! | [`chaos`] | many workloads through faults that a seed draws, and a judge of what became of them |
 //! | [`liar`] | a way to a registry that refuses, dawdles and lies when it is told to |
+//! | [`gateway`] | a gateway before the API server that withholds or changes single answers |
 //! | [`certificates`] | authorities and server certificates |
 //! | [`prometheus`] | Prometheus, which scrapes the controller |
 //! | [`installed()`] | programs of the system's packages, and skipping tests without them |
@@ -48,6 +49,7 @@ pub mod control_plane;
 pub mod controller;
 pub mod environment;
 pub mod forwarder;
+pub mod gateway;
 pub mod image;
 mod installed;
 pub mod liar;
@@ -58,5 +60,5 @@ pub mod prometheus;
 pub mod registry;
 pub mod workload;
 
-pub use environment::{Namespace, Testbed, shared};
+pub use environment::{Namespace, Testbed, alone, shared};
 pub use installed::installed;

@@ -14,8 +14,8 @@ use k8s_openapi::{
     },
 };
 use kube::{
-    Api, Client,
-    api::{ObjectMeta, Patch, PatchParams, PostParams},
+    Api, Client, ResourceExt as _,
+    api::{ListParams, ObjectMeta, Patch, PatchParams, PostParams},
 };
 use serde_json::json;
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -57,9 +57,10 @@ pub(super) async fn register(client: &Client, host: &Host) -> Result<(), kube::E
     Ok(())
 }
 
-/// Renews the leases of all nodes for ever.
+/// Renews the leases of all nodes for ever, and says that they live where they were given up meanwhile.
 pub(super) async fn renew_leases(fleet: Arc<Fleet>) {
     let leases: Api<Lease> = Api::namespaced(fleet.client().clone(), "kube-node-lease");
+    let nodes: Api<Node> = Api::all(fleet.client().clone());
     let parameters = PatchParams::apply(FIELD_MANAGER).force();
     let mut ticks = interval(RENEWAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -72,7 +73,32 @@ pub(super) async fn renew_leases(fleet: Arc<Fleet>) {
                 sleep(RETRY).await;
             }
         }
+        if let Err(error) = report(&fleet, &nodes).await {
+            tracing::debug!(%error, "report the state of nodes");
+        }
     }
+}
+
+/// Reports nodes as ready that the node lifecycle controller took for dead, as kubelets do that were cut off.
+async fn report(fleet: &Fleet, nodes: &Api<Node>) -> Result<(), kube::Error> {
+    let parameters = PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    let given_up = |node: &&Node| {
+        let status = node.status.iter();
+        let mut conditions = status.flat_map(|status| status.conditions.iter().flatten());
+        conditions.any(|condition| condition.type_ == "Ready" && condition.status != "True")
+    };
+    let all = nodes.list(&ListParams::default()).await?;
+    for node in all.items.iter().filter(given_up) {
+        let name = node.name_any();
+        if fleet.host(&name).is_some() {
+            let status = Patch::Strategic(json!({ "status": { "conditions": conditions(now()) } }));
+            nodes.patch_status(&name, &parameters, &status).await?;
+        }
+    }
+    Ok(())
 }
 
 fn lease(host: &Host, now: Timestamp) -> Lease {

@@ -62,6 +62,8 @@ struct Workers {
 
 struct Handle {
     deletion: watch::Sender<Option<Duration>>,
+    /// Somebody else wrote that the pod is not ready.
+    doubts: watch::Sender<()>,
     task: AbortHandle,
 }
 
@@ -94,15 +96,20 @@ impl Workers {
                 *known = deletion;
                 changed
             });
+            if worker::is_doubted(pod) {
+                handle.doubts.send_replace(());
+            }
             return;
         }
         let (sender, receiver) = watch::channel(deletion);
-        let Some(worker) = Worker::new(&self.fleet, pod, receiver) else {
+        let doubts = watch::Sender::new(());
+        let Some(worker) = Worker::new(&self.fleet, pod, receiver, doubts.subscribe()) else {
             return; // of a node that is not ours
         };
         self.fleet.took_on(uid);
         let handle = Handle {
             deletion: sender,
+            doubts,
             task: self.tasks.spawn(worker.run()),
         };
         self.by_uid.insert(uid.clone(), handle);

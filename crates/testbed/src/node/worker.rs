@@ -47,6 +47,19 @@ pub(super) struct Worker {
     written: Option<PodStatus>,
     deletion: watch::Receiver<Option<Duration>>,
     renames: watch::Receiver<()>,
+    doubts: watch::Receiver<()>,
+    /// What was written is no longer what stands there.
+    doubted: bool,
+}
+
+/// Whether the node lifecycle controller wrote that the pod is not ready, as its node was taken for dead: a kubelet gives a
+/// reason where it writes that.
+pub(super) fn is_doubted(pod: &PodObject) -> bool {
+    let status = pod.status.iter();
+    let mut conditions = status.flat_map(|status| status.conditions.iter().flatten());
+    conditions.any(|condition| {
+        condition.type_ == "Ready" && condition.status == "False" && condition.reason.is_none()
+    })
 }
 
 /// The grace period of a pod that is being deleted.
@@ -91,6 +104,7 @@ impl Worker {
         fleet: &Arc<Fleet>,
         pod: &PodObject,
         deletion: watch::Receiver<Option<Duration>>,
+        doubts: watch::Receiver<()>,
     ) -> Option<Self> {
         let spec = pod.spec.as_ref()?;
         let host = fleet.host(spec.node_name.as_deref()?)?;
@@ -114,6 +128,8 @@ impl Worker {
             written: None,
             deletion,
             renames: host.renames(),
+            doubts,
+            doubted: false,
             name,
             namespace,
         })
@@ -230,6 +246,10 @@ impl Worker {
             () = time => None,
             _ = self.deletion.changed() => None,
             _ = self.renames.changed() => None,
+            Ok(()) = self.doubts.changed() => {
+                self.doubted = true;
+                None
+            }
             change = any_change(&mut self.processes) => Some(change),
         };
         if let Some((index, change)) = change {
@@ -243,7 +263,7 @@ impl Worker {
             let previous = self.written.as_ref();
             status(&self.pod, &self.identity, images, previous, now())
         });
-        if self.written.as_ref() == Some(&status) {
+        if self.written.as_ref() == Some(&status) && !self.doubted {
             return Ok(());
         }
         self.fleet.set_running(&self.identity.uid, self.running());
@@ -257,6 +277,7 @@ impl Worker {
             .patch_status(&self.name, &parameters, &patch)
             .await?;
         self.written = Some(status);
+        self.doubted = false;
         Ok(())
     }
 
