@@ -4,7 +4,7 @@ mod configured;
 mod secrets;
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     sync::{Mutex, PoisonError},
 };
 
@@ -62,16 +62,42 @@ impl Credentials {
     }
 }
 
-/// What the log was told already: each of it is said once.
+/// What the log was told of each place that credentials come from: trouble is told once, and again when it changes or
+/// comes back.
 #[derive(Debug, Default)]
-struct Told(Mutex<HashSet<String>>);
+struct Told(Mutex<HashMap<String, String>>);
 
 impl Told {
-    fn warn(&self, text: String) {
+    /// How it stands with a place now.
+    fn note(&self, place: &str, trouble: Option<String>) {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !told.contains(&text) {
-            warn!("{text}");
-            told.insert(text);
+        match trouble {
+            Some(trouble) if told.get(place) != Some(&trouble) => {
+                warn!("{trouble}");
+                told.insert(place.to_owned(), trouble);
+            }
+            Some(_) => {}
+            None => {
+                told.remove(place);
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trouble_that_comes_back_is_told_again() {
+        let told = Told::default();
+        let known = || told.0.lock().expect("no panic").get("a").cloned();
+        told.note("a", Some("broken".to_owned()));
+        told.note("a", Some("gone".to_owned()));
+        assert_eq!(known().as_deref(), Some("gone"), "it has changed");
+        told.note("b", None);
+        assert!(known().is_some(), "another place");
+        told.note("a", None);
+        assert_eq!(known(), None, "so that it is told again");
     }
 }

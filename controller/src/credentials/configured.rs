@@ -58,7 +58,10 @@ impl Configured {
 fn opaque(username: Option<&str>, token: &TokenSource, told: &Told) -> Option<Credential> {
     let token = match token {
         TokenSource::Inline(token) => token.expose().to_owned(),
-        TokenSource::File(path) => text(path, told)?.trim_end_matches(['\r', '\n']).to_owned(),
+        TokenSource::File(path) => {
+            let text = usable(path, text(path), told)?;
+            text.trim_end_matches(['\r', '\n']).to_owned()
+        }
     };
     Some(match username {
         Some(username) => Credential::password(username, token),
@@ -68,31 +71,39 @@ fn opaque(username: Option<&str>, token: &TokenSource, told: &Told) -> Option<Cr
 
 /// The entries that the kubelet would use; the only entry of a file where none of them is for this registry.
 fn mounted(path: &Path, reference: &Reference, told: &Told) -> Vec<Credential> {
-    let Some(text) = text(path, told) else {
+    let keyring = text(path).and_then(|text| {
+        let mut keyring = Keyring::default();
+        let added = keyring.add_config_json(text.as_bytes());
+        added.map_err(|error| format!("{} is not used: {error}", path.display()))?;
+        Ok(keyring)
+    });
+    let Some(keyring) = usable(path, keyring, told) else {
         return Vec::new();
     };
-    let mut keyring = Keyring::default();
-    if let Err(error) = keyring.add_config_json(text.as_bytes()) {
-        told.warn(format!("{} is not used: {error}", path.display()));
-    }
     let found = keyring.lookup(reference);
-    let Some(only) = keyring.only().filter(|_| found.is_empty()) else {
-        return found;
-    };
-    told.warn(format!(
-        "the only entry of {} is not for {}, and is used all the same",
-        path.display(),
-        reference.registry()
-    ));
-    only.to_vec()
+    let only = keyring.only().filter(|_| found.is_empty());
+    let place = format!("{} for {}", path.display(), reference.registry());
+    let other = only.map(|_| {
+        format!(
+            "the only entry of {} is not for {}, and is used all the same",
+            path.display(),
+            reference.registry()
+        )
+    });
+    told.note(&place, other);
+    only.map_or(found, <[_]>::to_vec)
 }
 
-fn text(path: &Path, told: &Told) -> Option<String> {
-    let read = fs::read_to_string(path);
-    if let Err(error) = &read {
-        told.warn(format!("cannot read {}: {error}", path.display()));
-    }
-    read.ok()
+/// What a file holds, or what is to be said of it.
+fn text(path: &Path) -> Result<String, String> {
+    fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))
+}
+
+/// What could be had of a file; of one that is mended later nothing needs to be said, it is read at each use.
+fn usable<T>(path: &Path, had: Result<T, String>, told: &Told) -> Option<T> {
+    let (had, trouble) = had.map_or_else(|trouble| (None, Some(trouble)), |had| (Some(had), None));
+    told.note(&path.display().to_string(), trouble);
+    had
 }
 
 #[cfg(test)]

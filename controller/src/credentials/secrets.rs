@@ -88,19 +88,31 @@ impl Secrets {
         if let Some(read) = read.as_ref().filter(|read| entry.is_trusted(read, now)) {
             return Arc::clone(&read.keyring);
         }
+        let place = format!("{namespace}/{name}");
         let keyring = match self.get(namespace, name).await {
-            Ok(keyring) => Arc::new(keyring),
+            Ok(keyring) => {
+                self.told.note(&place, None);
+                Arc::new(keyring)
+            }
             Err(error @ Error::Forbidden) => {
-                self.told.warn(format!(
-                    "pull Secrets in namespace {namespace} are not used: {error}"
-                ));
+                let trouble =
+                    format!("pull Secrets in namespace {namespace} are not used: {error}");
+                self.told.note(namespace, Some(trouble));
                 Arc::default()
             }
             Err(error) => {
-                self.told.warn(format!(
-                    "pull Secret {namespace}/{name} is not used: {}",
-                    Chain(&error)
-                ));
+                let before = read.as_ref().filter(|_| error.says_nothing());
+                let what = match before {
+                    Some(_) => "cannot be read again, and is used as it was",
+                    None => "is not used",
+                };
+                let trouble = format!("pull Secret {place} {what}: {}", Chain(&error));
+                self.told.note(&place, Some(trouble));
+                if error.says_nothing() {
+                    return before
+                        .map(|read| Arc::clone(&read.keyring))
+                        .unwrap_or_default();
+                }
                 Arc::default()
             }
         };
@@ -157,6 +169,13 @@ enum Error {
     Malformed(#[from] kube_autorollout_registry::DockerConfigError),
 }
 
+impl Error {
+    /// The API server is away or in trouble, so the Secret may be what it was.
+    fn says_nothing(&self) -> bool {
+        matches!(self, Self::Timeout | Self::Get(_))
+    }
+}
+
 /// The type decides the key, as for the kubelet.
 fn parse(secret: &Secret) -> Result<Keyring, Error> {
     let mut keyring = Keyring::default();
@@ -181,7 +200,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use http::{Request, Response, StatusCode};
     use k8s_openapi::ByteString;
+    use kube::client::Body;
+    use serde_json::{Value, json};
+    use tower::service_fn;
 
     use super::*;
 
@@ -232,5 +255,50 @@ mod tests {
             let error = parse(&secret).expect_err(expected).to_string();
             assert!(error.contains(expected), "{error}");
         }
+    }
+
+    /// What the API server says to every question.
+    type Says = Arc<Mutex<(StatusCode, Value)>>;
+
+    fn secrets(says: &Says) -> Secrets {
+        let says = Arc::clone(says);
+        let service = service_fn(move |_: Request<Body>| {
+            let (status, answer) = lock(&says).clone();
+            let body = Body::from(answer.to_string().into_bytes());
+            async move { Response::builder().status(status).body(body) }
+        });
+        Secrets::new(Client::new(service, "own"))
+    }
+
+    fn status(code: StatusCode, reason: &str) -> (StatusCode, Value) {
+        let status = json!({ "kind": "Status", "code": code.as_u16(), "reason": reason });
+        (code, status)
+    }
+
+    #[tokio::test]
+    async fn what_was_read_lasts_through_an_outage_of_the_api_server_and_no_longer() {
+        let config = r#"{"auths": {"a.io": {"username": "a", "password": "p"}}}"#;
+        let secret = secret(
+            "kubernetes.io/dockerconfigjson",
+            ".dockerconfigjson",
+            config,
+        );
+        let good = serde_json::to_value(&secret).expect("JSON");
+        let says = Arc::new(Mutex::new((StatusCode::OK, good)));
+        let secrets = secrets(&says);
+        let names = ["login".to_owned()];
+        let keyring = async || {
+            // A registry's doubt makes it be read again.
+            secrets.distrust("own", &names, clock::now());
+            secrets.keyring("own", &names).await
+        };
+        let read = keyring().await;
+        assert!(read.only().is_some());
+        *lock(&says) = status(StatusCode::INTERNAL_SERVER_ERROR, "InternalError");
+        assert_eq!(keyring().await, read, "it may be what it was");
+        *lock(&says) = status(StatusCode::NOT_FOUND, "NotFound");
+        assert_eq!(keyring().await, Keyring::default(), "it is gone");
+        *lock(&says) = status(StatusCode::INTERNAL_SERVER_ERROR, "InternalError");
+        assert_eq!(keyring().await, Keyring::default());
     }
 }
