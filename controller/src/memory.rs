@@ -36,7 +36,7 @@ impl Memory {
     pub(crate) fn remember(&self, uid: &str, rollout: &Rollout, now: Timestamp) {
         let mut rollouts = self.lock();
         if rollouts.len() >= MOST {
-            let is_kept = |remembered: &Remembered| now.duration_since(remembered.at) < KEPT;
+            let is_kept = |remembered: &Remembered| now.duration_since(remembered.at).abs() < KEPT;
             rollouts.retain(|_, all| all.iter().any(|(_, remembered)| is_kept(remembered)));
         }
         let containers = rollouts.entry(uid.into()).or_default();

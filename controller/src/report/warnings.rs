@@ -61,10 +61,7 @@ impl Warnings {
         self.raised.retain(|topic, raised| {
             let is_open = open && matches!(topic, Topic::NotConverging(..));
             raised.stands = raised.stands && (is_open || topics.contains(topic));
-            raised.stands
-                || raised
-                    .event
-                    .is_some_and(|at| now.duration_since(at) < REGISTRY_EVENTS)
+            raised.stands || raised.told_lately(now)
         });
         topics.iter().map(|topic| self.raise(topic, now)).collect()
     }
@@ -93,10 +90,16 @@ impl Warnings {
     fn told_lately(&self, kind: Reason, now: Timestamp) -> bool {
         self.raised.iter().any(|(topic, raised)| {
             let same = matches!(topic, Topic::Registry(other, _) if *other == kind);
-            same && raised
-                .event
-                .is_some_and(|at| now.duration_since(at) < REGISTRY_EVENTS)
+            same && raised.told_lately(now)
         })
+    }
+}
+
+impl Raised {
+    /// Whether an Event of the last hour told of it. One of times to come was written before the clock was set back.
+    fn told_lately(&self, now: Timestamp) -> bool {
+        self.event
+            .is_some_and(|at| now.duration_since(at).abs() < REGISTRY_EVENTS)
     }
 }
 
@@ -179,5 +182,17 @@ mod tests {
         assert_eq!(warnings.now(&[stuck("b")], false, minute(4)), [BOTH]);
         assert_eq!(warnings.now(&[], false, minute(5)), [], "it is mended");
         assert_eq!(warnings.now(&[stuck("b")], false, minute(6)), [BOTH]);
+    }
+
+    #[test]
+    fn an_event_of_times_to_come_keeps_no_other_from_being_written() {
+        for (then, told_again) in [(-61, true), (-59, false), (59, false), (61, true)] {
+            let mut warnings = Warnings::default();
+            warnings.now(&[timeout("app")], false, minute(then));
+            warnings.now(&[], false, minute(0));
+            let again = warnings.now(&[timeout("app")], false, minute(0));
+            let event = again.iter().any(|tell| tell.event);
+            assert_eq!(event, told_again, "{then}");
+        }
     }
 }
