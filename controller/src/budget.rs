@@ -21,6 +21,7 @@ use crate::{health::Watch, identity::Identity, wake::Wake};
 pub(crate) struct Budget {
     /// Nothing stands for no limit, and then nothing is kept.
     limit: Option<usize>,
+    watches: Vec<Watch>,
     wake: Arc<Wake>,
     ledger: Mutex<Ledger>,
 }
@@ -29,6 +30,8 @@ pub(crate) struct Budget {
 struct Ledger {
     /// Watches that have not listed their workloads yet.
     unlisted: HashSet<Watch>,
+    /// Watches whose workloads have not been counted since another replica may have rolled them out.
+    uncounted: HashSet<Watch>,
     /// Who has a place, by UID.
     taken: HashSet<Arc<str>>,
     /// Who waits, by since when it is outdated.
@@ -73,12 +76,14 @@ impl Budget {
         watches: impl IntoIterator<Item = Watch>,
         wake: Arc<Wake>,
     ) -> Self {
+        let watches: Vec<_> = watches.into_iter().collect();
         let ledger = Ledger {
-            unlisted: watches.into_iter().collect(),
+            unlisted: watches.iter().cloned().collect(),
             ..Ledger::default()
         };
         Self {
             limit,
+            watches,
             wake,
             ledger: Mutex::new(ledger),
         }
@@ -89,6 +94,27 @@ impl Budget {
         self.change(|ledger| {
             ledger.unlisted.remove(watch);
         });
+    }
+
+    /// Another replica may lead from now on: no place is given before what is in flight has been [counted](Self::counted)
+    /// anew, as a watch tells of it some time later.
+    pub(crate) fn follow(&self) {
+        self.change(|ledger| ledger.uncounted = self.watches.iter().cloned().collect());
+    }
+
+    /// All that a watch would tell has been [`seen`](Self::seen), and no other replica has led since that was asked for,
+    /// as `still` confirms.
+    pub(crate) fn counted(&self, watch: &Watch, still: impl FnOnce() -> bool) {
+        self.change(|ledger| {
+            if still() {
+                ledger.uncounted.remove(watch);
+            }
+        });
+    }
+
+    /// Whether places are counted at all.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.limit.is_some()
     }
 
     /// The watch shows a workload, when we `rolled_out` it last, and whether a rollout is in flight: if it is in flight
@@ -175,7 +201,7 @@ impl Budget {
 impl Ledger {
     /// How many places there are to give away.
     fn free(&self, limit: usize) -> usize {
-        if self.unlisted.is_empty() {
+        if self.unlisted.is_empty() && self.uncounted.is_empty() {
             limit.saturating_sub(self.taken.len())
         } else {
             0

@@ -2,9 +2,10 @@
 
 use std::{fmt, sync::Arc};
 
-use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::{api::core::v1::ObjectReference, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use kube::Resource as _;
 
-use crate::workload::Workload;
+use crate::workload::{Guarded, Workload};
 
 /// A workload's identity, as logs, metrics and Events name it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -20,12 +21,20 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// The identity of an object that the API server has sent.
+    /// The identity of a workload that the API server has sent.
     pub(crate) fn of<W: Workload>(workload: &W) -> Self {
-        let metadata = workload.meta();
+        Self::described(W::KIND, workload.meta())
+    }
+
+    /// The same of an object that may not be read as one.
+    pub(crate) fn guarded<W: Workload>(object: &Guarded<W>) -> Self {
+        Self::described(W::KIND, object.meta())
+    }
+
+    fn described(kind: &'static str, metadata: &ObjectMeta) -> Self {
         let text = |text: Option<&str>| text.unwrap_or_default().into();
         Self {
-            kind: W::KIND,
+            kind,
             namespace: text(metadata.namespace.as_deref()),
             name: text(metadata.name.as_deref()),
             uid: text(metadata.uid.as_deref()),

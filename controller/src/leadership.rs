@@ -64,8 +64,16 @@ impl Leadership {
         }
     }
 
+    /// How many times this replica has become the leader of an election.
+    pub(crate) fn terms(&self) -> u64 {
+        match self {
+            Self::Always => 0,
+            Self::Elected(elected) => *elected.begun.borrow(),
+        }
+    }
+
     /// Yields each time that this replica becomes the leader of an election.
-    pub(crate) fn beginnings(&self) -> impl Stream<Item = ()> + Send + 'static {
+    pub(crate) fn beginnings(&self) -> impl Stream<Item = ()> + Send + use<> {
         let begun = match self {
             Self::Always => None,
             Self::Elected(elected) => Some(elected.begun.subscribe()),
@@ -151,8 +159,10 @@ mod tests {
         let mut beginnings = std::pin::pin!(leadership.beginnings());
         assert_eq!(beginnings.next().now_or_never(), None);
         elected.renew(term());
+        assert_eq!(leadership.terms(), 1);
         assert_eq!(beginnings.next().now_or_never(), Some(Some(())));
         elected.renew(term());
+        assert_eq!(leadership.terms(), 1);
         assert_eq!(beginnings.next().now_or_never(), None);
         elected.end();
         elected.renew(term());

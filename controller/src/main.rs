@@ -15,6 +15,7 @@ mod clock;
 mod cluster;
 mod config;
 mod context;
+mod count;
 mod credentials;
 mod events;
 mod health;

@@ -4,6 +4,7 @@ mod answer;
 mod items;
 mod kept;
 mod names;
+mod object;
 mod reader;
 mod view;
 
@@ -92,6 +93,9 @@ pub(crate) enum Error {
         /// Where.
         namespace: String,
     },
+    /// A pod or a past template is not what this version knows as one.
+    #[error("an object of its pods cannot be read by this version of the controller: {0}")]
+    Unreadable(Arc<str>),
     /// Whoever read for several workloads was stopped.
     #[error("listing the pods in namespace {namespace} was abandoned")]
     Abandoned {
@@ -207,12 +211,12 @@ impl Store {
         let answer = self.reader.read(namespace, selector, wanted).await?;
         let Some(current) = current else {
             let current = answer.current(workload)?;
-            return Ok(self.kept.keep(workload, current, &answer));
+            return self.kept.keep(workload, current, &answer);
         };
         if wanted.whole {
             self.kept.refresh(namespace, &answer);
         }
-        Ok(self.kept.keep(workload, Some(current), &answer))
+        self.kept.keep(workload, Some(current), &answer)
     }
 }
 

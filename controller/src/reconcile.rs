@@ -23,7 +23,7 @@ use crate::{
     observation::Observation,
     observe::{self, Freshness},
     pods, template_writer,
-    workload::Workload,
+    workload::{Guarded, Workload},
 };
 
 /// When a workload that somebody else changed meanwhile is looked at again, if no watch event comes before.
@@ -46,6 +46,9 @@ pub(crate) enum Error {
     /// It cannot be written.
     #[error(transparent)]
     Apply(#[from] apply::Error),
+    /// The API server's object is not what this version knows as such a workload.
+    #[error("the object cannot be read by this version of the controller: {0}")]
+    Unreadable(String),
     /// A defect of ours.
     #[error("the reconcile panicked")]
     Panicked,
@@ -53,11 +56,11 @@ pub(crate) enum Error {
 
 /// Reconciles a workload and says when to look at it again. A panic ends this reconcile only.
 pub(crate) async fn reconcile<W: Workload>(
-    workload: Arc<W>,
+    object: Arc<Guarded<W>>,
     context: Arc<Context>,
 ) -> Result<Action, Error> {
     let begun = Instant::now();
-    let reconciled = AssertUnwindSafe(workload_now(&*workload, &context)).catch_unwind();
+    let reconciled = AssertUnwindSafe(object_now(&object, &context)).catch_unwind();
     let result = reconciled.await.unwrap_or(Err(Error::Panicked));
     let outcome = match &result {
         Ok((_, outcome)) => *outcome,
@@ -74,12 +77,30 @@ pub(crate) async fn reconcile<W: Workload>(
     clippy::needless_pass_by_value,
     reason = "the signature is kube-runtime's"
 )]
-pub(crate) fn retry<W: Workload>(workload: Arc<W>, error: &Error, context: Arc<Context>) -> Action {
-    let identity = Identity::of(&*workload);
+pub(crate) fn retry<W: Workload>(
+    object: Arc<Guarded<W>>,
+    error: &Error,
+    context: Arc<Context>,
+) -> Action {
+    let identity = Identity::guarded(&object);
     context.budget.gave_up(&identity);
     let refused = matches!(error, Error::Apply(apply::Error::Refused(_)));
     let reports = &context.reports;
     Action::requeue(reports.failed::<W>(&identity, error, refused, clock::now()))
+}
+
+async fn object_now<W: Workload>(
+    object: &Guarded<W>,
+    context: &Context,
+) -> Result<(Action, Reconciled), Error> {
+    if !context.leadership.leads() {
+        // It is reconciled when this replica begins to lead.
+        return Ok((Action::await_change(), Reconciled::Unchanged));
+    }
+    match &object.0 {
+        Ok(workload) => workload_now(workload, context).await,
+        Err(unreadable) => Err(Error::Unreadable(unreadable.error.clone())),
+    }
 }
 
 async fn workload_now<W: Workload>(
@@ -88,10 +109,6 @@ async fn workload_now<W: Workload>(
 ) -> Result<(Action, Reconciled), Error> {
     let identity = Identity::of(workload);
     let now = clock::now();
-    if !context.leadership.leads() {
-        // It is reconciled when this replica begins to lead.
-        return Ok((Action::await_change(), Reconciled::Unchanged));
-    }
     if workload.meta().deletion_timestamp.is_some() {
         context.forget(&identity);
         return Ok((Action::await_change(), Reconciled::Unchanged));

@@ -23,6 +23,7 @@ use crate::{
     cluster::{self, Cluster},
     config::{Config, Namespaces},
     context::{self, Context},
+    count,
     credentials::Credentials,
     events::Events,
     health::{Health, Watch},
@@ -38,7 +39,7 @@ use crate::{
     report::Reports,
     wake::Wake,
     watch,
-    workload::{DaemonSet, Deployment, KINDS, StatefulSet, Workload},
+    workload::{DaemonSet, Deployment, Guarded, KINDS, StatefulSet, Workload},
 };
 
 /// Reconciles at once, of each watch: most of them wait for a registry, and none of them for another's.
@@ -139,6 +140,7 @@ pub(crate) async fn run(
         () = asked.next() => info!("stopping"),
         _ = controllers.join_next() => return Err(Error::Ended("a controller")),
         _ = servers.join_next() => return Err(Error::Ended("the admin server, the heartbeat or the keeper of pods")),
+        _ = writers.join_next() => return Err(Error::Ended("the writing of Events")),
         Some(_) = elections.join_next() => return Err(Error::Ended("the leader election")),
     }
     health.stop();
@@ -181,11 +183,13 @@ fn elections(
 ) -> JoinSet<()> {
     let mut elections = JoinSet::new();
     if let Leadership::Elected(elected) = leadership {
+        context.budget.follow();
         // Weak, as the queue of Events ends with the context, and the Lease is held until that is empty.
         let context = Arc::downgrade(context);
         let lost = move || {
             if let Some(context) = context.upgrade() {
                 context.reports.silence();
+                context.budget.follow();
             }
         };
         let (client, elected) = (cluster.client.clone(), Arc::clone(elected));
@@ -231,8 +235,9 @@ fn controller<W: Workload>(
     (cluster, health, metrics, wake, context, stop): Shared<'_>,
 ) -> impl Future<Output = ()> + Send + use<W> {
     let watch: Watch = (W::KIND, scope);
-    let (reader, writer) = store::<W>();
-    let triggers = wake.triggers::<W>(&watch);
+    let (reader, writer) = store::<Guarded<W>>();
+    let triggers = wake.triggers(&watch);
+    let beginnings = count::beginnings::<W>(&cluster.client, watch.clone(), Arc::clone(context));
     let (health, metrics) = (Arc::clone(health), Arc::clone(metrics));
     let changes = watch::changes(
         &cluster.client,
@@ -245,7 +250,7 @@ fn controller<W: Workload>(
     Controller::for_stream(changes, reader)
         .with_config(ControllerConfig::default().concurrency(RECONCILES))
         .reconcile_on(triggers)
-        .reconcile_all_on(context.leadership.beginnings())
+        .reconcile_all_on(beginnings)
         .graceful_shutdown_on(stop.clone().cancelled_owned())
         .run(reconcile::reconcile, reconcile::retry, Arc::clone(context))
         .for_each(|_| std::future::ready(())) // told by the reports already
@@ -332,3 +337,6 @@ impl Signals {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,11 @@
 //! The log.
 
-use std::io::{self, IsTerminal as _};
+use std::{
+    io::{self, IsTerminal as _},
+    panic,
+};
 
-use tracing::Metadata;
+use tracing::{Level, Metadata, error};
 use tracing_subscriber::{
     Layer as _,
     filter::{FilterExt as _, Targets, filter_fn},
@@ -24,7 +27,9 @@ pub(crate) enum Stream {
 
 /// Writes the log from now on, in the given format, as far as the filter lets it through.
 pub(crate) fn start(stream: Stream, format: LogFormat, filter: Targets) {
-    let filter = filter.and(filter_fn(is_event));
+    let filter = filter
+        .and(filter_fn(is_no_span))
+        .and(filter_fn(is_no_repetition));
     let (writer, terminal) = match stream {
         Stream::Output => (BoxMakeWriter::new(io::stdout), io::stdout().is_terminal()),
         Stream::Error => (BoxMakeWriter::new(io::stderr), io::stderr().is_terminal()),
@@ -37,9 +42,31 @@ pub(crate) fn start(stream: Stream, format: LogFormat, filter: Targets) {
     tracing_subscriber::registry()
         .with(layer.with_filter(filter))
         .init();
+    tell_of_panics();
+}
+
+/// From now on a panic is told in the log like every error: what is written to standard error may be collected by nobody,
+/// and is no JSON.
+fn tell_of_panics() {
+    let before = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| {
+        if tracing::enabled!(Level::ERROR) {
+            let told = panic.to_string().replace('\n', " ");
+            error!("a defect of the controller: {told}");
+        } else {
+            before(panic);
+        }
+    }));
 }
 
 /// Each line names its workload by itself; the spans of kube-runtime would say it again, at length.
-fn is_event(metadata: &Metadata<'_>) -> bool {
-    metadata.is_event()
+fn is_no_span(metadata: &Metadata<'_>) -> bool {
+    !metadata.is_span()
+}
+
+/// kube's client complains of each request that fails, and of an answer that it cannot read with all of it: pages of
+/// objects, or a Secret. All of this comes to us as an error, and is told where it matters.
+fn is_no_repetition(metadata: &Metadata<'_>) -> bool {
+    let told = ["kube_client::client", "kube_client::client::builder"].contains(&metadata.target());
+    !told || *metadata.level() > Level::WARN
 }

@@ -6,10 +6,10 @@ use std::{
 };
 
 use futures::{Stream, StreamExt as _, stream};
-use kube::runtime::reflector::ObjectRef;
+use kube::{Resource, runtime::reflector::ObjectRef};
 use tokio::sync::mpsc;
 
-use crate::{health::Watch, identity::Identity, workload::Workload};
+use crate::{health::Watch, identity::Identity};
 
 /// Hands identities to the controllers that look after them.
 #[derive(Default)]
@@ -19,10 +19,10 @@ pub(crate) struct Wake {
 
 impl Wake {
     /// What the controller of one watch is told to reconcile now.
-    pub(crate) fn triggers<W: Workload>(
+    pub(crate) fn triggers<K: Resource<DynamicType = ()> + 'static>(
         &self,
         watch: &Watch,
-    ) -> impl Stream<Item = ObjectRef<W>> + Send + 'static {
+    ) -> impl Stream<Item = ObjectRef<K>> + Send + 'static {
         let (sender, receiver) = mpsc::unbounded_channel();
         let mut controllers = self
             .controllers

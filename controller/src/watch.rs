@@ -1,8 +1,9 @@
 //! Watches the selected workloads of one kind and passes on what is news to a reconcile.
 //!
-//! Two things about kube-runtime shape this: one failing stream slows every trigger of a `Controller`, so errors are
-//! counted and dropped here, behind a back-off of the stream's own; and a `Controller` is not told of deletions in a
-//! way that a reconcile could act on, so what is remembered of a workload is forgotten here.
+//! Three things about kube-runtime shape this: one failing stream slows every trigger of a `Controller`, so errors are
+//! counted and dropped here, behind a back-off of the stream's own; an object that cannot be read ends the list that it
+//! is in, so it is passed on as [`Guarded`]; and a `Controller` is not told of deletions in a way that a reconcile could
+//! act on, so what is remembered of a workload is forgotten here.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -12,7 +13,8 @@ use std::{
 
 use futures::{Stream, StreamExt as _};
 use kube::{
-    Api, Client, ResourceExt as _,
+    Api, Client, Resource, ResourceExt as _,
+    core::{DeserializeGuard, NamespaceResourceScope},
     runtime::{
         WatchStreamExt as _,
         reflector::store::Writer,
@@ -23,11 +25,12 @@ use tracing::{debug, warn};
 
 use crate::{
     context::Context,
+    count,
     health::{Health, Start, Watch},
     identity::Identity,
     keys,
     metrics::Metrics,
-    workload::{self, Workload},
+    workload::{Guarded, Workload},
 };
 
 /// Objects in one page of the first list. A page is in memory as a whole, with all that is not read of it.
@@ -37,23 +40,63 @@ const PAGE: u32 = 50;
 pub(crate) fn changes<W: Workload>(
     client: &Client,
     watch: Watch,
-    writer: Writer<W>,
+    writer: Writer<Guarded<W>>,
     health: Arc<Health>,
     metrics: Arc<Metrics>,
     context: Arc<Context>,
-) -> impl Stream<Item = Result<W, watcher::Error>> + Send + 'static {
-    let api: Api<W> = match &watch.1 {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
-    };
-    let selected = watcher::Config::default()
-        .labels(keys::SELECTOR)
-        .page_size(PAGE);
+) -> impl Stream<Item = Result<Guarded<W>, watcher::Error>> + Send + 'static {
+    let quick = watcher(api::<W>(client, &watch), selected()).default_backoff();
+    let careful = watcher(api::<Guarded<W>>(client, &watch), selected()).default_backoff();
     let mut news = News::<W>::new(watch, health, metrics, context);
-    watcher(api, selected)
-        .default_backoff()
+    // A guard buffers each object in order to read it twice, which nobody should pay who has no odd one.
+    quick
+        .take_while(|event| std::future::ready(!event.as_ref().is_err_and(is_unreadable)))
+        .map(|event| event.map(guarded))
+        .chain(careful)
         .reflect(writer)
         .filter_map(move |event| std::future::ready(news.of(event).map(Ok)))
+}
+
+/// The objects of a watch, read as such.
+pub(crate) fn api<K>(client: &Client, watch: &Watch) -> Api<K>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+{
+    match &watch.1 {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
+}
+
+fn selected() -> watcher::Config {
+    let config = watcher::Config::default();
+    config.labels(keys::SELECTOR).page_size(PAGE)
+}
+
+/// Whether a watch ended for an object that cannot be read. In a stream, kube takes such a line for a `Status` that says
+/// nothing.
+fn is_unreadable(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(source) | watcher::Error::WatchFailed(source) => {
+            match source {
+                kube::Error::SerdeError(_) => true,
+                kube::Error::Api(status) => status.code == 0,
+                _ => false,
+            }
+        }
+        _ => false,
+    }
+}
+
+fn guarded<W: Workload>(event: Event<W>) -> Event<Guarded<W>> {
+    let read = |workload| DeserializeGuard(Ok(workload));
+    match event {
+        Event::Apply(workload) => Event::Apply(read(workload)),
+        Event::Delete(workload) => Event::Delete(read(workload)),
+        Event::Init => Event::Init,
+        Event::InitApply(workload) => Event::InitApply(read(workload)),
+        Event::InitDone => Event::InitDone,
+    }
 }
 
 /// Tells news from repetition.
@@ -91,26 +134,26 @@ impl<W: Workload> News<W> {
         }
     }
 
-    fn of(&mut self, event: Result<Event<W>, watcher::Error>) -> Option<W> {
+    fn of(&mut self, event: Result<Event<Guarded<W>>, watcher::Error>) -> Option<Guarded<W>> {
         match event {
             Ok(Event::Init) => {
                 self.listed.clear();
                 None
             }
-            Ok(Event::InitApply(workload)) => {
-                self.listed.extend(workload.uid());
-                self.changed(workload)
+            Ok(Event::InitApply(object)) => {
+                self.listed.extend(object.uid());
+                self.changed(object)
             }
             Ok(Event::InitDone) => {
                 self.list_done();
                 None
             }
-            Ok(Event::Apply(workload)) => {
+            Ok(Event::Apply(object)) => {
                 self.answered();
-                self.changed(workload)
+                self.changed(object)
             }
-            Ok(Event::Delete(workload)) => {
-                self.gone(&workload.uid().unwrap_or_default());
+            Ok(Event::Delete(object)) => {
+                self.gone(&object.uid().unwrap_or_default());
                 None
             }
             Err(error) => {
@@ -120,17 +163,17 @@ impl<W: Workload> News<W> {
         }
     }
 
-    /// The workload, unless a reconcile has seen all that it would read of it.
-    fn changed(&mut self, workload: W) -> Option<W> {
-        let identity = Identity::of(&workload);
+    /// The object, unless a reconcile has seen all that it would read of it.
+    fn changed(&mut self, object: Guarded<W>) -> Option<Guarded<W>> {
+        let identity = Identity::guarded(&object);
         self.context.reports.select(&identity);
         self.context.pods.select(&identity);
-        let rolled_out = workload::last_rollout(&workload, self.context.restarted_at);
-        let in_flight = workload.progress().is_in_flight();
-        self.context.budget.seen(&identity, rolled_out, in_flight);
-        let hash = fingerprint(&workload);
+        if let Ok(workload) = &object.0 {
+            count::note(workload, &identity, &self.context);
+        }
+        let hash = fingerprint(&object);
         let before = self.seen.insert(identity.uid.clone(), (identity, hash));
-        (before.map(|(_, before)| before) != Some(hash)).then_some(workload)
+        (before.map(|(_, before)| before) != Some(hash)).then_some(object)
     }
 
     fn list_done(&mut self) {
@@ -215,13 +258,16 @@ fn described<W: Workload>(error: &watcher::Error) -> (String, bool) {
     }
 }
 
-/// A hash of all that a reconcile reads of a workload.
-fn fingerprint<W: Workload>(workload: &W) -> u64 {
-    let metadata = workload.meta();
+/// A hash of all that a reconcile reads of an object.
+fn fingerprint<W: Workload>(object: &Guarded<W>) -> u64 {
+    let metadata = object.meta();
     let mut hasher = DefaultHasher::new();
     metadata.generation.hash(&mut hasher);
     metadata.deletion_timestamp.is_some().hash(&mut hasher);
     metadata.annotations.hash(&mut hasher);
-    workload.body().hash(&mut hasher);
+    match &object.0 {
+        Ok(workload) => workload.body().hash(&mut hasher),
+        Err(unreadable) => unreadable.error.hash(&mut hasher),
+    }
     hasher.finish()
 }

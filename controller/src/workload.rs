@@ -6,6 +6,8 @@
 mod daemon_set;
 mod deployment;
 mod metadata;
+#[cfg(test)]
+pub(crate) mod panicking;
 mod resource;
 mod stateful_set;
 
@@ -15,7 +17,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::{
     Resource,
-    core::{NamespaceResourceScope, Selector},
+    core::{DeserializeGuard, NamespaceResourceScope, Selector},
 };
 use kube_autorollout_core::annotations::{self, ContainerKind, TemplateContainer};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -132,6 +134,9 @@ pub(crate) struct OwnerReference {
     #[serde(default)]
     controller: bool,
 }
+
+/// A workload, or why the API server's object cannot be read as one: then the others of its kind are watched all the same.
+pub(crate) type Guarded<W> = DeserializeGuard<W>;
 
 /// The UID of the owner that controls an object: names can be used again.
 pub(crate) fn controlled_by(owners: &[OwnerReference]) -> Option<&str> {

@@ -219,6 +219,25 @@ fn the_rollout_of_another_replica_counts_from_when_it_is_seen() {
 }
 
 #[test]
+fn after_another_replica_has_led_nothing_begins_before_what_it_began_was_counted() {
+    let mut given = Given::limit(1);
+    given.budget.follow();
+    assert!(!given.rolls_out("web", 0));
+    given.budget.listed(&watch());
+    assert_eq!(given.woken(), [""; 0], "that is what the watch knew before");
+    given.budget.counted(&watch(), || false);
+    assert!(!given.rolls_out("web", 0), "another replica leads again");
+    given
+        .budget
+        .seen(&workload("theirs"), Some(second(1)), true);
+    given.budget.counted(&watch(), || true);
+    assert_eq!(given.woken(), [""; 0]);
+    given.ends("theirs", State::UpToDate, Reason::Current);
+    assert_eq!(given.woken(), ["web"]);
+    assert!(given.rolls_out("web", 0));
+}
+
+#[test]
 fn never_more_than_the_limit_whoever_asks_at_once() {
     let budget = Given::limit(3).budget;
     let begun = std::thread::scope(|scope| {

@@ -31,6 +31,8 @@ pub(super) struct Answer {
     pub(super) pods: HashMap<String, Vec<Listed>>,
     /// A kind of history that may not be read is the trouble of those workloads that have it.
     pub(super) histories: BTreeMap<History, Result<HashMap<String, Vec<Past>>, Error>>,
+    /// Objects that cannot be read, by the UIDs of their owners.
+    pub(super) unreadable: HashMap<String, Arc<str>>,
 }
 
 /// A pod that is neither terminating nor finished.
@@ -58,7 +60,7 @@ impl Answer {
     ///
     /// # Errors
     ///
-    /// [`Error`] when its kind of history could not be listed.
+    /// [`Error`] when its kind of history could not be listed, or what it has of that cannot be read.
     pub(super) fn current<W: Workload>(&self, workload: &W) -> Result<Option<CurrentPods>, Error> {
         let history = W::HISTORY.and_then(|history| self.histories.get(&history));
         let history = history
@@ -66,25 +68,38 @@ impl Answer {
             .transpose()
             .map_err(Clone::clone)?;
         let uid = workload.meta().uid.as_deref().unwrap_or_default();
+        self.readable(uid)?;
         let history = history.and_then(|history| history.get(uid));
         Ok(workload.current(history.map_or(&[][..], Vec::as_slice)))
     }
 
     /// The current pods of a workload; none while its history does not hold its template yet.
-    pub(super) fn pods_of(&self, current: Option<&CurrentPods>) -> Pods {
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] when one of them cannot be read.
+    pub(super) fn pods_of(&self, current: Option<&CurrentPods>) -> Result<Pods, Error> {
+        if let Some(current) = current {
+            self.readable(&current.owner)?;
+        }
         let owned = current.and_then(|current| Some((current, self.pods.get(&current.owner)?)));
         let pods: Vec<&Listed> = owned.map_or_else(Vec::new, |(current, owned)| {
             let is_of = |pod: &&Listed| current.contain(&pod.pod.name, pod.revision.as_deref());
             owned.iter().filter(is_of).collect()
         });
         let newest = pods.iter().max_by_key(|pod| pod.created);
-        Pods {
+        Ok(Pods {
             begun: self.begun,
             template_found: current.is_some(),
             current: pods.iter().map(|pod| Arc::clone(&pod.pod)).collect(),
             pull_secrets: newest
                 .map(|pod| pod.pull_secrets.clone())
                 .unwrap_or_default(),
-        }
+        })
+    }
+
+    fn readable(&self, owner: &str) -> Result<(), Error> {
+        let unreadable = self.unreadable.get(owner);
+        unreadable.map_or(Ok(()), |what| Err(Error::Unreadable(Arc::clone(what))))
     }
 }

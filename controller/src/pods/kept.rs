@@ -8,7 +8,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Pods, answer::Answer};
+use super::{Error, Pods, answer::Answer};
 use crate::{
     identity::Identity,
     workload::{CurrentPods, Workload},
@@ -120,13 +120,17 @@ impl KeptPods {
     }
 
     /// Keeps what an answer says of a workload, as long as that is selected.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] when one of its pods cannot be read.
     pub(super) fn keep<W: Workload>(
         &self,
         workload: &W,
         current: Option<CurrentPods>,
         answer: &Answer,
-    ) -> Arc<Pods> {
-        let pods = Arc::new(answer.pods_of(current.as_ref()));
+    ) -> Result<Arc<Pods>, Error> {
+        let pods = Arc::new(answer.pods_of(current.as_ref())?);
         let mut all = self.lock();
         let namespace = all.get_mut(namespace(workload));
         if let Some(entry) = namespace.and_then(|namespace| namespace.get_mut(uid(workload))) {
@@ -139,7 +143,7 @@ impl KeptPods {
                 pods: Arc::clone(&pods),
             });
         }
-        pods
+        Ok(pods)
     }
 
     /// Takes over what a list of a whole namespace says of the pods of those who do not change.
@@ -190,8 +194,11 @@ impl Kept {
 
     /// Takes what a later list says of the pods of a workload that may not have changed.
     fn refresh(&mut self, answer: &Answer) {
-        if let Some(current) = self.current.as_ref().filter(|_| self.read < answer.at) {
-            self.pods = Arc::new(answer.pods_of(Some(current)));
+        // Pods that cannot be read are found so when the workload asks for them itself.
+        if let Some(current) = self.current.as_ref().filter(|_| self.read < answer.at)
+            && let Ok(pods) = answer.pods_of(Some(current))
+        {
+            self.pods = Arc::new(pods);
             self.read = answer.at;
         }
     }

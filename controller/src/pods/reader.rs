@@ -34,6 +34,7 @@ use super::{
     answer::{Answer, Listed, Since},
     items::Items,
     names::Names,
+    object::{self, Unreadable},
     view::View,
 };
 use crate::{
@@ -82,6 +83,9 @@ pub(super) struct Wanted {
     /// Others are known to need a list of the namespace as well.
     pub(super) whole: bool,
 }
+
+/// Objects by the UIDs of their owners, and those that cannot be read.
+type ByOwner<T> = (HashMap<String, Vec<T>>, Vec<Unreadable>);
 
 struct Waiting {
     selector: String,
@@ -179,19 +183,27 @@ impl Reader {
                 .map_err(|_| Error::Timeout {
                     namespace: namespace.to_owned(),
                 })?;
+        let (pods, mut unreadable) = pods?;
+        let histories = histories.into_iter().map(|(history, listed)| {
+            let listed = listed.map(|(objects, bad)| {
+                unreadable.extend(bad);
+                objects
+            });
+            (history, listed)
+        });
         Ok(Arc::new(Answer {
             begun,
             at,
-            pods: pods?,
-            histories: histories.into_iter().collect(),
+            pods,
+            histories: histories.collect(),
+            unreadable: unreadable
+                .into_iter()
+                .map(|object| (object.owner, object.what.into()))
+                .collect(),
         }))
     }
 
-    async fn pods(
-        &self,
-        namespace: &str,
-        selector: &str,
-    ) -> Result<HashMap<String, Vec<Listed>>, Error> {
+    async fn pods(&self, namespace: &str, selector: &str) -> Result<ByOwner<Listed>, Error> {
         let mut pods: HashMap<String, Vec<Listed>> = HashMap::new();
         let mut names = Names::default();
         let request = Request::new(v1::Pod::url_path(&(), Some(namespace)));
@@ -205,8 +217,8 @@ impl Reader {
             },
         );
         let listed = items.await;
-        listed.map_err(|source| Error::list("pods", namespace, source))?;
-        Ok(pods)
+        let unreadable = listed.map_err(|source| Error::list("pods", namespace, source))?;
+        Ok((pods, unreadable))
     }
 
     async fn history(
@@ -214,7 +226,7 @@ impl Reader {
         namespace: &str,
         selector: &str,
         history: History,
-    ) -> Result<HashMap<String, Vec<Past>>, Error> {
+    ) -> Result<ByOwner<Past>, Error> {
         let mut objects: HashMap<String, Vec<Past>> = HashMap::new();
         let path = match history {
             History::ReplicaSets => ReplicaSet::url_path(&(), Some(namespace)),
@@ -235,18 +247,20 @@ impl Reader {
             },
         );
         let listed = items.await;
-        listed.map_err(|source| Error::list(history.plural(), namespace, source))?;
-        Ok(objects)
+        let unreadable =
+            listed.map_err(|source| Error::list(history.plural(), namespace, source))?;
+        Ok((objects, unreadable))
     }
 
-    /// Lists, and hands each object on while the list comes in. There is no limit to what one answer holds: since
+    /// Lists, hands each object on while the list comes in, and gives those that cannot be read. There is no limit to what one answer holds: since
     /// Kubernetes 1.33 the API server sends it piece by piece, from its cache.
     async fn each<T: DeserializeOwned>(
         &self,
         selector: &str,
         request: impl Fn(&ListParams) -> Result<http::Request<Vec<u8>>, kube::core::request::Error>,
         mut each: impl FnMut(T),
-    ) -> Result<(), kube::Error> {
+    ) -> Result<Vec<Unreadable>, kube::Error> {
+        let mut unreadable = Vec::new();
         let mut parameters = ListParams::default().labels(selector);
         loop {
             let mut request = request(&parameters).map_err(kube::Error::BuildRequest)?;
@@ -264,14 +278,20 @@ impl Reader {
                 if length == 0 {
                     break;
                 }
-                let fed = items.feed(bytes, |item| serde_json::from_slice(item).map(&mut each));
+                let fed = items.feed(bytes, |item| {
+                    match object::read(item)? {
+                        Ok(object) => each(object),
+                        Err(object) => unreadable.push(object),
+                    }
+                    Ok(())
+                });
                 fed.map_err(kube::Error::SerdeError)?;
                 body.consume_unpin(length);
             }
             let metadata = items.end().map_err(kube::Error::SerdeError)?;
             match metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => parameters.continue_token = Some(token),
-                None => return Ok(()),
+                None => return Ok(unreadable),
             }
         }
     }
