@@ -16,16 +16,16 @@ use crate::harness::{Controller, SOON, World};
 
 /// The rollouts of a namespace, as a watch shows them.
 #[derive(Debug, Default)]
-struct Rollouts {
+pub(crate) struct Rollouts {
     /// In the order in which they began.
     begun: Vec<String>,
     in_flight: BTreeSet<String>,
-    most_in_flight: usize,
+    pub(crate) most_in_flight: usize,
 }
 
 impl Rollouts {
     /// Watches the Deployments until so many rollouts have ended.
-    async fn watched(world: &World, rollouts: usize) -> Self {
+    pub(crate) async fn watched(world: &World, rollouts: usize) -> Self {
         let api = world.namespace.api::<Deployment>();
         let mut changes = pin!(watcher(api, watcher::Config::default()).applied_objects());
         let mut seen = Self::default();

@@ -1,6 +1,11 @@
-//! What the command line answers without a cluster.
+//! What the command line answers without a cluster, and when a configuration is read.
 
-use std::process::{Command, Output};
+use std::{
+    fs,
+    process::{Command, Output},
+};
+
+use crate::harness::World;
 
 fn run(arguments: &[&str], configuration: Option<&str>) -> Output {
     let folder = tempfile::tempdir().expect("a folder");
@@ -109,4 +114,28 @@ fn without_a_cluster_it_fails_with_one_and_says_what_is_missing() {
         "{}",
         text(&output.stdout)
     );
+}
+
+#[tokio::test]
+async fn a_configuration_that_changes_is_read_at_the_next_start_and_not_before() {
+    let (world, controller) = World::with_web("config", "").await;
+    let file = controller.0.log().with_file_name("config.yaml");
+    let before = fs::read_to_string(&file).expect("its configuration");
+    fs::write(&file, "intervall: 1s").expect("a file");
+    world.push(&world.version(2), "app").await;
+    world.until_running(&world.marker(2), 1).await;
+    fs::remove_file(&file).expect("it was there");
+    controller.until_all("UpToDate", 1).await;
+    controller.checks("web", 2).await;
+    assert_eq!(controller.stop().await, Some(0));
+
+    fs::write(&file, "intervall: 1s").expect("a file");
+    let refused = controller.0.server().start().await;
+    let refused = refused.expect_err("a mistake").to_string();
+    assert!(refused.contains("exit status: 2"), "{refused}");
+    assert!(refused.contains("intervall"), "{refused}");
+    fs::write(&file, before).expect("a file");
+    controller.start().await;
+    controller.until_all("UpToDate", 1).await;
+    assert_eq!(world.patches(), 1);
 }

@@ -15,8 +15,8 @@ use serde_json::json;
 use crate::{
     harness::{SOON, World},
     kinds,
-    leader::{behind, way},
     metrics::Metrics,
+    way::{behind, way},
 };
 
 /// A handshake and a request take four of them, all within a patch's time, and an edit is quicker than one.

@@ -17,6 +17,7 @@ use tempfile::TempDir;
 use crate::{
     harness::{Controller, World},
     metrics::Metrics,
+    way::{at, gateway},
 };
 
 /// A password that no registry accepts.
@@ -282,6 +283,48 @@ async fn what_is_rotated_in_a_mounted_secret_is_used_at_the_next_check() {
 }
 
 #[tokio::test]
+async fn a_secret_file_that_vanishes_or_breaks_is_told_once_and_used_again_when_it_is_mended() {
+    let own = Own::new("vanishing", Access::Token).await;
+    let image = own.push("app", 1).await;
+    own.deploy(&[image], &[], 1).await;
+    let (folder, name) = (own.folder.path(), ".dockerconfigjson");
+    let login = own.docker_config(ALICE.password);
+    mount(folder, "..1", name, &login);
+    let secret = json!({ "type": "ImagePullSecret", "mountPath": folder });
+    let controller = own.controller(secret).await;
+    controller.until_all("UpToDate", 1).await;
+
+    fs::remove_dir_all(folder.join("..1")).expect("it was there");
+    controller.until_all("Unknown", 1).await;
+    let trouble = [
+        format!("cannot read {}", folder.join(name).display()),
+        format!("{} is not used", folder.join(name).display()),
+    ];
+    controller.until_logged(&["WARN", &trouble[0]]).await;
+    controller
+        .until_logged(&["WARN", "/web-0", "Unauthorized"])
+        .await;
+    mount(folder, "..2", name, &format!("{{ \"auths\": {WRONG}"));
+    controller.until_logged(&["WARN", &trouble[1]]).await;
+    decisions(&controller, 3).await;
+    mount(folder, "..3", name, &login);
+    controller.until_all("UpToDate", 1).await;
+
+    own.push("app", 2).await;
+    controller
+        .until("a completed rollout", |metrics| {
+            metrics.rollouts("completed") > 0.0
+        })
+        .await;
+    assert_eq!(own.world.patches(), 1);
+    let log = controller.log();
+    for trouble in trouble {
+        assert_eq!(log.matches(&trouble).count(), 1, "{trouble} is told once");
+    }
+    assert_no_secret_in(&log);
+}
+
+#[tokio::test]
 async fn a_malformed_pull_secret_is_reported_and_the_next_one_used() {
     let own = Own::new("malformed", Access::Htpasswd).await;
     let image = own.push("app", 1).await;
@@ -307,4 +350,32 @@ async fn a_malformed_pull_secret_is_reported_and_the_next_one_used() {
         .count();
     assert_eq!(warnings, 2, "each is told once");
     assert_no_secret_in(&log);
+}
+
+#[tokio::test]
+async fn a_pull_secret_that_cannot_be_read_is_told_of_without_what_it_holds() {
+    let own = Own::new("unreadable-secret", Access::Htpasswd).await;
+    let image = own.push("app", 1).await;
+    let login = own.docker_config(ALICE.password);
+    own.world.secret("login", &login).await;
+    own.deploy(&[image], &["login"], 1).await;
+    let gateway = gateway(&own.world).await;
+    gateway.change("secrets", "login", "/type", json!(7));
+    let host = own.registry.host();
+    let ca = own.folder.path().join("ca.crt");
+    let registries = json!([{ "hostnamePattern": host, "caCertificatePaths": [ca] }]);
+    let configuration = format!("logLevel: trace\nregistries: {registries}");
+    let controller = at(&own.world, gateway.url(), "/readyz", &configuration).await;
+    controller.until_all("Unknown", 1).await;
+    controller
+        .until_logged(&["WARN", "/login is not used", "invalid type"])
+        .await;
+    gateway.leave("secrets", "login");
+    controller.until_all("UpToDate", 1).await;
+    let log = controller.log();
+    assert_no_secret_in(&log);
+    let secret = own.world.namespace.api::<Secret>().get("login").await;
+    let sent = serde_json::to_value(secret.expect("it is there")).expect("JSON");
+    let encoded = sent["data"][".dockerconfigjson"].as_str().expect("base64");
+    assert!(!log.contains(encoded), "as the API server sends it");
 }

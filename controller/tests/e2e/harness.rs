@@ -10,7 +10,7 @@ use k8s_openapi::api::{
 };
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube_autorollout_testbed::{
-    Namespace, Testbed,
+    Namespace,
     control_plane::Request,
     controller::{self, SERVICE_ACCOUNT},
     environment::with_sources,
@@ -21,14 +21,14 @@ use kube_autorollout_testbed::{
 };
 use serde_json::{Value, json};
 
-use crate::metrics::Metrics;
+use crate::{bed::Bed, metrics::Metrics, way::complete};
 
 /// What has to happen happens long before, also on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(60);
 
 /// A namespace with a repository of the same name, and a role for the controller.
 pub(crate) struct World {
-    pub(crate) testbed: &'static Testbed,
+    pub(crate) testbed: Bed,
     pub(crate) namespace: Namespace,
     pub(crate) pusher: Pusher,
 }
@@ -51,15 +51,7 @@ impl World {
 
     /// With these permissions for the controller.
     pub(crate) async fn with_rights(hint: &str, rules: Vec<PolicyRule>) -> Self {
-        let testbed = shared().await;
-        let namespace = testbed.namespace(hint).await.expect("a namespace");
-        let granted = controller::grant(namespace.client(), namespace.name(), rules).await;
-        granted.expect("a role");
-        Self {
-            testbed,
-            namespace,
-            pusher: Pusher::new(testbed.registry().host()).expect("a pusher"),
-        }
+        Self::on(Bed::Shared(shared().await), hint, rules).await
     }
 
     /// Gives the controller one more right.
@@ -279,20 +271,7 @@ impl World {
     }
 
     async fn controller_when(&self, path: &'static str, configuration: &str) -> Controller {
-        let defaults = [
-            ("logLevel:", "logLevel: debug"),
-            ("interval:", "interval: 1s"),
-            (
-                "registries:",
-                "registries: [{ hostnamePattern: '127.0.0.1:*', plainHttp: true }]",
-            ),
-        ];
-        let missing = defaults
-            .iter()
-            .filter(|(key, _)| !configuration.contains(key));
-        let text = missing.fold(configuration.to_owned(), |text, (_, line)| {
-            format!("{line}\n{text}")
-        });
+        let text = complete(configuration);
         let program = Path::new(env!("CARGO_BIN_EXE_kube-autorollout"));
         let started = self
             .testbed
@@ -342,6 +321,15 @@ impl Controller {
     /// The status code of its answer to a GET request.
     pub(crate) async fn get(&self, path: &'static str) -> u16 {
         self.0.get(path).await.expect("an answer").0
+    }
+
+    /// Waits until it answers a GET request with this status code.
+    pub(crate) async fn until_answering(&self, path: &'static str, status: u16) {
+        let answering = eventually(SOON, path, async || match self.get(path).await {
+            answer if answer == status => Ok(()),
+            other => Err(other.to_string()),
+        });
+        answering.await.unwrap_or_else(|error| panic!("{error}"));
     }
 
     /// Waits until the metrics are as the condition wants them.

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// All kinds, by their plurals.
-const KINDS: [&str; 3] = ["deployments", "statefulsets", "daemonsets"];
+pub(crate) const KINDS: [&str; 3] = ["deployments", "statefulsets", "daemonsets"];
 
 /// Creates a labelled workload of a kind, named like it, and gives how many pods it comes to.
 pub(crate) async fn create(world: &World, kind: &str, like: Deployment) -> usize {
@@ -275,31 +275,6 @@ async fn where_people_replace_pods_nothing_is_rolled_out() {
     }
     controller.checks("set", 3).await;
     assert_eq!(world.patches(), 0);
-}
-
-#[tokio::test]
-async fn a_kind_that_is_forbidden_does_not_disturb_the_others() {
-    let rights = controller::rights(&["daemonsets", "controllerrevisions"]);
-    let world = World::with_rights("forbidden-kind", rights).await;
-    world.push(&world.version(1), "app").await;
-    let mut pods = 0;
-    for kind in KINDS {
-        let like = Deployment::named(kind).container("app", &world.image("app"));
-        pods += create(&world, kind, like).await;
-    }
-    world.until_running(&world.marker(1), pods).await;
-    let controller = world.controller("").await;
-    controller
-        .until_logged(&["WARN", "add the verb list on daemonsets"])
-        .await;
-    controller.until_all("UpToDate", 2).await;
-    world.push(&world.version(2), "app").await;
-    controller
-        .until("both completed", |metrics| {
-            metrics.rollouts("completed") >= 2.0
-        })
-        .await;
-    assert_eq!(KINDS.map(|kind| world.patches_of(kind)), [1, 1, 0]);
 }
 
 #[tokio::test]

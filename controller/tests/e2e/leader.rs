@@ -1,19 +1,16 @@
 //! Of several replicas one acts, and another follows it.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
-use kube_autorollout_testbed::{
-    controller::{self, SERVICE_ACCOUNT},
-    environment::with_sources,
-    forwarder::Forwarder,
-    image::Behaviour,
-    workload::eventually,
-};
+use k8s_openapi::api::coordination::v1::Lease;
+use kube_autorollout_testbed::{controller, image::Behaviour, workload::eventually};
 use tokio::time::Instant;
 
 use crate::{
+    brakes::Rollouts,
     harness::{Controller, SOON, World},
     metrics::Metrics,
+    way::{at, behind, gateway, way},
 };
 
 const ELECTED: &str = "leaderElection: { enabled: true }";
@@ -132,6 +129,35 @@ async fn a_leader_that_is_asked_to_stop_is_followed_at_once_and_its_rollout_with
 }
 
 #[tokio::test]
+async fn what_the_leader_before_began_counts_although_no_watch_has_told_of_it() {
+    let world = World::new("budget-leader").await;
+    world.push(&world.version(1), "app").await;
+    for name in ["a", "b"] {
+        world.deploy(name, "app").await;
+    }
+    let configuration = format!("rollouts: {{ maxConcurrent: 1 }}\n{ELECTED}");
+    let first = world.controller(&configuration).await;
+    first.until_all("UpToDate", 2).await;
+    let gateway = gateway(&world).await;
+    let second = at(&world, gateway.url(), "/readyz", &configuration).await;
+    gateway.tell(false);
+    let slow = world.version(2).download(Duration::from_secs(30));
+    world.push(&slow, "app").await;
+    let (rollouts, ()) = tokio::join!(Rollouts::watched(&world, 2), async {
+        first.until_logged(&["rolled out: "]).await;
+        assert_eq!(first.stop().await, Some(0));
+        second.until("leading", leads).await;
+        // It still sees both as they were.
+        second.until_logged(&["changed by somebody else"]).await;
+        second.until_logged(&["WaitingForBudget"]).await;
+        gateway.tell(true);
+    });
+    assert_eq!(rollouts.most_in_flight, 1);
+    second.until_all("UpToDate", 2).await;
+    assert_eq!(world.patches(), 2);
+}
+
+#[tokio::test]
 async fn a_leader_that_is_cut_off_ceases_before_another_begins() {
     let world = World::new("cut").await;
     world.push(&world.version(1), "app").await;
@@ -203,60 +229,45 @@ async fn without_the_right_to_the_lease_nobody_leads_and_the_log_says_what_to_ad
 }
 
 #[tokio::test]
-async fn a_patch_that_is_under_way_is_waited_for_and_told_before_the_end() {
+async fn a_patch_that_is_under_way_is_waited_for_and_told_before_the_lease_is_given_back() {
     let world = World::new("drain").await;
     world.push(&world.version(1), "app").await;
     world.deploy("web", "app").await;
-    // A handshake and a request take four round trips, all within a patch's time
-    let way = way(&world, Duration::from_millis(800)).await;
-    let controller = behind(&world, &way, "").await;
+    let gateway = gateway(&world).await;
+    let controller = at(&world, gateway.url(), "/readyz", ELECTED).await;
     controller.until_all("UpToDate", 1).await;
+    gateway.answer_patches(false);
     world.push(&world.version(2), "app").await;
     let patched = eventually(SOON, "a patch", async || match world.patches() {
         0 => Err("none yet".to_owned()),
         _ => Ok(()),
     });
     patched.await.unwrap_or_else(|error| panic!("{error}"));
-    // The answer takes half of a round trip.
-    assert!(!controller.log().contains("rolled out"), "it has come");
-    assert_eq!(controller.stop().await, Some(0));
-    controller.until_logged(&["rolled out", "web"]).await;
+    let (code, ()) = tokio::join!(controller.stop(), async {
+        controller.until_logged(&["INFO", "stopping"]).await;
+        controller.until_answering("/readyz", 503).await;
+        assert!(leads(&controller.metrics().await), "until it has drained");
+        gateway.answer_patches(true);
+    });
+    assert_eq!(code, Some(0));
+    let log = controller.log();
+    let order = [
+        "stopping",
+        "rolled out: ",
+        "the Lease is given back",
+        "stopped",
+    ];
+    let places = order.map(|part| log.find(part));
+    assert!(
+        places.is_sorted() && places[0].is_some(),
+        "{places:?}\n{log}"
+    );
     assert_eq!(world.events("web", "RolloutTriggered").await.len(), 1);
     assert_eq!(world.patches(), 1);
-}
-
-/// A way to the API server.
-pub(crate) async fn way(world: &World, round_trip: Duration) -> Forwarder {
-    let server = address(world).parse().expect("an address");
-    let way = Forwarder::start(server, round_trip).await;
-    way.expect("a way")
-}
-
-fn address(world: &World) -> &str {
-    let url = world.testbed.control_plane().url();
-    url.trim_start_matches("https://")
-}
-
-/// A replica that reaches the API server by this way.
-pub(crate) async fn behind(world: &World, way: &Forwarder, configuration: &str) -> Controller {
-    let control_plane = world.testbed.control_plane();
-    let kubeconfig = control_plane
-        .kubeconfig_for(world.namespace.name(), SERVICE_ACCOUNT)
-        .await
-        .expect("a kubeconfig");
-    let text = std::fs::read_to_string(&kubeconfig).expect("a kubeconfig");
-    let kubeconfig = kubeconfig.with_extension("behind");
-    std::fs::write(&kubeconfig, text.replace(address(world), way.host())).expect("a file");
-    let configuration = format!(
-        "{configuration}\ninterval: 1s\nregistries: [{{ hostnamePattern: '127.0.0.1:*', plainHttp: true }}]"
-    );
-    let started = controller::Controller::start(
-        world.testbed.programs(),
-        Path::new(env!("CARGO_BIN_EXE_kube-autorollout")),
-        &kubeconfig,
-        &configuration,
-        "/readyz",
-    );
-    let started = started.await;
-    Controller(started.unwrap_or_else(|error| panic!("{}", with_sources(&error))))
+    let lease = world.namespace.api::<Lease>().get("kube-autorollout").await;
+    let holder = lease
+        .expect("a Lease")
+        .spec
+        .and_then(|spec| spec.holder_identity);
+    assert_eq!(holder.filter(|holder| !holder.is_empty()), None);
 }

@@ -4,8 +4,11 @@
 #![cfg(test)] // so that clippy knows the functions between the tests as tests' own
 
 mod annotations;
+mod api_server;
+mod bed;
 mod brakes;
 mod check;
+mod clock;
 mod command_line;
 mod completeness;
 mod conflict;
@@ -23,6 +26,7 @@ mod leader;
 mod metrics;
 mod monitoring;
 mod no_rollout;
+mod other_versions;
 mod permissions;
 mod proxies;
 mod quiet;
@@ -34,4 +38,5 @@ mod selection;
 mod several;
 mod strange_node;
 mod told;
+mod way;
 mod workflows;

@@ -1,0 +1,48 @@
+//! On which testbed a world is.
+
+use std::ops::Deref;
+
+use k8s_openapi::api::rbac::v1::PolicyRule;
+use kube_autorollout_testbed::{Testbed, alone, controller, image::Pusher};
+
+use crate::harness::World;
+
+/// A testbed, whosever it is.
+pub(crate) enum Bed {
+    /// That of all tests.
+    Shared(&'static Testbed),
+    /// The test's own, for faults that would disturb the others.
+    Own(Box<Testbed>),
+}
+
+impl Deref for Bed {
+    type Target = Testbed;
+
+    fn deref(&self) -> &Testbed {
+        match self {
+            Self::Shared(testbed) => testbed,
+            Self::Own(testbed) => testbed,
+        }
+    }
+}
+
+impl World {
+    /// On a testbed of its own.
+    pub(crate) async fn alone(hint: &str) -> Self {
+        let testbed = Bed::Own(Box::new(alone().await));
+        Self::on(testbed, hint, controller::rights(&[])).await
+    }
+
+    /// On this testbed.
+    pub(crate) async fn on(testbed: Bed, hint: &str, rules: Vec<PolicyRule>) -> Self {
+        let namespace = testbed.namespace(hint).await.expect("a namespace");
+        let granted = controller::grant(namespace.client(), namespace.name(), rules).await;
+        granted.expect("a role");
+        let pusher = Pusher::new(testbed.registry().host()).expect("a pusher");
+        Self {
+            testbed,
+            namespace,
+            pusher,
+        }
+    }
+}
