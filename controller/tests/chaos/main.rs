@@ -34,9 +34,9 @@ async fn through_every_fault_no_workload_is_patched_without_need_or_twice_and_no
     let tell = |text: &str| eprintln!("{text}");
     let run = chaos::run(shared().await, program, &plan, &tell).await;
     let report = run.unwrap_or_else(|error| panic!("{}", with_sources(&error)));
-    eprintln!("{report}");
     assert!(report.is_fine(), "{report}");
+    eprintln!("{report}");
     let [all, ours] = report.workloads;
     assert!(ours > all / 2, "most workloads count: {ours} of {all}");
-    assert!(report.patches > ours, "{} patches", report.patches);
+    assert!(report.patches > ours / 2, "{} patches", report.patches);
 }

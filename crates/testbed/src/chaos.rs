@@ -90,5 +90,5 @@ pub async fn run(
     tell("all is mended");
     let settled = settle::settle(&world, tell).await?;
     tell("everything is at rest, or was given up");
-    report::report(&world, plan, settled)
+    report::report(&world, plan, settled).await
 }

@@ -229,6 +229,17 @@ impl ControlPlane {
         Ok(self.api_server.start().await?)
     }
 
+    /// Starts the controller-manager and the scheduler again, as in a cluster where they end when they cannot renew their
+    /// Leases. Otherwise each of their watches waits out a back-off of its own, up to a minute after an outage.
+    ///
+    /// # Errors
+    ///
+    /// When they do not become ready.
+    pub async fn restart_components(&self) -> Result<(), Error> {
+        tokio::try_join!(self.controller_manager.start(), self.scheduler.start())?;
+        Ok(())
+    }
+
     /// Makes etcd forget all revisions but the present one. A watch that begins at an earlier one is refused from then on
     /// by an API server that was not there to see what came since. Affects whoever shares this control plane.
     ///

@@ -15,6 +15,9 @@ use crate::controller::Controller;
 /// How many lines of the controller's log are shown of a workload that is not at rest.
 const LINES: usize = 6;
 
+/// The metric that counts workloads by their states.
+const STATES: &str = "kube_autorollout_workloads";
+
 /// A run, judged.
 #[derive(Debug, Clone)]
 pub struct Report {
@@ -36,6 +39,8 @@ pub struct Report {
     pub conflicts: usize,
     /// How many watches the controller began.
     pub watches: usize,
+    /// The lines of the controller's log of the level ERROR: what fails outside is told as a warning.
+    pub errors: Vec<String>,
     /// The resident memory of each replica in the end, in bytes.
     pub memory: Vec<u64>,
     /// What the controller's log says of workloads that are not as they should be, and where the logs are.
@@ -45,7 +50,7 @@ pub struct Report {
 impl Report {
     /// Whether nothing is to be said against it.
     pub fn is_fine(&self) -> bool {
-        self.verdict.violations.is_empty() && self.settled.is_some()
+        self.verdict.violations.is_empty() && self.settled.is_some() && self.errors.is_empty()
     }
 }
 
@@ -82,6 +87,13 @@ impl fmt::Display for Report {
             )?,
             None => writeln!(formatter, "  NOT AT REST")?,
         }
+        for line in self.errors.iter().take(LINES) {
+            writeln!(
+                formatter,
+                "  {} errors in the log: {line}",
+                self.errors.len()
+            )?;
+        }
         for violation in &self.verdict.violations {
             writeln!(formatter, "  VIOLATION: {violation}")?;
         }
@@ -93,7 +105,11 @@ impl fmt::Display for Report {
 }
 
 /// Judges what happened.
-pub(super) fn report(world: &World<'_>, plan: &Plan, settled: Settled) -> Result<Report, Error> {
+pub(super) async fn report(
+    world: &World<'_>,
+    plan: &Plan,
+    settled: Settled,
+) -> Result<Report, Error> {
     let history = world.history()?;
     let mut verdict = judge::judge(&history);
     for left in settled.left {
@@ -119,7 +135,7 @@ pub(super) fn report(world: &World<'_>, plan: &Plan, settled: Settled) -> Result
     let evidence = if verdict.violations.is_empty() && settled.took.is_some() {
         Vec::new()
     } else {
-        evidence(world, &verdict)
+        evidence(world, &verdict).await
     };
     Ok(Report {
         seed: plan.seed,
@@ -130,23 +146,45 @@ pub(super) fn report(world: &World<'_>, plan: &Plan, settled: Settled) -> Result
         patches: history.patches.len(),
         conflicts: count("patch", 409),
         watches: count("watch", 200),
+        errors: logs(world)
+            .iter()
+            .flat_map(|log| log.lines())
+            .filter(|line| line.contains(" ERROR "))
+            .map(str::to_owned)
+            .collect(),
         memory,
         evidence,
         verdict,
     })
 }
 
+/// All that the replicas have logged.
+fn logs(world: &World<'_>) -> Vec<String> {
+    let replicas = world.replicas.iter();
+    replicas
+        .map(|replica| fs::read_to_string(replica.log()).unwrap_or_default())
+        .collect()
+}
+
 /// What there is to read for whoever looks for the reason.
-fn evidence(world: &World<'_>, verdict: &Verdict) -> Vec<String> {
+async fn evidence(world: &World<'_>, verdict: &Verdict) -> Vec<String> {
     let mut lines = Vec::new();
+    for replica in &world.replicas {
+        // One that does not answer says nothing
+        let metrics = replica.metrics().await;
+        let states = metrics
+            .iter()
+            .flat_map(|metrics| metrics.lines(STATES, &[]));
+        lines.extend(
+            states
+                .filter(|line| !line.ends_with(" 0"))
+                .map(str::to_owned),
+        );
+    }
     let mut names: Vec<&Name> = verdict.violations.iter().map(Violation::name).collect();
     names.sort();
     names.dedup();
-    let logs: Vec<String> = world
-        .replicas
-        .iter()
-        .map(|replica| fs::read_to_string(replica.log()).unwrap_or_default())
-        .collect();
+    let logs = logs(world);
     for name in names {
         lines.push(format!("{name}, by the logs of both replicas:"));
         let its = format!("{}/{} ", name.namespace, name.name);

@@ -122,6 +122,8 @@ impl Site<'_> {
             "--concurrent-deployment-syncs=20".to_owned(),
             "--concurrent-replicaset-syncs=20".to_owned(),
             "--concurrent-namespace-syncs=20".to_owned(),
+            // A list that is streamed can hang for minutes after a restart of the API server
+            "--feature-gates=WatchListClient=false".to_owned(),
         ];
         let arguments = arguments.into_iter().chain(component_flags()).collect();
         let launch = self.launch(Program::KubeControllerManager, arguments);
