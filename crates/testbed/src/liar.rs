@@ -64,6 +64,13 @@ pub enum Lie {
     Page,
 }
 
+impl Lie {
+    /// Whether the digest of a tag is not told. The others lie about what is behind it.
+    const fn hides_the_digest(self) -> bool {
+        matches!(self, Self::Digest | Self::Page)
+    }
+}
+
 /// A digest that a client was told of a tag, as the registry had it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Told {
@@ -132,7 +139,7 @@ impl Liar {
         self.state.mood.send_replace(mood);
     }
 
-    /// All honest answers about tags, in the order in which they were given.
+    /// All true answers about tags, in the order in which they were given.
     pub fn told(&self) -> Vec<Told> {
         self.state.told().clone()
     }
@@ -189,9 +196,16 @@ impl State {
         let Some(asked) = asked else {
             return Ok(response);
         };
-        if let Mood::Lies(lie) = mood {
-            return Ok(forged(lie, &asked, response, &body));
-        }
+        let response = match mood {
+            Mood::Lies(lie) if response.status() == StatusCode::OK => {
+                let forged = forged(lie, &asked, response, &body);
+                if lie.hides_the_digest() {
+                    return Ok(forged);
+                }
+                forged
+            }
+            _ => response,
+        };
         self.told().extend(asked.told(&response, at));
         Ok(response)
     }
@@ -266,9 +280,6 @@ fn forged(
     response: Response<Full<Bytes>>,
     body: &Bytes,
 ) -> Response<Full<Bytes>> {
-    if response.status() != StatusCode::OK {
-        return response;
-    }
     let (mut head, honest) = response.into_parts();
     let other = |bytes: Bytes| match asked.method {
         Method::GET => Full::new(bytes),

@@ -43,7 +43,7 @@ impl Scale {
 pub(super) enum Content {
     /// An image that was never there.
     Next,
-    /// What the tag named before the present.
+    /// The image that the tag named before the present one, in an index of its own.
     Back,
     /// The present image with another attestation.
     Attested,

@@ -71,20 +71,20 @@ impl Tag {
             .iter()
             .rev()
             .find(|version| Some(version.image) != present.map(|version| version.image));
-        match (content, present, back) {
-            (Content::Back, _, Some(version)) => *version,
-            (Content::Attested, Some(present), _) => {
-                self.newest.build += 1;
-                Version {
-                    build: self.newest.build,
-                    ..present
-                }
-            }
+        let image = match (content, present, back) {
+            // Under a digest of its own: one that a workload's record names is not rolled out again, although its pods may
+            // have been replaced meanwhile, while the tag named something else
+            (Content::Back, _, Some(version)) => version.image,
+            (Content::Attested, Some(present), _) => present.image,
             _ => {
                 self.newest.image += 1;
-                self.newest.build += 1;
-                self.newest
+                self.newest.image
             }
+        };
+        self.newest.build += 1;
+        Version {
+            image,
+            build: self.newest.build,
         }
     }
 
