@@ -45,8 +45,8 @@ use crate::{
 /// Up to so many workloads are read with a list of their own each.
 const FEW: usize = 4;
 
-/// After which a list counts as lost: kube's client waits for ever by itself.
-const LIST_TIMEOUT: Duration = Duration::from_secs(30);
+/// After which a list counts as lost, as the API server gives up then, too: kube's client waits for ever by itself.
+const LIST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long a list of a whole namespace is held for those who come later.
 const HELD: Duration = Duration::from_secs(10);
