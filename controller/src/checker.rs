@@ -118,7 +118,8 @@ impl Checker {
         {
             return (tag.clone(), key);
         }
-        let resolved = self.client.resolve(reference, credentials).await;
+        // In a box, as a hundred others that wait for their answers would have room for it, too.
+        let resolved = Box::pin(self.client.resolve(reference, credentials)).await;
         let digest = resolved
             .map(|resolved| resolved.digest)
             .map_err(|error| Failure::of(reference, &error));

@@ -60,9 +60,12 @@ impl<'a> Manifests<'a> {
     }
 
     async fn fetch(&mut self, digests: Vec<Digest>) {
+        // In boxes, as nearly every comparison does without, and would have room for them.
         let each = digests.iter().map(|digest| {
-            self.client
-                .manifest(self.reference, digest, self.credentials)
+            Box::pin(
+                self.client
+                    .manifest(self.reference, digest, self.credentials),
+            )
         });
         let fetched = future::join_all(each).await;
         for (digest, result) in digests.into_iter().zip(fetched) {

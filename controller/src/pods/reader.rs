@@ -212,7 +212,8 @@ impl Reader {
             |parameters| request.list(parameters),
             |pod: View| {
                 if let Some(owner) = pod.owner().map(str::to_owned) {
-                    pods.entry(owner).or_default().push(pod.reduced(&mut names));
+                    let owned = pods.entry(owner).or_insert_with(one);
+                    owned.push(pod.reduced(&mut names));
                 }
             },
         );
@@ -242,7 +243,7 @@ impl Reader {
             },
             |object: Past| {
                 if let Some(owner) = object.owner().map(str::to_owned) {
-                    objects.entry(owner).or_default().push(object);
+                    objects.entry(owner).or_insert_with(one).push(object);
                 }
             },
         );
@@ -300,6 +301,11 @@ impl Reader {
         let mut namespaces = lock(&self.namespaces);
         Arc::clone(namespaces.entry(name.to_owned()).or_default())
     }
+}
+
+/// Room for one: most owners have one pod, and the first `push` would make room for four.
+fn one<T>() -> Vec<T> {
+    Vec::with_capacity(1)
 }
 
 impl Namespace {
