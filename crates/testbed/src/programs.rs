@@ -56,6 +56,18 @@ impl Program {
         }
     }
 
+    /// Whether only some tests need it: it is not looked for, but always the pinned one.
+    fn is_tool(self) -> bool {
+        match self {
+            Self::Helm3 | Self::Helm4 | Self::Kubeconform | Self::Actionlint => true,
+            Self::Etcd
+            | Self::KubeApiserver
+            | Self::KubeControllerManager
+            | Self::KubeScheduler
+            | Self::Registry => false,
+        }
+    }
+
     fn package(self) -> &'static str {
         match self {
             Self::Etcd => "go.etcd.io/etcd/server/v3",
@@ -150,6 +162,19 @@ pub enum Error {
     NoWay {
         /// The first program that was missed.
         program: Program,
+        /// The oldest Go that will do.
+        go: &'static str,
+    },
+    /// A tool can only be built, and Go is not there.
+    #[error(
+        "{program} {version} is built from source, whatever else is installed, and Go is not there: install Go {go} or newer \
+         (https://go.dev/dl) and try again"
+    )]
+    NoGo {
+        /// The tool.
+        program: Program,
+        /// Which version of it.
+        version: &'static str,
         /// The oldest Go that will do.
         go: &'static str,
     },

@@ -1,4 +1,4 @@
-//! A real Prometheus on loopback that scrapes a controller as a `ServiceMonitor` with `honorLabels` would ask for.
+//! A real Prometheus on loopback.
 
 use std::{fs, io, path::Path};
 
@@ -40,8 +40,7 @@ pub struct Prometheus {
 }
 
 impl Prometheus {
-    /// Starts the installed `program` with a file of rules; it scrapes `target`, a host and port, every second. `labels`
-    /// are those that an operator's service discovery would give the target.
+    /// Starts the installed `program` with a file of rules and a list of jobs, as they stand under `scrape_configs`.
     ///
     /// # Errors
     ///
@@ -50,13 +49,12 @@ impl Prometheus {
         programs: &Programs,
         program: &Path,
         rules: &Path,
-        target: &str,
-        labels: &[(&str, &str)],
+        jobs: &Value,
     ) -> Result<Self, Error> {
         let folder = Folder::new()?;
         let port = Port::reserve(&programs.ports())?;
         let address = format!("127.0.0.1:{}", port.number());
-        let settings = settings(rules, target, labels);
+        let settings = settings(rules, jobs);
         fs::write(folder.path().join("prometheus.yml"), settings.to_string())?;
         let launch = Launch {
             name: "prometheus",
@@ -124,21 +122,27 @@ impl Prometheus {
     }
 }
 
-/// The configuration file (<https://prometheus.io/docs/prometheus/latest/configuration/configuration/>), in JSON,
-/// which is YAML.
-fn settings(rules: &Path, target: &str, labels: &[(&str, &str)]) -> Value {
+/// A list with one job that scrapes `target`, a host and port, as a `ServiceMonitor` with `honorLabels` asks for. `labels`
+/// are those that an operator's service discovery would give the target.
+pub fn one_target(target: &str, labels: &[(&str, &str)]) -> Value {
     let labels: serde_json::Map<_, _> = labels
         .iter()
         .map(|(name, value)| ((*name).to_owned(), json!(value)))
         .collect();
+    json!([{
+        "job_name": "kube-autorollout",
+        "metrics_path": "/metrics",
+        "honor_labels": true,
+        "static_configs": [{ "targets": [target], "labels": labels }],
+    }])
+}
+
+/// The configuration file (<https://prometheus.io/docs/prometheus/latest/configuration/configuration/>), in JSON,
+/// which is YAML.
+fn settings(rules: &Path, jobs: &Value) -> Value {
     json!({
         "global": { "scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s" },
         "rule_files": [rules],
-        "scrape_configs": [{
-            "job_name": "kube-autorollout",
-            "metrics_path": "/metrics",
-            "honor_labels": true,
-            "static_configs": [{ "targets": [target], "labels": labels }],
-        }],
+        "scrape_configs": jobs,
     })
 }

@@ -14,7 +14,7 @@ use std::{
 use kube_autorollout_testbed::{
     image::{Image, Pusher},
     installed,
-    prometheus::Prometheus,
+    prometheus::{Prometheus, one_target},
     registry::{ALICE, Access, Registry},
     workload::{Deployment, eventually},
 };
@@ -141,7 +141,8 @@ impl Story {
         let target = url.strip_prefix("http://").expect("an address");
         let labels = [("namespace", "monitoring"), ("pod", "kube-autorollout-0")];
         let programs = self.world.testbed.programs();
-        let started = Prometheus::start(programs, program, &path(RULES), target, &labels).await;
+        let jobs = one_target(target, &labels);
+        let started = Prometheus::start(programs, program, &path(RULES), &jobs).await;
         started.unwrap_or_else(|error| panic!("{error}"))
     }
 

@@ -3,7 +3,7 @@
 //!
 //! Three things differ from a cluster. Pods share the machine's network, so their ports must be free and different. The
 //! address of the Service `kubernetes` does not route here: the API server's own address stands in its place. And
-//! mounted files are copies of the time when the container was started: a change shows after a restart.
+//! mounted Secrets and `ConfigMap`s are looked at more often than by a kubelet.
 
 mod environment;
 mod files;
@@ -24,11 +24,15 @@ use kube::Client;
 use tokio::time::{Instant, sleep};
 
 use crate::process::{Folder, Guarded, Signal};
+use files::Live;
 use probe::{Probes, Verdict};
 use root::Program;
 
 /// How often a process and its probes are looked at.
 const LOOK: Duration = Duration::from_millis(50);
+
+/// How often mounted objects are read again, which takes a kubelet a minute or more.
+const FOLLOW: Duration = Duration::from_secs(1);
 
 /// Why a container could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +78,37 @@ impl Place<'_> {
     }
 }
 
+/// The same for as long as a process runs.
+struct Kept {
+    client: Client,
+    pod: Box<Pod>,
+    container: Box<Container>,
+    pod_ip: String,
+    host_ip: String,
+}
+
+impl Kept {
+    fn new(place: &Place<'_>) -> Self {
+        Self {
+            client: place.client.clone(),
+            pod: Box::new(place.pod.clone()),
+            container: Box::new(place.container.clone()),
+            pod_ip: place.pod_ip.to_owned(),
+            host_ip: place.host_ip.to_owned(),
+        }
+    }
+
+    fn place(&self) -> Place<'_> {
+        Place {
+            client: &self.client,
+            pod: &self.pod,
+            container: &self.container,
+            pod_ip: &self.pod_ip,
+            host_ip: &self.host_ip,
+        }
+    }
+}
+
 /// An image whose containers run for real, and their logs.
 pub(super) struct Real {
     program: Program,
@@ -108,6 +143,10 @@ pub(super) struct Process {
     guarded: Guarded,
     probes: Probes,
     ready: bool,
+    kept: Kept,
+    volumes: Vec<Live>,
+    /// When they were read last.
+    followed: Instant,
     /// When it is killed, having been asked to end.
     deadline: Option<Instant>,
     grace: Duration,
@@ -122,7 +161,7 @@ impl Process {
         let folder = Folder::new()?;
         let root = folder.path().join("root");
         program.copy_to(&root)?;
-        files::mount(&root, place).await?;
+        let volumes = files::mount(&root, place).await?;
         let arguments = place.container.args.iter().flatten();
         let arguments = arguments.map(|text| environment::expand(text, &environment));
         let mut command = Command::new("env");
@@ -147,6 +186,9 @@ impl Process {
             guarded,
             probes: Probes::of(place.container)?,
             ready: false,
+            kept: Kept::new(place),
+            volumes,
+            followed: Instant::now(),
             deadline: None,
             grace: Duration::from_secs(grace.unwrap_or(30).try_into().unwrap_or(0)),
             _folder: folder,
@@ -160,6 +202,7 @@ impl Process {
             if let Some(code) = self.exit_code() {
                 return Change::Ended(code);
             }
+            self.follow().await;
             match self.probes.look().await {
                 Verdict::Unhealthy if self.deadline.is_none() => self.ask_to_end(self.grace),
                 Verdict::Ready(ready) if ready != self.ready => {
@@ -169,6 +212,20 @@ impl Process {
                 Verdict::Unhealthy | Verdict::Ready(_) => {}
             }
         }
+    }
+
+    /// Brings mounted files up to date now and then. What cannot be read stays as it was, as with a kubelet.
+    async fn follow(&mut self) {
+        if self.followed.elapsed() < FOLLOW {
+            return;
+        }
+        let place = self.kept.place();
+        for volume in &mut self.volumes {
+            if let Err(error) = volume.follow(&place).await {
+                tracing::debug!(%error, "a mounted volume does not follow");
+            }
+        }
+        self.followed = Instant::now();
     }
 
     /// Asks the process to end, and kills it if it has not after the grace period.

@@ -38,8 +38,7 @@ pub(super) fn cached(
         return Ok(file);
     }
     if !go_is_there() {
-        let go = program.module().go_version();
-        return Err(Error::NoWay { program, go });
+        return Err(without_go(program));
     }
     progress(&Progress::Building { program });
     let start = Instant::now();
@@ -49,6 +48,20 @@ pub(super) fn cached(
     let took = start.elapsed();
     progress(&Progress::Built { program, took });
     Ok(file)
+}
+
+/// What to do where there is no Go.
+pub(super) fn without_go(program: Program) -> Error {
+    let module = program.module();
+    let (version, go) = (module.version(), module.go_version());
+    if program.is_tool() {
+        return Error::NoGo {
+            program,
+            version,
+            go,
+        };
+    }
+    Error::NoWay { program, go }
 }
 
 /// `<program>-<version>-<hash of go.mod and go.sum>`: another pin is another program.

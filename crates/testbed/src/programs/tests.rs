@@ -39,13 +39,12 @@ fn the_assets_folder_wins_over_the_path_unless_its_program_is_too_old() {
 }
 
 #[test]
-fn without_go_the_message_names_both_ways_out() {
-    let message = Error::NoWay {
-        program: Program::Etcd,
-        go: Program::Etcd.module().go_version(),
-    }
-    .to_string();
+fn without_go_the_message_names_the_ways_out_that_there_are() {
+    let servers = build::without_go(Program::Etcd).to_string();
     for part in ["install Go 1.", "KUBEBUILDER_ASSETS", "PATH"] {
-        assert!(message.contains(part), "{message}");
+        assert!(servers.contains(part), "{servers}");
     }
+    let tool = build::without_go(Program::Helm4).to_string();
+    assert!(tool.contains("install Go 1."), "{tool}");
+    assert!(!tool.contains("PATH"), "tools are not looked for: {tool}");
 }

@@ -2,10 +2,10 @@
 //! with the time of writing; a `subPath` is a plain file.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     os::unix::fs::{PermissionsExt as _, symlink},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use k8s_openapi::api::{
@@ -22,17 +22,25 @@ use super::{Error, Place, root::inside};
 /// The files of a volume: by their paths, their contents.
 type Files = BTreeMap<String, Vec<u8>>;
 
-/// What the folder behind `..data` is called: its files are written once.
-const FOLDER: &str = "..2026_01_01_00_00_00.0000000000";
+/// A volume that is mounted as a whole: its files follow its Secret or `ConfigMap`. What a `subPath` mounts does not.
+pub(super) struct Live {
+    target: PathBuf,
+    volume: Volume,
+    mode: u32,
+    files: Files,
+    /// How often its files were written.
+    writes: u32,
+}
 
 /// Makes everything that the container mounts, below `root`.
-pub(super) async fn mount(root: &Path, place: &Place<'_>) -> Result<(), Error> {
+pub(super) async fn mount(root: &Path, place: &Place<'_>) -> Result<Vec<Live>, Error> {
     let spec = place.pod.spec.as_ref();
     let volumes = spec
         .and_then(|spec| spec.volumes.as_deref())
         .unwrap_or_default();
     let mut mounts: Vec<_> = place.container.volume_mounts.iter().flatten().collect();
     mounts.sort_by_key(|mount| mount.mount_path.len()); // outer ones first
+    let mut live = Vec::new();
     for mount in mounts {
         let volume = volumes.iter().find(|volume| volume.name == mount.name);
         let volume = volume.ok_or_else(|| Error::Unfit(format!("no volume {}", mount.name)))?;
@@ -43,7 +51,7 @@ pub(super) async fn mount(root: &Path, place: &Place<'_>) -> Result<(), Error> {
             continue;
         };
         match mount.sub_path.as_deref().filter(|path| !path.is_empty()) {
-            None => write_volume(&target, &files, mode)?,
+            None => live.push(Live::new(target, volume.clone(), mode, files)?),
             Some(path) => {
                 let content = files.get(path);
                 let missing = || Error::Unfit(format!("{} has no file {path}", volume.name));
@@ -51,24 +59,68 @@ pub(super) async fn mount(root: &Path, place: &Place<'_>) -> Result<(), Error> {
             }
         }
     }
-    Ok(())
+    Ok(live)
 }
 
-fn write_volume(target: &Path, files: &Files, mode: u32) -> io::Result<()> {
-    for (path, content) in files {
-        write(
-            &inside(&target.join(FOLDER), Path::new(path)),
-            content,
+impl Live {
+    fn new(target: PathBuf, volume: Volume, mode: u32, files: Files) -> io::Result<Self> {
+        fs::create_dir_all(&target)?;
+        let mut live = Self {
+            target,
+            volume,
             mode,
-        )?;
+            files: Files::new(),
+            writes: 0,
+        };
+        live.write(files)?;
+        Ok(live)
     }
-    fs::create_dir_all(target)?;
-    symlink(FOLDER, target.join("..data"))?;
+
+    /// Has the files of what its object holds now. Projected volumes stay: a token of theirs outlives every test.
+    pub(super) async fn follow(&mut self, place: &Place<'_>) -> Result<(), Error> {
+        if self.volume.projected.is_some() {
+            return Ok(());
+        }
+        let found = files(place, &self.volume).await?;
+        match found.filter(|(files, _)| *files != self.files) {
+            Some((files, _)) => Ok(self.write(files)?),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes a new folder and lets `..data` lead there in one step
+    /// (<https://github.com/kubernetes/kubernetes/blob/master/pkg/volume/util/atomic_writer.go>).
+    fn write(&mut self, files: Files) -> io::Result<()> {
+        let folder = |number| format!("..2026_01_01_00_00_00.{number:010}");
+        let (old, new) = (folder(self.writes), folder(self.writes + 1));
+        fs::create_dir_all(self.target.join(&new))?;
+        for (path, content) in &files {
+            let file = inside(&self.target.join(&new), Path::new(path));
+            write(&file, content, self.mode)?;
+        }
+        let (data, next) = (self.target.join("..data"), self.target.join("..data_tmp"));
+        symlink(&new, &next)?;
+        fs::rename(next, data)?;
+        let (before, after) = (tops(&self.files), tops(&files));
+        for top in after.difference(&before) {
+            symlink(Path::new("..data").join(top), self.target.join(top))?;
+        }
+        for top in before.difference(&after) {
+            fs::remove_file(self.target.join(top))?;
+        }
+        if self.writes > 0 {
+            fs::remove_dir_all(self.target.join(old))?;
+        }
+        self.writes += 1;
+        self.files = files;
+        Ok(())
+    }
+}
+
+/// The first parts of paths.
+fn tops(files: &Files) -> BTreeSet<String> {
     let tops = files.keys().filter_map(|path| path.split('/').next());
-    for top in tops.collect::<std::collections::BTreeSet<_>>() {
-        symlink(Path::new("..data").join(top), target.join(top))?;
-    }
-    Ok(())
+    tops.map(str::to_owned).collect()
 }
 
 fn write(file: &Path, content: &[u8], mode: u32) -> io::Result<()> {
