@@ -69,6 +69,23 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- else if gt (int .Values.replicaCount) 1 }}true{{ end }}
 {{- end }}
 
+{{/*
+How pods are replaced. `Recreate` is not the default of one replica: Kubernetes refuses it beside the `rollingUpdate` that
+it has itself filled in for a release of the chart 0.7, and that server-side apply, as Helm 4 does it, cannot take back. For the
+same reason `rollingUpdate` is always said.
+*/}}
+{{- define "kube-autorollout.strategy" -}}
+{{- $strategy := .Values.strategy | default dict }}
+{{- if eq ($strategy.type | default "RollingUpdate") "RollingUpdate" }}
+  {{- $rolling := dict "maxSurge" 0 "maxUnavailable" 1 }}{{/* one goes before another comes */}}
+  {{- if include "kube-autorollout.elects" . }}
+    {{- $rolling = dict "maxSurge" 1 "maxUnavailable" 0 }}
+  {{- end }}
+  {{- $strategy = merge (dict "type" "RollingUpdate") $strategy (dict "rollingUpdate" $rolling) }}
+{{- end }}
+{{- toYaml $strategy }}
+{{- end }}
+
 {{/* Not empty if nodes may be read. */}}
 {{- define "kube-autorollout.readsNodes" -}}
 {{- $enabled := .Values.rbac.nodes.enabled }}

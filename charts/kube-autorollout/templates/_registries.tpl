@@ -18,7 +18,7 @@ Each directory and each key has the number of its entry, so that two Secrets wit
   {{- end }}
 {{- end }}
 {{- $tokens := list }}
-{{- $mounted := dict }}{{/* Secrets by mountPath: entries may share one, and a directory is mounted only once */}}
+{{- $mounted := dict }}{{/* by mountPath: entries may share a Secret, and a directory is mounted only once */}}
 {{- range $index, $entry := .Values.config.registries }}
   {{- $registry := omit ($entry | default dict) "secret" }}
   {{- $secret := ($entry | default dict).secret | default dict }}
@@ -31,14 +31,12 @@ Each directory and each key has the number of its entry, so that two Secrets wit
   {{- $isOpaque := and (not $isPullSecret) (ne ($secret.type | default "") "None") (or $secret.token $secret.tokenFile $named) }}
   {{- if and $isPullSecret $secret.name }}
     {{- $mountPath := required (printf "config.registries[%d].secret.mountPath is missing: the directory at which the ImagePullSecret %s is mounted" $index $secret.name) $secret.mountPath }}
-    {{- $other := get $mounted $mountPath }}
-    {{- if not $other }}
-      {{- $_ := set $mounted $mountPath $secret.name }}
+    {{- $key := $mountPath | trimSuffix "/" }}
+    {{- if not (hasKey $mounted $key) }}
+      {{- $_ := set $mounted $key $secret.name }}
       {{- $volume := dict "name" $place "secret" (dict "secretName" $secret.name) }}
       {{- $_ := set $result "volumes" (append $result.volumes $volume) }}
       {{- $_ := set $result "mounts" (append $result.mounts (dict "name" $place "mountPath" $mountPath "readOnly" true)) }}
-    {{- else if ne $other $secret.name }}
-      {{- fail (printf "config.registries[%d].secret.mountPath is %s, where the Secret %s is mounted already: give %s a directory of its own" $index $mountPath $other $secret.name) }}
     {{- end }}
   {{- else if and $isOpaque $named (or (not $secret.token) (eq ($secret.token | toString) $own)) (not $secret.tokenFile) }}
     {{- $items := list (dict "key" $secret.key "path" "token") }}

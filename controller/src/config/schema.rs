@@ -138,7 +138,7 @@ pub(super) fn nearest(name: &str, siblings: &[Key]) -> String {
     closest(name, candidates).unwrap_or_default()
 }
 
-fn walk(keys: &[Key], prefix: &str, visit: &mut dyn FnMut(&Key, &str)) {
+pub(super) fn walk(keys: &[Key], prefix: &str, visit: &mut dyn FnMut(&Key, &str)) {
     for key in keys {
         let path = format!("{prefix}{}", key.name);
         visit(key, &path);

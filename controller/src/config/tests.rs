@@ -4,6 +4,7 @@ mod environment;
 mod files;
 mod keys;
 mod messages;
+mod page;
 mod registries;
 mod syntax;
 

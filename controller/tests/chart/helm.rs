@@ -48,14 +48,15 @@ impl Helm {
             .expect("Helm runs")
     }
 
-    /// Runs a command on a release of a cluster. Values are given only to those commands that take some.
+    /// Runs a command on a release of a cluster, and gives what it writes or why it failed. Values are given only to those
+    /// commands that take some.
     pub(crate) fn on(
         &self,
         kubeconfig: &Path,
         namespace: &str,
         command: &[&str],
         values: &Value,
-    ) -> Result<(), String> {
+    ) -> Result<String, String> {
         let mut line = command.to_vec();
         line.extend(["--namespace", namespace, "--timeout", "60s"]);
         let mut helm = Command::new(&self.file);
@@ -69,8 +70,12 @@ impl Helm {
             helm.arg("--values").arg(file);
         }
         let output = helm.output().expect("Helm runs");
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        output.status.success().then_some(()).ok_or(said)
+        let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if output.status.success() {
+            Ok(said(&output.stdout))
+        } else {
+            Err(said(&output.stderr))
+        }
     }
 
     /// What `helm lint --strict` says, if it is not content.
@@ -82,9 +87,7 @@ impl Helm {
 
     /// Every object of the release `web` in the namespace `team`.
     pub(crate) fn render(&self, values: &str) -> Result<Vec<Value>, String> {
-        let text = self.text("web", "team", &[], values)?;
-        let documents = serde_saphyr::from_multiple::<Value>(&text).expect("YAML");
-        Ok(documents.into_iter().filter(|one| !one.is_null()).collect())
+        Ok(documents(&self.text("web", "team", &[], values)?))
     }
 
     /// What `helm template` writes.
@@ -102,6 +105,12 @@ impl Helm {
         }
         Ok(String::from_utf8(output.stdout).expect("text"))
     }
+}
+
+/// The objects in what `helm template` wrote.
+pub(crate) fn documents(text: &str) -> Vec<Value> {
+    let documents = serde_saphyr::from_multiple::<Value>(text).expect("YAML");
+    documents.into_iter().filter(|one| !one.is_null()).collect()
 }
 
 /// The object of this kind and name.

@@ -3,9 +3,18 @@
 
 mod configuration;
 mod deploy;
+mod documentation;
 mod generated;
 mod helm;
 mod install;
+mod matrix;
+mod monitors;
 mod objects;
+#[path = "../e2e/pages.rs"]
+mod pages;
 mod readme;
+mod rotation;
+mod schemas;
+mod upgrade;
+mod validity;
 mod values;

@@ -55,7 +55,11 @@ fn the_defaults_make_what_one_namespace_needs() {
     let container = &deployment["spec"]["template"]["spec"]["containers"][0];
     assert_eq!(container["name"], "kube-autorollout");
     assert_eq!(container["image"], "ghcr.io/juv/kube-autorollout:v0.6.0");
-    assert_eq!(deployment["spec"]["strategy"]["type"], "Recreate");
+    assert_eq!(
+        deployment["spec"]["strategy"],
+        json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}),
+        "two without an election would both act"
+    );
 }
 
 #[test]
@@ -158,23 +162,82 @@ fn a_service_monitor_without_a_service_is_refused_with_the_way_out() {
 }
 
 #[test]
-fn entries_that_share_a_pull_secret_mount_it_once_and_two_secrets_never_meet() {
-    let entries = |other: &str| {
+fn entries_that_share_a_pull_secret_mount_it_once() {
+    let objects = render(
+        "config: { registries: [
+          { hostnamePattern: a, secret: { type: ImagePullSecret, name: pull, mountPath: /pull } },
+          { hostnamePattern: b, secret: { type: ImagePullSecret, name: pull, mountPath: /pull/ } }] }",
+    );
+    let deployment = object(&objects, "Deployment", "web-kube-autorollout").to_string();
+    assert_eq!(deployment.matches("\"/pull").count(), 1, "{deployment}");
+}
+
+fn pull(name: &str, path: &str) -> String {
+    format!(
+        "{{ hostnamePattern: a, secret: {{ type: ImagePullSecret, name: {name}, mountPath: {path} }} }}"
+    )
+}
+
+fn authority(name: &str, path: &str) -> String {
+    format!("{{ name: {name}, subPath: ca.crt, mountPath: {path} }}")
+}
+
+#[test]
+fn two_things_at_one_path_are_refused_by_the_names_of_both() {
+    let values = |registries: &[String], authorities: &[String], extra: &str| {
+        let (registries, authorities) = (registries.join(", "), authorities.join(", "));
         format!(
-            "config: {{ registries: [
-              {{ hostnamePattern: a, secret: {{ type: ImagePullSecret, name: pull, mountPath: /pull }} }},
-              {{ hostnamePattern: b, secret: {{ type: ImagePullSecret, name: {other}, mountPath: /pull }} }}] }}"
+            "config: {{ registries: [{registries}], tls: {{ customCaCertificates: {{ enabled: true, secrets: [{authorities}] }} }} }}
+extraVolumeMounts: [{extra}]"
         )
     };
-    let objects = render(&entries("pull"));
-    let deployment = object(&objects, "Deployment", "web-kube-autorollout").to_string();
-    assert_eq!(deployment.matches("\"/pull\"").count(), 1, "{deployment}");
-    let refused = Helm::new(VERSIONS[0]).render(&entries("other"));
-    let message = refused.expect_err("one directory cannot hold both");
-    assert!(
-        message.contains("config.registries[1].secret.mountPath"),
-        "{message}"
-    );
+    let table = [
+        (
+            values(&[pull("one", "/pull"), pull("other", "/pull")], &[], ""),
+            ["Secret one", "Secret other"],
+        ),
+        (
+            values(
+                &[],
+                &[authority("one", "/ca.crt"), authority("other", "/ca.crt")],
+                "",
+            ),
+            ["Secret one", "Secret other"],
+        ),
+        (
+            values(
+                &[],
+                &[authority("one", "/ca.crt"), authority("one", "/ca.crt")],
+                "",
+            ),
+            ["secrets[0]", "secrets[1]"],
+        ),
+        (
+            values(&[pull("one", "/pull")], &[authority("other", "/pull/")], ""),
+            ["Secret one", "Secret other"],
+        ),
+        (
+            values(
+                &[],
+                &[authority("one", "/ca.crt")],
+                "{ name: more, mountPath: /ca.crt }",
+            ),
+            ["Secret one", "volume more"],
+        ),
+        (
+            values(&[pull("one", "/etc/kube-autorollout/config")], &[], ""),
+            ["Secret one", "the configuration"],
+        ),
+    ];
+    for version in VERSIONS {
+        let helm = Helm::new(version);
+        for (values, names) in &table {
+            let message = helm.render(values).expect_err(values);
+            for name in names {
+                assert!(message.contains(name), "{version:?}: {values}: {message}");
+            }
+        }
+    }
 }
 
 fn render(values: &str) -> Vec<Value> {

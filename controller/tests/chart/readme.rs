@@ -61,3 +61,25 @@ fn the_page_of_the_chart_tells_of_every_value() {
     assert!(told > 50, "only {told} values have a comment");
     is_up_to_date("charts/kube-autorollout/README.md", &page);
 }
+
+/// <https://artifacthub.io/docs/topics/annotations/helm/>
+#[test]
+fn the_changes_of_this_version_are_told_as_artifact_hub_reads_them() {
+    let chart = fs::read_to_string(format!("{CHART}/Chart.yaml")).expect("readable");
+    let chart: Value = serde_saphyr::from_str(&chart).expect("YAML");
+    let changes = chart["annotations"]["artifacthub.io/changes"].as_str();
+    let changes: Value = serde_saphyr::from_str(changes.expect("changes")).expect("YAML");
+    let kinds = [
+        "added",
+        "changed",
+        "deprecated",
+        "removed",
+        "fixed",
+        "security",
+    ];
+    for change in changes.as_array().expect("a list") {
+        assert!(kinds.iter().any(|kind| change["kind"] == *kind), "{change}");
+        assert!(change["description"].is_string(), "{change}");
+    }
+    assert_eq!(chart["appVersion"], env!("CARGO_PKG_VERSION"));
+}

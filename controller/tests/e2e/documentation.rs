@@ -1,59 +1,16 @@
 //! What the README and the documentation show: configurations are read by the binary, words are those of the code, links
 //! lead somewhere.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
+use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule};
 use kube_autorollout_core::state::{Reason, State};
 use kube_autorollout_testbed::controller::rights;
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
+use crate::pages::{blocks, page, pages, root};
 
-fn page(name: &str) -> String {
-    fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
-}
-
-/// Every page for users and contributors, by its path.
-fn pages() -> Vec<String> {
-    let mut pages = Vec::new();
-    for folder in [
-        "",
-        "docs/",
-        "docs/adr/",
-        "deploy/",
-        "charts/kube-autorollout/",
-    ] {
-        for entry in fs::read_dir(root().join(folder)).expect("a folder") {
-            let name = entry.expect("an entry").file_name();
-            let name = name.to_string_lossy();
-            if name.ends_with(".md") {
-                pages.push(format!("{folder}{name}"));
-            }
-        }
-    }
-    pages
-}
-
-/// The blocks of a page that begin with this line, without the lines around them.
-fn blocks(text: &str, begin: &str) -> Vec<String> {
-    let mut blocks = Vec::new();
-    let mut lines = text.lines();
-    while let Some(line) = lines.next() {
-        if line == begin {
-            let block = lines.by_ref().take_while(|line| *line != "```");
-            blocks.push(block.collect::<Vec<_>>().join("\n"));
-        } else if line.starts_with("```") {
-            lines.by_ref().find(|line| *line == "```");
-        }
-    }
-    blocks
-}
+/// What a block of YAML may be.
+const BLOCKS: [&str; 4] = ["configuration", "values", "rules", "prometheus"];
 
 /// Puts files where a configuration says that they are, below `folder`, and gives the configuration that says so.
 fn with_files(configuration: &str, folder: &Path) -> String {
@@ -94,8 +51,10 @@ fn every_configuration_is_accepted_by_the_binary() {
             assert_eq!(output.status.code(), Some(1), "{name}:\n{block}\n{said}");
             read += 1;
         }
-        let unmarked = blocks(&text, "```yaml").len();
-        assert_eq!(unmarked, 0, "{name}: say after ```yaml what the block is");
+        for kind in text.lines().filter_map(|line| line.strip_prefix("```yaml")) {
+            let known = BLOCKS.contains(&kind.trim());
+            assert!(known, "{name}: ```yaml{kind}: say what the block is");
+        }
     }
     assert!(read >= 16, "only {read} configurations were found");
 }
@@ -139,6 +98,31 @@ fn every_right_has_its_row() {
             }
         }
     }
+}
+
+/// Every group, resource and verb of some rules.
+fn each(rules: &[PolicyRule]) -> BTreeSet<[&str; 3]> {
+    let mut each = BTreeSet::new();
+    for rule in rules {
+        for group in rule.api_groups.iter().flatten() {
+            for resource in rule.resources.iter().flatten() {
+                each.extend(
+                    rule.verbs
+                        .iter()
+                        .map(|verb| [group, resource, verb].map(|text| &**text)),
+                );
+            }
+        }
+    }
+    each
+}
+
+#[test]
+fn the_rules_of_the_first_page_are_those_that_it_is_tested_with() {
+    let shown = blocks(&page("README.md"), "```yaml rules").concat();
+    let shown: ClusterRole = serde_saphyr::from_str(&shown).expect("rules");
+    let shown = shown.rules.expect("rules");
+    assert_eq!(each(&shown), each(&rights(&[])));
 }
 
 /// The anchors of a page, as GitHub makes them of headings.

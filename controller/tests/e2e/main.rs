@@ -27,6 +27,7 @@ mod metrics;
 mod monitoring;
 mod no_rollout;
 mod other_versions;
+mod pages;
 mod permissions;
 mod proxies;
 mod quiet;
