@@ -33,6 +33,7 @@ mod proxies;
 mod quiet;
 mod reasons;
 mod registry_failures;
+mod role;
 mod rollout;
 mod scope;
 mod selection;

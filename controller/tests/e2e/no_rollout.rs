@@ -66,7 +66,10 @@ async fn another_architecture_alone_rolls_out_at_most_once_where_neither_is_know
 }
 
 /// A Deployment whose image gets a new manifest for an architecture that no node has.
-async fn other_architecture(world: &World, configuration: &str) -> crate::harness::Controller {
+pub(crate) async fn other_architecture(
+    world: &World,
+    configuration: &str,
+) -> crate::harness::Controller {
     let marker = world.namespace.name();
     let amd = Image::new(format!("{marker}-amd64"));
     let arm =

@@ -1,0 +1,389 @@
+//! Each single right in the roles of the chart is needed: a controller with all the others loses what stands in the table.
+
+use std::{collections::BTreeSet, process::Command};
+
+use futures::future::LocalBoxFuture;
+use k8s_openapi::api::{
+    core::v1::ServiceAccount,
+    rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding},
+};
+use kube::{Api, api::PostParams};
+use kube_autorollout_testbed::{
+    controller::SERVICE_ACCOUNT,
+    image::{Image, Pusher},
+    programs::{Program, Programs},
+    registry::{ALICE, Access},
+    shared,
+    workload::{Deployment, eventually},
+};
+use serde_json::{Value, json};
+use tokio::task::{JoinSet, LocalSet};
+
+use crate::{
+    bed::Bed,
+    harness::{Controller, SOON, World, parsed},
+    kinds::create,
+    no_rollout::other_architecture,
+};
+
+/// A group, a resource and a verb.
+type Right = [&'static str; 3];
+
+/// What is lost without a right.
+#[derive(Debug, Clone, Copy)]
+enum Loss {
+    /// The workloads of the kind are not known.
+    Kind,
+    /// Workloads that are labelled later are not noticed.
+    News,
+    /// Workloads of the kind are not rolled out, and an Event says so.
+    Rollout,
+    /// What pods of these workloads run is not known.
+    Pods(&'static str),
+    /// The pull Secrets of pods are not presented to registries.
+    Credentials,
+    /// Nobody is told.
+    Events,
+    /// Nobody leads.
+    Leader,
+    /// Who leads does not for long.
+    Renewal,
+    /// A platform that no node has counts.
+    Platforms,
+}
+
+const TABLE: [(Right, Loss); 18] = [
+    (["apps", "deployments", "list"], Loss::Kind),
+    (["apps", "statefulsets", "list"], Loss::Kind),
+    (["apps", "daemonsets", "list"], Loss::Kind),
+    (["apps", "deployments", "watch"], Loss::News),
+    (["apps", "statefulsets", "watch"], Loss::News),
+    (["apps", "daemonsets", "watch"], Loss::News),
+    (["apps", "deployments", "patch"], Loss::Rollout),
+    (["apps", "statefulsets", "patch"], Loss::Rollout),
+    (["apps", "daemonsets", "patch"], Loss::Rollout),
+    (["apps", "replicasets", "list"], Loss::Pods("deployments")),
+    (
+        ["apps", "controllerrevisions", "list"],
+        Loss::Pods("daemonsets"),
+    ),
+    (["", "pods", "list"], Loss::Pods("statefulsets")),
+    (["", "secrets", "get"], Loss::Credentials),
+    (["events.k8s.io", "events", "create"], Loss::Events),
+    (["coordination.k8s.io", "leases", "get"], Loss::Leader),
+    (["coordination.k8s.io", "leases", "create"], Loss::Leader),
+    (["coordination.k8s.io", "leases", "update"], Loss::Renewal),
+    (["", "nodes", "get"], Loss::Platforms),
+];
+
+/// Rows at once: each waits most of the time.
+const AT_ONCE: usize = 6;
+
+/// In the place of the namespace in what is rendered.
+const NAMESPACE: &str = "the-namespace-of-the-test";
+
+#[test]
+fn the_table_has_just_the_rights_of_the_chart() {
+    let rendered = rendered().iter().flat_map(rights).collect::<BTreeSet<_>>();
+    let table = TABLE.map(|(right, _)| right.map(str::to_owned));
+    assert_eq!(rendered, BTreeSet::from(table));
+}
+
+#[tokio::test]
+async fn without_any_one_of_its_rights_the_controller_loses_what_that_is_for() {
+    let rendered = rendered();
+    let mut failed = Vec::new();
+    for rows in TABLE.chunks(AT_ONCE) {
+        let local = LocalSet::new();
+        let mut running = JoinSet::new();
+        let mut names = std::collections::HashMap::new();
+        for (right, loss) in rows.iter().copied() {
+            let row = row(right, loss, rendered.clone());
+            let id = running.spawn_local_on(row, &local).id();
+            names.insert(id, format!("{right:?}: {loss:?}"));
+        }
+        let done = local.run_until(async {
+            while let Some(ended) = running.join_next().await {
+                if let Err(error) = ended {
+                    failed.push(format!("{}: {error}", names[&error.id()]));
+                }
+            }
+        });
+        done.await;
+    }
+    assert_eq!(failed, [""; 0]);
+}
+
+/// Runs a controller without the right and looks for the loss.
+async fn row(right: Right, loss: Loss, rendered: Vec<Value>) {
+    let [_, resource, verb] = right;
+    let world = world(&format!("no-{verb}-{resource}"), right, rendered).await;
+    let look: LocalBoxFuture<'_, ()> = match loss {
+        Loss::Kind => Box::pin(lacks_the_kind(&world, resource)),
+        Loss::News => Box::pin(lacks_news(&world, resource)),
+        Loss::Rollout => Box::pin(lacks_the_rollout(&world, resource)),
+        Loss::Pods(kind) => Box::pin(lacks_the_pods(&world, kind, resource)),
+        Loss::Credentials => Box::pin(lacks_credentials(&world)),
+        Loss::Events => Box::pin(lacks_events(&world)),
+        Loss::Leader => Box::pin(lacks_a_leader(&world)),
+        Loss::Renewal => Box::pin(lacks_the_renewal(&world)),
+        Loss::Platforms => Box::pin(lacks_platforms(&world)),
+    };
+    look.await;
+}
+
+/// Another kind, whose workloads show that all else goes on.
+fn witness(kind: &str) -> &'static str {
+    if kind == "deployments" {
+        "statefulsets"
+    } else {
+        "deployments"
+    }
+}
+
+/// The kind in metrics.
+fn object_kind(plural: &str) -> &'static str {
+    match plural {
+        "deployments" => "Deployment",
+        "statefulsets" => "StatefulSet",
+        _ => "DaemonSet",
+    }
+}
+
+/// A workload of the kind and one of its witness, each named as its kind, on version 1 of the tag `app`.
+async fn with_witness(world: &World, kind: &str) -> Controller {
+    world.push(&world.version(1), "app").await;
+    let mut pods = 0;
+    for kind in [kind, witness(kind)] {
+        let like = Deployment::named(kind).container("app", &world.image("app"));
+        pods += create(world, kind, like).await;
+    }
+    world.until_running(&world.marker(1), pods).await;
+    world.controller("").await
+}
+
+/// The tag moves, and the witness is rolled out.
+async fn witness_follows(world: &World, kind: &str) {
+    world.push(&world.version(2), "app").await;
+    until_patched(world, witness(kind)).await;
+}
+
+async fn until_patched(world: &World, kind: &str) {
+    let patched = eventually(SOON, "a rollout", async || match world.patches_of(kind) {
+        1 => Ok(()),
+        other => Err(other.to_string()),
+    });
+    patched.await.unwrap_or_else(|error| panic!("{error}"));
+}
+
+async fn lacks_the_kind(world: &World, kind: &str) {
+    let controller = with_witness(world, kind).await;
+    let missing = format!("verb list on {kind}");
+    controller.until_logged(&["cannot watch", &missing]).await;
+    witness_follows(world, kind).await;
+    assert!(controller.metrics().await.last_check(kind) < 1.0);
+    assert_eq!(world.patches_of(kind), 0);
+}
+
+async fn lacks_news(world: &World, kind: &str) {
+    let controller = with_witness(world, kind).await;
+    let missing = format!("verb watch on {kind}");
+    controller.until_logged(&["cannot watch", &missing]).await;
+    let late = |kind: &str| format!("late-{kind}");
+    for kind in [kind, witness(kind)] {
+        let like = Deployment::named(&late(kind)).container("app", &world.image("app"));
+        create(world, kind, like).await;
+    }
+    let seen = late(witness(kind));
+    let noticed = |metrics: &crate::metrics::Metrics| metrics.last_check(&seen) > 0.0;
+    let metrics = controller.until("the witness noticed", noticed).await;
+    assert!(metrics.last_check(&late(kind)) < 1.0);
+}
+
+async fn lacks_the_rollout(world: &World, kind: &str) {
+    let controller = with_witness(world, kind).await;
+    controller.until_all("UpToDate", 2).await;
+    witness_follows(world, kind).await;
+    let note = world.until_event(kind, "RolloutFailed").await;
+    assert!(note.contains("forbidden"), "{note}");
+    assert_eq!(world.patches_of(kind), 0);
+}
+
+/// The pods of a kind are not known; where those of its witness are, that is rolled out.
+async fn lacks_the_pods(world: &World, kind: &str, resource: &str) {
+    let controller = with_witness(world, kind).await;
+    let unknown = |metrics: &crate::metrics::Metrics| {
+        metrics.sum("workloads", &[("state", "Unknown")]) >= 1.0
+    };
+    controller.until("an unknown workload", unknown).await;
+    if resource == "pods" {
+        world.push(&world.version(2), "app").await;
+    } else {
+        witness_follows(world, kind).await;
+    }
+    let tried = |metrics: &crate::metrics::Metrics| {
+        metrics.sum("reconciliations_total", &[("kind", object_kind(kind))])
+    };
+    let before = tried(&controller.metrics().await);
+    let again = |metrics: &crate::metrics::Metrics| tried(metrics) >= before + 2.0;
+    controller.until("more tries", again).await;
+    controller
+        .until_logged(&[&format!("/{kind}"), "ApiServer", resource])
+        .await;
+    assert_eq!(world.patches_of(kind), 0);
+}
+
+async fn lacks_credentials(world: &World) {
+    let registry = world.testbed.start_registry(Access::Htpasswd).await;
+    let registry = registry.expect("a registry");
+    let pusher = Pusher::new(registry.access_as(ALICE)).expect("a pusher");
+    let image = Image::new(world.namespace.name());
+    pusher.push(&image, "app", "latest").await.expect("pushed");
+    world.secret("login", &registry.docker_config(ALICE)).await;
+    let reference = format!("{}/app:latest", registry.host());
+    let web = Deployment::named("web").container("app", &reference);
+    world.create(web.pull_secret("login").labelled()).await;
+    world.rolled_out("web").await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let ca = folder.path().join("ca.crt");
+    std::fs::write(&ca, registry.ca_certificate()).expect("a file");
+    let trusted = json!({ "caCertificatePaths": [ca] });
+    let controller = world
+        .controller(&format!("registries: []\ntls: {trusted}"))
+        .await;
+    controller.until_all("Unknown", 1).await;
+    controller
+        .until_logged(&["pull Secrets", "are not used"])
+        .await;
+    controller.until_logged(&["/web", "Unauthorized"]).await;
+}
+
+async fn lacks_events(world: &World) {
+    world.push(&world.version(1), "app").await;
+    world.deploy("web", "app").await;
+    let controller = world.controller("").await;
+    controller.until_all("UpToDate", 1).await;
+    world.push(&world.version(2), "app").await;
+    let completed = |metrics: &crate::metrics::Metrics| {
+        metrics.rollouts("completed") >= 1.0 && metrics.sum("events_dropped_total", &[]) >= 2.0
+    };
+    controller
+        .until("a rollout nobody is told of", completed)
+        .await;
+    for reason in ["RolloutTriggered", "RolloutCompleted"] {
+        assert_eq!(world.events("web", reason).await, [""; 0]);
+    }
+}
+
+const ELECTED: &str = "leaderElection: { enabled: true }";
+
+async fn lacks_a_leader(world: &World) {
+    world.push(&world.version(1), "app").await;
+    world.deploy("web", "app").await;
+    let controller = world.controller(ELECTED).await;
+    let refused = ["cannot hold the Lease", "forbidden"];
+    controller.until_logged(&refused).await;
+    let metrics = controller.metrics().await;
+    assert_eq!(metrics.value("leader", &[]), Some(0.0));
+    assert!(metrics.last_check("web") < 1.0, "nobody checks");
+    assert!(metrics.sum("registry_requests_total", &[]) < 1.0);
+}
+
+async fn lacks_the_renewal(world: &World) {
+    world.push(&world.version(1), "app").await;
+    world.deploy("web", "app").await;
+    let controller = world.controller(ELECTED).await;
+    controller.until_all("UpToDate", 1).await;
+    controller
+        .until_logged(&["cannot hold the Lease", "forbidden"])
+        .await;
+    controller.until_logged(&["not leading any more"]).await;
+    assert_eq!(controller.metrics().await.value("leader", &[]), Some(0.0));
+}
+
+async fn lacks_platforms(world: &World) {
+    let controller = other_architecture(world, "").await;
+    controller.until_logged(&["nodes may not be read"]).await;
+    until_patched(world, "deployments").await;
+}
+
+/// The roles of the chart with all that can be switched on in one namespace, their bindings and the account.
+fn rendered() -> Vec<Value> {
+    let helm = Programs::tool(Program::Helm3, &|_| ()).expect("Helm is built");
+    let chart = concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/kube-autorollout");
+    let mut template = Command::new(helm);
+    template
+        .args(["template", SERVICE_ACCOUNT, chart, "--namespace", NAMESPACE])
+        .args(["--set", "replicaCount=2,rbac.nodes.enabled=true"]);
+    for part in ["role", "rolebinding", "serviceaccount"] {
+        template.args(["--show-only", &format!("templates/{part}.yaml")]);
+    }
+    let output = template.output().expect("Helm runs");
+    let text = String::from_utf8(output.stdout).expect("text");
+    let objects = serde_saphyr::from_multiple::<Value>(&text).expect("YAML");
+    objects.into_iter().filter(|one| !one.is_null()).collect()
+}
+
+/// The single rights of a role.
+fn rights(object: &Value) -> BTreeSet<[String; 3]> {
+    let rules = object["rules"].as_array().into_iter().flatten();
+    rules.flat_map(single).map(|(right, _)| right).collect()
+}
+
+/// A rule as one rule for each right.
+fn single(rule: &Value) -> Vec<([String; 3], Value)> {
+    let words = |key: &str| -> Vec<String> { parsed(rule[key].clone()) };
+    let mut single = Vec::new();
+    for group in words("apiGroups") {
+        for resource in words("resources") {
+            for verb in words("verbs") {
+                let mut alone = rule.clone();
+                alone["apiGroups"] = json!([group]);
+                alone["resources"] = json!([resource]);
+                alone["verbs"] = json!([verb]);
+                single.push(([group.clone(), resource.clone(), verb], alone));
+            }
+        }
+    }
+    single
+}
+
+/// A namespace with the objects of the chart, where the roles have all rights but one.
+async fn world(hint: &str, without: Right, mut rendered: Vec<Value>) -> World {
+    let testbed = shared().await;
+    let namespace = testbed.namespace(hint).await.expect("a namespace");
+    let client = namespace.client();
+    let mut left_out = 0;
+    for object in &mut rendered {
+        if let Some(rules) = object["rules"].as_array() {
+            let all: Vec<_> = rules.iter().flat_map(single).collect();
+            let kept = all.iter().filter(|(right, _)| *right != without);
+            let kept: Vec<_> = kept.map(|(_, rule)| rule.clone()).collect();
+            left_out += all.len() - kept.len();
+            object["rules"] = json!(kept);
+        }
+        let text = object.to_string().replace(NAMESPACE, namespace.name());
+        let object: Value = serde_json::from_str(&text).expect("JSON");
+        match object["kind"].as_str().expect("a kind") {
+            "Role" => make::<Role>(&namespace.api(), object).await,
+            "RoleBinding" => make::<RoleBinding>(&namespace.api(), object).await,
+            "ServiceAccount" => make::<ServiceAccount>(&namespace.api(), object).await,
+            "ClusterRole" => make::<ClusterRole>(&Api::all(client.clone()), object).await,
+            _ => make::<ClusterRoleBinding>(&Api::all(client.clone()), object).await,
+        }
+    }
+    assert_eq!(left_out, 1, "one right is left out");
+    World {
+        testbed: Bed::Shared(testbed),
+        pusher: Pusher::new(testbed.registry().host()).expect("a pusher"),
+        namespace,
+    }
+}
+
+async fn make<K>(api: &Api<K>, object: Value)
+where
+    K: Clone + std::fmt::Debug + serde::Serialize + serde::de::DeserializeOwned,
+{
+    let made = api.create(&PostParams::default(), &parsed(object)).await;
+    made.expect("created");
+}
