@@ -39,7 +39,11 @@ fn shellcheck_finds_nothing_in_the_scripts() {
     let Some(shellcheck) = installed("shellcheck") else {
         return;
     };
-    assert_content_with(&shellcheck, &[root().join(".ci/run")]);
+    let entries = fs::read_dir(root().join(".ci")).expect("scripts");
+    let scripts: Vec<_> = entries
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
+    assert_content_with(&shellcheck, &scripts);
 }
 
 #[test]
@@ -64,4 +68,60 @@ fn every_action_is_pinned_by_its_commit_and_tells_its_version() {
         }
     }
     assert!(seen > 0, "no action was found");
+}
+
+/// What the script of the release's last job writes for a version of a changelog, or why it refuses.
+fn release_notes(version: &str, changelog: &str) -> Result<String, String> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("CHANGELOG.md");
+    fs::write(&file, changelog).expect("a file");
+    let script = root().join(".ci/release-notes");
+    let output = Command::new(script)
+        .arg(version)
+        .arg(file)
+        .output()
+        .expect("it runs");
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    if output.status.success() {
+        Ok(text(output.stdout))
+    } else {
+        Err(text(output.stderr))
+    }
+}
+
+#[test]
+fn the_version_of_the_workspace_has_its_notes_and_the_release_asks_for_them() {
+    let workflow = fs::read_to_string(root().join(".github/workflows/release.yml"));
+    let command = r#".ci/release-notes "${GITHUB_REF_NAME#v}" >notes.md"#;
+    assert!(workflow.expect("a workflow").contains(command));
+    let version = env!("CARGO_PKG_VERSION");
+    let changelog = fs::read_to_string(root().join("CHANGELOG.md")).expect("a changelog");
+    let heading = format!("\n## [{version}]");
+    let begin = changelog.find(&heading).expect("its heading");
+    let notes = release_notes(version, &changelog[begin..]).expect("notes");
+    let expected = changelog[begin..].split("\n## ").nth(1).expect("a section");
+    let (_, expected) = expected.split_once('\n').expect("lines");
+    assert_eq!(notes.trim_end(), expected.trim());
+}
+
+#[test]
+fn notes_are_of_one_version_and_of_none_that_is_not_ready() {
+    let changelog = |unreleased: &str| {
+        format!(
+            "# Changelog\n\n## [Unreleased]\n{unreleased}\n## [1.1.0]\n\n### Added\n\n- B\n\n## [1.1.0-rc.1] - 2026-01-01\n\n- A\n"
+        )
+    };
+    let ready = changelog("");
+    assert_eq!(
+        release_notes("1.1.0", &ready).as_deref(),
+        Ok("### Added\n\n- B\n")
+    );
+    assert_eq!(release_notes("1.1.0-rc.1", &ready).as_deref(), Ok("- A\n"));
+    let missing = release_notes("1.1", &ready).expect_err("no such section");
+    assert!(missing.contains("nothing under [1.1]"), "{missing}");
+    let forgotten = release_notes("1.1.0", &changelog("\n- C\n")).expect_err("not ready");
+    assert!(
+        forgotten.contains("[Unreleased] belongs under [1.1.0]"),
+        "{forgotten}"
+    );
 }
