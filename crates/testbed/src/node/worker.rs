@@ -8,7 +8,7 @@ use kube::{
     Api, ResourceExt,
     api::{DeleteParams, Patch, PatchParams, Preconditions},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{
     sync::watch,
     time::{sleep, timeout},
@@ -60,6 +60,20 @@ pub(super) fn is_doubted(pod: &PodObject) -> bool {
     conditions.any(|condition| {
         condition.type_ == "Ready" && condition.status == "False" && condition.reason.is_none()
     })
+}
+
+/// Takes the reason of before away from conditions that have none now: a patch would leave it.
+fn forget_reasons(patch: &mut Value) {
+    let conditions = patch.pointer_mut("/status/conditions");
+    let conditions = conditions.and_then(Value::as_array_mut);
+    for condition in conditions.into_iter().flatten() {
+        let Some(condition) = condition.as_object_mut() else {
+            continue;
+        };
+        for part in ["reason", "message"] {
+            condition.entry(part).or_insert(Value::Null);
+        }
+    }
 }
 
 /// The grace period of a pod that is being deleted.
@@ -267,7 +281,8 @@ impl Worker {
             return Ok(());
         }
         self.fleet.set_running(&self.identity.uid, self.running());
-        let patch = json!({ "metadata": { "uid": self.identity.uid }, "status": &status });
+        let mut patch = json!({ "metadata": { "uid": self.identity.uid }, "status": &status });
+        forget_reasons(&mut patch);
         let parameters = PatchParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PatchParams::default()
