@@ -1,17 +1,21 @@
 //! The way to the API server, and our own place in its cluster.
 
-use std::{collections::BTreeMap, path::Path};
+mod access;
+mod credential;
+mod in_cluster;
+mod kubeconfig;
+mod plugin;
+mod tls;
+mod transport;
+mod unverified;
+
+use std::{collections::BTreeMap, fmt, fs, path::Path};
 
 use http::{HeaderValue, header};
-use kube::{
-    Client, Config,
-    config::{InferConfigError, Kubeconfig},
-};
+use kube::Client;
+use serde_json::Value;
 
-use crate::keys;
-
-/// Where Kubernetes tells a container its own namespace.
-const MOUNTED: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+use crate::{chain::Chain, keys};
 
 /// The cluster that the controller works in.
 pub(crate) struct Cluster {
@@ -28,11 +32,32 @@ pub(crate) enum Error {
     #[error(
         "cannot find the API server: set KUBECONFIG, or run in a pod with a ServiceAccount token"
     )]
-    Infer(#[from] InferConfigError),
+    Nowhere(#[source] Nowhere),
     /// What the configuration says cannot be done.
     #[error("cannot make a client of the API server")]
-    Client(#[from] kube::Error),
+    Client(#[source] ClientError),
 }
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub(crate) struct ClientError(transport::Error);
+
+/// Why neither way leads to an API server.
+#[derive(Debug)]
+pub(crate) struct Nowhere {
+    kubeconfig: kubeconfig::Error,
+    pod: in_cluster::Error,
+}
+
+impl fmt::Display for Nowhere {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kubeconfig, pod) = (Chain(&self.kubeconfig), Chain(&self.pod));
+        write!(formatter, "{kubeconfig}; {pod}")
+    }
+}
+
+impl std::error::Error for Nowhere {}
 
 /// Finds the API server, as `kubectl` would, or as a pod does.
 ///
@@ -42,50 +67,38 @@ pub(crate) enum Error {
 /// # Errors
 ///
 /// [`Error`] when nothing says where it is, or what says so cannot be followed. It is not contacted.
-pub(crate) async fn connect(environment: &BTreeMap<String, String>) -> Result<Cluster, Error> {
-    let mut config = Config::infer().await?;
-    if !Kubeconfig::read().is_ok_and(|kubeconfig| names_proxy(&kubeconfig)) {
-        config.proxy_url = None;
-    }
-    config.headers.push((
-        header::USER_AGENT,
-        HeaderValue::from_static(keys::USER_AGENT),
-    ));
-    let namespace = own_namespace(Path::new(MOUNTED), environment, &config);
-    let client = Client::try_from(config)?;
+pub(crate) fn connect(environment: &BTreeMap<String, String>) -> Result<Cluster, Error> {
+    let mut access = kubeconfig::read(environment).or_else(|kubeconfig| {
+        in_cluster::read(environment).map_err(|pod| Error::Nowhere(Nowhere { kubeconfig, pod }))
+    })?;
+    let agent = HeaderValue::from_static(keys::USER_AGENT);
+    access.headers.insert(header::USER_AGENT, agent);
+    let mounted = Path::new(in_cluster::MOUNTED).join("namespace");
+    let namespace = own_namespace(&mounted, environment, access.namespace.take());
+    let client = transport::client(access, namespace.clone())
+        .map_err(|error| Error::Client(ClientError(error)))?;
     Ok(Cluster { client, namespace })
 }
 
-/// Whether the cluster of the current context is reached through a proxy of its own.
-fn names_proxy(kubeconfig: &Kubeconfig) -> bool {
-    let current = kubeconfig.current_context.as_deref();
-    let context = kubeconfig
-        .contexts
-        .iter()
-        .find(|context| Some(context.name.as_str()) == current);
-    let name = context
-        .and_then(|context| context.context.as_ref())
-        .map(|context| context.cluster.as_str());
-    let cluster = kubeconfig
-        .clusters
-        .iter()
-        .find(|cluster| Some(cluster.name.as_str()) == name);
-    let proxy = cluster.and_then(|cluster| cluster.cluster.as_ref()?.proxy_url.as_deref());
-    proxy.is_some_and(|proxy| !proxy.is_empty())
+/// The documents of a YAML text.
+fn yaml(text: &str) -> Result<Vec<Value>, serde_saphyr::Error> {
+    // No snippets: errors would show secrets
+    let options = serde_saphyr::options! { with_snippet: false, strict_booleans: true };
+    serde_saphyr::from_multiple_with_options(text, options)
 }
 
 /// The namespace of the `ServiceAccount`, else of `POD_NAMESPACE`, else of the kubeconfig's context, else `default`.
 fn own_namespace(
     mounted: &Path,
     environment: &BTreeMap<String, String>,
-    config: &Config,
+    of_context: Option<String>,
 ) -> String {
-    let mounted = std::fs::read_to_string(mounted).ok();
+    let mounted = fs::read_to_string(mounted).ok();
     let given = mounted.or_else(|| environment.get("POD_NAMESPACE").cloned());
     let given = given
         .map(|namespace| namespace.trim().to_owned())
         .filter(|namespace| !namespace.is_empty());
-    given.unwrap_or_else(|| config.default_namespace.clone())
+    given.or(of_context).unwrap_or_else(|| "default".to_owned())
 }
 
 #[cfg(test)]
@@ -96,25 +109,13 @@ mod tests {
     fn the_own_namespace_is_that_of_the_service_account_first() {
         let folder = tempfile::tempdir().expect("a folder");
         let mounted = folder.path().join("namespace");
-        let mut config = Config::new("https://127.0.0.1".parse().expect("an address"));
-        config.default_namespace = "context".to_owned();
         let mut environment = BTreeMap::new();
-        assert_eq!(own_namespace(&mounted, &environment, &config), "context");
+        let context = || Some("context".to_owned());
+        assert_eq!(own_namespace(&mounted, &environment, None), "default");
+        assert_eq!(own_namespace(&mounted, &environment, context()), "context");
         environment.insert("POD_NAMESPACE".to_owned(), "pod".to_owned());
-        assert_eq!(own_namespace(&mounted, &environment, &config), "pod");
-        std::fs::write(&mounted, "mounted\n").expect("a file");
-        assert_eq!(own_namespace(&mounted, &environment, &config), "mounted");
-    }
-
-    #[test]
-    fn only_a_kubeconfig_that_names_a_proxy_has_one() {
-        let kubeconfig = |proxy: &str| {
-            let text = format!(
-                "current-context: a\ncontexts: [{{name: a, context: {{cluster: b, user: c}}}}]\nclusters: [{{name: b, cluster: {{server: 'https://b'{proxy}}}}}]\n"
-            );
-            Kubeconfig::from_yaml(&text).expect("a kubeconfig")
-        };
-        assert!(!names_proxy(&kubeconfig("")));
-        assert!(names_proxy(&kubeconfig(", proxy-url: 'http://proxy:3128'")));
+        assert_eq!(own_namespace(&mounted, &environment, context()), "pod");
+        fs::write(&mounted, "mounted\n").expect("a file");
+        assert_eq!(own_namespace(&mounted, &environment, context()), "mounted");
     }
 }

@@ -95,7 +95,7 @@ pub(crate) async fn run(
     let metrics = Arc::new(Metrics::new()?);
     let observer = Arc::new(Observer::new(Arc::clone(&metrics)));
     let registry = registry_options::client(&config, environment, observer, CONTROLLER_REQUESTS)?;
-    let cluster = cluster::connect(environment).await?;
+    let cluster = cluster::connect(environment)?;
     let scopes = scopes(&config.namespaces, &cluster.namespace);
     let watches = watches(&scopes);
     let health = Arc::new(Health::new(watches.clone()));

@@ -164,6 +164,33 @@ async fn the_static_binary_finds_names_and_verifies_certificates_in_an_empty_roo
     assert_eq!(list[1]["authentication"], "basic");
 }
 
+/// What the contract promises, in bytes: the binary, and gzipped.
+const LIMITS: [u64; 2] = [8_000_000, 3_500_000];
+
+#[test]
+fn the_static_binary_is_stripped_and_small() {
+    let Some(gzip) = installed("gzip") else {
+        return;
+    };
+    let binary = build_static(&|_| {}).expect("a static binary");
+    let content = fs::read(&binary).expect("a file");
+    let symbols = b".symtab";
+    assert!(
+        !content.windows(symbols.len()).any(|part| part == symbols),
+        "it has symbols"
+    );
+    let packed = std::process::Command::new(gzip)
+        .args(["-9", "--stdout"])
+        .arg(&binary)
+        .output()
+        .expect("it ran");
+    assert!(packed.status.success());
+    let sizes = [content.len(), packed.stdout.len()];
+    let sizes = sizes.map(|size| u64::try_from(size).expect("a size"));
+    println!("{} bytes, gzipped {}", sizes[0], sizes[1]);
+    assert!(sizes[0] <= LIMITS[0] && sizes[1] <= LIMITS[1], "{sizes:?}");
+}
+
 /// The kernel's word that a process runs as this user, and in a root that it cannot write to.
 fn assert_confined(id: u32, user: &str) {
     let kernel = |file| fs::read_to_string(format!("/proc/{id}/{file}")).expect("a process");

@@ -22,6 +22,7 @@ mod harness;
 mod house;
 mod in_a_pod;
 mod kinds;
+mod kubeconfigs;
 mod leader;
 mod metrics;
 mod monitoring;

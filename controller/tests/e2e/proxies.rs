@@ -18,7 +18,7 @@ use kube_autorollout_testbed::{
 use crate::harness::{SOON, World};
 
 /// A controller whose environment has these variables, once it is ready.
-async fn with_environment(
+pub(crate) async fn with_environment(
     world: &World,
     folder: &Folder,
     variables: &[(&'static str, &str)],

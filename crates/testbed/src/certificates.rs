@@ -24,7 +24,7 @@ pub struct Authority {
     certificate: String,
 }
 
-/// What a TLS server on 127.0.0.1 presents.
+/// What a TLS server on 127.0.0.1 presents, or a client.
 pub struct Identity {
     /// The certificate in PEM.
     pub certificate: String,
@@ -72,13 +72,32 @@ impl Authority {
     ///
     /// When the system gives no random numbers.
     pub fn issue(&self) -> Result<Identity, Error> {
-        let fail = || fail("server certificate");
         let names = ["127.0.0.1".to_owned(), "localhost".to_owned()];
-        let mut parameters = CertificateParams::new(names).map_err(fail())?;
+        let mut parameters = CertificateParams::new(names).map_err(fail("server certificate"))?;
         parameters.distinguished_name = common_name("testbed server");
         parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        let key = KeyPair::generate().map_err(fail())?;
-        let certificate = parameters.signed_by(&key, &self.issuer).map_err(fail())?;
+        self.sign(&parameters, "server certificate")
+    }
+
+    /// Makes a certificate that tells Kubernetes who a client is
+    /// (<https://kubernetes.io/docs/reference/access-authn-authz/authentication/#x509-client-certificates>).
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no random numbers.
+    pub(crate) fn issue_client(&self, user: &str, group: &str) -> Result<Identity, Error> {
+        let mut parameters = CertificateParams::default();
+        parameters.distinguished_name = common_name(user);
+        let name = &mut parameters.distinguished_name;
+        name.push(DnType::OrganizationName, group);
+        parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        self.sign(&parameters, "client certificate")
+    }
+
+    fn sign(&self, parameters: &CertificateParams, what: &'static str) -> Result<Identity, Error> {
+        let key = KeyPair::generate().map_err(fail(what))?;
+        let signed = parameters.signed_by(&key, &self.issuer);
+        let certificate = signed.map_err(fail(what))?;
         Ok(Identity {
             certificate: certificate.pem(),
             key: key.serialize_pem(),

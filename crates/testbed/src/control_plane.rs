@@ -33,6 +33,10 @@ use crate::{
 /// How long a token of [`ControlPlane::kubeconfig_for`] is good for, in seconds: longer than any test.
 const TOKEN_LIFETIME: i64 = 24 * 3600;
 
+/// The files of an administrator's certificate and of its key.
+const CLIENT_CERTIFICATE: &str = "client.crt";
+const CLIENT_KEY: &str = "client.key";
+
 /// Why the control plane did not start or did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -167,6 +171,11 @@ impl ControlPlane {
         &self.kubeconfig
     }
 
+    /// The files of an administrator's certificate and of its key.
+    pub fn client_certificate(&self) -> [PathBuf; 2] {
+        [CLIENT_CERTIFICATE, CLIENT_KEY].map(|name| self.folder.path().join(name))
+    }
+
     /// Writes a kubeconfig file with a real token of a service account; its context carries the namespace.
     ///
     /// # Errors
@@ -278,11 +287,14 @@ impl ControlPlane {
 /// Keys, certificates and settings that the servers' flags name.
 fn write_files(folder: &Path, authority: &Authority) -> Result<(), Error> {
     let identity = authority.issue()?;
+    let client = authority.issue_client("certified", "system:masters")?;
     let service_accounts = SigningKey::new()?;
     let files = [
         ("authority.crt", authority.certificate().to_owned()),
         ("server.crt", identity.certificate),
         ("server.key", identity.key),
+        (CLIENT_CERTIFICATE, client.certificate),
+        (CLIENT_KEY, client.key),
         ("service-account.key", service_accounts.private_pem()),
         ("service-account.pub", service_accounts.public_pem()),
         ("audit-policy.json", audit::POLICY.to_owned()),

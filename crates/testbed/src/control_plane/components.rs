@@ -97,6 +97,7 @@ impl Site<'_> {
             "--service-account-key-file=service-account.pub".to_owned(),
             "--authorization-mode=RBAC".to_owned(),
             format!("--token-auth-file={TOKENS}"),
+            "--client-ca-file=authority.crt".to_owned(),
             "--enable-priority-and-fairness=false".to_owned(),
             "--max-requests-inflight=4000".to_owned(),
             "--max-mutating-requests-inflight=2000".to_owned(),

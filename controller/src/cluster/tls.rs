@@ -1,0 +1,203 @@
+//! TLS to the API server. Certificates are read for each connection, as Kubernetes renews their files in place.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
+use tracing::warn;
+
+use super::{
+    access::{Authority, Identity, Unreadable},
+    unverified::Unverified,
+};
+use crate::chain::Chain;
+
+/// How connections are secured.
+pub(super) struct Tls {
+    authority: Authority,
+    identity: Option<Identity>,
+    last: Mutex<Option<Arc<Made>>>,
+}
+
+/// What the last connection was secured with. It remembers sessions, so it is not made anew without need.
+struct Made {
+    from: Pem,
+    configuration: Arc<ClientConfig>,
+}
+
+/// What a configuration is made from.
+#[derive(PartialEq)]
+struct Pem {
+    authority: Vec<u8>,
+    /// A certificate and its key.
+    identity: Option<Vec<u8>>,
+}
+
+/// Why there can be no connection.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    /// A file is not there.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    /// The certificates that we trust are none.
+    #[error("the API server's certificate authority is not PEM with certificates: {0}")]
+    Authority(String),
+    /// Our own certificate or its key is none.
+    #[error("the client certificate and its key are not PEM: {0}")]
+    Identity(String),
+    /// The library does not want them.
+    #[error("cannot use the certificates")]
+    Tls(#[from] rustls::Error),
+}
+
+impl Tls {
+    pub(super) fn new(authority: Authority, identity: Option<Identity>) -> Self {
+        Self {
+            authority,
+            identity,
+            last: Mutex::new(None),
+        }
+    }
+
+    /// For the next connection. `told` is the certificate and key that a plugin told, in PEM.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] when it cannot be made and never could: else the last one goes on.
+    pub(super) fn configuration(&self, told: Option<Vec<u8>>) -> Result<Arc<ClientConfig>, Error> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = match (self.made(told, last.as_ref()), &*last) {
+            (Ok(made), _) => made,
+            (Err(error), None) => return Err(error),
+            (Err(error), Some(last)) => {
+                warn!(
+                    "the certificates for the API server are not renewed: {}",
+                    Chain(&error)
+                );
+                Arc::clone(last)
+            }
+        };
+        *last = Some(Arc::clone(&made));
+        Ok(Arc::clone(&made.configuration))
+    }
+
+    fn made(&self, told: Option<Vec<u8>>, last: Option<&Arc<Made>>) -> Result<Arc<Made>, Error> {
+        let from = self.read(told)?;
+        if let Some(last) = last
+            && last.from == from
+        {
+            return Ok(Arc::clone(last));
+        }
+        let configuration = Arc::new(self.make(&from)?);
+        Ok(Arc::new(Made {
+            from,
+            configuration,
+        }))
+    }
+
+    fn read(&self, told: Option<Vec<u8>>) -> Result<Pem, Unreadable> {
+        let authority = match &self.authority {
+            Authority::Known(certificates) => certificates.read()?,
+            Authority::Public | Authority::Unverified => Vec::new(),
+        };
+        let identity = match (told, &self.identity) {
+            (None, Some(identity)) => {
+                Some([identity.certificate.read()?, identity.key.read()?].join(&b'\n'))
+            }
+            (told, _) => told,
+        };
+        Ok(Pem {
+            authority,
+            identity,
+        })
+    }
+
+    fn make(&self, pem: &Pem) -> Result<ClientConfig, Error> {
+        let provider = Arc::new(ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()?;
+        let builder = match &self.authority {
+            Authority::Unverified => builder
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(Unverified::new(provider))),
+            Authority::Known(_) => builder.with_root_certificates(roots(&pem.authority)?),
+            Authority::Public => builder.with_root_certificates(RootCertStore {
+                roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+            }),
+        };
+        let Some(identity) = &pem.identity else {
+            return Ok(builder.with_no_client_auth());
+        };
+        let unreadable = |error: rustls::pki_types::pem::Error| Error::Identity(error.to_string());
+        let chain = CertificateDer::pem_slice_iter(identity)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(unreadable)?;
+        let key = PrivateKeyDer::from_pem_slice(identity).map_err(unreadable)?;
+        Ok(builder.with_client_auth_cert(chain, key)?)
+    }
+}
+
+fn roots(pem: &[u8]) -> Result<RootCertStore, Error> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate = certificate.map_err(|error| Error::Authority(error.to_string()))?;
+        roots.add(certificate)?;
+    }
+    if roots.is_empty() {
+        return Err(Error::Authority("there is none".to_owned()));
+    }
+    Ok(roots)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use kube_autorollout_testbed::certificates::Authority as Signer;
+
+    use super::*;
+    use crate::cluster::access::Material;
+
+    #[test]
+    fn renewed_certificates_count_and_spoiled_ones_do_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("ca.crt");
+        let tls = Tls::new(Authority::Known(Material::File(path.clone())), None);
+        assert!(matches!(tls.configuration(None), Err(Error::Unreadable(_))));
+        fs::write(&path, "no certificate").expect("a file");
+        assert!(matches!(tls.configuration(None), Err(Error::Authority(_))));
+        let signer = || Signer::new("a test").expect("an authority");
+        let mut seen: Vec<Arc<ClientConfig>> = Vec::new();
+        for _ in 0..2 {
+            fs::write(&path, signer().certificate()).expect("a file");
+            let next = tls.configuration(None).expect("a configuration");
+            assert!(seen.iter().all(|earlier| !Arc::ptr_eq(earlier, &next)));
+            let again = tls.configuration(None).expect("a configuration");
+            assert!(Arc::ptr_eq(&again, &next), "sessions are remembered");
+            seen.push(next);
+        }
+        let spoil: [fn(&std::path::Path) -> std::io::Result<()>; 2] = [
+            |path| fs::write(path, "no certificate"),
+            |path| fs::remove_file(path),
+        ];
+        for spoil in spoil {
+            spoil(&path).expect("spoiled");
+            let last = tls.configuration(None).expect("the last one");
+            assert!(Arc::ptr_eq(&last, &seen[1]));
+        }
+    }
+
+    #[test]
+    fn a_certificate_without_its_key_is_no_identity() {
+        let signer = Signer::new("a test").expect("an authority");
+        let issued = signer.issue().expect("a certificate");
+        let tls = Tls::new(Authority::Public, None);
+        let told = |pem: &str| tls.configuration(Some(pem.as_bytes().to_vec()));
+        assert!(matches!(told(&issued.certificate), Err(Error::Identity(_))));
+        let both = format!("{}\n{}", issued.certificate, issued.key);
+        told(&both).expect("an identity");
+    }
+}
