@@ -2,7 +2,7 @@
 //!
 //! The pool is of the same type as that of the registry client, so that the binary has the code of an HTTP client once.
 
-use std::{error::Error as StdError, sync::Arc, time::Duration};
+use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, Uri, header};
@@ -15,7 +15,7 @@ use hyper_rustls::{
 use hyper_util::{
     client::{
         legacy::{
-            Client as Pool,
+            self, Client as Pool,
             connect::{HttpConnector, proxy::Tunnel},
         },
         proxy::matcher::Matcher,
@@ -38,6 +38,7 @@ use super::{
     credential::Credential,
     tls::{self, Tls},
 };
+use crate::chain::Chain;
 
 /// A connection that is not there after so long is given up.
 const CONNECT: Duration = Duration::from_secs(30);
@@ -69,6 +70,18 @@ pub(super) enum Error {
 #[derive(Debug, thiserror::Error)]
 #[error("no connection to the API server within {} s", CONNECT.as_secs())]
 struct TooLong;
+
+/// A request without an answer. It tells all of its causes itself, as watches show no more than one error.
+#[derive(Debug)]
+struct Unanswered(legacy::Error);
+
+impl fmt::Display for Unanswered {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Chain(&self.0).fmt(formatter)
+    }
+}
+
+impl StdError for Unanswered {}
 
 /// A client for the API server. Nothing is sent yet.
 ///
@@ -123,10 +136,9 @@ async fn send(
         head.headers.insert(header::AUTHORIZATION, value);
     }
     let body = Full::new(body.collect_bytes().await?);
-    Ok(requests
-        .pool
-        .request(Request::from_parts(head, body))
-        .await?)
+    let request = Request::from_parts(head, body);
+    let answer = requests.pool.request(request).await;
+    Ok(answer.map_err(Unanswered)?)
 }
 
 /// How a connection is made.
