@@ -3,7 +3,7 @@
 use std::ops::Deref;
 
 use k8s_openapi::api::rbac::v1::PolicyRule;
-use kube_autorollout_testbed::{Testbed, alone, controller, image::Pusher};
+use kube_autorollout_testbed::{Namespace, Testbed, alone, controller, image::Pusher};
 
 use crate::harness::World;
 
@@ -38,11 +38,18 @@ impl World {
         let namespace = testbed.namespace(hint).await.expect("a namespace");
         let granted = controller::grant(namespace.client(), namespace.name(), rules).await;
         granted.expect("a role");
+        Self::around(testbed, namespace)
+    }
+
+    /// Around a new namespace in which the controller has its rights.
+    pub(crate) fn around(testbed: Bed, namespace: Namespace) -> Self {
         let pusher = Pusher::new(testbed.registry().host()).expect("a pusher");
+        let begun = testbed.control_plane().audit().mark();
         Self {
             testbed,
             namespace,
             pusher,
+            begun: begun.expect("the audit log"),
         }
     }
 }

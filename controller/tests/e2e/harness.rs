@@ -16,6 +16,7 @@ use kube_autorollout_testbed::{
     environment::with_sources,
     image::{Content, Image, Pusher},
     node::RunningContainer,
+    process::Mark,
     shared, workload,
     workload::{eventually, rolled_out, wait_until},
 };
@@ -31,6 +32,8 @@ pub(crate) struct World {
     pub(crate) testbed: Bed,
     pub(crate) namespace: Namespace,
     pub(crate) pusher: Pusher,
+    /// Where the audit log stood: what is before is of other tests, and a lot by the end of all.
+    pub(crate) begun: Mark,
 }
 
 impl World {
@@ -211,7 +214,7 @@ impl World {
         );
         let audit = self.testbed.control_plane().audit();
         audit
-            .requests(|request| request.user == user)
+            .requests_since(self.begun, |request| request.user == user)
             .expect("the audit log")
     }
 

@@ -373,11 +373,7 @@ async fn world(hint: &str, without: Right, mut rendered: Vec<Value>) -> World {
         }
     }
     assert_eq!(left_out, 1, "one right is left out");
-    World {
-        testbed: Bed::Shared(testbed),
-        pusher: Pusher::new(testbed.registry().host()).expect("a pusher"),
-        namespace,
-    }
+    World::around(Bed::Shared(testbed), namespace)
 }
 
 async fn make<K>(api: &Api<K>, object: Value)
