@@ -55,6 +55,7 @@ mod installed;
 pub mod liar;
 pub mod node;
 pub mod process;
+pub mod program;
 pub mod programs;
 pub mod prometheus;
 pub mod registry;

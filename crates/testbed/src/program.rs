@@ -1,0 +1,97 @@
+//! What programs that measure or judge have in common: how they read arguments, tell what happens, and end.
+
+use std::{
+    error::Error,
+    fmt::Display,
+    io::{self, Write as _},
+    process::ExitCode,
+};
+
+use tokio::{runtime::Runtime, signal};
+
+use crate::environment::with_sources;
+
+/// Where an error ends that nobody handles but by reading it.
+pub type Failure = Box<dyn Error + Send + Sync>;
+
+/// The program did not come to its end, or found something.
+const FAILED: u8 = 1;
+
+/// The arguments cannot be followed.
+const MISUSED: u8 = 2;
+
+/// What a shell calls a program that ended by Ctrl-C.
+const INTERRUPTED: u8 = 130;
+
+/// A program with a result on standard output and what happens on standard error.
+#[derive(Debug, Clone, Copy)]
+pub struct Program {
+    name: &'static str,
+    help: &'static str,
+}
+
+impl Program {
+    /// A program that answers `--help` with `help`.
+    pub const fn new(name: &'static str, help: &'static str) -> Self {
+        Self { name, help }
+    }
+
+    /// Runs `work` with the arguments, or shows the help where they are none, until it ends or is interrupted. `work`
+    /// says whether all is well.
+    pub fn run<A, E: Display>(
+        self,
+        arguments: Result<Option<A>, E>,
+        work: impl AsyncFnOnce(A) -> Result<bool, Failure>,
+    ) -> ExitCode {
+        let arguments = match arguments {
+            Ok(Some(arguments)) => arguments,
+            Ok(None) => {
+                write(self.help);
+                return ExitCode::SUCCESS;
+            }
+            Err(error) => {
+                self.tell(&format!("{error}; try --help"));
+                return ExitCode::from(MISUSED);
+            }
+        };
+        let runtime = match Runtime::new() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                self.tell(&format!("could not start: {error}"));
+                return ExitCode::from(FAILED);
+            }
+        };
+        let code = runtime.block_on(self.ended(work(arguments)));
+        // A build on a thread of the runtime is not waited for: it ends with this process
+        runtime.shutdown_background();
+        code
+    }
+
+    async fn ended(self, work: impl Future<Output = Result<bool, Failure>>) -> ExitCode {
+        let ended = tokio::select! {
+            ended = work => ended,
+            _ = signal::ctrl_c() => {
+                self.tell("interrupted: everything is stopped");
+                return ExitCode::from(INTERRUPTED);
+            }
+        };
+        match ended {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::from(FAILED),
+            Err(error) => {
+                self.tell(&with_sources(error.as_ref()));
+                ExitCode::from(FAILED)
+            }
+        }
+    }
+
+    /// Writes what happens, apart from the result.
+    pub fn tell(self, text: &str) {
+        drop(writeln!(io::stderr(), "{}: {text}", self.name));
+    }
+}
+
+/// Writes a result; when nobody reads it, nothing is lost.
+pub fn write(text: &str) {
+    drop(io::stdout().write_all(text.as_bytes()));
+}
