@@ -161,12 +161,19 @@ mod tests {
 
     use super::*;
 
+    /// A server, and a way to it.
+    async fn way(round_trip: Duration) -> (TcpListener, Forwarder) {
+        let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
+        let server = server.expect("a port");
+        let address = server.local_addr().expect("an address");
+        let forwarder = Forwarder::start(address, round_trip).await;
+        (server, forwarder.expect("a way"))
+    }
+
     #[tokio::test]
     async fn what_is_sent_comes_back_after_a_round_trip_and_not_before() {
-        let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .await
-            .expect("a port");
-        let address = server.local_addr().expect("an address");
+        let round_trip = Duration::from_millis(40);
+        let (server, forwarder) = way(round_trip).await;
         let mut echo = JoinSet::new();
         echo.spawn(async move {
             let (mut stream, _) = server.accept().await.expect("a connection");
@@ -174,8 +181,6 @@ mod tests {
             stream.read_exact(&mut word).await.expect("a word");
             stream.write_all(&word).await.expect("somebody who listens");
         });
-        let round_trip = Duration::from_millis(40);
-        let forwarder = Forwarder::start(address, round_trip).await.expect("a way");
         let begun = Instant::now();
         let mut client = TcpStream::connect(forwarder.host())
             .await
@@ -193,12 +198,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_sent_while_the_way_is_cut_arrives_when_it_is_mended() {
-        let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .await
-            .expect("a port");
-        let address = server.local_addr().expect("an address");
-        let forwarder = Forwarder::start(address, Duration::ZERO).await;
-        let forwarder = forwarder.expect("a way");
+        let (server, forwarder) = way(Duration::ZERO).await;
         let mut client = TcpStream::connect(forwarder.host())
             .await
             .expect("a connection");
@@ -216,12 +216,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_on_its_way_when_it_is_severed_is_lost_and_later_connections_are_none_the_worse()
      {
-        let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .await
-            .expect("a port");
-        let address = server.local_addr().expect("an address");
-        let forwarder = Forwarder::start(address, Duration::ZERO).await;
-        let forwarder = forwarder.expect("a way");
+        let (server, forwarder) = way(Duration::ZERO).await;
         forwarder.cut();
         let connect = async || {
             let client = TcpStream::connect(forwarder.host());

@@ -4,12 +4,17 @@ use std::{
     error::Error,
     fmt::Display,
     io::{self, Write as _},
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use tokio::{runtime::Runtime, signal};
+use tokio::{runtime::Runtime, signal, task::spawn_blocking};
 
-use crate::environment::with_sources;
+use crate::{
+    controller,
+    environment::{Testbed, with_sources},
+    programs::{Programs, Progress},
+};
 
 /// Where an error ends that nobody handles but by reading it.
 pub type Failure = Box<dyn Error + Send + Sync>;
@@ -83,6 +88,24 @@ impl Program {
                 ExitCode::from(FAILED)
             }
         }
+    }
+
+    /// A testbed, and the controller's file: that which is `given`, else its release binary, built now.
+    ///
+    /// # Errors
+    ///
+    /// When a program cannot be found or built, or does not start.
+    pub async fn prepared(self, given: Option<&Path>) -> Result<(Testbed, PathBuf), Failure> {
+        let progress = move |progress: &Progress| self.tell(&progress.to_string());
+        let programs = spawn_blocking(move || Programs::find(&progress)).await??;
+        let controller = if let Some(given) = given {
+            given.to_owned()
+        } else {
+            self.tell("building the controller");
+            spawn_blocking(|| controller::build(&|_| {})).await??
+        };
+        self.tell("starting the testbed");
+        Ok((Testbed::start(programs).await?, controller))
     }
 
     /// Writes what happens, apart from the result.

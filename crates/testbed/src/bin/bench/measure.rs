@@ -8,13 +8,12 @@ use kube_autorollout_testbed::{
     control_plane::Request,
     controller::{self, Controller, SERVICE_ACCOUNT},
     image::Pusher,
-    programs::{Programs, Progress},
     workload::{eventually, many::Many},
 };
 use serde_json::json;
-use tokio::{task::spawn_blocking, time::sleep};
+use tokio::time::sleep;
 
-use super::{Failure, figures::Figures, tell};
+use super::{Failure, PROGRAM, figures::Figures, tell};
 
 /// How many workloads are watched at once.
 const WORKLOADS: usize = 500;
@@ -36,12 +35,7 @@ const POLL: Duration = Duration::from_millis(2);
 
 /// Measures everything.
 pub(super) async fn everything() -> Result<Figures, Failure> {
-    let progress = |progress: &Progress| tell(&progress.to_string());
-    let programs = spawn_blocking(move || Programs::find(&progress)).await??;
-    tell("building the controller");
-    let program = spawn_blocking(|| controller::build(&|_| {})).await??;
-    tell("starting the testbed");
-    let testbed = Testbed::start(programs).await?;
+    let (testbed, program) = PROGRAM.prepared(None).await?;
     let idle = idle(&testbed, &program).await?;
     let busy = busy(&testbed, &program).await?;
     let rolled_out = roll_out(&testbed, &program).await?;

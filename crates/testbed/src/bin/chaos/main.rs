@@ -7,13 +7,9 @@ mod arguments;
 use std::process::ExitCode;
 
 use kube_autorollout_testbed::{
-    Testbed,
     chaos::{self, Plan, Report},
-    controller,
     program::{Failure, Program, write},
-    programs::{Programs, Progress},
 };
-use tokio::task::spawn_blocking;
 
 use arguments::Arguments;
 
@@ -34,16 +30,7 @@ fn main() -> ExitCode {
 }
 
 async fn run(arguments: &Arguments, plan: &Plan) -> Result<Report, Failure> {
+    let (testbed, program) = PROGRAM.prepared(arguments.program.as_deref()).await?;
     let tell = |text: &str| PROGRAM.tell(text);
-    let progress = |progress: &Progress| PROGRAM.tell(&progress.to_string());
-    let programs = spawn_blocking(move || Programs::find(&progress)).await??;
-    let program = if let Some(program) = &arguments.program {
-        program.clone()
-    } else {
-        tell("building the controller");
-        spawn_blocking(|| controller::build(&|_| {})).await??
-    };
-    tell("starting the testbed");
-    let testbed = Testbed::start(programs).await?;
     Ok(chaos::run(&testbed, &program, plan, &tell).await?)
 }

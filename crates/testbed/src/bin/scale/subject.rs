@@ -2,15 +2,11 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use kube_autorollout_testbed::{
-    Testbed, controller,
-    programs::{Programs, Progress},
-};
 use serde_json::json;
-use tokio::{task::spawn_blocking, time::Instant};
+use tokio::time::Instant;
 
 use super::{
-    Failure,
+    Failure, PROGRAM,
     arguments::Arguments,
     cluster::Cluster,
     figures::{Program, Report},
@@ -19,16 +15,7 @@ use super::{
 
 /// Measures our program, the other one if there is one, and how long as many bare patches take.
 pub(super) async fn measure_all(arguments: &Arguments) -> Result<Report, Failure> {
-    let progress = |progress: &Progress| tell(&progress.to_string());
-    let programs = spawn_blocking(move || Programs::find(&progress)).await??;
-    let ours = if let Some(program) = &arguments.program {
-        program.clone()
-    } else {
-        tell("building the controller");
-        spawn_blocking(|| controller::build(&|_| {})).await??
-    };
-    tell("starting the testbed");
-    let testbed = Testbed::start(programs).await?;
+    let (testbed, ours) = PROGRAM.prepared(arguments.program.as_deref()).await?;
     let mut measured = Vec::new();
     let mut bare_patches = Duration::ZERO;
     let candidate = arguments
