@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::DeleteParams;
-use kube_autorollout_testbed::workload::eventually;
 use tokio::time::{Instant, interval};
 
 use crate::{
-    harness::{SOON, World},
+    harness::World,
     way::{behind, way},
 };
 
@@ -89,15 +88,7 @@ async fn an_api_server_that_is_away_for_a_minute_costs_nothing_and_a_push_meanwh
     controller.until_logged(&warned).await;
     control_plane.start_api_server().await.expect("started");
 
-    // Kubernetes's own controllers come back after back-offs of their own.
-    let new = [world.marker(2)];
-    let running = eventually(3 * SOON, "running version 2", async || {
-        let markers = world.markers();
-        (markers == new)
-            .then_some(())
-            .ok_or_else(|| format!("{markers:?}"))
-    });
-    running.await.unwrap_or_else(|error| panic!("{error}"));
+    world.until_running(&world.marker(2), 1).await;
     controller.until_all("UpToDate", 1).await;
     controller.checks("web", 2).await;
     assert_eq!(world.patches(), 1);

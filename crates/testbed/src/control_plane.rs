@@ -96,10 +96,8 @@ impl ControlPlane {
     pub async fn start(programs: &Programs) -> Result<Self, Error> {
         let folder = Folder::new()?;
         let plane = Self::assemble(programs, folder).await?;
-        if let Err(error) = plane.start_servers().await {
-            plane.folder.keep();
-            return Err(error);
-        }
+        plane.kept(plane.etcd.start().await)?;
+        plane.start_api_server().await?;
         Ok(plane)
     }
 
@@ -134,12 +132,12 @@ impl ControlPlane {
         })
     }
 
-    async fn start_servers(&self) -> Result<(), Error> {
-        self.etcd.start().await?;
-        self.api_server.start().await?;
-        // Together: each takes most of a second until its caches are filled
-        tokio::try_join!(self.controller_manager.start(), self.scheduler.start())?;
-        Ok(())
+    /// What a server that did not start has left is kept.
+    fn kept<T>(&self, started: Result<T, process::Error>) -> Result<T, Error> {
+        if started.is_err() {
+            self.folder.keep();
+        }
+        Ok(started?)
     }
 
     /// A new client of an administrator, for the current runtime: a client's connections end with the runtime on which
@@ -229,24 +227,18 @@ impl ControlPlane {
         self.api_server.kill();
     }
 
-    /// Starts the API server again, at the same address, and waits until it is ready.
+    /// Starts the API server again, at the same address, and with it the controller-manager and the scheduler, which in a
+    /// cluster end when they cannot renew their Leases: otherwise each of their watches waits out a back-off of its own,
+    /// up to a minute after an outage. Waits until all are ready.
     ///
     /// # Errors
     ///
-    /// When it does not become ready.
+    /// When one does not become ready; its logs are kept then.
     pub async fn start_api_server(&self) -> Result<(), Error> {
-        Ok(self.api_server.start().await?)
-    }
-
-    /// Starts the controller-manager and the scheduler again, as in a cluster where they end when they cannot renew their
-    /// Leases. Otherwise each of their watches waits out a back-off of its own, up to a minute after an outage.
-    ///
-    /// # Errors
-    ///
-    /// When they do not become ready.
-    pub async fn restart_components(&self) -> Result<(), Error> {
-        tokio::try_join!(self.controller_manager.start(), self.scheduler.start())?;
-        Ok(())
+        self.kept(self.api_server.start().await)?;
+        // Together: each takes most of a second until its caches are filled
+        let others = tokio::try_join!(self.controller_manager.start(), self.scheduler.start());
+        self.kept(others).map(drop)
     }
 
     /// Makes etcd forget all revisions but the present one. A watch that begins at an earlier one is refused from then on

@@ -89,9 +89,10 @@ async fn accept(
                 breaks.mark_unchanged();
                 connections.spawn(async move {
                     tokio::select! {
-                        () = carried => {}
+                        biased; // what is severed stays lost, though the way is mended in the same moment
                         // An error means that the forwarder is gone
                         _ = breaks.changed() => {}
+                        () = carried => {}
                     }
                 });
             }
@@ -235,5 +236,24 @@ mod tests {
         let mut word = [0; 4];
         stream.read_exact(&mut word).await.expect("a word");
         assert_eq!(&word, b"ping");
+    }
+
+    #[tokio::test]
+    async fn what_is_severed_is_lost_though_the_way_is_mended_in_the_same_moment() {
+        let (server, forwarder) = way(Duration::ZERO).await;
+        for _ in 0..20 {
+            forwarder.cut();
+            let client = TcpStream::connect(forwarder.host());
+            let mut client = client.await.expect("a connection");
+            let (mut severed, _) = server.accept().await.expect("a connection");
+            client.write_all(b"ping").await.expect("a way");
+            let early = timeout(Duration::from_millis(20), severed.read_u8()).await;
+            assert!(early.is_err(), "{early:?}");
+            forwarder.sever();
+            forwarder.mend();
+            let mut word = Vec::new();
+            severed.read_to_end(&mut word).await.expect("its end");
+            assert!(word.is_empty(), "{word:?}");
+        }
     }
 }

@@ -27,7 +27,7 @@ pub use port::Port;
 const POLL: Duration = Duration::from_millis(20);
 
 /// How long a server may take from its start to being ready: a cold disk and a busy machine included.
-const READY_WITHIN: Duration = Duration::from_secs(60);
+const READY_WITHIN: Duration = Duration::from_secs(3 * 60);
 
 /// How long a server may take to end after SIGTERM before it is killed.
 const END_WITHIN: Duration = Duration::from_secs(15);
@@ -122,7 +122,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When the program cannot be started, ends, or is not ready within a minute: with the end of its log.
+    /// When the program cannot be started, ends, or is not ready within three minutes: with the end of its log.
     pub async fn start(&self) -> Result<(), Error> {
         self.kill();
         self.spawn().map_err(|source| Error::Spawn {

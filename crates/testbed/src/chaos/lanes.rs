@@ -66,8 +66,7 @@ async fn api_server(world: &World<'_>, away: Duration, compacted: bool) -> Resul
         control_plane.compact().await?;
     }
     sleep(away).await;
-    control_plane.start_api_server().await?;
-    Ok(control_plane.restart_components().await?)
+    Ok(control_plane.start_api_server().await?)
 }
 
 async fn ends(controller: &Controller, end: End, away: Duration) -> Result<(), Error> {
