@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use crate::{
     budget::Budget, checker::Checker, config::Rollouts, credentials::Credentials,
     identity::Identity, leadership::Leadership, memory::Memory, nodes::Nodes, pods,
-    report::Reports,
+    report::Reports, retry::Retries,
 };
 
 /// Patches that are sent at once: more would only wait in the API server.
@@ -36,6 +36,8 @@ pub(crate) struct Context {
     pub(crate) memory: Memory,
     /// What was said of each workload.
     pub(crate) reports: Reports,
+    /// Those whose reconcile failed.
+    pub(crate) retries: Arc<Retries>,
     /// Places for rollouts in flight.
     pub(crate) budget: Budget,
     /// What keeps rollouts from becoming a storm.
@@ -58,6 +60,7 @@ impl Context {
         self.checker.follow(identity, HashSet::new());
         self.pods.forget(identity);
         self.budget.forget(identity);
+        self.retries.over(identity);
         self.reports.forget(identity);
     }
 }

@@ -34,6 +34,7 @@ mod reconcile;
 mod registry_error;
 mod registry_options;
 mod report;
+mod retry;
 mod run;
 mod telemetry;
 mod template_writer;

@@ -63,7 +63,10 @@ pub(crate) async fn reconcile<W: Workload>(
     let reconciled = AssertUnwindSafe(object_now(&object, &context)).catch_unwind();
     let result = reconciled.await.unwrap_or(Err(Error::Panicked));
     let outcome = match &result {
-        Ok((_, outcome)) => *outcome,
+        Ok((_, outcome)) => {
+            context.retries.over(&Identity::guarded(&object));
+            *outcome
+        }
         Err(_) => Reconciled::Error,
     };
     context
@@ -72,7 +75,7 @@ pub(crate) async fn reconcile<W: Workload>(
     result.map(|(action, _)| action)
 }
 
-/// What happens after a reconcile that failed: the same again, later each time.
+/// What happens after a reconcile that failed: the same again, later each time, or as soon as the API server is back.
 #[expect(
     clippy::needless_pass_by_value,
     reason = "the signature is kube-runtime's"
@@ -86,7 +89,11 @@ pub(crate) fn retry<W: Workload>(
     context.budget.gave_up(&identity);
     let refused = matches!(error, Error::Apply(apply::Error::Refused(_)));
     let reports = &context.reports;
-    Action::requeue(reports.failed::<W>(&identity, error, refused, clock::now()))
+    if !reports.failed::<W>(&identity, error, refused, clock::now()) {
+        // It is not for us any more.
+        return Action::await_change();
+    }
+    Action::requeue(context.retries.failed(&identity))
 }
 
 async fn object_now<W: Workload>(

@@ -13,9 +13,7 @@ use std::{
 use jiff::Timestamp;
 use kube_autorollout_core::{
     annotations::InvalidAnnotation,
-    backoff::Backoff,
     decide::{Decision, Rollout},
-    schedule,
     state::{Reason, State},
 };
 use tracing::{debug, info, warn};
@@ -41,9 +39,6 @@ pub(crate) struct Reports {
     leadership: Arc<Leadership>,
     told: Mutex<HashMap<Arc<str>, Told>>,
 }
-
-/// How soon a failed reconcile is tried again, and at the latest.
-const RETRY: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
 
 impl Reports {
     /// Nothing told yet.
@@ -163,7 +158,6 @@ impl Reports {
         let Some(told) = self.ours(&mut all, identity) else {
             return;
         };
-        told.failures = 0;
         if !told.settled && told.rollout.is_none() {
             told.rollout = OurRollout::adopted(workload, decision, observation);
         }
@@ -190,7 +184,6 @@ impl Reports {
         let Some(told) = self.ours(&mut all, identity) else {
             return;
         };
-        told.failures = 0;
         told.rollout = None;
         self.enter(told, identity, State::InvalidConfiguration, now);
         let note = Chain(error).to_string();
@@ -202,19 +195,18 @@ impl Reports {
         self.warn::<W>(told, identity, &[warning], now);
     }
 
-    /// A reconcile failed, perhaps because the API server `refused` a rollout; says when to try again.
+    /// A reconcile failed, perhaps because the API server `refused` a rollout; says whether this is still our affair.
     pub(crate) fn failed<W: Workload>(
         &self,
         identity: &Identity,
         error: &dyn std::error::Error,
         refused: bool,
         now: Timestamp,
-    ) -> Duration {
+    ) -> bool {
         let mut all = self.lock();
         let Some(told) = self.ours(&mut all, identity) else {
-            return Duration::ZERO; // it is not reconciled again anyway
+            return false;
         };
-        told.failures = told.failures.saturating_add(1);
         self.enter(told, identity, State::Unknown, now);
         if refused {
             self.metrics.workloads.rollout(identity, Outcome::Failed);
@@ -226,7 +218,7 @@ impl Reports {
             note: format!("{}: {note}", Reason::ApiServer),
         };
         self.warn::<W>(told, identity, &[warning], now);
-        RETRY.delay(told.failures, schedule::seed(&identity.uid))
+        true
     }
 
     /// The workload is no longer selected, or no longer there.

@@ -37,6 +37,7 @@ use crate::{
     pods, reconcile,
     registry_options::{self, CONTROLLER_REQUESTS},
     report::Reports,
+    retry::Retries,
     wake::Wake,
     watch,
     workload::{DaemonSet, Deployment, Guarded, KINDS, StatefulSet, Workload},
@@ -125,8 +126,7 @@ pub(crate) async fn run(
     let context = Arc::new(context);
     info!(namespace = cluster.namespace, port, "started");
 
-    let mut servers = servers(listener, &health, &metrics, &leadership, registry);
-    servers.spawn(pods::Store::keep_tidy(Arc::downgrade(&context.pods)));
+    let mut servers = servers(listener, &health, &metrics, &context);
     let mut writers = JoinSet::new();
     writers.spawn(writer);
     let stop = CancellationToken::new();
@@ -139,7 +139,7 @@ pub(crate) async fn run(
     tokio::select! {
         () = asked.next() => info!("stopping"),
         _ = controllers.join_next() => return Err(Error::Ended("a controller")),
-        _ = servers.join_next() => return Err(Error::Ended("the admin server, the heartbeat or the keeper of pods")),
+        _ = servers.join_next() => return Err(Error::Ended("what serves or keeps time beside the controllers")),
         _ = writers.join_next() => return Err(Error::Ended("the writing of Events")),
         Some(_) = elections.join_next() => return Err(Error::Ended("the leader election")),
     }
@@ -155,21 +155,24 @@ pub(crate) async fn run(
     Ok(())
 }
 
-/// Serves health and metrics.
+/// Serves health and metrics, and keeps time.
 fn servers(
     listener: TcpListener,
     health: &Arc<Health>,
     metrics: &Arc<Metrics>,
-    leadership: &Arc<Leadership>,
-    registry: registry::Client,
+    context: &Context,
 ) -> JoinSet<()> {
     let mut servers = JoinSet::new();
-    let (metrics, leadership) = (Arc::clone(metrics), Arc::clone(leadership));
+    let (metrics, leadership) = (Arc::clone(metrics), Arc::clone(&context.leadership));
+    let registry = context.registry.clone();
     let scrape: Scrape =
         Arc::new(move || metrics.encode(leadership.leads(), &registry.quarantined()));
     servers.spawn(admin::serve(listener, Arc::clone(health), scrape));
     let health = Arc::clone(health);
     servers.spawn(async move { health.keep_beating().await });
+    servers.spawn(pods::Store::keep_tidy(Arc::downgrade(&context.pods)));
+    let retries = Arc::clone(&context.retries);
+    servers.spawn(async move { retries.keep_waking().await });
     servers
 }
 
@@ -280,6 +283,7 @@ fn context(
             watches.iter().cloned(),
             Arc::clone(wake),
         ),
+        retries: Arc::new(Retries::new(Arc::clone(wake))),
         rollouts: config.rollouts,
         patches: Arc::clone(patches),
         schedule: config.schedule.clone(),

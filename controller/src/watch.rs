@@ -5,6 +5,8 @@
 //! is in, so it is passed on as [`Guarded`]; and a `Controller` is not told of deletions in a way that a reconcile could
 //! act on, so what is remembered of a workload is forgotten here.
 
+mod outage;
+
 use std::{
     collections::{HashMap, HashSet},
     hash::{DefaultHasher, Hash as _, Hasher as _},
@@ -21,7 +23,7 @@ use kube::{
         watcher::{self, Event, watcher},
     },
 };
-use tracing::{debug, warn};
+use tracing::debug;
 
 use crate::{
     context::Context,
@@ -32,6 +34,7 @@ use crate::{
     metrics::Metrics,
     workload::{Guarded, Workload},
 };
+use outage::Outage;
 
 /// Objects in one page of the first list. A page is in memory as a whole, with all that is not read of it.
 const PAGE: u32 = 50;
@@ -45,9 +48,12 @@ pub(crate) fn changes<W: Workload>(
     metrics: Arc<Metrics>,
     context: Arc<Context>,
 ) -> impl Stream<Item = Result<Guarded<W>, watcher::Error>> + Send + 'static {
-    let quick = watcher(api::<W>(client, &watch), selected()).default_backoff();
-    let careful = watcher(api::<Guarded<W>>(client, &watch), selected()).default_backoff();
-    let mut news = News::<W>::new(watch, health, metrics, context);
+    let outage = Arc::new(Outage::new(watch.clone(), Arc::clone(&context.retries)));
+    let client = outage.noticed(client);
+    let pace = || outage::pace(&watch);
+    let quick = watcher(api::<W>(&client, &watch), selected()).backoff(pace());
+    let careful = watcher(api::<Guarded<W>>(&client, &watch), selected()).backoff(pace());
+    let mut news = News::<W>::new(watch, outage, health, metrics, context);
     // A guard buffers each object in order to read it twice, which nobody should pay who has no odd one.
     quick
         .take_while(|event| std::future::ready(!event.as_ref().is_err_and(is_unreadable)))
@@ -102,6 +108,7 @@ fn guarded<W: Workload>(event: Event<W>) -> Event<Guarded<W>> {
 /// Tells news from repetition.
 struct News<W> {
     watch: Watch,
+    outage: Arc<Outage>,
     health: Arc<Health>,
     metrics: Arc<Metrics>,
     context: Arc<Context>,
@@ -109,14 +116,13 @@ struct News<W> {
     seen: HashMap<Arc<str>, (Identity, u64)>,
     /// Those of a list that is under way.
     listed: HashSet<String>,
-    /// The last error, so that an outage is one line in the log.
-    error: Option<String>,
     kind: std::marker::PhantomData<fn() -> W>,
 }
 
 impl<W: Workload> News<W> {
     fn new(
         watch: Watch,
+        outage: Arc<Outage>,
         health: Arc<Health>,
         metrics: Arc<Metrics>,
         context: Arc<Context>,
@@ -124,12 +130,12 @@ impl<W: Workload> News<W> {
         metrics.watching(W::KIND);
         Self {
             watch,
+            outage,
             health,
             metrics,
             context,
             seen: HashMap::new(),
             listed: HashSet::new(),
-            error: None,
             kind: std::marker::PhantomData,
         }
     }
@@ -148,10 +154,7 @@ impl<W: Workload> News<W> {
                 self.list_done();
                 None
             }
-            Ok(Event::Apply(object)) => {
-                self.answered();
-                self.changed(object)
-            }
+            Ok(Event::Apply(object)) => self.changed(object),
             Ok(Event::Delete(object)) => {
                 self.gone(&object.uid().unwrap_or_default());
                 None
@@ -177,7 +180,6 @@ impl<W: Workload> News<W> {
     }
 
     fn list_done(&mut self) {
-        self.answered();
         let listed = std::mem::take(&mut self.listed);
         let missing: Vec<_> = self
             .seen
@@ -204,28 +206,14 @@ impl<W: Workload> News<W> {
         }
     }
 
-    /// The API server answers again.
-    fn answered(&mut self) {
-        if self.error.take().is_some() {
-            tracing::info!(kind = W::KIND, namespace = self.watch.1, "watching again");
-        }
-    }
-
-    fn failed(&mut self, error: &watcher::Error) {
+    fn failed(&self, error: &watcher::Error) {
         self.metrics.watch_error(W::KIND);
         let (text, refused) = described::<W>(error);
         if refused {
             self.health.note(&self.watch, Start::Refused);
             self.context.budget.listed(&self.watch);
         }
-        if self.error.as_ref() != Some(&text) {
-            warn!(
-                kind = W::KIND,
-                namespace = self.watch.1,
-                "cannot watch: {text}"
-            );
-            self.error = Some(text);
-        }
+        self.outage.failed(&text);
     }
 }
 

@@ -24,7 +24,11 @@ use hyper_util::{
 };
 use kube::{
     Client,
-    client::{Body, middleware::BaseUriLayer, retry::RetryPolicy},
+    client::{
+        Body,
+        middleware::BaseUriLayer,
+        retry::{InvalidBackoff, RetryPolicy},
+    },
 };
 use rustls::pki_types::{InvalidDnsNameError, ServerName};
 use tokio::{net::TcpStream, time::timeout};
@@ -49,6 +53,12 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// Idle connections are kept for so long.
 const IDLE: Duration = Duration::from_secs(90);
 
+/// What a busy API server refuses is asked again so soon at first, and so many times. Whoever asks has a back-off of its
+/// own, and is to learn that it has to wait.
+const RETRY: Duration = Duration::from_millis(100);
+const MAX_RETRY: Duration = Duration::from_secs(1);
+const RETRIES: u32 = 3;
+
 type Failure = Box<dyn StdError + Send + Sync>;
 type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
 
@@ -64,6 +74,9 @@ pub(super) enum Error {
     /// The certificates.
     #[error(transparent)]
     Tls(#[from] tls::Error),
+    /// The pauses between attempts, which are our own.
+    #[error(transparent)]
+    Retry(#[from] InvalidBackoff),
 }
 
 /// No connection in time.
@@ -114,7 +127,8 @@ pub(super) fn client(access: Access, namespace: String) -> Result<Client, Error>
         headers: access.headers,
     });
     let service = service_fn(move |request| Box::pin(send(Arc::clone(&requests), request)));
-    let service = RetryLayer::new(RetryPolicy::server_retry()).layer(service);
+    let retries = RetryPolicy::new(RETRY, MAX_RETRY, RETRIES, true)?;
+    let service = RetryLayer::new(retries).layer(service);
     let service = BaseUriLayer::new(access.server).layer(service);
     Ok(Client::new(service, namespace))
 }

@@ -25,8 +25,6 @@ pub(super) struct Told {
     pub(super) settled: bool,
     /// Since when some rollout has been in flight.
     pub(super) in_flight: Option<Timestamp>,
-    /// Reconciles in a row that ended with an error.
-    pub(super) failures: u32,
     pub(super) warnings: Warnings,
 }
 

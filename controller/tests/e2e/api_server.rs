@@ -2,14 +2,19 @@
 
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::DeleteParams;
+use kube_autorollout_testbed::workload::eventually;
 use tokio::time::{Instant, interval};
 
 use crate::{
-    harness::World,
-    way::{behind, way},
+    harness::{SOON, World},
+    way::{at, behind, gateway, way},
 };
+
+/// From the answer to a watch to the patch that waited for it, on a busy machine.
+const SECONDS: SignedDuration = SignedDuration::from_secs(10);
 
 #[tokio::test]
 async fn a_watch_that_has_expired_begins_anew_and_misses_nothing() {
@@ -86,15 +91,79 @@ async fn an_api_server_that_is_away_for_a_minute_costs_nothing_and_a_push_meanwh
     assert!(metrics.rollouts("triggered") < 1.0);
     let warned = ["WARN", "/web", "ApiServer"];
     controller.until_logged(&warned).await;
+    let back = now();
     control_plane.start_api_server().await.expect("started");
 
     world.until_running(&world.marker(2), 1).await;
     controller.until_all("UpToDate", 1).await;
     controller.checks("web", 2).await;
     assert_eq!(world.patches(), 1);
+    assert!(waited(&world, back) < SECONDS, "{}", waited(&world, back));
     assert_eq!(controller.0.server().id(), process, "it has not ended");
     let log = controller.log();
     let troubles = |line: &&str| line.contains("WARN") || line.contains("ERROR");
     let troubles = log.lines().filter(troubles).count();
     assert!(troubles < 20, "an outage is no flood:\n{log}");
+}
+
+#[tokio::test]
+async fn what_waited_for_the_api_server_is_rolled_out_as_soon_as_a_watch_is_answered_again() {
+    let world = World::new("back").await;
+    world.push(&world.version(1), "app").await;
+    world.deploy("web", "app").await;
+    let gateway = gateway(&world).await;
+    let controller = at(&world, gateway.url(), "/readyz", "").await;
+    controller.until_all("UpToDate", 1).await;
+
+    gateway.go_away(true);
+    world.push(&world.version(2), "app").await;
+    // After so many the next attempt is more than twenty seconds away.
+    let failed = [("kind", "Deployment"), ("outcome", "error")];
+    let attempts = eventually(2 * SOON, "six attempts", async || {
+        let failed = controller
+            .metrics()
+            .await
+            .sum("reconciliations_total", &failed);
+        (failed >= 6.0)
+            .then_some(())
+            .ok_or_else(|| failed.to_string())
+    });
+    attempts.await.unwrap_or_else(|error| panic!("{error}"));
+    for kind in ["Deployment", "StatefulSet", "DaemonSet"] {
+        let kind = format!("kind=\"{kind}\"");
+        let warned = ["WARN", "cannot watch", &kind];
+        controller.until_logged(&warned).await;
+    }
+    let back = now();
+    gateway.go_away(false);
+    world.until_running(&world.marker(2), 1).await;
+    assert!(waited(&world, back) < SECONDS, "{}", waited(&world, back));
+    assert_eq!(world.patches(), 1);
+    // Each watch has gone on where it was, so nothing but the answer shows that it did.
+    for kind in ["Deployment", "StatefulSet", "DaemonSet"] {
+        let kind = format!("kind=\"{kind}\"");
+        let again = ["INFO", "watching again", &kind];
+        controller.until_logged(&again).await;
+    }
+}
+
+/// From the first watch since then to the patch.
+fn waited(world: &World, since: Timestamp) -> SignedDuration {
+    let requests = world.requests();
+    let at = |verb: &str, code: u16| {
+        let mut since = requests.iter().filter(|request| request.at >= since);
+        let found = since.find(|request| {
+            request.resource == "deployments" && request.verb == verb && request.code == code
+        });
+        found.map(|request| request.at).expect("such a request")
+    };
+    at("patch", 200).duration_since(at("watch", 200))
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "compared with the time stamps of the audit log"
+)]
+fn now() -> Timestamp {
+    Timestamp::now()
 }

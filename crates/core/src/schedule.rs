@@ -9,8 +9,7 @@ use std::{sync::Arc, time::Duration};
 use croner::Cron;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
-use crate::spread::place;
-pub use crate::spread::seed;
+pub use crate::spread::{place, seed};
 
 mod parse;
 

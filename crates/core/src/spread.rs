@@ -16,7 +16,7 @@ pub fn seed(uid: &str) -> u64 {
 }
 
 /// The place of `seed` within `whole`: always the same one, less than `whole`, and even over all seeds.
-pub(crate) fn place(seed: u64, whole: Duration) -> Duration {
+pub fn place(seed: u64, whole: Duration) -> Duration {
     let [high, low, ..] = seed.to_be_bytes();
     whole / (u32::from(u16::MAX) + 1) * u32::from(u16::from_be_bytes([high, low]))
 }

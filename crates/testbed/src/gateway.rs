@@ -48,6 +48,7 @@ pub struct Gateway {
     rules: Arc<Mutex<Rules>>,
     telling: watch::Sender<bool>,
     answering: watch::Sender<bool>,
+    away: watch::Sender<bool>,
     _tasks: JoinSet<()>, // dropping it stops them
 }
 
@@ -76,11 +77,13 @@ impl Gateway {
         let url = format!("http://{}", listener.local_addr()?);
         let rules = Arc::new(Mutex::new(Rules::default()));
         let (telling, answering) = (watch::Sender::new(true), watch::Sender::new(true));
+        let away = watch::Sender::new(false);
         let server = Server {
             client,
             rules: Arc::clone(&rules),
             telling: telling.subscribe(),
             answering: answering.subscribe(),
+            away: away.subscribe(),
         };
         let mut tasks = JoinSet::new();
         tasks.spawn(serve(listener, server));
@@ -89,6 +92,7 @@ impl Gateway {
             rules,
             telling,
             answering,
+            away,
             _tasks: tasks,
         })
     }
@@ -107,6 +111,11 @@ impl Gateway {
     /// Whether patches are answered once the API server has taken or refused them; those that wait are answered then.
     pub fn answer_patches(&self, answering: bool) {
         self.answering.send_replace(answering);
+    }
+
+    /// Whether there is no API server behind the gateway, as a load balancer says it: with 503. What is being answered ends.
+    pub fn go_away(&self, away: bool) {
+        self.away.send_replace(away);
     }
 
     /// From now on the API server does not know a kind of the core group or of `apps`, by its plural.
@@ -140,6 +149,7 @@ struct Server {
     rules: Arc<Mutex<Rules>>,
     telling: watch::Receiver<bool>,
     answering: watch::Receiver<bool>,
+    away: watch::Receiver<bool>,
 }
 
 async fn serve(listener: TcpListener, server: Server) {
@@ -150,7 +160,18 @@ async fn serve(listener: TcpListener, server: Server) {
             let server = server.clone();
             connections.spawn(async move {
                 let service = service_fn(|request| async {
-                    Ok::<_, Infallible>(answer(&server, request).await)
+                    let away = *server.away.borrow();
+                    let answer = if away {
+                        let message = "no server is available to handle this request";
+                        refused(
+                            StatusCode::SERVICE_UNAVAILABLE,
+                            "ServiceUnavailable",
+                            message,
+                        )
+                    } else {
+                        answer(&server, request).await
+                    };
+                    Ok::<_, Infallible>(answer)
                 });
                 let connection =
                     http1::Builder::new().serve_connection(TokioIo::new(stream), service);
@@ -212,6 +233,7 @@ async fn answer(server: &Server, request: Request<Incoming>) -> Response<Answer>
                 plural,
                 rules,
                 telling,
+                away: server.away.clone(),
             });
             let body = StreamBody::new(Box::pin(frames) as BoxedFrames);
             Response::from_parts(head, Either::Right(body))
@@ -255,12 +277,19 @@ struct Documents {
     plural: String,
     rules: Arc<Mutex<Rules>>,
     telling: Option<watch::Receiver<bool>>,
+    away: watch::Receiver<bool>,
 }
 
 /// Documents as they arrive, changed by the rules as they are when each is passed on.
 fn documents(documents: Documents) -> impl Stream<Item = Result<Frame<Bytes>, kube::Error>> + Send {
     stream::try_unfold(documents, async |mut documents| {
-        let Some(line) = documents.next().await? else {
+        let mut away = documents.away.clone();
+        let line = tokio::select! {
+            line = documents.next() => line?,
+            // An error means that the gateway is gone
+            _ = away.wait_for(|away| *away) => None,
+        };
+        let Some(line) = line else {
             return Ok(None);
         };
         if let Some(telling) = &mut documents.telling {

@@ -1,0 +1,104 @@
+//! Workloads whose last reconcile failed, and when each is tried again.
+//!
+//! Each failure in a row doubles the wait, as nobody knows what it needs. When the API server was away and is back, that
+//! is known: then all who wait are tried again soon, spread a little, as the API server has more to do then than ever.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use kube_autorollout_core::{backoff::Backoff, schedule};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep_until},
+};
+
+use crate::{identity::Identity, wake::Wake};
+
+/// How soon a failed reconcile is tried again, and at the latest.
+const RETRY: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
+
+/// Over which those who wait are spread when the API server answers again.
+const SPREAD: Duration = Duration::from_secs(2);
+
+/// Who waits to be tried again.
+pub(crate) struct Retries {
+    wake: Arc<Wake>,
+    answered: Notify,
+    /// By UID.
+    waiting: Mutex<HashMap<Arc<str>, Waiting>>,
+}
+
+struct Waiting {
+    identity: Identity,
+    /// Reconciles in a row that ended with an error.
+    failures: u32,
+}
+
+impl Retries {
+    /// Nobody waits.
+    pub(crate) fn new(wake: Arc<Wake>) -> Self {
+        Self {
+            wake,
+            answered: Notify::new(),
+            waiting: Mutex::default(),
+        }
+    }
+
+    /// The reconcile of a workload failed; says when to try it again.
+    pub(crate) fn failed(&self, identity: &Identity) -> Duration {
+        let mut waiting = self.lock();
+        let waiting = waiting
+            .entry(identity.uid.clone())
+            .or_insert_with(|| Waiting {
+                identity: identity.clone(),
+                failures: 0,
+            });
+        waiting.failures = waiting.failures.saturating_add(1);
+        RETRY.delay(waiting.failures, schedule::seed(&identity.uid))
+    }
+
+    /// A workload was reconciled, or is left alone from now on.
+    pub(crate) fn over(&self, identity: &Identity) {
+        self.lock().remove(&identity.uid);
+    }
+
+    /// The API server answers again.
+    pub(crate) fn answered(&self) {
+        self.answered.notify_one();
+    }
+
+    /// Wakes those who wait, each time that the API server answers again.
+    pub(crate) async fn keep_waking(&self) {
+        loop {
+            self.answered.notified().await;
+            let begun = Instant::now();
+            for (after, identity) in self.turns() {
+                sleep_until(begun + after).await;
+                if self.lock().contains_key(&identity.uid) {
+                    self.wake.all(&HashSet::from([identity]));
+                }
+            }
+        }
+    }
+
+    /// Who waits, and when each is to be woken, the first one first.
+    fn turns(&self) -> Vec<(Duration, Identity)> {
+        let waiting = self.lock();
+        let mut turns: Vec<_> = waiting
+            .iter()
+            .map(|(uid, waiting)| {
+                let after = schedule::place(schedule::seed(uid), SPREAD);
+                (after, waiting.identity.clone())
+            })
+            .collect();
+        turns.sort_by_key(|(after, _)| *after);
+        turns
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Waiting>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
