@@ -9,6 +9,7 @@ use std::{
     fs, io,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use k8s_openapi::api::{
@@ -20,6 +21,8 @@ use kube::{
     api::PostParams,
     config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
+
+use serde_json::Value;
 
 pub use audit::{Audit, Error as AuditError, Request};
 use components::Site;
@@ -52,9 +55,12 @@ pub enum Error {
     /// Our own kubeconfig could not be used.
     #[error("could not read the testbed's own kubeconfig")]
     Kubeconfig(#[from] KubeconfigError),
-    /// etcd did not do what was asked.
+    /// etcd did not compact.
     #[error("could not compact etcd")]
     Compact(#[source] io::Error),
+    /// etcd did not store.
+    #[error("could not write into etcd")]
+    Store(#[source] io::Error),
     /// The client could not be built.
     #[error("could not make a client of the control plane")]
     Client(#[source] Box<kube::Error>),
@@ -222,6 +228,17 @@ impl ControlPlane {
         self.audit.clone()
     }
 
+    /// The time for which each of the servers has used a CPU since it started last.
+    pub fn cpu_times(&self) -> [(&'static str, Duration); 4] {
+        [
+            ("etcd", &self.etcd),
+            ("API server", &self.api_server),
+            ("controller-manager", &self.controller_manager),
+            ("scheduler", &self.scheduler),
+        ]
+        .map(|(name, server)| (name, server.cpu_time().unwrap_or_default()))
+    }
+
     /// Kills the API server; its data stay. Affects whoever shares this control plane.
     pub fn stop_api_server(&self) {
         self.api_server.kill();
@@ -250,6 +267,32 @@ impl ControlPlane {
     pub async fn compact(&self) -> Result<(), Error> {
         let socket = self.folder.path().join(components::ETCD_SOCKET);
         etcd::compact(&socket).await.map_err(Error::Compact)
+    }
+
+    /// Writes objects with all that they have, at one moment and past the API server, which sees them as if it had written
+    /// them. Their keys are `<plural>/<namespace>/<name>`; each has to be of another kind, as no two objects of a kind
+    /// change at one moment.
+    ///
+    /// # Errors
+    ///
+    /// When etcd does not do it.
+    pub async fn store(&self, objects: &[(String, Value)]) -> Result<(), Error> {
+        let socket = self.folder.path().join(components::ETCD_SOCKET);
+        etcd::put(&socket, objects).await.map_err(Error::Store)
+    }
+
+    /// Kills the controller-manager.
+    pub fn stop_controller_manager(&self) {
+        self.controller_manager.kill();
+    }
+
+    /// Starts the controller-manager again.
+    ///
+    /// # Errors
+    ///
+    /// When it does not become ready.
+    pub async fn start_controller_manager(&self) -> Result<(), Error> {
+        Ok(self.controller_manager.start().await?)
     }
 
     /// Makes the controller-manager stop in its tracks, as a busy one would lag. Affects whoever shares this control

@@ -3,7 +3,6 @@
 mod build;
 mod metrics;
 mod rights;
-mod usage;
 
 use std::{
     fs, io,
@@ -19,7 +18,7 @@ pub use rights::{SERVICE_ACCOUNT, grant, permit, permit_from, rights, rule};
 
 use crate::{
     ask,
-    process::{self, Folder, Launch, Port, Server},
+    process::{self, Folder, Launch, Port, Server, usage},
     programs::Programs,
 };
 
@@ -173,7 +172,7 @@ impl Controller {
     ///
     /// When it does not run, or the kernel has no such file.
     pub fn cpu_time(&self) -> Result<Duration, Error> {
-        usage::cpu_time(self.id()?).ok_or(Error::Usage)
+        self.server.cpu_time().ok_or(Error::Usage)
     }
 
     fn id(&self) -> Result<u32, Error> {

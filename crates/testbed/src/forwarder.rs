@@ -3,9 +3,11 @@
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use jiff::Timestamp;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf, split},
     net::{TcpListener, TcpStream},
@@ -20,10 +22,15 @@ const ON_THE_WAY: usize = 256;
 /// What is read at once.
 const CHUNK: usize = 16 * 1024;
 
+/// When a client sent something first.
+type First = Arc<Mutex<Option<Timestamp>>>;
+
 /// Passes connections on to a server, with the delay of a network. It ends when it is dropped.
 #[derive(Debug)]
 pub struct Forwarder {
     host: String,
+    first: First,
+    trip: watch::Sender<Duration>,
     open: watch::Sender<bool>,
     breaks: watch::Sender<()>,
     _tasks: JoinSet<()>, // dropping it stops them
@@ -40,11 +47,19 @@ impl Forwarder {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let host = listener.local_addr()?.to_string();
         let (open, breaks) = (watch::Sender::new(true), watch::Sender::new(()));
-        let state = (open.subscribe(), breaks.subscribe());
+        let (trip, first) = (watch::Sender::new(round_trip), Arc::default());
+        let way = Way {
+            server,
+            round_trip: trip.subscribe(),
+            open: open.subscribe(),
+            first: Arc::clone(&first),
+        };
         let mut tasks = JoinSet::new();
-        tasks.spawn(accept(listener, server, round_trip, state));
+        tasks.spawn(accept(listener, way, breaks.subscribe()));
         Ok(Self {
             host,
+            first,
+            trip,
             open,
             breaks,
             _tasks: tasks,
@@ -54,6 +69,21 @@ impl Forwarder {
     /// `127.0.0.1:<port>`, as it stands in image references.
     pub fn host(&self) -> &str {
         &self.host
+    }
+
+    /// How long a round trip takes from now on, on the connections that are made from now on.
+    pub fn set_round_trip(&self, round_trip: Duration) {
+        self.trip.send_replace(round_trip);
+    }
+
+    /// Waits for a client to send something, from now on.
+    pub fn expect(&self) {
+        *locked(&self.first) = None;
+    }
+
+    /// When a client sent something first since [`Forwarder::expect`].
+    pub fn first(&self) -> Option<Timestamp> {
+        *locked(&self.first)
     }
 
     /// From now on nothing arrives, in either direction; connections stay open and hang.
@@ -72,19 +102,30 @@ impl Forwarder {
     }
 }
 
-async fn accept(
-    listener: TcpListener,
+/// Where connections go, and how.
+#[derive(Clone)]
+struct Way {
     server: SocketAddr,
-    round_trip: Duration,
-    (open, breaks): (watch::Receiver<bool>, watch::Receiver<()>),
-) {
+    round_trip: watch::Receiver<Duration>,
+    open: watch::Receiver<bool>,
+    first: First,
+}
+
+impl Way {
+    /// A client has sent something.
+    fn note(&self) {
+        locked(&self.first).get_or_insert_with(now);
+    }
+}
+
+async fn accept(listener: TcpListener, way: Way, breaks: watch::Receiver<()>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
                 // One that is gone before it was accepted needs no way
                 let Ok((client, _)) = accepted else { continue };
-                let carried = connection(client, server, round_trip, open.clone());
+                let carried = connection(client, way.clone());
                 let mut breaks = breaks.clone();
                 breaks.mark_unchanged();
                 connections.spawn(async move {
@@ -101,22 +142,19 @@ async fn accept(
     }
 }
 
-async fn connection(
-    client: TcpStream,
-    server: SocketAddr,
-    round_trip: Duration,
-    open: watch::Receiver<bool>,
-) {
+async fn connection(client: TcpStream, way: Way) {
+    let round_trip = *way.round_trip.borrow();
     sleep(round_trip).await;
-    let Ok(server) = TcpStream::connect(server).await else {
+    let Ok(server) = TcpStream::connect(way.server).await else {
         return;
     };
     let (from_client, to_client) = split(client);
     let (from_server, to_server) = split(server);
     let delay = round_trip / 2;
     tokio::join!(
-        carry(from_client, to_server, delay, open.clone()),
-        carry(from_server, to_client, delay, open)
+        carry(from_client, to_server, delay, way.open.clone(), || way
+            .note()),
+        carry(from_server, to_client, delay, way.open.clone(), || ()),
     );
 }
 
@@ -126,6 +164,7 @@ async fn carry(
     mut to: WriteHalf<TcpStream>,
     delay: Duration,
     mut open: watch::Receiver<bool>,
+    note: impl Fn(),
 ) {
     let (sender, mut receiver) = mpsc::channel::<(Instant, Vec<u8>)>(ON_THE_WAY);
     let read = async move {
@@ -134,6 +173,7 @@ async fn carry(
             let Ok(length @ 1..) = from.read(&mut chunk).await else {
                 return;
             };
+            note();
             chunk.truncate(length);
             if sender.send((Instant::now() + delay, chunk)).await.is_err() {
                 return;
@@ -154,6 +194,18 @@ async fn carry(
         drop(to.shutdown().await);
     };
     tokio::join!(read, write);
+}
+
+fn locked(first: &First) -> MutexGuard<'_, Option<Timestamp>> {
+    first.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "compared with the time stamps of the audit log"
+)]
+fn now() -> Timestamp {
+    Timestamp::now()
 }
 
 #[cfg(test)]
@@ -186,10 +238,14 @@ mod tests {
         let mut client = TcpStream::connect(forwarder.host())
             .await
             .expect("a connection");
+        assert_eq!(forwarder.first(), None, "nothing was sent yet");
         client.write_all(b"ping").await.expect("a way");
         let mut word = [0; 4];
         client.read_exact(&mut word).await.expect("an answer");
         assert_eq!(&word, b"ping");
+        assert!(forwarder.first().is_some());
+        forwarder.expect();
+        assert_eq!(forwarder.first(), None, "nothing was sent since");
         assert!(
             begun.elapsed() >= round_trip * 2,
             "the handshake and the exchange: {:?}",

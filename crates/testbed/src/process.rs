@@ -4,6 +4,7 @@ mod folder;
 mod guard;
 mod lines;
 mod port;
+pub(crate) mod usage;
 
 use std::{
     fs::{self, File},
@@ -22,6 +23,7 @@ pub(crate) use guard::{Guarded, Signal};
 pub(crate) use lines::Lines;
 pub use lines::Mark;
 pub use port::Port;
+pub use usage::own_cpu_time;
 
 /// How often a condition of a process is looked at while waiting for it.
 const POLL: Duration = Duration::from_millis(20);
@@ -195,6 +197,11 @@ impl Server {
     /// The process id, while it runs.
     pub fn id(&self) -> Option<u32> {
         self.process().as_ref().map(Guarded::id)
+    }
+
+    /// The time for which the process has used a CPU since it started, while it runs.
+    pub fn cpu_time(&self) -> Option<Duration> {
+        usage::cpu_time(self.id()?)
     }
 
     /// How the process ended, if it was started and ended by itself.

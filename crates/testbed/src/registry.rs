@@ -5,7 +5,7 @@ mod log;
 mod token;
 mod users;
 
-use std::{fs, io, path::Path};
+use std::{fs, io, path::Path, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
@@ -139,6 +139,11 @@ impl Registry {
     /// The token server of [`Access::Token`].
     pub fn issuer(&self) -> Option<&Issuer> {
         self.issuer.as_ref()
+    }
+
+    /// The time for which it has used a CPU since it started last.
+    pub fn cpu_time(&self) -> Duration {
+        self.server.cpu_time().unwrap_or_default()
     }
 
     /// What was asked of the registry since it started first.

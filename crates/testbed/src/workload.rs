@@ -2,6 +2,7 @@
 
 mod kinds;
 pub mod many;
+mod progress;
 mod wait;
 
 use std::collections::BTreeMap;
@@ -18,7 +19,8 @@ use kube::{
     api::{ObjectMeta, PostParams},
 };
 
-pub use kinds::{DaemonSet, StatefulSet};
+pub(crate) use kinds::dynamic;
+pub use kinds::{DaemonSet, Kind, StatefulSet, UnknownKind};
 pub use wait::{TimedOut, eventually, is_rolled_out, rolled_out, wait_until};
 
 /// The label that selects a workload for kube-autorollout.

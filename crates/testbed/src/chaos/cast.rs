@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::apps::v1 as apps;
-use kube::core::{ApiResource, DynamicObject};
-use serde::Serialize;
+use kube::core::DynamicObject;
 
 use super::history::Name;
-use crate::workload::{DaemonSet, Deployment, StatefulSet};
+use crate::workload::{DaemonSet, Deployment, Kind, StatefulSet, dynamic};
 
 /// How many namespaces there are.
 pub(super) const NAMESPACES: usize = 3;
@@ -21,30 +19,12 @@ const NEVER: usize = 13;
 /// Tags that share a repository.
 const TAGS_OF_A_REPOSITORY: usize = 4;
 
-/// The kind of a workload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    Deployment,
-    StatefulSet,
-    DaemonSet,
-}
-
-impl Kind {
-    /// That of the workload with this number: half of them are Deployments.
-    pub(super) const fn of(number: usize) -> Self {
-        match number % 4 {
-            2 => Self::StatefulSet,
-            3 => Self::DaemonSet,
-            _ => Self::Deployment,
-        }
-    }
-
-    pub(super) fn resource(self) -> ApiResource {
-        match self {
-            Self::Deployment => ApiResource::erase::<apps::Deployment>(&()),
-            Self::StatefulSet => ApiResource::erase::<apps::StatefulSet>(&()),
-            Self::DaemonSet => ApiResource::erase::<apps::DaemonSet>(&()),
-        }
+/// The kind of the workload with this number: half of them are Deployments.
+pub(super) const fn kind_of(number: usize) -> Kind {
+    match number % 4 {
+        2 => Kind::StatefulSet,
+        3 => Kind::DaemonSet,
+        _ => Kind::Deployment,
     }
 }
 
@@ -69,7 +49,7 @@ pub(super) struct Role {
 
 impl Role {
     pub(super) fn of(number: usize, tags: usize) -> Self {
-        let kind = Kind::of(number);
+        let kind = kind_of(number);
         let mut of_containers = BTreeMap::from([("app", number % tags)]);
         if number % TWO_CONTAINERS == TWO_CONTAINERS - 1 {
             of_containers.insert("side", (number * 5 + 1) % tags);
@@ -128,13 +108,14 @@ impl Role {
         if self.never == Some(Never::PullPolicy) {
             like = like.pull_policy("IfNotPresent");
         }
-        let on_delete = self.never == Some(Never::OnDelete);
-        match self.kind {
-            Kind::Deployment => dynamic(&like.build()),
-            Kind::StatefulSet if on_delete => dynamic(&StatefulSet::like(like).on_delete().build()),
-            Kind::StatefulSet => dynamic(&StatefulSet::like(like).build()),
-            Kind::DaemonSet if on_delete => dynamic(&DaemonSet::like(like).on_delete().build()),
-            Kind::DaemonSet => dynamic(&DaemonSet::like(like).build()),
+        match (self.never, self.kind) {
+            (Some(Never::OnDelete), Kind::StatefulSet) => {
+                dynamic(&StatefulSet::like(like).on_delete().build())
+            }
+            (Some(Never::OnDelete), Kind::DaemonSet) => {
+                dynamic(&DaemonSet::like(like).on_delete().build())
+            }
+            (_, kind) => kind.object(like),
         }
     }
 }
@@ -147,10 +128,6 @@ pub(super) fn repository(home: &str, tag: usize) -> String {
 /// The name of the workload to which a pod belongs.
 pub(super) fn workload_of(pod: &str) -> &str {
     pod.split('-').next().unwrap_or(pod)
-}
-
-fn dynamic(object: &impl Serialize) -> Result<DynamicObject, serde_json::Error> {
-    serde_json::from_value(serde_json::to_value(object)?)
 }
 
 #[cfg(test)]

@@ -4,8 +4,11 @@ use std::{fmt, ops::Range, time::Duration};
 
 use http::StatusCode;
 
-use super::{cast::Kind, dice::Dice};
-use crate::liar::{Lie, Mood};
+use super::{cast::kind_of, dice::Dice};
+use crate::{
+    liar::{Lie, Mood},
+    workload::Kind,
+};
 
 /// How much there is of everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -235,7 +238,7 @@ fn edits(dice: &mut Dice, scale: Scale) -> Vec<Step> {
             };
             (workload, edit)
         } else {
-            let edit = match (dice.below(4), Kind::of(workload)) {
+            let edit = match (dice.below(4), kind_of(workload)) {
                 (0, _) => Edit::Select(false),
                 (1, Kind::Deployment) => Edit::Pause(true),
                 (2, Kind::Deployment | Kind::StatefulSet) => Edit::Scale(dice.below(4)),

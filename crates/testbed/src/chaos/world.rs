@@ -14,7 +14,7 @@ use tokio::{sync::Mutex, time::sleep};
 
 use super::{
     Error, REPLICAS,
-    cast::{self, Kind, Role},
+    cast::{self, Role},
     history::{Span, Subject, Wish},
     notes::{Notes, now},
     plan::{Content, Edit, Plan},
@@ -27,7 +27,7 @@ use crate::{
     image::Pusher,
     liar::Liar,
     process::Mark,
-    workload::ENABLED_LABEL,
+    workload::{ENABLED_LABEL, Kind},
 };
 
 /// After a request that failed, as when the API server is down.

@@ -45,6 +45,8 @@ pub struct Request {
     pub code: u16,
     /// When the request arrived.
     pub at: Timestamp,
+    /// When it was answered; of a watch, when it began.
+    pub done: Timestamp,
     /// The body of a patch of a workload; nothing of other requests.
     pub body: Option<Value>,
 }
@@ -113,8 +115,28 @@ impl Audit {
         filter: impl Fn(&Request) -> bool,
     ) -> Result<Vec<Request>, Error> {
         let text = self.lines.since(mark).map_err(self.read())?;
+        self.parse(text.lines(), filter)
+    }
+
+    /// The requests of a user since `mark`, oldest first, at the price of what is new; `mark` moves to the end of it.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read or understood.
+    pub fn news_of(&self, user: &str, mark: &mut Mark) -> Result<Vec<Request>, Error> {
+        let text = self.lines.since(*mark).map_err(self.read())?;
+        *mark = mark.after(&text);
+        let lines = text.lines().filter(|line| line.contains(user));
+        self.parse(lines, |request| request.user == user)
+    }
+
+    fn parse<'a>(
+        &self,
+        lines: impl Iterator<Item = &'a str>,
+        filter: impl Fn(&Request) -> bool,
+    ) -> Result<Vec<Request>, Error> {
         let mut requests = Vec::new();
-        for line in text.lines() {
+        for line in lines {
             let event: Event = serde_json::from_str(line).map_err(|source| Error::Parse {
                 file: self.lines.path().to_owned(),
                 source,
@@ -144,6 +166,7 @@ struct Event {
     #[serde(default)]
     response_status: ResponseStatus,
     request_received_timestamp: Timestamp,
+    stage_timestamp: Timestamp,
     #[serde(default)]
     request_object: Option<Value>,
 }
@@ -185,6 +208,7 @@ impl Event {
             user_agent: self.user_agent,
             code,
             at: self.request_received_timestamp,
+            done: self.stage_timestamp,
             body: self.request_object,
         })
     }
@@ -198,7 +222,7 @@ mod tests {
 
     fn event(verb: &str, stage: &str, code: u16) -> String {
         format!(
-            r#"{{"stage":"{stage}","requestURI":"/x","verb":"{verb}","user":{{"username":"a"}},"userAgent":"b/1","objectRef":{{"resource":"pods","namespace":"n","apiVersion":"v1"}},"responseStatus":{{"code":{code}}},"requestReceivedTimestamp":"2026-01-01T00:00:00.000001Z"}}"#
+            r#"{{"stage":"{stage}","requestURI":"/x","verb":"{verb}","user":{{"username":"a"}},"userAgent":"b/1","objectRef":{{"resource":"pods","namespace":"n","apiVersion":"v1"}},"responseStatus":{{"code":{code}}},"requestReceivedTimestamp":"2026-01-01T00:00:00.000001Z","stageTimestamp":"2026-01-01T00:00:01Z"}}"#
         ) + "\n"
     }
 
@@ -223,5 +247,8 @@ mod tests {
         assert_eq!(seen, expected.map(|(verb, code)| (verb.to_owned(), code)));
         let none = audit.requests(|request| request.user == "somebody else");
         assert_eq!(none.expect("readable"), []);
+        let mut mark = Mark::default();
+        let news = |mark: &mut Mark| audit.news_of("a", mark).expect("readable").len();
+        assert_eq!((news(&mut mark), news(&mut mark)), (3, 0));
     }
 }

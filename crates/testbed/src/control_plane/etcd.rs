@@ -3,6 +3,7 @@
 
 use std::{io, path::Path};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::{Request, header::HOST};
 use http_body_util::{BodyExt as _, Full};
@@ -19,6 +20,16 @@ pub(super) async fn compact(socket: &Path) -> io::Result<()> {
     let revision = revision.ok_or_else(|| io::Error::other(format!("no revision in {answer}")))?;
     let order = json!({ "revision": revision, "physical": true });
     post(socket, "/v3/kv/compaction", &order).await.map(drop)
+}
+
+/// Writes objects under their keys in one transaction.
+pub(super) async fn put(socket: &Path, objects: &[(String, Value)]) -> io::Result<()> {
+    let puts = objects.iter().map(|(key, object)| {
+        let key = STANDARD.encode(format!("/registry/{key}"));
+        json!({ "requestPut": { "key": key, "value": STANDARD.encode(object.to_string()) } })
+    });
+    let transaction = json!({ "success": puts.collect::<Vec<_>>() });
+    post(socket, "/v3/kv/txn", &transaction).await.map(drop)
 }
 
 async fn post(socket: &Path, path: &str, body: &Value) -> io::Result<Value> {

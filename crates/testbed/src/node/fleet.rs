@@ -12,7 +12,10 @@ use std::{
 
 use kube::Client;
 use oci_spec::{distribution::Reference, image::Digest};
-use tokio::{sync::watch, time::sleep};
+use tokio::{
+    sync::{Semaphore, watch},
+    time::sleep,
+};
 
 use super::{
     NodesOptions, Platform, Ran, RunningContainer, Runtime, Speed,
@@ -23,6 +26,9 @@ use super::{
     pull::{PullFailure, pull},
 };
 use crate::image::{self, RegistryAccess, RequestError};
+
+/// How many requests of pods to the API server are under way at once.
+const AT_ONCE: usize = 32;
 
 /// The `User-Agent` of every pull.
 const USER_AGENT: &str = "testbed-kubelet";
@@ -74,6 +80,8 @@ impl Host {
 /// The nodes and what they have in common.
 pub(super) struct Fleet {
     client: Client,
+    /// For requests to the API server: thousands at once would open a connection each.
+    turns: Semaphore,
     hosts: Vec<Host>,
     registries: Mutex<HashMap<String, image::Client>>,
     speed: Mutex<Speed>,
@@ -100,6 +108,7 @@ impl Fleet {
         });
         let fleet = Self {
             client,
+            turns: Semaphore::new(AT_ONCE),
             hosts: hosts.collect(),
             registries: Mutex::default(),
             speed: Mutex::new(options.speed),
@@ -112,6 +121,13 @@ impl Fleet {
             fleet.add_registry(access.clone())?;
         }
         Ok(fleet)
+    }
+
+    /// Makes a request to the API server when it is its turn.
+    pub(super) async fn in_turn<T>(&self, request: impl Future<Output = T>) -> T {
+        // It is never closed, and without a turn a request is made all the same
+        let _turn = self.turns.acquire().await;
+        request.await
     }
 
     pub(super) const fn client(&self) -> &Client {

@@ -288,9 +288,8 @@ impl Worker {
             ..PatchParams::default()
         };
         let patch = Patch::Strategic(patch);
-        self.api
-            .patch_status(&self.name, &parameters, &patch)
-            .await?;
+        let request = self.api.patch_status(&self.name, &parameters, &patch);
+        self.fleet.in_turn(request).await?;
         self.written = Some(status);
         self.doubted = false;
         Ok(())
@@ -337,7 +336,8 @@ impl Worker {
             }),
             ..DeleteParams::default()
         };
-        while let Err(error) = self.api.delete(&self.name, &parameters).await {
+        let delete = || self.fleet.in_turn(self.api.delete(&self.name, &parameters));
+        while let Err(error) = delete().await {
             if matches!(&error, kube::Error::Api(status) if status.is_not_found() || status.is_conflict())
             {
                 return; // gone, or another pod of that name

@@ -10,6 +10,13 @@ use std::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Mark(u64);
 
+impl Mark {
+    /// The place after what was read from here.
+    pub(crate) const fn after(self, text: &str) -> Self {
+        Self(self.0 + text.len() as u64)
+    }
+}
+
 /// A growing file of lines.
 #[derive(Debug, Clone)]
 pub(crate) struct Lines {

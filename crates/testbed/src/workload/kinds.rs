@@ -1,8 +1,75 @@
-//! The other kinds of workloads. What all kinds have in common is described as a Deployment.
+//! The kinds of workloads. What all kinds have in common is described as a Deployment.
+
+use std::str::FromStr;
 
 use k8s_openapi::api::apps::v1 as apps;
+use kube::core::{ApiResource, DynamicObject};
+use serde::Serialize;
 
 use super::Deployment;
+
+/// A kind of workload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Pods of ReplicaSets.
+    Deployment,
+    /// Pods with numbers.
+    StatefulSet,
+    /// A pod on every node.
+    DaemonSet,
+}
+
+/// A word that names no kind of workload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("there are deployment, statefulset and daemonset")]
+pub struct UnknownKind;
+
+impl FromStr for Kind {
+    type Err = UnknownKind;
+
+    /// Reads the lower-case name.
+    fn from_str(text: &str) -> Result<Self, UnknownKind> {
+        match text {
+            "deployment" => Ok(Self::Deployment),
+            "statefulset" => Ok(Self::StatefulSet),
+            "daemonset" => Ok(Self::DaemonSet),
+            _ => Err(UnknownKind),
+        }
+    }
+}
+
+impl Kind {
+    /// As the API server names it.
+    pub fn resource(self) -> ApiResource {
+        match self {
+            Self::Deployment => ApiResource::erase::<apps::Deployment>(&()),
+            Self::StatefulSet => ApiResource::erase::<apps::StatefulSet>(&()),
+            Self::DaemonSet => ApiResource::erase::<apps::DaemonSet>(&()),
+        }
+    }
+
+    /// An object of this kind with the name, labels, annotations, replicas and pods of this Deployment.
+    ///
+    /// # Errors
+    ///
+    /// When it is no JSON, which does not happen.
+    pub fn object(self, like: Deployment) -> Result<DynamicObject, serde_json::Error> {
+        match self {
+            Self::Deployment => dynamic(&like.build()),
+            Self::StatefulSet => dynamic(&StatefulSet::like(like).build()),
+            Self::DaemonSet => dynamic(&DaemonSet::like(like).build()),
+        }
+    }
+}
+
+/// Any object, with its kind told by its content only.
+///
+/// # Errors
+///
+/// When it is no JSON, which does not happen.
+pub(crate) fn dynamic(object: &impl Serialize) -> Result<DynamicObject, serde_json::Error> {
+    serde_json::from_value(serde_json::to_value(object)?)
+}
 
 /// A StatefulSet in the making.
 ///

@@ -8,7 +8,7 @@ use kube_autorollout_testbed::{
     control_plane::Request,
     controller::{self, Controller, SERVICE_ACCOUNT},
     image::Pusher,
-    workload::{eventually, many::Many},
+    workload::{Kind, eventually, many::Many},
 };
 use serde_json::json;
 use tokio::time::sleep;
@@ -121,6 +121,7 @@ fn many(repository: &str, (workloads, tags): (usize, usize)) -> Many {
         repository: repository.to_owned(),
         workloads,
         tags,
+        kinds: vec![Kind::Deployment],
     }
 }
 

@@ -1,7 +1,8 @@
 //! What to measure.
 
-use std::{ffi::OsString, fs, path::PathBuf, time::Duration};
+use std::{ffi::OsString, fs, path::PathBuf, str::FromStr, time::Duration};
 
+use kube_autorollout_testbed::workload::Kind;
 use lexopt::{Arg, Error, Parser, ValueExt as _};
 
 pub(super) const HELP: &str = "\
@@ -9,23 +10,65 @@ Measures kube-autorollout with many workloads on a control plane and a registry 
 
 Usage: cargo bench-scale [OPTIONS]
 
-  --workloads N        Deployments of one pod each (500)
+  --workloads N        workloads of one pod each, or one on each of two nodes (500)
   --tags N             tags that they are spread over (50)
+  --kinds LIST         their kinds: deployment,statefulset,daemonset or some of them (deployment)
+  --copies             Deployments are copies of one, written past the API server: for thousands
   --latency MS         round trip to the registry in milliseconds (50)
   --interval S         seconds from check to check (20)
   --quiet S            how long the quiet phase is watched (120)
   --candidate PATH     another program, measured in the same way after ours
   --program PATH       this program in the place of our release build
-  --steady             only the start-up and the quiet phase
+  --phases LIST        what follows the start-up and the quiet phase, all or some of
+                       one-tag,all-tags,attestations,labels,restart (all)
+  --steady             nothing follows
   --json               figures for a machine
   --help
 ";
+
+/// A phase that can be left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    OneTag,
+    AllTags,
+    Attestations,
+    Labels,
+    Restart,
+}
+
+impl Part {
+    const ALL: [Self; 5] = [
+        Self::OneTag,
+        Self::AllTags,
+        Self::Attestations,
+        Self::Labels,
+        Self::Restart,
+    ];
+}
+
+impl FromStr for Part {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "one-tag" => Ok(Self::OneTag),
+            "all-tags" => Ok(Self::AllTags),
+            "attestations" => Ok(Self::Attestations),
+            "labels" => Ok(Self::Labels),
+            "restart" => Ok(Self::Restart),
+            _ => Err(format!("there is no phase {text}")),
+        }
+    }
+}
 
 /// What to measure.
 #[derive(Debug, Clone)]
 pub(super) struct Arguments {
     pub(super) workloads: usize,
     pub(super) tags: usize,
+    pub(super) kinds: Vec<Kind>,
+    /// Whether Deployments are copies of one.
+    pub(super) copies: bool,
     /// The round trip to the registry.
     pub(super) latency: Duration,
     /// From check to check.
@@ -36,8 +79,8 @@ pub(super) struct Arguments {
     pub(super) candidate: Option<PathBuf>,
     /// Measured in the place of our release build.
     pub(super) program: Option<PathBuf>,
-    /// Only the start-up and the quiet phase.
-    pub(super) steady: bool,
+    /// What follows the start-up and the quiet phase.
+    pub(super) phases: Vec<Part>,
     pub(super) json: bool,
 }
 
@@ -48,18 +91,22 @@ impl Arguments {
         let mut parsed = Self {
             workloads: 500,
             tags: 50,
+            kinds: vec![Kind::Deployment],
+            copies: false,
             latency: Duration::from_millis(50),
             interval: Duration::from_secs(20),
             quiet: Duration::from_secs(120),
             candidate: None,
             program: None,
-            steady: false,
+            phases: Part::ALL.to_vec(),
             json: false,
         };
         while let Some(argument) = parser.next()? {
             match argument {
                 Arg::Long("workloads") => parsed.workloads = at_least_one(&mut parser)?,
                 Arg::Long("tags") => parsed.tags = at_least_one(&mut parser)?,
+                Arg::Long("kinds") => parsed.kinds = list(&mut parser)?,
+                Arg::Long("copies") => parsed.copies = true,
                 Arg::Long("latency") => {
                     parsed.latency = Duration::from_millis(parser.value()?.parse()?);
                 }
@@ -69,7 +116,8 @@ impl Arguments {
                 Arg::Long("quiet") => parsed.quiet = Duration::from_secs(parser.value()?.parse()?),
                 Arg::Long("candidate") => parsed.candidate = Some(program(&mut parser)?),
                 Arg::Long("program") => parsed.program = Some(program(&mut parser)?),
-                Arg::Long("steady") => parsed.steady = true,
+                Arg::Long("steady") => parsed.phases.clear(),
+                Arg::Long("phases") => parsed.phases = list(&mut parser)?,
                 Arg::Long("json") => parsed.json = true,
                 Arg::Long("help") | Arg::Short('h') => return Ok(None),
                 other => return Err(other.unexpected()),
@@ -77,6 +125,19 @@ impl Arguments {
         }
         Ok(Some(parsed))
     }
+}
+
+/// Words with commas between them.
+fn list<T: FromStr>(parser: &mut Parser) -> Result<Vec<T>, Error>
+where
+    T::Err: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let words = parser.value()?.string()?;
+    let word = |word: &str| {
+        word.parse()
+            .map_err(|error: T::Err| Error::Custom(error.into()))
+    };
+    words.split(',').map(word).collect()
 }
 
 fn at_least_one(parser: &mut Parser) -> Result<usize, Error> {

@@ -12,7 +12,7 @@ use kube_autorollout_testbed::{
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use super::{Failure, arguments::Arguments};
+use super::{Failure, arguments::Arguments, meter::Meter};
 
 /// How long the program may take for whatever is waited for, for each thousand workloads.
 const DONE_WITHIN: Duration = Duration::from_secs(180);
@@ -27,18 +27,18 @@ pub(super) struct Cluster<'a> {
     pub(super) many: Many,
     pub(super) pusher: Pusher,
     pub(super) interval: Duration,
-    forwarder: Forwarder,
+    pub(super) forwarder: Forwarder,
 }
 
 impl<'a> Cluster<'a> {
-    /// Pushes the first images and creates the Deployments.
+    /// Pushes the first images and creates the workloads; the registry is near until they are up.
     pub(super) async fn set_up(
         testbed: &'a Testbed,
         name: &str,
         arguments: &Arguments,
     ) -> Result<Self, Failure> {
         let registry = testbed.registry().host();
-        let forwarder = Forwarder::start(registry.parse()?, arguments.latency).await?;
+        let forwarder = Forwarder::start(registry.parse()?, Duration::ZERO).await?;
         let namespace = testbed.namespace(name).await?;
         let rights = controller::rights(&[]);
         controller::grant(namespace.client(), namespace.name(), rights).await?;
@@ -48,6 +48,7 @@ impl<'a> Cluster<'a> {
                 repository: namespace.name().to_owned(),
                 workloads: arguments.workloads,
                 tags: arguments.tags,
+                kinds: arguments.kinds.clone(),
             },
             namespace,
             pusher: Pusher::new(registry)?,
@@ -56,8 +57,14 @@ impl<'a> Cluster<'a> {
         };
         let many = &cluster.many;
         many.push_all(&cluster.pusher, "first", "build 1").await?;
-        many.deploy(&cluster.namespace, cluster.forwarder.host())
-            .await?;
+        let (namespace, host) = (&cluster.namespace, cluster.forwarder.host());
+        if arguments.copies {
+            many.deploy_copies(testbed, namespace, host).await?;
+        } else {
+            many.deploy(namespace, host).await?;
+        }
+        cluster.forwarder.set_round_trip(arguments.latency);
+        cluster.forwarder.sever(); // connections of the nodes, which would stay fast
         Ok(cluster)
     }
 
@@ -91,6 +98,14 @@ impl<'a> Cluster<'a> {
         }
         self.wait("all workloads are up to date", async || {
             Ok(is_settled(&controller.metrics().await?))
+        })
+        .await
+    }
+
+    /// Waits until so many workloads are patched.
+    pub(super) async fn patched(&self, meter: &Meter<'_>, workloads: usize) -> Result<(), Failure> {
+        self.wait("every workload is patched", async || {
+            Ok(meter.patches()?.len() >= workloads)
         })
         .await
     }

@@ -2,9 +2,10 @@
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
+use kube_autorollout_testbed::workload::Kind;
 use serde_json::{Value, json};
 
-use super::latencies::Latencies;
+use super::{latencies::Latencies, others::Others, timeline::Timeline};
 
 const MEBIBYTE: f64 = 1024.0 * 1024.0;
 
@@ -15,7 +16,7 @@ pub(super) struct Phase {
     pub(super) took: Duration,
     /// Requests to the API server, by verb and resource.
     pub(super) api: BTreeMap<String, u64>,
-    /// Requests to the registry, by method.
+    /// Requests to the registry, by method and what was asked for.
     pub(super) registry: BTreeMap<String, u64>,
     /// CPU time of the program.
     pub(super) cpu: Duration,
@@ -23,7 +24,11 @@ pub(super) struct Phase {
     pub(super) resident: u64,
     /// The most resident memory within the phase, in bytes.
     pub(super) peak: u64,
+    /// What everything else used of the CPUs.
+    pub(super) others: Others,
     pub(super) latencies: Option<Latencies>,
+    /// Where patches are timed.
+    pub(super) timeline: Option<Timeline>,
     /// What else is to be said.
     pub(super) remarks: Vec<String>,
 }
@@ -42,10 +47,20 @@ pub(super) struct Program {
 pub(super) struct Report {
     pub(super) workloads: usize,
     pub(super) tags: usize,
+    pub(super) kinds: Vec<Kind>,
     pub(super) latency: Duration,
     pub(super) programs: Vec<Program>,
-    /// How long as many bare patches take on this machine.
-    pub(super) bare_patches: Duration,
+    /// As many patches with nothing to decide, where patches of all workloads are measured.
+    pub(super) bare: Vec<Bare>,
+}
+
+/// As many patches as there are workloads, over sixteen connections, with nothing decided.
+#[derive(Debug)]
+pub(super) struct Bare {
+    /// When they were made.
+    pub(super) when: String,
+    pub(super) timeline: Timeline,
+    pub(super) others: Others,
 }
 
 impl Report {
@@ -60,10 +75,18 @@ impl Report {
         json!({
             "workloads": self.workloads,
             "tags": self.tags,
+            "kinds": self.kinds(),
             "round_trip_seconds": self.latency.as_secs_f64(),
-            "bare_patches_seconds": self.bare_patches.as_secs_f64(),
+            "bare_patches": self.bare.iter().map(Bare::json).collect::<Vec<_>>(),
             "programs": programs.collect::<Vec<_>>(),
         })
+    }
+}
+
+impl Report {
+    fn kinds(&self) -> Vec<String> {
+        let kinds = self.kinds.iter();
+        kinds.map(|kind| kind.resource().kind).collect()
     }
 }
 
@@ -77,7 +100,9 @@ impl Phase {
             "cpu_seconds": self.cpu.as_secs_f64(),
             "resident_bytes": self.resident,
             "peak_bytes": self.peak,
+            "other_cpu_seconds": self.others.json(),
             "latencies": self.latencies.as_ref().map(Latencies::json),
+            "timeline": self.timeline.as_ref().map(Timeline::json),
             "remarks": self.remarks,
         })
     }
@@ -87,12 +112,11 @@ impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             formatter,
-            "{} Deployments on {} tags, {} ms round trip to the registry; {} bare patches over 16 connections: {:.2} s",
+            "{} workloads ({}) on {} tags, {} ms round trip to the registry",
             self.workloads,
+            self.kinds().join(", "),
             self.tags,
             self.latency.as_millis(),
-            self.workloads,
-            self.bare_patches.as_secs_f64(),
         )?;
         for program in &self.programs {
             writeln!(
@@ -105,7 +129,44 @@ impl fmt::Display for Report {
                 write!(formatter, "{phase}")?;
             }
         }
+        for bare in &self.bare {
+            writeln!(formatter, "\nbare patches {}", bare.when)?;
+            writeln!(formatter, "      {}", bare.timeline.summary())?;
+            writeln!(formatter, "      others: {}", bare.others)?;
+        }
         Ok(())
+    }
+}
+
+impl Bare {
+    fn json(&self) -> Value {
+        json!({
+            "when": self.when,
+            "timeline": self.timeline.json(),
+            "other_cpu_seconds": self.others.json(),
+        })
+    }
+}
+
+impl Others {
+    fn json(&self) -> Value {
+        let seconds = |time: &Duration| time.as_secs_f64();
+        let each = self.each.iter().map(|(name, time)| (*name, seconds(time)));
+        let all = each.chain([("machine", seconds(&self.machine))]);
+        json!(all.collect::<BTreeMap<_, _>>())
+    }
+}
+
+impl fmt::Display for Others {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, time) in &self.each {
+            write!(formatter, "{name} {:.2} s, ", time.as_secs_f64())?;
+        }
+        write!(
+            formatter,
+            "the machine as a whole {:.2} s",
+            self.machine.as_secs_f64()
+        )
     }
 }
 
@@ -122,6 +183,7 @@ impl fmt::Display for Phase {
         )?;
         writeln!(formatter, "      API server: {}", listed(&self.api))?;
         writeln!(formatter, "      registry:   {}", listed(&self.registry))?;
+        writeln!(formatter, "      others:     {}", self.others)?;
         if let Some(latencies) = &self.latencies {
             writeln!(
                 formatter,
@@ -131,6 +193,9 @@ impl fmt::Display for Phase {
                 latencies.most.as_secs_f64(),
                 latencies.last.as_secs_f64(),
             )?;
+        }
+        if let Some(timeline) = &self.timeline {
+            writeln!(formatter, "      {}", timeline.summary())?;
         }
         for remark in &self.remarks {
             writeln!(formatter, "      {remark}")?;

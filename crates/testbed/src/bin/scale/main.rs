@@ -3,12 +3,15 @@
 //! `cargo bench-scale [OPTIONS]`
 
 mod arguments;
+mod bare;
 mod cluster;
 mod figures;
 mod latencies;
 mod meter;
+mod others;
 mod phases;
 mod subject;
+mod timeline;
 
 use std::process::ExitCode;
 

@@ -1,6 +1,10 @@
 //! What a phase costs: requests of both kinds, CPU time and memory.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use kube_autorollout_testbed::{
@@ -8,22 +12,33 @@ use kube_autorollout_testbed::{
     control_plane::Request,
     controller::{Controller, SERVICE_ACCOUNT},
     process::Mark,
+    registry,
 };
 use tokio::time::Instant;
 
-use super::{Failure, figures::Phase};
+use super::{Failure, figures::Phase, others::Others};
 
 /// The agents that are not the program under test.
 const TESTBED: &str = "testbed-";
+
+/// Part of the path of a manifest.
+const MANIFESTS: &str = "/manifests/";
 
 /// Counts from the moment it was made.
 pub(super) struct Meter<'a> {
     testbed: &'a Testbed,
     user: String,
-    audit: Mark,
+    asked: RefCell<Asked>,
     registry: Mark,
     cpu: Duration,
+    others: Others,
     begun: Instant,
+}
+
+/// What was asked of the API server up to a place in its log, of which nothing is read twice.
+struct Asked {
+    read: Mark,
+    requests: Vec<Request>,
 }
 
 impl<'a> Meter<'a> {
@@ -46,17 +61,29 @@ impl<'a> Meter<'a> {
                 "system:serviceaccount:{}:{SERVICE_ACCOUNT}",
                 namespace.name()
             ),
-            audit: testbed.control_plane().audit().mark()?,
+            asked: RefCell::new(Asked {
+                read: testbed.control_plane().audit().mark()?,
+                requests: Vec::new(),
+            }),
             registry: testbed.registry().log().mark()?,
             cpu,
+            others: Others::now(testbed),
             begun: Instant::now(),
         })
     }
 
     /// What was asked of the API server since.
     pub(super) fn asked(&self) -> Result<Vec<Request>, Failure> {
+        let mut asked = self.asked.borrow_mut();
+        let Asked { read, requests } = &mut *asked;
         let audit = self.testbed.control_plane().audit();
-        Ok(audit.requests_since(self.audit, |request| request.user == self.user)?)
+        requests.extend(audit.news_of(&self.user, read)?);
+        Ok(requests.clone())
+    }
+
+    /// What everything else has used of the CPUs since.
+    pub(super) fn others(&self) -> Others {
+        Others::now(self.testbed).since(&self.others)
     }
 
     /// When workloads were patched since.
@@ -64,15 +91,23 @@ impl<'a> Meter<'a> {
         let asked = self.asked()?.into_iter();
         Ok(asked
             .filter(|request| request.verb == "patch" && request.code == 200)
-            .map(|request| request.at)
+            .map(|request| request.done)
             .collect())
     }
 
-    /// Whether the registry was asked since.
-    pub(super) fn has_asked_registry(&self) -> Result<bool, Failure> {
+    /// How many manifests the registry was asked for since, by their tags or digests.
+    pub(super) fn manifests(&self) -> Result<usize, Failure> {
+        let requests = self.asked_of_registry()?.into_iter();
+        let paths = requests.map(|request| request.path);
+        let manifests = paths.filter(|path| path.contains(MANIFESTS));
+        Ok(manifests.collect::<BTreeSet<_>>().len())
+    }
+
+    fn asked_of_registry(&self) -> Result<Vec<registry::Request>, Failure> {
         let log = self.testbed.registry().log();
-        let mut requests = log.requests_since(self.registry)?.into_iter();
-        Ok(requests.any(|request| !request.user_agent.starts_with(TESTBED)))
+        let mut requests = log.requests_since(self.registry)?;
+        requests.retain(|request| !request.user_agent.starts_with(TESTBED));
+        Ok(requests)
     }
 
     /// The figures up to now.
@@ -87,15 +122,8 @@ impl<'a> Meter<'a> {
             *api.entry(what).or_default() += 1;
         }
         let mut registry = BTreeMap::new();
-        for request in self
-            .testbed
-            .registry()
-            .log()
-            .requests_since(self.registry)?
-        {
-            if !request.user_agent.starts_with(TESTBED) {
-                *registry.entry(request.method).or_default() += 1;
-            }
+        for request in self.asked_of_registry()? {
+            *registry.entry(operation(&request)).or_default() += 1;
         }
         Ok(Phase {
             name,
@@ -105,8 +133,21 @@ impl<'a> Meter<'a> {
             cpu: controller.cpu_time()?.saturating_sub(self.cpu),
             resident: controller.resident_memory()?,
             peak: controller.peak_memory()?,
+            others: self.others(),
             latencies: None,
+            timeline: None,
             remarks: Vec::new(),
         })
     }
+}
+
+/// A request in the words of the distribution specification, as `HEAD manifest`.
+fn operation(request: &registry::Request) -> String {
+    let what = match &*request.path {
+        path if path.contains(MANIFESTS) => "manifest",
+        path if path.contains("/blobs/") => "blob",
+        "/v2/" => "ping",
+        _ => "other",
+    };
+    format!("{} {what}", request.method)
 }

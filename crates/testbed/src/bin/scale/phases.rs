@@ -8,15 +8,21 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use super::{
-    Failure, arguments::Arguments, cluster::Cluster, figures::Phase, latencies::Latencies,
-    meter::Meter, tell,
+    Failure,
+    arguments::{Arguments, Part},
+    cluster::Cluster,
+    figures::Phase,
+    latencies::Latencies,
+    meter::Meter,
+    tell,
+    timeline::Timeline,
 };
-
-/// How exactly the first request is timed.
-const POLL: Duration = Duration::from_millis(2);
 
 /// How long the API server is away.
 const OUTAGE: Duration = Duration::from_secs(5);
+
+/// How many workloads lose and get back their label.
+const TOGGLED: usize = 1000;
 
 /// Ticks after which something that has not happened will not happen.
 const TICKS: u32 = 3;
@@ -30,24 +36,49 @@ pub(super) async fn all(
     tell("start-up");
     let meter = Meter::start(cluster.testbed, &cluster.namespace, None)?;
     let controller = cluster.start(program).await?;
+    // A look at the metrics of thousands costs the program something, one at the registry's log does not.
+    cluster
+        .wait("every tag is asked for", async || {
+            Ok(meter.manifests()? >= cluster.many.tags)
+        })
+        .await?;
     cluster.settled(&controller, cluster.many.workloads).await?;
     let mut phases = vec![meter.read("start-up to first check", &controller)?];
     tell("quiet");
     phases.push(quiet(cluster, &controller, arguments.quiet).await?);
-    if arguments.steady {
-        return Ok(phases);
+    for part in &arguments.phases {
+        phases.extend(self::part(*part, cluster, &controller).await?);
     }
-    tell("one tag moves");
-    phases.push(one_tag(cluster, &controller).await?);
-    tell("all tags move");
-    phases.push(all_tags(cluster, &controller).await?);
-    tell("attestation-only re-push of all tags");
-    phases.push(attestations(cluster, &controller).await?);
-    tell("labels are taken away and given back");
-    phases.extend(labels(cluster, &controller).await?);
-    tell("the API server restarts");
-    phases.push(restart(cluster, &controller).await?);
     Ok(phases)
+}
+
+async fn part(
+    part: Part,
+    cluster: &Cluster<'_>,
+    controller: &Controller,
+) -> Result<Vec<Phase>, Failure> {
+    match part {
+        Part::OneTag => {
+            tell("one tag moves");
+            Ok(vec![one_tag(cluster, controller).await?])
+        }
+        Part::AllTags => {
+            tell("all tags move");
+            Ok(vec![all_tags(cluster, controller).await?])
+        }
+        Part::Attestations => {
+            tell("attestation-only re-push of all tags");
+            Ok(vec![attestations(cluster, controller).await?])
+        }
+        Part::Labels => {
+            tell("labels are taken away and given back");
+            Ok(labels(cluster, controller).await?.into())
+        }
+        Part::Restart => {
+            tell("the API server restarts");
+            Ok(vec![restart(cluster, controller).await?])
+        }
+    }
 }
 
 async fn quiet(
@@ -60,12 +91,17 @@ async fn quiet(
     let mut phase = meter.read("quiet", controller)?;
     let checks = watched.as_secs_f64() / cluster.interval.as_secs_f64();
     let per_hour = 3600.0 / watched.as_secs_f64();
+    let lists = phase
+        .api
+        .iter()
+        .filter(|(what, _)| what.starts_with("list "));
     phase.remarks.push(format!(
-        "per check: {:.3} s cpu, {:.1} requests to the registry, {:.2} to the API server ({:.0} an hour)",
+        "per check: {:.3} s cpu, {:.1} requests to the registry, {:.2} to the API server; an hour: {:.0} to the API server, of these {:.0} lists",
         phase.cpu.as_secs_f64() / checks,
         total(&phase.registry) / checks,
         total(&phase.api) / checks,
         total(&phase.api) * per_hour,
+        total(lists) * per_hour,
     ));
     Ok(phase)
 }
@@ -90,24 +126,24 @@ async fn one_tag(cluster: &Cluster<'_>, controller: &Controller) -> Result<Phase
 /// The tags move while the program is stopped in its tracks, so that one check sees all of them moved.
 async fn all_tags(cluster: &Cluster<'_>, controller: &Controller) -> Result<Phase, Failure> {
     let many = &cluster.many;
-    let meter = Meter::start(cluster.testbed, &cluster.namespace, Some(controller))?;
+    many.up(&cluster.namespace, many.workloads).await?;
     controller.server().pause().await?;
     many.push_all(&cluster.pusher, "second", "build 1").await?;
-    let asked = Meter::start(cluster.testbed, &cluster.namespace, None)?;
+    let meter = Meter::start(cluster.testbed, &cluster.namespace, Some(controller))?;
+    cluster.forwarder.expect();
     controller.server().resume().await?;
-    while !asked.has_asked_registry()? {
-        sleep(POLL).await;
-    }
-    let first = now();
-    moved(
-        cluster,
-        controller,
-        meter,
-        "all tags move",
-        first,
-        many.workloads,
-    )
-    .await
+    cluster.patched(&meter, many.workloads).await?;
+    let others = meter.others();
+    let first = cluster
+        .forwarder
+        .first()
+        .ok_or("nobody asked the registry")?;
+    let asked = meter.asked()?;
+    cluster.settled(controller, many.workloads).await?;
+    let mut phase = finished(meter, controller, "all tags move", first, many.workloads)?;
+    phase.timeline = Timeline::new(first, &asked);
+    phase.others = others;
+    Ok(phase)
 }
 
 /// Waits until so many workloads are patched and everything is up to date again.
@@ -119,12 +155,18 @@ async fn moved(
     since: Timestamp,
     workloads: usize,
 ) -> Result<Phase, Failure> {
-    cluster
-        .wait("every workload is patched", async || {
-            Ok(meter.patches()?.len() >= workloads)
-        })
-        .await?;
+    cluster.patched(&meter, workloads).await?;
     cluster.settled(controller, cluster.many.workloads).await?;
+    finished(meter, controller, name, since, workloads)
+}
+
+fn finished(
+    meter: Meter<'_>,
+    controller: &Controller,
+    name: &'static str,
+    since: Timestamp,
+    workloads: usize,
+) -> Result<Phase, Failure> {
     let patches = meter.patches()?;
     let count = patches.len();
     let mut phase = meter.read(name, controller)?;
@@ -152,12 +194,15 @@ async fn attestations(cluster: &Cluster<'_>, controller: &Controller) -> Result<
 async fn labels(cluster: &Cluster<'_>, controller: &Controller) -> Result<[Phase; 2], Failure> {
     let label = |value| json!({"metadata": {"labels": {ENABLED_LABEL: value}}});
     let (many, namespace) = (&cluster.many, &cluster.namespace);
+    let toggled = many.workloads.min(TOGGLED);
     let meter = Meter::start(cluster.testbed, namespace, Some(controller))?;
-    many.patch(namespace, &label("false")).await?;
-    cluster.settled(controller, 0).await?;
+    many.patch(namespace, toggled, &label("false")).await?;
+    cluster
+        .settled(controller, many.workloads - toggled)
+        .await?;
     let taken = meter.read("label taken away", controller)?;
     let meter = Meter::start(cluster.testbed, namespace, Some(controller))?;
-    many.patch(namespace, &label("true")).await?;
+    many.patch(namespace, toggled, &label("true")).await?;
     cluster.settled(controller, many.workloads).await?;
     let given = meter.read("label given back", controller)?;
     Ok([taken, given])

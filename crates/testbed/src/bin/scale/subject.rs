@@ -1,44 +1,61 @@
 //! The programs that are measured, one after the other in the same testbed.
 
-use std::{fs, path::Path, time::Duration};
-
-use serde_json::json;
-use tokio::time::Instant;
+use std::{fs, path::Path};
 
 use super::{
     Failure, PROGRAM,
-    arguments::Arguments,
+    arguments::{Arguments, Part},
+    bare,
     cluster::Cluster,
-    figures::{Program, Report},
+    figures::{Bare, Program, Report},
     phases, tell,
 };
 
-/// Measures our program, the other one if there is one, and how long as many bare patches take.
+/// Measures our program and the other one if there is one, each between as many bare patches where all tags move.
 pub(super) async fn measure_all(arguments: &Arguments) -> Result<Report, Failure> {
     let (testbed, ours) = PROGRAM.prepared(arguments.program.as_deref()).await?;
-    let mut measured = Vec::new();
-    let mut bare_patches = Duration::ZERO;
+    let mut programs = Vec::new();
+    let mut bare = Vec::new();
     let candidate = arguments
         .candidate
         .as_deref()
         .map(|path| ("candidate", path));
     for (name, path) in [("kube-autorollout", &*ours)].into_iter().chain(candidate) {
         tell(&format!(
-            "{name}: {} Deployments come up",
+            "{name}: {} workloads come up",
             arguments.workloads
         ));
         let cluster = Cluster::set_up(&testbed, name, arguments).await?;
-        measured.push(program(&cluster, name, path, arguments).await?);
-        tell("bare patches");
-        bare_patches = patch_all(&cluster).await?;
+        bare.extend(patches(&cluster, "before", name, arguments).await?);
+        programs.push(program(&cluster, name, path, arguments).await?);
+        bare.extend(patches(&cluster, "after", name, arguments).await?);
     }
     Ok(Report {
         workloads: arguments.workloads,
         tags: arguments.tags,
+        kinds: arguments.kinds.clone(),
         latency: arguments.latency,
-        programs: measured,
-        bare_patches,
+        programs,
+        bare,
     })
+}
+
+async fn patches(
+    cluster: &Cluster<'_>,
+    when: &str,
+    name: &str,
+    arguments: &Arguments,
+) -> Result<Vec<Bare>, Failure> {
+    if !arguments.phases.contains(&Part::AllTags) {
+        return Ok(Vec::new());
+    }
+    let mut all = Vec::new();
+    for time in 1..=bare::TIMES {
+        tell(&format!("bare patches {when} {name}: {time}"));
+        let when = format!("{when} {name}");
+        all.push(bare::patch_all(cluster, when).await?);
+    }
+    Ok(all)
 }
 
 async fn program(
@@ -52,13 +69,4 @@ async fn program(
         size: fs::metadata(path)?.len(),
         phases: phases::all(cluster, path, arguments).await?,
     })
-}
-
-/// The API server's own limit: as many patches of templates, over as many connections, with nothing decided.
-async fn patch_all(cluster: &Cluster<'_>) -> Result<Duration, Failure> {
-    let annotations = json!({"kube-autorollout-bench": "bare"});
-    let patch = json!({"spec": {"template": {"metadata": {"annotations": annotations}}}});
-    let begun = Instant::now();
-    cluster.many.patch(&cluster.namespace, &patch).await?;
-    Ok(begun.elapsed())
 }

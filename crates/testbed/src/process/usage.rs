@@ -13,23 +13,28 @@ const CPU_TIME: [usize; 2] = [11, 12];
 const RESET_PEAK: &str = "5";
 
 /// A line of `status` that counts kibibytes, in bytes.
-pub(super) fn memory(process: u32, line: &str) -> Option<u64> {
+pub(crate) fn memory(process: u32, line: &str) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let value = status.lines().find_map(|found| found.strip_prefix(line))?;
     let kibibytes: u64 = value.strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes * 1024)
 }
 
-pub(super) fn reset_peak(process: u32) -> io::Result<()> {
+pub(crate) fn reset_peak(process: u32) -> io::Result<()> {
     fs::write(format!("/proc/{process}/clear_refs"), RESET_PEAK)
 }
 
-pub(super) fn cpu_time(process: u32) -> Option<Duration> {
+pub(crate) fn cpu_time(process: u32) -> Option<Duration> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     let (_, after_name) = stat.rsplit_once(')')?;
     let fields: Vec<&str> = after_name.split_whitespace().collect();
     let ticks = CPU_TIME.map(|place| fields.get(place)?.parse::<u32>().ok());
     Some(TICK * (ticks[0]? + ticks[1]?))
+}
+
+/// The time for which this process has used a CPU since it started.
+pub fn own_cpu_time() -> Duration {
+    cpu_time(std::process::id()).unwrap_or_default()
 }
 
 #[cfg(test)]
