@@ -41,6 +41,8 @@ pub(crate) struct Pods {
     pub(crate) template_found: bool,
     /// Neither terminating nor finished.
     pub(crate) current: Box<[Arc<Pod>]>,
+    /// Of an earlier template, and not starting: as long as one is there, it is not replaced, and no other is.
+    pub(crate) blocking: Box<[Arc<Pod>]>,
     /// Of the newest pod: the effective list, which the `ServiceAccount` may have given.
     pub(crate) pull_secrets: Vec<String>,
 }
@@ -56,6 +58,14 @@ pub(crate) struct Pod {
     pub(crate) ready: bool,
     /// Of both lists.
     pub(crate) containers: Box<[Container]>,
+}
+
+impl Pod {
+    /// Whether a container of it waits for a reason that does not pass by itself.
+    fn is_stuck(&self) -> bool {
+        let mut containers = self.containers.iter();
+        containers.any(|container| container.waiting.is_some())
+    }
 }
 
 /// What matters of one container of a pod.

@@ -71,7 +71,8 @@ impl Reports {
         decision: &Decision,
         observation: &Observation,
     ) -> bool {
-        if decision.state != State::NotConverging || notes::has_record(decision, observation) {
+        if decision.state != State::NotConverging || !notes::has_lost_record(decision, observation)
+        {
             return false;
         }
         let topic = notes::stuck_topic(decision, observation);

@@ -160,17 +160,29 @@ pub(crate) struct CurrentPods {
     pub(crate) revision: Option<String>,
     /// The lowest ordinal that is looked at, where pods are numbered: those below keep their template.
     pub(crate) from_ordinal: Option<i64>,
+    /// They come in order: none is made while a pod of another template is not ready.
+    pub(crate) in_order: bool,
 }
 
 impl CurrentPods {
     /// Whether one of the owner's pods, by its name and the revision that it is labelled with, is among them.
     pub(crate) fn contain(&self, name: &str, revision: Option<&str>) -> bool {
+        self.are_of(revision) && self.reach(name)
+    }
+
+    /// Whether such a pod would be replaced by one of them and, if it does not start, never is.
+    pub(crate) fn wait_for(&self, name: &str, revision: Option<&str>) -> bool {
+        self.in_order && !self.are_of(revision) && self.reach(name)
+    }
+
+    fn are_of(&self, revision: Option<&str>) -> bool {
+        self.revision.is_none() || self.revision.as_deref() == revision
+    }
+
+    fn reach(&self, name: &str) -> bool {
         let ordinal = || name.rsplit_once('-')?.1.parse::<i64>().ok();
-        let of_revision = self.revision.is_none() || self.revision.as_deref() == revision;
-        of_revision
-            && self
-                .from_ordinal
-                .is_none_or(|first| ordinal().is_some_and(|ordinal| ordinal >= first))
+        self.from_ordinal
+            .is_none_or(|first| ordinal().is_some_and(|ordinal| ordinal >= first))
     }
 }
 

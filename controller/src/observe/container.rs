@@ -1,6 +1,6 @@
 //! One container of a workload: what its tag names, and what its pods run.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use futures::future;
 use jiff::{SignedDuration, Timestamp};
@@ -159,6 +159,12 @@ impl Look<'_> {
             verdicts.insert(key, verdict);
             running.push(described(pod, container, verdict));
         }
+        // What runs in them says nothing about the current template; that they do not start does
+        let blocking = self.inside(&self.pods.blocking);
+        running.extend(blocking.map(|(pod, container)| Running {
+            pulls_always: true,
+            ..described(pod, container, Verdict::NotStarted)
+        }));
         running
     }
 
@@ -178,7 +184,15 @@ impl Look<'_> {
 
     /// The container in each pod of the current template.
     fn in_pods(&self) -> impl Iterator<Item = (&Pod, &pods::Container)> {
-        self.pods.current.iter().flat_map(|pod| {
+        self.inside(&self.pods.current)
+    }
+
+    /// The container in each of these pods.
+    fn inside<'a>(
+        &self,
+        pods: &'a [Arc<Pod>],
+    ) -> impl Iterator<Item = (&'a Pod, &'a pods::Container)> {
+        pods.iter().flat_map(|pod| {
             let same = pod
                 .containers
                 .iter()

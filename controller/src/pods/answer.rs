@@ -82,16 +82,26 @@ impl Answer {
         if let Some(current) = current {
             self.readable(&current.owner)?;
         }
-        let owned = current.and_then(|current| Some((current, self.pods.get(&current.owner)?)));
-        let pods: Vec<&Listed> = owned.map_or_else(Vec::new, |(current, owned)| {
-            let is_of = |pod: &&Listed| current.contain(&pod.pod.name, pod.revision.as_deref());
-            owned.iter().filter(is_of).collect()
-        });
-        let newest = pods.iter().max_by_key(|pod| pod.created);
+        let owned = current.and_then(|current| self.pods.get(&current.owner));
+        let owned = owned.map_or(&[][..], Vec::as_slice);
+        let is = |of: fn(&CurrentPods, &str, Option<&str>) -> bool| {
+            move |pod: &&Listed| {
+                current.is_some_and(|current| of(current, &pod.pod.name, pod.revision.as_deref()))
+            }
+        };
+        let pods: Vec<&Listed> = owned.iter().filter(is(CurrentPods::contain)).collect();
+        let others = owned.iter().filter(is(CurrentPods::wait_for));
+        // Those of the current template may be yet to come, and their Secrets are nearly always the same
+        let newest = pods.iter().copied().max_by_key(|pod| pod.created);
+        let newest = newest.or_else(|| owned.iter().max_by_key(|pod| pod.created));
         Ok(Pods {
             begun: self.begun,
             template_found: current.is_some(),
             current: pods.iter().map(|pod| Arc::clone(&pod.pod)).collect(),
+            blocking: others
+                .filter(|pod| pod.pod.is_stuck())
+                .map(|pod| Arc::clone(&pod.pod))
+                .collect(),
             pull_secrets: newest
                 .map(|pod| pod.pull_secrets.clone())
                 .unwrap_or_default(),

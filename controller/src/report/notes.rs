@@ -1,6 +1,6 @@
 //! What people read: one sentence for the log and the Event alike.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, sync::Arc};
 
 use kube_autorollout_core::{
     Digest,
@@ -10,7 +10,7 @@ use kube_autorollout_core::{
 };
 
 use super::warnings::{Topic, Warning};
-use crate::{events, observation::Observation};
+use crate::{events, observation::Observation, pods::Pod};
 
 /// Hexadecimal digits of a digest that people need to tell it from others.
 const SHORT: usize = 12;
@@ -129,21 +129,41 @@ fn stuck(decision: &Decision, observation: &Observation) -> Warning {
 /// What is told of a workload that does not converge.
 pub(super) fn stuck_topic(decision: &Decision, observation: &Observation) -> Topic {
     let name = decision.container.clone().unwrap_or_default();
-    let record = observation.observed.record.digest(&name);
+    let tag = decided_by(decision, observation).and_then(|container| container.tag.as_ref().ok());
     Topic::NotConverging(
         decision.reason.unwrap_or(Reason::InFlight),
-        record.map(ToString::to_string).unwrap_or_default(),
+        tag.map(ToString::to_string).unwrap_or_default(),
         name,
     )
 }
 
-/// Whether the workload itself says that the container of the decision was rolled out to what its tag names.
-pub(super) fn has_record(decision: &Decision, observation: &Observation) -> bool {
-    let container = decided_by(decision, observation);
-    container.is_some_and(|container| {
-        let record = observation.observed.record.digest(&container.name);
-        record == container.tag.as_ref().ok()
-    })
+/// What was rolled out, of a container that does not converge.
+#[derive(Debug, PartialEq, Eq)]
+enum Rolled<'a> {
+    /// What its tag names, by the workload's own account.
+    Recorded,
+    /// The same, as we remember it, and the workload does not say so any more.
+    Lost,
+    /// What its tag named before.
+    Before(&'a Digest),
+}
+
+fn record<'a>(decision: &Decision, observation: &'a Observation) -> Rolled<'a> {
+    let Some(container) = decided_by(decision, observation) else {
+        return Rolled::Lost;
+    };
+    let tag = container.tag.as_ref().ok();
+    let remembered = container.remembered.as_ref();
+    match observation.observed.record.digest(&container.name) {
+        Some(record) if Some(record) == tag => Rolled::Recorded,
+        Some(record) if remembered.map(|rollout| &rollout.digest) != tag => Rolled::Before(record),
+        _ => Rolled::Lost,
+    }
+}
+
+/// Whether the workload has lost the record of what it was rolled out to.
+pub(super) fn has_lost_record(decision: &Decision, observation: &Observation) -> bool {
+    record(decision, observation) == Rolled::Lost
 }
 
 /// The container that decided it.
@@ -158,13 +178,16 @@ fn not_converging(decision: &Decision, observation: &Observation) -> String {
     let name = decision.container.as_deref().unwrap_or_default();
     let container = decided_by(decision, observation);
     let mut note = format!("container {name}: {reason}");
-    if let Some(pod) = witness(name, observation) {
+    let pods = &observation.pods;
+    let blocking = witness(name, &pods.blocking);
+    if let Some(pod) = witness(name, &pods.current).or(blocking) {
         // Writing to a String cannot fail.
         let _ = write!(note, " in pod {pod}");
     }
     let target = container.and_then(|container| container.tag.as_ref().ok());
     let target = target.map(short).unwrap_or_default();
-    if !has_record(decision, observation) {
+    let record = record(decision, observation);
+    if record == Rolled::Lost {
         let writer = observation.template_writer.as_deref();
         let writer = writer.map_or_else(String::new, |writer| {
             format!(", which {writer} writes, too")
@@ -176,24 +199,36 @@ fn not_converging(decision: &Decision, observation: &Observation) -> String {
         );
         return note;
     }
-    let _ = write!(
-        note,
-        "; {target} was rolled out and will not be rolled out again"
-    );
+    let _ = match record {
+        Rolled::Before(digest) => write!(
+            note,
+            "; {} was rolled out, and the tag names {target} by now, which pods that wait pull by themselves",
+            short(digest)
+        ),
+        _ => write!(
+            note,
+            "; {target} was rolled out and will not be rolled out again"
+        ),
+    };
     if let Some(advice) = decision.reason.and_then(|reason| advice(reason, container)) {
         let _ = write!(note, ". {advice}");
+    }
+    if let Some(pod) = blocking {
+        let _ = write!(
+            note,
+            ". {pod} is of an earlier template, and no pod is replaced before it is ready: delete it if it does not start"
+        );
     }
     note
 }
 
-/// A pod that waits, if one does.
-fn witness<'a>(container: &str, observation: &'a Observation) -> Option<&'a str> {
-    let mut pods = observation.pods.current.iter();
-    let waits = |pod: &&std::sync::Arc<crate::pods::Pod>| {
+/// One of the pods in which the container waits, if it does.
+fn witness<'a>(container: &str, pods: &'a [Arc<Pod>]) -> Option<&'a str> {
+    let waits = |pod: &&Arc<Pod>| {
         let mut containers = pod.containers.iter();
         containers.any(|found| *found.name == *container && found.waiting.is_some())
     };
-    pods.find(waits).map(|pod| &*pod.name)
+    pods.iter().find(waits).map(|pod| &*pod.name)
 }
 
 /// What to do about a rollout that does not converge.

@@ -89,6 +89,7 @@ impl Workload for DaemonSet {
             owner: self.metadata.object.uid.clone().unwrap_or_default(),
             revision: Some(revision.to_owned()),
             from_ordinal: None,
+            in_order: false,
         })
     }
 

@@ -101,6 +101,7 @@ impl Workload for Deployment {
             owner: current.metadata.uid.clone(),
             revision: None,
             from_ordinal: None,
+            in_order: false,
         })
     }
 

@@ -27,6 +27,7 @@ struct Spec {
     template: Template,
     #[serde(default)]
     update_strategy: UpdateStrategy,
+    pod_management_policy: Option<Box<str>>,
     ordinals: Option<Ordinals>,
 }
 
@@ -63,6 +64,12 @@ impl StatefulSet {
     /// Whether the controller of StatefulSets leaves it to people to replace pods.
     fn is_on_delete(&self) -> bool {
         self.spec.update_strategy.type_ == "OnDelete"
+    }
+
+    /// Whether no pod is replaced while another one is not ready
+    /// (<https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback>).
+    fn is_in_order(&self) -> bool {
+        self.spec.pod_management_policy.as_deref() != Some("Parallel") && !self.is_on_delete()
     }
 
     /// How many of the first pods keep the template that they have.
@@ -121,6 +128,7 @@ impl Workload for StatefulSet {
             owner: self.metadata.object.uid.clone().unwrap_or_default(),
             revision: Some(revision.clone()),
             from_ordinal: Some(i64::from(start) + i64::from(self.partition())),
+            in_order: self.is_in_order(),
         })
     }
 
@@ -130,6 +138,7 @@ impl Workload for StatefulSet {
             selector: _, // cannot be changed
             template,
             update_strategy,
+            pod_management_policy: _, // cannot be changed
             ordinals,
         } = &self.spec;
         (replicas, template, update_strategy, ordinals, &self.status)
@@ -213,6 +222,13 @@ mod tests {
         let partition = partition.expect("a revision");
         assert!(!partition.contain("db-9", Some("db-2")), "below");
         assert!(partition.contain("db-10", Some("db-2")), "by number");
+
+        assert!(partition.wait_for("db-10", Some("db-1")));
+        assert!(!partition.wait_for("db-9", Some("db-1")), "it stays");
+        assert!(!partition.wait_for("db-10", Some("db-2")), "it is current");
+        let parallel = current(|object| object["spec"]["podManagementPolicy"] = json!("Parallel"));
+        let parallel = parallel.expect("a revision");
+        assert!(!parallel.wait_for("db-2", Some("db-1")), "it is replaced");
 
         let none = stateful_set(&json!({}), |_| {}).current(&[]);
         assert_eq!(none, None, "the status does not tell yet");

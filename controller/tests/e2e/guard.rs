@@ -1,7 +1,9 @@
 //! Images that do not come to run: rolled out once, told, and left alone until another image comes.
 
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::DeleteParams;
 use kube_autorollout_testbed::{
-    image::{Behaviour, Image, ImageIndex},
+    image::{Behaviour, Content as _, Image, ImageIndex},
     workload,
     workload::eventually,
 };
@@ -127,6 +129,79 @@ async fn a_stateful_set_whose_image_cannot_be_pulled_is_rolled_out_once_and_mend
 async fn a_stateful_set_whose_image_crashes_is_rolled_out_once_and_mended_by_the_next() {
     let (hint, kind) = ("set-crashes", "statefulsets");
     is_mended_by_the_next_image(hint, kind, &crashing(hint), &["CrashLoopBackOff"]).await;
+}
+
+/// A StatefulSet does not replace the pod that the first of two broken images has left.
+async fn is_broken_twice(hint: &str, broken: impl Fn(&str) -> ImageIndex, reasons: &[&str]) {
+    let (world, controller, pods) = kinds::with(hint, "statefulsets").await;
+    world.push(&broken(&format!("{hint}-2")), "app").await;
+    is_left_alone(&world, &controller, reasons).await;
+
+    let second = broken(&format!("{hint}-3"));
+    world.push(&second, "app").await;
+    let digest = second.root_digest().to_string();
+    let told = eventually(SOON, "the second told", async || {
+        let notes = world.events("web", "NotConverging").await;
+        let of_second = |note: &&String| note.contains(&digest[..19]);
+        let note = notes.iter().find(of_second).cloned();
+        note.ok_or_else(|| format!("{notes:?}"))
+    });
+    let note = told.await.unwrap_or_else(|error| panic!("{error}"));
+    let tells = |part: &str| note.contains(part);
+    assert!(
+        reasons.iter().any(|reason| tells(reason)) && tells("in pod web-2"),
+        "{note}"
+    );
+    controller.checks("web", 5).await;
+    assert!(
+        world.patches() <= 2,
+        "the kubelet's own retry, or one further patch"
+    );
+
+    world.push(&world.version(4), "app").await;
+    world.until_running(&world.marker(4), pods).await;
+    controller.until_all("UpToDate", 1).await;
+    controller.checks("web", 3).await;
+    assert!(
+        world.patches() <= 3,
+        "the kubelet's own retry, or one further patch"
+    );
+}
+
+#[tokio::test]
+async fn a_stateful_set_whose_images_cannot_be_pulled_one_after_the_other_says_so_and_is_mended() {
+    is_broken_twice("set-unpullable-twice", unpullable, PULL_ERRORS).await;
+}
+
+#[tokio::test]
+async fn a_stateful_set_whose_images_crash_one_after_the_other_says_so_and_is_mended() {
+    is_broken_twice("set-crashes-twice", crashing, &["CrashLoopBackOff"]).await;
+}
+
+#[tokio::test]
+async fn a_stateful_set_whose_pod_never_gets_ready_goes_on_when_that_is_deleted() {
+    let (world, controller, pods) = kinds::with("set-never-ready", "statefulsets").await;
+    let never = world.version(2).behaviour(Behaviour::NeverReady);
+    world.push(&never, "app").await;
+    let mut running = vec![world.marker(1); pods - 1];
+    running.push(world.marker(2));
+    let stuck = eventually(SOON, "a pod that is not ready", async || {
+        let markers = world.markers();
+        (markers == running)
+            .then_some(())
+            .ok_or_else(|| format!("{markers:?}"))
+    });
+    stuck.await.unwrap_or_else(|error| panic!("{error}"));
+    world.push(&world.version(3), "app").await;
+    controller.checks("web", 5).await;
+    controller.until_all("RollingOut", 1).await;
+    assert_eq!(world.markers(), running, "Kubernetes waits for it");
+
+    let stuck = world.namespace.api::<Pod>();
+    let deleted = stuck.delete("web-2", &DeleteParams::default()).await;
+    deleted.expect("deleted");
+    world.until_running(&world.marker(3), pods).await;
+    controller.until_all("UpToDate", 1).await;
 }
 
 #[tokio::test]

@@ -28,11 +28,10 @@ pub(super) enum Outcome {
 /// A container with what follows from it.
 pub(super) struct Finding<'a> {
     container: &'a Container,
+    observed: &'a Observed,
     outcome: Outcome,
     /// The digest behind the tag was rolled out before.
     guarded: bool,
-    complete: bool,
-    deadline_exceeded: bool,
 }
 
 /// What follows from each container, by name.
@@ -44,13 +43,12 @@ pub(super) fn findings(observed: &Observed, now: Timestamp) -> Vec<Finding<'_>> 
 }
 
 impl<'a> Finding<'a> {
-    fn new(container: &'a Container, observed: &Observed, now: Timestamp) -> Self {
+    fn new(container: &'a Container, observed: &'a Observed, now: Timestamp) -> Self {
         Self {
             container,
+            observed,
             outcome: outcome(container, observed),
             guarded: is_guarded(container, observed, now),
-            complete: observed.complete,
-            deadline_exceeded: observed.deadline_exceeded,
         }
     }
 
@@ -95,9 +93,11 @@ impl<'a> Finding<'a> {
             && tag.into_iter().chain(pods).any(Reason::blocks_new_pods)
     }
 
-    /// Why its pods do not run the digest although it was rolled out.
+    /// Why its pods do not run the digest although it was rolled out; or, if the tag has moved on since, although pods that
+    /// wait pull it at each attempt.
     pub(super) fn evidence(&self) -> Option<Reason> {
-        if !self.guarded || matches!(self.outcome, Outcome::Skipped(_)) {
+        let rolled_out = self.guarded || self.has_record();
+        if !rolled_out || matches!(self.outcome, Outcome::Skipped(_)) {
             return None;
         }
         if let Some(waiting) = self
@@ -109,11 +109,15 @@ impl<'a> Finding<'a> {
         {
             return Some(waiting.reason());
         }
-        if self.deadline_exceeded {
+        if self.observed.deadline_exceeded {
             return Some(Reason::ProgressDeadlineExceeded);
         }
         let is_left = |pod: &&Running| {
-            self.complete && self.is_stale() && pod.ready && pod.verdict == Verdict::Stale
+            self.guarded
+                && self.observed.complete
+                && self.is_stale()
+                && pod.ready
+                && pod.verdict == Verdict::Stale
         };
         let pulls = self
             .container
@@ -127,6 +131,11 @@ impl<'a> Finding<'a> {
         } else {
             Reason::PullPolicy
         })
+    }
+
+    /// Whether it was rolled out to some digest, and what its tag names now is known.
+    fn has_record(&self) -> bool {
+        self.container.tag.is_ok() && recorded(self.container, self.observed).is_some()
     }
 
     /// Its part of a rollout.

@@ -280,6 +280,30 @@ fn a_stuck_rollout_may_be_replaced_by_one_for_another_digest() {
 }
 
 #[test]
+fn a_rollout_that_stays_stuck_although_the_tag_has_moved_on_does_not_converge() {
+    let pulling = waiting(Waiting::ErrImagePull, not_started());
+    let stuck = in_flight(&[container("web", &[pulling])]);
+    let (state, reason) = (State::NotConverging, Reason::ErrImagePull);
+    assert_said(
+        &recorded(&[("web", 'b')], stuck.clone()),
+        state,
+        reason,
+        "web",
+    );
+    // Somebody else's rollout, which is not ours to judge.
+    let said = decide(&stuck, &settings(), &Brakes::default(), now());
+    assert_eq!(said.state, State::RollingOut);
+    let unknown = in_flight(&[failing("web", Reason::Timeout)]);
+    let said = decide(
+        &recorded(&[("web", 'b')], unknown),
+        &settings(),
+        &Brakes::default(),
+        now(),
+    );
+    assert_eq!(said.state, State::RollingOut);
+}
+
+#[test]
 fn a_container_that_does_not_converge_holds_up_no_other() {
     let stuck = container("proxy", &[waiting(Waiting::CrashLoopBackOff, stale())]);
     let workload = in_flight(&[stuck, container("web", &[stale()])]);
