@@ -18,7 +18,7 @@ pub use rights::{SERVICE_ACCOUNT, grant, permit, permit_from, rights, rule};
 
 use crate::{
     ask,
-    process::{self, Folder, Launch, Port, Server, usage},
+    process::{self, Folder, Launch, Lines, Mark, Port, Server, usage},
     programs::Programs,
 };
 
@@ -107,6 +107,29 @@ impl Controller {
     /// The file with its log, which it writes to standard output.
     pub fn log(&self) -> PathBuf {
         self.server.output()
+    }
+
+    /// The end of its log as it is now.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn log_mark(&self) -> io::Result<Mark> {
+        Lines::new(self.log()).mark()
+    }
+
+    /// How many lines for people it has logged since: those of the level `info` and above.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn told_since(&self, mark: Mark) -> io::Result<usize> {
+        let text = Lines::new(self.log()).since(mark)?;
+        let is_told = |line: &&str| {
+            let level = line.split_whitespace().nth(1);
+            level.is_some_and(|level| matches!(level, "INFO" | "WARN" | "ERROR"))
+        };
+        Ok(text.lines().filter(is_told).count())
     }
 
     /// Leaves its log on the disk for good.

@@ -18,6 +18,8 @@ pub(super) struct Phase {
     pub(super) api: BTreeMap<String, u64>,
     /// Requests to the registry, by method and what was asked for.
     pub(super) registry: BTreeMap<String, u64>,
+    /// Lines that the program logged at the level `info` and above.
+    pub(super) told: usize,
     /// CPU time of the program.
     pub(super) cpu: Duration,
     /// Resident memory at the end, in bytes.
@@ -97,6 +99,7 @@ impl Phase {
             "seconds": self.took.as_secs_f64(),
             "api_requests": self.api,
             "registry_requests": self.registry,
+            "log_lines": self.told,
             "cpu_seconds": self.cpu.as_secs_f64(),
             "resident_bytes": self.resident,
             "peak_bytes": self.peak,
@@ -183,6 +186,7 @@ impl fmt::Display for Phase {
         )?;
         writeln!(formatter, "      API server: {}", listed(&self.api))?;
         writeln!(formatter, "      registry:   {}", listed(&self.registry))?;
+        writeln!(formatter, "      log:        {} lines", self.told)?;
         writeln!(formatter, "      others:     {}", self.others)?;
         if let Some(latencies) = &self.latencies {
             writeln!(
