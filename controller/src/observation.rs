@@ -18,8 +18,22 @@ pub(crate) struct Observation {
     pub(crate) failures: Vec<(String, Failure)>,
     /// When a registry was asked last of those whose answers it rests on.
     pub(crate) asked: Timestamp,
-    /// The tags that its containers are on.
-    pub(crate) tags: HashSet<Key>,
+    /// The tags that its containers are on; nothing where it was decided without looking at them.
+    pub(crate) tags: Option<HashSet<Key>>,
     /// Who else writes the pod template, where that was asked.
     pub(crate) template_writer: Option<String>,
+}
+
+impl Observation {
+    /// A workload that says enough of itself, so that neither its pods nor its tags were looked at.
+    pub(crate) fn unseen(observed: Observed) -> Self {
+        Self {
+            observed,
+            pods: Arc::default(),
+            failures: Vec::new(),
+            asked: Timestamp::MIN,
+            tags: None,
+            template_writer: None,
+        }
+    }
 }

@@ -30,6 +30,8 @@ use crate::{
 pub(crate) struct Freshness {
     /// When the current tick began: tags must have been asked for since.
     pub(crate) tick: Timestamp,
+    /// Pods of a rollout in flight are looked at.
+    pub(crate) look: bool,
     /// How old pods may be that were read in this state of the workload.
     pub(crate) pods: Duration,
     /// Pods must have been read after a registry was asked then, and tags have been asked for after what runs was pulled.
@@ -54,10 +56,11 @@ pub(crate) async fn workload<W: Workload>(
     let progress = workload.progress();
     let up_to_date =
         progress.generation_observed && workload.meta().generation.unwrap_or(0) >= generation;
-    if progress.paused || !up_to_date || !progress.wants_pods {
+    let nothing_to_see = progress.is_in_flight() && !progress.deadline_exceeded && !freshness.look;
+    if progress.paused || !up_to_date || !progress.wants_pods || nothing_to_see {
         // Decided without looking further.
         let observed = observed(workload, progress, up_to_date, Vec::new(), context);
-        return Ok(gathered(observed, Arc::default(), Vec::new()));
+        return Ok(Observation::unseen(observed));
     }
     let pods = match freshness.asked {
         Some(asked) => {
@@ -102,20 +105,18 @@ pub(crate) async fn workload<W: Workload>(
 /// What is decided upon, with what was learnt besides.
 fn gathered(observed: Observed, pods: Arc<Pods>, learnt: Vec<Learnt>) -> Observation {
     let mut gathered = Observation {
-        observed,
         pods,
-        failures: Vec::new(),
-        asked: Timestamp::MIN,
-        tags: HashSet::new(),
-        template_writer: None,
+        ..Observation::unseen(observed)
     };
+    let mut tags = HashSet::new();
     for learnt in learnt {
         gathered.failures.extend(learnt.failure);
         if let Some((tag, begun)) = learnt.tag {
             gathered.asked = gathered.asked.max(begun);
-            gathered.tags.insert(tag);
+            tags.insert(tag);
         }
     }
+    gathered.tags = Some(tags);
     gathered
 }
 

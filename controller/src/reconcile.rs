@@ -9,7 +9,7 @@ use kube_autorollout_core::{
     annotations::Settings,
     decide::{Decision, Rollout, decide},
     schedule::{self, Schedule},
-    state::{Reason, State},
+    state::Reason,
 };
 use tokio::time::Instant;
 
@@ -22,15 +22,14 @@ use crate::{
     metrics::Reconciled,
     observation::Observation,
     observe::{self, Freshness},
-    pods, template_writer,
+    pods,
+    report::Flight,
+    template_writer,
     workload::{Guarded, Workload},
 };
 
 /// When a workload that somebody else changed meanwhile is looked at again, if no watch event comes before.
 const AFTER_CONFLICT: Duration = Duration::from_secs(1);
-
-/// When the pods of a rollout that has just begun are looked at, if no watch event comes before.
-const FIRST_LOOK: Duration = Duration::from_secs(2);
 
 /// A tag's answer that is not older is the registry's present one, for all whom it lets roll out, and so is a list of
 /// pods that began after it: a pod that is replaced later changes its workload, which the API server then does not let
@@ -142,7 +141,9 @@ async fn workload_now<W: Workload>(
         context.forget(&identity);
         return Ok((Action::await_change(), Reconciled::Unchanged));
     }
-    context.checker.follow(&identity, observation.tags.clone());
+    if let Some(tags) = &observation.tags {
+        context.checker.follow(&identity, tags.clone());
+    }
     let reports = &context.reports;
     if reports.will_miss_the_record(&identity, &decision, &observation) {
         observation.template_writer = template_writer::of(&context.client, workload).await;
@@ -157,7 +158,8 @@ async fn workload_now<W: Workload>(
     }
     context.budget.decided(&identity, &decision);
     reports.decided(workload, &identity, &decision, &observation, now);
-    Ok((Action::requeue(next.delay(&decision)), outcome))
+    let look = reports.in_flight(&identity);
+    Ok((Action::requeue(next.delay(&decision, look)), outcome))
 }
 
 /// What was decided of a workload, on what it rests, and a place for its rollout.
@@ -183,11 +185,13 @@ async fn decided<'a, W: Workload>(
         let freshness = match asked {
             None => Freshness {
                 tick,
+                look: next.look(tick),
                 pods: next.age(),
                 asked,
             },
             Some(_) => Freshness {
                 tick: tick.max(recent),
+                look: true,
                 pods: AS_GOOD_AS_NOW,
                 asked,
             },
@@ -273,8 +277,8 @@ struct Next<'a> {
     now: Timestamp,
     /// Until its next tick.
     tick: Duration,
-    /// Until the next look at the pods of a rollout that has been in flight for some time.
-    look: Option<Duration>,
+    /// The rollout that is known to be in flight.
+    flight: Option<Flight>,
 }
 
 impl<'a> Next<'a> {
@@ -286,23 +290,30 @@ impl<'a> Next<'a> {
     ) -> Self {
         let schedule = settings.schedule.as_ref().unwrap_or(&context.schedule);
         let check = schedule.check_after(now, schedule::seed(&identity.uid));
-        let in_flight = context.reports.in_flight(identity);
         Self {
             schedule,
             now,
             tick: until(check, now),
-            look: in_flight.map(|since| schedule::look_after(since, now)),
+            flight: context.reports.in_flight(identity),
         }
     }
 
-    /// How old the pods may be that are looked at now. A look that was meant to come now must not see the last one's.
-    fn age(&self) -> Duration {
-        self.look.map_or(pods::REFRESH, |look| look / 2)
+    /// Whether to look at the pods of a rollout in flight.
+    fn look(&self, tick: Timestamp) -> bool {
+        self.flight
+            .is_none_or(|flight| flight.is_due(tick, self.now))
     }
 
-    fn delay(&self, decision: &Decision) -> Duration {
-        if decision.state == State::RollingOut {
-            return self.tick.min(self.look.unwrap_or(FIRST_LOOK));
+    /// How old the pods may be that are looked at now: a look that was meant to come now must not see the last one's.
+    fn age(&self) -> Duration {
+        self.flight
+            .map_or(pods::REFRESH, |flight| flight.pace(self.now) / 2)
+    }
+
+    /// How long to wait, with what is known by now to be in flight.
+    fn delay(&self, decision: &Decision, flight: Option<Flight>) -> Duration {
+        if let Some(flight) = flight {
+            return self.tick.min(flight.wait(self.now));
         }
         let again = decision.again.map(|again| until(again, self.now));
         again.map_or(self.tick, |again| self.tick.min(again))

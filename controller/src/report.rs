@@ -18,6 +18,7 @@ use kube_autorollout_core::{
 };
 use tracing::{debug, info, warn};
 
+pub(crate) use self::told::Flight;
 use self::{
     told::{OurRollout, Told},
     warnings::{Topic, Warning},
@@ -98,8 +99,8 @@ impl Reports {
         rollout.map_or(0, |rollout| rollout.generation)
     }
 
-    /// Since when a rollout of the workload has been in flight, ours or another's.
-    pub(crate) fn in_flight(&self, identity: &Identity) -> Option<Timestamp> {
+    /// The rollout of the workload that is in flight, ours or another's.
+    pub(crate) fn in_flight(&self, identity: &Identity) -> Option<Flight> {
         self.lock()
             .get(&identity.uid)
             .and_then(|told| told.in_flight)
@@ -132,7 +133,7 @@ impl Reports {
         let Some(told) = self.ours(&mut all, identity) else {
             return;
         };
-        told.in_flight = Some(now);
+        told.in_flight = Some(Flight::begun(now));
         told.rollout = Some(OurRollout {
             since: now,
             generation,
@@ -167,7 +168,11 @@ impl Reports {
         self.enter(told, identity, decision.state, now);
         told.waiting(identity, decision);
         debug!(workload = %identity, state = %decision.state, reason = decision.reason.map(Reason::as_str), "decided");
-        if !observation.tags.is_empty() && observation.failures.is_empty() {
+        let checked = observation
+            .tags
+            .as_ref()
+            .is_some_and(|tags| !tags.is_empty());
+        if checked && observation.failures.is_empty() {
             self.metrics.workloads.checked(identity, now);
         }
         let warnings = notes::warnings(decision, observation);
@@ -260,7 +265,10 @@ impl Reports {
         now: Timestamp,
     ) {
         if decision.state == State::RollingOut {
-            told.in_flight.get_or_insert(now);
+            let flight = told.in_flight.get_or_insert_with(|| Flight::found(now));
+            if observation.tags.is_some() {
+                flight.looked(now);
+            }
         } else {
             told.in_flight = None;
         }

@@ -5,6 +5,7 @@
 //! and parsed at the end, which shows whether the list was whole.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
+use memchr::memchr2;
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::error::Error;
 
@@ -55,13 +56,35 @@ impl Items {
         bytes: &[u8],
         mut each: impl FnMut(&[u8]) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        for byte in bytes {
+        let mut rest = bytes;
+        while let Some((byte, after)) = self.skip_text(rest).split_first() {
             if self.take(*byte) {
                 each(&self.item)?;
                 self.item.clear();
             }
+            rest = after;
         }
         Ok(())
+    }
+
+    /// Takes what lies within a text, which is most of a list, in one piece, and gives what follows.
+    fn skip_text<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        if self.text != Text::Inside {
+            return bytes;
+        }
+        let length = memchr2(b'"', b'\\', bytes).unwrap_or(bytes.len());
+        let (text, rest) = bytes.split_at(length);
+        self.part().extend_from_slice(text);
+        rest
+    }
+
+    /// Where the next bytes belong.
+    fn part(&mut self) -> &mut Vec<u8> {
+        if self.inside && self.depth > ITEMS {
+            &mut self.item
+        } else {
+            &mut self.envelope
+        }
     }
 
     /// The metadata of the list, once all of it has come.

@@ -18,9 +18,6 @@ use crate::{
 /// on a node can give a running container another `imageID`.
 pub(crate) const REFRESH: Duration = Duration::from_secs(10 * 60);
 
-/// While a rollout is in flight, pods that were read so lately serve each of the changes that it makes.
-pub(super) const IN_FLIGHT: Duration = Duration::from_secs(1);
-
 /// How long a workload that was not read yet counts as one that is about to be.
 const NEW: Duration = Duration::from_secs(10);
 
@@ -44,7 +41,6 @@ struct Entry {
 /// What was read of a workload.
 struct Kept {
     resource_version: Option<Box<str>>,
-    generation: Option<i64>,
     /// When the list began, by our monotonic clock.
     read: Instant,
     /// How to find its pods in another list, as long as it does not change.
@@ -137,7 +133,6 @@ impl KeptPods {
             let metadata = workload.meta();
             entry.kept = Some(Kept {
                 resource_version: metadata.resource_version.as_deref().map(Into::into),
-                generation: metadata.generation,
                 read: answer.at,
                 current,
                 pods: Arc::clone(&pods),
@@ -179,17 +174,8 @@ impl Kept {
         self.resource_version.as_deref() == workload.meta().resource_version.as_deref()
     }
 
-    /// A rollout that goes on changes the workload's status all the time, and its template never.
-    fn is_in_flight<W: Workload>(&self, workload: &W) -> bool {
-        self.current.is_some()
-            && self.generation == workload.meta().generation
-            && workload.progress().is_in_flight()
-    }
-
     fn is_good<W: Workload>(&self, workload: &W, age: Duration) -> bool {
-        let elapsed = self.read.elapsed();
-        let lately = elapsed < age.min(IN_FLIGHT) && self.is_in_flight(workload);
-        lately || elapsed < age && self.is_unchanged(workload)
+        self.read.elapsed() < age && self.is_unchanged(workload)
     }
 
     /// Takes what a later list says of the pods of a workload that may not have changed.

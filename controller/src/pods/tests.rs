@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::time;
 use tower::service_fn;
 
-use super::{kept::IN_FLIGHT, *};
+use super::*;
 use crate::{clock, workload::Deployment};
 
 const PODS: &str = "/api/v1/namespaces/shop/pods";
@@ -200,20 +200,4 @@ async fn a_workload_that_has_changed_is_not_served_by_a_list_that_began_before()
     time::advance(Duration::from_millis(1)).await;
     given.get(&[deployment(0, "2", 1)]).await;
     assert_eq!(given.lists().len(), 2);
-}
-
-#[tokio::test(start_paused = true)]
-async fn each_change_of_a_rollout_in_flight_does_not_take_a_list() {
-    let given = Given::deployments(1);
-    let in_flight = |version| deployment(0, version, 0);
-    given.select(&[in_flight("1")]);
-    given.get(&[in_flight("1")]).await;
-    assert_eq!(given.lists().len(), 2);
-    given.get(&[in_flight("2")]).await;
-    assert_eq!(given.lists(), [], "the template is the same");
-    given.get(&[deployment(0, "3", 1)]).await;
-    assert_eq!(given.lists().len(), 2, "its end is looked at");
-    time::advance(IN_FLIGHT).await;
-    given.get(&[in_flight("4")]).await;
-    assert_eq!(given.lists().len(), 2, "and so is what lasts");
 }
