@@ -4,14 +4,17 @@ use std::time::Duration;
 
 use jiff::{Timestamp, Unit};
 use kube::{
-    Api, Client, ResourceExt as _,
+    Api, Client, Resource as _,
     api::{Patch, PatchParams},
 };
 use kube_autorollout_core::{annotations, record::Record};
 use serde_json::json;
 use tokio::time::{self, Instant};
 
-use crate::{keys, workload::Workload};
+use crate::{
+    keys,
+    workload::{View, Workload},
+};
 
 /// After which a patch counts as lost; whether it was taken shows at the next look.
 const PATCH_TIMEOUT: Duration = Duration::from_secs(15);
@@ -45,18 +48,18 @@ pub(crate) enum Error {
 /// # Errors
 ///
 /// [`Error`] when the patch was refused for another reason than a change in between.
-pub(crate) async fn rollout<W: Workload>(
+pub(crate) async fn rollout(
     client: &Client,
-    workload: &W,
+    workload: &Workload,
     record: &Record,
     restarted_at: &str,
     now: Timestamp,
     end: Option<Instant>,
 ) -> Result<Applied, Error> {
-    let namespace = workload.namespace().unwrap_or_default();
-    let api: Api<W> = Api::namespaced(client.clone(), &namespace);
+    let kind = &workload.kind;
+    let api: Api<View> = Api::namespaced_with(client.clone(), workload.namespace(), kind);
     let body = json!({
-        "metadata": { "resourceVersion": workload.resource_version() },
+        "metadata": { "resourceVersion": workload.meta().resource_version },
         "spec": { "template": { "metadata": { "annotations": {
             restarted_at: instant(now),
             annotations::DIGESTS: record.to_string(),
@@ -66,11 +69,11 @@ pub(crate) async fn rollout<W: Workload>(
         field_manager: Some(keys::NAME.to_owned()),
         ..PatchParams::default()
     };
-    let name = workload.name_any();
+    let name = workload.meta().name.as_deref().unwrap_or_default();
     let patch = Patch::Merge(body);
     let timeout = Instant::now() + PATCH_TIMEOUT;
     let timeout = end.map_or(timeout, |end| end.min(timeout));
-    match time::timeout_at(timeout, api.patch(&name, &parameters, &patch)).await {
+    match time::timeout_at(timeout, api.patch(name, &parameters, &patch)).await {
         Ok(Ok(patched)) => Ok(Applied::Patched {
             generation: patched.meta().generation.unwrap_or(0),
         }),

@@ -77,8 +77,8 @@ pub(crate) struct Checker {
 #[derive(Default)]
 struct Known {
     entries: HashMap<Key, Arc<Entry>>,
-    /// Which entries a workload's containers are on, by its UID.
-    followed: HashMap<Arc<str>, Box<[Key]>>,
+    /// Which entries a workload's containers are on.
+    followed: HashMap<Identity, Box<[Key]>>,
 }
 
 #[derive(Default)]
@@ -136,12 +136,12 @@ impl Checker {
     /// Notes which tags a workload is on, so that it is woken when one of them moves; none when it is gone.
     pub(crate) fn follow(&self, identity: &Identity, keys: HashSet<Key>) {
         let mut known = lock(&self.known);
-        let before = known.followed.get(&identity.uid);
+        let before = known.followed.get(identity);
         let before = before.map_or(&[][..], |before| before);
         if before.len() == keys.len() && before.iter().all(|key| keys.contains(key)) {
             return;
         }
-        let before = known.followed.remove(&identity.uid).unwrap_or_default();
+        let before = known.followed.remove(identity).unwrap_or_default();
         for left in before.iter().filter(|key| !keys.contains(key)) {
             known.leave(left, identity);
         }
@@ -151,7 +151,7 @@ impl Checker {
         }
         if !keys.is_empty() {
             let keys = keys.into_iter().collect();
-            known.followed.insert(Arc::clone(&identity.uid), keys);
+            known.followed.insert(identity.clone(), keys);
         }
     }
 }

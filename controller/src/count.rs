@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::{Stream, StreamExt as _};
-use kube::{Api, Client, api::ListParams};
+use kube::{Api, Client, Resource as _, api::ListParams, core::DeserializeGuard};
 use kube_autorollout_core::{backoff::Backoff, schedule};
 use tokio::time;
 use tracing::debug;
@@ -15,8 +15,10 @@ use crate::{
     context::Context,
     health::Watch,
     identity::Identity,
-    keys, watch,
-    workload::{self, Guarded, Workload},
+    keys,
+    names::Names,
+    watch,
+    workload::{Kind, View, Workload},
 };
 
 /// Objects in one page of a list.
@@ -29,26 +31,27 @@ const PAGE_TIMEOUT: Duration = Duration::from_secs(30);
 const RETRY: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(30));
 
 /// Yields each time that this replica has become the leader and knows what is in flight.
-pub(crate) fn beginnings<W: Workload>(
+pub(crate) fn beginnings(
     client: &Client,
+    kind: Kind,
     watch: Watch,
     context: Arc<Context>,
-) -> impl Stream<Item = ()> + Send + use<W> {
-    let api = watch::api::<Guarded<W>>(client, &watch);
+) -> impl Stream<Item = ()> + Send + use<> {
+    let api = watch::api::<DeserializeGuard<View>>(client, kind, &watch);
     context.leadership.beginnings().then(move |()| {
         let (api, watch, context) = (api.clone(), watch.clone(), Arc::clone(&context));
-        async move { count(&api, &watch, &context).await }
+        async move { count(&api, kind, &watch, &context).await }
     })
 }
 
 /// What the watch or a list shows of a workload counts if it is a rollout of ours.
-pub(crate) fn note<W: Workload>(workload: &W, identity: &Identity, context: &Context) {
-    let rolled_out = workload::last_rollout(workload, context.restarted_at);
+pub(crate) fn note(workload: &Workload, identity: &Identity, context: &Context) {
+    let rolled_out = workload.last_rollout(context.restarted_at);
     let in_flight = workload.progress().is_in_flight();
     context.budget.seen(identity, rolled_out, in_flight);
 }
 
-async fn count<W: Workload>(api: &Api<Guarded<W>>, watch: &Watch, context: &Context) {
+async fn count(api: &Api<DeserializeGuard<View>>, kind: Kind, watch: &Watch, context: &Context) {
     if !context.budget.is_limited() {
         return;
     }
@@ -56,7 +59,7 @@ async fn count<W: Workload>(api: &Api<Guarded<W>>, watch: &Watch, context: &Cont
     let still = || context.leadership.leads() && context.leadership.terms() == term;
     let mut failures = 0;
     while still() {
-        match list(api, context).await {
+        match list(api, kind, context).await {
             Ok(()) => break,
             // Then no replica rolls them out.
             Err(Some(kube::Error::Api(status)))
@@ -65,9 +68,9 @@ async fn count<W: Workload>(api: &Api<Guarded<W>>, watch: &Watch, context: &Cont
                 break;
             }
             Err(error) => {
-                debug!(kind = W::KIND, ?error, "cannot count what is in flight");
+                debug!(kind = kind.name(), ?error, "cannot count what is in flight");
                 failures += 1;
-                time::sleep(RETRY.delay(failures, schedule::seed(W::KIND))).await;
+                time::sleep(RETRY.delay(failures, schedule::seed(kind.name()))).await;
             }
         }
     }
@@ -75,20 +78,22 @@ async fn count<W: Workload>(api: &Api<Guarded<W>>, watch: &Watch, context: &Cont
 }
 
 /// Lists the selected workloads as they are now, not as a cache knows them; an error of nothing is a time-out.
-async fn list<W: Workload>(
-    api: &Api<Guarded<W>>,
+async fn list(
+    api: &Api<DeserializeGuard<View>>,
+    kind: Kind,
     context: &Context,
 ) -> Result<(), Option<kube::Error>> {
     let mut parameters = ListParams::default().labels(keys::SELECTOR).limit(PAGE);
+    let mut names = Names::default();
     loop {
         let page = time::timeout(PAGE_TIMEOUT, api.list(&parameters)).await;
         let page = page.map_err(|_| None)?.map_err(Some)?;
-        for object in &page.items {
-            if let Ok(workload) = &object.0 {
-                note(workload, &Identity::of(workload), context);
-            }
+        let continues = page.metadata.continue_;
+        for view in page.items.into_iter().filter_map(|object| object.0.ok()) {
+            let identity = Identity::of(kind, view.meta(), &mut names);
+            note(&view.of(kind), &identity, context);
         }
-        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+        match continues.filter(|token| !token.is_empty()) {
             Some(token) => parameters.continue_token = Some(token),
             None => return Ok(()),
         }

@@ -1,56 +1,105 @@
 //! Which workload it is about.
 
-use std::{fmt, sync::Arc};
+use std::{
+    borrow::Borrow,
+    fmt,
+    hash::{Hash, Hasher},
+    ops::Deref,
+    sync::Arc,
+};
 
 use k8s_openapi::{api::core::v1::ObjectReference, apimachinery::pkg::apis::meta::v1::ObjectMeta};
-use kube::Resource as _;
 
-use crate::workload::{Guarded, Workload};
+use kube::runtime::reflector::ObjectRef;
 
-/// A workload's identity, as logs, metrics and Events name it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Identity {
+use crate::{
+    names::Names,
+    workload::{Guarded, Kind},
+};
+
+/// A workload's identity, as logs, metrics and Events name it: one copy, shared by all that is remembered of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Identity(Arc<Described>);
+
+#[derive(Debug)]
+pub(crate) struct Described {
     /// The kind's name.
     pub(crate) kind: &'static str,
     /// Where it lives.
     pub(crate) namespace: Arc<str>,
     /// Unique among its kind in the namespace, at one time.
-    pub(crate) name: Arc<str>,
+    pub(crate) name: Box<str>,
     /// Unique for ever.
     pub(crate) uid: Arc<str>,
 }
 
 impl Identity {
-    /// The identity of a workload that the API server has sent.
-    pub(crate) fn of<W: Workload>(workload: &W) -> Self {
-        Self::described(W::KIND, workload.meta())
+    /// The identity of an object of the kind.
+    pub(crate) fn of(kind: Kind, metadata: &ObjectMeta, names: &mut Names) -> Self {
+        Self(Arc::new(Described {
+            kind: kind.name(),
+            namespace: names.one(metadata.namespace.as_deref().unwrap_or_default()),
+            name: metadata.name.as_deref().unwrap_or_default().into(),
+            uid: metadata.uid.as_deref().unwrap_or_default().into(),
+        }))
     }
 
-    /// The same of an object that may not be read as one.
-    pub(crate) fn guarded<W: Workload>(object: &Guarded<W>) -> Self {
-        Self::described(W::KIND, object.meta())
-    }
-
-    fn described(kind: &'static str, metadata: &ObjectMeta) -> Self {
-        let text = |text: Option<&str>| text.unwrap_or_default().into();
-        Self {
-            kind,
-            namespace: text(metadata.namespace.as_deref()),
-            name: text(metadata.name.as_deref()),
-            uid: text(metadata.uid.as_deref()),
-        }
+    /// What kube knows it by.
+    pub(crate) fn object_ref(&self, kind: Kind) -> ObjectRef<Guarded> {
+        ObjectRef::new_with(&self.name, kind).within(&self.namespace)
     }
 
     /// What an Event regards.
-    pub(crate) fn reference<W: Workload>(&self) -> ObjectReference {
+    pub(crate) fn reference(&self) -> ObjectReference {
         ObjectReference {
-            api_version: Some(W::api_version(&()).into_owned()),
+            api_version: Some(Kind::api_version()),
             kind: Some(self.kind.to_owned()),
             name: Some(self.name.to_string()),
             namespace: Some(self.namespace.to_string()),
             uid: Some(self.uid.to_string()),
             ..ObjectReference::default()
         }
+    }
+
+    /// A Deployment of this name in the namespace, with the name for its UID.
+    #[cfg(test)]
+    pub(crate) fn deployment(namespace: &str, name: &str) -> Self {
+        let metadata = ObjectMeta {
+            namespace: Some(namespace.to_owned()),
+            name: Some(name.to_owned()),
+            uid: Some(name.to_owned()),
+            ..ObjectMeta::default()
+        };
+        let [deployment, ..] = Kind::ALL;
+        Self::of(deployment, &metadata, &mut Names::default())
+    }
+}
+
+impl Deref for Identity {
+    type Target = Described;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl PartialEq for Identity {
+    fn eq(&self, other: &Self) -> bool {
+        self.uid == other.uid
+    }
+}
+
+impl Eq for Identity {}
+
+impl Hash for Identity {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.uid.hash(hasher);
+    }
+}
+
+impl Borrow<str> for Identity {
+    fn borrow(&self) -> &str {
+        &self.uid
     }
 }
 

@@ -25,6 +25,7 @@ mod leadership;
 mod lease;
 mod memory;
 mod metrics;
+mod names;
 mod nodes;
 mod observation;
 mod observe;

@@ -10,7 +10,6 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use futures::future;
 use jiff::Timestamp;
-use kube::ResourceExt as _;
 use kube_autorollout_core::{
     annotations::{self, ContainerKind, Settings, TemplateContainer},
     decide::{Container, Observed},
@@ -22,7 +21,7 @@ use crate::{
     context::Context,
     observation::Observation,
     pods::{self, Pods},
-    workload::{Progress, Workload, last_rollout},
+    workload::{Progress, Workload},
 };
 
 /// How fresh the facts must be.
@@ -46,8 +45,8 @@ pub(crate) struct Freshness {
 /// # Errors
 ///
 /// When its pods cannot be read.
-pub(crate) async fn workload<W: Workload>(
-    workload: &W,
+pub(crate) async fn workload(
+    workload: &Workload,
     settings: &Settings,
     generation: i64,
     freshness: Freshness,
@@ -72,8 +71,6 @@ pub(crate) async fn workload<W: Workload>(
         None => context.pods.get(workload, freshness.pods).await?,
     };
     let record = record(workload);
-    let namespace = workload.namespace().unwrap_or_default();
-    let uid = workload.uid().unwrap_or_default();
     let containers = workload.template().containers();
     // A plain init container is none of ours unless its name was asked for.
     let ours = |container: &&TemplateContainer| {
@@ -87,8 +84,8 @@ pub(crate) async fn workload<W: Workload>(
             .unwrap_or_default(),
         selected: settings.selected.contains(&container.name),
         recorded: record.digest(&container.name),
-        remembered: context.memory.remembered(&uid, &container.name),
-        namespace: &namespace,
+        remembered: context.memory.remembered(workload.uid(), &container.name),
+        namespace: workload.namespace(),
         pods: &pods,
         freshness,
         context,
@@ -120,8 +117,8 @@ fn gathered(observed: Observed, pods: Arc<Pods>, learnt: Vec<Learnt>) -> Observa
     gathered
 }
 
-fn observed<W: Workload>(
-    workload: &W,
+fn observed(
+    workload: &Workload,
     progress: Progress,
     generation_observed: bool,
     containers: Vec<Container>,
@@ -136,14 +133,14 @@ fn observed<W: Workload>(
         deadline_exceeded: progress.deadline_exceeded,
         on_delete: progress.on_delete,
         record: record(workload),
-        last_rollout: last_rollout(workload, context.restarted_at),
+        last_rollout: workload.last_rollout(context.restarted_at),
         template_containers: names.into_iter().map(|container| container.name).collect(),
         containers,
     }
 }
 
 /// What the workload was last rolled out to, by its own account.
-fn record<W: Workload>(workload: &W) -> Record {
+fn record(workload: &Workload) -> Record {
     let written = workload.template().annotation(annotations::DIGESTS);
     written.and_then(Record::parse).unwrap_or_default()
 }

@@ -3,7 +3,6 @@
 mod answer;
 mod items;
 mod kept;
-mod names;
 mod object;
 mod reader;
 mod view;
@@ -152,18 +151,14 @@ impl Store {
     /// # Errors
     ///
     /// [`Error`] when they had to be read and could not.
-    pub(crate) async fn get<W: Workload>(
-        &self,
-        workload: &W,
-        age: Duration,
-    ) -> Result<Arc<Pods>, Error> {
+    pub(crate) async fn get(&self, workload: &Workload, age: Duration) -> Result<Arc<Pods>, Error> {
         let (current, others) = match self.kept.find(workload, age) {
             Found::Good(pods) => return Ok(pods),
             Found::Old { current, others } => (Some(current), others),
             Found::Nothing { others } => (None, others),
         };
         let wanted = Wanted {
-            history: W::HISTORY.filter(|_| current.is_none()),
+            history: workload.kind.history().filter(|_| current.is_none()),
             since: since(workload, age, None),
             urgent: false,
             whole: others,
@@ -177,14 +172,14 @@ impl Store {
     /// # Errors
     ///
     /// [`Error`] when they could not be read.
-    pub(crate) async fn certain<W: Workload>(
+    pub(crate) async fn certain(
         &self,
-        workload: &W,
+        workload: &Workload,
         age: Duration,
         asked: Timestamp,
     ) -> Result<Arc<Pods>, Error> {
         let wanted = Wanted {
-            history: W::HISTORY,
+            history: workload.kind.history(),
             since: since(workload, age, Some(asked)),
             urgent: true,
             whole: false,
@@ -209,13 +204,13 @@ impl Store {
         }
     }
 
-    async fn read<W: Workload>(
+    async fn read(
         &self,
-        workload: &W,
+        workload: &Workload,
         wanted: Wanted,
         current: Option<CurrentPods>,
     ) -> Result<Arc<Pods>, Error> {
-        let namespace = workload.meta().namespace.as_deref().unwrap_or_default();
+        let namespace = workload.namespace();
         let selector = workload.selector().as_str();
         let selector = selector.map_err(|error| Error::Selector(error.to_owned()))?;
         let answer = self.reader.read(namespace, selector, wanted).await?;
@@ -231,11 +226,11 @@ impl Store {
 }
 
 /// A list is of use that began after the workload came, and not longer ago than `age`.
-fn since<W: Workload>(workload: &W, age: Duration, asked: Option<Timestamp>) -> Since {
+fn since(workload: &Workload, age: Duration, asked: Option<Timestamp>) -> Since {
     let now = Instant::now();
     let recent = now.checked_sub(age).unwrap_or(now);
     Since {
-        at: recent.max(workload.metadata().received),
+        at: recent.max(workload.received()),
         asked,
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::HashSet, panic::AssertUnwindSafe, sync::Arc, time::Durati
 
 use futures::FutureExt as _;
 use jiff::Timestamp;
-use kube::{ResourceExt as _, runtime::controller::Action};
+use kube::runtime::controller::Action;
 use kube_autorollout_core::{
     annotations::Settings,
     decide::{Decision, Rollout, decide},
@@ -54,8 +54,8 @@ pub(crate) enum Error {
 }
 
 /// Reconciles a workload and says when to look at it again. A panic ends this reconcile only.
-pub(crate) async fn reconcile<W: Workload>(
-    object: Arc<Guarded<W>>,
+pub(crate) async fn reconcile(
+    object: Arc<Guarded>,
     context: Arc<Context>,
 ) -> Result<Action, Error> {
     let begun = Instant::now();
@@ -63,14 +63,14 @@ pub(crate) async fn reconcile<W: Workload>(
     let result = reconciled.await.unwrap_or(Err(Error::Panicked));
     let outcome = match &result {
         Ok((_, outcome)) => {
-            context.retries.over(&Identity::guarded(&object));
+            context.retries.over(&object.identity);
             *outcome
         }
         Err(_) => Reconciled::Error,
     };
     context
         .reports
-        .reconciled(W::KIND, outcome, begun.elapsed());
+        .reconciled(object.identity.kind, outcome, begun.elapsed());
     result.map(|(action, _)| action)
 }
 
@@ -79,86 +79,79 @@ pub(crate) async fn reconcile<W: Workload>(
     clippy::needless_pass_by_value,
     reason = "the signature is kube-runtime's"
 )]
-pub(crate) fn retry<W: Workload>(
-    object: Arc<Guarded<W>>,
-    error: &Error,
-    context: Arc<Context>,
-) -> Action {
-    let identity = Identity::guarded(&object);
-    context.budget.gave_up(&identity);
+pub(crate) fn retry(object: Arc<Guarded>, error: &Error, context: Arc<Context>) -> Action {
+    let identity = &object.identity;
+    context.budget.gave_up(identity);
     let refused = matches!(error, Error::Apply(apply::Error::Refused(_)));
     let reports = &context.reports;
-    if !reports.failed::<W>(&identity, error, refused, clock::now()) {
+    if !reports.failed(identity, error, refused, clock::now()) {
         // It is not for us any more.
         return Action::await_change();
     }
-    Action::requeue(context.retries.failed(&identity))
+    Action::requeue(context.retries.failed(identity))
 }
 
-async fn object_now<W: Workload>(
-    object: &Guarded<W>,
-    context: &Context,
-) -> Result<(Action, Reconciled), Error> {
+async fn object_now(object: &Guarded, context: &Context) -> Result<(Action, Reconciled), Error> {
     if !context.leadership.leads() {
         // It is reconciled when this replica begins to lead.
         return Ok((Action::await_change(), Reconciled::Unchanged));
     }
-    match &object.0 {
-        Ok(workload) => workload_now(workload, context).await,
+    match &object.read {
+        Ok(workload) => workload_now(workload, &object.identity, context).await,
         Err(unreadable) => Err(Error::Unreadable(unreadable.error.clone())),
     }
 }
 
-async fn workload_now<W: Workload>(
-    workload: &W,
+async fn workload_now(
+    workload: &Workload,
+    identity: &Identity,
     context: &Context,
 ) -> Result<(Action, Reconciled), Error> {
-    let identity = Identity::of(workload);
     let now = clock::now();
     if workload.meta().deletion_timestamp.is_some() {
-        context.forget(&identity);
+        context.forget(identity);
         return Ok((Action::await_change(), Reconciled::Unchanged));
     }
     let containers = workload.template().containers();
     let settings = match Settings::parse(workload.annotations(), &containers, &context.zone) {
         Ok(settings) => settings,
         Err(error) => {
-            context.checker.follow(&identity, HashSet::new());
-            context.budget.forget(&identity);
-            context.reports.invalid::<W>(&identity, &error, now);
+            context.checker.follow(identity, HashSet::new());
+            context.budget.forget(identity);
+            context.reports.invalid(identity, &error, now);
             return Ok((Action::await_change(), Reconciled::Unchanged));
         }
     };
-    let next = Next::after(&settings, &identity, now, context);
+    let next = Next::after(&settings, identity, now, context);
 
     let Outcome {
         mut observation,
         decision,
         place,
-    } = decided(workload, &identity, &settings, &next, context).await?;
-    if !context.reports.is_selected(&identity) {
+    } = decided(workload, identity, &settings, &next, context).await?;
+    if !context.reports.is_selected(identity) {
         // The label has gone while we looked: what we have just learnt is forgotten, too.
-        context.forget(&identity);
+        context.forget(identity);
         return Ok((Action::await_change(), Reconciled::Unchanged));
     }
     if let Some(tags) = &observation.tags {
-        context.checker.follow(&identity, tags.clone());
+        context.checker.follow(identity, tags.clone());
     }
     let reports = &context.reports;
-    if reports.will_miss_the_record(&identity, &decision, &observation) {
+    if reports.will_miss_the_record(identity, &decision, &observation) {
         observation.template_writer = template_writer::of(&context.client, workload).await;
     }
     let mut outcome = Reconciled::Unchanged;
     if let (Some(rollout), Some(place)) = (&decision.rollout, place) {
-        match roll_out(workload, &identity, rollout, place, context).await? {
+        match roll_out(workload, identity, rollout, place, context).await? {
             Some(Applied::Patched { .. }) => outcome = Reconciled::Changed,
             Some(Applied::Conflict) => return Ok((Action::requeue(AFTER_CONFLICT), outcome)),
             None => return Ok((Action::await_change(), outcome)),
         }
     }
-    context.budget.decided(&identity, &decision);
-    reports.decided(workload, &identity, &decision, &observation, now);
-    let look = reports.in_flight(&identity);
+    context.budget.decided(identity, &decision);
+    reports.decided(workload, identity, &decision, &observation, now);
+    let look = reports.in_flight(identity);
     Ok((Action::requeue(next.delay(&decision, look)), outcome))
 }
 
@@ -171,8 +164,8 @@ struct Outcome<'a> {
 
 /// Observes the workload and decides about it: again where it is to be rolled out, as that takes a place and certainty,
 /// and where it is to be told that its pods run another image, which takes certainty, too.
-async fn decided<'a, W: Workload>(
-    workload: &W,
+async fn decided<'a>(
+    workload: &Workload,
     identity: &Identity,
     settings: &Settings,
     next: &Next<'_>,
@@ -233,8 +226,8 @@ async fn decided<'a, W: Workload>(
 }
 
 /// Patches the workload and tells of it; does nothing when another replica leads by now.
-async fn roll_out<W: Workload>(
-    workload: &W,
+async fn roll_out(
+    workload: &Workload,
     identity: &Identity,
     rollout: &Rollout,
     place: Place<'_>,
@@ -264,7 +257,7 @@ async fn roll_out<W: Workload>(
             context.memory.remember(&identity.uid, rollout, now);
             context
                 .reports
-                .triggered::<W>(identity, rollout, generation, now);
+                .triggered(identity, rollout, generation, now);
         }
         Applied::Conflict => context.reports.conflict(identity),
     }

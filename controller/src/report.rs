@@ -38,7 +38,7 @@ pub(crate) struct Reports {
     metrics: Arc<Metrics>,
     events: Events,
     leadership: Arc<Leadership>,
-    told: Mutex<HashMap<Arc<str>, Told>>,
+    told: Mutex<HashMap<Identity, Box<Told>>>,
 }
 
 impl Reports {
@@ -54,13 +54,13 @@ impl Reports {
 
     /// From now on the workload is told of; what is decided of others, whose label has gone meanwhile, is not.
     pub(crate) fn select(&self, identity: &Identity) {
-        self.lock().entry(identity.uid.clone()).or_default();
+        self.lock().entry(identity.clone()).or_default();
     }
 
     /// Whether it was told that the workload does not converge.
     pub(crate) fn is_not_converging(&self, identity: &Identity) -> bool {
         let told = self.lock();
-        let state = told.get(&identity.uid).and_then(|told| told.state);
+        let state = told.get(identity).and_then(|told| told.state);
         state == Some(State::NotConverging)
     }
 
@@ -78,13 +78,23 @@ impl Reports {
         }
         let topic = notes::stuck_topic(decision, observation);
         let told = self.lock();
-        let told = told.get(&identity.uid);
+        let told = told.get(identity);
         told.is_some_and(|told| !told.warnings.stands(&topic))
     }
 
     /// Whether the workload is told of.
     pub(crate) fn is_selected(&self, identity: &Identity) -> bool {
-        self.lock().contains_key(&identity.uid)
+        self.lock().contains_key(identity)
+    }
+
+    /// A kind is watched from now on.
+    pub(crate) fn watching(&self, kind: &'static str) {
+        self.metrics.watching(kind);
+    }
+
+    /// The watch of a kind was interrupted.
+    pub(crate) fn watch_failed(&self, kind: &'static str) {
+        self.metrics.watch_error(kind);
     }
 
     /// A reconcile has ended.
@@ -95,26 +105,22 @@ impl Reports {
     /// The generation that the workload reached by our last patch; an object of an earlier one is news from the past.
     pub(crate) fn generation(&self, identity: &Identity) -> i64 {
         let told = self.lock();
-        let rollout = told.get(&identity.uid).and_then(|told| told.rollout);
+        let rollout = told.get(identity).and_then(|told| told.rollout);
         rollout.map_or(0, |rollout| rollout.generation)
     }
 
     /// The rollout of the workload that is in flight, ours or another's.
     pub(crate) fn in_flight(&self, identity: &Identity) -> Option<Flight> {
-        self.lock()
-            .get(&identity.uid)
-            .and_then(|told| told.in_flight)
+        self.lock().get(identity).and_then(|told| told.in_flight)
     }
 
     /// Since when the workload has been known not to run what its tags name.
     pub(crate) fn outdated(&self, identity: &Identity) -> Option<Timestamp> {
-        self.lock()
-            .get(&identity.uid)
-            .and_then(|told| told.outdated)
+        self.lock().get(identity).and_then(|told| told.outdated)
     }
 
     /// The API server took our patch.
-    pub(crate) fn triggered<W: Workload>(
+    pub(crate) fn triggered(
         &self,
         identity: &Identity,
         rollout: &Rollout,
@@ -126,7 +132,7 @@ impl Reports {
         info!(workload = %identity, "rolled out: {note}");
         self.events.publish(
             events::Reason::RolloutTriggered,
-            identity.reference::<W>(),
+            identity.reference(),
             &note,
         );
         let mut all = self.lock();
@@ -148,9 +154,9 @@ impl Reports {
     }
 
     /// The workload was decided upon, and if it had to be rolled out, it was.
-    pub(crate) fn decided<W: Workload>(
+    pub(crate) fn decided(
         &self,
-        workload: &W,
+        workload: &Workload,
         identity: &Identity,
         decision: &Decision,
         observation: &Observation,
@@ -164,7 +170,7 @@ impl Reports {
             told.rollout = OurRollout::adopted(workload, decision, observation);
         }
         told.settled |= !matches!(decision.state, State::RollingOut | State::Unknown);
-        self.follow_through::<W>(told, identity, decision, observation, now);
+        self.follow_through(told, identity, decision, observation, now);
         self.enter(told, identity, decision.state, now);
         told.waiting(identity, decision);
         debug!(workload = %identity, state = %decision.state, reason = decision.reason.map(Reason::as_str), "decided");
@@ -176,16 +182,11 @@ impl Reports {
             self.metrics.workloads.checked(identity, now);
         }
         let warnings = notes::warnings(decision, observation);
-        self.warn::<W>(told, identity, &warnings, now);
+        self.warn(told, identity, &warnings, now);
     }
 
     /// An annotation of the workload cannot be followed.
-    pub(crate) fn invalid<W: Workload>(
-        &self,
-        identity: &Identity,
-        error: &InvalidAnnotation,
-        now: Timestamp,
-    ) {
+    pub(crate) fn invalid(&self, identity: &Identity, error: &InvalidAnnotation, now: Timestamp) {
         let mut all = self.lock();
         let Some(told) = self.ours(&mut all, identity) else {
             return;
@@ -198,11 +199,11 @@ impl Reports {
             event: Some(events::Reason::InvalidConfiguration),
             note,
         };
-        self.warn::<W>(told, identity, &[warning], now);
+        self.warn(told, identity, &[warning], now);
     }
 
     /// A reconcile failed, perhaps because the API server `refused` a rollout; says whether this is still our affair.
-    pub(crate) fn failed<W: Workload>(
+    pub(crate) fn failed(
         &self,
         identity: &Identity,
         error: &dyn std::error::Error,
@@ -223,13 +224,13 @@ impl Reports {
             event: refused.then_some(events::Reason::RolloutFailed),
             note: format!("{}: {note}", Reason::ApiServer),
         };
-        self.warn::<W>(told, identity, &[warning], now);
+        self.warn(told, identity, &[warning], now);
         true
     }
 
     /// The workload is no longer selected, or no longer there.
     pub(crate) fn forget(&self, identity: &Identity) {
-        let told = self.lock().remove(&identity.uid);
+        let told = self.lock().remove(identity);
         if let Some(told) = told {
             self.metrics.workloads.moved(identity, told.state, None);
             self.metrics.workloads.forget(identity);
@@ -240,7 +241,7 @@ impl Reports {
     pub(crate) fn silence(&self) {
         let mut all = self.lock();
         for told in all.values_mut() {
-            *told = Told::default();
+            **told = Told::default();
         }
         self.metrics.workloads.clear();
     }
@@ -248,15 +249,15 @@ impl Reports {
     /// What was told of a workload that is selected, if it is for this replica to tell.
     fn ours<'a>(
         &self,
-        all: &'a mut HashMap<Arc<str>, Told>,
+        all: &'a mut HashMap<Identity, Box<Told>>,
         identity: &Identity,
     ) -> Option<&'a mut Told> {
-        let told = all.get_mut(&identity.uid);
-        told.filter(|_| self.leadership.leads())
+        let told = all.get_mut(identity);
+        told.filter(|_| self.leadership.leads()).map(Box::as_mut)
     }
 
     /// Follows our rollout to its end.
-    fn follow_through<W: Workload>(
+    fn follow_through(
         &self,
         told: &mut Told,
         identity: &Identity,
@@ -282,7 +283,7 @@ impl Reports {
                 info!(workload = %identity, "rollout completed: {note}");
                 self.events.publish(
                     events::Reason::RolloutCompleted,
-                    identity.reference::<W>(),
+                    identity.reference(),
                     &note,
                 );
             }
@@ -316,13 +317,7 @@ impl Reports {
     }
 
     /// Tells the warnings that are news.
-    fn warn<W: Workload>(
-        &self,
-        told: &mut Told,
-        identity: &Identity,
-        warnings: &[Warning],
-        now: Timestamp,
-    ) {
+    fn warn(&self, told: &mut Told, identity: &Identity, warnings: &[Warning], now: Timestamp) {
         let topics: Vec<_> = warnings
             .iter()
             .map(|warning| warning.topic.clone())
@@ -334,12 +329,12 @@ impl Reports {
             }
             if let Some(reason) = warning.event.filter(|_| tell.event) {
                 self.events
-                    .publish(reason, identity.reference::<W>(), &warning.note);
+                    .publish(reason, identity.reference(), &warning.note);
             }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Told>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Identity, Box<Told>>> {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -27,14 +27,8 @@ const SPREAD: Duration = Duration::from_secs(2);
 pub(crate) struct Retries {
     wake: Arc<Wake>,
     answered: Notify,
-    /// By UID.
-    waiting: Mutex<HashMap<Arc<str>, Waiting>>,
-}
-
-struct Waiting {
-    identity: Identity,
-    /// Reconciles in a row that ended with an error.
-    failures: u32,
+    /// With the reconciles in a row that ended with an error.
+    waiting: Mutex<HashMap<Identity, u32>>,
 }
 
 impl Retries {
@@ -50,19 +44,14 @@ impl Retries {
     /// The reconcile of a workload failed; says when to try it again.
     pub(crate) fn failed(&self, identity: &Identity) -> Duration {
         let mut waiting = self.lock();
-        let waiting = waiting
-            .entry(identity.uid.clone())
-            .or_insert_with(|| Waiting {
-                identity: identity.clone(),
-                failures: 0,
-            });
-        waiting.failures = waiting.failures.saturating_add(1);
-        RETRY.delay(waiting.failures, schedule::seed(&identity.uid))
+        let failures = waiting.entry(identity.clone()).or_default();
+        *failures = failures.saturating_add(1);
+        RETRY.delay(*failures, schedule::seed(&identity.uid))
     }
 
     /// A workload was reconciled, or is left alone from now on.
     pub(crate) fn over(&self, identity: &Identity) {
-        self.lock().remove(&identity.uid);
+        self.lock().remove(identity);
     }
 
     /// The API server answers again.
@@ -77,7 +66,7 @@ impl Retries {
             let begun = Instant::now();
             for (after, identity) in self.turns() {
                 sleep_until(begun + after).await;
-                if self.lock().contains_key(&identity.uid) {
+                if self.lock().contains_key(&identity) {
                     self.wake.all(&HashSet::from([identity]));
                 }
             }
@@ -88,17 +77,17 @@ impl Retries {
     fn turns(&self) -> Vec<(Duration, Identity)> {
         let waiting = self.lock();
         let mut turns: Vec<_> = waiting
-            .iter()
-            .map(|(uid, waiting)| {
-                let after = schedule::place(schedule::seed(uid), SPREAD);
-                (after, waiting.identity.clone())
+            .keys()
+            .map(|identity| {
+                let after = schedule::place(schedule::seed(&identity.uid), SPREAD);
+                (after, identity.clone())
             })
             .collect();
         turns.sort_by_key(|(after, _)| *after);
         turns
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Waiting>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Identity, u32>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,9 +1,9 @@
 //! Wires everything together and runs it until asked to stop.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
 
-use futures::StreamExt as _;
-use kube::runtime::{Controller, controller::Config as ControllerConfig, reflector::store};
+use futures::{StreamExt as _, stream};
+use kube::runtime::{applier, controller::Config as ControllerConfig, reflector::store::Writer};
 use kube_autorollout_core::annotations::{KUBECTL_RESTARTED_AT, RESTARTED_AT};
 use kube_autorollout_registry as registry;
 use tokio::{
@@ -40,7 +40,7 @@ use crate::{
     retry::Retries,
     wake::Wake,
     watch,
-    workload::{DaemonSet, Deployment, Guarded, KINDS, StatefulSet, Workload},
+    workload::{Guarded, Kind},
 };
 
 /// Reconciles at once, of each watch: most of them wait for a registry, and none of them for another's.
@@ -130,7 +130,7 @@ pub(crate) async fn run(
     let mut writers = JoinSet::new();
     writers.spawn(writer);
     let stop = CancellationToken::new();
-    let shared = (&cluster, &health, &metrics, &*wake, &context, &stop);
+    let shared = (&cluster, &health, &*wake, &context, &stop);
     let mut controllers = controllers(&scopes, shared);
 
     let release = CancellationToken::new();
@@ -215,7 +215,6 @@ async fn drained(controllers: &mut JoinSet<()>, writers: &mut JoinSet<()>) -> Re
 type Shared<'a> = (
     &'a Cluster,
     &'a Arc<Health>,
-    &'a Arc<Metrics>,
     &'a Wake,
     &'a Arc<Context>,
     &'a CancellationToken,
@@ -225,38 +224,46 @@ type Shared<'a> = (
 fn controllers(scopes: &[Option<String>], shared: Shared<'_>) -> JoinSet<()> {
     let mut controllers = JoinSet::new();
     for scope in scopes {
-        controllers.spawn(controller::<Deployment>(scope.clone(), shared));
-        controllers.spawn(controller::<StatefulSet>(scope.clone(), shared));
-        controllers.spawn(controller::<DaemonSet>(scope.clone(), shared));
+        for kind in Kind::ALL {
+            controllers.spawn(controller(kind, scope.clone(), shared));
+        }
     }
     controllers
 }
 
 /// Runs the controller of one kind in one scope until it is stopped.
-fn controller<W: Workload>(
+///
+/// kube's `Controller` would do the same for types that tell their kind themselves.
+fn controller(
+    kind: Kind,
     scope: Option<String>,
-    (cluster, health, metrics, wake, context, stop): Shared<'_>,
-) -> impl Future<Output = ()> + Send + use<W> {
-    let watch: Watch = (W::KIND, scope);
-    let (reader, writer) = store::<Guarded<W>>();
-    let triggers = wake.triggers(&watch);
-    let beginnings = count::beginnings::<W>(&cluster.client, watch.clone(), Arc::clone(context));
-    let (health, metrics) = (Arc::clone(health), Arc::clone(metrics));
-    let changes = watch::changes(
-        &cluster.client,
-        watch,
-        writer,
-        health,
-        metrics,
+    (cluster, health, wake, context, stop): Shared<'_>,
+) -> impl Future<Output = ()> + Send + use<> {
+    let watch: Watch = (kind.name(), scope);
+    let client = &cluster.client;
+    let writer = Writer::<Guarded>::new(kind);
+    let reader = writer.as_reader();
+    let all = reader.clone();
+    let triggers = wake.triggers(kind, &watch);
+    let beginnings = count::beginnings(client, kind, watch.clone(), Arc::clone(context));
+    let beginnings = beginnings.flat_map(move |()| {
+        let each = all.state().into_iter();
+        stream::iter(each.map(move |object| object.identity.object_ref(kind)))
+    });
+    let health = Arc::clone(health);
+    let changes = watch::changes(client, kind, watch, writer, health, Arc::clone(context));
+    let queue = stream::select_all([changes.boxed(), triggers.boxed(), beginnings.boxed()]);
+    applier(
+        |object, context| Box::pin(reconcile::reconcile(object, context)),
+        reconcile::retry,
         Arc::clone(context),
-    );
-    Controller::for_stream(changes, reader)
-        .with_config(ControllerConfig::default().concurrency(RECONCILES))
-        .reconcile_on(triggers)
-        .reconcile_all_on(beginnings)
-        .graceful_shutdown_on(stop.clone().cancelled_owned())
-        .run(reconcile::reconcile, reconcile::retry, Arc::clone(context))
-        .for_each(|_| std::future::ready(())) // told by the reports already
+        reader,
+        queue
+            .map(Ok::<_, Infallible>)
+            .take_until(stop.clone().cancelled_owned()),
+        ControllerConfig::default().concurrency(RECONCILES),
+    )
+    .for_each(|_| std::future::ready(())) // told by the reports already
 }
 
 fn context(
@@ -308,7 +315,7 @@ fn scopes(namespaces: &Namespaces, own: &str) -> Vec<Option<String>> {
 
 /// One watch for each kind in each scope.
 fn watches(scopes: &[Option<String>]) -> Vec<Watch> {
-    let kinds = |scope: &Option<String>| KINDS.map(|kind| (kind, scope.clone()));
+    let kinds = |scope: &Option<String>| Kind::ALL.map(|kind| (kind.name(), scope.clone()));
     scopes.iter().flat_map(kinds).collect()
 }
 

@@ -6,7 +6,11 @@ use kube::{Api, Client, ResourceExt as _, api::ListParams, core::PartialObjectMe
 use tokio::time;
 use tracing::debug;
 
-use crate::{chain::Chain, keys, workload::Workload};
+use crate::{
+    chain::Chain,
+    keys,
+    workload::{View, Workload},
+};
 
 /// After which nobody is named.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -15,10 +19,11 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// API server does not tell, as the name is for a text and nothing depends on it.
 ///
 /// Managed fields are stripped from what is watched, so this is a request: a list, as no role of ours permits `get`.
-pub(crate) async fn of<W: Workload>(client: &Client, workload: &W) -> Option<String> {
-    let namespace = workload.namespace().unwrap_or_default();
-    let api: Api<W> = Api::namespaced(client.clone(), &namespace);
-    let name = format!("metadata.name={}", workload.name_any());
+pub(crate) async fn of(client: &Client, workload: &Workload) -> Option<String> {
+    let kind = &workload.kind;
+    let api: Api<View> = Api::namespaced_with(client.clone(), workload.namespace(), kind);
+    let name = workload.meta().name.as_deref().unwrap_or_default();
+    let name = format!("metadata.name={name}");
     let parameters = ListParams::default().fields(&name);
     match time::timeout(TIMEOUT, api.list_metadata(&parameters)).await {
         Ok(Ok(listed)) => listed.items.first().and_then(last),
@@ -30,7 +35,7 @@ pub(crate) async fn of<W: Workload>(client: &Client, workload: &W) -> Option<Str
     }
 }
 
-fn last<W: Workload>(object: &PartialObjectMeta<W>) -> Option<String> {
+fn last(object: &PartialObjectMeta<View>) -> Option<String> {
     let entries = object.managed_fields().iter();
     let of_template = entries.filter(|entry| {
         let fields = entry.fields_v1.as_ref();
@@ -47,12 +52,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::workload::Deployment;
 
     fn writer(entries: &Value) -> Option<String> {
         let object = json!({ "metadata": { "name": "web", "managedFields": entries } });
-        let object: PartialObjectMeta<Deployment> =
-            serde_json::from_value(object).expect("metadata");
+        let object: PartialObjectMeta<View> = serde_json::from_value(object).expect("metadata");
         last(&object)
     }
 

@@ -6,10 +6,14 @@ use std::{
 };
 
 use futures::{Stream, StreamExt as _, stream};
-use kube::{Resource, runtime::reflector::ObjectRef};
+use kube::runtime::reflector::ObjectRef;
 use tokio::sync::mpsc;
 
-use crate::{health::Watch, identity::Identity};
+use crate::{
+    health::Watch,
+    identity::Identity,
+    workload::{Guarded, Kind},
+};
 
 /// Hands identities to the controllers that look after them.
 #[derive(Default)]
@@ -19,10 +23,11 @@ pub(crate) struct Wake {
 
 impl Wake {
     /// What the controller of one watch is told to reconcile now.
-    pub(crate) fn triggers<K: Resource<DynamicType = ()> + 'static>(
+    pub(crate) fn triggers(
         &self,
+        kind: Kind,
         watch: &Watch,
-    ) -> impl Stream<Item = ObjectRef<K>> + Send + 'static {
+    ) -> impl Stream<Item = ObjectRef<Guarded>> + Send + use<> {
         let (sender, receiver) = mpsc::unbounded_channel();
         let mut controllers = self
             .controllers
@@ -36,7 +41,7 @@ impl Wake {
                 Some((identity, receiver))
             },
         )
-        .map(|identity| ObjectRef::new(&identity.name).within(&identity.namespace))
+        .map(move |identity| identity.object_ref(kind))
     }
 
     /// Reconciles these workloads as soon as there is a place for them.

@@ -1,9 +1,9 @@
 //! Watches the selected workloads of one kind and passes on what is news to a reconcile.
 //!
-//! Three things about kube-runtime shape this: one failing stream slows every trigger of a `Controller`, so errors are
-//! counted and dropped here, behind a back-off of the stream's own; an object that cannot be read ends the list that it
-//! is in, so it is passed on as [`Guarded`]; and a `Controller` is not told of deletions in a way that a reconcile could
-//! act on, so what is remembered of a workload is forgotten here.
+//! Three things about kube-runtime shape this: an error in its queue of what to reconcile says nothing, so errors are
+//! counted and told here, behind a back-off of the stream's own; an object that cannot be read ends the list that it is
+//! in, so it is passed on as [`Guarded`]; and a reconcile is not told of deletions in a way that it could act on, so what
+//! is remembered of a workload is forgotten here.
 
 mod outage;
 
@@ -15,11 +15,11 @@ use std::{
 
 use futures::{Stream, StreamExt as _};
 use kube::{
-    Api, Client, Resource, ResourceExt as _,
-    core::{DeserializeGuard, NamespaceResourceScope},
+    Api, Client, Resource,
+    core::{DeserializeGuard, DynamicResourceScope},
     runtime::{
         WatchStreamExt as _,
-        reflector::store::Writer,
+        reflector::{ObjectRef, store::Writer},
         watcher::{self, Event, watcher},
     },
 };
@@ -31,8 +31,8 @@ use crate::{
     health::{Health, Start, Watch},
     identity::Identity,
     keys,
-    metrics::Metrics,
-    workload::{Guarded, Workload},
+    names::Names,
+    workload::{Guarded, Kind, View},
 };
 use outage::Outage;
 
@@ -40,37 +40,40 @@ use outage::Outage;
 const PAGE: u32 = 50;
 
 /// The selected workloads that are new, or have changed in what a reconcile reads, in one namespace or in all.
-pub(crate) fn changes<W: Workload>(
+pub(crate) fn changes(
     client: &Client,
+    kind: Kind,
     watch: Watch,
-    writer: Writer<Guarded<W>>,
+    writer: Writer<Guarded>,
     health: Arc<Health>,
-    metrics: Arc<Metrics>,
     context: Arc<Context>,
-) -> impl Stream<Item = Result<Guarded<W>, watcher::Error>> + Send + 'static {
+) -> impl Stream<Item = ObjectRef<Guarded>> + Send + use<> {
     let outage = Arc::new(Outage::new(watch.clone(), Arc::clone(&context.retries)));
-    let client = outage.noticed(client);
+    let client = &outage.noticed(client);
     let pace = || outage::pace(&watch);
-    let quick = watcher(api::<W>(&client, &watch), selected()).backoff(pace());
-    let careful = watcher(api::<Guarded<W>>(&client, &watch), selected()).backoff(pace());
-    let mut news = News::<W>::new(watch, outage, health, metrics, context);
+    let quick = watcher(api::<View>(client, kind, &watch), selected()).backoff(pace());
+    let careful = watcher(
+        api::<DeserializeGuard<View>>(client, kind, &watch),
+        selected(),
+    );
+    let careful = careful.backoff(pace());
+    let mut news = News::new(kind, watch, outage, writer, health, context);
     // A guard buffers each object in order to read it twice, which nobody should pay who has no odd one.
     quick
         .take_while(|event| std::future::ready(!event.as_ref().is_err_and(is_unreadable)))
         .map(|event| event.map(guarded))
         .chain(careful)
-        .reflect(writer)
-        .filter_map(move |event| std::future::ready(news.of(event).map(Ok)))
+        .filter_map(move |event| std::future::ready(news.of(event)))
 }
 
 /// The objects of a watch, read as such.
-pub(crate) fn api<K>(client: &Client, watch: &Watch) -> Api<K>
+pub(crate) fn api<K>(client: &Client, kind: Kind, watch: &Watch) -> Api<K>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    K: Resource<DynamicType = Kind, Scope = DynamicResourceScope>,
 {
     match &watch.1 {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &kind),
+        None => Api::all_with(client.clone(), &kind),
     }
 }
 
@@ -94,104 +97,128 @@ fn is_unreadable(error: &watcher::Error) -> bool {
     }
 }
 
-fn guarded<W: Workload>(event: Event<W>) -> Event<Guarded<W>> {
-    let read = |workload| DeserializeGuard(Ok(workload));
+fn guarded(event: Event<View>) -> Event<DeserializeGuard<View>> {
+    each(event, |view| DeserializeGuard(Ok(view)))
+}
+
+/// The same event with its object made into another.
+fn each<A, B>(event: Event<A>, make: impl FnOnce(A) -> B) -> Event<B> {
     match event {
-        Event::Apply(workload) => Event::Apply(read(workload)),
-        Event::Delete(workload) => Event::Delete(read(workload)),
+        Event::Apply(object) => Event::Apply(make(object)),
+        Event::Delete(object) => Event::Delete(make(object)),
         Event::Init => Event::Init,
-        Event::InitApply(workload) => Event::InitApply(read(workload)),
+        Event::InitApply(object) => Event::InitApply(make(object)),
         Event::InitDone => Event::InitDone,
     }
 }
 
-/// Tells news from repetition.
-struct News<W> {
+/// Tells news from repetition, and keeps the workloads for those who reconcile them.
+struct News {
+    kind: Kind,
     watch: Watch,
     outage: Arc<Outage>,
+    writer: Writer<Guarded>,
     health: Arc<Health>,
-    metrics: Arc<Metrics>,
     context: Arc<Context>,
-    /// By UID: whose it is, and a hash of what a reconcile reads of it.
-    seen: HashMap<Arc<str>, (Identity, u64)>,
+    /// With a hash of what a reconcile reads of it.
+    seen: HashMap<Identity, u64>,
     /// Those of a list that is under way.
-    listed: HashSet<String>,
-    kind: std::marker::PhantomData<fn() -> W>,
+    listed: HashSet<Identity>,
+    namespaces: Names,
 }
 
-impl<W: Workload> News<W> {
+impl News {
     fn new(
+        kind: Kind,
         watch: Watch,
         outage: Arc<Outage>,
+        writer: Writer<Guarded>,
         health: Arc<Health>,
-        metrics: Arc<Metrics>,
         context: Arc<Context>,
     ) -> Self {
-        metrics.watching(W::KIND);
+        context.reports.watching(kind.name());
         Self {
+            kind,
             watch,
             outage,
+            writer,
             health,
-            metrics,
             context,
             seen: HashMap::new(),
             listed: HashSet::new(),
-            kind: std::marker::PhantomData,
+            namespaces: Names::default(),
         }
     }
 
-    fn of(&mut self, event: Result<Event<Guarded<W>>, watcher::Error>) -> Option<Guarded<W>> {
+    fn of(
+        &mut self,
+        event: Result<Event<DeserializeGuard<View>>, watcher::Error>,
+    ) -> Option<ObjectRef<Guarded>> {
+        let event = match event {
+            Ok(event) => each(event, |object| self.read(object)),
+            Err(error) => {
+                self.failed(&error);
+                return None;
+            }
+        };
+        self.writer.apply_watcher_event(&event);
         match event {
-            Ok(Event::Init) => {
+            Event::Init => {
                 self.listed.clear();
                 None
             }
-            Ok(Event::InitApply(object)) => {
-                self.listed.extend(object.uid());
-                self.changed(object)
+            Event::InitApply(object) => {
+                self.listed.insert(object.identity.clone());
+                self.changed(&object)
             }
-            Ok(Event::InitDone) => {
+            Event::InitDone => {
                 self.list_done();
                 None
             }
-            Ok(Event::Apply(object)) => self.changed(object),
-            Ok(Event::Delete(object)) => {
-                self.gone(&object.uid().unwrap_or_default());
-                None
-            }
-            Err(error) => {
-                self.failed(&error);
+            Event::Apply(object) => self.changed(&object),
+            Event::Delete(object) => {
+                self.gone(&object.identity);
                 None
             }
         }
     }
 
-    /// The object, unless a reconcile has seen all that it would read of it.
-    fn changed(&mut self, object: Guarded<W>) -> Option<Guarded<W>> {
-        let identity = Identity::guarded(&object);
-        self.context.reports.select(&identity);
-        self.context.pods.select(&identity);
-        if let Ok(workload) = &object.0 {
-            count::note(workload, &identity, &self.context);
+    fn read(&mut self, object: DeserializeGuard<View>) -> Guarded {
+        let metadata = object.meta();
+        let known = self
+            .seen
+            .get_key_value(metadata.uid.as_deref().unwrap_or_default());
+        let identity = match known {
+            Some((identity, _)) => identity.clone(),
+            None => Identity::of(self.kind, metadata, &mut self.namespaces),
+        };
+        Guarded {
+            identity,
+            read: object.0.map(|view| view.of(self.kind)),
         }
-        let hash = fingerprint(&object);
-        let before = self.seen.insert(identity.uid.clone(), (identity, hash));
-        (before.map(|(_, before)| before) != Some(hash)).then_some(object)
+    }
+
+    /// What to reconcile, unless a reconcile has seen all that it would read of it.
+    fn changed(&mut self, object: &Guarded) -> Option<ObjectRef<Guarded>> {
+        let identity = &object.identity;
+        self.context.reports.select(identity);
+        self.context.pods.select(identity);
+        if let Ok(workload) = &object.read {
+            count::note(workload, identity, &self.context);
+        }
+        let hash = fingerprint(object);
+        let before = self.seen.insert(identity.clone(), hash);
+        (before != Some(hash)).then(|| identity.object_ref(self.kind))
     }
 
     fn list_done(&mut self) {
         let listed = std::mem::take(&mut self.listed);
-        let missing: Vec<_> = self
-            .seen
-            .keys()
-            .filter(|uid| !listed.contains(&***uid))
-            .cloned()
-            .collect();
-        for uid in missing {
-            self.gone(&uid);
+        let missing = self.seen.keys().filter(|known| !listed.contains(*known));
+        for identity in missing.cloned().collect::<Vec<_>>() {
+            self.gone(&identity);
         }
         debug!(
-            kind = W::KIND,
+            kind = self.kind.name(),
             namespace = self.watch.1,
             workloads = self.seen.len(),
             "listed"
@@ -200,15 +227,15 @@ impl<W: Workload> News<W> {
         self.context.budget.listed(&self.watch);
     }
 
-    fn gone(&mut self, uid: &str) {
-        if let Some((identity, _)) = self.seen.remove(uid) {
-            self.context.forget(&identity);
+    fn gone(&mut self, identity: &Identity) {
+        if self.seen.remove(identity).is_some() {
+            self.context.forget(identity);
         }
     }
 
     fn failed(&self, error: &watcher::Error) {
-        self.metrics.watch_error(W::KIND);
-        let (text, refused) = described::<W>(error);
+        self.context.reports.watch_failed(self.kind.name());
+        let (text, refused) = described(self.kind, error);
         if refused {
             self.health.note(&self.watch, Start::Refused);
             self.context.budget.listed(&self.watch);
@@ -218,7 +245,7 @@ impl<W: Workload> News<W> {
 }
 
 /// What an error of a watch means, and whether the API server refuses the kind altogether.
-fn described<W: Workload>(error: &watcher::Error) -> (String, bool) {
+fn described(kind: Kind, error: &watcher::Error) -> (String, bool) {
     let (verb, source) = match error {
         watcher::Error::InitialListFailed(source) => ("list", source),
         watcher::Error::WatchStartFailed(source) | watcher::Error::WatchFailed(source) => {
@@ -235,27 +262,26 @@ fn described<W: Workload>(error: &watcher::Error) -> (String, bool) {
         kube::Error::Api(status) if status.is_forbidden() => {
             let missing = format!(
                 "add the verb {verb} on {} to the role of the controller",
-                W::PLURAL
+                kind.plural()
             );
             (format!("forbidden: {missing}"), true)
         }
-        kube::Error::Api(status) if status.is_not_found() => {
-            (format!("the API server does not know {}", W::PLURAL), true)
-        }
+        kube::Error::Api(status) if status.is_not_found() => (
+            format!("the API server does not know {}", kind.plural()),
+            true,
+        ),
         _ => (format!("{verb} failed: {source}"), false),
     }
 }
 
 /// A hash of all that a reconcile reads of an object.
-fn fingerprint<W: Workload>(object: &Guarded<W>) -> u64 {
-    let metadata = object.meta();
-    let mut hasher = DefaultHasher::new();
-    metadata.generation.hash(&mut hasher);
-    metadata.deletion_timestamp.is_some().hash(&mut hasher);
-    metadata.annotations.hash(&mut hasher);
-    match &object.0 {
-        Ok(workload) => workload.body().hash(&mut hasher),
-        Err(unreadable) => unreadable.error.hash(&mut hasher),
+fn fingerprint(object: &Guarded) -> u64 {
+    match &object.read {
+        Ok(workload) => workload.fingerprint(),
+        Err(unreadable) => {
+            let mut hasher = DefaultHasher::new();
+            unreadable.error.hash(&mut hasher);
+            hasher.finish()
+        }
     }
-    hasher.finish()
 }

@@ -3,19 +3,14 @@ use jiff::SignedDuration;
 use kube::runtime::reflector::ObjectRef;
 
 use super::*;
-use crate::workload::Deployment;
+use crate::workload::{Guarded, Kind};
 
 fn watch() -> Watch {
     ("Deployment", None)
 }
 
 fn workload(name: &str) -> Identity {
-    Identity {
-        kind: "Deployment",
-        namespace: "default".into(),
-        name: name.into(),
-        uid: name.into(),
-    }
+    Identity::deployment("default", name)
 }
 
 fn second(second: i64) -> Timestamp {
@@ -44,7 +39,7 @@ fn waiting() -> Decision {
 /// A budget whose watch has listed, and whom it wakes.
 struct Given {
     budget: Budget,
-    woken: BoxStream<'static, ObjectRef<Deployment>>,
+    woken: BoxStream<'static, ObjectRef<Guarded>>,
 }
 
 impl Given {
@@ -56,7 +51,7 @@ impl Given {
 
     fn unlisted(limit: usize) -> Self {
         let wake = Arc::new(Wake::default());
-        let woken = wake.triggers(&watch()).boxed();
+        let woken = wake.triggers(Kind::ALL[0], &watch()).boxed();
         Self {
             budget: Budget::new(Some(limit), [watch()], wake),
             woken,

@@ -12,17 +12,14 @@ use std::{
 use jiff::Timestamp;
 
 use super::make::seconds;
-use crate::identity::Identity;
+use crate::identity::{Described, Identity};
 
-/// What is told of each workload, by its UID.
+/// What is told of each workload.
 #[derive(Debug, Default)]
-pub(super) struct Each(Mutex<HashMap<Box<str>, One>>);
+pub(super) struct Each(Mutex<HashMap<Identity, One>>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct One {
-    kind: &'static str,
-    namespace: Box<str>,
-    name: Box<str>,
     outdated: Option<bool>,
     checked: Option<Timestamp>,
 }
@@ -40,7 +37,7 @@ impl Each {
 
     /// A workload is told of no longer.
     pub(super) fn forget(&self, identity: &Identity) {
-        self.lock().remove(&*identity.uid);
+        self.lock().remove(identity);
     }
 
     /// None is told of any more.
@@ -51,41 +48,31 @@ impl Each {
     /// Everything in Prometheus's text format. Names and namespaces of objects hold nothing that had to be escaped.
     pub(super) fn write(&self, prefix: &str, text: &mut String) {
         let all = self.lock();
-        let mut all: Vec<&One> = all.values().collect();
-        all.sort_unstable_by_key(|one| (&one.namespace, one.kind, &one.name));
+        let mut all: Vec<(&Identity, &One)> = all.iter().collect();
+        all.sort_unstable_by_key(|(whose, _)| (&whose.namespace, whose.kind, &whose.name));
         let checked = |one: &One| one.checked.map(seconds);
         let outdated = |one: &One| one.outdated.map(|outdated| f64::from(u8::from(outdated)));
         family(
             text,
             &format!("{prefix}_workload_last_check_timestamp_seconds"),
             "When a workload was last compared with its registries",
-            all.iter().filter_map(|one| Some((*one, checked(one)?))),
+            all.iter()
+                .filter_map(|(whose, one)| Some((*whose, checked(one)?))),
         );
         family(
             text,
             &format!("{prefix}_workload_outdated"),
             "1 while a workload does not run what its tags name",
-            all.iter().filter_map(|one| Some((*one, outdated(one)?))),
+            all.iter()
+                .filter_map(|(whose, one)| Some((*whose, outdated(one)?))),
         );
     }
 
     fn change(&self, identity: &Identity, change: impl FnOnce(&mut One)) {
-        let mut all = self.lock();
-        if let Some(one) = all.get_mut(&*identity.uid) {
-            return change(one);
-        }
-        let mut one = One {
-            kind: identity.kind,
-            namespace: (&*identity.namespace).into(),
-            name: (&*identity.name).into(),
-            outdated: None,
-            checked: None,
-        };
-        change(&mut one);
-        all.insert((&*identity.uid).into(), one);
+        change(self.lock().entry(identity.clone()).or_default());
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Box<str>, One>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Identity, One>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -95,20 +82,20 @@ fn family<'a>(
     text: &mut String,
     family: &str,
     help: &str,
-    values: impl Iterator<Item = (&'a One, f64)>,
+    values: impl Iterator<Item = (&'a Identity, f64)>,
 ) {
     let mut values = values.peekable();
     // Writing to a String cannot fail.
     if values.peek().is_some() {
         let _ = writeln!(text, "# HELP {family} {help}\n# TYPE {family} gauge");
     }
-    for (one, value) in values {
-        let One {
+    for (whose, value) in values {
+        let Described {
             kind,
             namespace,
             name,
             ..
-        } = one;
+        } = &**whose;
         let _ = writeln!(
             text,
             "{family}{{kind=\"{kind}\",name=\"{name}\",namespace=\"{namespace}\"}} {value}"
@@ -121,12 +108,7 @@ mod tests {
     use super::*;
 
     fn identity(name: &str) -> Identity {
-        Identity {
-            kind: "Deployment",
-            namespace: "shop".into(),
-            name: name.into(),
-            uid: format!("of-{name}").into(),
-        }
+        Identity::deployment("shop", name)
     }
 
     fn written(each: &Each) -> String {

@@ -61,13 +61,16 @@ impl Answer {
     /// # Errors
     ///
     /// [`Error`] when its kind of history could not be listed, or what it has of that cannot be read.
-    pub(super) fn current<W: Workload>(&self, workload: &W) -> Result<Option<CurrentPods>, Error> {
-        let history = W::HISTORY.and_then(|history| self.histories.get(&history));
+    pub(super) fn current(&self, workload: &Workload) -> Result<Option<CurrentPods>, Error> {
+        let history = workload
+            .kind
+            .history()
+            .and_then(|history| self.histories.get(&history));
         let history = history
             .map(Result::as_ref)
             .transpose()
             .map_err(Clone::clone)?;
-        let uid = workload.meta().uid.as_deref().unwrap_or_default();
+        let uid = workload.uid();
         self.readable(uid)?;
         let history = history.and_then(|history| history.get(uid));
         Ok(workload.current(history.map_or(&[][..], Vec::as_slice)))

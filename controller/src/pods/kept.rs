@@ -28,8 +28,8 @@ const ALONE: usize = 2;
 #[derive(Default)]
 pub(super) struct KeptPods(Mutex<Namespaces>);
 
-/// By namespace and UID.
-type Namespaces = HashMap<Arc<str>, HashMap<Arc<str>, Entry>>;
+/// By namespace.
+type Namespaces = HashMap<Arc<str>, HashMap<Identity, Entry>>;
 
 /// A selected workload.
 struct Entry {
@@ -70,8 +70,7 @@ impl KeptPods {
     pub(super) fn select(&self, identity: &Identity) {
         let mut all = self.lock();
         let namespace = all.entry(Arc::clone(&identity.namespace)).or_default();
-        let uid = Arc::clone(&identity.uid);
-        namespace.entry(uid).or_insert_with(|| Entry {
+        namespace.entry(identity.clone()).or_insert_with(|| Entry {
             selected: Instant::now(),
             kept: None,
         });
@@ -81,7 +80,7 @@ impl KeptPods {
     pub(super) fn forget(&self, identity: &Identity) {
         let mut all = self.lock();
         if let Some(namespace) = all.get_mut(&identity.namespace) {
-            namespace.remove(&identity.uid);
+            namespace.remove(identity);
             if namespace.is_empty() {
                 all.remove(&identity.namespace);
             }
@@ -89,14 +88,14 @@ impl KeptPods {
     }
 
     /// What is kept of the workload as it is now, good if it is not older than `age`.
-    pub(super) fn find<W: Workload>(&self, workload: &W, age: Duration) -> Found {
+    pub(super) fn find(&self, workload: &Workload, age: Duration) -> Found {
         let all = self.lock();
-        let namespace = all.get(namespace(workload));
+        let namespace = all.get(workload.namespace());
         let others = |need: fn(&Entry) -> bool| {
             let entries = namespace.into_iter().flat_map(HashMap::values);
             entries.filter(|entry| need(entry)).take(ALONE + 1).count() > ALONE
         };
-        let Some(entry) = namespace.and_then(|namespace| namespace.get(uid(workload))) else {
+        let Some(entry) = namespace.and_then(|namespace| namespace.get(workload.uid())) else {
             return Found::Nothing { others: false };
         };
         let Some(kept) = &entry.kept else {
@@ -120,16 +119,16 @@ impl KeptPods {
     /// # Errors
     ///
     /// [`Error`] when one of its pods cannot be read.
-    pub(super) fn keep<W: Workload>(
+    pub(super) fn keep(
         &self,
-        workload: &W,
+        workload: &Workload,
         current: Option<CurrentPods>,
         answer: &Answer,
     ) -> Result<Arc<Pods>, Error> {
         let pods = Arc::new(answer.pods_of(current.as_ref())?);
         let mut all = self.lock();
-        let namespace = all.get_mut(namespace(workload));
-        if let Some(entry) = namespace.and_then(|namespace| namespace.get_mut(uid(workload))) {
+        let namespace = all.get_mut(workload.namespace());
+        if let Some(entry) = namespace.and_then(|namespace| namespace.get_mut(workload.uid())) {
             let metadata = workload.meta();
             entry.kept = Some(Kept {
                 resource_version: metadata.resource_version.as_deref().map(Into::into),
@@ -170,11 +169,11 @@ impl Entry {
 }
 
 impl Kept {
-    fn is_unchanged<W: Workload>(&self, workload: &W) -> bool {
+    fn is_unchanged(&self, workload: &Workload) -> bool {
         self.resource_version.as_deref() == workload.meta().resource_version.as_deref()
     }
 
-    fn is_good<W: Workload>(&self, workload: &W, age: Duration) -> bool {
+    fn is_good(&self, workload: &Workload, age: Duration) -> bool {
         self.read.elapsed() < age && self.is_unchanged(workload)
     }
 
@@ -188,12 +187,4 @@ impl Kept {
             self.read = answer.at;
         }
     }
-}
-
-fn namespace<W: Workload>(workload: &W) -> &str {
-    workload.meta().namespace.as_deref().unwrap_or_default()
-}
-
-fn uid<W: Workload>(workload: &W) -> &str {
-    workload.meta().uid.as_deref().unwrap_or_default()
 }

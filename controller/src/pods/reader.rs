@@ -33,12 +33,12 @@ use super::{
     Error,
     answer::{Answer, Listed, Since},
     items::Items,
-    names::Names,
     object::{self, Unreadable},
     view::View,
 };
 use crate::{
     clock,
+    names::Names,
     workload::{History, Past},
 };
 

@@ -10,7 +10,11 @@ use tokio::time;
 use tower::service_fn;
 
 use super::*;
-use crate::{clock, workload::Deployment};
+use crate::{
+    clock,
+    names::Names,
+    workload::{Kind, View},
+};
 
 const PODS: &str = "/api/v1/namespaces/shop/pods";
 const REPLICA_SETS: &str = "/apis/apps/v1/namespaces/shop/replicasets";
@@ -57,13 +61,14 @@ impl Given {
         std::mem::take(&mut *self.lists.lock().expect("a lock"))
     }
 
-    fn select(&self, workloads: &[Deployment]) {
+    fn select(&self, workloads: &[Workload]) {
         for workload in workloads {
-            self.store.select(&Identity::of(workload));
+            let identity = Identity::of(workload.kind, workload.meta(), &mut Names::default());
+            self.store.select(&identity);
         }
     }
 
-    async fn get(&self, workloads: &[Deployment]) {
+    async fn get(&self, workloads: &[Workload]) {
         let each = workloads
             .iter()
             .map(|workload| self.store.get(workload, REFRESH));
@@ -91,7 +96,7 @@ fn replica_set(number: usize) -> Value {
 }
 
 /// A Deployment that came just now, whose rollout is complete when so many of its pods are updated.
-fn deployment(number: usize, version: &str, updated: i32) -> Deployment {
+fn deployment(number: usize, version: &str, updated: i32) -> Workload {
     let name = format!("web-{number}");
     let deployment = json!({
         "metadata": {
@@ -105,10 +110,11 @@ fn deployment(number: usize, version: &str, updated: i32) -> Deployment {
         "spec": { "selector": { "matchLabels": { "app": name } }, "template": {} },
         "status": { "observedGeneration": 1, "replicas": 1, "updatedReplicas": updated, "availableReplicas": 1 },
     });
-    serde_json::from_value(deployment).expect("a Deployment")
+    let view: View = serde_json::from_value(deployment).expect("a Deployment");
+    view.of(Kind::ALL[0])
 }
 
-fn deployments(count: usize) -> Vec<Deployment> {
+fn deployments(count: usize) -> Vec<Workload> {
     let numbers = 0..count;
     numbers.map(|number| deployment(number, "1", 1)).collect()
 }

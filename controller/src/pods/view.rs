@@ -6,8 +6,11 @@ use jiff::Timestamp;
 use kube_autorollout_core::decide::Waiting;
 use serde::Deserialize;
 
-use super::{Container, Pod, answer::Listed, names::Names};
-use crate::workload::{OwnerReference, controlled_by};
+use super::{Container, Pod, answer::Listed};
+use crate::{
+    names::Names,
+    workload::{OwnerReference, controlled_by},
+};
 
 /// One pod.
 #[derive(Debug, Deserialize)]

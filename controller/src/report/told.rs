@@ -105,8 +105,8 @@ impl Flight {
 
 impl OurRollout {
     /// After a restart a rollout that is in flight, to what the tags name now, is taken for ours.
-    pub(super) fn adopted<W: Workload>(
-        workload: &W,
+    pub(super) fn adopted(
+        workload: &Workload,
         decision: &Decision,
         observation: &Observation,
     ) -> Option<Self> {

@@ -11,17 +11,20 @@ use super::*;
 use crate::{
     config::{self, LogFormat},
     telemetry::{self, Stream},
-    workload::panicking,
+    workload::panicking::Panicking,
 };
 
 /// What has to happen happens long before, also on a busy machine.
 const SOON: Duration = Duration::from_secs(60);
 
-/// An API server with these objects, of which it lists all to everybody, and nothing ever changes.
+/// An API server with these Deployments and nothing else, where nothing ever changes.
 fn server(objects: &[Value]) -> Client {
-    let list = json!({ "metadata": { "resourceVersion": "1" }, "items": objects }).to_string();
+    let list =
+        |items| json!({ "metadata": { "resourceVersion": "1" }, "items": items }).to_string();
+    let [list, empty] = [list(objects), list(&[])];
     let service = service_fn(move |request: Request<Body>| {
-        let list = list.clone();
+        let is_theirs = request.uri().path().ends_with("/deployments");
+        let list = if is_theirs { &list } else { &empty }.clone();
         async move {
             if request
                 .uri()
@@ -40,8 +43,11 @@ fn object(name: &str, paused: bool) -> Value {
     let metadata = json!({ "name": name, "namespace": "own", "uid": name, "resourceVersion": "1" });
     json!({
         "metadata": metadata,
-        "paused": paused,
-        "template": { "spec": { "containers": [{ "name": "app", "image": "a" }] } },
+        "spec": {
+            "paused": paused,
+            "selector": {},
+            "template": { "spec": { "containers": [{ "name": "app", "image": "a" }] } },
+        },
     })
 }
 
@@ -74,8 +80,8 @@ async fn controlled(client: Client, condition: impl Fn(&str) -> bool) {
     let context = Arc::new(context);
     let health = Arc::new(Health::new(watches));
     let stop = CancellationToken::new();
-    let shared = (&cluster, &health, &metrics, &*wake, &context, &stop);
-    let running = controller::<panicking::Deployment>(scope, shared);
+    let shared = (&cluster, &health, &*wake, &context, &stop);
+    let running = controller(Kind::new(&Panicking), scope, shared);
     let met = async {
         while !condition(&metrics.encode(true, &BTreeMap::new())) {
             time::sleep(Duration::from_millis(10)).await;

@@ -1,117 +1,62 @@
 //! DaemonSets.
 
-use std::hash::Hash;
+use super::{CurrentPods, History, Past, Progress, Rules, View, Workload};
 
-use k8s_openapi::{Resource as _, api::apps::v1};
-use serde::Deserialize;
+pub(super) struct DaemonSet;
 
-use super::{
-    CurrentPods, History, Metadata, Past, PodSelector, Progress, Template, Workload,
-    resource::resource,
-};
+impl Rules for DaemonSet {
+    fn name(&self) -> &'static str {
+        "DaemonSet"
+    }
 
-/// The part of a DaemonSet that is read.
-#[derive(Debug, Clone, Deserialize)]
-pub(crate) struct DaemonSet {
-    metadata: Metadata,
-    spec: Spec,
-    #[serde(default)]
-    status: Status,
-}
+    fn plural(&self) -> &'static str {
+        "daemonsets"
+    }
 
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Spec {
-    selector: PodSelector,
-    template: Template,
-    #[serde(default)]
-    update_strategy: UpdateStrategy,
-}
-
-#[derive(Debug, Clone, Default, Hash, Deserialize)]
-struct UpdateStrategy {
-    #[serde(rename = "type", default)]
-    type_: String,
-}
-
-#[derive(Debug, Clone, Default, Hash, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Status {
-    observed_generation: i64,
-    desired_number_scheduled: i32,
-    updated_number_scheduled: i32,
-    number_available: i32,
-}
-
-impl Workload for DaemonSet {
-    const KIND: &'static str = v1::DaemonSet::KIND;
-    const PLURAL: &'static str = "daemonsets";
-    const HISTORY: Option<History> = Some(History::ControllerRevisions);
-
-    fn metadata(&self) -> &Metadata {
-        &self.metadata
+    fn history(&self) -> Option<History> {
+        Some(History::ControllerRevisions)
     }
 
     /// By the rule of `kubectl rollout status`
     /// (<https://github.com/kubernetes/kubectl/blob/master/pkg/polymorphichelpers/rollout_status.go>), which knows none
     /// for `OnDelete`: there nothing is in flight, whatever waits for people.
-    fn progress(&self) -> Progress {
-        let status = &self.status;
+    fn progress(&self, view: &View) -> Progress {
+        let status = &view.status;
         let wanted = status.desired_number_scheduled;
         let complete =
             status.updated_number_scheduled >= wanted && status.number_available >= wanted;
-        let on_delete = self.spec.update_strategy.type_ == "OnDelete";
         Progress {
             paused: false,
-            generation_observed: status.observed_generation
-                >= self.metadata.object.generation.unwrap_or(0),
+            generation_observed: view.generation_observed(),
             wants_pods: wanted > 0,
-            complete: complete || on_delete,
+            complete: complete || view.is_on_delete(),
             deadline_exceeded: false,
-            on_delete,
+            on_delete: view.is_on_delete(),
         }
-    }
-
-    fn template(&self) -> &Template {
-        &self.spec.template
-    }
-
-    fn selector(&self) -> &PodSelector {
-        &self.spec.selector
     }
 
     /// Its own pods that are labelled like its latest ControllerRevision, which is the one of its template once the
     /// generation has been observed.
-    fn current(&self, history: &[Past]) -> Option<CurrentPods> {
+    fn current(&self, workload: &Workload, history: &[Past]) -> Option<CurrentPods> {
         let latest = history.iter().max_by_key(|past| past.revision)?;
         let revision = latest.metadata.labels.revision_hash.as_deref()?;
         Some(CurrentPods {
-            owner: self.metadata.object.uid.clone().unwrap_or_default(),
+            owner: workload.metadata.object.uid.clone().unwrap_or_default(),
             revision: Some(revision.to_owned()),
             from_ordinal: None,
             in_order: false,
         })
     }
-
-    fn body(&self) -> impl Hash + '_ {
-        let Spec {
-            selector: _, // cannot be changed
-            template,
-            update_strategy,
-        } = &self.spec;
-        (template, update_strategy, &self.status)
-    }
 }
-
-resource!(DaemonSet);
 
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::workload::Kind;
 
-    fn daemon_set(strategy: &str, status: &Value) -> DaemonSet {
+    fn daemon_set(strategy: &str, status: &Value) -> Workload {
         let object = json!({
             "metadata": { "name": "agent", "uid": "of-agent", "generation": 2 },
             "spec": {
@@ -121,7 +66,8 @@ mod tests {
             },
             "status": status,
         });
-        serde_json::from_value(object).expect("a DaemonSet")
+        let view: View = serde_json::from_value(object).expect("a DaemonSet");
+        view.of(Kind::new(&DaemonSet))
     }
 
     fn status(observed: i64, desired: i32, updated: i32, available: i32) -> Value {

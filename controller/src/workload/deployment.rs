@@ -1,78 +1,30 @@
 //! Deployments.
 
-use std::hash::Hash;
+use super::{CurrentPods, History, Past, Progress, Rules, View, Workload};
 
-use k8s_openapi::{Resource as _, api::apps::v1};
-use serde::{Deserialize, Deserializer};
+pub(super) struct Deployment;
 
-use super::{
-    CurrentPods, History, Metadata, Past, PodSelector, Progress, Template, Workload,
-    resource::resource,
-};
+impl Rules for Deployment {
+    fn name(&self) -> &'static str {
+        "Deployment"
+    }
 
-/// The part of a Deployment that is read.
-#[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Deployment {
-    metadata: Metadata,
-    spec: Spec,
-    #[serde(default)]
-    status: Status,
-}
+    fn plural(&self) -> &'static str {
+        "deployments"
+    }
 
-#[derive(Debug, Clone, Deserialize)]
-struct Spec {
-    #[serde(default)]
-    paused: bool,
-    replicas: Option<i32>,
-    selector: PodSelector,
-    template: Template,
-}
-
-#[derive(Debug, Clone, Default, Hash, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Status {
-    observed_generation: i64,
-    replicas: i32,
-    updated_replicas: i32,
-    available_replicas: i32,
-    #[serde(rename = "conditions", deserialize_with = "deadline_exceeded")]
-    deadline_exceeded: bool,
-}
-
-#[derive(Deserialize)]
-struct Condition {
-    #[serde(rename = "type")]
-    type_: String,
-    #[serde(default)]
-    reason: String,
-}
-
-/// Reads the one thing that conditions tell beyond the numbers.
-fn deadline_exceeded<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    let conditions = Vec::<Condition>::deserialize(deserializer)?;
-    Ok(conditions.iter().any(|condition| {
-        condition.type_ == "Progressing" && condition.reason == "ProgressDeadlineExceeded"
-    }))
-}
-
-impl Workload for Deployment {
-    const KIND: &'static str = v1::Deployment::KIND;
-    const PLURAL: &'static str = "deployments";
-    const HISTORY: Option<History> = Some(History::ReplicaSets);
-
-    fn metadata(&self) -> &Metadata {
-        &self.metadata
+    fn history(&self) -> Option<History> {
+        Some(History::ReplicaSets)
     }
 
     /// By the rule of `kubectl rollout status`
     /// (<https://github.com/kubernetes/kubectl/blob/master/pkg/polymorphichelpers/rollout_status.go>).
-    fn progress(&self) -> Progress {
-        let wanted = self.spec.replicas.unwrap_or(1);
-        let status = &self.status;
+    fn progress(&self, view: &View) -> Progress {
+        let wanted = view.replicas();
+        let status = &view.status;
         Progress {
-            paused: self.spec.paused,
-            generation_observed: status.observed_generation
-                >= self.metadata.object.generation.unwrap_or(0),
+            paused: view.spec.paused,
+            generation_observed: view.generation_observed(),
             wants_pods: wanted > 0,
             complete: status.updated_replicas >= wanted
                 && status.replicas <= status.updated_replicas
@@ -82,18 +34,10 @@ impl Workload for Deployment {
         }
     }
 
-    fn template(&self) -> &Template {
-        &self.spec.template
-    }
-
-    fn selector(&self) -> &PodSelector {
-        &self.spec.selector
-    }
-
     /// The pods of the ReplicaSet that carries the Deployment's own revision number, which is the one whose template
     /// is the Deployment's once the generation has been observed.
-    fn current(&self, history: &[Past]) -> Option<CurrentPods> {
-        let revision = self.metadata.revision.as_deref()?;
+    fn current(&self, workload: &Workload, history: &[Past]) -> Option<CurrentPods> {
+        let revision = workload.metadata.revision.as_deref()?;
         let carries =
             |past: &&Past| past.metadata.annotations.revision.as_deref() == Some(revision);
         let current = history.iter().find(carries)?;
@@ -104,35 +48,24 @@ impl Workload for Deployment {
             in_order: false,
         })
     }
-
-    fn body(&self) -> impl Hash + '_ {
-        let Spec {
-            paused,
-            replicas,
-            selector: _, // cannot be changed
-            template,
-        } = &self.spec;
-        let revision = &self.metadata.revision;
-        (paused, replicas, template, revision, &self.status)
-    }
 }
-
-resource!(Deployment);
 
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::workload::Kind;
 
-    fn deployment(status: &Value, change: impl FnOnce(&mut Value)) -> Deployment {
+    fn deployment(status: &Value, change: impl FnOnce(&mut Value)) -> Workload {
         let mut object = json!({
             "metadata": { "name": "web", "generation": 2, "annotations": { "deployment.kubernetes.io/revision": "7" } },
             "spec": { "replicas": 3, "selector": {}, "template": { "spec": { "containers": [{ "name": "app", "image": "a" }] } } },
             "status": status,
         });
         change(&mut object);
-        serde_json::from_value(object).expect("a Deployment")
+        let view: View = serde_json::from_value(object).expect("a Deployment");
+        view.of(Kind::new(&Deployment))
     }
 
     #[test]

@@ -1,37 +1,26 @@
 //! A kind of workload whose objects make a reconcile panic, as a defect of ours would.
 
-use std::hash::Hash;
-
-use k8s_openapi::api::apps::v1;
-use serde::Deserialize;
-
-use super::{
-    CurrentPods, History, Metadata, Past, PodSelector, Progress, Template, Workload,
-    resource::resource,
-};
+use super::{CurrentPods, History, Past, Progress, Rules, View, Workload};
 
 /// One that is paused is left alone before it comes to the panic.
-#[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Deployment {
-    metadata: Metadata,
-    #[serde(default)]
-    paused: bool,
-    #[serde(default)]
-    template: Template,
-}
+pub(crate) struct Panicking;
 
-impl Workload for Deployment {
-    const KIND: &'static str = "Deployment";
-    const PLURAL: &'static str = "deployments";
-    const HISTORY: Option<History> = None;
-
-    fn metadata(&self) -> &Metadata {
-        &self.metadata
+impl Rules for Panicking {
+    fn name(&self) -> &'static str {
+        "Deployment"
     }
 
-    fn progress(&self) -> Progress {
+    fn plural(&self) -> &'static str {
+        "deployments"
+    }
+
+    fn history(&self) -> Option<History> {
+        None
+    }
+
+    fn progress(&self, view: &View) -> Progress {
         Progress {
-            paused: self.paused,
+            paused: view.spec.paused,
             generation_observed: true,
             wants_pods: true,
             complete: true,
@@ -40,21 +29,7 @@ impl Workload for Deployment {
         }
     }
 
-    fn template(&self) -> &Template {
-        &self.template
-    }
-
-    fn selector(&self) -> &PodSelector {
+    fn current(&self, _: &Workload, _: &[Past]) -> Option<CurrentPods> {
         panic!("planted");
     }
-
-    fn current(&self, _: &[Past]) -> Option<CurrentPods> {
-        None
-    }
-
-    fn body(&self) -> impl Hash + '_ {
-        self.paused
-    }
 }
-
-resource!(Deployment);

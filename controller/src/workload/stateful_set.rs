@@ -1,159 +1,61 @@
 //! StatefulSets.
 
-use std::hash::Hash;
+use super::{CurrentPods, History, Past, Progress, Rules, View, Workload};
 
-use k8s_openapi::{Resource as _, api::apps::v1};
-use serde::Deserialize;
+pub(super) struct StatefulSet;
 
-use super::{
-    CurrentPods, History, Metadata, Past, PodSelector, Progress, Template, Workload,
-    resource::resource,
-};
-
-/// The part of a StatefulSet that is read.
-#[derive(Debug, Clone, Deserialize)]
-pub(crate) struct StatefulSet {
-    metadata: Metadata,
-    spec: Spec,
-    #[serde(default)]
-    status: Status,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Spec {
-    replicas: Option<i32>,
-    selector: PodSelector,
-    template: Template,
-    #[serde(default)]
-    update_strategy: UpdateStrategy,
-    pod_management_policy: Option<Box<str>>,
-    ordinals: Option<Ordinals>,
-}
-
-#[derive(Debug, Clone, Default, Hash, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct UpdateStrategy {
-    #[serde(rename = "type")]
-    type_: String,
-    rolling_update: Option<RollingUpdate>,
-}
-
-#[derive(Debug, Clone, Default, Hash, Deserialize)]
-#[serde(default)]
-struct RollingUpdate {
-    partition: Option<i32>,
-}
-
-#[derive(Debug, Clone, Hash, Deserialize)]
-struct Ordinals {
-    #[serde(default)]
-    start: i32,
-}
-
-#[derive(Debug, Clone, Default, Hash, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Status {
-    observed_generation: i64,
-    ready_replicas: i32,
-    updated_replicas: i32,
-    update_revision: String,
-}
-
-impl StatefulSet {
-    /// Whether the controller of StatefulSets leaves it to people to replace pods.
-    fn is_on_delete(&self) -> bool {
-        self.spec.update_strategy.type_ == "OnDelete"
+impl Rules for StatefulSet {
+    fn name(&self) -> &'static str {
+        "StatefulSet"
     }
 
-    /// Whether no pod is replaced while another one is not ready
-    /// (<https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback>).
-    fn is_in_order(&self) -> bool {
-        self.spec.pod_management_policy.as_deref() != Some("Parallel") && !self.is_on_delete()
+    fn plural(&self) -> &'static str {
+        "statefulsets"
     }
 
-    /// How many of the first pods keep the template that they have.
-    fn partition(&self) -> i32 {
-        let rolling = self.spec.update_strategy.rolling_update.as_ref();
-        rolling.and_then(|rolling| rolling.partition).unwrap_or(0)
-    }
-}
-
-impl Workload for StatefulSet {
-    const KIND: &'static str = v1::StatefulSet::KIND;
-    const PLURAL: &'static str = "statefulsets";
-    const HISTORY: Option<History> = None;
-
-    fn metadata(&self) -> &Metadata {
-        &self.metadata
+    fn history(&self) -> Option<History> {
+        None
     }
 
     /// By the rule of `kubectl rollout status`
     /// (<https://github.com/kubernetes/kubectl/blob/master/pkg/polymorphichelpers/rollout_status.go>), which knows none
     /// for `OnDelete`: there nothing is in flight, whatever waits for people.
-    fn progress(&self) -> Progress {
-        let wanted = self.spec.replicas.unwrap_or(1);
-        let status = &self.status;
-        let to_update = wanted.saturating_sub(self.partition());
+    fn progress(&self, view: &View) -> Progress {
+        let wanted = view.replicas();
+        let status = &view.status;
+        let to_update = wanted.saturating_sub(view.partition());
         let complete = status.ready_replicas >= wanted && status.updated_replicas >= to_update;
         Progress {
             paused: false,
-            generation_observed: status.observed_generation
-                >= self.metadata.object.generation.unwrap_or(0),
+            generation_observed: view.generation_observed(),
             wants_pods: wanted > 0,
-            complete: complete || self.is_on_delete(),
+            complete: complete || view.is_on_delete(),
             deadline_exceeded: false,
-            on_delete: self.is_on_delete(),
+            on_delete: view.is_on_delete(),
         }
-    }
-
-    fn template(&self) -> &Template {
-        &self.spec.template
-    }
-
-    fn selector(&self) -> &PodSelector {
-        &self.spec.selector
     }
 
     /// Its own pods of the revision that its status calls the update, from the partition on: those below stay old, so
     /// what they run says nothing about a rollout.
-    fn current(&self, _: &[Past]) -> Option<CurrentPods> {
-        let revision = &self.status.update_revision;
-        let start = self
-            .spec
-            .ordinals
-            .as_ref()
-            .map_or(0, |ordinals| ordinals.start);
-        (!revision.is_empty()).then(|| CurrentPods {
-            owner: self.metadata.object.uid.clone().unwrap_or_default(),
-            revision: Some(revision.clone()),
-            from_ordinal: Some(i64::from(start) + i64::from(self.partition())),
-            in_order: self.is_in_order(),
+    fn current(&self, workload: &Workload, _: &[Past]) -> Option<CurrentPods> {
+        let revision = workload.update_revision.as_deref()?;
+        Some(CurrentPods {
+            owner: workload.metadata.object.uid.clone().unwrap_or_default(),
+            revision: Some(revision.to_owned()),
+            from_ordinal: Some(workload.first_ordinal),
+            in_order: workload.in_order,
         })
     }
-
-    fn body(&self) -> impl Hash + '_ {
-        let Spec {
-            replicas,
-            selector: _, // cannot be changed
-            template,
-            update_strategy,
-            pod_management_policy: _, // cannot be changed
-            ordinals,
-        } = &self.spec;
-        (replicas, template, update_strategy, ordinals, &self.status)
-    }
 }
-
-resource!(StatefulSet);
 
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::workload::Kind;
 
-    fn stateful_set(status: &Value, change: impl FnOnce(&mut Value)) -> StatefulSet {
+    fn stateful_set(status: &Value, change: impl FnOnce(&mut Value)) -> Workload {
         let mut object = json!({
             "metadata": { "name": "db", "uid": "of-db", "generation": 2 },
             "spec": {
@@ -165,7 +67,8 @@ mod tests {
             "status": status,
         });
         change(&mut object);
-        serde_json::from_value(object).expect("a StatefulSet")
+        let view: View = serde_json::from_value(object).expect("a StatefulSet");
+        view.of(Kind::new(&StatefulSet))
     }
 
     fn status(observed: i64, ready: i32, updated: i32) -> Value {

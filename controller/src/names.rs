@@ -1,14 +1,14 @@
-//! Texts that many pods share: nodes, containers, image IDs.
+//! Texts that many share: namespaces of workloads, and nodes, containers and image IDs of pods.
 
 use std::{collections::HashSet, sync::Arc};
 
-/// Keeps each text once, for as long as one list is read.
+/// Keeps each text once.
 #[derive(Debug, Default)]
-pub(super) struct Names(HashSet<Arc<str>>);
+pub(crate) struct Names(HashSet<Arc<str>>);
 
 impl Names {
     /// The one copy of a text.
-    pub(super) fn one(&mut self, text: &str) -> Arc<str> {
+    pub(crate) fn one(&mut self, text: &str) -> Arc<str> {
         if let Some(known) = self.0.get(text) {
             return Arc::clone(known);
         }

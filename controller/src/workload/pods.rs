@@ -1,0 +1,66 @@
+//! Which pods are of a workload's current template.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::core::Selector;
+use serde::Deserialize;
+
+/// How to recognise the pods of the current template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CurrentPods {
+    /// The UID of the pods' controlling owner.
+    pub(crate) owner: String,
+    /// The value of their label `controller-revision-hash`, where the owner has pods of other templates too.
+    pub(crate) revision: Option<String>,
+    /// The lowest ordinal that is looked at, where pods are numbered: those below keep their template.
+    pub(crate) from_ordinal: Option<i64>,
+    /// They come in order: none is made while a pod of another template is not ready.
+    pub(crate) in_order: bool,
+}
+
+impl CurrentPods {
+    /// Whether one of the owner's pods, by its name and the revision that it is labelled with, is among them.
+    pub(crate) fn contain(&self, name: &str, revision: Option<&str>) -> bool {
+        self.are_of(revision) && self.reach(name)
+    }
+
+    /// Whether such a pod would be replaced by one of them and, if it does not start, never is.
+    pub(crate) fn wait_for(&self, name: &str, revision: Option<&str>) -> bool {
+        self.in_order && !self.are_of(revision) && self.reach(name)
+    }
+
+    fn are_of(&self, revision: Option<&str>) -> bool {
+        self.revision.is_none() || self.revision.as_deref() == revision
+    }
+
+    fn reach(&self, name: &str) -> bool {
+        let ordinal = || name.rsplit_once('-')?.1.parse::<i64>().ok();
+        self.from_ordinal
+            .is_none_or(|first| ordinal().is_some_and(|ordinal| ordinal >= first))
+    }
+}
+
+/// The selector of a workload's pods, in the form of a list request.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(from = "LabelSelector")]
+pub(crate) struct PodSelector(Result<Box<str>, Box<str>>);
+
+impl From<LabelSelector> for PodSelector {
+    fn from(selector: LabelSelector) -> Self {
+        let selector = Selector::try_from(selector);
+        Self(match selector {
+            Ok(selector) => Ok(selector.to_string().into()),
+            Err(error) => Err(error.to_string().into()),
+        })
+    }
+}
+
+impl PodSelector {
+    /// The selector.
+    ///
+    /// # Errors
+    ///
+    /// What an API server would have refused: an operator that does not exist.
+    pub(crate) fn as_str(&self) -> Result<&str, &str> {
+        self.0.as_deref().map_err(|error| &**error)
+    }
+}

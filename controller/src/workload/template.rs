@@ -1,0 +1,111 @@
+//! Pod templates.
+
+use kube_autorollout_core::annotations::{self, ContainerKind, TemplateContainer};
+use serde::Deserialize;
+
+/// The part of a pod template that is read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize)]
+pub(crate) struct Template {
+    #[serde(default)]
+    metadata: TemplateMetadata,
+    #[serde(default)]
+    spec: TemplateSpec,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize)]
+struct TemplateMetadata {
+    #[serde(default)]
+    annotations: Option<TemplateAnnotations>,
+}
+
+/// The annotations of a template that are read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize)]
+#[serde(default)]
+struct TemplateAnnotations {
+    #[serde(rename = "kube-autorollout/digests")]
+    digests: Option<Box<str>>,
+    #[serde(rename = "kube-autorollout/restartedAt")]
+    restarted_at: Option<Box<str>>,
+    #[serde(rename = "kubectl.kubernetes.io/restartedAt")]
+    kubectl_restarted_at: Option<Box<str>>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct TemplateSpec {
+    #[serde(default)]
+    containers: Vec<Container>,
+    #[serde(default)]
+    init_containers: Vec<Container>,
+}
+
+/// The part of a container that is read.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Container {
+    /// Unique within its pod.
+    pub(crate) name: Box<str>,
+    /// The image as the user wrote it.
+    #[serde(default)]
+    pub(crate) image: Box<str>,
+    #[serde(default)]
+    restart_policy: Option<Box<str>>,
+}
+
+impl Container {
+    /// The container as `core` knows it, `init` telling in which list it stands.
+    fn described(&self, init: bool) -> TemplateContainer {
+        let kind = match (init, self.restart_policy.as_deref()) {
+            (false, _) => ContainerKind::Regular,
+            (true, Some("Always")) => ContainerKind::Sidecar,
+            (true, _) => ContainerKind::Init,
+        };
+        TemplateContainer {
+            name: self.name.clone().into(),
+            kind,
+        }
+    }
+}
+
+impl Template {
+    /// An annotation of the template, of those that are read.
+    pub(crate) fn annotation(&self, key: &str) -> Option<&str> {
+        let read = self.metadata.annotations.as_ref()?;
+        let value = match key {
+            annotations::DIGESTS => &read.digests,
+            annotations::RESTARTED_AT => &read.restarted_at,
+            annotations::KUBECTL_RESTARTED_AT => &read.kubectl_restarted_at,
+            _ => &None,
+        };
+        value.as_deref()
+    }
+
+    /// The image of a container of either list.
+    pub(crate) fn image(&self, container: &str) -> Option<&str> {
+        self.all()
+            .find(|candidate| *candidate.name == *container)
+            .map(|found| &*found.image)
+    }
+
+    /// Every container with its role, in the order of the template.
+    pub(crate) fn containers(&self) -> Vec<TemplateContainer> {
+        let regular = self
+            .spec
+            .containers
+            .iter()
+            .map(|container| container.described(false));
+        let init = self
+            .spec
+            .init_containers
+            .iter()
+            .map(|container| container.described(true));
+        regular.chain(init).collect()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Container> {
+        self.spec
+            .containers
+            .iter()
+            .chain(&self.spec.init_containers)
+    }
+}
