@@ -87,7 +87,7 @@ impl Flight {
     /// meanwhile, with every pod that comes or goes, does not tell why it might be stuck.
     pub(crate) fn is_due(self, tick: Timestamp, now: Timestamp) -> bool {
         self.looked
-            .is_none_or(|looked| looked < tick || looked > now || self.wait(now).is_zero())
+            .is_none_or(|looked| looked < tick || looked > now || self.left(now).is_zero())
     }
 
     /// How long it is from a look now to the next.
@@ -95,8 +95,16 @@ impl Flight {
         schedule::look_after(self.since, now)
     }
 
-    /// How long to wait for the next look.
+    /// How long to wait for the next look. One that is due by now has been tried: there was nothing to see yet.
     pub(crate) fn wait(self, now: Timestamp) -> Duration {
+        let left = self.left(now);
+        if left.is_zero() {
+            return self.pace(now);
+        }
+        left
+    }
+
+    fn left(self, now: Timestamp) -> Duration {
         let looked = self.looked.unwrap_or(now);
         let waited = now.duration_since(looked).unsigned_abs();
         self.pace(looked).saturating_sub(waited)
@@ -165,6 +173,13 @@ mod tests {
         assert_eq!(flight.wait(second(610)), Duration::from_secs(140));
         assert!(!flight.is_due(second(600), second(610)));
         assert!(flight.is_due(second(610), second(610)));
+    }
+
+    #[test]
+    fn a_look_that_is_overdue_is_not_tried_again_at_once() {
+        let flight = Flight::begun(second(0));
+        assert!(flight.is_due(second(0), second(60)));
+        assert_eq!(flight.wait(second(60)), Duration::from_secs(15));
     }
 
     #[test]
