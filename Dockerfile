@@ -41,6 +41,7 @@ RUN find controller/src crates/*/src -name '*.rs' -exec touch {} + \
     && cargo build --release --locked --package kube-autorollout --target "$(cat /target)" \
     && cp "target/$(cat /target)/release/kube-autorollout" /kube-autorollout
 
+# A test builds this stage alone, with a binary of its own: the base image of the one above is in a registry
 FROM scratch
 LABEL org.opencontainers.image.title="kube-autorollout" \
       org.opencontainers.image.description="Rolls Kubernetes workloads out when the image behind their unchanged tag has changed" \

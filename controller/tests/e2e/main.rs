@@ -20,6 +20,7 @@ mod gitops;
 mod guard;
 mod harness;
 mod house;
+mod image;
 mod in_a_pod;
 mod kinds;
 mod kubeconfigs;
