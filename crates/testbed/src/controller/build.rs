@@ -1,7 +1,7 @@
 //! Building the controller's release binary.
 
 use std::{
-    env::consts::ARCH,
+    env::{self, consts::ARCH},
     fs::{self, File},
     io,
     path::{Path, PathBuf},
@@ -67,7 +67,23 @@ pub fn build_static(progress: &dyn Fn(&str)) -> Result<PathBuf, Error> {
     run(&mut cargo, progress)
 }
 
+/// What cargo tells the programs that it runs of their package. Build scripts of dependencies (ring's) ask for such
+/// variables, so that with those of another package everything would be built anew.
+const OF_THE_CALLER: [&str; 5] = [
+    "CARGO_BIN_",
+    "CARGO_CRATE_",
+    "CARGO_MANIFEST_",
+    "CARGO_PKG_",
+    "OUT_DIR",
+];
+
 fn run(command: &mut Command, progress: &dyn Fn(&str)) -> Result<PathBuf, Error> {
+    for (name, _) in env::vars_os() {
+        let text = name.to_string_lossy();
+        if OF_THE_CALLER.iter().any(|begin| text.starts_with(begin)) {
+            command.env_remove(&name);
+        }
+    }
     let folder = Folder::new()?;
     let (output, log) = (folder.path().join("messages"), folder.path().join("log"));
     command
