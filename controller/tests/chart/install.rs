@@ -116,7 +116,7 @@ impl Place {
     }
 
     /// A workload is found stale by the installed controller and rolled out.
-    async fn rolls_out(&self) {
+    pub(crate) async fn rolls_out(&self) {
         let api = self.namespace.api::<Deployment>();
         self.push("app", "first", "own").await;
         let image = format!("{}:own", self.image("app"));

@@ -7,6 +7,7 @@ mod documentation;
 mod generated;
 mod helm;
 mod install;
+mod liveness;
 mod matrix;
 mod monitors;
 mod objects;

@@ -258,6 +258,12 @@ impl Nodes {
             .unwrap_or_default()
     }
 
+    /// Lets a container's process hang (SIGSTOP); its connections stay open. Whether there was one.
+    pub fn freeze(&self, image: &str, namespace: &str, pod: &str, container: &str) -> bool {
+        let real = self.fleet.real(image);
+        real.is_some_and(|real| real.freeze(namespace, pod, container))
+    }
+
     /// Removes an image under all its names from every node; where it runs it goes on running.
     pub fn remove_image(&self, image: &Image) {
         let config = image.config_digest();

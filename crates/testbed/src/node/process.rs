@@ -11,11 +11,13 @@ mod probe;
 mod root;
 
 use std::{
+    collections::HashMap,
     fs::File,
     io,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
+    sync::{Arc, Mutex, Weak},
     time::Duration,
 };
 
@@ -23,9 +25,10 @@ use k8s_openapi::api::core::v1::{Container, Pod};
 use kube::Client;
 use tokio::time::{Instant, sleep};
 
+use super::locked;
 use crate::process::{Folder, Guarded, Signal};
 use files::Live;
-use probe::{Probes, Verdict};
+use probe::Probes;
 use root::Program;
 
 /// How often a process and its probes are looked at.
@@ -113,6 +116,8 @@ impl Kept {
 pub(super) struct Real {
     program: Program,
     logs: Folder,
+    /// The last process of each container, by its log.
+    last: Mutex<HashMap<PathBuf, Weak<Mutex<Guarded>>>>,
 }
 
 impl Real {
@@ -121,6 +126,7 @@ impl Real {
         Ok(Self {
             program: Program::new(file, api_server)?,
             logs: Folder::new()?,
+            last: Mutex::default(),
         })
     }
 
@@ -134,13 +140,22 @@ impl Real {
     pub(super) async fn start(&self, place: &Place<'_>) -> Result<Process, Error> {
         let pod = place.pod.metadata.name.as_deref().unwrap_or_default();
         let log = self.log(place.namespace(), pod, &place.container.name);
-        Process::start(&self.program, place, &log).await
+        let process = Process::start(&self.program, place, &log).await?;
+        locked(&self.last).insert(log, Arc::downgrade(&process.guarded));
+        Ok(process)
+    }
+
+    /// Stops a container's process from running, without ending it; whether there was one.
+    pub(super) fn freeze(&self, namespace: &str, pod: &str, container: &str) -> bool {
+        let log = self.log(namespace, pod, container);
+        let last = locked(&self.last).get(&log).and_then(Weak::upgrade);
+        last.is_some_and(|process| locked(&process).signal(Signal::Stop).is_ok())
     }
 }
 
 /// A running process of a container, killed on drop.
 pub(super) struct Process {
-    guarded: Guarded,
+    guarded: Arc<Mutex<Guarded>>,
     probes: Probes,
     ready: bool,
     kept: Kept,
@@ -183,7 +198,7 @@ impl Process {
         let spec = place.pod.spec.as_ref();
         let grace = spec.and_then(|spec| spec.termination_grace_period_seconds);
         Ok(Self {
-            guarded,
+            guarded: Arc::new(Mutex::new(guarded)),
             probes: Probes::of(place.container)?,
             ready: false,
             kept: Kept::new(place),
@@ -203,13 +218,15 @@ impl Process {
                 return Change::Ended(code);
             }
             self.follow().await;
-            match self.probes.look().await {
-                Verdict::Unhealthy if self.deadline.is_none() => self.ask_to_end(self.grace),
-                Verdict::Ready(ready) if ready != self.ready => {
-                    self.ready = ready;
-                    return Change::Ready(ready);
-                }
-                Verdict::Unhealthy | Verdict::Ready(_) => {}
+            if self.deadline.is_none()
+                && let Some(grace) = self.probes.failed(self.grace).await
+            {
+                self.ask_to_end(grace);
+            }
+            let ready = self.probes.ready().await;
+            if ready != self.ready {
+                self.ready = ready;
+                return Change::Ready(ready);
             }
         }
     }
@@ -239,13 +256,14 @@ impl Process {
     fn ask_to_end(&mut self, grace: Duration) {
         self.deadline = Some(Instant::now() + grace);
         // A process that cannot be told is killed at the deadline
-        drop(self.guarded.signal(Signal::Terminate));
+        drop(locked(&self.guarded).signal(Signal::Terminate));
     }
 
     /// How the process ended, if it did; past its deadline it is taken for killed, which the drop of `self` does.
     fn exit_code(&mut self) -> Option<i32> {
         use std::os::unix::process::ExitStatusExt as _;
-        if let Ok(Some(status)) = self.guarded.try_wait() {
+        let status = locked(&self.guarded).try_wait();
+        if let Ok(Some(status)) = status {
             let of_signal = || status.signal().map_or(255, |signal| 128 + signal);
             return Some(status.code().unwrap_or_else(of_signal));
         }

@@ -19,15 +19,6 @@ use super::Error;
 /// How often a probe is asked that does not pass.
 const EAGER: Duration = Duration::from_millis(200);
 
-/// What the probes say together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// The container is to be stopped.
-    Unhealthy,
-    /// It lives, and is ready or not.
-    Ready(bool),
-}
-
 /// The three probes of a container; one that it lacks succeeds.
 pub(super) struct Probes {
     startup: Option<Probe>,
@@ -49,27 +40,28 @@ impl Probes {
         })
     }
 
-    /// Asks the probes whose time has come; the others wait until the startup probe has succeeded.
-    pub(super) async fn look(&mut self) -> Verdict {
-        if let Some(startup) = self.startup.as_mut().filter(|probe| !probe.passes) {
-            startup.ask_if_due().await;
-            return if startup.has_failed() {
-                Verdict::Unhealthy
-            } else {
-                Verdict::Ready(false)
-            };
-        }
-        if let Some(liveness) = &mut self.liveness {
-            liveness.ask_if_due().await;
-            if liveness.has_failed() {
-                return Verdict::Unhealthy;
-            }
+    /// Asks whether the container lives, where it is time to: how long it has to end, if it is to be killed. The liveness
+    /// probe waits until the startup probe has succeeded.
+    pub(super) async fn failed(&mut self, grace: Duration) -> Option<Duration> {
+        let probe = match &mut self.startup {
+            Some(startup) if !startup.passes => Some(startup),
+            _ => self.liveness.as_mut(),
+        };
+        let probe = probe?;
+        probe.ask_if_due().await;
+        probe.has_failed().then(|| probe.grace.unwrap_or(grace))
+    }
+
+    /// Whether the container is ready, asked where it is time to; not before the startup probe has succeeded.
+    pub(super) async fn ready(&mut self) -> bool {
+        if self.startup.as_ref().is_some_and(|probe| !probe.passes) {
+            return false;
         }
         let Some(readiness) = &mut self.readiness else {
-            return Verdict::Ready(true);
+            return true;
         };
         readiness.ask_if_due().await;
-        Verdict::Ready(readiness.passes)
+        readiness.passes
     }
 }
 
@@ -79,6 +71,8 @@ struct Probe {
     due: Instant,
     period: Duration,
     patience: Duration,
+    /// How long a container has to end that this probe has killed; unset for what its pod says.
+    grace: Option<Duration>,
     failure_threshold: i32,
     failures: i32,
     /// From when on a failure counts again: once in a period.
@@ -106,12 +100,15 @@ impl Probe {
             Duration::from_secs(value.unwrap_or(default))
         };
         let due = Instant::now() + seconds(spec.initial_delay_seconds, 0);
+        let grace = spec.termination_grace_period_seconds;
+        let grace = grace.and_then(|grace| u64::try_from(grace).ok());
         Ok(Self {
             url: url.parse().map_err(|_| unfit())?,
             due,
             counts: due,
             period: seconds(spec.period_seconds, 10),
             patience: seconds(spec.timeout_seconds, 1),
+            grace: grace.map(Duration::from_secs),
             failure_threshold: spec.failure_threshold.unwrap_or(3),
             failures: 0,
             passes,
@@ -119,34 +116,95 @@ impl Probe {
         })
     }
 
-    /// A success counts at once, a failure only after enough of them in a row. Until the first success it is asked more
-    /// often than the kubelet does, so that tests need not wait for a whole period.
+    /// The next question is due a period after this one was asked, however long the answer takes.
     async fn ask_if_due(&mut self) {
-        if self.due > Instant::now() {
+        let asked = Instant::now();
+        if self.due > asked {
             return;
         }
         let answer = timeout(self.patience, self.client.get(self.url.clone())).await;
         let good = answer.is_ok_and(|answer| {
             answer.is_ok_and(|answer| (200..400).contains(&answer.status().as_u16()))
         });
-        let now = Instant::now();
-        self.due = now + self.period;
+        self.note(good, asked);
+    }
+
+    /// A success counts at once, a failure only after enough of them in a row. Until the first success it is asked more
+    /// often than the kubelet does, so that tests need not wait for a whole period.
+    fn note(&mut self, good: bool, asked: Instant) {
+        self.due = asked + self.period;
         if good {
             self.failures = 0;
             self.passes = true;
             return;
         }
-        if self.counts <= now {
-            self.counts = now + self.period;
+        if self.counts <= asked {
+            self.counts = asked + self.period;
             self.failures += 1;
         }
         self.passes = self.passes && !self.has_failed();
         if !self.passes {
-            self.due = now + self.period.min(EAGER);
+            self.due = asked + self.period.min(EAGER);
         }
     }
 
     fn has_failed(&self) -> bool {
         self.failures >= self.failure_threshold
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn liveness(probe: &serde_json::Value) -> Probe {
+        let container = json!({ "name": "app", "livenessProbe": probe });
+        let container: Container = serde_json::from_value(container).unwrap();
+        Probes::of(&container).unwrap().liveness.unwrap()
+    }
+
+    #[test]
+    fn a_container_is_killed_after_enough_failures_in_a_row_a_period_apart() {
+        let mut probe = liveness(&json!({ "httpGet": { "port": 1 }, "initialDelaySeconds": 5 }));
+        let begin = probe.due;
+        assert!(
+            begin > Instant::now(),
+            "its first time comes after the delay"
+        );
+        let at = |periods| begin + Duration::from_secs(10) * periods;
+        let table = [
+            (0, false, 1),
+            (1, false, 2),
+            (2, true, 0),
+            (3, false, 1),
+            (4, false, 2),
+            (5, false, 3),
+        ];
+        for (period, good, failures) in table {
+            assert_eq!(probe.due, at(period));
+            assert!(!probe.has_failed());
+            probe.note(good, at(period));
+            assert_eq!(probe.failures, failures);
+        }
+        assert!(probe.has_failed());
+    }
+
+    #[tokio::test]
+    async fn no_answer_in_time_is_a_failure_and_its_grace_goes_before_that_of_the_pod() {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = silent.local_addr().unwrap().port();
+        let probe = json!({
+            "httpGet": { "port": port },
+            "timeoutSeconds": 1,
+            "failureThreshold": 1,
+            "terminationGracePeriodSeconds": 3,
+        });
+        let container = json!({ "name": "app", "livenessProbe": probe });
+        let container: Container = serde_json::from_value(container).unwrap();
+        let mut probes = Probes::of(&container).unwrap();
+        let killed = probes.failed(Duration::from_secs(30)).await;
+        assert_eq!(killed, Some(Duration::from_secs(3)));
     }
 }
