@@ -127,10 +127,14 @@ async fn the_notes_warn_of_a_program_that_is_older_than_the_chart() {
         for (tag, warns) in [
             ("v0.5.2", true),
             ("0.5.9", true),
+            ("v0.5", true),
             ("v0.6.0-rc.1", false),
             ("v0.6.0", false),
             ("main", false),
             ("", false),
+            ("v0.6.0@sha256:0a1b", false),
+            ("0.5.2@sha256:0a1b", true),
+            ("20261125.01.2", false),
         ] {
             let command = ["install", RELEASE, CHART, "--dry-run=client"];
             let values = json!({ "image": { "tag": tag } });
