@@ -1,6 +1,7 @@
 //! What runs outside of this workspace: workflows and scripts, read by the linters of their languages.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -10,6 +11,7 @@ use kube_autorollout_testbed::{
     installed,
     programs::{Program, Programs},
 };
+use serde_json::Value;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -68,6 +70,78 @@ fn every_action_is_pinned_by_its_commit_and_tells_its_version() {
         }
     }
     assert!(seen > 0, "no action was found");
+}
+
+/// The packages that can be published, each behind those that it depends on.
+fn published() -> Vec<String> {
+    let arguments = [
+        "metadata",
+        "--no-deps",
+        "--format-version",
+        "1",
+        "--offline",
+    ];
+    let output = Command::new(env!("CARGO")).args(arguments).output();
+    let metadata = output.expect("cargo runs").stdout;
+    let metadata: Value = serde_json::from_slice(&metadata).expect("JSON");
+    let packages = metadata["packages"].as_array().expect("packages").iter();
+    let packages = packages.filter(|package| package["publish"].is_null());
+    let mut left: BTreeMap<&str, Vec<&str>> = packages
+        .map(|package| {
+            let needed = package["dependencies"].as_array().expect("a list").iter();
+            let needed = needed.filter(|needed| needed["kind"] != "dev");
+            let names = needed.filter_map(|needed| needed["name"].as_str());
+            (package["name"].as_str().expect("a name"), names.collect())
+        })
+        .collect();
+    let mut ordered = Vec::new();
+    while !left.is_empty() {
+        let free = left
+            .iter()
+            .find(|(_, needed)| !needed.iter().any(|name| left.contains_key(name)));
+        let name = *free.expect("no circle").0;
+        left.remove(name);
+        ordered.push(name.to_owned());
+    }
+    ordered
+}
+
+#[test]
+fn the_release_publishes_each_crate_after_those_that_it_depends_on() {
+    let workflow = fs::read_to_string(root().join(".github/workflows/release.yml"));
+    let workflow = workflow.expect("a workflow");
+    let lines = workflow.lines().map(str::trim);
+    let publish = "cargo publish --locked --package ";
+    let names: Vec<_> = lines
+        .filter_map(|line| line.strip_prefix(publish))
+        .collect();
+    assert_eq!(names, published());
+}
+
+#[test]
+fn the_image_is_released_with_its_origin_a_list_of_what_is_inside_and_a_signature() {
+    let workflow = fs::read_to_string(root().join(".github/workflows/release.yml"));
+    let workflow: Value = serde_saphyr::from_str(&workflow.expect("a workflow")).expect("YAML");
+    let steps = workflow["jobs"]["image"]["steps"]
+        .as_array()
+        .expect("steps");
+    let build = steps.iter().find(|step| step["id"] == "build");
+    let with = &build.expect("a step that builds")["with"];
+    assert_eq!(with["platforms"], "linux/amd64,linux/arm64");
+    assert_eq!(
+        (&with["provenance"], &with["sbom"]),
+        (&"mode=max".into(), &true.into())
+    );
+    for job in ["image", "chart"] {
+        let job = &workflow["jobs"][job];
+        assert_eq!(job["permissions"]["id-token"], "write", "{job}");
+        let steps = job["steps"].as_array().expect("steps").iter();
+        let signs = |step: &Value| {
+            let run = step["run"].as_str();
+            run.is_some_and(|run| run.contains("cosign sign --yes"))
+        };
+        assert_eq!(steps.filter(|step| signs(step)).count(), 1, "{job}");
+    }
 }
 
 /// What the script of the release's last job writes for a version of a changelog, or why it refuses.
