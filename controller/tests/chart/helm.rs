@@ -78,6 +78,18 @@ impl Helm {
         }
     }
 
+    /// Runs a command on a cluster, with the files of a folder.
+    pub(crate) fn run_in(&self, folder: &Path, kubeconfig: &Path, command: &[&str]) -> Output {
+        Command::new(&self.file)
+            .args(command)
+            .current_dir(folder)
+            .env("HOME", self.home.path())
+            .env("KUBECONFIG", kubeconfig)
+            .env("NO_PROXY", "127.0.0.1")
+            .output()
+            .expect("Helm runs")
+    }
+
     /// What `helm lint --strict` says, if it is not content.
     pub(crate) fn lint(&self, values: &str) -> Result<(), String> {
         let output = self.run(&["lint", "--strict", CHART], values);

@@ -13,7 +13,7 @@ const HEAD: &str = "\
 Rolls workloads out when the image behind their unchanged tag has changed.
 
 ```console
-helm install kube-autorollout charts/kube-autorollout --namespace web
+helm install kube-autorollout oci://ghcr.io/juv/charts/kube-autorollout --version 0.8.0 --namespace web
 helm test kube-autorollout --namespace web
 ```
 

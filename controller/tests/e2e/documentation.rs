@@ -7,10 +7,85 @@ use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule};
 use kube_autorollout_core::state::{Reason, State};
 use kube_autorollout_testbed::controller::rights;
 
-use crate::pages::{blocks, page, pages, root};
+use crate::pages::{all_blocks, blocks, page, pages, root};
 
-/// What a block of YAML may be.
-const BLOCKS: [&str; 4] = ["configuration", "values", "rules", "prometheus"];
+/// What a block of code may be, and what reads, runs or renders it: a file and something in it.
+const KINDS: [(&str, &str, &str); 9] = [
+    (
+        "yaml configuration",
+        "controller/tests/e2e/documentation.rs",
+        "fn every_configuration_is_accepted_by_the_binary()",
+    ),
+    (
+        "sh environment",
+        "controller/tests/e2e/documentation.rs",
+        "fn every_variable_that_is_shown_is_a_key()",
+    ),
+    (
+        "yaml rules",
+        "controller/tests/e2e/documentation.rs",
+        "fn the_rules_that_are_shown_are_those_that_it_is_tested_with()",
+    ),
+    (
+        "mermaid",
+        "controller/tests/e2e/documentation.rs",
+        "fn every_diagram_begins_and_ends_what_it_should()",
+    ),
+    (
+        "yaml prometheus",
+        "controller/tests/e2e/monitoring/documents.rs",
+        "fn prometheus_accepts_the_configuration_that_is_shown()",
+    ),
+    (
+        "console",
+        "controller/tests/e2e/commands.rs",
+        "fn every_command_that_is_shown_is_there()",
+    ),
+    (
+        "yaml values",
+        "controller/tests/chart/documentation.rs",
+        "fn every_block_of_values_makes_a_configuration_that_is_read()",
+    ),
+    ("rust", "src/lib.rs", DOCUMENTED),
+    ("rust,no_run", "src/lib.rs", DOCUMENTED),
+];
+
+/// Beside a page of a crate, it makes its blocks tests of the documentation.
+const DOCUMENTED: &str = r#"#![doc = include_str!("../README.md")]"#;
+
+#[test]
+fn no_block_of_code_goes_unchecked() {
+    for name in pages() {
+        let text = page(&name);
+        let fences = text
+            .lines()
+            .filter(|line| line.trim_start().starts_with("```"));
+        let blocks = all_blocks(&text);
+        assert_eq!(
+            fences.count(),
+            2 * blocks.len(),
+            "{name}: a fence is not at its place"
+        );
+        for block in blocks {
+            let known = KINDS.iter().find(|(kind, ..)| *kind == block.kind);
+            let Some((_, file, checks)) = known else {
+                panic!(
+                    "{name}: say what ```{} is, and let a test see it:\n{}",
+                    block.kind, block.text
+                );
+            };
+            let folder = name.strip_suffix("README.md").unwrap_or_default();
+            let file = match *file {
+                "src/lib.rs" => format!("{folder}src/lib.rs"),
+                file => file.to_owned(),
+            };
+            assert!(
+                page(&file).contains(checks),
+                "{name}: {file} has no {checks}"
+            );
+        }
+    }
+}
 
 /// Puts files where a configuration says that they are, below `folder`, and gives the configuration that says so.
 fn with_files(configuration: &str, folder: &Path) -> String {
@@ -38,7 +113,7 @@ fn every_configuration_is_accepted_by_the_binary() {
     let folder = tempfile::tempdir().expect("a folder");
     for name in pages() {
         let text = page(&name);
-        for block in blocks(&text, "```yaml configuration") {
+        for block in blocks(&text, "yaml configuration") {
             let file = folder.path().join("config.yaml");
             fs::write(&file, with_files(&block, folder.path())).expect("a file");
             let output = Command::new(env!("CARGO_BIN_EXE_kube-autorollout"))
@@ -50,10 +125,6 @@ fn every_configuration_is_accepted_by_the_binary() {
             // Without a cluster it fails after it has read its configuration
             assert_eq!(output.status.code(), Some(1), "{name}:\n{block}\n{said}");
             read += 1;
-        }
-        for kind in text.lines().filter_map(|line| line.strip_prefix("```yaml")) {
-            let known = BLOCKS.contains(&kind.trim());
-            assert!(known, "{name}: ```yaml{kind}: say what the block is");
         }
     }
     assert!(read >= 16, "only {read} configurations were found");
@@ -118,11 +189,62 @@ fn each(rules: &[PolicyRule]) -> BTreeSet<[&str; 3]> {
 }
 
 #[test]
-fn the_rules_of_the_first_page_are_those_that_it_is_tested_with() {
-    let shown = blocks(&page("README.md"), "```yaml rules").concat();
-    let shown: ClusterRole = serde_saphyr::from_str(&shown).expect("rules");
-    let shown = shown.rules.expect("rules");
-    assert_eq!(each(&shown), each(&rights(&[])));
+fn the_rules_that_are_shown_are_those_that_it_is_tested_with() {
+    let mut read = 0;
+    for name in pages() {
+        for shown in blocks(&page(&name), "yaml rules") {
+            let shown: ClusterRole = serde_saphyr::from_str(&shown).expect("rules");
+            let shown = shown.rules.expect("rules");
+            assert_eq!(each(&shown), each(&rights(&[])), "{name}");
+            read += 1;
+        }
+    }
+    assert!(read > 0, "no rules were found");
+}
+
+#[test]
+fn every_variable_that_is_shown_is_a_key() {
+    let mut read = 0;
+    for name in pages() {
+        for block in blocks(&page(&name), "sh environment") {
+            let program = env!("CARGO_BIN_EXE_kube-autorollout");
+            let output = Command::new("sh")
+                .args(["-ac", &format!("{block}\nexec {program}")])
+                .env_clear()
+                .output()
+                .expect("the shell runs");
+            let said = [output.stdout, output.stderr].concat();
+            let said = String::from_utf8_lossy(&said);
+            // Without a cluster it fails after it has read its configuration, and has warned of what it does not know
+            assert_eq!(output.status.code(), Some(1), "{name}:\n{block}\n{said}");
+            assert!(!said.contains("names no key"), "{name}: {said}");
+            read += 1;
+        }
+    }
+    assert!(read > 0, "no variables were found");
+}
+
+/// Only GitHub draws them; what can be told here is that each block that begins within one ends there.
+#[test]
+fn every_diagram_begins_and_ends_what_it_should() {
+    for name in pages() {
+        for diagram in blocks(&page(&name), "mermaid") {
+            let mut lines = diagram.lines().map(str::trim);
+            let kind = lines.next().and_then(|line| line.split(' ').next());
+            assert!(
+                matches!(kind, Some("flowchart" | "sequenceDiagram")),
+                "{name}: {kind:?}"
+            );
+            let (begun, ended) = lines.fold((0, 0), |(begun, ended), line| {
+                match line.split(' ').next() {
+                    Some("subgraph" | "loop" | "alt" | "opt" | "par") => (begun + 1, ended),
+                    Some("end") => (begun, ended + 1),
+                    _ => (begun, ended),
+                }
+            });
+            assert_eq!(begun, ended, "{name}:\n{diagram}");
+        }
+    }
 }
 
 /// The anchors of a page, as GitHub makes them of headings.
@@ -167,45 +289,4 @@ fn every_link_within_the_project_leads_somewhere() {
         }
     }
     assert!(followed > 20, "only {followed} links were found");
-}
-
-#[test]
-fn every_command_of_ours_has_arguments_that_it_knows() {
-    let help = |arguments: &[&str]| {
-        let output = Command::new(env!("CARGO_BIN_EXE_kube-autorollout"))
-            .args(arguments)
-            .output()
-            .expect("the program runs");
-        String::from_utf8(output.stdout).expect("text")
-    };
-    let (run, check) = (help(&["--help"]), help(&["check", "--help"]));
-    let (recipes, aliases) = (page("justfile"), page(".cargo/config.toml"));
-    let mut seen = 0;
-    for name in pages() {
-        for line in blocks(&page(&name), "```console").join("\n").lines() {
-            let line = line.trim_start_matches("$ ");
-            let words: Vec<&str> = line.split_whitespace().collect();
-            match words.as_slice() {
-                [program, rest @ ..] if program.ends_with("kube-autorollout") => {
-                    let help = if rest.first() == Some(&"check") {
-                        &check
-                    } else {
-                        &run
-                    };
-                    for option in rest.iter().filter(|word| word.starts_with("--")) {
-                        assert!(help.contains(option), "{name}: {line}");
-                    }
-                }
-                ["just", recipe, ..] => {
-                    assert!(recipes.contains(&format!("\n{recipe}")), "{name}: {line}");
-                }
-                ["cargo", alias @ ("demo" | "bench-scale"), ..] => {
-                    assert!(aliases.contains(&format!("\n{alias} = ")), "{name}: {line}");
-                }
-                _ => continue,
-            }
-            seen += 1;
-        }
-    }
-    assert!(seen >= 8, "only {seen} commands were found");
 }

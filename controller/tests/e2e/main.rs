@@ -10,6 +10,7 @@ mod brakes;
 mod check;
 mod clock;
 mod command_line;
+mod commands;
 mod completeness;
 mod conflict;
 mod container;

@@ -39,6 +39,8 @@ pub enum Program {
     Kubeconform,
     /// actionlint, which reads workflows of GitHub Actions, a tool.
     Actionlint,
+    /// kubectl, a tool.
+    Kubectl,
 }
 
 impl Program {
@@ -53,13 +55,16 @@ impl Program {
             Self::Helm3 | Self::Helm4 => "helm",
             Self::Kubeconform => "kubeconform",
             Self::Actionlint => "actionlint",
+            Self::Kubectl => "kubectl",
         }
     }
 
     /// Whether only some tests need it: it is not looked for, but always the pinned one.
     fn is_tool(self) -> bool {
         match self {
-            Self::Helm3 | Self::Helm4 | Self::Kubeconform | Self::Actionlint => true,
+            Self::Helm3 | Self::Helm4 | Self::Kubeconform | Self::Actionlint | Self::Kubectl => {
+                true
+            }
             Self::Etcd
             | Self::KubeApiserver
             | Self::KubeControllerManager
@@ -79,6 +84,7 @@ impl Program {
             Self::Helm4 => "helm.sh/helm/v4/cmd/helm",
             Self::Kubeconform => "github.com/yannh/kubeconform/cmd/kubeconform",
             Self::Actionlint => "github.com/rhysd/actionlint/cmd/actionlint",
+            Self::Kubectl => "k8s.io/kubernetes/cmd/kubectl",
         }
     }
 }
@@ -247,9 +253,11 @@ impl Programs {
             Program::KubeControllerManager => &self.kube_controller_manager,
             Program::KubeScheduler => &self.kube_scheduler,
             Program::Registry => &self.registry,
-            Program::Helm3 | Program::Helm4 | Program::Kubeconform | Program::Actionlint => {
-                Path::new(program.name())
-            }
+            Program::Helm3
+            | Program::Helm4
+            | Program::Kubeconform
+            | Program::Actionlint
+            | Program::Kubectl => Path::new(program.name()),
         }
     }
 

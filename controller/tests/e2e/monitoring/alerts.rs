@@ -1,20 +1,20 @@
 //! The alert rules.
 
-use std::{ffi::OsStr, process::Command};
+use std::{ffi::OsStr, path::Path, process::Command};
 
 use kube_autorollout_testbed::installed;
 
 use super::{RULES, path};
 
 /// Runs Prometheus's own tool, which must be content.
-fn promtool(arguments: [&str; 2], file: &str) {
+pub(super) fn promtool(arguments: [&str; 2], file: &Path) {
     let Some(program) = installed("promtool") else {
         return;
     };
     let arguments = arguments.map(OsStr::new);
     let output = Command::new(program)
         .args(arguments)
-        .arg(path(file))
+        .arg(file)
         .output()
         .expect("promtool runs");
     assert!(
@@ -27,7 +27,7 @@ fn promtool(arguments: [&str; 2], file: &str) {
 
 #[test]
 fn prometheus_accepts_the_alert_rules() {
-    promtool(["check", "rules"], RULES);
+    promtool(["check", "rules"], &path(RULES));
 }
 
 #[test]
@@ -40,5 +40,5 @@ fn each_alert_fires_when_it_should_and_none_while_all_is_well() {
             "{alert} has no test"
         );
     }
-    promtool(["test", "rules"], tests);
+    promtool(["test", "rules"], &path(tests));
 }

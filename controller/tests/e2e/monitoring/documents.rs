@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{RULES, dashboard::DASHBOARD, metrics, path, rules, text};
+use super::{RULES, alerts::promtool, dashboard::DASHBOARD, metrics, path, rules, text};
+use crate::pages::{blocks, page, pages};
 
 /// The type and the labels, sorted, of each metric in the tables of the page about them.
 pub(super) fn documented() -> BTreeMap<String, (String, Vec<String>)> {
@@ -60,4 +61,30 @@ fn the_picture_of_the_dashboard_is_there_and_small() {
     assert!(text("docs/metrics.md").contains("](images/dashboard.png)"));
     let size = std::fs::metadata(path(picture)).expect(picture).len();
     assert!((10_000..300_000).contains(&size), "{size} bytes");
+}
+
+#[test]
+fn prometheus_accepts_the_configuration_that_is_shown() {
+    let mut read = 0;
+    for name in pages() {
+        for configuration in blocks(&page(&name), "yaml prometheus") {
+            // Debian builds its Prometheus without this discovery, so that another has to take its place
+            let [discovery, none] = [
+                "kubernetes_sd_configs:\n      - role: pod\n",
+                "static_configs:\n      - targets: []\n",
+            ];
+            assert!(
+                configuration.contains(discovery),
+                "{name}:\n{configuration}"
+            );
+            let file = tempfile::NamedTempFile::new().expect("a file");
+            let known = configuration.replace(discovery, none);
+            std::fs::write(file.path(), known).expect("a file");
+            promtool(["check", "config"], file.path());
+            let honors = configuration.contains("honor_labels: true\n");
+            assert!(honors, "our label namespace would be renamed");
+            read += 1;
+        }
+    }
+    assert!(read > 0, "no configuration was found");
 }

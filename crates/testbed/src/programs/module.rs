@@ -63,9 +63,17 @@ const ACTIONLINT: Module = Module {
     go_sum: include_str!("../../actionlint/go.sum"),
 };
 
+/// Apart from the control plane's, whose programs another requirement there would build anew.
+const KUBECTL: Module = Module {
+    folder: concat!(env!("CARGO_MANIFEST_DIR"), "/kubectl"),
+    main: "k8s.io/kubernetes",
+    go_mod: include_str!("../../kubectl/go.mod"),
+    go_sum: include_str!("../../kubectl/go.sum"),
+};
+
 /// The modules, for what holds for each of them.
 #[cfg(test)]
-pub(super) const ALL: [Module; 7] = [
+pub(super) const ALL: [Module; 8] = [
     ETCD,
     KUBERNETES,
     DISTRIBUTION,
@@ -73,6 +81,7 @@ pub(super) const ALL: [Module; 7] = [
     HELM4,
     KUBECONFORM,
     ACTIONLINT,
+    KUBECTL,
 ];
 
 impl Program {
@@ -85,6 +94,7 @@ impl Program {
             Self::Helm4 => HELM4,
             Self::Kubeconform => KUBECONFORM,
             Self::Actionlint => ACTIONLINT,
+            Self::Kubectl => KUBECTL,
         }
     }
 }
