@@ -91,3 +91,65 @@ impl Retries {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use futures::StreamExt as _;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::workload::Kind;
+
+    fn workload(number: usize) -> Identity {
+        Identity::deployment("shop", &format!("web-{number}"))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_is_woken_in_turn_when_the_api_server_answers_and_nobody_else_is() {
+        let wake = Arc::new(Wake::default());
+        let mut woken = Box::pin(wake.triggers(Kind::ALL[0], &("Deployment", None)));
+        let retries = Retries::new(wake);
+        for number in 0..20 {
+            retries.failed(&workload(number));
+        }
+        retries.over(&workload(0));
+        retries.answered();
+        let begun = Instant::now();
+        let mut times = Vec::new();
+        let mut names = BTreeSet::new();
+        let watched = async {
+            for _ in 1..20 {
+                let reference = woken.next().await.expect("one that waits");
+                names.insert(reference.name);
+                times.push(begun.elapsed());
+            }
+        };
+        tokio::select! {
+            () = retries.keep_waking() => unreachable!("it goes on for ever"),
+            () = watched => {}
+        }
+        let expected: BTreeSet<_> = (1..20).map(|number| format!("web-{number}")).collect();
+        assert_eq!(names, expected);
+        assert!(times.last() < Some(&SPREAD), "{times:?}");
+        let distinct: BTreeSet<_> = times.iter().collect();
+        assert!(distinct.len() > 10, "{times:?}");
+        let more = timeout(Duration::from_secs(60), woken.next()).await;
+        assert!(more.is_err(), "{more:?}");
+    }
+
+    #[test]
+    fn each_failure_in_a_row_doubles_the_wait() {
+        let retries = Retries::new(Arc::default());
+        let web = workload(1);
+        let waits: Vec<_> = (0..12).map(|_| retries.failed(&web)).collect();
+        assert!(waits[0] <= Duration::from_secs(1) && waits[11] > Duration::from_secs(45));
+        assert!(
+            waits.is_sorted() && waits[11] <= Duration::from_secs(60),
+            "{waits:?}"
+        );
+        retries.over(&web);
+        assert_eq!(retries.failed(&web), waits[0]);
+    }
+}
