@@ -92,12 +92,20 @@ impl<'a> Cluster<'a> {
             let [all, done] = [count(&[]), count(&[("state", "UpToDate")])];
             all == workloads as u64 && done == all
         };
-        if !tells_workloads(controller).await? {
+        let mut told = None;
+        self.wait("the program answers", async || {
+            let metrics = controller.metrics().await.ok();
+            told = metrics.map(|metrics| tells_workloads(&metrics));
+            Ok(told.is_some())
+        })
+        .await?;
+        if told != Some(true) {
             sleep(self.interval * 2).await;
             return Ok(());
         }
+        // No answer for once, of a program that is busy, is not its end
         self.wait("all workloads are up to date", async || {
-            Ok(is_settled(&controller.metrics().await?))
+            Ok(controller.metrics().await.is_ok_and(|m| is_settled(&m)))
         })
         .await
     }
@@ -128,8 +136,7 @@ impl<'a> Cluster<'a> {
     }
 }
 
-async fn tells_workloads(controller: &Controller) -> Result<bool, Failure> {
-    let metrics = controller.metrics().await?;
-    let told = metrics.lines("kube_autorollout_build_info", &[]).next();
-    Ok(told.is_some())
+fn tells_workloads(metrics: &Metrics) -> bool {
+    let mut told = metrics.lines("kube_autorollout_build_info", &[]);
+    told.next().is_some()
 }

@@ -86,6 +86,11 @@ impl<'a> Meter<'a> {
         Ok(requests.clone())
     }
 
+    /// What the program has used of the CPUs since.
+    pub(super) fn cpu(&self, controller: &Controller) -> Result<Duration, Failure> {
+        Ok(controller.cpu_time()?.saturating_sub(self.cpu))
+    }
+
     /// What everything else has used of the CPUs since.
     pub(super) fn others(&self) -> Others {
         Others::now(self.testbed).since(&self.others)
@@ -136,7 +141,7 @@ impl<'a> Meter<'a> {
             api,
             registry,
             told: controller.told_since(self.log)?,
-            cpu: controller.cpu_time()?.saturating_sub(self.cpu),
+            cpu: self.cpu(controller)?,
             resident: controller.resident_memory()?,
             peak: controller.peak_memory()?,
             others: self.others(),

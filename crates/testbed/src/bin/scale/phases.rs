@@ -43,11 +43,18 @@ pub(super) async fn all(
         })
         .await?;
     cluster.settled(&controller, cluster.many.workloads).await?;
-    let mut phases = vec![meter.read("start-up to first check", &controller)?];
+    let mut phases = Vec::new();
+    // What is known is told at once, as a run of many minutes may fail later
+    let mut add = |more: Vec<Phase>| {
+        more.iter()
+            .for_each(|phase| tell(&format!("measured\n{phase}")));
+        phases.extend(more);
+    };
+    add(vec![meter.read("start-up to first check", &controller)?]);
     tell("quiet");
-    phases.push(quiet(cluster, &controller, arguments.quiet).await?);
+    add(vec![quiet(cluster, &controller, arguments.quiet).await?]);
     for part in &arguments.phases {
-        phases.extend(self::part(*part, cluster, &controller).await?);
+        add(self::part(*part, cluster, &controller).await?);
     }
     Ok(phases)
 }
@@ -133,7 +140,8 @@ async fn all_tags(cluster: &Cluster<'_>, controller: &Controller) -> Result<Phas
     cluster.forwarder.expect();
     controller.server().resume().await?;
     cluster.patched(&meter, many.workloads).await?;
-    let others = meter.others();
+    let mut others = meter.others();
+    others.each.insert("the program", meter.cpu(controller)?);
     let first = cluster
         .forwarder
         .first()
