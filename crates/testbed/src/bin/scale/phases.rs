@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use jiff::Timestamp;
 use kube_autorollout_testbed::{controller::Controller, workload::ENABLED_LABEL};
 use serde_json::json;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::{
     Failure,
@@ -17,6 +17,9 @@ use super::{
     tell,
     timeline::Timeline,
 };
+
+/// How exactly the first request is waited for.
+const POLL: Duration = Duration::from_millis(5);
 
 /// How long the API server is away.
 const OUTAGE: Duration = Duration::from_secs(5);
@@ -139,19 +142,31 @@ async fn all_tags(cluster: &Cluster<'_>, controller: &Controller) -> Result<Phas
     let meter = Meter::start(cluster.testbed, &cluster.namespace, Some(controller))?;
     cluster.forwarder.expect();
     controller.server().resume().await?;
+    let first = first_request(cluster).await?;
+    let window = Meter::start(cluster.testbed, &cluster.namespace, Some(controller))?;
     cluster.patched(&meter, many.workloads).await?;
-    let mut others = meter.others();
-    others.each.insert("the program", meter.cpu(controller)?);
-    let first = cluster
-        .forwarder
-        .first()
-        .ok_or("nobody asked the registry")?;
+    let mut others = window.others();
+    others.each.insert("the program", window.cpu(controller)?);
     let asked = meter.asked()?;
     cluster.settled(controller, many.workloads).await?;
     let mut phase = finished(meter, controller, "all tags move", first, many.workloads)?;
     phase.timeline = Timeline::new(first, &asked);
     phase.others = others;
     Ok(phase)
+}
+
+/// The first request to the registry, for which a tick may be still to come.
+async fn first_request(cluster: &Cluster<'_>) -> Result<Timestamp, Failure> {
+    let asked = async {
+        loop {
+            if let Some(first) = cluster.forwarder.first() {
+                return first;
+            }
+            sleep(POLL).await;
+        }
+    };
+    let asked = timeout(cluster.interval * TICKS, asked).await;
+    asked.map_err(|_| "nobody asks the registry".into())
 }
 
 /// Waits until so many workloads are patched and everything is up to date again.
