@@ -133,11 +133,17 @@ impl fmt::Display for Report {
             }
         }
         for bare in &self.bare {
-            writeln!(formatter, "\nbare patches {}", bare.when)?;
-            writeln!(formatter, "      {}", bare.timeline.summary())?;
-            writeln!(formatter, "      others: {}", bare.others)?;
+            write!(formatter, "\n{bare}")?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for Bare {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(formatter, "bare patches {}", self.when)?;
+        writeln!(formatter, "      {}", self.timeline.summary())?;
+        writeln!(formatter, "      others: {}", self.others)
     }
 }
 

@@ -53,7 +53,9 @@ async fn patches(
     for time in 1..=bare::TIMES {
         tell(&format!("bare patches {when} {name}: {time}"));
         let when = format!("{when} {name}");
-        all.push(bare::patch_all(cluster, when).await?);
+        let bare = bare::patch_all(cluster, when).await?;
+        tell(&format!("measured\n{bare}"));
+        all.push(bare);
     }
     Ok(all)
 }
