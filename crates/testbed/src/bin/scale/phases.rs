@@ -49,8 +49,9 @@ pub(super) async fn all(
     let mut phases = Vec::new();
     // What is known is told at once, as a run of many minutes may fail later
     let mut add = |more: Vec<Phase>| {
-        more.iter()
-            .for_each(|phase| tell(&format!("measured\n{phase}")));
+        for phase in &more {
+            tell(&format!("measured\n{phase}"));
+        }
         phases.extend(more);
     };
     add(vec![meter.read("start-up to first check", &controller)?]);
