@@ -5,8 +5,9 @@ use std::time::Duration;
 use kube_autorollout_core::state::{Reason, State};
 use kube_autorollout_testbed::{image::Image, workload};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
-use crate::harness::World;
+use crate::{harness::World, metrics::Metrics};
 
 /// The annotations that the controller writes on the pod template.
 fn annotations(
@@ -186,6 +187,14 @@ async fn a_controller_manager_that_lags_causes_no_second_patch() {
     world.push(&world.version(3), "app").await;
     controller.until_all("RollingOut", 1).await;
     assert_eq!(world.patches(), 1);
+    // Nothing can be seen meanwhile, so it is looked at once a tick and no more often.
+    let begun = Instant::now();
+    let reconciles = |metrics: &Metrics| metrics.sum("reconciliations_total", &[]);
+    let before = reconciles(&controller.metrics().await);
+    controller
+        .until("six ticks", |metrics| reconciles(metrics) >= before + 6.0)
+        .await;
+    assert!(begun.elapsed() > Duration::from_secs(4), "it spins");
     control_plane
         .resume_controller_manager()
         .await
