@@ -137,7 +137,8 @@ impl Audit {
     ) -> Result<Vec<Request>, Error> {
         let mut requests = Vec::new();
         for line in lines {
-            let event: Event = serde_json::from_str(line).map_err(|source| Error::Parse {
+            let event = serde_json::from_str(line).or_else(|error| after_a_kill(line).ok_or(error));
+            let event: Event = event.map_err(|source| Error::Parse {
                 file: self.lines.path().to_owned(),
                 source,
             })?;
@@ -151,6 +152,15 @@ impl Audit {
         move |source| Error::Read { file, source }
     }
 }
+
+/// The event of a line that begins with what a server that was killed had written of another.
+fn after_a_kill(line: &str) -> Option<Event> {
+    let begin = line.rfind(BEGIN).filter(|begin| *begin > 0)?;
+    serde_json::from_str(line.get(begin..)?).ok()
+}
+
+/// How each event begins.
+const BEGIN: &str = r#"{"kind":"Event","#;
 
 /// An event of `audit.k8s.io/v1`, as far as it is read.
 #[derive(Deserialize)]
@@ -224,6 +234,21 @@ mod tests {
         format!(
             r#"{{"stage":"{stage}","requestURI":"/x","verb":"{verb}","user":{{"username":"a"}},"userAgent":"b/1","objectRef":{{"resource":"pods","namespace":"n","apiVersion":"v1"}},"responseStatus":{{"code":{code}}},"requestReceivedTimestamp":"2026-01-01T00:00:00.000001Z","stageTimestamp":"2026-01-01T00:00:01Z"}}"#
         ) + "\n"
+    }
+
+    #[test]
+    fn an_event_that_was_cut_off_by_a_kill_does_not_hide_the_next() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let audit = Audit::new(file.path().to_owned());
+        let whole = event("list", "ResponseComplete", 200).replacen('{', BEGIN, 1);
+        let text = format!("{}{whole}{whole}", &whole[..whole.len() / 2]);
+        fs::write(file.path(), text).expect("writable");
+        let requests = audit.requests(|_| true).expect("readable");
+        assert_eq!(requests.len(), 2);
+        fs::write(file.path(), format!("nonsense{whole}")).expect("writable");
+        assert_eq!(audit.requests(|_| true).expect("readable").len(), 1);
+        fs::write(file.path(), "nonsense\n").expect("writable");
+        audit.requests(|_| true).expect_err("no event at all");
     }
 
     #[test]
