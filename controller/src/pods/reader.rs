@@ -51,8 +51,12 @@ const LIST_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a list of a whole namespace is held for those who come later.
 const HELD: Duration = Duration::from_secs(10);
 
-/// How soon one list of a whole namespace follows the other, unless a rollout waits for it.
-const PAUSE: Duration = Duration::from_secs(1);
+/// How soon one list of a whole namespace follows the other: each costs the API server as much as many patches do, and
+/// while everything is rolled out somebody always waits for the next.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// The same where a rollout waits for it.
+const SHORT_PAUSE: Duration = Duration::from_millis(300);
 
 /// Reads pods and histories in batches, one batch per namespace at a time.
 pub(super) struct Reader {
@@ -309,16 +313,20 @@ fn one<T>() -> Vec<T> {
 }
 
 impl Namespace {
-    /// While one list of the namespace follows the other, those who can wait a little wait for each other.
+    /// While one list of the namespace follows the other, those who wait wait for each other.
     async fn pause(&self) {
-        let last = lock(&self.whole).as_ref().map(|whole| whole.at);
-        let is_urgent = |waiting: &Waiting| waiting.wanted.urgent;
-        let Some(last) = last.filter(|_| !lock(&self.waiting).iter().any(is_urgent)) else {
+        let Some(last) = lock(&self.whole).as_ref().map(|whole| whole.at) else {
             return;
         };
-        tokio::select! {
-            () = time::sleep_until(last + PAUSE) => {}
-            () = self.urgent.notified() => {}
+        loop {
+            let urgent = lock(&self.waiting)
+                .iter()
+                .any(|waiting| waiting.wanted.urgent);
+            let pause = if urgent { SHORT_PAUSE } else { PAUSE };
+            tokio::select! {
+                () = time::sleep_until(last + pause) => return,
+                () = self.urgent.notified(), if !urgent => {}
+            }
         }
     }
 
