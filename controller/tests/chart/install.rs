@@ -95,10 +95,14 @@ impl Place {
     pub(crate) async fn pod(&self) -> core::Pod {
         let selected =
             ListParams::default().labels(&format!("app.kubernetes.io/instance={RELEASE}"));
-        let pods = self.namespace.api::<core::Pod>().list(&selected).await;
-        let mut pods = pods.expect("pods").items;
-        assert_eq!(pods.len(), 1);
-        pods.remove(0)
+        // Helm does not wait for it: of one replica, one may be unavailable
+        let found = eventually(SOON, "the pod of the release is there", async || {
+            let pods = self.namespace.api::<core::Pod>().list(&selected).await;
+            let pods = pods.expect("pods").items;
+            <[core::Pod; 1]>::try_from(pods).map_err(|pods| format!("{} pods", pods.len()))
+        });
+        let [pod] = found.await.unwrap_or_else(|error| panic!("{error}"));
+        pod
     }
 
     /// Waits until the log of that pod has these words.
