@@ -9,7 +9,6 @@ use std::{
 };
 
 use k8s_openapi::{api::core::v1::ObjectReference, apimachinery::pkg::apis::meta::v1::ObjectMeta};
-
 use kube::runtime::reflector::ObjectRef;
 
 use crate::{

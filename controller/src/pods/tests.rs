@@ -207,3 +207,21 @@ async fn a_workload_that_has_changed_is_not_served_by_a_list_that_began_before()
     given.get(&[deployment(0, "2", 1)]).await;
     assert_eq!(given.lists().len(), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn after_a_list_of_a_namespace_a_rollout_waits_a_little_for_the_next_and_others_wait_longer()
+{
+    let given = Given::deployments(30);
+    let all = deployments(30);
+    given.select(&all);
+    let begun = Instant::now();
+    given.get(&all).await;
+    let certain = given.store.certain(&all[3], REFRESH, clock::now());
+    certain.await.expect("pods");
+    let urgent = begun.elapsed();
+    given.get(&[deployment(0, "2", 1)]).await;
+    let other = begun.elapsed();
+    // Each list takes a tenth of a second
+    let tenths = |elapsed: Duration| elapsed.as_millis() / 100;
+    assert_eq!((tenths(urgent), tenths(other)), (4, 21));
+}
