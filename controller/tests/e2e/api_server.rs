@@ -147,17 +147,15 @@ async fn what_waited_for_the_api_server_is_rolled_out_as_soon_as_a_watch_is_answ
     }
 }
 
-/// From the first watch since then to the patch.
+/// From the first answer to a watch since then, of whatever kind, to the patch.
 fn waited(world: &World, since: Timestamp) -> SignedDuration {
     let requests = world.requests();
-    let at = |verb: &str, code: u16| {
+    let at = |verb: &str| {
         let mut since = requests.iter().filter(|request| request.at >= since);
-        let found = since.find(|request| {
-            request.resource == "deployments" && request.verb == verb && request.code == code
-        });
+        let found = since.find(|request| request.verb == verb && request.code == 200);
         found.map(|request| request.at).expect("such a request")
     };
-    at("patch", 200).duration_since(at("watch", 200))
+    at("patch").duration_since(at("watch"))
 }
 
 #[expect(
