@@ -9,12 +9,8 @@ use std::{
 };
 
 use k8s_openapi::{api::core::v1::ObjectReference, apimachinery::pkg::apis::meta::v1::ObjectMeta};
-use kube::runtime::reflector::ObjectRef;
 
-use crate::{
-    names::Names,
-    workload::{Guarded, Kind},
-};
+use crate::{names::Names, workload::Kind};
 
 /// A workload's identity, as logs, metrics and Events name it: one copy, shared by all that is remembered of it.
 #[derive(Debug, Clone)]
@@ -41,11 +37,6 @@ impl Identity {
             name: metadata.name.as_deref().unwrap_or_default().into(),
             uid: metadata.uid.as_deref().unwrap_or_default().into(),
         }))
-    }
-
-    /// What kube knows it by.
-    pub(crate) fn object_ref(&self, kind: Kind) -> ObjectRef<Guarded> {
-        ObjectRef::new_with(&self.name, kind).within(&self.namespace)
     }
 
     /// What an Event regards.

@@ -4,7 +4,6 @@ use std::{collections::HashSet, panic::AssertUnwindSafe, sync::Arc, time::Durati
 
 use futures::FutureExt as _;
 use jiff::Timestamp;
-use kube::runtime::controller::Action;
 use kube_autorollout_core::{
     annotations::Settings,
     decide::{Decision, Rollout, decide},
@@ -23,6 +22,7 @@ use crate::{
     observation::Observation,
     observe::{self, Freshness},
     pods,
+    queue::Again,
     report::Flight,
     template_writer,
     workload::{Guarded, Workload},
@@ -54,47 +54,37 @@ pub(crate) enum Error {
 }
 
 /// Reconciles a workload and says when to look at it again. A panic ends this reconcile only.
-pub(crate) async fn reconcile(
-    object: Arc<Guarded>,
-    context: Arc<Context>,
-) -> Result<Action, Error> {
+pub(crate) async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Again {
     let begun = Instant::now();
+    let identity = &object.identity;
     let reconciled = AssertUnwindSafe(object_now(&object, &context)).catch_unwind();
     let result = reconciled.await.unwrap_or(Err(Error::Panicked));
-    let outcome = match &result {
-        Ok((_, outcome)) => {
-            context.retries.over(&object.identity);
-            *outcome
-        }
-        Err(_) => Reconciled::Error,
-    };
-    context
-        .reports
-        .reconciled(object.identity.kind, outcome, begun.elapsed());
-    result.map(|(action, _)| action)
+    let (again, outcome) = result.unwrap_or_else(|error| {
+        let again = failed(identity, &error, &context);
+        (again, Reconciled::Error)
+    });
+    if outcome != Reconciled::Error {
+        context.retries.over(identity);
+    }
+    let reports = &context.reports;
+    reports.reconciled(identity.kind, outcome, begun.elapsed());
+    again
 }
 
 /// What happens after a reconcile that failed: the same again, later each time, or as soon as the API server is back.
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "the signature is kube-runtime's"
-)]
-pub(crate) fn retry(object: Arc<Guarded>, error: &Error, context: Arc<Context>) -> Action {
-    let identity = &object.identity;
+fn failed(identity: &Identity, error: &Error, context: &Context) -> Again {
     context.budget.gave_up(identity);
     let refused = matches!(error, Error::Apply(apply::Error::Refused(_)));
     let reports = &context.reports;
-    if !reports.failed(identity, error, refused, clock::now()) {
-        // It is not for us any more.
-        return Action::await_change();
-    }
-    Action::requeue(context.retries.failed(identity))
+    // If it is not for us any more, it is left alone.
+    let ours = reports.failed(identity, error, refused, clock::now());
+    ours.then(|| context.retries.failed(identity))
 }
 
-async fn object_now(object: &Guarded, context: &Context) -> Result<(Action, Reconciled), Error> {
+async fn object_now(object: &Guarded, context: &Context) -> Result<(Again, Reconciled), Error> {
     if !context.leadership.leads() {
         // It is reconciled when this replica begins to lead.
-        return Ok((Action::await_change(), Reconciled::Unchanged));
+        return Ok((None, Reconciled::Unchanged));
     }
     match &object.read {
         Ok(workload) => workload_now(workload, &object.identity, context).await,
@@ -106,11 +96,11 @@ async fn workload_now(
     workload: &Workload,
     identity: &Identity,
     context: &Context,
-) -> Result<(Action, Reconciled), Error> {
+) -> Result<(Again, Reconciled), Error> {
     let now = clock::now();
     if workload.meta().deletion_timestamp.is_some() {
         context.forget(identity);
-        return Ok((Action::await_change(), Reconciled::Unchanged));
+        return Ok((None, Reconciled::Unchanged));
     }
     let containers = workload.template().containers();
     let settings = match Settings::parse(workload.annotations(), &containers, &context.zone) {
@@ -119,7 +109,7 @@ async fn workload_now(
             context.checker.follow(identity, HashSet::new());
             context.budget.forget(identity);
             context.reports.invalid(identity, &error, now);
-            return Ok((Action::await_change(), Reconciled::Unchanged));
+            return Ok((None, Reconciled::Unchanged));
         }
     };
     let next = Next::after(&settings, identity, now, context);
@@ -132,7 +122,7 @@ async fn workload_now(
     if !context.reports.is_selected(identity) {
         // The label has gone while we looked: what we have just learnt is forgotten, too.
         context.forget(identity);
-        return Ok((Action::await_change(), Reconciled::Unchanged));
+        return Ok((None, Reconciled::Unchanged));
     }
     if let Some(tags) = &observation.tags {
         context.checker.follow(identity, tags.clone());
@@ -145,14 +135,14 @@ async fn workload_now(
     if let (Some(rollout), Some(place)) = (&decision.rollout, place) {
         match roll_out(workload, identity, rollout, place, context).await? {
             Some(Applied::Patched { .. }) => outcome = Reconciled::Changed,
-            Some(Applied::Conflict) => return Ok((Action::requeue(AFTER_CONFLICT), outcome)),
-            None => return Ok((Action::await_change(), outcome)),
+            Some(Applied::Conflict) => return Ok((Some(AFTER_CONFLICT), outcome)),
+            None => return Ok((None, outcome)),
         }
     }
     context.budget.decided(identity, &decision);
     reports.decided(workload, identity, &decision, &observation, now);
     let look = reports.in_flight(identity);
-    Ok((Action::requeue(next.delay(&decision, look)), outcome))
+    Ok((Some(next.delay(&decision, look)), outcome))
 }
 
 /// What was decided of a workload, on what it rests, and a place for its rollout.

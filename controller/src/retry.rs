@@ -100,7 +100,6 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
-    use crate::workload::Kind;
 
     fn workload(number: usize) -> Identity {
         Identity::deployment("shop", &format!("web-{number}"))
@@ -109,7 +108,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_waits_is_woken_in_turn_when_the_api_server_answers_and_nobody_else_is() {
         let wake = Arc::new(Wake::default());
-        let mut woken = Box::pin(wake.triggers(Kind::ALL[0], &("Deployment", None)));
+        let mut woken = Box::pin(wake.triggers(&("Deployment", None)));
         let retries = Retries::new(wake);
         for number in 0..20 {
             retries.failed(&workload(number));
@@ -121,8 +120,8 @@ mod tests {
         let mut names = BTreeSet::new();
         let watched = async {
             for _ in 1..20 {
-                let reference = woken.next().await.expect("one that waits");
-                names.insert(reference.name);
+                let identity = woken.next().await.expect("one that waits");
+                names.insert(identity.name.to_string());
                 times.push(begun.elapsed());
             }
         };

@@ -1,9 +1,8 @@
 //! Wires everything together and runs it until asked to stop.
 
-use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::{StreamExt as _, stream};
-use kube::runtime::{applier, controller::Config as ControllerConfig, reflector::store::Writer};
 use kube_autorollout_core::annotations::{KUBECTL_RESTARTED_AT, RESTARTED_AT};
 use kube_autorollout_registry as registry;
 use tokio::{
@@ -34,17 +33,18 @@ use crate::{
     metrics::Metrics,
     nodes::Nodes,
     observer::Observer,
-    pods, reconcile,
+    pods, queue, reconcile,
     registry_options::{self, CONTROLLER_REQUESTS},
     report::Reports,
     retry::Retries,
+    selected::Selected,
     wake::Wake,
     watch,
-    workload::{Guarded, Kind},
+    workload::Kind,
 };
 
 /// Reconciles at once, of each watch: most of them wait for a registry, and none of them for another's.
-const RECONCILES: u16 = 128;
+const RECONCILES: usize = 128;
 
 /// After being asked to stop, running reconciles may take so long: less than the thirty seconds that Kubernetes gives.
 const DRAIN: Duration = Duration::from_secs(25);
@@ -232,8 +232,6 @@ fn controllers(scopes: &[Option<String>], shared: Shared<'_>) -> JoinSet<()> {
 }
 
 /// Runs the controller of one kind in one scope until it is stopped.
-///
-/// kube's `Controller` would do the same for types that tell their kind themselves.
 fn controller(
     kind: Kind,
     scope: Option<String>,
@@ -241,29 +239,20 @@ fn controller(
 ) -> impl Future<Output = ()> + Send + use<> {
     let watch: Watch = (kind.name(), scope);
     let client = &cluster.client;
-    let writer = Writer::<Guarded>::new(kind);
-    let reader = writer.as_reader();
-    let all = reader.clone();
-    let triggers = wake.triggers(kind, &watch);
+    let selected = Arc::new(Selected::default());
+    let triggers = wake.triggers(&watch);
     let beginnings = count::beginnings(client, kind, watch.clone(), Arc::clone(context));
-    let beginnings = beginnings.flat_map(move |()| {
-        let each = all.state().into_iter();
-        stream::iter(each.map(move |object| object.identity.object_ref(kind)))
-    });
-    let health = Arc::clone(health);
-    let changes = watch::changes(client, kind, watch, writer, health, Arc::clone(context));
-    let queue = stream::select_all([changes.boxed(), triggers.boxed(), beginnings.boxed()]);
-    applier(
-        |object, context| Box::pin(reconcile::reconcile(object, context)),
-        reconcile::retry,
-        Arc::clone(context),
-        reader,
-        queue
-            .map(Ok::<_, Infallible>)
-            .take_until(stop.clone().cancelled_owned()),
-        ControllerConfig::default().concurrency(RECONCILES),
-    )
-    .for_each(|_| std::future::ready(())) // told by the reports already
+    let all = Arc::clone(&selected);
+    let beginnings = beginnings.flat_map(move |()| stream::iter(all.all()));
+    let [ours, theirs] = [&selected; 2].map(Arc::clone);
+    let (health, context) = (Arc::clone(health), Arc::clone(context));
+    let changes = watch::changes(client, kind, watch, theirs, health, Arc::clone(&context));
+    let news = stream::select_all([changes.boxed(), triggers.boxed(), beginnings.boxed()]);
+    let news = news.take_until(stop.clone().cancelled_owned());
+    queue::work(news, RECONCILES, move |identity| {
+        let object = ours.get(identity)?;
+        Some(reconcile::reconcile(object, Arc::clone(&context)))
+    })
 }
 
 fn context(

@@ -5,15 +5,10 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use futures::{Stream, StreamExt as _, stream};
-use kube::runtime::reflector::ObjectRef;
+use futures::{Stream, stream};
 use tokio::sync::mpsc;
 
-use crate::{
-    health::Watch,
-    identity::Identity,
-    workload::{Guarded, Kind},
-};
+use crate::{health::Watch, identity::Identity};
 
 /// Hands identities to the controllers that look after them.
 #[derive(Default)]
@@ -23,11 +18,7 @@ pub(crate) struct Wake {
 
 impl Wake {
     /// What the controller of one watch is told to reconcile now.
-    pub(crate) fn triggers(
-        &self,
-        kind: Kind,
-        watch: &Watch,
-    ) -> impl Stream<Item = ObjectRef<Guarded>> + Send + use<> {
+    pub(crate) fn triggers(&self, watch: &Watch) -> impl Stream<Item = Identity> + Send + use<> {
         let (sender, receiver) = mpsc::unbounded_channel();
         let mut controllers = self
             .controllers
@@ -41,7 +32,6 @@ impl Wake {
                 Some((identity, receiver))
             },
         )
-        .map(move |identity| identity.object_ref(kind))
     }
 
     /// Reconciles these workloads as soon as there is a place for them.

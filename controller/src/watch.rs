@@ -1,25 +1,18 @@
 //! Watches the selected workloads of one kind and passes on what is news to a reconcile.
 //!
-//! Three things about kube-runtime shape this: an error in its queue of what to reconcile says nothing, so errors are
-//! counted and told here, behind a back-off of the stream's own; an object that cannot be read ends the list that it is
-//! in, so it is passed on as [`Guarded`]; and a reconcile is not told of deletions in a way that it could act on, so what
-//! is remembered of a workload is forgotten here.
+//! An object that cannot be read ends the list that it is in, so it is passed on as [`Guarded`]. What is remembered of a
+//! workload is forgotten here, as a reconcile learns nothing of a deletion.
 
 mod outage;
 
-use std::{
-    collections::{HashMap, HashSet},
-    hash::{DefaultHasher, Hash as _, Hasher as _},
-    sync::Arc,
-};
+use std::{collections::HashSet, sync::Arc};
 
-use futures::{Stream, StreamExt as _};
+use futures::{Stream, StreamExt as _, stream};
 use kube::{
     Api, Client, Resource,
     core::{DeserializeGuard, DynamicResourceScope},
     runtime::{
         WatchStreamExt as _,
-        reflector::{ObjectRef, store::Writer},
         watcher::{self, Event, watcher},
     },
 };
@@ -32,6 +25,7 @@ use crate::{
     identity::Identity,
     keys,
     names::Names,
+    selected::Selected,
     workload::{Guarded, Kind, View},
 };
 use outage::Outage;
@@ -39,31 +33,32 @@ use outage::Outage;
 /// Objects in one page of the first list. A page is in memory as a whole, with all that is not read of it.
 const PAGE: u32 = 50;
 
-/// The selected workloads that are new, or have changed in what a reconcile reads, in one namespace or in all.
+/// The selected workloads that are new, or have changed in what a reconcile reads, in one namespace or in all; those of a
+/// list when all of it is there, so that whoever is reconciled first may ask for all of them.
 pub(crate) fn changes(
     client: &Client,
     kind: Kind,
     watch: Watch,
-    writer: Writer<Guarded>,
+    selected: Arc<Selected>,
     health: Arc<Health>,
     context: Arc<Context>,
-) -> impl Stream<Item = ObjectRef<Guarded>> + Send + use<> {
+) -> impl Stream<Item = Identity> + Send + use<> {
     let outage = Arc::new(Outage::new(watch.clone(), Arc::clone(&context.retries)));
     let client = &outage.noticed(client);
     let pace = || outage::pace(&watch);
-    let quick = watcher(api::<View>(client, kind, &watch), selected()).backoff(pace());
+    let quick = watcher(api::<View>(client, kind, &watch), labelled()).backoff(pace());
     let careful = watcher(
         api::<DeserializeGuard<View>>(client, kind, &watch),
-        selected(),
+        labelled(),
     );
     let careful = careful.backoff(pace());
-    let mut news = News::new(kind, watch, outage, writer, health, context);
+    let mut news = News::new(kind, watch, outage, selected, health, context);
     // A guard buffers each object in order to read it twice, which nobody should pay who has no odd one.
     quick
         .take_while(|event| std::future::ready(!event.as_ref().is_err_and(is_unreadable)))
         .map(|event| event.map(guarded))
         .chain(careful)
-        .filter_map(move |event| std::future::ready(news.of(event)))
+        .flat_map(move |event| stream::iter(news.of(event)))
 }
 
 /// The objects of a watch, read as such.
@@ -77,7 +72,7 @@ where
     }
 }
 
-fn selected() -> watcher::Config {
+fn labelled() -> watcher::Config {
     let config = watcher::Config::default();
     config.labels(keys::SELECTOR).page_size(PAGE)
 }
@@ -117,13 +112,13 @@ struct News {
     kind: Kind,
     watch: Watch,
     outage: Arc<Outage>,
-    writer: Writer<Guarded>,
+    selected: Arc<Selected>,
     health: Arc<Health>,
     context: Arc<Context>,
-    /// With a hash of what a reconcile reads of it.
-    seen: HashMap<Identity, u64>,
     /// Those of a list that is under way.
     listed: HashSet<Identity>,
+    /// What was news in it, or in one before it that was broken off.
+    changed: Vec<Identity>,
     namespaces: Names,
 }
 
@@ -132,7 +127,7 @@ impl News {
         kind: Kind,
         watch: Watch,
         outage: Arc<Outage>,
-        writer: Writer<Guarded>,
+        selected: Arc<Selected>,
         health: Arc<Health>,
         context: Arc<Context>,
     ) -> Self {
@@ -141,11 +136,11 @@ impl News {
             kind,
             watch,
             outage,
-            writer,
+            selected,
             health,
             context,
-            seen: HashMap::new(),
             listed: HashSet::new(),
+            changed: Vec::new(),
             namespaces: Names::default(),
         }
     }
@@ -153,45 +148,38 @@ impl News {
     fn of(
         &mut self,
         event: Result<Event<DeserializeGuard<View>>, watcher::Error>,
-    ) -> Option<ObjectRef<Guarded>> {
-        let event = match event {
-            Ok(event) => each(event, |object| self.read(object)),
-            Err(error) => {
-                self.failed(&error);
-                return None;
-            }
-        };
-        self.writer.apply_watcher_event(&event);
+    ) -> Vec<Identity> {
         match event {
-            Event::Init => {
-                self.listed.clear();
-                None
-            }
-            Event::InitApply(object) => {
+            Ok(Event::Init) => self.listed.clear(),
+            Ok(Event::InitApply(object)) => {
+                let object = self.read(object);
                 self.listed.insert(object.identity.clone());
-                self.changed(&object)
+                let changed = self.changed(object);
+                self.changed.extend(changed);
             }
-            Event::InitDone => {
+            Ok(Event::InitDone) => {
                 self.list_done();
-                None
+                return std::mem::take(&mut self.changed);
             }
-            Event::Apply(object) => self.changed(&object),
-            Event::Delete(object) => {
+            Ok(Event::Apply(object)) => {
+                let object = self.read(object);
+                return Vec::from_iter(self.changed(object));
+            }
+            Ok(Event::Delete(object)) => {
+                let object = self.read(object);
                 self.gone(&object.identity);
-                None
             }
+            Err(error) => self.failed(&error),
         }
+        Vec::new()
     }
 
     fn read(&mut self, object: DeserializeGuard<View>) -> Guarded {
         let metadata = object.meta();
-        let known = self
-            .seen
-            .get_key_value(metadata.uid.as_deref().unwrap_or_default());
-        let identity = match known {
-            Some((identity, _)) => identity.clone(),
-            None => Identity::of(self.kind, metadata, &mut self.namespaces),
-        };
+        let uid = metadata.uid.as_deref().unwrap_or_default();
+        let known = self.selected.identity(uid);
+        let identity =
+            known.unwrap_or_else(|| Identity::of(self.kind, metadata, &mut self.namespaces));
         Guarded {
             identity,
             read: object.0.map(|view| view.of(self.kind)),
@@ -199,36 +187,33 @@ impl News {
     }
 
     /// What to reconcile, unless a reconcile has seen all that it would read of it.
-    fn changed(&mut self, object: &Guarded) -> Option<ObjectRef<Guarded>> {
-        let identity = &object.identity;
-        self.context.reports.select(identity);
-        self.context.pods.select(identity);
+    fn changed(&self, object: Guarded) -> Option<Identity> {
+        let identity = object.identity.clone();
+        self.context.reports.select(&identity);
+        self.context.pods.select(&identity);
         if let Ok(workload) = &object.read {
-            count::note(workload, identity, &self.context);
+            count::note(workload, &identity, &self.context);
         }
-        let hash = fingerprint(object);
-        let before = self.seen.insert(identity.clone(), hash);
-        (before != Some(hash)).then(|| identity.object_ref(self.kind))
+        self.selected.put(object).then_some(identity)
     }
 
     fn list_done(&mut self) {
         let listed = std::mem::take(&mut self.listed);
-        let missing = self.seen.keys().filter(|known| !listed.contains(*known));
-        for identity in missing.cloned().collect::<Vec<_>>() {
+        for identity in self.selected.listed(&listed) {
             self.gone(&identity);
         }
         debug!(
             kind = self.kind.name(),
             namespace = self.watch.1,
-            workloads = self.seen.len(),
+            workloads = listed.len(),
             "listed"
         );
         self.health.note(&self.watch, Start::Synced);
         self.context.budget.listed(&self.watch);
     }
 
-    fn gone(&mut self, identity: &Identity) {
-        if self.seen.remove(identity).is_some() {
+    fn gone(&self, identity: &Identity) {
+        if self.selected.remove(identity) {
             self.context.forget(identity);
         }
     }
@@ -271,17 +256,5 @@ fn described(kind: Kind, error: &watcher::Error) -> (String, bool) {
             true,
         ),
         _ => (format!("{verb} failed: {source}"), false),
-    }
-}
-
-/// A hash of all that a reconcile reads of an object.
-fn fingerprint(object: &Guarded) -> u64 {
-    match &object.read {
-        Ok(workload) => workload.fingerprint(),
-        Err(unreadable) => {
-            let mut hasher = DefaultHasher::new();
-            unreadable.error.hash(&mut hasher);
-            hasher.finish()
-        }
     }
 }

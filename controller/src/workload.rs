@@ -16,17 +16,13 @@ mod template;
 mod view;
 
 use std::{
-    borrow::Cow,
     collections::BTreeMap,
     hash::{DefaultHasher, Hash as _, Hasher as _},
 };
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::{
-    Resource,
-    core::{DynamicResourceScope, error_boundary::InvalidObject},
-};
+use kube::core::error_boundary::InvalidObject;
 use kube_autorollout_core::annotations;
 use tokio::time::Instant;
 
@@ -68,37 +64,16 @@ pub(crate) struct Guarded {
     pub(crate) read: Result<Workload, InvalidObject>,
 }
 
-impl Resource for Guarded {
-    type DynamicType = Kind;
-    type Scope = DynamicResourceScope;
-
-    fn kind(kind: &Kind) -> Cow<'_, str> {
-        View::kind(kind)
-    }
-
-    fn group(kind: &Kind) -> Cow<'_, str> {
-        View::group(kind)
-    }
-
-    fn version(kind: &Kind) -> Cow<'_, str> {
-        View::version(kind)
-    }
-
-    fn plural(kind: &Kind) -> Cow<'_, str> {
-        View::plural(kind)
-    }
-
-    fn meta(&self) -> &ObjectMeta {
+impl Guarded {
+    /// A hash of all that a reconcile reads of it.
+    pub(crate) fn fingerprint(&self) -> u64 {
         match &self.read {
-            Ok(workload) => workload.meta(),
-            Err(unreadable) => &unreadable.metadata,
-        }
-    }
-
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        match &mut self.read {
-            Ok(workload) => &mut workload.metadata.object,
-            Err(unreadable) => &mut unreadable.metadata,
+            Ok(workload) => workload.fingerprint(),
+            Err(unreadable) => {
+                let mut hasher = DefaultHasher::new();
+                unreadable.error.hash(&mut hasher);
+                hasher.finish()
+            }
         }
     }
 }

@@ -1,9 +1,7 @@
 use futures::{FutureExt as _, StreamExt as _, stream::BoxStream};
 use jiff::SignedDuration;
-use kube::runtime::reflector::ObjectRef;
 
 use super::*;
-use crate::workload::{Guarded, Kind};
 
 fn watch() -> Watch {
     ("Deployment", None)
@@ -39,7 +37,7 @@ fn waiting() -> Decision {
 /// A budget whose watch has listed, and whom it wakes.
 struct Given {
     budget: Budget,
-    woken: BoxStream<'static, ObjectRef<Guarded>>,
+    woken: BoxStream<'static, Identity>,
 }
 
 impl Given {
@@ -51,7 +49,7 @@ impl Given {
 
     fn unlisted(limit: usize) -> Self {
         let wake = Arc::new(Wake::default());
-        let woken = wake.triggers(Kind::ALL[0], &watch()).boxed();
+        let woken = wake.triggers(&watch()).boxed();
         Self {
             budget: Budget::new(Some(limit), [watch()], wake),
             woken,
@@ -69,8 +67,8 @@ impl Given {
 
     fn woken(&mut self) -> Vec<String> {
         let mut names = Vec::new();
-        while let Some(Some(object)) = self.woken.next().now_or_never() {
-            names.push(object.name);
+        while let Some(Some(identity)) = self.woken.next().now_or_never() {
+            names.push(identity.name.to_string());
         }
         names.sort();
         names
