@@ -133,8 +133,8 @@ impl Checker {
         (tag, key)
     }
 
-    /// Notes which tags a workload is on, so that it is woken when one of them moves; none when it is gone.
-    pub(crate) fn follow(&self, identity: &Identity, keys: HashSet<Key>) {
+    /// Notes which tags a workload is on, each once, so that it is woken when one of them moves; none when it is gone.
+    pub(crate) fn follow(&self, identity: &Identity, keys: &[Key]) {
         let mut known = lock(&self.known);
         let before = known.followed.get(identity);
         let before = before.map_or(&[][..], |before| before);
@@ -150,8 +150,7 @@ impl Checker {
             lock(&entry.followers).insert(identity.clone());
         }
         if !keys.is_empty() {
-            let keys = keys.into_iter().collect();
-            known.followed.insert(identity.clone(), keys);
+            known.followed.insert(identity.clone(), keys.into());
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What all reconciles share.
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
 use kube::Client;
 use kube_autorollout_core::{platform::Platforms, schedule::Schedule};
@@ -57,7 +57,7 @@ pub(crate) struct Context {
 impl Context {
     /// Forgets what is remembered of a workload that is no longer selected.
     pub(crate) fn forget(&self, identity: &Identity) {
-        self.checker.follow(identity, HashSet::new());
+        self.checker.follow(identity, &[]);
         self.pods.forget(identity);
         self.budget.forget(identity);
         self.retries.over(identity);

@@ -1,6 +1,6 @@
 //! What was found out about a workload: handed from observing to deciding and telling.
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use kube_autorollout_core::decide::Observed;
@@ -18,8 +18,8 @@ pub(crate) struct Observation {
     pub(crate) failures: Vec<(String, Failure)>,
     /// When a registry was asked last of those whose answers it rests on.
     pub(crate) asked: Timestamp,
-    /// The tags that its containers are on; nothing where it was decided without looking at them.
-    pub(crate) tags: Option<HashSet<Key>>,
+    /// The tags that its containers are on, each once; nothing where it was decided without looking at them.
+    pub(crate) tags: Option<Vec<Key>>,
     /// Who else writes the pod template, where that was asked.
     pub(crate) template_writer: Option<String>,
 }

@@ -6,7 +6,7 @@
 mod container;
 mod manifests;
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use futures::future;
 use jiff::Timestamp;
@@ -105,12 +105,14 @@ fn gathered(observed: Observed, pods: Arc<Pods>, learnt: Vec<Learnt>) -> Observa
         pods,
         ..Observation::unseen(observed)
     };
-    let mut tags = HashSet::new();
+    let mut tags = Vec::new();
     for learnt in learnt {
         gathered.failures.extend(learnt.failure);
         if let Some((tag, begun)) = learnt.tag {
             gathered.asked = gathered.asked.max(begun);
-            tags.insert(tag);
+            if !tags.contains(&tag) {
+                tags.push(tag);
+            }
         }
     }
     gathered.tags = Some(tags);

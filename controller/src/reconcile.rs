@@ -1,6 +1,6 @@
 //! One workload, from what is to what should be.
 
-use std::{collections::HashSet, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::FutureExt as _;
 use jiff::Timestamp;
@@ -106,7 +106,7 @@ async fn workload_now(
     let settings = match Settings::parse(workload.annotations(), &containers, &context.zone) {
         Ok(settings) => settings,
         Err(error) => {
-            context.checker.follow(identity, HashSet::new());
+            context.checker.follow(identity, &[]);
             context.budget.forget(identity);
             context.reports.invalid(identity, &error, now);
             return Ok((None, Reconciled::Unchanged));
@@ -125,7 +125,7 @@ async fn workload_now(
         return Ok((None, Reconciled::Unchanged));
     }
     if let Some(tags) = &observation.tags {
-        context.checker.follow(identity, tags.clone());
+        context.checker.follow(identity, tags);
     }
     let reports = &context.reports;
     if reports.will_miss_the_record(identity, &decision, &observation) {

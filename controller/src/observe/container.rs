@@ -145,25 +145,32 @@ impl Look<'_> {
 
     /// Compares what each pod runs with the tag; each different thing once.
     async fn compare(&self, manifests: &mut Manifests<'_>, tag: &Digest) -> Vec<Running> {
-        let mut verdicts: HashMap<(&str, Option<&str>), Verdict> = HashMap::new();
+        let mut verdicts: HashMap<(&str, Option<&str>), (Verdict, Option<Digest>)> = HashMap::new();
         let mut running = Vec::new();
         for (pod, container) in self.in_pods() {
             let key = (&*container.image_id, pod.node.as_deref());
-            let verdict = if let Some(known) = verdicts.get(&key) {
-                *known
+            let (verdict, digest) = if let Some(known) = verdicts.get(&key) {
+                known.clone()
             } else {
                 let image_id = ImageId::parse(&container.image_id);
                 let platforms = self.platforms(pod, &image_id, tag).await;
-                manifests.compare(tag, &image_id, &platforms).await
+                let verdict = manifests.compare(tag, &image_id, &platforms).await;
+                let known = (verdict, image_id.digest().cloned());
+                verdicts.insert(key, known.clone());
+                known
             };
-            verdicts.insert(key, verdict);
-            running.push(described(pod, container, verdict));
+            running.push(described(pod, container, digest, verdict));
         }
         // What runs in them says nothing about the current template; that they do not start does
         let blocking = self.inside(&self.pods.blocking);
         running.extend(blocking.map(|(pod, container)| Running {
             pulls_always: true,
-            ..described(pod, container, Verdict::NotStarted)
+            ..described(
+                pod,
+                container,
+                running_digest(container),
+                Verdict::NotStarted,
+            )
         }));
         running
     }
@@ -204,7 +211,10 @@ impl Look<'_> {
     /// The container in each pod, where nothing can be said of what runs.
     fn unknown(&self, reason: Reason) -> Vec<Running> {
         self.in_pods()
-            .map(|(pod, container)| described(pod, container, Verdict::Unknown(reason)))
+            .map(|(pod, container)| {
+                let digest = running_digest(container);
+                described(pod, container, digest, Verdict::Unknown(reason))
+            })
             .collect()
     }
 
@@ -239,12 +249,21 @@ impl Look<'_> {
     }
 }
 
-fn described(pod: &Pod, container: &pods::Container, verdict: Verdict) -> Running {
+fn described(
+    pod: &Pod,
+    container: &pods::Container,
+    digest: Option<Digest>,
+    verdict: Verdict,
+) -> Running {
     Running {
         verdict,
-        digest: ImageId::parse(&container.image_id).digest().cloned(),
+        digest,
         ready: pod.ready,
         pulls_always: container.pulls_always,
         waiting: container.waiting,
     }
+}
+
+fn running_digest(container: &pods::Container) -> Option<Digest> {
+    ImageId::parse(&container.image_id).digest().cloned()
 }
