@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
+    time::Duration,
 };
 
 use jiff::Timestamp;
@@ -27,6 +28,8 @@ pub(super) struct Answer {
     pub(super) begun: Timestamp,
     /// The same by our monotonic clock.
     pub(super) at: Instant,
+    /// How long it took until all of it was there.
+    pub(super) took: Duration,
     /// By the UIDs of their owners.
     pub(super) pods: HashMap<String, Vec<Listed>>,
     /// A kind of history that may not be read is the trouble of those workloads that have it.

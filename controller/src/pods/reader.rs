@@ -51,12 +51,18 @@ const LIST_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a list of a whole namespace is held for those who come later.
 const HELD: Duration = Duration::from_secs(10);
 
-/// How soon one list of a whole namespace follows the other: each costs the API server as much as many patches do, and
-/// while everything is rolled out somebody always waits for the next.
-const PAUSE: Duration = Duration::from_secs(2);
+/// How soon one list of a whole namespace follows the end of the other: each costs the API server as much as many
+/// patches do, and while everything is rolled out somebody always waits for the next.
+const PAUSE: Pause = Pause {
+    least: Duration::from_secs(2),
+    times: 4,
+};
 
 /// The same where a rollout waits for it.
-const SHORT_PAUSE: Duration = Duration::from_millis(300);
+const SHORT_PAUSE: Pause = Pause {
+    least: Duration::from_millis(300),
+    times: 1,
+};
 
 /// Reads pods and histories in batches, one batch per namespace at a time.
 pub(super) struct Reader {
@@ -198,6 +204,7 @@ impl Reader {
         Ok(Arc::new(Answer {
             begun,
             at,
+            took: at.elapsed(),
             pods,
             histories: histories.collect(),
             unreadable: unreadable
@@ -312,10 +319,25 @@ fn one<T>() -> Vec<T> {
     Vec::with_capacity(1)
 }
 
+/// A pause between two lists of a namespace.
+#[derive(Clone, Copy)]
+struct Pause {
+    least: Duration,
+    /// So many times as long as the list took: a large one, or a busy API server, needs more.
+    times: u32,
+}
+
+impl Pause {
+    /// When the next list may begin.
+    fn end(self, last: &Answer) -> Instant {
+        last.at + last.took + self.least.max(last.took * self.times)
+    }
+}
+
 impl Namespace {
     /// While one list of the namespace follows the other, those who wait wait for each other.
     async fn pause(&self) {
-        let Some(last) = lock(&self.whole).as_ref().map(|whole| whole.at) else {
+        let Some(last) = lock(&self.whole).clone() else {
             return;
         };
         loop {
@@ -324,7 +346,7 @@ impl Namespace {
                 .any(|waiting| waiting.wanted.urgent);
             let pause = if urgent { SHORT_PAUSE } else { PAUSE };
             tokio::select! {
-                () = time::sleep_until(last + pause) => return,
+                () = time::sleep_until(pause.end(&last)) => return,
                 () = self.urgent.notified(), if !urgent => {}
             }
         }

@@ -31,6 +31,11 @@ struct Given {
 impl Given {
     /// So many Deployments of one pod each are in the cluster.
     fn deployments(count: usize) -> Self {
+        Self::listed_in(Duration::from_millis(100), count)
+    }
+
+    /// The same, where each list takes so long.
+    fn listed_in(takes: Duration, count: usize) -> Self {
         let lists = Lists::default();
         let seen = Arc::clone(&lists);
         let service = service_fn(move |request: Request<Body>| {
@@ -46,7 +51,7 @@ impl Given {
             };
             let list = json!({ "metadata": {}, "items": answer }).to_string();
             async move {
-                time::sleep(Duration::from_millis(100)).await;
+                time::sleep(takes).await;
                 Response::builder().body(Body::from(list.into_bytes()))
             }
         });
@@ -211,17 +216,21 @@ async fn a_workload_that_has_changed_is_not_served_by_a_list_that_began_before()
 #[tokio::test(start_paused = true)]
 async fn after_a_list_of_a_namespace_a_rollout_waits_a_little_for_the_next_and_others_wait_longer()
 {
-    let given = Given::deployments(30);
-    let all = deployments(30);
-    given.select(&all);
-    let begun = Instant::now();
-    given.get(&all).await;
-    let certain = given.store.certain(&all[3], REFRESH, clock::now());
-    certain.await.expect("pods");
-    let urgent = begun.elapsed();
-    given.get(&[deployment(0, "2", 1)]).await;
-    let other = begun.elapsed();
-    // Each list takes a tenth of a second
-    let tenths = |elapsed: Duration| elapsed.as_millis() / 100;
-    assert_eq!((tenths(urgent), tenths(other)), (4, 21));
+    // Milliseconds that a list takes, and when the next one has ended
+    for (takes, urgent, other) in [(100, 500, 2_200), (1_000, 3_000, 6_000)] {
+        let given = Given::listed_in(Duration::from_millis(takes), 30);
+        let all = deployments(30);
+        given.select(&all);
+        let begun = Instant::now();
+        given.get(&all).await;
+        let certain = given.store.certain(&all[3], REFRESH, clock::now());
+        certain.await.expect("pods");
+        let next = [begun.elapsed(), {
+            given.get(&[deployment(0, "2", 1)]).await;
+            begun.elapsed()
+        }];
+        // The paused clock goes by milliseconds
+        let about = next.map(|elapsed| elapsed.as_millis() / 10 * 10);
+        assert_eq!(about, [urgent, other], "{takes}");
+    }
 }
