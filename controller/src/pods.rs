@@ -178,13 +178,18 @@ impl Store {
         age: Duration,
         asked: Timestamp,
     ) -> Result<Arc<Pods>, Error> {
+        // Where the template stands in its history does not change without the workload.
+        let current = match self.kept.find(workload, Duration::ZERO) {
+            Found::Old { current, .. } => Some(current),
+            Found::Good(_) | Found::Nothing { .. } => None,
+        };
         let wanted = Wanted {
-            history: workload.kind.history(),
+            history: workload.kind.history().filter(|_| current.is_none()),
             since: since(workload, age, Some(asked)),
             urgent: true,
             whole: false,
         };
-        self.read(workload, wanted, None).await
+        self.read(workload, wanted, current).await
     }
 
     /// Forgets what was read of a workload that is no longer selected.

@@ -113,7 +113,7 @@ impl Transport {
     ) -> Result<Answer, Error> {
         let error = |fault| Error::new(host.origin.to_string(), fault);
         // Kept over all attempts: those behind learn from the last one whether there is any hope.
-        let _turn = host.turn().await.map_err(error)?;
+        let _turn = host.turn(question.operation).await.map_err(error)?;
         let attempts = self.attempts(host, question, call);
         if host.is_known() {
             return attempts.await.map_err(error);

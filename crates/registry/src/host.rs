@@ -7,7 +7,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{Semaphore, SemaphorePermit, watch},
+    sync::{AcquireError, Semaphore, SemaphorePermit, watch},
     time::{Instant, timeout},
 };
 
@@ -15,6 +15,7 @@ use crate::{
     connection::Connection,
     fault::{Fault, Hopeless},
     memory::Memory,
+    observer::Operation,
     target::Origin,
 };
 
@@ -38,6 +39,8 @@ pub(crate) struct Host {
     /// How the host wants to be authenticated to.
     memory: Mutex<Memory>,
     slots: Semaphore,
+    /// Of the questions that begin something, the one whose turn is next.
+    next: tokio::sync::Mutex<()>,
     first: tokio::sync::Mutex<()>,
     introduction: tokio::sync::Mutex<()>,
     state: Mutex<State>,
@@ -70,6 +73,7 @@ impl Host {
             connection,
             memory: Mutex::default(),
             slots: Semaphore::new(max_concurrent_requests.min(Semaphore::MAX_PERMITS)),
+            next: tokio::sync::Mutex::new(()),
             first: tokio::sync::Mutex::new(()),
             introduction: tokio::sync::Mutex::new(()),
             state: Mutex::default(),
@@ -78,10 +82,10 @@ impl Host {
     }
 
     /// Waits for the right to send one request.
-    pub(crate) async fn turn(&self) -> Result<Turn<'_>, Fault> {
+    pub(crate) async fn turn(&self, operation: Operation) -> Result<Turn<'_>, Fault> {
         self.check_backoff()?;
         let slot = self
-            .queue(self.slots.acquire())
+            .queue(self.slot(operation))
             .await?
             .map_err(|closed| Fault::Transport(closed.into()))?;
         let first = if self.is_warm() {
@@ -96,6 +100,16 @@ impl Host {
             _slot: slot,
             _first: first,
         })
+    }
+
+    /// Waits for room. A tag's `HEAD` begins something, and manifests and tokens go on with it: they wait for one of
+    /// those that begin at the most, or a hundred tags would all be asked for before the first of them is compared.
+    async fn slot(&self, operation: Operation) -> Result<SemaphorePermit<'_>, AcquireError> {
+        let _next = match operation {
+            Operation::Head => Some(self.next.lock().await),
+            Operation::Get | Operation::Token => None,
+        };
+        self.slots.acquire().await
     }
 
     /// Until the host has answered once, one caller at a time goes ahead, so that the others learn from it how to

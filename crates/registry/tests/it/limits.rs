@@ -6,6 +6,7 @@ use std::{
 };
 
 use futures::future::join_all;
+use http::Method;
 use jiff::Timestamp;
 use kube_autorollout_registry::{Client, ErrorKind, HostOptions, Observer, Operation, Options};
 use tokio::sync::Semaphore;
@@ -13,8 +14,8 @@ use tokio::sync::Semaphore;
 use crate::{
     authentication::challenge,
     script::{
-        Asked, Server, alice, client, credentials, index, options, pass, resolve, resolve_with,
-        status, tls_options, token, until,
+        Asked, Server, alice, client, credentials, index, manifest, options, pass, resolve,
+        resolve_with, status, tls_options, token, until,
     },
 };
 
@@ -188,6 +189,39 @@ async fn no_more_requests_are_in_flight_than_allowed() {
         assert!(all.iter().all(Result::is_ok));
         assert_eq!(server.most_in_flight(), expected);
     }
+}
+
+#[tokio::test]
+async fn a_manifest_does_not_wait_for_all_tags_that_were_asked_for_before() {
+    let go = Arc::new(Semaphore::new(1));
+    let hold = Arc::clone(&go);
+    let server = Server::start(move |_| index("{}").hold(&hold)).await;
+    let mut options = options();
+    options.hosts = vec![HostOptions {
+        plain_http: true,
+        max_concurrent_requests: 1,
+        ..HostOptions::new("*".parse().expect("a pattern"))
+    }];
+    let client = Client::new(options).expect("good options");
+    let images: Vec<_> = (0..10)
+        .map(|number| server.image(&format!("app:{number}")))
+        .collect();
+    resolve(&client, &images[0]).await.expect("it is there");
+
+    let tags = join_all(images.iter().map(|image| resolve(&client, image)));
+    let manifest = manifest(&client, &images[0], "{}");
+    // Each has begun to wait, in this order, before there is a go.
+    let release = async { go.add_permits(100) };
+    let (tags, manifest, ()) = tokio::join!(tags, manifest, release);
+    assert!(tags.iter().all(Result::is_ok));
+    manifest.expect("it is there");
+    let gets: Vec<_> = server
+        .log()
+        .iter()
+        .map(|asked| asked.method == Method::GET)
+        .collect();
+    let before = gets.iter().position(|get| *get);
+    assert_eq!(before, Some(3), "one was in flight, one was next: {gets:?}");
 }
 
 #[tokio::test]
