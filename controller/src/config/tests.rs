@@ -6,6 +6,8 @@ mod keys;
 mod messages;
 mod page;
 mod registries;
+mod schedules;
+mod scope;
 mod syntax;
 
 use std::{collections::BTreeMap, fs, path::PathBuf};

@@ -145,7 +145,7 @@ impl Look<'_> {
 
     /// Compares what each pod runs with the tag; each different thing once.
     async fn compare(&self, manifests: &mut Manifests<'_>, tag: &Digest) -> Vec<Running> {
-        let mut verdicts: HashMap<(&str, Option<&str>), (Verdict, Option<Digest>)> = HashMap::new();
+        let mut verdicts: HashMap<_, (Verdict, Option<Digest>)> = HashMap::new();
         let mut running = Vec::new();
         for (pod, container) in self.in_pods() {
             let key = (&*container.image_id, pod.node.as_deref());

@@ -9,12 +9,12 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use super::{Given, check_problems};
 use crate::config::{LogFormat, Namespaces, Rollouts};
 
-fn cron(text: &str, zone: &str) -> Schedule {
+pub(super) fn cron(text: &str, zone: &str) -> Schedule {
     let zone = TimeZone::get(zone).expect("a known zone");
     Schedule::parse_cron(text, &zone).expect("a test's own expression")
 }
 
-fn interval(text: &str) -> Schedule {
+pub(super) fn interval(text: &str) -> Schedule {
     Schedule::parse_interval(text).expect("a test's own interval")
 }
 
@@ -52,88 +52,6 @@ fn without_file_and_environment_everything_has_its_documented_default() {
             "tls": { "caCertificatePaths": [] },
             "featureFlags": { "enableJfrogArtifactoryFallback": false, "enableKubectlAnnotation": false },
         })
-    );
-}
-
-#[test]
-fn the_schedule_is_a_cron_expression_or_an_interval() {
-    let given = Given::new();
-    let table = [
-        ("cronSchedule: '*/5 * * * *'", cron("*/5 * * * *", "UTC")),
-        (
-            "cronSchedule: '30 */5 * * * *'",
-            cron("30 */5 * * * *", "UTC"),
-        ),
-        ("cronSchedule: '@hourly'", cron("@hourly", "UTC")),
-        (
-            "{cronSchedule: '0 3 * * *', timeZone: Europe/Berlin}",
-            cron("0 3 * * *", "Europe/Berlin"),
-        ),
-        ("interval: 45s", interval("45s")),
-        ("interval: 24h", interval("24h")),
-        ("{interval: 5m, cronSchedule: }", interval("5m")),
-        (
-            "{interval: ~, timeZone: UTC}",
-            cron("*/45 * * * * *", "UTC"),
-        ),
-    ];
-    for (text, expected) in table {
-        assert_eq!(given.config(text).schedule, expected, "{text}");
-    }
-}
-
-#[test]
-fn schedules_that_cannot_be_are_problems() {
-    check_problems(
-        &Given::new().variable("EVERY", "often"),
-        &[
-            (
-                "cronSchedule: often",
-                r#"cronSchedule (in DIR/config.yaml): cannot parse cron expression "often": it has 1 fields; allowed are 5, or 6 with seconds first"#,
-            ),
-            (
-                "cronSchedule: 0 0 30 2 *",
-                r#"cronSchedule (in DIR/config.yaml): cannot use cron expression "0 0 30 2 *": it never matches any day"#,
-            ),
-            (
-                "cronSchedule: TZ=UTC 0 0 * * *",
-                r#"cronSchedule (in DIR/config.yaml): cannot parse cron expression "TZ=UTC 0 0 * * *": a time zone is not part of it; set timeZone in the configuration"#,
-            ),
-            (
-                "cronSchedule: 5",
-                "cronSchedule (in DIR/config.yaml): found 5; allowed: a cron expression of 5 or 6 fields, or a nickname such as @hourly",
-            ),
-            (
-                "interval: 45",
-                "interval (in DIR/config.yaml): found 45; allowed: one whole number and s, m or h, from 1s to 24h",
-            ),
-            (
-                "interval: 25h",
-                r#"interval (in DIR/config.yaml): cannot use interval "25h": allowed is 1s to 24h"#,
-            ),
-            // What a variable holds is not repeated.
-            (
-                "interval: ${EVERY}",
-                r#"interval (in DIR/config.yaml): found "${EVERY}"; allowed: one whole number and s, m or h, from 1s to 24h"#,
-            ),
-            (
-                "timeZone: Mars/Olympus",
-                r#"timeZone (in DIR/config.yaml): found "Mars/Olympus"; allowed: an IANA name, such as Europe/Berlin"#,
-            ),
-            (
-                "{interval: 45s, cronSchedule: '@hourly'}",
-                "interval (in DIR/config.yaml): set together with cronSchedule; allowed: only one of the two",
-            ),
-            (
-                "{interval: x, cronSchedule: '@always', timeZone: ''}",
-                r#"
-                cronSchedule (in DIR/config.yaml): cannot parse cron expression "@always": the nicknames are @yearly, @annually, @monthly, @weekly, @daily, @midnight and @hourly; for a fixed period set an interval
-                interval (in DIR/config.yaml): set together with cronSchedule; allowed: only one of the two
-                interval (in DIR/config.yaml): cannot parse interval "x": allowed is one integer and s, m or h, such as 45s
-                timeZone (in DIR/config.yaml): found ""; allowed: an IANA name, such as Europe/Berlin
-                "#,
-            ),
-        ],
     );
 }
 
@@ -247,90 +165,6 @@ fn ports_are_numbers_from_1_to_65535() {
                 "webserver (in DIR/config.yaml): found a number; allowed: a mapping",
             ),
         ],
-    );
-}
-
-#[test]
-fn namespaces_are_none_some_or_all() {
-    let given = Given::new();
-    let listed =
-        |names: &[&str]| Namespaces::Listed(names.iter().map(|&name| name.to_owned()).collect());
-    let table = [
-        ("watch: { namespaces: [] }", Namespaces::Own),
-        ("watch: { namespaces: }", Namespaces::Own),
-        ("watch: { namespaces: [~] }", Namespaces::Own),
-        ("watch: { namespaces: [one, no] }", listed(&["one", "no"])), // `no` is no boolean
-        ("watch: { namespaces: ['*'] }", Namespaces::All),
-    ];
-    for (text, expected) in table {
-        assert_eq!(given.config(text).namespaces, expected, "{text}");
-    }
-}
-
-#[test]
-fn namespaces_that_cannot_be_are_problems() {
-    let given = Given::new();
-    let name = "the name of a namespace, or [\"*\"] for the whole cluster";
-    for found in ["", "Team", "a.b", "-a", "a-", "a b", "**", &"a".repeat(64)] {
-        let expected =
-            format!("watch.namespaces[0] (in DIR/config.yaml): found {found:?}; allowed: {name}");
-        assert_eq!(
-            given.problems(&format!("watch: {{ namespaces: ['{found}'] }}")),
-            [expected]
-        );
-    }
-    check_problems(
-        &given,
-        &[
-            (
-                "watch: { namespaces: ['*', one] }",
-                r#"watch.namespaces[0] (in DIR/config.yaml): found "*"; allowed: ["*"] alone, or names only"#,
-            ),
-            (
-                "watch: { namespaces: [one, ~, one] }",
-                r#"watch.namespaces[2] (in DIR/config.yaml): found "one"; allowed: each namespace once"#,
-            ),
-            (
-                "watch: { namespaces: one }",
-                "watch.namespaces (in DIR/config.yaml): found a text; allowed: a list",
-            ),
-            (
-                "watch: { namespaces: [12] }",
-                r#"watch.namespaces[0] (in DIR/config.yaml): found 12; allowed: the name of a namespace, or ["*"] for the whole cluster"#,
-            ),
-        ],
-    );
-}
-
-#[test]
-fn platforms_are_those_that_count() {
-    let given = Given::new();
-    let of = |texts: &[&str]| {
-        Platforms::Of(
-            texts
-                .iter()
-                .map(|text| text.parse().expect("a test's own platform"))
-                .collect(),
-        )
-    };
-    assert_eq!(given.config("platforms: []").platforms, Platforms::Every);
-    assert_eq!(
-        given
-            .config("platforms: [linux/amd64, linux/arm/v7]")
-            .platforms,
-        of(&["linux/amd64", "linux/arm/v7"])
-    );
-    let problems = given.problems("platforms: [linux, linux/amd64, 5]");
-    let [first, second] = problems.as_slice() else {
-        panic!("two of the entries are wrong: {problems:?}");
-    };
-    assert!(
-        first.starts_with(r#"platforms[0] (in DIR/config.yaml): cannot parse platform "linux": "#),
-        "{first}"
-    );
-    assert_eq!(
-        second,
-        "platforms[2] (in DIR/config.yaml): found 5; allowed: os/architecture or os/architecture/variant"
     );
 }
 

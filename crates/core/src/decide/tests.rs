@@ -6,7 +6,9 @@ use super::*;
 use crate::annotations::Hold;
 
 mod brakes;
+mod convergence;
 mod properties;
+mod pulling;
 
 /// The digest that a test calls by this letter.
 fn digest(letter: char) -> Digest {
@@ -240,126 +242,6 @@ fn a_workload_without_pods_is_skipped_once_it_is_complete() {
 }
 
 #[test]
-fn a_rollout_in_flight_is_waited_for() {
-    let workload = in_flight(&[container("web", &[stale(), not_started()])]);
-    assert_said(&workload, State::RollingOut, Reason::InFlight, "web");
-    let others = in_flight(&[container("web", &[current(), not_started()])]);
-    assert_said(&others, State::RollingOut, Reason::InFlight, "");
-}
-
-#[test]
-fn a_stuck_rollout_may_be_replaced_by_one_for_another_digest() {
-    for reason in [
-        Waiting::ErrImagePull,
-        Waiting::ImagePullBackOff,
-        Waiting::InvalidImageName,
-        Waiting::CrashLoopBackOff,
-    ] {
-        let workload = in_flight(&[container("web", &[waiting(reason, stale())])]);
-        assert_rolled_out(&recorded(&[("web", 'b')], workload.clone()), &["web"]);
-        assert_rolled_out(&workload, &["web"]); // the user's own rollout is stuck
-        assert_said(
-            &recorded(&[("web", 'a')], workload),
-            State::NotConverging,
-            reason.reason(),
-            "web",
-        );
-    }
-    let late = Observed {
-        deadline_exceeded: true,
-        ..in_flight(&[container("web", &[stale()])])
-    };
-    assert_rolled_out(&recorded(&[("web", 'b')], late.clone()), &["web"]);
-    let late = recorded(&[("web", 'a')], late);
-    assert_said(
-        &late,
-        State::NotConverging,
-        Reason::ProgressDeadlineExceeded,
-        "web",
-    );
-}
-
-#[test]
-fn a_rollout_that_stays_stuck_although_the_tag_has_moved_on_does_not_converge() {
-    let pulling = waiting(Waiting::ErrImagePull, not_started());
-    let stuck = in_flight(&[container("web", &[pulling])]);
-    let (state, reason) = (State::NotConverging, Reason::ErrImagePull);
-    assert_said(
-        &recorded(&[("web", 'b')], stuck.clone()),
-        state,
-        reason,
-        "web",
-    );
-    // Somebody else's rollout, which is not ours to judge.
-    let said = decide(&stuck, &settings(), &Brakes::default(), now());
-    assert_eq!(said.state, State::RollingOut);
-    let unknown = in_flight(&[failing("web", Reason::Timeout)]);
-    let said = decide(
-        &recorded(&[("web", 'b')], unknown),
-        &settings(),
-        &Brakes::default(),
-        now(),
-    );
-    assert_eq!(said.state, State::RollingOut);
-}
-
-#[test]
-fn a_container_that_does_not_converge_holds_up_no_other() {
-    let stuck = container("proxy", &[waiting(Waiting::CrashLoopBackOff, stale())]);
-    let workload = in_flight(&[stuck, container("web", &[stale()])]);
-    let rollout = assert_rolled_out(
-        &recorded(&[("proxy", 'a'), ("web", 'b')], workload),
-        &["web"],
-    );
-    assert_eq!(rollout.record, record(&[("proxy", 'a'), ("web", 'a')]));
-}
-
-#[test]
-fn a_complete_rollout_that_left_ready_pods_stale_does_not_converge() {
-    let alias = recorded(
-        &[("web", 'a')],
-        observed(&[container("web", &[stale(), current()])]),
-    );
-    assert_said(
-        &alias,
-        State::NotConverging,
-        Reason::RuntimeReportsAlias,
-        "web",
-    );
-    assert!(decide(&alias, &settings(), &Brakes::default(), now()).stale);
-    let cached = observed(&[container("web", &[not_pulling(stale()), stale()])]);
-    let cached = recorded(&[("web", 'a')], cached);
-    assert_said(&cached, State::NotConverging, Reason::PullPolicy, "web");
-}
-
-#[test]
-fn a_stale_pod_that_is_not_ready_yet_is_no_evidence() {
-    let unready = Running {
-        ready: false,
-        ..stale()
-    };
-    let workload = recorded(&[("web", 'a')], observed(&[container("web", &[unready])]));
-    assert_said(&workload, State::RollingOut, Reason::InFlight, "web");
-}
-
-#[test]
-fn the_evidence_does_not_depend_on_the_order_of_pods() {
-    let pods = [
-        waiting(Waiting::CrashLoopBackOff, current()),
-        waiting(Waiting::ImagePullBackOff, not_started()),
-        stale(),
-    ];
-    let mut workload = recorded(&[("web", 'a')], in_flight(&[container("web", &pods)]));
-    workload.deadline_exceeded = true;
-    assert_said(
-        &workload,
-        State::NotConverging,
-        Reason::ImagePullBackOff,
-        "web",
-    );
-}
-
-#[test]
 fn what_we_remember_guards_workloads_that_lose_our_record() {
     let remembering = |letter, age: Duration| {
         let remembered = Remembered {
@@ -437,101 +319,6 @@ fn pods_that_are_replaced_by_hand_are_left_alone() {
 }
 
 #[test]
-fn a_rollout_waits_for_images_that_new_pods_could_not_pull() {
-    for reason in Reason::ALL {
-        let other = |other| observed(&[other, container("web", &[stale()])]);
-        let no_tag = other(failing("proxy", *reason));
-        let no_manifest = other(container("proxy", &[unknown(*reason), current()]));
-        for workload in [no_tag, no_manifest] {
-            if reason.blocks_new_pods() {
-                assert_said(
-                    &workload,
-                    State::Outdated,
-                    Reason::WaitingForOtherContainer,
-                    "proxy",
-                );
-            } else {
-                assert_rolled_out(&workload, &["web"]);
-            }
-        }
-    }
-}
-
-#[test]
-fn a_refusal_does_not_hide_that_new_pods_could_not_start() {
-    let pods = [unknown(Reason::Denied), unknown(Reason::Timeout)];
-    let refused_tag = Container {
-        tag: Err(Reason::Denied),
-        ..container("proxy", &[unknown(Reason::Timeout)])
-    };
-    for other in [container("proxy", &pods), refused_tag] {
-        let workload = observed(&[other, container("web", &[stale()])]);
-        assert_said(
-            &workload,
-            State::Outdated,
-            Reason::WaitingForOtherContainer,
-            "proxy",
-        );
-    }
-}
-
-#[test]
-fn a_rollout_does_not_wait_for_images_that_new_pods_do_not_pull() {
-    let pinned = Container {
-        exempt: Some(Exempt::Pinned),
-        ..failing("proxy", Reason::TagNotFound)
-    };
-    let cached = Container {
-        pods: vec![not_pulling(unknown(Reason::TagNotFound))],
-        ..failing("proxy", Reason::TagNotFound)
-    };
-    for other in [pinned, cached] {
-        assert_rolled_out(&observed(&[other, container("web", &[stale()])]), &["web"]);
-    }
-}
-
-#[test]
-fn a_container_that_does_not_pull_is_skipped_and_never_rolled_out() {
-    let pods = [stale(), not_pulling(stale())]; // an admission webhook may have changed one of them
-    let workload = observed(&[container("web", &pods)]);
-    assert_said(&workload, State::Skipped, Reason::PullPolicy, "web");
-    assert_said(
-        &recorded(&[("web", 'b')], workload),
-        State::Skipped,
-        Reason::PullPolicy,
-        "web",
-    );
-    let current = observed(&[container("web", &[not_pulling(current())])]);
-    assert_said(
-        &recorded(&[("web", 'a')], current),
-        State::Skipped,
-        Reason::PullPolicy,
-        "web",
-    );
-}
-
-#[test]
-fn an_error_keeps_everything_running() {
-    let failing = observed(&[
-        failing("web", Reason::TagNotFound),
-        container("proxy", &[current()]),
-    ]);
-    assert_said(&failing, State::Unknown, Reason::TagNotFound, "web");
-    let half_known = observed(&[container("web", &[current(), unknown(Reason::Timeout)])]);
-    assert_said(&half_known, State::Unknown, Reason::Timeout, "web");
-    let starting = observed(&[
-        container("proxy", &[not_started()]),
-        container("web", &[unknown(Reason::Tls)]),
-    ]);
-    assert_said(&starting, State::Unknown, Reason::Tls, "web");
-    let starting = observed(&[
-        container("proxy", &[not_started()]),
-        container("web", &[current()]),
-    ]);
-    assert_said(&starting, State::Unknown, Reason::NotStarted, "proxy");
-}
-
-#[test]
 fn up_to_date_is_said_with_the_strongest_reason() {
     let with = |reason| pod(Verdict::Current(reason));
     let cases = [
@@ -578,25 +365,4 @@ fn a_rollout_forgets_containers_that_are_gone_and_keeps_those_left_out() {
     let workload = recorded(&[("gone", 'c'), ("proxy", 'b'), ("web", 'b')], workload);
     let rollout = assert_rolled_out(&workload, &["web"]);
     assert_eq!(rollout.record, record(&[("proxy", 'b'), ("web", 'a')]));
-}
-
-#[test]
-fn only_the_four_waiting_reasons_are_evidence() {
-    for waiting in [
-        Waiting::ErrImagePull,
-        Waiting::ImagePullBackOff,
-        Waiting::InvalidImageName,
-        Waiting::CrashLoopBackOff,
-    ] {
-        assert_eq!(Waiting::parse(waiting.reason().as_str()), Some(waiting));
-    }
-    for other in [
-        "",
-        "ContainerCreating",
-        "PodInitializing",
-        "CreateContainerError",
-        "errimagepull",
-    ] {
-        assert_eq!(Waiting::parse(other), None, "{other}");
-    }
 }

@@ -12,6 +12,7 @@ mod manifests;
 mod proxies;
 mod public_interface;
 mod quirks;
+mod redirects;
 mod script;
 mod secrets;
 mod transport;

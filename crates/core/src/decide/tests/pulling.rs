@@ -1,0 +1,98 @@
+//! What new pods could or would not pull, and registries that do not tell.
+
+use super::*;
+
+#[test]
+fn a_rollout_waits_for_images_that_new_pods_could_not_pull() {
+    for reason in Reason::ALL {
+        let other = |other| observed(&[other, container("web", &[stale()])]);
+        let no_tag = other(failing("proxy", *reason));
+        let no_manifest = other(container("proxy", &[unknown(*reason), current()]));
+        for workload in [no_tag, no_manifest] {
+            if reason.blocks_new_pods() {
+                assert_said(
+                    &workload,
+                    State::Outdated,
+                    Reason::WaitingForOtherContainer,
+                    "proxy",
+                );
+            } else {
+                assert_rolled_out(&workload, &["web"]);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_refusal_does_not_hide_that_new_pods_could_not_start() {
+    let pods = [unknown(Reason::Denied), unknown(Reason::Timeout)];
+    let refused_tag = Container {
+        tag: Err(Reason::Denied),
+        ..container("proxy", &[unknown(Reason::Timeout)])
+    };
+    for other in [container("proxy", &pods), refused_tag] {
+        let workload = observed(&[other, container("web", &[stale()])]);
+        assert_said(
+            &workload,
+            State::Outdated,
+            Reason::WaitingForOtherContainer,
+            "proxy",
+        );
+    }
+}
+
+#[test]
+fn a_rollout_does_not_wait_for_images_that_new_pods_do_not_pull() {
+    let pinned = Container {
+        exempt: Some(Exempt::Pinned),
+        ..failing("proxy", Reason::TagNotFound)
+    };
+    let cached = Container {
+        pods: vec![not_pulling(unknown(Reason::TagNotFound))],
+        ..failing("proxy", Reason::TagNotFound)
+    };
+    for other in [pinned, cached] {
+        assert_rolled_out(&observed(&[other, container("web", &[stale()])]), &["web"]);
+    }
+}
+
+#[test]
+fn a_container_that_does_not_pull_is_skipped_and_never_rolled_out() {
+    let pods = [stale(), not_pulling(stale())]; // an admission webhook may have changed one of them
+    let workload = observed(&[container("web", &pods)]);
+    assert_said(&workload, State::Skipped, Reason::PullPolicy, "web");
+    assert_said(
+        &recorded(&[("web", 'b')], workload),
+        State::Skipped,
+        Reason::PullPolicy,
+        "web",
+    );
+    let current = observed(&[container("web", &[not_pulling(current())])]);
+    assert_said(
+        &recorded(&[("web", 'a')], current),
+        State::Skipped,
+        Reason::PullPolicy,
+        "web",
+    );
+}
+
+#[test]
+fn an_error_keeps_everything_running() {
+    let failing = observed(&[
+        failing("web", Reason::TagNotFound),
+        container("proxy", &[current()]),
+    ]);
+    assert_said(&failing, State::Unknown, Reason::TagNotFound, "web");
+    let half_known = observed(&[container("web", &[current(), unknown(Reason::Timeout)])]);
+    assert_said(&half_known, State::Unknown, Reason::Timeout, "web");
+    let starting = observed(&[
+        container("proxy", &[not_started()]),
+        container("web", &[unknown(Reason::Tls)]),
+    ]);
+    assert_said(&starting, State::Unknown, Reason::Tls, "web");
+    let starting = observed(&[
+        container("proxy", &[not_started()]),
+        container("web", &[current()]),
+    ]);
+    assert_said(&starting, State::Unknown, Reason::NotStarted, "proxy");
+}
