@@ -18,10 +18,36 @@ const IMAGES: usize = 100;
 /// Ends a test that would wait for ever.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// As many as may be in flight at once.
+const ROOM: usize = 16;
+
+/// What a registry was asked for so far, and what it has answered.
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    heads: usize,
+    gets: usize,
+    answered_heads: usize,
+    answered: usize,
+}
+
+impl Seen {
+    fn in_flight(self) -> usize {
+        self.heads + self.gets - self.answered
+    }
+
+    /// Everything is on its way that can be: each image is asked for by `HEAD`, and after its answer by `GET`.
+    fn is_all(self) -> bool {
+        let to_come = (IMAGES - self.heads) + (self.answered_heads - self.gets);
+        // One finds out how to ask; then as many as may be ask together.
+        let room = if self.answered == 0 { 1 } else { ROOM };
+        self.in_flight() == room.min(self.in_flight() + to_come)
+    }
+}
+
 /// A registry that answers when it is told to, as if the way were long.
 struct Far {
     address: SocketAddr,
-    asked: watch::Receiver<usize>,
+    seen: watch::Receiver<Seen>,
     go: Arc<Semaphore>,
     /// Ends with this.
     _server: JoinSet<()>,
@@ -31,44 +57,48 @@ impl Far {
     async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        let (asking, asked) = watch::channel(0);
-        let (asking, go) = (Arc::new(asking), Arc::new(Semaphore::new(0)));
+        let (notes, seen) = watch::channel(Seen::default());
+        let (notes, go) = (Arc::new(notes), Arc::new(Semaphore::new(0)));
         let hold = Arc::clone(&go);
         let mut server = JoinSet::new();
         server.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                connections.spawn(answer(stream, Arc::clone(&asking), Arc::clone(&hold)));
+                connections.spawn(answer(stream, Arc::clone(&notes), Arc::clone(&hold)));
             }
         });
         Self {
             address,
-            asked,
+            seen,
             go,
             _server: server,
         }
     }
 
     /// Answers requests that are on their way together. Returns how often a request and its answer have travelled.
-    async fn answer(&self, waves: impl IntoIterator<Item = usize>) -> usize {
-        let (mut asked, mut answered, mut round_trips) = (self.asked.clone(), 0, 0);
-        for wave in waves {
-            answered += wave;
-            let all = asked.wait_for(|asked| *asked >= answered);
-            let seen = *timeout(PATIENCE, all)
-                .await
-                .expect("in time")
-                .expect("alive");
-            assert_eq!(seen, answered, "no more are on their way");
-            self.go.add_permits(wave);
+    async fn answer(&self) -> usize {
+        let mut round_trips = 0;
+        let mut answered = 0;
+        while answered < 2 * IMAGES {
+            // Also ends a wait for more than may be on their way
+            let seen = self.until(Seen::is_all).await;
+            answered += seen.in_flight();
+            self.go.add_permits(seen.in_flight());
+            self.until(|seen| seen.answered == answered).await;
             round_trips += 1;
         }
         round_trips
     }
+
+    async fn until(&self, condition: impl Fn(Seen) -> bool) -> Seen {
+        let mut seen = self.seen.clone();
+        let met = timeout(PATIENCE, seen.wait_for(|seen| condition(*seen))).await;
+        *met.expect("in time").expect("alive")
+    }
 }
 
 /// Tells of the same index under every name, request by request.
-async fn answer(mut stream: TcpStream, asking: Arc<watch::Sender<usize>>, hold: Arc<Semaphore>) {
+async fn answer(mut stream: TcpStream, notes: Arc<watch::Sender<Seen>>, hold: Arc<Semaphore>) {
     let index = index("check-many");
     let root = index.root();
     let mut request = Vec::new();
@@ -76,20 +106,24 @@ async fn answer(mut stream: TcpStream, asking: Arc<watch::Sender<usize>>, hold: 
         if !request.ends_with(b"\r\n\r\n") {
             continue;
         }
-        asking.send_modify(|asked| *asked += 1);
+        let head = usize::from(request.starts_with(b"HEAD"));
+        notes.send_modify(|seen| {
+            seen.heads += head;
+            seen.gets += 1 - head;
+        });
         hold.acquire().await.expect("never closed").forget();
+        notes.send_modify(|seen| {
+            seen.answered_heads += head;
+            seen.answered += 1;
+        });
         let (length, media_type, digest) =
             (root.body.len(), root.media_type, digest_of(&root.body));
-        let head = format!(
+        let lines = format!(
             "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\ncontent-type: {media_type}\r\ndocker-content-digest: {digest}\r\n\r\n"
         );
-        let body: &[u8] = if request.starts_with(b"HEAD") {
-            &[]
-        } else {
-            &root.body
-        };
+        let body: &[u8] = if head == 1 { &[] } else { &root.body };
         if stream
-            .write_all(&[head.as_bytes(), body].concat())
+            .write_all(&[lines.as_bytes(), body].concat())
             .await
             .is_err()
         {
@@ -106,13 +140,7 @@ async fn a_hundred_images_for_several_platforms_take_less_than_twenty_round_trip
     let names = (0..IMAGES).map(|number| format!("{}/app{number}:1", far.address));
     let images: Vec<String> = names.collect();
     let arguments: Vec<&str> = images.iter().map(String::as_str).collect();
-    // One finds out how to ask; then as many as may be ask together, each for the digest and for its platforms.
-    let rest = 2 * IMAGES - 1;
-    let waves = [1]
-        .into_iter()
-        .chain([16; 2 * IMAGES / 16])
-        .chain([rest % 16]);
-    let ((code, list), round_trips) = tokio::join!(given.check_json(&arguments), far.answer(waves));
+    let ((code, list), round_trips) = tokio::join!(given.check_json(&arguments), far.answer());
     assert_eq!((code, list.len()), (Some(0), IMAGES));
     for object in list {
         assert_eq!(object["platforms"][1], "linux/arm64", "{object}");
