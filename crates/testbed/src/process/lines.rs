@@ -6,6 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// How much of a file is read at once in search of the end of a line, in bytes.
+const BLOCK: u64 = 4096;
+
 /// A place in a log: what is written later is "since" it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Mark(u64);
@@ -32,9 +35,21 @@ impl Lines {
         &self.path
     }
 
-    /// The end of the file as it is now.
+    /// The end of the lines as they are now: one that is being written, page by page, is yet to come.
     pub(crate) fn mark(&self) -> io::Result<Mark> {
-        Ok(Mark(self.path.metadata()?.len()))
+        let mut file = File::open(&self.path)?;
+        let mut end = file.metadata()?.len();
+        while end > 0 {
+            let begin = end.saturating_sub(BLOCK);
+            file.seek(SeekFrom::Start(begin))?;
+            let mut block = Vec::new();
+            file.by_ref().take(end - begin).read_to_end(&mut block)?;
+            if let Some(last) = block.iter().rposition(|byte| *byte == b'\n') {
+                return Ok(Mark(begin + last as u64 + 1));
+            }
+            end = begin;
+        }
+        Ok(Mark::default())
     }
 
     /// The lines written since `mark`; a line without its end is left for the next time.
@@ -66,5 +81,20 @@ mod tests {
             lines.since(Mark::default()).expect("readable"),
             "one\ntwo\n"
         );
+    }
+
+    #[test]
+    fn a_line_that_is_being_written_is_yet_to_come() {
+        let mut file = tempfile::NamedTempFile::new().expect("a file");
+        let lines = Lines::new(file.path().to_owned());
+        assert_eq!(lines.mark().expect("readable"), Mark::default());
+        write!(file, "one").expect("writable");
+        assert_eq!(lines.mark().expect("readable"), Mark::default());
+        let long = "two".repeat(4096);
+        write!(file, "\n{long}").expect("writable");
+        let mark = lines.mark().expect("readable");
+        writeln!(file, "!").expect("writable");
+        let since = lines.since(mark).expect("readable");
+        assert_eq!(since, format!("{long}!\n"));
     }
 }
