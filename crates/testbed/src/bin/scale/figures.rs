@@ -197,7 +197,7 @@ impl fmt::Display for Phase {
         if let Some(latencies) = &self.latencies {
             writeln!(
                 formatter,
-                "      {} after the first request: median {:.2} s, 99 % {:.2} s, last {:.2} s",
+                "      {} after the push or, of all tags, the first request: median {:.2} s, 99 % {:.2} s, last {:.2} s",
                 latencies.count,
                 latencies.median.as_secs_f64(),
                 latencies.most.as_secs_f64(),
