@@ -323,21 +323,22 @@ fn one<T>() -> Vec<T> {
 #[derive(Clone, Copy)]
 struct Pause {
     least: Duration,
-    /// So many times as long as the list took: a large one, or a busy API server, needs more.
+    /// So many times as long as the list took, as a large one, or a busy API server, needs more; but not longer than it
+    /// is [`HELD`].
     times: u32,
 }
 
 impl Pause {
-    /// When the next list may begin.
-    fn end(self, last: &Answer) -> Instant {
-        last.at + last.took + self.least.max(last.took * self.times)
+    fn after(self, took: Duration) -> Duration {
+        self.least.max(took * self.times).min(HELD)
     }
 }
 
 impl Namespace {
     /// While one list of the namespace follows the other, those who wait wait for each other.
     async fn pause(&self) {
-        let Some(last) = lock(&self.whole).clone() else {
+        let last = lock(&self.whole).as_ref().map(|last| (last.at, last.took));
+        let Some((at, took)) = last else {
             return;
         };
         loop {
@@ -346,7 +347,7 @@ impl Namespace {
                 .any(|waiting| waiting.wanted.urgent);
             let pause = if urgent { SHORT_PAUSE } else { PAUSE };
             tokio::select! {
-                () = time::sleep_until(pause.end(&last)) => return,
+                () = time::sleep_until(at + took + pause.after(took)) => return,
                 () = self.urgent.notified(), if !urgent => {}
             }
         }

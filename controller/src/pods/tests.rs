@@ -219,7 +219,11 @@ async fn a_workload_that_has_changed_is_not_served_by_a_list_that_began_before()
 async fn after_a_list_of_a_namespace_a_rollout_waits_a_little_for_the_next_and_others_wait_longer()
 {
     // Milliseconds that a list takes, and when the next one has ended
-    for (takes, urgent, other) in [(100, 500, 2_200), (1_000, 3_000, 6_000)] {
+    for (takes, urgent, other) in [
+        (100, 500, 2_200),
+        (1_000, 3_000, 6_000),
+        (20_000, 50_000, 70_000),
+    ] {
         let given = Given::listed_in(Duration::from_millis(takes), 30);
         let all = deployments(30);
         given.select(&all);
