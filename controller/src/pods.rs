@@ -179,10 +179,7 @@ impl Store {
         asked: Timestamp,
     ) -> Result<Arc<Pods>, Error> {
         // Where the template stands in its history does not change without the workload.
-        let current = match self.kept.find(workload, Duration::ZERO) {
-            Found::Old { current, .. } => Some(current),
-            Found::Good(_) | Found::Nothing { .. } => None,
-        };
+        let current = self.kept.current(workload);
         let wanted = Wanted {
             history: workload.kind.history().filter(|_| current.is_none()),
             since: since(workload, age, Some(asked)),

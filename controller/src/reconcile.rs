@@ -59,13 +59,13 @@ pub(crate) async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Ag
     let identity = &object.identity;
     let reconciled = AssertUnwindSafe(object_now(&object, &context)).catch_unwind();
     let result = reconciled.await.unwrap_or(Err(Error::Panicked));
-    let (again, outcome) = result.unwrap_or_else(|error| {
-        let again = failed(identity, &error, &context);
-        (again, Reconciled::Error)
-    });
-    if outcome != Reconciled::Error {
-        context.retries.over(identity);
-    }
+    let (again, outcome) = match result {
+        Ok(done) => {
+            context.retries.over(identity);
+            done
+        }
+        Err(error) => (failed(identity, &error, &context), Reconciled::Error),
+    };
     let reports = &context.reports;
     reports.reconciled(identity.kind, outcome, begun.elapsed());
     again

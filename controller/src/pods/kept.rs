@@ -114,6 +114,15 @@ impl KeptPods {
         }
     }
 
+    /// How to find the pods of the workload, if that is known of it as it is now.
+    pub(super) fn current(&self, workload: &Workload) -> Option<CurrentPods> {
+        let all = self.lock();
+        let entry = all.get(workload.namespace())?.get(workload.uid())?;
+        let kept = entry.kept.as_ref()?;
+        let current = kept.current.as_ref();
+        current.filter(|_| kept.is_unchanged(workload)).cloned()
+    }
+
     /// Keeps what an answer says of a workload, as long as that is selected.
     ///
     /// # Errors

@@ -81,6 +81,14 @@ impl Given {
     }
 }
 
+/// Tells the queue that there is news of each of these.
+fn ask(sender: &mpsc::UnboundedSender<Identity>, names: &[impl AsRef<str>]) {
+    for name in names {
+        let identity = workload(name.as_ref());
+        sender.unbounded_send(identity).expect("taken");
+    }
+}
+
 /// Lets time pass while the queue works.
 async fn pass(work: &mut (impl Future<Output = ()> + Unpin), time: Duration) {
     let ended = time::timeout(time, work).await.is_ok();
@@ -92,18 +100,14 @@ async fn what_is_news_while_it_is_reconciled_is_reconciled_once_more_afterwards(
     let given = Given::new();
     let (sender, work) = given.queue(8);
     let mut work = pin!(work);
-    for _ in 0..3 {
-        sender.unbounded_send(workload("web")).expect("taken");
-    }
+    ask(&sender, &["web"; 3]);
     pass(&mut work, SECOND / 2).await;
     assert_eq!(
         given.of("web"),
         [0],
         "asked for three times before it began"
     );
-    for _ in 0..3 {
-        sender.unbounded_send(workload("web")).expect("taken");
-    }
+    ask(&sender, &["web"; 3]);
     pass(&mut work, 10 * SECOND).await;
     assert_eq!(given.of("web"), [0, 1]);
 }
@@ -116,12 +120,10 @@ async fn each_comes_again_when_it_asked_to_or_earlier_when_there_is_news() {
         .answers("never", None);
     let (sender, work) = given.queue(8);
     let mut work = pin!(work);
-    for name in ["often", "seldom", "never"] {
-        sender.unbounded_send(workload(name)).expect("taken");
-    }
+    ask(&sender, &["often", "seldom", "never"]);
     pass(&mut work, 50 * SECOND + SECOND / 2).await;
     assert_eq!(given.of("often")[..4], [0, 3, 6, 9]);
-    sender.unbounded_send(workload("seldom")).expect("taken");
+    ask(&sender, &["seldom"]);
     pass(&mut work, 150 * SECOND).await;
     assert_eq!(
         given.of("seldom"),
@@ -137,9 +139,7 @@ async fn there_is_no_more_at_once_than_there_is_room_for_and_who_comes_first_is_
     let (sender, work) = given.queue(3);
     let mut work = pin!(work);
     let names: Vec<_> = (0..10).map(|number| format!("web-{number}")).collect();
-    for name in &names {
-        sender.unbounded_send(workload(name)).expect("taken");
-    }
+    ask(&sender, &names);
     pass(&mut work, 10 * SECOND).await;
     let expected = names.iter().cloned().zip([0, 0, 0, 1, 1, 1, 2, 2, 2, 3]);
     assert_eq!(given.reconciled(), expected.collect::<Vec<_>>());
@@ -151,9 +151,7 @@ async fn it_ends_with_the_news_and_not_before_what_it_has_begun() {
     let given = Given::new().answers("web", Some(Duration::ZERO));
     let (sender, work) = given.queue(1);
     let mut work = pin!(work);
-    for name in ["web", "late"] {
-        sender.unbounded_send(workload(name)).expect("taken");
-    }
+    ask(&sender, &["web", "late"]);
     pass(&mut work, SECOND / 2).await;
     drop(sender);
     assert_eq!(work.as_mut().now_or_never(), None, "one is under way");
@@ -167,11 +165,9 @@ async fn what_is_put_off_for_centuries_and_what_is_gone_do_no_harm() {
     let given = Given::new().answers("web", Some(Duration::MAX));
     let (sender, work) = given.queue(1);
     let mut work = pin!(work);
-    for name in ["unknown", "web", "unknown"] {
-        sender.unbounded_send(workload(name)).expect("taken");
-    }
+    ask(&sender, &["unknown", "web", "unknown"]);
     pass(&mut work, 10 * SECOND).await;
-    sender.unbounded_send(workload("web")).expect("taken");
+    ask(&sender, &["web"]);
     pass(&mut work, 10 * SECOND).await;
     assert_eq!(given.of("web"), [0, 10]);
     assert_eq!(given.reconciled().len(), 2);

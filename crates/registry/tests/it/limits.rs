@@ -161,20 +161,25 @@ async fn a_503_that_asks_for_patience_is_not_retried_at_once() {
     assert_eq!(server.log().len(), 1);
 }
 
+/// With so many requests to a host at once.
+fn limited(limit: usize) -> Options {
+    Options {
+        hosts: vec![HostOptions {
+            plain_http: true,
+            max_concurrent_requests: limit,
+            ..HostOptions::new("*".parse().expect("a pattern"))
+        }],
+        ..options()
+    }
+}
+
 #[tokio::test]
 async fn no_more_requests_are_in_flight_than_allowed() {
     for (limit, expected) in [(None, 8), (Some(2), 2)] {
         let go = Arc::new(Semaphore::new(1));
         let hold = Arc::clone(&go);
         let server = Server::start(move |_| index("{}").hold(&hold)).await;
-        let mut options = options();
-        if let Some(limit) = limit {
-            options.hosts = vec![HostOptions {
-                plain_http: true,
-                max_concurrent_requests: limit,
-                ..HostOptions::new("*".parse().expect("a pattern"))
-            }];
-        }
+        let options = limit.map_or_else(options, limited);
         let client = Client::new(options).expect("good options");
         let images: Vec<_> = (0..30)
             .map(|number| server.image(&format!("app{number}:1")))
@@ -196,13 +201,7 @@ async fn a_manifest_does_not_wait_for_all_tags_that_were_asked_for_before() {
     let go = Arc::new(Semaphore::new(1));
     let hold = Arc::clone(&go);
     let server = Server::start(move |_| index("{}").hold(&hold)).await;
-    let mut options = options();
-    options.hosts = vec![HostOptions {
-        plain_http: true,
-        max_concurrent_requests: 1,
-        ..HostOptions::new("*".parse().expect("a pattern"))
-    }];
-    let client = Client::new(options).expect("good options");
+    let client = Client::new(limited(1)).expect("good options");
     let images: Vec<_> = (0..10)
         .map(|number| server.image(&format!("app:{number}")))
         .collect();
