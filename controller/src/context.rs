@@ -13,8 +13,9 @@ use crate::{
     report::Reports, retry::Retries,
 };
 
-/// Patches that are sent at once: more would only wait in the API server.
-pub(crate) const PATCHES: usize = 16;
+/// Patches that are sent at once. A busy API server shares its time among all who ask it, of whom those that replace the
+/// pods of earlier patches are most: of five hundred patches, 16 at a time, the last came half as late again.
+pub(crate) const PATCHES: usize = 32;
 
 /// Everything a reconcile needs besides its workload.
 pub(crate) struct Context {

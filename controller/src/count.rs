@@ -6,7 +6,10 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::{Stream, StreamExt as _};
-use kube::{Api, Client, Resource as _, api::ListParams, core::DeserializeGuard};
+use kube::{
+    Client, Resource as _,
+    api::{ListParams, Request},
+};
 use kube_autorollout_core::{backoff::Backoff, schedule};
 use tokio::time;
 use tracing::debug;
@@ -15,17 +18,10 @@ use crate::{
     context::Context,
     health::Watch,
     identity::Identity,
-    keys,
+    keys, list,
     names::Names,
-    watch,
     workload::{Kind, View, Workload},
 };
-
-/// Objects in one page of a list.
-const PAGE: u32 = 100;
-
-/// After which a page counts as lost.
-const PAGE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How soon a failed list is tried again, and at the latest.
 const RETRY: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(30));
@@ -37,10 +33,10 @@ pub(crate) fn beginnings(
     watch: Watch,
     context: Arc<Context>,
 ) -> impl Stream<Item = ()> + Send + use<> {
-    let api = watch::api::<DeserializeGuard<View>>(client, kind, &watch);
+    let client = client.clone();
     context.leadership.beginnings().then(move |()| {
-        let (api, watch, context) = (api.clone(), watch.clone(), Arc::clone(&context));
-        async move { count(&api, kind, &watch, &context).await }
+        let (client, watch, context) = (client.clone(), watch.clone(), Arc::clone(&context));
+        async move { count(&client, kind, &watch, &context).await }
     })
 }
 
@@ -51,7 +47,7 @@ pub(crate) fn note(workload: &Workload, identity: &Identity, context: &Context) 
     context.budget.seen(identity, rolled_out, in_flight);
 }
 
-async fn count(api: &Api<DeserializeGuard<View>>, kind: Kind, watch: &Watch, context: &Context) {
+async fn count(client: &Client, kind: Kind, watch: &Watch, context: &Context) {
     if !context.budget.is_limited() {
         return;
     }
@@ -59,7 +55,7 @@ async fn count(api: &Api<DeserializeGuard<View>>, kind: Kind, watch: &Watch, con
     let still = || context.leadership.leads() && context.leadership.terms() == term;
     let mut failures = 0;
     while still() {
-        match list(api, kind, context).await {
+        match list(client, kind, watch, context).await {
             Ok(()) => break,
             // Then no replica rolls them out.
             Err(Some(kube::Error::Api(status)))
@@ -79,23 +75,27 @@ async fn count(api: &Api<DeserializeGuard<View>>, kind: Kind, watch: &Watch, con
 
 /// Lists the selected workloads as they are now, not as a cache knows them; an error of nothing is a time-out.
 async fn list(
-    api: &Api<DeserializeGuard<View>>,
+    client: &Client,
     kind: Kind,
+    watch: &Watch,
     context: &Context,
 ) -> Result<(), Option<kube::Error>> {
-    let mut parameters = ListParams::default().labels(keys::SELECTOR).limit(PAGE);
     let mut names = Names::default();
-    loop {
-        let page = time::timeout(PAGE_TIMEOUT, api.list(&parameters)).await;
-        let page = page.map_err(|_| None)?.map_err(Some)?;
-        let continues = page.metadata.continue_;
-        for view in page.items.into_iter().filter_map(|object| object.0.ok()) {
+    let request = Request::new(View::url_path(&kind, watch.1.as_deref()));
+    let request = |parameters: &ListParams| {
+        let mut request = request.list(parameters)?;
+        list::close_after(&mut request);
+        Ok(request)
+    };
+    let parameters = ListParams::default().labels(keys::SELECTOR);
+    let counted = list::all(client, request, parameters, |item| {
+        // One that cannot be read is not known to be in flight
+        if let Ok(view) = serde_json::from_str::<View>(item) {
             let identity = Identity::of(kind, view.meta(), &mut names);
             note(&view.of(kind), &identity, context);
         }
-        match continues.filter(|token| !token.is_empty()) {
-            Some(token) => parameters.continue_token = Some(token),
-            None => return Ok(()),
-        }
-    }
+        Ok(())
+    });
+    let counted = time::timeout(list::TIMEOUT, counted).await;
+    counted.map_err(|_| None)?.map_err(Some)
 }

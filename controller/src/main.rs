@@ -23,6 +23,7 @@ mod identity;
 mod keys;
 mod leadership;
 mod lease;
+mod list;
 mod memory;
 mod metrics;
 mod names;

@@ -1,7 +1,6 @@
 //! The pods of a workload's current template: read when there is reason to, kept while there is none.
 
 mod answer;
-mod items;
 mod kept;
 mod object;
 mod reader;

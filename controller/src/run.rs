@@ -246,7 +246,7 @@ fn controller(
     let beginnings = beginnings.flat_map(move |()| stream::iter(all.all()));
     let [ours, theirs] = [&selected; 2].map(Arc::clone);
     let (health, context) = (Arc::clone(health), Arc::clone(context));
-    let changes = watch::changes(client, kind, watch, theirs, health, Arc::clone(&context));
+    let changes = watch::changes(client, kind, &watch, theirs, health, Arc::clone(&context));
     let news = stream::select_all([changes.boxed(), triggers.boxed(), beginnings.boxed()]);
     let news = news.take_until(stop.clone().cancelled_owned());
     queue::work(news, RECONCILES, move |identity| {

@@ -3,11 +3,16 @@
 //! An object that cannot be read ends the list that it is in, so it is passed on as [`Guarded`]. What is remembered of a
 //! workload is forgotten here, as a reconcile learns nothing of a deletion.
 
+mod listed;
 mod outage;
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use futures::{Stream, StreamExt as _, stream};
+use http::Request;
 use kube::{
     Api, Client, Resource,
     core::{DeserializeGuard, DynamicResourceScope},
@@ -30,39 +35,47 @@ use crate::{
 };
 use outage::Outage;
 
-/// Objects in one page of the first list. A page is in memory as a whole, with all that is not read of it.
-const PAGE: u32 = 50;
-
 /// The selected workloads that are new, or have changed in what a reconcile reads, in one namespace or in all; those of a
 /// list when all of it is there, so that whoever is reconciled first may ask for all of them.
 pub(crate) fn changes(
     client: &Client,
     kind: Kind,
-    watch: Watch,
+    watch: &Watch,
     selected: Arc<Selected>,
     health: Arc<Health>,
     context: Arc<Context>,
 ) -> impl Stream<Item = Identity> + Send + use<> {
     let outage = Arc::new(Outage::new(watch.clone(), Arc::clone(&context.retries)));
-    let client = &outage.noticed(client);
-    let pace = || outage::pace(&watch);
-    let quick = watcher(api::<View>(client, kind, &watch), labelled()).backoff(pace());
+    let news = News::new(
+        kind,
+        watch.clone(),
+        Arc::clone(&outage),
+        selected,
+        health,
+        context,
+    );
+    let news = Arc::new(Mutex::new(news));
+    let listed = Arc::clone(&news);
+    let client = &listed::apart(&outage.noticed(client), move |object| {
+        lock(&listed).listed(object);
+    });
+    let pace = || outage::pace(watch);
+    let quick = watcher(api::<View>(client, kind, watch), labelled()).backoff(pace());
     let careful = watcher(
-        api::<DeserializeGuard<View>>(client, kind, &watch),
+        api::<DeserializeGuard<View>>(client, kind, watch),
         labelled(),
     );
     let careful = careful.backoff(pace());
-    let mut news = News::new(kind, watch, outage, selected, health, context);
     // A guard buffers each object in order to read it twice, which nobody should pay who has no odd one.
     quick
         .take_while(|event| std::future::ready(!event.as_ref().is_err_and(is_unreadable)))
         .map(|event| event.map(guarded))
         .chain(careful)
-        .flat_map(move |event| stream::iter(news.of(event)))
+        .flat_map(move |event| stream::iter(lock(&news).of(event)))
 }
 
 /// The objects of a watch, read as such.
-pub(crate) fn api<K>(client: &Client, kind: Kind, watch: &Watch) -> Api<K>
+fn api<K>(client: &Client, kind: Kind, watch: &Watch) -> Api<K>
 where
     K: Resource<DynamicType = Kind, Scope = DynamicResourceScope>,
 {
@@ -73,21 +86,25 @@ where
 }
 
 fn labelled() -> watcher::Config {
-    let config = watcher::Config::default();
-    config.labels(keys::SELECTOR).page_size(PAGE)
+    let config = watcher::Config {
+        page_size: None,
+        ..watcher::Config::default()
+    };
+    config.labels(keys::SELECTOR)
 }
 
-/// Whether a watch ended for an object that cannot be read. In a stream, kube takes such a line for a `Status` that says
-/// nothing.
+/// Whether a request of a watcher is to watch; if not, it is to list.
+fn is_watch<Body>(request: &Request<Body>) -> bool {
+    let query = request.uri().query();
+    query.is_some_and(|query| query.contains("watch=true"))
+}
+
+/// Whether a watch ended for an object that cannot be read; a list never does. In a stream, kube takes such a line for a
+/// `Status` that says nothing.
 fn is_unreadable(error: &watcher::Error) -> bool {
     match error {
-        watcher::Error::InitialListFailed(source) | watcher::Error::WatchFailed(source) => {
-            match source {
-                kube::Error::SerdeError(_) => true,
-                kube::Error::Api(status) => status.code == 0,
-                _ => false,
-            }
-        }
+        watcher::Error::WatchFailed(kube::Error::SerdeError(_)) => true,
+        watcher::Error::WatchFailed(kube::Error::Api(status)) => status.code == 0,
         _ => false,
     }
 }
@@ -151,12 +168,7 @@ impl News {
     ) -> Vec<Identity> {
         match event {
             Ok(Event::Init) => self.listed.clear(),
-            Ok(Event::InitApply(object)) => {
-                let object = self.read(object);
-                self.listed.insert(object.identity.clone());
-                let changed = self.changed(object);
-                self.changed.extend(changed);
-            }
+            Ok(Event::InitApply(object)) => self.listed(object),
             Ok(Event::InitDone) => {
                 self.list_done();
                 return std::mem::take(&mut self.changed);
@@ -172,6 +184,14 @@ impl News {
             Err(error) => self.failed(&error),
         }
         Vec::new()
+    }
+
+    /// An object of a list that is under way.
+    fn listed(&mut self, object: DeserializeGuard<View>) {
+        let object = self.read(object);
+        self.listed.insert(object.identity.clone());
+        let changed = self.changed(object);
+        self.changed.extend(changed);
     }
 
     fn read(&mut self, object: DeserializeGuard<View>) -> Guarded {
@@ -257,4 +277,8 @@ fn described(kind: Kind, error: &watcher::Error) -> (String, bool) {
         ),
         _ => (format!("{verb} failed: {source}"), false),
     }
+}
+
+fn lock(news: &Mutex<News>) -> MutexGuard<'_, News> {
+    news.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -19,15 +19,15 @@ pub(super) struct Unreadable {
 /// # Errors
 ///
 /// When it can neither be read nor tells whose it is.
-pub(super) fn read<T: DeserializeOwned>(object: &[u8]) -> Result<Result<T, Unreadable>, Error> {
-    match serde_json::from_slice(object) {
+pub(super) fn read<T: DeserializeOwned>(object: &str) -> Result<Result<T, Unreadable>, Error> {
+    match serde_json::from_str(object) {
         Ok(read) => Ok(Ok(read)),
         Err(error) => unreadable(object, &error).map(Err).ok_or(error),
     }
 }
 
-fn unreadable(object: &[u8], error: &Error) -> Option<Unreadable> {
-    let object: Value = serde_json::from_slice(object).ok()?;
+fn unreadable(object: &str, error: &Error) -> Option<Unreadable> {
+    let object: Value = serde_json::from_str(object).ok()?;
     let metadata = object.get("metadata")?;
     let owners = Vec::<OwnerReference>::deserialize(metadata.get("ownerReferences")?).ok()?;
     let owner = controlled_by(&owners)?.to_owned();
@@ -54,7 +54,7 @@ mod tests {
     fn read(number: &Value, owners: &Value) -> Result<Result<Object, Unreadable>, Error> {
         let metadata = json!({ "name": "web-1", "ownerReferences": owners });
         let object = json!({ "metadata": metadata, "number": number });
-        super::read(object.to_string().as_bytes())
+        super::read(&object.to_string())
     }
 
     #[test]
@@ -74,6 +74,6 @@ mod tests {
             let error = read(&json!("one"), &owners).expect_err("nobody's");
             assert!(error.to_string().contains("\"one\""), "{error}");
         }
-        super::read::<Object>(b"{").expect_err("no object");
+        super::read::<Object>("{").expect_err("no object");
     }
 }

@@ -8,13 +8,11 @@
 use std::{
     collections::{BTreeSet, HashMap},
     mem,
-    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use futures::{AsyncBufReadExt as _, future};
-use http::{HeaderValue, header};
+use futures::future;
 use k8s_openapi::api::{
     apps::v1::{ControllerRevision, ReplicaSet},
     core::v1,
@@ -32,21 +30,17 @@ use tokio::{
 use super::{
     Error,
     answer::{Answer, Listed, Since},
-    items::Items,
     object::{self, Unreadable},
     view::View,
 };
 use crate::{
-    clock,
+    clock, list,
     names::Names,
     workload::{History, Past},
 };
 
 /// Up to so many workloads are read with a list of their own each.
 const FEW: usize = 4;
-
-/// After which a list counts as lost, as the API server gives up then, too: kube's client waits for ever by itself.
-const LIST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long a list of a whole namespace is held for those who come later.
 const HELD: Duration = Duration::from_secs(10);
@@ -188,7 +182,7 @@ impl Reader {
             future::join(self.pods(namespace, selector), future::join_all(histories)).await
         };
         let (pods, histories) =
-            time::timeout(LIST_TIMEOUT, lists)
+            time::timeout(list::TIMEOUT, lists)
                 .await
                 .map_err(|_| Error::Timeout {
                     namespace: namespace.to_owned(),
@@ -264,48 +258,31 @@ impl Reader {
         Ok((objects, unreadable))
     }
 
-    /// Lists, hands each object on while the list comes in, and gives those that cannot be read. There is no limit to what one answer holds: since
-    /// Kubernetes 1.33 the API server sends it piece by piece, from its cache.
+    /// Lists, hands each object on while the list comes in, and gives those that cannot be read.
     async fn each<T: DeserializeOwned>(
         &self,
         selector: &str,
         request: impl Fn(&ListParams) -> Result<http::Request<Vec<u8>>, kube::core::request::Error>,
-        mut each: impl FnMut(T),
+        mut each: impl FnMut(T) + Send,
     ) -> Result<Vec<Unreadable>, kube::Error> {
         let mut unreadable = Vec::new();
-        let mut parameters = ListParams::default().labels(selector);
-        loop {
-            let mut request = request(&parameters).map_err(kube::Error::BuildRequest)?;
+        let parameters = ListParams::default().labels(selector);
+        let request = |parameters: &ListParams| {
+            let mut request = request(parameters)?;
             if selector.is_empty() {
-                // The connection has grown a buffer of 400 kB by then, which it would keep.
-                let close = HeaderValue::from_static("close");
-                request.headers_mut().insert(header::CONNECTION, close);
+                list::close_after(&mut request);
             }
-            let mut body = pin!(self.client.request_stream(request).await?);
-            let mut items = Items::default();
-            loop {
-                let bytes = body.fill_buf().await;
-                let bytes = bytes.map_err(|error| kube::Error::Service(error.into()))?;
-                let length = bytes.len();
-                if length == 0 {
-                    break;
-                }
-                let fed = items.feed(bytes, |item| {
-                    match object::read(item)? {
-                        Ok(object) => each(object),
-                        Err(object) => unreadable.push(object),
-                    }
-                    Ok(())
-                });
-                fed.map_err(kube::Error::SerdeError)?;
-                body.consume_unpin(length);
+            Ok(request)
+        };
+        let items = list::all(&self.client, request, parameters, |item| {
+            match object::read(item)? {
+                Ok(object) => each(object),
+                Err(object) => unreadable.push(object),
             }
-            let metadata = items.end().map_err(kube::Error::SerdeError)?;
-            match metadata.continue_.filter(|token| !token.is_empty()) {
-                Some(token) => parameters.continue_token = Some(token),
-                None => return Ok(unreadable),
-            }
-        }
+            Ok(())
+        });
+        items.await?;
+        Ok(unreadable)
     }
 
     fn namespace(&self, name: &str) -> Arc<Namespace> {

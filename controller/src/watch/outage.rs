@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use tower::service_fn;
 use tracing::{info, warn};
 
+use super::is_watch;
 use crate::{health::Watch, retry::Retries};
 
 /// How soon a watch is tried again, and at the latest: what happens is learnt no sooner after an outage.
@@ -88,11 +89,10 @@ impl Outage {
         let (outage, client) = (Arc::clone(self), client.clone());
         let service = service_fn(move |request: Request<Body>| {
             let (outage, client) = (Arc::clone(&outage), client.clone());
-            let query = request.uri().query();
-            let watches = query.is_some_and(|query| query.contains("watch=true"));
+            let is_watch = is_watch(&request);
             async move {
                 let answer = client.send(request).await?;
-                if watches && answer.status().is_success() {
+                if is_watch && answer.status().is_success() {
                     outage.answered();
                 }
                 Ok::<_, kube::Error>(answer)

@@ -82,6 +82,7 @@ const RULES: &[(&str, &[&str])] = &[
             "events.rs",
             "identity.rs",
             "lease",
+            "list",
             "nodes.rs",
             "pods/",
             "report.rs",

@@ -68,6 +68,24 @@ async fn three_quiet_checks_of_fifty_workloads_cost_fifteen_heads_and_no_line_of
     assert_eq!(controller.log(), log_before, "not a line of the log");
 }
 
+#[tokio::test]
+async fn a_start_lists_each_kind_once_however_many_workloads_there_are() {
+    const MANY: usize = 600; // more than kube asks for at once by itself
+    let world = World::new("many").await;
+    let image = world.image("app");
+    for number in 0..MANY {
+        let web = workload::Deployment::named(&format!("web-{number}")).container("app", &image);
+        world.create(web.labelled().replicas(0)).await;
+    }
+    let controller = world.controller("").await;
+    controller.until_all("Skipped", MANY).await;
+    let requests = world.requests().into_iter();
+    let lists = requests.filter(|request| request.verb == "list");
+    let mut kinds: Vec<_> = lists.map(|request| request.resource).collect();
+    kinds.sort();
+    assert_eq!(kinds, ["daemonsets", "deployments", "statefulsets"]);
+}
+
 /// Fifty Deployments of five tags.
 async fn fifty(world: &World) {
     for tag in 0..5 {

@@ -4,10 +4,10 @@
 //! memory at a time here: its bytes are handed on when its last brace has come, and everything around the items is kept
 //! and parsed at the end, which shows whether the list was whole.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
 use memchr::memchr2;
-use serde::{Deserialize, de::IgnoredAny};
 use serde_json::error::Error;
+
+use super::Envelope;
 
 /// How deep the items themselves are: in an array in an object.
 const ITEMS: usize = 2;
@@ -34,15 +34,6 @@ enum Text {
     Inside,
     /// The next byte belongs to a backslash.
     Escaped,
-}
-
-#[derive(Deserialize)]
-struct Envelope {
-    #[serde(default)]
-    metadata: ListMeta,
-    /// It has to be there, whatever is left of it.
-    #[serde(rename = "items")]
-    _items: IgnoredAny,
 }
 
 impl Items {
@@ -87,13 +78,13 @@ impl Items {
         }
     }
 
-    /// The metadata of the list, once all of it has come.
+    /// What is left of the list, once all of it has come.
     ///
     /// # Errors
     ///
     /// When it is not the JSON of a list, or not all of it.
-    pub(super) fn end(self) -> Result<ListMeta, Error> {
-        serde_json::from_slice(&self.envelope).map(|envelope: Envelope| envelope.metadata)
+    pub(super) fn end(self) -> Result<Envelope, Error> {
+        Envelope::read(self.envelope)
     }
 
     /// Takes one byte; whether it completes an item.
@@ -138,6 +129,7 @@ impl Items {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
     use serde_json::{Value, json};
 
     use super::*;
@@ -152,7 +144,7 @@ mod tests {
                 Ok(())
             })?;
         }
-        Ok((found, items.end()?))
+        Ok((found, items.end()?.metadata))
     }
 
     #[test]

@@ -1,0 +1,112 @@
+//! Reads lists of the API server, and hands on each of their objects while the list comes in.
+//!
+//! kube's client holds the body of an answer two or three times before it is parsed, so its lists have to come in pages, of
+//! which there are more the more objects there are (`docs/adr/0013-a-list-is-read-as-it-comes.md`).
+
+mod items;
+
+use std::{
+    pin::{Pin, pin},
+    time::Duration,
+};
+
+use futures::{AsyncBufRead, AsyncBufReadExt as _};
+use http::{HeaderValue, Request, header};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
+use kube::{Client, api::ListParams, core::request};
+use serde::{
+    Deserialize,
+    de::{Error as _, IgnoredAny},
+};
+use serde_json::error::Error;
+
+use self::items::Items;
+
+/// After which a list counts as lost, as the API server gives up then, too: kube's client waits for ever by itself.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A list without its items.
+#[derive(Debug)]
+pub(crate) struct Envelope {
+    /// Its JSON, with an array of items that is empty.
+    pub(crate) json: Vec<u8>,
+    pub(crate) metadata: ListMeta,
+}
+
+impl Envelope {
+    fn read(json: Vec<u8>) -> Result<Self, Error> {
+        #[derive(Deserialize)]
+        struct List {
+            #[serde(default)]
+            metadata: ListMeta,
+            /// It has to be there, whatever is left of it.
+            #[serde(rename = "items")]
+            _items: IgnoredAny,
+        }
+        let List { metadata, .. } = serde_json::from_slice(&json)?;
+        Ok(Self { json, metadata })
+    }
+}
+
+/// Lists all objects that the parameters name. There is no limit to what one answer holds: since Kubernetes 1.33 the API
+/// server sends it piece by piece, from its cache. What a proxy cuts into pages nevertheless is asked for page by page.
+///
+/// # Errors
+///
+/// When the API server does not answer with a list, or `each` fails.
+pub(crate) async fn all(
+    client: &Client,
+    request: impl Fn(&ListParams) -> Result<Request<Vec<u8>>, request::Error>,
+    mut parameters: ListParams,
+    mut each: impl FnMut(&str) -> Result<(), Error> + Send,
+) -> Result<(), kube::Error> {
+    loop {
+        let request = request(&parameters).map_err(kube::Error::BuildRequest)?;
+        let body = client.request_stream(request).await?;
+        let metadata = take_apart(body, &mut each).await?.metadata;
+        match metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => parameters.continue_token = Some(token),
+            None => return Ok(()),
+        }
+    }
+}
+
+/// Hands on each item of a list while it comes in, and gives what is left.
+///
+/// # Errors
+///
+/// When it breaks off, is not a list, or `each` fails.
+pub(crate) async fn take_apart(
+    body: impl AsyncBufRead + Send,
+    mut each: impl FnMut(&str) -> Result<(), Error> + Send,
+) -> Result<Envelope, kube::Error> {
+    apart(pin!(body), &mut each).await
+}
+
+/// The same, in the binary once.
+async fn apart(
+    mut body: Pin<&mut (dyn AsyncBufRead + Send)>,
+    each: &mut (dyn FnMut(&str) -> Result<(), Error> + Send),
+) -> Result<Envelope, kube::Error> {
+    let mut items = Items::default();
+    loop {
+        let bytes = body.fill_buf().await;
+        let bytes = bytes.map_err(|error| kube::Error::Service(error.into()))?;
+        let length = bytes.len();
+        if length == 0 {
+            return items.end().map_err(kube::Error::SerdeError);
+        }
+        let fed = items.feed(bytes, |item| {
+            let item = str::from_utf8(item).map_err(Error::custom)?;
+            each(item)
+        });
+        fed.map_err(kube::Error::SerdeError)?;
+        body.consume_unpin(length);
+    }
+}
+
+/// Closes the connection after a long list: it has grown a buffer of 400 kB by then, which it would keep.
+pub(crate) fn close_after<Body>(request: &mut Request<Body>) {
+    let close = HeaderValue::from_static("close");
+    request.headers_mut().insert(header::CONNECTION, close);
+}
