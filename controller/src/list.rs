@@ -110,3 +110,69 @@ pub(crate) fn close_after<Body>(request: &mut Request<Body>) {
     let close = HeaderValue::from_static("close");
     request.headers_mut().insert(header::CONNECTION, close);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use http::Response;
+    use kube::client::Body;
+    use serde_json::json;
+    use tower::service_fn;
+
+    use super::*;
+
+    /// A client whose API server gives these answers one after the other, and the queries that came.
+    fn answering(answers: &[&str]) -> (Client, Arc<Mutex<Vec<String>>>) {
+        let queries = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&queries);
+        let answers: Vec<_> = answers.iter().map(ToString::to_string).collect();
+        let mut answers = answers.into_iter();
+        let service = service_fn(move |request: Request<Body>| {
+            let query = request.uri().query().unwrap_or_default().to_owned();
+            seen.lock().expect("a lock").push(query);
+            let answer = answers.next().expect("an answer");
+            async move { Response::builder().body(Body::from(answer.into_bytes())) }
+        });
+        (Client::new(service, "own"), queries)
+    }
+
+    async fn listed(client: &Client) -> Result<Vec<String>, kube::Error> {
+        let mut items = Vec::new();
+        let request = kube::api::Request::new("/pods");
+        let parameters = ListParams::default().labels("app=web");
+        let all = all(
+            client,
+            |parameters| request.list(parameters),
+            parameters,
+            |item| {
+                items.push(item.to_owned());
+                Ok(())
+            },
+        );
+        all.await.map(|()| items)
+    }
+
+    #[tokio::test]
+    async fn what_is_cut_into_pages_is_asked_for_page_by_page() {
+        let pages = [
+            json!({ "metadata": { "continue": "more" }, "items": [{"a": 1}, {"b": 2}] }),
+            json!({ "metadata": { "continue": "" }, "items": [{"c": 3}] }),
+        ];
+        let pages = pages.map(|page| page.to_string());
+        let (client, queries) = answering(&pages.each_ref().map(String::as_str));
+        let items = listed(&client).await.expect("a list");
+        assert_eq!(items, [r#"{"a":1}"#, r#"{"b":2}"#, r#"{"c":3}"#]);
+        let queries = queries.lock().expect("a lock");
+        let selector = "&labelSelector=app%3Dweb";
+        assert_eq!(*queries, [selector, &format!("{selector}&continue=more")]);
+    }
+
+    #[tokio::test]
+    async fn what_is_no_list_is_an_error() {
+        for answer in ["", "{}", "{\"items\":[{", "{\"items\":[{\"\u{fffd}\":1}]"] {
+            let (client, _) = answering(&[answer]);
+            listed(&client).await.expect_err(answer);
+        }
+    }
+}

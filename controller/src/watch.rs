@@ -1,6 +1,6 @@
 //! Watches the selected workloads of one kind and passes on what is news to a reconcile.
 //!
-//! An object that cannot be read ends the list that it is in, so it is passed on as [`Guarded`]. What is remembered of a
+//! An object that cannot be read ends the watch that tells of it, so it is passed on as [`Guarded`]. What is remembered of a
 //! workload is forgotten here, as a reconcile learns nothing of a deletion.
 
 mod listed;
@@ -85,6 +85,7 @@ where
     }
 }
 
+/// Those that are selected, in one list however many they are: [`listed`] reads it as it comes.
 fn labelled() -> watcher::Config {
     let config = watcher::Config {
         page_size: None,

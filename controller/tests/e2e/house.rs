@@ -86,7 +86,6 @@ const RULES: &[(&str, &[&str])] = &[
             "nodes.rs",
             "pods/",
             "report.rs",
-            "watch.rs",
             "workload",
         ],
     ),
