@@ -57,29 +57,42 @@ pub(super) async fn all(
     add(vec![meter.read("start-up to first check", &controller)?]);
     tell("quiet");
     add(vec![quiet(cluster, &controller, arguments.quiet).await?]);
+    let mut images = Images {
+        first: "first",
+        others: "first",
+    };
     for part in &arguments.phases {
-        add(self::part(*part, cluster, &controller).await?);
+        add(self::part(*part, cluster, &controller, &mut images).await?);
     }
     Ok(phases)
+}
+
+/// What the tags name by now.
+struct Images {
+    first: &'static str,
+    others: &'static str,
 }
 
 async fn part(
     part: Part,
     cluster: &Cluster<'_>,
     controller: &Controller,
+    images: &mut Images,
 ) -> Result<Vec<Phase>, Failure> {
     match part {
         Part::OneTag => {
             tell("one tag moves");
-            Ok(vec![one_tag(cluster, controller).await?])
+            images.first = "moved";
+            Ok(vec![one_tag(cluster, controller, images).await?])
         }
         Part::AllTags => {
             tell("all tags move");
-            Ok(vec![all_tags(cluster, controller).await?])
+            [images.first, images.others] = ["second"; 2];
+            Ok(vec![all_tags(cluster, controller, images).await?])
         }
         Part::Attestations => {
             tell("attestation-only re-push of all tags");
-            Ok(vec![attestations(cluster, controller).await?])
+            Ok(vec![attestations(cluster, controller, images).await?])
         }
         Part::Labels => {
             tell("labels are taken away and given back");
@@ -125,21 +138,31 @@ fn total<'a>(counts: impl IntoIterator<Item = (&'a String, &'a u64)>) -> f64 {
     counts.into_iter().map(|(_, count)| *count).sum::<u64>() as f64
 }
 
-async fn one_tag(cluster: &Cluster<'_>, controller: &Controller) -> Result<Phase, Failure> {
+async fn one_tag(
+    cluster: &Cluster<'_>,
+    controller: &Controller,
+    images: &Images,
+) -> Result<Phase, Failure> {
     let many = &cluster.many;
     let meter = Meter::start(cluster.testbed, &cluster.namespace, Some(controller))?;
-    many.push(&cluster.pusher, 0, "moved", "build 1").await?;
+    many.push(&cluster.pusher, 0, images.first, "build 1")
+        .await?;
     let pushed = now();
     let on_it = many.workloads.div_ceil(many.tags);
     moved(cluster, controller, meter, "one tag moves", pushed, on_it).await
 }
 
 /// The tags move while the program is stopped in its tracks, so that one check sees all of them moved.
-async fn all_tags(cluster: &Cluster<'_>, controller: &Controller) -> Result<Phase, Failure> {
+async fn all_tags(
+    cluster: &Cluster<'_>,
+    controller: &Controller,
+    images: &Images,
+) -> Result<Phase, Failure> {
     let many = &cluster.many;
     many.up(&cluster.namespace, many.workloads).await?;
     controller.server().pause().await?;
-    many.push_all(&cluster.pusher, "second", "build 1").await?;
+    many.push_all(&cluster.pusher, images.others, "build 1")
+        .await?;
     let meter = Meter::start(cluster.testbed, &cluster.namespace, Some(controller))?;
     cluster.forwarder.expect();
     controller.server().resume().await?;
@@ -203,11 +226,21 @@ fn finished(
     Ok(phase)
 }
 
-async fn attestations(cluster: &Cluster<'_>, controller: &Controller) -> Result<Phase, Failure> {
+async fn attestations(
+    cluster: &Cluster<'_>,
+    controller: &Controller,
+    images: &Images,
+) -> Result<Phase, Failure> {
     let many = &cluster.many;
-    many.push(&cluster.pusher, 0, "second", "build 1").await?;
     let meter = Meter::start(cluster.testbed, &cluster.namespace, Some(controller))?;
-    many.push_all(&cluster.pusher, "second", "build 2").await?;
+    for tag in 0..many.tags {
+        let image = if tag == 0 {
+            images.first
+        } else {
+            images.others
+        };
+        many.push(&cluster.pusher, tag, image, "build 2").await?;
+    }
     sleep(cluster.interval * TICKS).await;
     let patches = meter.patches()?.len();
     let mut phase = meter.read("attestation-only re-push", controller)?;
