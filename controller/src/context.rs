@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Patches that are sent at once. A busy API server shares its time among all who ask it, of whom those that replace the
-/// pods of earlier patches are most: of five hundred patches, 16 at a time, the last came half as late again.
+/// pods of earlier patches are most: with 16 at once, the last of five hundred came two fifths later.
 pub(crate) const PATCHES: usize = 32;
 
 /// Everything a reconcile needs besides its workload.
