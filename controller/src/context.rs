@@ -5,17 +5,12 @@ use std::sync::Arc;
 use kube::Client;
 use kube_autorollout_core::{platform::Platforms, schedule::Schedule};
 use kube_autorollout_registry as registry;
-use tokio::sync::Semaphore;
 
 use crate::{
     budget::Budget, checker::Checker, config::Rollouts, credentials::Credentials,
-    identity::Identity, leadership::Leadership, memory::Memory, nodes::Nodes, pods,
-    report::Reports, retry::Retries,
+    identity::Identity, leadership::Leadership, memory::Memory, nodes::Nodes, patches::Patches,
+    pods, report::Reports, retry::Retries,
 };
-
-/// Patches that are sent at once. A busy API server shares its time among all who ask it, of whom those that replace the
-/// pods of earlier patches are most: with 16 at once, the last of five hundred came two fifths later.
-pub(crate) const PATCHES: usize = 32;
 
 /// Everything a reconcile needs besides its workload.
 pub(crate) struct Context {
@@ -43,8 +38,8 @@ pub(crate) struct Context {
     pub(crate) budget: Budget,
     /// What keeps rollouts from becoming a storm.
     pub(crate) rollouts: Rollouts,
-    /// Limits [`PATCHES`].
-    pub(crate) patches: Arc<Semaphore>,
+    /// Patches on their way.
+    pub(crate) patches: Arc<Patches>,
     /// The schedule of workloads that have none of their own.
     pub(crate) schedule: Schedule,
     /// In which zone a workload's own schedule is read.

@@ -11,13 +11,10 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
 };
 use kube::{Api, Client, api::PostParams};
-use tokio::{
-    sync::{Semaphore, mpsc},
-    time,
-};
+use tokio::{sync::mpsc, time};
 use tracing::{debug, warn};
 
-use crate::{chain::Chain, clock, context::PATCHES, keys, metrics::Metrics};
+use crate::{chain::Chain, clock, keys, metrics::Metrics, patches::Patches};
 
 /// Events that wait to be written; what comes on top of them is lost.
 const QUEUE: usize = 4096;
@@ -103,7 +100,7 @@ impl Events {
         client: Client,
         metrics: Arc<Metrics>,
         instance: String,
-        patches: Arc<Semaphore>,
+        patches: Arc<Patches>,
     ) -> (Self, impl Future<Output = ()>) {
         let (queue, waiting) = mpsc::channel(QUEUE);
         let writer = write_all(client, waiting, Arc::clone(&metrics), patches);
@@ -152,7 +149,7 @@ async fn write_all(
     client: Client,
     waiting: mpsc::Receiver<v1::Event>,
     metrics: Arc<Metrics>,
-    patches: Arc<Semaphore>,
+    patches: Arc<Patches>,
 ) {
     use futures::StreamExt as _;
 
@@ -193,12 +190,12 @@ enum Error {
 }
 
 /// Lets patches go first: an Event can wait a little, and a rollout of everything keeps the API server busy enough.
-async fn after(patches: &Semaphore, event: &v1::Event) {
+async fn after(patches: &Patches, event: &v1::Event) {
     let is_young = || {
         let told = event.event_time.as_ref();
         told.is_some_and(|told| clock::now().duration_since(told.0) < PATIENCE)
     };
-    while patches.available_permits() < PATCHES && is_young() {
+    while patches.are_under_way() && is_young() {
         time::sleep(PAUSE).await;
     }
 }

@@ -31,6 +31,7 @@ mod nodes;
 mod observation;
 mod observe;
 mod observer;
+mod patches;
 mod pods;
 mod queue;
 mod reconcile;

@@ -24,8 +24,9 @@ use crate::{
     pods,
     queue::Again,
     report::Flight,
+    selected::Guarded,
     template_writer,
-    workload::{Guarded, Workload},
+    workload::Workload,
 };
 
 /// When a workload that somebody else changed meanwhile is looked at again, if no watch event comes before.
@@ -223,8 +224,7 @@ async fn roll_out(
     place: Place<'_>,
     context: &Context,
 ) -> Result<Option<Applied>, apply::Error> {
-    // It is never closed, and a patch without a permit would do no harm.
-    let _permit = context.patches.acquire().await;
+    let _place = context.patches.begin().await;
     let now = clock::now();
     let Ok(end) = context.leadership.may_act() else {
         return Ok(None);

@@ -8,7 +8,6 @@ use kube_autorollout_registry as registry;
 use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
-    sync::Semaphore,
     task::JoinSet,
     time,
 };
@@ -21,7 +20,7 @@ use crate::{
     checker::Checker,
     cluster::{self, Cluster},
     config::{Config, Namespaces},
-    context::{self, Context},
+    context::Context,
     count,
     credentials::Credentials,
     events::Events,
@@ -33,6 +32,7 @@ use crate::{
     metrics::Metrics,
     nodes::Nodes,
     observer::Observer,
+    patches::Patches,
     pods, queue, reconcile,
     registry_options::{self, CONTROLLER_REQUESTS},
     report::Reports,
@@ -105,7 +105,7 @@ pub(crate) async fn run(
         .await
         .map_err(|source| Error::Listen { port, source })?;
     let instance = instance(environment);
-    let patches = Arc::new(Semaphore::new(context::PATCHES));
+    let patches = Arc::new(Patches::default());
     let (events, writer) = Events::new(
         cluster.client.clone(),
         Arc::clone(&metrics),
@@ -261,7 +261,7 @@ fn context(
     registry: &registry::Client,
     reports: Reports,
     watches: &[Watch],
-    (wake, leadership, patches): (&Arc<Wake>, &Arc<Leadership>, &Arc<Semaphore>),
+    (wake, leadership, patches): (&Arc<Wake>, &Arc<Leadership>, &Arc<Patches>),
 ) -> Context {
     let client = &cluster.client;
     Context {

@@ -2,10 +2,13 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::{identity::Identity, workload::Guarded};
+use kube::core::error_boundary::InvalidObject;
+
+use crate::{identity::Identity, workload::Workload};
 
 /// The selected workloads of one watch, as the API server sent each of them last.
 #[derive(Default)]
@@ -22,6 +25,28 @@ struct Seen {
     object: Arc<Guarded>,
     /// A hash of what a reconcile reads of it.
     fingerprint: u64,
+}
+
+/// What the API server sent as a workload. That it cannot be read as one is its own trouble: the others of its kind are
+/// watched all the same.
+#[derive(Debug, Clone)]
+pub(crate) struct Guarded {
+    pub(crate) identity: Identity,
+    pub(crate) read: Result<Workload, InvalidObject>,
+}
+
+impl Guarded {
+    /// A hash of all that a reconcile reads of it.
+    fn fingerprint(&self) -> u64 {
+        match &self.read {
+            Ok(workload) => workload.fingerprint(),
+            Err(unreadable) => {
+                let mut hasher = DefaultHasher::new();
+                unreadable.error.hash(&mut hasher);
+                hasher.finish()
+            }
+        }
+    }
 }
 
 impl Selected {

@@ -30,8 +30,8 @@ use crate::{
     identity::Identity,
     keys,
     names::Names,
-    selected::Selected,
-    workload::{Guarded, Kind, View},
+    selected::{Guarded, Selected},
+    workload::{Kind, View},
 };
 use outage::Outage;
 

@@ -22,7 +22,6 @@ use std::{
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::core::error_boundary::InvalidObject;
 use kube_autorollout_core::annotations;
 use tokio::time::Instant;
 
@@ -34,7 +33,6 @@ pub(crate) use self::{
     template::Template,
     view::View,
 };
-use crate::identity::Identity;
 
 /// Of all kinds.
 const GROUP: &str = "apps";
@@ -54,28 +52,6 @@ pub(crate) struct Workload {
     first_ordinal: i64,
     /// Of a StatefulSet: no pod is replaced while another one is not ready.
     in_order: bool,
-}
-
-/// What the API server sent as a workload. That it cannot be read as one is its own trouble: the others of its kind are
-/// watched all the same.
-#[derive(Debug, Clone)]
-pub(crate) struct Guarded {
-    pub(crate) identity: Identity,
-    pub(crate) read: Result<Workload, InvalidObject>,
-}
-
-impl Guarded {
-    /// A hash of all that a reconcile reads of it.
-    pub(crate) fn fingerprint(&self) -> u64 {
-        match &self.read {
-            Ok(workload) => workload.fingerprint(),
-            Err(unreadable) => {
-                let mut hasher = DefaultHasher::new();
-                unreadable.error.hash(&mut hasher);
-                hasher.finish()
-            }
-        }
-    }
 }
 
 impl Workload {

@@ -65,7 +65,7 @@ async fn controlled(client: Client, condition: impl Fn(&str) -> bool) {
     let observer = Arc::new(Observer::new(Arc::clone(&metrics)));
     let registry = registry_options::client(&config, &environment, observer, CONTROLLER_REQUESTS);
     let registry = registry.expect("a client");
-    let patches = Arc::new(Semaphore::new(context::PATCHES));
+    let patches = Arc::new(Patches::default());
     let (events, _writer) = Events::new(
         client,
         Arc::clone(&metrics),
