@@ -1,6 +1,7 @@
 //! The way to the API server, and our own place in its cluster.
 
 mod access;
+mod authorization;
 mod credential;
 mod in_cluster;
 mod kubeconfig;

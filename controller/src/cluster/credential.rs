@@ -6,10 +6,12 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::{HeaderValue, header::InvalidHeaderValue};
 
-use super::plugin::{self, Plugin};
+use super::{
+    authorization::bearer,
+    plugin::{self, Plugin},
+};
 
 /// Where the value of `Authorization` comes from.
 pub(super) enum Credential {
@@ -107,31 +109,6 @@ fn read(path: &Path) -> Result<HeaderValue, Error> {
     Ok(bearer(&token)?)
 }
 
-/// A header for a token.
-///
-/// # Errors
-///
-/// When the token has a character that no header can hold.
-pub(super) fn bearer(token: &str) -> Result<HeaderValue, InvalidHeaderValue> {
-    sensitive(&format!("Bearer {}", token.trim()))
-}
-
-/// A header for a login.
-///
-/// # Errors
-///
-/// Never, as Base64 has no such characters; the type cannot say so.
-pub(super) fn basic(user: &str, password: &str) -> Result<HeaderValue, InvalidHeaderValue> {
-    let login = BASE64_STANDARD.encode(format!("{user}:{password}"));
-    sensitive(&format!("Basic {login}"))
-}
-
-fn sensitive(text: &str) -> Result<HeaderValue, InvalidHeaderValue> {
-    let mut value = HeaderValue::try_from(text)?;
-    value.set_sensitive(true);
-    Ok(value)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,11 +127,5 @@ mod tests {
         }
         fs::remove_file(&path).expect("it was there");
         assert_eq!(file.header().expect("the last one"), "Bearer second");
-    }
-
-    #[test]
-    fn a_login_is_sent_as_base64() {
-        let header = basic("alice", "wonder:land").expect("a header");
-        assert_eq!(header, "Basic YWxpY2U6d29uZGVyOmxhbmQ=");
     }
 }

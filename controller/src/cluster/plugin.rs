@@ -18,7 +18,7 @@ use tokio::{
     task::{JoinError, spawn_blocking},
 };
 
-use super::{credential::bearer, yaml};
+use super::{authorization::bearer, yaml};
 use crate::clock;
 
 /// A grant is renewed so long before it ends, as requests take their time.

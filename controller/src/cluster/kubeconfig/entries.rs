@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use crate::cluster::{
     access::{Authority, Identity, Material},
-    credential::{Credential, TokenFile, basic, bearer},
+    authorization::{basic, bearer},
+    credential::{Credential, TokenFile},
     plugin::{Plugin, Program},
 };
 
