@@ -31,14 +31,15 @@ pub(super) fn apart(
             if is_watch(&request) {
                 return client.send(request).await;
             }
-            let list = time::timeout(list::TIMEOUT, list(&client, request, &*each)).await;
-            list.unwrap_or_else(|_| Err(kube::Error::Service(TooLong.into())))
+            let left = time::timeout(list::TIMEOUT, without_items(&client, request, &*each)).await;
+            left.unwrap_or_else(|_| Err(kube::Error::Service(TooLong.into())))
         }
     });
     Client::new(service, String::new())
 }
 
-async fn list(
+/// A list without its items, or what the API server answers instead.
+async fn without_items(
     client: &Client,
     mut request: Request<Body>,
     each: &(impl Fn(DeserializeGuard<View>) + Sync),

@@ -83,12 +83,12 @@ async fn part(
         Part::OneTag => {
             tell("one tag moves");
             images.first = "moved";
-            Ok(vec![one_tag(cluster, controller, images).await?])
+            Ok(vec![one_tag(cluster, controller, images.first).await?])
         }
         Part::AllTags => {
             tell("all tags move");
             [images.first, images.others] = ["second"; 2];
-            Ok(vec![all_tags(cluster, controller, images).await?])
+            Ok(vec![all_tags(cluster, controller, images.others).await?])
         }
         Part::Attestations => {
             tell("attestation-only re-push of all tags");
@@ -141,12 +141,11 @@ fn total<'a>(counts: impl IntoIterator<Item = (&'a String, &'a u64)>) -> f64 {
 async fn one_tag(
     cluster: &Cluster<'_>,
     controller: &Controller,
-    images: &Images,
+    image: &str,
 ) -> Result<Phase, Failure> {
     let many = &cluster.many;
     let meter = Meter::start(cluster.testbed, &cluster.namespace, Some(controller))?;
-    many.push(&cluster.pusher, 0, images.first, "build 1")
-        .await?;
+    many.push(&cluster.pusher, 0, image, "build 1").await?;
     let pushed = now();
     let on_it = many.workloads.div_ceil(many.tags);
     moved(cluster, controller, meter, "one tag moves", pushed, on_it).await
@@ -156,13 +155,12 @@ async fn one_tag(
 async fn all_tags(
     cluster: &Cluster<'_>,
     controller: &Controller,
-    images: &Images,
+    image: &str,
 ) -> Result<Phase, Failure> {
     let many = &cluster.many;
     many.up(&cluster.namespace, many.workloads).await?;
     controller.server().pause().await?;
-    many.push_all(&cluster.pusher, images.others, "build 1")
-        .await?;
+    many.push_all(&cluster.pusher, image, "build 1").await?;
     let meter = Meter::start(cluster.testbed, &cluster.namespace, Some(controller))?;
     cluster.forwarder.expect();
     controller.server().resume().await?;
