@@ -94,9 +94,9 @@ pub(crate) fn classify(error: Cause) -> Fault {
         return Fault::Timeout { after: *after };
     }
     if find::<rustls::Error>(&*error).is_some() {
-        return Fault::Tls(error);
+        return Fault::Tls(error.into());
     }
-    Fault::Transport(error)
+    Fault::Transport(error.into())
 }
 
 /// Looks for a cause of a certain type.

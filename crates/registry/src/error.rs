@@ -2,7 +2,12 @@
 
 use std::{error::Error as StdError, fmt, time::Duration};
 
-use crate::{advice, fault::Fault};
+use http::StatusCode;
+
+use crate::{advice, error_body::ErrorBody, exchange::Answer, fault::Fault, rate_limit};
+
+/// The longest wait that a server is granted, whatever it asks for.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// What kind of failure it was: the closed list that metrics, logs and decisions use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -75,49 +80,113 @@ impl fmt::Display for ErrorKind {
     }
 }
 
-/// A failed question to a registry.
+/// A failed question to a registry. Cloning is cheap enough to share one failure among several callers.
 ///
-/// Its text names the host and what happened, never a credential or the query of a URL. The caller knows the
-/// reference that it asked for, so the text does not repeat it.
-pub struct Error {
+/// Its text names the host and what happened, with what the registry itself says about it, escaped and cut to a line;
+/// never a credential or the query of a URL. The caller knows the reference that it asked for, so the text does not
+/// repeat it.
+#[derive(Clone)]
+pub struct Error(Box<Inner>);
+
+#[derive(Clone)]
+struct Inner {
     host: Box<str>,
-    fault: Box<Fault>,
+    fault: Fault,
+    answer: Option<FailedAnswer>,
+}
+
+/// What is kept of an answer that is a failure.
+#[derive(Clone)]
+struct FailedAnswer {
+    status: StatusCode,
+    said: ErrorBody,
+    retry_after: Option<Duration>,
 }
 
 impl Error {
     pub(crate) fn new(host: impl Into<Box<str>>, fault: Fault) -> Self {
-        Self {
+        Self(Box::new(Inner {
             host: host.into(),
-            fault: Box::new(fault),
-        }
+            fault,
+            answer: None,
+        }))
+    }
+
+    /// The error that an answer is, of the host that gave it.
+    pub(crate) fn answered(answer: &Answer, fault: Fault) -> Self {
+        Self(Box::new(Inner {
+            host: answer.host.origin.to_string().into(),
+            fault,
+            answer: Some(FailedAnswer {
+                status: answer.status,
+                said: answer.said.clone(),
+                retry_after: rate_limit::retry_after(&answer.headers),
+            }),
+        }))
     }
 
     /// What kind of failure it was.
     pub fn kind(&self) -> ErrorKind {
-        self.fault.kind()
+        self.0.fault.kind()
     }
 
     /// The host that failed: the registry, its token server, or where one of them redirected to.
     pub fn host(&self) -> &str {
-        &self.host
+        &self.0.host
+    }
+
+    /// The HTTP status of the answer that is the failure. None where nothing was asked, nothing was answered, or the
+    /// answer was a success of which no use could be made.
+    pub fn status(&self) -> Option<u16> {
+        let status = self.0.answer.as_ref()?.status;
+        (!status.is_success()).then(|| status.as_u16())
+    }
+
+    /// The error codes in the answer's body, as the server writes them: those of the distribution specification
+    /// (`DENIED`, `MANIFEST_UNKNOWN`, …) or of `OAuth2` (`invalid_grant`, …). An answer to HEAD has none.
+    pub fn codes(&self) -> &[String] {
+        let answer = self.0.answer.as_ref();
+        answer.map_or(&[], |answer| &answer.said.codes)
+    }
+
+    /// What the server says about the failure: one line, escaped and cut. It is for people, and its words may change at
+    /// any time.
+    pub fn message(&self) -> Option<&str> {
+        self.0.answer.as_ref()?.said.message.as_deref()
     }
 
     /// What a user may try, in one sentence.
     pub fn advice(&self) -> &'static str {
-        advice::of(&self.fault)
+        advice::of(&self.0.fault)
     }
 
-    /// How long to wait before asking again, where that is known.
+    /// Whether asking again later may succeed without anybody changing anything: time-outs, connections that fail, servers
+    /// that fail or have too much to do. Not so for refusals, missing images, and answers that are not understood.
+    pub fn is_transient(&self) -> bool {
+        self.0.fault.is_transient()
+    }
+
+    /// How long to wait before asking again, where that is known: what the server asks for, an hour at most, or what is
+    /// left of a back-off or of a quarantine.
     pub fn retry_after(&self) -> Option<Duration> {
-        match &*self.fault {
-            Fault::RateLimited { retry_after } => Some(*retry_after),
-            Fault::Quarantined { remaining } => Some(*remaining),
-            _ => None,
+        match self.0.fault {
+            Fault::RateLimited { retry_after } => Some(retry_after),
+            Fault::Quarantined { remaining } => Some(remaining),
+            _ => {
+                let asked = self.0.answer.as_ref()?.retry_after?;
+                Some(asked.min(MAX_RETRY_AFTER))
+            }
         }
     }
 
     pub(crate) fn fault(&self) -> &Fault {
-        &self.fault
+        &self.0.fault
+    }
+
+    /// What the answer says, if it says anything.
+    fn said(&self) -> Option<&ErrorBody> {
+        let said = &self.0.answer.as_ref()?.said;
+        (!said.is_empty()).then_some(said)
     }
 }
 
@@ -125,20 +194,26 @@ impl fmt::Debug for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Error")
-            .field("host", &self.host)
-            .field("fault", &self.fault)
+            .field("host", &self.0.host)
+            .field("fault", &self.0.fault)
+            .field("status", &self.status())
+            .field("said", &self.said())
             .finish()
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}: {}", self.host, self.fault)
+        write!(formatter, "{}: {}", self.0.host, self.0.fault)?;
+        match self.said() {
+            Some(said) => write!(formatter, " ({said})"),
+            None => Ok(()),
+        }
     }
 }
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.fault.source()
+        self.0.fault.source()
     }
 }

@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::{
     connection::classify,
     error::{Error, ErrorKind},
+    error_body::{ErrorBody, Secrets},
     fault::Fault,
     host::Host,
     manifest,
@@ -59,6 +60,10 @@ pub(crate) struct Answer {
     pub(crate) headers: HeaderMap,
     /// Empty unless the status is a success.
     pub(crate) body: Bytes,
+    /// What a failure's body says.
+    pub(crate) said: ErrorBody,
+    /// How long the host is left alone after this answer, a 429.
+    pub(crate) backoff: Option<Duration>,
     pub(crate) host: Arc<Host>,
     pub(crate) uri: Uri,
 }
@@ -83,6 +88,9 @@ impl Transport {
         let mut at = Arc::clone(host);
         for _ in 0..=MAX_REDIRECTS {
             let answer = self.ask_once(&at, &question, call).await?;
+            if let Some(retry_after) = answer.backoff {
+                return Err(Error::answered(&answer, Fault::RateLimited { retry_after }));
+            }
             if !is_redirect(answer.status) {
                 return Ok(answer);
             }
@@ -170,7 +178,7 @@ impl Transport {
         let took = begun.elapsed();
         call.left = call.left.saturating_sub(took);
         let result = match result {
-            Ok(answer) => self.heed(host, answer, call),
+            Ok(answer) => Ok(self.heed(host, answer, call)),
             Err(Fault::TooLarge { .. }) if question.operation == Operation::Token => {
                 Err(Fault::TokenAnswer)
             }
@@ -187,6 +195,7 @@ impl Transport {
 
     async fn converse(&self, host: &Arc<Host>, question: &Question) -> Result<Answer, Fault> {
         let request = self.request(question)?;
+        let secrets = Secrets::of(request.headers(), question.form.as_ref());
         let (head, body) = host.connection.send(request).await?.into_parts();
         tracing::trace!(host = %host.origin, status = head.status.as_u16(), "answered");
         let limit = match question.operation {
@@ -194,15 +203,18 @@ impl Transport {
             Operation::Get => manifest::MAX_BYTES,
             Operation::Token => MAX_TOKEN_BYTES,
         };
-        let body = if head.status.is_success() && limit > 0 {
-            read(Limited::new(body, limit), limit).await?
-        } else {
-            Bytes::new()
-        };
+        let (mut read_body, mut said) = (Bytes::new(), ErrorBody::default());
+        if head.status.is_success() && limit > 0 {
+            read_body = read(Limited::new(body, limit), limit).await?;
+        } else if head.status.is_client_error() || head.status.is_server_error() {
+            said = ErrorBody::read(&head.headers, body, &secrets).await;
+        }
         Ok(Answer {
             status: head.status,
             headers: head.headers,
-            body,
+            body: read_body,
+            said,
+            backoff: None,
             host: Arc::clone(host),
             uri: question.uri.clone(),
         })
@@ -232,11 +244,11 @@ impl Transport {
         }
         request
             .body(Full::new(question.form.clone().unwrap_or_default()))
-            .map_err(|error| Fault::Transport(error.into()))
+            .map_err(|error| Fault::Transport(Arc::new(error)))
     }
 
     /// Takes note of what an answer says about the host as a whole.
-    fn heed(&self, host: &Host, answer: Answer, call: &Call<'_>) -> Result<Answer, Fault> {
+    fn heed(&self, host: &Host, mut answer: Answer, call: &Call<'_>) -> Answer {
         if let Some(limit) = RateLimit::of(&answer.headers) {
             self.observer.rate_limit(call.registry, limit.remaining);
         }
@@ -245,12 +257,11 @@ impl Transport {
             let wait = host.back_off(now, rate_limit::retry_after(&answer.headers));
             let until = (self.clock)().checked_add(wait).ok();
             self.observer.backoff(call.registry, until);
-            return Err(Fault::RateLimited { retry_after: wait });
-        }
-        if host.answered(now) {
+            answer.backoff = Some(wait);
+        } else if host.answered(now) {
             self.observer.backoff(call.registry, None);
         }
-        Ok(answer)
+        answer
     }
 }
 
@@ -295,6 +306,7 @@ fn kind(status: StatusCode, operation: Operation) -> Option<ErrorKind> {
         status if status.is_success() || status.is_redirection() => None,
         StatusCode::UNAUTHORIZED => Some(ErrorKind::Unauthorized),
         StatusCode::FORBIDDEN => Some(ErrorKind::Denied),
+        StatusCode::TOO_MANY_REQUESTS => Some(ErrorKind::RateLimited),
         _ if operation == Operation::Token => Some(ErrorKind::TokenServer),
         StatusCode::NOT_FOUND => Some(ErrorKind::TagNotFound),
         _ => Some(ErrorKind::Server),

@@ -1,13 +1,16 @@
 //! What went wrong at a host, in the detail that messages need.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use http::StatusCode;
 
 use crate::error::ErrorKind;
 
-/// The error of a library below, kept as the source.
+/// The error of a library below.
 pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// The same, kept as the source: one failure may be that of several callers.
+pub(crate) type Source = Arc<dyn std::error::Error + Send + Sync>;
 
 /// Why it makes no sense to go on waiting for a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +20,7 @@ pub(crate) enum Hopeless {
 }
 
 /// What went wrong at a host.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum Fault {
     #[error("the reference has {0}")]
     InvalidReference(&'static str),
@@ -52,11 +55,11 @@ pub(crate) enum Fault {
     #[error("others have just tried in vain: {}", match .0 { Hopeless::Silent => "no answer", Hopeless::Unreachable => "no connection" })]
     Hopeless(Hopeless),
     #[error("the TLS handshake failed")]
-    Tls(#[source] Cause),
+    Tls(#[source] Source),
     #[error("no connection could be made")]
-    Connect(#[source] Cause),
+    Connect(#[source] Source),
     #[error("the connection failed")]
-    Transport(#[source] Cause),
+    Transport(#[source] Source),
     #[error("status {}", .0.as_u16())]
     Status(StatusCode),
 }
@@ -84,6 +87,25 @@ impl Fault {
                 ErrorKind::Transport
             }
             Self::Status(_) => ErrorKind::Server,
+        }
+    }
+}
+
+impl Fault {
+    /// Whether asking again later may succeed without anybody changing anything.
+    pub(crate) fn is_transient(&self) -> bool {
+        match self {
+            Self::Status(status) => {
+                !status.is_client_error()
+                    || matches!(*status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY)
+            }
+            _ => matches!(
+                self.kind(),
+                ErrorKind::RateLimited
+                    | ErrorKind::TokenServer
+                    | ErrorKind::Timeout
+                    | ErrorKind::Transport
+            ),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     future::Future,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -87,7 +87,7 @@ impl Host {
         let slot = self
             .queue(self.slot(operation))
             .await?
-            .map_err(|closed| Fault::Transport(closed.into()))?;
+            .map_err(|closed| Fault::Transport(Arc::new(closed)))?;
         let first = if self.is_warm() {
             None
         } else {

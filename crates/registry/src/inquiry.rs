@@ -190,7 +190,7 @@ impl<'a> Inquiry<'a> {
 
 /// An error of the host that answered.
 pub(crate) fn at(answer: &Answer, fault: Fault) -> Error {
-    Error::new(answer.host.origin.to_string(), fault)
+    Error::answered(answer, fault)
 }
 
 /// Whether an answer has what was asked for.

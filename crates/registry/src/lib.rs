@@ -9,6 +9,7 @@ mod client;
 mod connection;
 mod credential;
 mod error;
+mod error_body;
 mod exchange;
 mod fault;
 mod host;

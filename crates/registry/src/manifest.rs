@@ -92,7 +92,7 @@ pub(crate) fn length(headers: &HeaderMap) -> Option<u64> {
 pub(crate) fn computed_digest(body: &[u8]) -> Result<Digest, Fault> {
     format!("sha256:{}", hexadecimal(digest(&SHA256, body).as_ref()))
         .parse()
-        .map_err(|error| Fault::Transport(Cause::from(error)))
+        .map_err(|error| Fault::Transport(Cause::from(error).into()))
 }
 
 /// Checks that a body is what its digest says. Other algorithms than these cannot be verified, and are refused.

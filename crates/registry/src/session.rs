@@ -90,7 +90,7 @@ impl Session<'_> {
             let choice = Scheme::choose(&offered, &self.host.origin, &self.target.scope());
             scheme = match (proof, choice) {
                 (Proof::None, Ok(Scheme::Basic)) if self.credential.is_none() => {
-                    return Err(self.unauthorized());
+                    return Err(self.unauthorized(Some(&answer)));
                 }
                 (Proof::None, choice) => {
                     Some(self.learn(choice.map_err(|fault| self.error(fault))?))
@@ -110,20 +110,20 @@ impl Session<'_> {
                     Some(self.learn(other))
                 }
                 // The token server accepted the credential, so it is the repository that is refused.
-                (Proof::Token { .. }, _) => return Err(self.refuse_repository()),
+                (Proof::Token { .. }, _) => return Err(self.refuse_repository(Some(&answer))),
                 (Proof::Basic(_, trial), Ok(bearer @ Scheme::Bearer(_))) => {
                     drop(trial);
                     Some(self.learn(bearer))
                 }
                 (Proof::Basic(_, trial) | Proof::Static(_, trial), _) => {
                     trial.refuse();
-                    return Err(self.unauthorized());
+                    return Err(self.unauthorized(Some(&answer)));
                 }
             };
             // The others know the scheme now.
             drop(ahead.take());
         }
-        Err(self.refuse_repository())
+        Err(self.refuse_repository(None))
     }
 
     /// What an answer other than 401 tells about the credential.
@@ -198,7 +198,7 @@ impl Session<'_> {
         };
         let answer = self.transport.ask(&host, question, call).await?;
         if answer.status == StatusCode::UNAUTHORIZED {
-            return Err(error(unauthorized));
+            return Err(Error::answered(&answer, unauthorized));
         }
         Ok((answer, Authentication::Anonymous))
     }
@@ -211,7 +211,7 @@ impl Session<'_> {
         self.host.memory().learn(&self.target.repository, scheme)
     }
 
-    fn refuse_repository(&self) -> Error {
+    fn refuse_repository(&self, answer: Option<&Answer>) -> Error {
         if let Some(credential) = self.credential {
             self.quarantine.refuse_repository(
                 &self.host.origin,
@@ -219,13 +219,16 @@ impl Session<'_> {
                 credential.fingerprint(),
             );
         }
-        self.unauthorized()
+        self.unauthorized(answer)
     }
 
-    fn unauthorized(&self) -> Error {
-        self.error(Fault::Unauthorized {
-            had_credentials: self.credential.is_some(),
-        })
+    fn unauthorized(&self, answer: Option<&Answer>) -> Error {
+        let had_credentials = self.credential.is_some();
+        let fault = Fault::Unauthorized { had_credentials };
+        match answer {
+            Some(answer) => Error::answered(answer, fault),
+            None => self.error(fault),
+        }
     }
 
     pub(crate) fn error(&self, fault: Fault) -> Error {

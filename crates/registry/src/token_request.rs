@@ -110,8 +110,7 @@ impl Session<'_> {
                 }
             }
         };
-        let origin = answer.host.origin.to_string();
-        read(&answer, credential.is_some()).map_err(|fault| Error::new(origin, fault))
+        read(&answer, credential.is_some()).map_err(|fault| Error::answered(&answer, fault))
     }
 
     async fn get(

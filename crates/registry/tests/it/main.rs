@@ -6,6 +6,7 @@ mod artifactory;
 mod authentication;
 mod credentials;
 mod distribution;
+mod errors;
 mod hostile;
 mod limits;
 mod manifests;
