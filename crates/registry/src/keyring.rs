@@ -13,7 +13,8 @@ use std::collections::BTreeMap;
 
 use glob::Pattern;
 
-pub use docker_config::DockerConfigError;
+use docker_config::DockerConfig;
+pub use docker_config::{DockerConfigError, MissingCredential};
 
 use crate::{Credential, Reference};
 
@@ -35,6 +36,10 @@ const DEFAULT_REGISTRY: &str = "index.docker.io";
 pub struct Keyring {
     /// Under one key, in the order in which they were added.
     credentials: BTreeMap<String, Vec<Credential>>,
+    /// What the documents have in the place of credentials, the first of each key.
+    missing: BTreeMap<String, MissingCredential>,
+    /// The first helper that a document names for all registries.
+    store: Option<MissingCredential>,
 }
 
 impl Keyring {
@@ -64,44 +69,83 @@ impl Keyring {
             let known = self.credentials.entry(key.clone()).or_default();
             known.extend(credentials.iter().cloned());
         }
+        for (key, missing) in &other.missing {
+            let known = self.missing.entry(key.clone());
+            known.or_insert_with(|| missing.clone());
+        }
+        self.store = self.store.take().or_else(|| other.store.clone());
     }
 
     /// The credentials for an image, in the order in which the kubelet tries them: longer keys before shorter ones that
     /// they begin with, names before globs.
     pub fn lookup(&self, reference: &Reference) -> Vec<Credential> {
-        let registry = reference.registry();
-        let image = Place::of(registry, reference.repository());
-        let matching = self
-            .credentials
-            .iter()
-            .rev()
-            .filter(|(key, _)| image.is_matched_by(key));
-        let found: Vec<_> = matching
-            .flat_map(|(_, credentials)| credentials.iter().cloned())
+        let found: Vec<_> = matching(&self.credentials, reference)
+            .flat_map(|credentials| credentials.iter().cloned())
             .collect();
-        if found.is_empty() && matches!(registry, "docker.io" | DEFAULT_REGISTRY) {
-            return self
-                .credentials
-                .get(DEFAULT_REGISTRY)
-                .cloned()
-                .unwrap_or_default();
+        if found.is_empty() && is_docker_hub(reference) {
+            let default = self.credentials.get(DEFAULT_REGISTRY);
+            return default.cloned().unwrap_or_default();
         }
         found
     }
 
-    /// The credentials of the only key, if there is exactly one.
-    pub fn only(&self) -> Option<&[Credential]> {
-        let mut all = self.credentials.values();
-        let first = all.next()?;
-        all.next().is_none().then_some(first)
-    }
-
-    fn add(&mut self, entries: Vec<(String, Option<Credential>)>) {
-        for (key, credential) in entries {
-            let known = self.credentials.entry(normalized(&key)).or_default();
-            known.extend(credential);
+    /// What the documents have for an image in the place of credentials; nothing where [`Keyring::lookup`] finds some,
+    /// or where no document names the registry.
+    pub fn missing(&self, reference: &Reference) -> Option<&MissingCredential> {
+        if !self.lookup(reference).is_empty() {
+            return None;
+        }
+        let default = || self.missing.get(DEFAULT_REGISTRY);
+        let entry = matching(&self.missing, reference)
+            .next()
+            .or_else(|| is_docker_hub(reference).then(default).flatten());
+        match (entry, &self.store) {
+            // A configuration with a store has an empty entry for each registry that the store knows.
+            (None | Some(MissingCredential::Empty { .. }), Some(store)) => Some(store),
+            (entry, _) => entry,
         }
     }
+
+    /// The credentials of the only entry, if there is exactly one.
+    pub fn only(&self) -> Option<&[Credential]> {
+        let mut all = self.credentials.iter();
+        let (only, credentials) = all.next()?;
+        // What a helper has is no entry.
+        let mut entries = self
+            .missing
+            .iter()
+            .filter(|(_, missing)| !matches!(missing, MissingCredential::Helper { .. }));
+        (all.next().is_none() && entries.all(|(key, _)| key == only)).then_some(credentials)
+    }
+
+    fn add(&mut self, config: DockerConfig) {
+        for (key, found) in config.entries {
+            let key = normalized(&key);
+            match found {
+                Ok(credential) => self.credentials.entry(key).or_default().push(credential),
+                Err(missing) => {
+                    self.missing.entry(key).or_insert(missing);
+                }
+            }
+        }
+        let store = config.store.map(|name| MissingCredential::Helper { name });
+        self.store = self.store.take().or(store);
+    }
+}
+
+/// What is under the keys that match an image: longer keys before shorter ones that they begin with.
+fn matching<'a, T>(
+    keys: &'a BTreeMap<String, T>,
+    reference: &Reference,
+) -> impl Iterator<Item = &'a T> {
+    let image = Place::of(reference.registry(), reference.repository());
+    let keys = keys.iter().rev();
+    keys.filter(move |(key, _)| image.is_matched_by(key))
+        .map(|(_, found)| found)
+}
+
+fn is_docker_hub(reference: &Reference) -> bool {
+    matches!(reference.registry(), "docker.io" | DEFAULT_REGISTRY)
 }
 
 /// A key without its scheme, and without the path that stands for an API version.

@@ -41,7 +41,7 @@ pub use crate::{
     credential::{Credential, Credentials, Fingerprint},
     error::{Error, ErrorKind},
     host_pattern::{HostPattern, HostPatternError},
-    keyring::{DockerConfigError, Keyring},
+    keyring::{DockerConfigError, Keyring, MissingCredential},
     manifest::Manifest,
     observer::{Observer, Operation, Unobserved},
     options::{HostOptions, Options, OptionsError, Proxy},

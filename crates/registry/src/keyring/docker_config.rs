@@ -1,19 +1,27 @@
-//! Docker configurations: the content of pull Secrets and of `~/.docker/config.json`.
+//! Docker configurations: the content of pull Secrets and of `~/.docker/config.json`, read as the kubelet's Go reads
+//! them.
 
-use std::collections::BTreeMap;
+use std::{fmt, marker::PhantomData};
 
 use base64::{
     Engine as _, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, Visitor},
+};
+use serde_json::Value;
 
 use crate::Credential;
 
-/// Docker writes padding, some tools leave it out.
+/// As Go's `base64.StdEncoding` and `RawStdEncoding`: with padding, as Docker writes it, or without, and whatever the
+/// bits after the last byte are.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
 );
 
 /// A user name that says: the password is an identity token.
@@ -39,70 +47,226 @@ pub enum DockerConfigError {
     },
 }
 
-#[derive(Deserialize)]
-struct ConfigJson {
-    #[serde(default)]
-    auths: BTreeMap<String, Entry>,
+/// What a Docker configuration has for a registry in the place of credentials.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MissingCredential {
+    /// The entry has neither a password nor a token.
+    #[error("its entry {key:?} is empty")]
+    Empty {
+        /// The entry's key, as it is written.
+        key: String,
+    },
+    /// The user name or the password is not UTF-8, which the kubelet takes and this crate does not.
+    #[error("the user name or password of its entry {key:?} is not UTF-8")]
+    NotUtf8 {
+        /// The entry's key, as it is written.
+        key: String,
+    },
+    /// A program has the credentials (`credsStore`, `credHelpers`): neither the kubelet nor this crate runs it.
+    #[error("its credentials are in the credential helper {name:?}, which is not supported")]
+    Helper {
+        /// The helper's name, without `docker-credential-`.
+        name: String,
+    },
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
+/// What a document holds for a key.
+pub(super) type Found = Result<Credential, MissingCredential>;
+
+/// A document that was read.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct DockerConfig {
+    /// By key, as it is written.
+    pub(super) entries: Vec<(String, Found)>,
+    /// The helper for all registries.
+    pub(super) store: Option<String>,
+}
+
+/// Reads `{"auths": {key: entry}}`.
+pub(super) fn config_json(json: &[u8]) -> Result<DockerConfig, DockerConfigError> {
+    let config: ConfigJson = read(json)?;
+    let mut entries = found(config.auths)?;
+    let helpers = config.helpers.into_iter();
+    entries.extend(helpers.map(|(key, name)| (key, Err(MissingCredential::Helper { name }))));
+    Ok(DockerConfig {
+        entries,
+        store: config.store,
+    })
+}
+
+/// Reads `{key: entry}`.
+pub(super) fn dockercfg(json: &[u8]) -> Result<DockerConfig, DockerConfigError> {
+    Ok(DockerConfig {
+        entries: found(read(json)?)?,
+        store: None,
+    })
+}
+
+fn read<T: Fields>(json: &[u8]) -> Result<T, DockerConfigError> {
+    // Go replaces what is not UTF-8, too.
+    let text = String::from_utf8_lossy(json);
+    match serde_json::from_str(&text) {
+        Ok(Go(value)) => Ok(value),
+        // What serde says may quote a secret, so only the place is kept.
+        Err(error) => Err(DockerConfigError::Shape {
+            line: error.line(),
+            column: error.column(),
+        }),
+    }
+}
+
+fn found(auths: Auths) -> Result<Vec<(String, Found)>, DockerConfigError> {
+    let entries = auths.0.into_iter();
+    entries
+        .map(|(key, entry)| match entry.credential() {
+            Ok(Some(credential)) => Ok((key, Ok(credential))),
+            Ok(None) => Ok((key.clone(), Err(MissingCredential::Empty { key }))),
+            Err(AuthError::NotUtf8) => Ok((key.clone(), Err(MissingCredential::NotUtf8 { key }))),
+            Err(AuthError::NotBasic) => Err(DockerConfigError::Auth { key }),
+        })
+        .collect()
+}
+
+/// A struct of Go's `encoding/json`.
+trait Fields: Default {
+    /// Reads the value of a field from `map`, whether or not the field is known.
+    fn set<'de, A: MapAccess<'de>>(&mut self, key: String, map: &mut A) -> Result<(), A::Error>;
+}
+
+/// Reads as Go does: null changes nothing, and of repeated fields the last one counts
+/// (<https://pkg.go.dev/encoding/json#Unmarshal>).
+struct Go<T>(T);
+
+impl<'de, T: Fields> Deserialize<'de> for Go<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(GoVisitor(PhantomData))
+    }
+}
+
+struct GoVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Fields> Visitor<'de> for GoVisitor<T> {
+    type Value = Go<T>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object or null")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(Go(T::default()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut value = T::default();
+        while let Some(key) = map.next_key()? {
+            value.set(key, &mut map)?;
+        }
+        Ok(Go(value))
+    }
+}
+
+#[derive(Default)]
+struct ConfigJson {
+    auths: Auths,
+    store: Option<String>,
+    helpers: Vec<(String, String)>,
+}
+
+impl Fields for ConfigJson {
+    fn set<'de, A: MapAccess<'de>>(&mut self, key: String, map: &mut A) -> Result<(), A::Error> {
+        match key.to_ascii_lowercase().as_str() {
+            "auths" => {
+                let Go(auths) = map.next_value::<Go<Auths>>()?;
+                self.auths.0.extend(auths.0);
+            }
+            // Of no kind for the kubelet, so none is an error.
+            "credsstore" => self.store = text(&map.next_value()?),
+            "credhelpers" => {
+                let helpers: Value = map.next_value()?;
+                let helpers = helpers.as_object().into_iter().flatten();
+                let named = helpers.filter_map(|(key, name)| Some((key.clone(), text(name)?)));
+                self.helpers.extend(named);
+            }
+            _ => drop(map.next_value::<IgnoredAny>()?),
+        }
+        Ok(())
+    }
+}
+
+/// A text that is not empty.
+fn text(value: &Value) -> Option<String> {
+    let text = value.as_str().filter(|text| !text.is_empty());
+    text.map(str::to_owned)
+}
+
+#[derive(Default)]
+struct Auths(Vec<(String, Entry)>);
+
+impl Fields for Auths {
+    fn set<'de, A: MapAccess<'de>>(&mut self, key: String, map: &mut A) -> Result<(), A::Error> {
+        let Go(entry) = map.next_value()?;
+        self.0.retain(|(known, _)| *known != key);
+        self.0.push((key, entry));
+        Ok(())
+    }
+}
+
+#[derive(Default)]
 struct Entry {
     auth: String,
     username: String,
     password: String,
-    identitytoken: String,
-    registrytoken: String,
+    identity_token: String,
+    registry_token: String,
 }
 
-/// The entries of `{"auths": {key: entry}}`.
-pub(super) fn config_json(
-    json: &[u8],
-) -> Result<Vec<(String, Option<Credential>)>, DockerConfigError> {
-    let config: ConfigJson = serde_json::from_slice(json).map_err(|error| shape(&error))?;
-    credentials(config.auths)
-}
-
-/// The entries of `{key: entry}`.
-pub(super) fn dockercfg(
-    json: &[u8],
-) -> Result<Vec<(String, Option<Credential>)>, DockerConfigError> {
-    credentials(serde_json::from_slice(json).map_err(|error| shape(&error))?)
-}
-
-/// What serde says may quote a secret, so only the place is kept.
-fn shape(error: &serde_json::Error) -> DockerConfigError {
-    DockerConfigError::Shape {
-        line: error.line(),
-        column: error.column(),
+impl Fields for Entry {
+    fn set<'de, A: MapAccess<'de>>(&mut self, key: String, map: &mut A) -> Result<(), A::Error> {
+        let field = match key.to_ascii_lowercase().as_str() {
+            "auth" => &mut self.auth,
+            "username" => &mut self.username,
+            "password" => &mut self.password,
+            // The kubelet does not know these two, so no kind of them is an error.
+            "identitytoken" => {
+                self.identity_token = text(&map.next_value()?).unwrap_or_default();
+                return Ok(());
+            }
+            "registrytoken" => {
+                self.registry_token = text(&map.next_value()?).unwrap_or_default();
+                return Ok(());
+            }
+            _ => {
+                map.next_value::<IgnoredAny>()?;
+                return Ok(());
+            }
+        };
+        if let Some(text) = map.next_value()? {
+            *field = text;
+        }
+        Ok(())
     }
 }
 
-fn credentials(
-    entries: BTreeMap<String, Entry>,
-) -> Result<Vec<(String, Option<Credential>)>, DockerConfigError> {
-    let credential = |(key, entry): (String, Entry)| match entry.credential() {
-        Ok(credential) => Ok((key, credential)),
-        Err(NotBasic) => Err(DockerConfigError::Auth { key }),
-    };
-    entries.into_iter().map(credential).collect()
+/// Why an `auth` gives no user name and password.
+enum AuthError {
+    /// It is something else than the base64 of `user:password`.
+    NotBasic,
+    NotUtf8,
 }
-
-/// `auth` is something else than the base64 of `user:password`.
-struct NotBasic;
 
 impl Entry {
     /// What the entry says, the more particular first; nothing where it is empty.
-    fn credential(self) -> Result<Option<Credential>, NotBasic> {
+    fn credential(self) -> Result<Option<Credential>, AuthError> {
         let (username, password) = if self.auth.is_empty() {
             (self.username, self.password)
         } else {
             basic(&self.auth)?
         };
-        Ok(if !self.registrytoken.is_empty() {
-            Some(Credential::bearer(self.registrytoken))
-        } else if !self.identitytoken.is_empty() {
-            Some(Credential::identity(username, self.identitytoken))
+        Ok(if !self.registry_token.is_empty() {
+            Some(Credential::bearer(self.registry_token))
+        } else if !self.identity_token.is_empty() {
+            Some(Credential::identity(username, self.identity_token))
         } else if username == IDENTITY_USER {
             Some(Credential::identity(username, password))
         } else if username.is_empty() && password.is_empty() {
@@ -114,13 +278,18 @@ impl Entry {
 }
 
 /// Splits at the first colon: passwords may hold more of them.
-fn basic(auth: &str) -> Result<(String, String), NotBasic> {
-    let decoded = BASE64.decode(auth.trim()).map_err(|_| NotBasic)?;
-    let text = String::from_utf8(decoded).map_err(|_| NotBasic)?;
-    let (username, password) = text.split_once(':').ok_or(NotBasic)?;
+fn basic(auth: &str) -> Result<(String, String), AuthError> {
+    // Tools that wrap lines break long tokens; Go's decoder skips the breaks.
+    let auth = auth.trim().replace(['\r', '\n'], "");
+    let decoded = BASE64.decode(auth).map_err(|_| AuthError::NotBasic)?;
+    let mut parts = decoded.splitn(2, |byte| *byte == b':');
+    let (Some(username), Some(password)) = (parts.next(), parts.next()) else {
+        return Err(AuthError::NotBasic);
+    };
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).map_err(|_| AuthError::NotUtf8);
     // Some versions of Docker fill up with zero bytes.
     Ok((
-        username.to_owned(),
-        password.trim_end_matches('\0').to_owned(),
+        text(username)?,
+        text(password)?.trim_end_matches('\0').to_owned(),
     ))
 }
