@@ -13,6 +13,9 @@ pub(crate) fn of(fault: &Fault) -> &'static str {
     {
         return "give the pods an image pull secret for this registry, or configure credentials for it";
     }
+    if let Fault::Proxy(_) = fault {
+        return "check the address and the login of the proxy, and what it allows, or exempt the registry in NO_PROXY";
+    }
     match fault.kind() {
         ErrorKind::InvalidReference => "correct the image reference",
         ErrorKind::TagNotFound => "check that the repository and the tag exist and are spelled so",

@@ -1,23 +1,24 @@
 //! Connections: TCP, TLS, and the pool that keeps them.
 
-use std::{error::Error as StdError, io, time::Duration};
+use std::{error::Error as StdError, io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{Request, Response, Uri};
+use http::{Request, Response, Uri, header::PROXY_AUTHORIZATION};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
-    rt::{TokioExecutor, TokioIo, TokioTimer},
+    rt::{TokioExecutor, TokioTimer},
 };
 use rustls::ClientConfig;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::time::timeout;
 use tower::{ServiceExt as _, service_fn, util::BoxCloneSyncService};
 
 use crate::{
     fault::{Cause, Fault},
-    proxy::Proxies,
+    proxy::{Proxies, ProxyError},
+    stream::Stream,
 };
 
 /// Idle connections are kept for longer than most checks are apart.
@@ -29,12 +30,11 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Room for the headers of an answer; more is an error, not memory.
 const MAX_HEADER_BYTES: usize = 64 * 1024;
 
-type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
-
 /// A pool of connections under one TLS configuration.
 #[derive(Clone)]
 pub(crate) struct Connection {
-    client: Client<BoxCloneSyncService<Uri, Stream, Cause>, Full<Bytes>>,
+    client: Client<BoxCloneSyncService<Uri, MaybeHttpsStream<Stream>, Cause>, Full<Bytes>>,
+    proxies: Proxies,
 }
 
 /// The connection was not ready in time.
@@ -52,9 +52,12 @@ impl Connection {
             .with_tls_config(tls)
             .https_or_http()
             .enable_all_versions()
-            .wrap_connector(service_fn(move |to| {
-                let (proxies, tcp) = (proxies.clone(), tcp.clone());
-                Box::pin(async move { proxies.connect(tcp, to).await })
+            .wrap_connector(service_fn({
+                let proxies = proxies.clone();
+                move |to| {
+                    let (proxies, tcp) = (proxies.clone(), tcp.clone());
+                    Box::pin(async move { proxies.connect(tcp, to).await })
+                }
             }))
             .map_future(move |connecting| async move {
                 // The TCP connector's own limit does not cover the name resolution and TLS.
@@ -71,20 +74,29 @@ impl Connection {
             .http2_keep_alive_interval(KEEP_ALIVE)
             .http2_keep_alive_timeout(KEEP_ALIVE)
             .build(BoxCloneSyncService::new(connector));
-        Self { client }
+        Self { client, proxies }
     }
 
     /// Sends a request and waits for the head of the answer.
     pub(crate) async fn send(
         &self,
-        request: Request<Full<Bytes>>,
+        mut request: Request<Full<Bytes>>,
     ) -> Result<Response<Incoming>, Fault> {
-        self.client.request(request).await.map_err(|error| {
+        let to = request.uri().clone();
+        if let Some(authorization) = self.proxies.authorization(&to) {
+            let headers = request.headers_mut();
+            headers.insert(PROXY_AUTHORIZATION, authorization);
+        }
+        let answer = self.client.request(request).await.map_err(|error| {
             match (error.is_connect(), classify(Box::new(error))) {
                 (true, Fault::Transport(cause)) => Fault::Connect(cause),
                 (_, fault) => fault,
             }
-        })
+        })?;
+        match self.proxies.refusal(&to, answer.status(), answer.headers()) {
+            Some(refusal) => Err(Fault::Proxy(Arc::new(refusal))),
+            None => Ok(answer),
+        }
     }
 }
 
@@ -92,6 +104,9 @@ impl Connection {
 pub(crate) fn classify(error: Cause) -> Fault {
     if let Some(ConnectTimeout(after)) = find(&*error) {
         return Fault::Timeout { after: *after };
+    }
+    if let Some(ProxyError::Refused { .. }) = find(&*error) {
+        return Fault::Proxy(error.into());
     }
     if find::<rustls::Error>(&*error).is_some() {
         return Fault::Tls(error.into());

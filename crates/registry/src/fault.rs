@@ -56,6 +56,8 @@ pub(crate) enum Fault {
     Hopeless(Hopeless),
     #[error("the TLS handshake failed")]
     Tls(#[source] Source),
+    #[error("the registry cannot be reached")]
+    Proxy(#[source] Source),
     #[error("no connection could be made")]
     Connect(#[source] Source),
     #[error("the connection failed")]
@@ -83,9 +85,10 @@ impl Fault {
             Self::RedirectRefused { .. } => ErrorKind::RedirectRefused,
             Self::Timeout { .. } | Self::Hopeless(Hopeless::Silent) => ErrorKind::Timeout,
             Self::Tls(_) => ErrorKind::Tls,
-            Self::Connect(_) | Self::Transport(_) | Self::Hopeless(Hopeless::Unreachable) => {
-                ErrorKind::Transport
-            }
+            Self::Connect(_)
+            | Self::Proxy(_)
+            | Self::Transport(_)
+            | Self::Hopeless(Hopeless::Unreachable) => ErrorKind::Transport,
             Self::Status(_) => ErrorKind::Server,
         }
     }

@@ -1,12 +1,15 @@
 //! Proxies on the way to registries and token servers.
+//!
+//! HTTPS goes through a tunnel (CONNECT). Plain HTTP is forwarded by the proxy, which is asked for the whole address:
+//! many proxies allow tunnels to port 443 only.
 
 use std::sync::Arc;
 
-use http::Uri;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use hyper_util::{
     client::{
         legacy::connect::{HttpConnector, proxy::Tunnel},
-        proxy::matcher::Matcher,
+        proxy::matcher::{Intercept, Matcher},
     },
     rt::TokioIo,
 };
@@ -15,13 +18,35 @@ use tower::{Service as _, ServiceExt as _};
 
 use crate::{
     fault::Cause,
+    no_proxy::NoProxy,
     options::{OptionsError, Proxy},
+    stream::Stream,
 };
+
+/// Headers by which a proxy's own answer can be told from one that it passes on: Squid's, and that of RFC 9209.
+const OWN_ANSWER: [HeaderName; 2] = [
+    HeaderName::from_static("x-squid-error"),
+    HeaderName::from_static("proxy-status"),
+];
 
 /// Which connections go through which proxy.
 #[derive(Clone)]
 pub(crate) struct Proxies {
-    matcher: Arc<Matcher>,
+    rules: Arc<Rules>,
+}
+
+struct Rules {
+    proxies: Matcher,
+    no_proxy: NoProxy,
+}
+
+/// A failure between us and the proxy, or of the proxy itself.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ProxyError {
+    #[error("the proxy {proxy} cannot be reached")]
+    Unreachable { proxy: String, source: Cause },
+    #[error("the proxy {proxy} refuses: {reason}")]
+    Refused { proxy: String, reason: String },
 }
 
 impl Proxies {
@@ -38,68 +63,109 @@ impl Proxies {
                 return Err(OptionsError::Proxy { variable });
             }
         }
-        let mut matcher = Matcher::builder();
-        // An asterisk means every host; the matcher would take it for every name and no address.
-        if !options.no.split(',').any(|host| host.trim() == "*") {
-            matcher = matcher
-                .https(options.https.as_str())
-                .http(options.http.as_str())
-                .no(options.no.as_str());
-        }
-        let matcher = matcher.build();
+        let proxies = Matcher::builder()
+            .https(options.https.as_str())
+            .http(options.http.as_str())
+            .build();
         Ok(Self {
-            matcher: Arc::new(matcher),
+            rules: Arc::new(Rules {
+                proxies,
+                no_proxy: NoProxy::parse(&options.no),
+            }),
         })
     }
 
-    /// A connection to the host of an address: direct, or a tunnel through its proxy.
-    pub(crate) async fn connect(
-        &self,
-        mut tcp: HttpConnector,
-        to: Uri,
-    ) -> Result<TokioIo<TcpStream>, Cause> {
-        let Some(proxy) = self.matcher.intercept(&to) else {
+    /// A connection for requests to an address: direct, to the proxy that forwards them, or a tunnel through it.
+    pub(crate) async fn connect(&self, mut tcp: HttpConnector, to: Uri) -> Result<Stream, Cause> {
+        let Some(proxy) = self.proxy(&to) else {
             tcp.ready().await?;
-            return Ok(tcp.call(to).await?);
+            return Ok(Stream::new(tcp.call(to).await?, false));
         };
-        let mut tunnel = Tunnel::new(proxy.uri().clone(), tcp);
-        if let Some(login) = proxy.basic_auth() {
-            tunnel = tunnel.with_auth(login.clone());
+        let forwards = is_forwarded(&to);
+        let connected = if forwards {
+            connect(tcp, &proxy).await
+        } else {
+            tunnel(tcp, &proxy, to).await
+        };
+        Ok(Stream::new(connected?, forwards))
+    }
+
+    /// What a request that a proxy forwards carries to log in to it.
+    pub(crate) fn authorization(&self, to: &Uri) -> Option<HeaderValue> {
+        let proxy = self.proxy(to).filter(|_| is_forwarded(to))?;
+        proxy.basic_auth().cloned()
+    }
+
+    /// Whether an answer is the proxy's own refusal, and not that of the server behind it.
+    pub(crate) fn refusal(
+        &self,
+        to: &Uri,
+        status: StatusCode,
+        headers: &HeaderMap,
+    ) -> Option<ProxyError> {
+        let proxy = self.proxy(to).filter(|_| is_forwarded(to))?;
+        let is_own = status == StatusCode::PROXY_AUTHENTICATION_REQUIRED
+            || (!status.is_success() && OWN_ANSWER.iter().any(|name| headers.contains_key(name)));
+        is_own.then(|| ProxyError::Refused {
+            proxy: name(&proxy),
+            reason: format!("status {}", status.as_u16()),
+        })
+    }
+
+    fn proxy(&self, to: &Uri) -> Option<Intercept> {
+        if self.rules.no_proxy.contains(to) {
+            return None;
         }
-        tunnel.ready().await?;
-        Ok(tunnel.call(with_port(to)?).await?)
+        self.rules.proxies.intercept(to)
     }
 }
 
-/// A tunnel takes an address without a port for one of HTTPS.
-fn with_port(to: Uri) -> Result<Uri, http::Error> {
-    let mut parts = to.into_parts();
-    if let (Some("http"), Some(authority)) = (
-        parts.scheme.as_ref().map(http::uri::Scheme::as_str),
-        &parts.authority,
-    ) && authority.port().is_none()
-    {
-        parts.authority = Some(format!("{authority}:80").parse()?);
+/// Whether requests to an address are for the proxy to read.
+fn is_forwarded(to: &Uri) -> bool {
+    to.scheme_str() == Some("http")
+}
+
+async fn connect(mut tcp: HttpConnector, proxy: &Intercept) -> Result<TokioIo<TcpStream>, Cause> {
+    tcp.ready().await?;
+    let connected = tcp.call(proxy.uri().clone()).await;
+    Ok(connected.map_err(|error| ProxyError::Unreachable {
+        proxy: name(proxy),
+        source: error.into(),
+    })?)
+}
+
+async fn tunnel(
+    tcp: HttpConnector,
+    proxy: &Intercept,
+    to: Uri,
+) -> Result<TokioIo<TcpStream>, Cause> {
+    let mut tunnel = Tunnel::new(proxy.uri().clone(), tcp);
+    if let Some(login) = proxy.basic_auth() {
+        tunnel = tunnel.with_auth(login.clone());
     }
-    Ok(Uri::from_parts(parts)?)
+    tunnel.ready().await?;
+    let connected = tunnel.call(to).await;
+    Ok(connected.map_err(|error| {
+        let (proxy, reason) = (name(proxy), error.to_string());
+        // What has a cause of its own is the network's, everything else the proxy's answer.
+        if std::error::Error::source(&error).is_some() {
+            let source = error.into();
+            ProxyError::Unreachable { proxy, source }
+        } else {
+            ProxyError::Refused { proxy, reason }
+        }
+    })?)
+}
+
+/// A proxy for messages: without its login.
+fn name(proxy: &Intercept) -> String {
+    let authority = proxy.uri().authority();
+    authority.map(ToString::to_string).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_tunnel_leads_to_the_port_of_the_scheme() {
-        let cases = [
-            ("http://a.example/x", "http://a.example:80/x"),
-            ("http://a.example:5000/", "http://a.example:5000/"),
-            ("https://a.example/", "https://a.example/"),
-        ];
-        for (to, expected) in cases {
-            let uri = with_port(Uri::from_static(to)).expect("an address");
-            assert_eq!(uri.to_string(), expected);
-        }
-    }
 
     #[test]
     fn a_proxy_that_cannot_be_used_is_named_and_its_login_is_not() {

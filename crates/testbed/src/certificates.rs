@@ -66,13 +66,13 @@ impl Authority {
         &self.certificate
     }
 
-    /// Makes a server certificate for 127.0.0.1 and `localhost`.
+    /// Makes a server certificate for 127.0.0.1, `localhost` and `registry.test`, a name that only a proxy resolves.
     ///
     /// # Errors
     ///
     /// When the system gives no random numbers.
     pub fn issue(&self) -> Result<Identity, Error> {
-        let names = ["127.0.0.1".to_owned(), "localhost".to_owned()];
+        let names = ["127.0.0.1", "localhost", "registry.test"].map(str::to_owned);
         let mut parameters = CertificateParams::new(names).map_err(fail("server certificate"))?;
         parameters.distinguished_name = common_name("testbed server");
         parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];

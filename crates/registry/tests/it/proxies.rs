@@ -1,40 +1,48 @@
 //! The way through a proxy.
 
 use std::{
+    error::Error as _,
     net::{Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
 };
 
-use kube_autorollout_registry::{Client, ErrorKind, Options, OptionsError, Proxy};
+use kube_autorollout_registry::{
+    Client, Error, ErrorKind, HostOptions, Options, OptionsError, Proxy, Reference,
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     task::JoinSet,
 };
 
-use crate::script::{Server, client, index, options, resolve, tls_options};
+use crate::script::{Server, alice, credentials, index, resolve, resolve_with, tls_options};
 
-/// A proxy that connects to wherever it is asked to, and logs what it was asked.
-struct Tunnel {
+/// A host that only the proxy can resolve, as which it reaches servers on this machine.
+const HOST: &str = "registry.test";
+
+/// A proxy that tunnels and forwards to ports of this machine, or refuses, and logs what it was asked.
+struct Proxying {
     address: SocketAddr,
-    log: Arc<Mutex<Vec<String>>>,
+    log: Log,
     _task: JoinSet<()>,
 }
 
-impl Tunnel {
-    async fn start() -> Self {
+type Log = Arc<Mutex<Vec<String>>>;
+
+impl Proxying {
+    async fn start(refusal: Option<&'static str>) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .await
             .expect("a port");
         let address = listener.local_addr().expect("an address");
-        let log = Arc::new(Mutex::new(Vec::new()));
+        let log = Log::default();
         let mut task = JoinSet::new();
         task.spawn({
             let log = Arc::clone(&log);
             async move {
                 let mut connections = JoinSet::new();
                 while let Ok((stream, _)) = listener.accept().await {
-                    connections.spawn(tunnel(stream, Arc::clone(&log)));
+                    connections.spawn(connection(stream, refusal, Arc::clone(&log)));
                 }
             }
         });
@@ -45,8 +53,14 @@ impl Tunnel {
         }
     }
 
-    fn host(&self) -> String {
-        self.address.to_string()
+    /// With a login, for both schemes.
+    fn options(&self, no: &str) -> Proxy {
+        let address = format!("http://user:p%40ss@{}", self.address);
+        Proxy {
+            https: address.clone(),
+            http: address,
+            no: no.to_owned(),
+        }
     }
 
     /// The head of each request so far.
@@ -58,95 +72,201 @@ impl Tunnel {
     }
 }
 
-async fn tunnel(mut stream: TcpStream, log: Arc<Mutex<Vec<String>>>) {
+async fn connection(mut stream: TcpStream, refusal: Option<&'static str>, log: Log) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
-        head.push(stream.read_u8().await.expect("a whole head"));
+        // A client may leave its connection open for later.
+        let Ok(byte) = stream.read_u8().await else {
+            return;
+        };
+        head.push(byte);
     }
     let head = String::from_utf8(head).expect("text");
-    let to = head.split(' ').nth(1).expect("an address").to_owned();
+    let target = head.split(' ').nth(1).expect("an address").to_owned();
+    let port = target.trim_start_matches("http://").split('/').next();
+    let port = port
+        .and_then(|host| host.rsplit(':').next())
+        .expect("a port")
+        .to_owned();
+    let is_tunnel = head.starts_with("CONNECT ");
     log.lock()
         .unwrap_or_else(PoisonError::into_inner)
-        .push(head);
-    let mut far = TcpStream::connect(to).await.expect("somebody there");
-    stream
-        .write_all(b"HTTP/1.1 200 OK\r\n\r\n")
+        .push(head.clone());
+    if let Some(refusal) = refusal {
+        let answer = format!("HTTP/1.1 {refusal}\r\ncontent-length: 0\r\n\r\n");
+        stream.write_all(answer.as_bytes()).await.expect("a client");
+        return;
+    }
+    let port = port.parse().expect("a port");
+    let mut far = TcpStream::connect((Ipv4Addr::LOCALHOST, port))
         .await
-        .expect("a listener");
+        .expect("somebody there");
+    if is_tunnel {
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\n\r\n")
+            .await
+            .expect("a client");
+    } else {
+        far.write_all(head.as_bytes()).await.expect("a server");
+    }
     // Either side may end it as it likes.
     let _ = tokio::io::copy_bidirectional(&mut stream, &mut far).await;
 }
 
-#[tokio::test]
-async fn registries_are_reached_through_the_proxy_of_their_scheme() {
-    let tunnel = Tunnel::start().await;
-    let secure = Server::start_tls(|_| index("{}")).await;
-    let plain = Server::start(|_| index("{}")).await;
-    let address = format!("http://user:p%40ss@{}", tunnel.host());
-    let https = Options {
-        proxy: Proxy {
-            https: address.clone(),
-            ..Proxy::default()
-        },
-        ..tls_options(&secure)
-    };
-    let http = Options {
-        proxy: Proxy {
-            http: address,
-            ..Proxy::default()
-        },
-        ..options()
-    };
-    for (server, options) in [(&secure, https), (&plain, http)] {
-        let client = Client::new(options).expect("good options");
-        resolve(&client, &server.image("web:1"))
-            .await
-            .expect("resolved");
-        let asked = tunnel.log().pop().expect("a tunnel");
-        assert!(
-            asked.starts_with(&format!("CONNECT {} HTTP/1.1\r\n", server.host())),
-            "{asked}"
-        );
-        assert!(
-            asked.contains("Proxy-Authorization: Basic dXNlcjpwQHNz\r\n"),
-            "{asked}"
-        );
+/// An image of a server under the name that only the proxy can resolve.
+fn image(server: &Server) -> Reference {
+    let (_, port) = server
+        .host()
+        .rsplit_once(':')
+        .map(|(host, port)| (host.to_owned(), port.to_owned()))
+        .expect("a port");
+    format!("{HOST}:{port}/web:1").parse().expect("a reference")
+}
+
+/// Options for a server without TLS under any name.
+fn plain(proxy: Proxy) -> Options {
+    Options {
+        hosts: vec![HostOptions {
+            plain_http: true,
+            ..HostOptions::new("*".parse().expect("a pattern"))
+        }],
+        proxy,
+        ..Options::default()
     }
-    assert_eq!(tunnel.log().len(), 2);
+}
+
+const LOGIN: &str = "proxy-authorization: basic dxnlcjpwqhnz\r\n";
+
+#[tokio::test]
+async fn https_goes_through_a_tunnel() {
+    let proxy = Proxying::start(None).await;
+    let server = Server::start_tls(|_| index("{}")).await;
+    let options = Options {
+        proxy: proxy.options(""),
+        ..tls_options(&server)
+    };
+    let client = Client::new(options).expect("good options");
+    resolve(&client, &image(&server)).await.expect("resolved");
+    let [asked] = &proxy.log()[..] else {
+        panic!("{:?}", proxy.log());
+    };
+    let host = image(&server).registry().to_owned();
+    assert!(
+        asked.starts_with(&format!("CONNECT {host} HTTP/1.1\r\n")),
+        "{asked}"
+    );
+    assert!(asked.to_lowercase().contains(LOGIN), "{asked}");
+    assert_eq!(server.log()[0].header("proxy-authorization"), None);
 }
 
 #[tokio::test]
-async fn hosts_without_proxy_are_reached_directly() {
+async fn plain_http_is_forwarded_by_the_proxy() {
+    let proxy = Proxying::start(None).await;
     let server = Server::start(|_| index("{}")).await;
-    let dead = || Proxy {
-        http: "http://127.0.0.1:1".to_owned(),
-        ..Proxy::default()
+    let client = Client::new(plain(proxy.options(""))).expect("good options");
+    resolve(&client, &image(&server)).await.expect("resolved");
+    let [asked] = &proxy.log()[..] else {
+        panic!("{:?}", proxy.log());
     };
-    for (no, reached) in [
+    let host = image(&server).registry().to_owned();
+    let line = format!("HEAD http://{host}/v2/web/manifests/1 HTTP/1.1\r\n");
+    assert!(asked.starts_with(&line), "{asked}");
+    assert!(asked.to_lowercase().contains(LOGIN), "{asked}");
+    assert!(
+        asked.to_lowercase().contains(&format!("host: {host}\r\n")),
+        "{asked}"
+    );
+}
+
+#[tokio::test]
+async fn exempt_hosts_are_reached_directly() {
+    let proxy = Proxying::start(None).await;
+    let server = Server::start(|_| index("{}")).await;
+    let image = image(&server);
+    for (no, exempt) in [
         ("", false),
-        ("example.com,127.0.0.0/8", true),
-        ("127.0.0.1", true),
+        ("example.com,10.0.0.0/8", false),
+        ("registry.test:1", false),
+        (image.registry(), true),
+        ("*.test", true),
         ("*", true),
     ] {
+        let before = proxy.log().len();
+        let client = Client::new(plain(proxy.options(no))).expect("good options");
+        let result = resolve(&client, &image).await;
+        // Without the proxy nobody knows the name.
+        assert_eq!(result.is_err(), exempt, "{no}: {result:?}");
+        assert_eq!(proxy.log().len() == before, exempt, "{no}");
+    }
+}
+
+#[tokio::test]
+async fn loopback_is_reached_directly_and_a_dead_proxy_is_named() {
+    let server = Server::start(|_| index("{}")).await;
+    let dead = Proxy {
+        http: "http://user:planted@127.0.0.1:1".to_owned(),
+        ..Proxy::default()
+    };
+    let client = Client::new(plain(dead)).expect("good options");
+    resolve(&client, &server.image("web:1"))
+        .await
+        .expect("without the proxy");
+    let error = resolve(&client, &image(&server))
+        .await
+        .expect_err("through it");
+    assert_eq!(error.kind(), ErrorKind::Transport);
+    let chain = chain(&error);
+    assert!(
+        chain.contains("the proxy 127.0.0.1:1 cannot be reached"),
+        "{chain}"
+    );
+    assert!(!chain.contains("planted"), "{chain}");
+}
+
+/// What an error says, with its causes.
+fn chain(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+#[tokio::test]
+async fn a_proxys_refusal_is_not_the_registrys() {
+    let secure = Server::start_tls(|_| index("{}")).await;
+    let unencrypted = Server::start(|_| index("{}")).await;
+    let refusals = [
+        "407 Proxy Authentication Required\r\nproxy-authenticate: Basic realm=x",
+        "403 Forbidden\r\nx-squid-error: ERR_ACCESS_DENIED 0",
+        "403 Forbidden\r\nproxy-status: gateway; error=http_request_denied",
+        "503 Service Unavailable\r\nx-squid-error: ERR_DNS_FAIL 0",
+    ];
+    for refusal in refusals {
+        let proxy = Proxying::start(Some(refusal)).await;
         let options = Options {
-            proxy: Proxy {
-                no: no.to_owned(),
-                ..dead()
-            },
-            ..options()
+            proxy: proxy.options(""),
+            ..tls_options(&secure)
         };
-        let client = Client::new(options).expect("good options");
-        match resolve(&client, &server.image("web:1")).await {
-            Ok(_) => assert!(reached, "{no}"),
-            Err(error) => {
-                assert!(!reached, "{no}: {error}");
-                assert_eq!(error.kind(), ErrorKind::Transport, "{no}");
-            }
+        for (server, options) in [(&secure, options), (&unencrypted, plain(proxy.options("")))] {
+            let before = proxy.log().len();
+            let client = Client::new(options).expect("good options");
+            let alice = credentials(&[alice()]);
+            let error = resolve_with(&client, &image(server), &alice)
+                .await
+                .expect_err(refusal);
+            assert_eq!(error.kind(), ErrorKind::Transport, "{refusal}");
+            let chain = chain(&error);
+            let named = format!("the proxy {} refuses", proxy.address);
+            assert!(chain.contains(&named) && !chain.contains("p@ss"), "{chain}");
+            assert!(error.advice().contains("NO_PROXY"), "{}", error.advice());
+            assert_eq!(client.quarantined().len(), 0, "{refusal}");
+            assert_eq!(proxy.log().len() - before, 1, "a login is not tried again");
         }
     }
-    resolve(&client(), &server.image("web:1"))
-        .await
-        .expect("without proxies");
+    assert_eq!((secure.log().len(), unencrypted.log().len()), (0, 0));
 }
 
 #[test]
