@@ -45,6 +45,18 @@ impl Credentials {
         found.chain(self.configured.of(reference)).collect()
     }
 
+    /// What Docker configurations have for an image in the place of credentials, where they have none.
+    pub(crate) async fn missing(
+        &self,
+        namespace: &str,
+        pull_secrets: &[String],
+        reference: &Reference,
+    ) -> Option<registry::MissingCredential> {
+        let keyring = self.secrets.keyring(namespace, pull_secrets).await;
+        let missing = keyring.missing(reference).cloned();
+        missing.or_else(|| self.configured.missing(reference))
+    }
+
     /// A registry refused what was asked for at `asked`: Secrets that were read before are read again for the next check.
     pub(crate) fn refused(
         &self,

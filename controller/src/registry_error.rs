@@ -3,7 +3,7 @@
 use kube_autorollout_core::{
     Digest, Reference, manifest::ManifestError, reference::InvalidReference, state::Reason,
 };
-use kube_autorollout_registry::{Error, ErrorKind};
+use kube_autorollout_registry::{Error, ErrorKind, MissingCredential};
 
 use crate::chain::Chain;
 
@@ -25,6 +25,30 @@ impl Failure {
             reason: reason(error.kind()),
             detail: format!("{reference}: {}", Chain(error)),
             advice: error.advice(),
+        }
+    }
+
+    /// The same where credentials were asked for, and a Docker configuration names the registry without having any.
+    #[must_use]
+    pub(crate) fn for_want_of(self, missing: &MissingCredential) -> Self {
+        if !matches!(self.reason, Reason::Unauthorized | Reason::Denied) {
+            return self;
+        }
+        Self {
+            detail: format!(
+                "{}; a Docker configuration names the registry, but {missing}",
+                self.detail
+            ),
+            advice: match missing {
+                MissingCredential::Helper { .. } => {
+                    "write the user name and the password or token themselves into the Docker configuration"
+                }
+                MissingCredential::NotUtf8 { .. } => {
+                    "write the user name and the password of this entry in UTF-8"
+                }
+                _ => "write a user name and a password or token into this entry",
+            },
+            ..self
         }
     }
 
@@ -72,5 +96,31 @@ pub(crate) fn reason(kind: ErrorKind) -> Reason {
         ErrorKind::Server => Reason::Server,
         // The crate may grow kinds; whatever they are, the registry was not reached in a way we know.
         _ => Reason::Transport,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_without_credentials_is_named_where_credentials_were_asked_for() {
+        let failure = |reason| Failure {
+            reason,
+            detail: "a.io/web:1: a.io: credentials are needed".to_owned(),
+            advice: "give the pods an image pull secret",
+        };
+        let missing = MissingCredential::Helper {
+            name: "desktop".to_owned(),
+        };
+        let explained = failure(Reason::Unauthorized).for_want_of(&missing);
+        assert_eq!(
+            explained.detail,
+            "a.io/web:1: a.io: credentials are needed; a Docker configuration names the registry, but its credentials are in \
+             the credential helper \"desktop\", which is not supported"
+        );
+        assert!(explained.advice.contains("themselves"), "{explained:?}");
+        let other = failure(Reason::TagNotFound);
+        assert_eq!(other.clone().for_want_of(&missing), other);
     }
 }

@@ -43,11 +43,16 @@ impl Asker {
         })?;
         let found = self.keyring.lookup(&reference).into_iter();
         let credentials: Credentials = found.chain(self.configured.of(&reference)).collect();
-        let resolved = self
-            .client
-            .resolve(&reference, &credentials)
-            .await
-            .map_err(|error| Failure::of(&reference, &error))?;
+        let resolved = self.client.resolve(&reference, &credentials).await;
+        let resolved = resolved.map_err(|error| {
+            let failure = Failure::of(&reference, &error);
+            let missing = self.keyring.missing(&reference).cloned();
+            let missing = missing.or_else(|| self.configured.missing(&reference));
+            match missing.filter(|_| credentials.is_empty()) {
+                Some(missing) => failure.for_want_of(&missing),
+                None => failure,
+            }
+        })?;
         let platforms = if INDEXES.contains(&resolved.media_type.as_str()) {
             let digest = &resolved.digest;
             let manifest = self

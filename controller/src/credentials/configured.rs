@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use kube_autorollout_core::Reference;
-use kube_autorollout_registry::{Credential, HostPattern, Keyring};
+use kube_autorollout_registry::{Credential, HostPattern, Keyring, MissingCredential};
 
 use super::Told;
 use crate::config::{RegistryEntry, Secret, TokenSource};
@@ -40,9 +40,7 @@ impl Configured {
 
     /// What is configured for the registry of an image, in the order in which it is tried.
     pub(crate) fn of(&self, reference: &Reference) -> Vec<Credential> {
-        let mut entries = self.entries.iter();
-        let entry = entries.find(|entry| entry.pattern.matches(reference.registry()));
-        match entry.map(|entry| &entry.secret) {
+        match self.entry(reference).map(|entry| &entry.secret) {
             None | Some(Secret::None) => Vec::new(),
             Some(Secret::ImagePullSecret { mount_path }) => {
                 mounted(&mount_path.join(DOCKER_CONFIG), reference, &self.told)
@@ -53,6 +51,29 @@ impl Configured {
             }
         }
     }
+
+    /// What a mounted file has for an image in the place of credentials, where it has none.
+    pub(crate) fn missing(&self, reference: &Reference) -> Option<MissingCredential> {
+        let Secret::ImagePullSecret { mount_path } = &self.entry(reference)?.secret else {
+            return None;
+        };
+        let keyring = keyring(&mount_path.join(DOCKER_CONFIG)).ok()?;
+        keyring.missing(reference).cloned()
+    }
+
+    fn entry(&self, reference: &Reference) -> Option<&Entry> {
+        let mut entries = self.entries.iter();
+        entries.find(|entry| entry.pattern.matches(reference.registry()))
+    }
+}
+
+/// What a mounted file holds.
+fn keyring(path: &Path) -> Result<Keyring, String> {
+    let text = text(path)?;
+    let mut keyring = Keyring::default();
+    let added = keyring.add_config_json(text.as_bytes());
+    added.map_err(|error| format!("{} is not used: {error}", path.display()))?;
+    Ok(keyring)
 }
 
 fn opaque(username: Option<&str>, token: &TokenSource, told: &Told) -> Option<Credential> {
@@ -71,13 +92,7 @@ fn opaque(username: Option<&str>, token: &TokenSource, told: &Told) -> Option<Cr
 
 /// The entries that the kubelet would use; the only entry of a file where none of them is for this registry.
 fn mounted(path: &Path, reference: &Reference, told: &Told) -> Vec<Credential> {
-    let keyring = text(path).and_then(|text| {
-        let mut keyring = Keyring::default();
-        let added = keyring.add_config_json(text.as_bytes());
-        added.map_err(|error| format!("{} is not used: {error}", path.display()))?;
-        Ok(keyring)
-    });
-    let Some(keyring) = usable(path, keyring, told) else {
+    let Some(keyring) = usable(path, keyring(path), told) else {
         return Vec::new();
     };
     let found = keyring.lookup(reference);

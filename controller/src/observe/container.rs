@@ -106,6 +106,15 @@ impl Look<'_> {
             }
             Err(failure) => {
                 sources.refused(self.namespace, pull_secrets, failure.reason, tag.begun);
+                let failure = if credentials.is_empty() {
+                    let missing = sources.missing(self.namespace, pull_secrets, reference);
+                    match missing.await {
+                        Some(missing) => failure.for_want_of(&missing),
+                        None => failure,
+                    }
+                } else {
+                    failure
+                };
                 self.failed(failure, Some((key, tag.begun)))
             }
         };

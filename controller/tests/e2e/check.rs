@@ -306,25 +306,67 @@ async fn a_host_that_does_not_answer_costs_one_time_out_and_hides_nothing() {
 }
 
 #[tokio::test]
+async fn a_docker_configuration_without_the_credentials_themselves_is_named() {
+    let testbed = shared().await;
+    let passwords = start(testbed, Access::Htpasswd).await;
+    let private = push(&passwords, &Image::new("check-empty"), "app").await;
+    let host = passwords.host();
+    let empty = json!({ "auths": { host: { "username": "", "password": "", "auth": "" } } });
+    let desktop = json!({ "auths": { host: {} }, "credsStore": "desktop" });
+    for (configuration, expected) in [
+        (empty, format!("its entry \"{host}\" is empty")),
+        (desktop, "the credential helper \"desktop\"".to_owned()),
+    ] {
+        let given = Given::trusting(testbed, &[&passwords]);
+        let path = given.file("docker.json", configuration.to_string().as_bytes());
+        let path = path.display().to_string();
+        let (code, list) = given
+            .check_json(&["--docker-config", &path, &private])
+            .await;
+        assert_eq!(code, Some(1));
+        assert_eq!(errors(&list, "kind"), ["Unauthorized"]);
+        let [detail] = errors(&list, "detail")[..] else {
+            panic!("{list:?}");
+        };
+        assert!(detail.contains(&expected), "{detail}");
+        let [advice] = errors(&list, "advice")[..] else {
+            panic!("{list:?}");
+        };
+        assert!(advice.starts_with("write "), "{advice}");
+    }
+}
+
+#[tokio::test]
 async fn a_proxy_is_used_unless_the_host_is_exempt() {
     let testbed = shared().await;
     let image = Image::new("check-proxy");
     let good = push(testbed.registry(), &image, "check-proxy").await;
     let dead = "http://user:planted@127.0.0.1:1";
-    let behind = |name| Given::trusting(testbed, &[]).variable(name, dead);
-    for name in ["HTTP_PROXY", "http_proxy"] {
-        let (code, list) = behind(name).check_json(&[&good]).await;
+    // A name that nobody resolves.
+    let elsewhere = "registry.test/app:1";
+    let plain = "registries: [{ hostnamePattern: '*', plainHttp: true }]";
+    let behind = |name| Given::new(plain).variable(name, dead);
+    let is_asked = async |given: Given| {
+        let (code, list) = given.check_json(&[&good, elsewhere]).await;
         assert_eq!(code, Some(1), "{list:?}");
-        assert_eq!(list[0]["error"]["kind"], "Transport", "{list:?}");
-        assert!(!list[0].to_string().contains("planted"), "{list:?}");
+        assert_eq!(
+            errors(&list, "kind"),
+            ["", "Transport"],
+            "loopback is direct"
+        );
+        let detail = list[1].to_string();
+        assert!(!detail.contains("planted"), "{detail}");
+        detail.contains("the proxy 127.0.0.1:1 cannot be reached")
+    };
+    for name in ["HTTP_PROXY", "http_proxy"] {
+        assert!(is_asked(behind(name)).await);
         for exempt in ["NO_PROXY", "no_proxy"] {
-            let given = behind(name).variable(exempt, "127.0.0.1");
-            let (code, list) = given.check_json(&[&good]).await;
-            assert_eq!(code, Some(0), "{list:?}");
+            let given = behind(name).variable(exempt, "*.test");
+            assert!(!is_asked(given).await);
         }
     }
-    let checked = behind("HTTPS_PROXY").check(&[&good]).await;
-    assert_eq!(checked.code, Some(0), "it is for HTTPS: {}", checked.output);
+    let https = behind("HTTPS_PROXY");
+    assert!(!is_asked(https).await, "the registry is plain HTTP's");
 }
 
 #[tokio::test]

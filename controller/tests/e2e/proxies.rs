@@ -12,7 +12,7 @@ use kube_autorollout_testbed::{
     controller::SERVICE_ACCOUNT,
     image::Image,
     process::{Folder, Launch, Server},
-    workload::eventually,
+    workload::{self, eventually},
 };
 
 use crate::harness::{SOON, World};
@@ -75,15 +75,22 @@ fn is_ready(port: u16) -> bool {
 }
 
 #[tokio::test]
-async fn proxies_are_for_registries_and_never_for_the_api_server() {
+async fn proxies_are_for_registries_and_never_for_the_api_server_nor_for_loopback() {
     let world = World::new("proxy").await;
     world.push(&Image::new("proxy-1"), "app").await;
     world.deploy("web", "app").await;
+    // A name that nobody resolves: its pod never starts, and the controller asks the proxy for it.
+    let elsewhere = workload::Deployment::named("elsewhere");
+    let elsewhere = elsewhere.container("app", "registry.test/app:1").labelled();
+    world.create(elsewhere).await;
     let dead = "http://user:planted@127.0.0.1:1";
-    for (exempt, expected) in [
-        ("127.0.0.1", ["state=UpToDate", "decided"]),
-        ("", ["WARN", "Transport"]),
-    ] {
+    let through_the_proxy = [
+        "WARN",
+        "Transport",
+        "the proxy 127.0.0.1:1 cannot be reached",
+    ];
+    let directly = ["WARN", "Transport", "registry.test"];
+    for (exempt, expected) in [("", &through_the_proxy), ("*.test", &directly)] {
         let folder = Folder::new().expect("a folder");
         let variables = [
             ("HTTPS_PROXY", dead),
@@ -92,14 +99,18 @@ async fn proxies_are_for_registries_and_never_for_the_api_server() {
             ("no_proxy", ""),
         ];
         let server = with_environment(&world, &folder, &variables).await;
-        let logged = eventually(SOON, "a decision", async || {
+        let logged = eventually(SOON, "both decisions", async || {
             let log = fs::read_to_string(server.output()).unwrap_or_default();
-            let mut lines = log.lines();
-            let found = lines.any(|line| expected.iter().all(|part| line.contains(part)));
+            let has = |parts: &[&str]| {
+                let mut lines = log.lines();
+                lines.any(|line| parts.iter().all(|part| line.contains(part)))
+            };
+            let found = has(&["state=UpToDate", "decided"]) && has(expected);
             if found { Ok(log) } else { Err(log) }
         });
         let log = logged.await.unwrap_or_else(|error| panic!("{error}"));
         assert!(!log.contains("planted"), "{log}");
+        assert_eq!(exempt.is_empty(), log.contains("the proxy"), "{log}");
     }
 }
 
