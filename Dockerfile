@@ -29,9 +29,10 @@ COPY controller/Cargo.toml controller/
 COPY crates/core/Cargo.toml crates/core/
 COPY crates/registry/Cargo.toml crates/registry/
 COPY crates/testbed/Cargo.toml crates/testbed/
-RUN mkdir controller/src crates/core/src crates/registry/src crates/testbed/src \
+COPY crates/tls/Cargo.toml crates/tls/
+RUN mkdir controller/src crates/core/src crates/registry/src crates/testbed/src crates/tls/src \
     && echo 'fn main() {}' >controller/src/main.rs \
-    && touch crates/core/src/lib.rs crates/registry/src/lib.rs crates/testbed/src/lib.rs \
+    && touch crates/core/src/lib.rs crates/registry/src/lib.rs crates/testbed/src/lib.rs crates/tls/src/lib.rs \
     && cargo build --release --locked --package kube-autorollout --target "$(cat /target)"
 
 COPY controller controller

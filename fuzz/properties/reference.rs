@@ -23,7 +23,15 @@ pub(crate) fn check(data: &[u8]) {
 fn becomes_a_plain_url(reference: &Reference) {
     let host = reference.registry();
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "-._:".contains(letter);
-    assert!(!host.is_empty() && host.chars().all(plain), "{host}");
+    // an IPv6 address is in brackets
+    let (address, port) = host
+        .strip_prefix('[')
+        .and_then(|host| host.split_once(']'))
+        .unwrap_or(("", host));
+    assert!(
+        !host.is_empty() && address.chars().chain(port.chars()).all(plain),
+        "{host}"
+    );
 
     let repository = reference.repository();
     assert!(repository.len() <= 255);

@@ -2,8 +2,10 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use kube_autorollout_tls::{Trust, TrustError};
 use rustls::{
-    ClientConfig, RootCertStore,
+    ClientConfig, ConfigBuilder,
+    client::WantsClientCert,
     crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
@@ -43,8 +45,8 @@ pub(super) enum Error {
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
     /// The certificates that we trust are none.
-    #[error("the API server's certificate authority is not PEM with certificates: {0}")]
-    Authority(String),
+    #[error("the API server's certificate authority is not PEM with certificates")]
+    Authority(#[source] TrustError),
     /// Our own certificate or its key is none.
     #[error("the client certificate and its key are not PEM: {0}")]
     Identity(String),
@@ -116,17 +118,15 @@ impl Tls {
     }
 
     fn make(&self, pem: &Pem) -> Result<ClientConfig, Error> {
-        let provider = Arc::new(ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()?;
+        let trusting = |trust: Trust| trust.client().map_err(Error::Authority);
         let builder = match &self.authority {
-            Authority::Unverified => builder
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(Unverified::new(provider))),
-            Authority::Known(_) => builder.with_root_certificates(roots(&pem.authority)?),
-            Authority::Public => builder.with_root_certificates(RootCertStore {
-                roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-            }),
+            Authority::Unverified => unverified()?,
+            Authority::Known(_) => {
+                let mut trust = Trust::none();
+                trust.add_pem(&pem.authority).map_err(Error::Authority)?;
+                trusting(trust)?
+            }
+            Authority::Public => trusting(Trust::public_roots())?,
         };
         let Some(identity) = &pem.identity else {
             return Ok(builder.with_no_client_auth());
@@ -140,16 +140,13 @@ impl Tls {
     }
 }
 
-fn roots(pem: &[u8]) -> Result<RootCertStore, Error> {
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(pem) {
-        let certificate = certificate.map_err(|error| Error::Authority(error.to_string()))?;
-        roots.add(certificate)?;
-    }
-    if roots.is_empty() {
-        return Err(Error::Authority("there is none".to_owned()));
-    }
-    Ok(roots)
+fn unverified() -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, Error> {
+    let provider = Arc::new(ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()?;
+    Ok(builder
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Unverified::new(provider))))
 }
 
 #[cfg(test)]

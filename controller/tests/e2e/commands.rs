@@ -94,6 +94,7 @@ fn missing_target(arguments: &[&str]) -> Option<String> {
         "crates/core",
         "crates/registry",
         "crates/testbed",
+        "crates/tls",
     ];
     let manifests = manifests.map(|folder| page(&format!("{folder}/Cargo.toml")));
     arguments.windows(2).find_map(|pair| {

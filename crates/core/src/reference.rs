@@ -1,5 +1,7 @@
 //! Image references, as the `image` of a pod's container holds them.
 
+use std::net::Ipv6Addr;
+
 use oci_spec::image::DigestAlgorithm;
 
 use crate::{Digest, Reference};
@@ -144,8 +146,13 @@ fn is_digest(text: &str) -> bool {
     digest.is_ok_and(|digest| !matches!(digest.algorithm(), DigestAlgorithm::Other(_)))
 }
 
-/// `host` or `host:port`, where the host's labels begin and end with a letter or digit.
+/// `host` or `host:port`, where the host is an IPv6 address in brackets, or its labels begin and end with a letter or
+/// digit.
 fn is_registry(text: &str) -> bool {
+    if let Some((address, rest)) = text.strip_prefix('[').and_then(|text| text.split_once(']')) {
+        let is_address = address.parse::<Ipv6Addr>().is_ok();
+        return is_address && (rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port));
+    }
     let (host, port) = match text.split_once(':') {
         Some((host, port)) => (host, Some(port)),
         None => (text, None),
@@ -157,8 +164,11 @@ fn is_registry(text: &str) -> bool {
             && !label.ends_with('-')
             && label.bytes().all(inner)
     };
-    let is_port = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
     host.split('.').all(is_label) && port.is_none_or(is_port)
+}
+
+fn is_port(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Words of lower-case letters and digits, joined by `.`, `_`, `__` or hyphens.
@@ -213,6 +223,8 @@ mod tests {
                 "registry.internal:5000/a/b/c",
                 "registry.internal:5000/a/b/c:latest",
             ),
+            ("[::1]/web", "[::1]/web:latest"),
+            ("[fd00::10]:5000/a/web:1", "[fd00::10]:5000/a/web:1"),
             (pinned.as_str(), pinned.as_str()),
             (both.as_str(), both.as_str()),
         ];
@@ -241,7 +253,14 @@ mod tests {
             ("web:", InvalidReference::Form),
             (" web", InvalidReference::Form),
             ("web@sha256:12", InvalidReference::Digest),
-            ("[::1]:5000/web", InvalidReference::Form),
+            ("[::1]", InvalidReference::Form),
+            ("[::1]:/web", InvalidReference::Form),
+            ("[::1]x:5000/web", InvalidReference::Form),
+            ("[::1:5000/web", InvalidReference::Form),
+            ("[::g]/web", InvalidReference::Form),
+            ("[fe80::1%25eth0]/web", InvalidReference::Form),
+            ("[127.0.0.1]/web", InvalidReference::Form),
+            ("::1/web", InvalidReference::Form),
             ("web:.1", InvalidReference::Form),
             ("a..b/web", InvalidReference::Form),
             ("a.-b/web", InvalidReference::Form),
@@ -262,7 +281,7 @@ mod tests {
         }
     }
 
-    /// The parser whose regular expression we do without.
+    /// The parser whose regular expression we do without. It takes no IPv6 addresses, which runtimes do.
     fn parsed_by_oci_spec(image: &str) -> Option<Reference> {
         let reference: Reference = image.parse().ok()?;
         let upper_case = |c: char| c.is_ascii_uppercase();
@@ -287,7 +306,19 @@ mod tests {
 
         #[test]
         fn anything_else_is_read_as_by_oci_spec_too(image in "[a-zA-Z0-9._:/@-]{0,40}|\\PC{0,20}") {
+            prop_assume!(!image.starts_with('['));
             prop_assert_eq!(parse(&image).ok(), parsed_by_oci_spec(&image), "{}", image);
+        }
+
+        #[test]
+        fn an_ipv6_address_is_read_as_a_name_in_its_place(
+            address in any::<[u16; 8]>(),
+            rest in "(:[0-9]{0,4})?/[a-z0-9]{1,3}([._/-]{1,3}[a-z0-9]{1,3}){0,3}(:[.A-Za-z0-9_-]{0,4})?"
+        ) {
+            let host = format!("[{}]", Ipv6Addr::from(address));
+            let parsed = parse(&format!("{host}{rest}")).map(|reference| reference.whole());
+            let named = parse(&format!("a.b{rest}")).map(|reference| reference.whole());
+            prop_assert_eq!(parsed, named.map(|whole| whole.replacen("a.b", &host, 1)));
         }
 
         #[test]

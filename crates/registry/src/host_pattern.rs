@@ -7,7 +7,7 @@ const DOCKER_HUB: [&str; 3] = ["docker.io", "index.docker.io", "registry-1.docke
 
 /// A glob over a registry's `host[:port]`, in which `*` also crosses dots.
 ///
-/// A pattern for one of the names of Docker Hub is a pattern for all of them.
+/// A pattern for one of the names of Docker Hub is a pattern for all of them. The brackets of an IPv6 address are no glob.
 ///
 /// ```
 /// use kube_autorollout_registry::HostPattern;
@@ -18,7 +18,11 @@ const DOCKER_HUB: [&str; 3] = ["docker.io", "index.docker.io", "registry-1.docke
 /// # Ok::<(), kube_autorollout_registry::HostPatternError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HostPattern(glob::Pattern);
+pub struct HostPattern {
+    /// As it was written, in lower case.
+    text: String,
+    glob: glob::Pattern,
+}
 
 /// A text that is no pattern over hosts.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -47,11 +51,24 @@ impl HostPattern {
     pub fn matches(&self, registry: &str) -> bool {
         let registry = registry.to_ascii_lowercase();
         if DOCKER_HUB.contains(&registry.as_str()) {
-            DOCKER_HUB.iter().any(|name| self.0.matches(name))
+            DOCKER_HUB.iter().any(|name| self.glob.matches(name))
         } else {
-            self.0.matches(&registry)
+            self.glob.matches(&registry)
         }
     }
+
+    /// Whether it stands for one registry, which it names in full.
+    pub fn is_literal(&self) -> bool {
+        let (address, rest) = split_address(&self.text).unwrap_or(("", &self.text));
+        !address.contains(['*', '?']) && !rest.contains(['*', '?', '['])
+    }
+}
+
+/// The IPv6 address at the beginning of a pattern, without its brackets, and what follows them. A class of letters has
+/// no colon, as no name of a host has one.
+fn split_address(text: &str) -> Option<(&str, &str)> {
+    let (address, rest) = text.strip_prefix('[')?.split_once(']')?;
+    address.contains(':').then_some((address, rest))
 }
 
 impl FromStr for HostPattern {
@@ -64,19 +81,23 @@ impl FromStr for HostPattern {
         if text.contains(|letter: char| letter == '/' || letter.is_whitespace()) {
             return Err(HostPatternError::NotAHost(text.to_owned()));
         }
-        glob::Pattern::new(&text.to_ascii_lowercase())
-            .map(Self)
-            .map_err(|error| HostPatternError::Glob {
-                pattern: text.to_owned(),
-                reason: error.msg,
-                position: error.pos,
-            })
+        let lower = text.to_ascii_lowercase();
+        let glob = match split_address(&lower) {
+            Some((address, rest)) => glob::Pattern::new(&format!("[[]{address}[]]{rest}")),
+            None => glob::Pattern::new(&lower),
+        };
+        let glob = glob.map_err(|error| HostPatternError::Glob {
+            pattern: text.to_owned(),
+            reason: error.msg,
+            position: error.pos,
+        })?;
+        Ok(Self { text: lower, glob })
     }
 }
 
 impl fmt::Display for HostPattern {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.0.as_str())
+        formatter.write_str(&self.text)
     }
 }
 
@@ -100,6 +121,13 @@ mod tests {
             ("index.docker.io", "docker.io", true),
             ("docker.io", "mirror.docker.io", false),
             ("*", "anything:1", true),
+            ("[fd00::10]:5000", "[fd00::10]:5000", true),
+            ("[FD00::10]:5000", "[fd00::10]:5000", true),
+            ("[fd00::10]:5000", "[fd00::10]", false),
+            ("[fd00::10]:*", "[fd00::10]:5000", true),
+            ("[fd00:*]:5000", "[fd00::10]:5000", true),
+            ("[fd00:*]:5000", "[fd01::10]:5000", false),
+            ("[ab].example.com", "a.example.com", true),
         ];
         for (pattern, registry, expected) in cases {
             let parsed: HostPattern = pattern.parse().expect(pattern);
@@ -108,6 +136,25 @@ mod tests {
                 expected,
                 "{pattern} on {registry}"
             );
+        }
+    }
+
+    #[test]
+    fn a_pattern_is_literal_when_it_names_one_registry() {
+        let cases = [
+            ("ghcr.io", true),
+            ("registry.internal:5000", true),
+            ("[fd00::10]:5000", true),
+            ("[fd00::10]:*", false),
+            ("[fd00:*]", false),
+            ("*.example.com", false),
+            ("registr?", false),
+            ("[ab].example.com", false),
+        ];
+        for (text, literal) in cases {
+            let pattern: HostPattern = text.parse().expect(text);
+            assert_eq!(pattern.is_literal(), literal, "{text}");
+            assert_eq!(pattern.to_string(), text);
         }
     }
 

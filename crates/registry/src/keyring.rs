@@ -9,7 +9,7 @@ mod docker_config;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::Ipv6Addr};
 
 use glob::Pattern;
 
@@ -207,5 +207,10 @@ fn host(registry: &str) -> (Vec<&str>, Option<&str>) {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => (name, Some(port)),
         _ => (registry, None),
     };
-    (name.split('.').collect(), port)
+    // The brackets of an IPv6 address are no glob.
+    let address = name
+        .strip_prefix('[')
+        .and_then(|name| name.strip_suffix(']'));
+    let address = address.filter(|address| address.parse::<Ipv6Addr>().is_ok());
+    (address.unwrap_or(name).split('.').collect(), port)
 }

@@ -72,15 +72,12 @@ pub(crate) fn media_type(headers: &HeaderMap) -> Result<String, Fault> {
     })
 }
 
-/// The digest that the answer claims, if it is well-formed.
+/// The digest that the answer claims, if it is one of an algorithm that can be verified.
 pub(crate) fn claimed_digest(headers: &HeaderMap) -> Option<Digest> {
-    headers
-        .get(DOCKER_CONTENT_DIGEST)?
-        .to_str()
-        .ok()?
-        .trim()
-        .parse()
-        .ok()
+    let claimed = headers.get(DOCKER_CONTENT_DIGEST)?.to_str().ok()?;
+    let digest: Digest = claimed.trim().parse().ok()?;
+    let known = !matches!(digest.algorithm(), DigestAlgorithm::Other(_));
+    known.then_some(digest)
 }
 
 /// The length that the answer claims, in bytes.
@@ -210,7 +207,7 @@ mod tests {
 
     #[test]
     fn malformed_claims_count_as_none() {
-        for value in ["", "sha256:short", "latest", "sha256:"] {
+        for value in ["", "sha256:short", "latest", "sha256:", "foo:1"] {
             assert_eq!(
                 claimed_digest(&headers(&[("docker-content-digest", value)])),
                 None,

@@ -32,25 +32,65 @@ pub(crate) fn check(place: &Uri, registry: &Origin) -> Result<Origin, Fault> {
     Ok(origin)
 }
 
-/// Joins the address of a request and the `Location` of its answer; fragments are dropped.
+/// Resolves the `Location` of an answer against the address of its request, as RFC 3986, section 5.2, has it; fragments
+/// are dropped.
 pub(crate) fn join(base: &Uri, location: &str) -> Option<Uri> {
     let location = location.split('#').next()?;
     let (scheme, authority) = (base.scheme_str()?, base.authority()?);
-    let joined = if location.contains("://") {
-        location.to_owned()
-    } else if location.starts_with("//") {
-        format!("{scheme}:{location}")
-    } else if location.starts_with('/') {
-        format!("{scheme}://{authority}{location}")
+    if has_scheme(location) {
+        return location.parse().ok();
+    }
+    if location.starts_with("//") {
+        return format!("{scheme}:{location}").parse().ok();
+    }
+    let (path, query) = match location.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (location, None),
+    };
+    let (path, query) = if path.is_empty() {
+        (base.path().to_owned(), query.or_else(|| base.query()))
+    } else if path.starts_with('/') {
+        (without_dots(path), query)
     } else {
         let folder = base.path().rsplit_once('/')?.0;
-        format!("{scheme}://{authority}{folder}/{location}")
+        (without_dots(&format!("{folder}/{path}")), query)
     };
-    joined.parse().ok()
+    let query = query.map_or_else(String::new, |query| format!("?{query}"));
+    format!("{scheme}://{authority}{path}{query}").parse().ok()
+}
+
+/// Whether an address begins with a scheme (RFC 3986, section 3.1): that of a query is none.
+fn has_scheme(address: &str) -> bool {
+    let Some((scheme, _)) = address.split_once(':') else {
+        return false;
+    };
+    let inner = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+    scheme.starts_with(|first: char| first.is_ascii_alphabetic()) && scheme.bytes().all(inner)
+}
+
+/// An absolute path without the segments `.` and `..` (RFC 3986, section 5.2.4).
+fn without_dots(path: &str) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    let mut segments = path.split('/').skip(1).peekable();
+    while let Some(segment) = segments.next() {
+        match segment {
+            "." => {}
+            ".." => {
+                kept.pop();
+            }
+            segment => kept.push(segment),
+        }
+        // What ends in a dot segment is a folder.
+        if matches!(segment, "." | "..") && segments.peek().is_none() {
+            kept.push("");
+        }
+    }
+    format!("/{}", kept.join("/"))
 }
 
 /// Whether a host is an address, in any form that a resolver takes for one, of a network that is not public.
 fn is_private(host: &str) -> bool {
+    let host = host.trim_end_matches('.');
     if host == "localhost" || host.ends_with(".localhost") {
         return true;
     }
@@ -59,11 +99,7 @@ fn is_private(host: &str) -> bool {
         Ok(IpAddr::V4(address)) => is_private_v4(address),
         Ok(IpAddr::V6(address)) => is_private_v6(address),
         // Resolvers read 2130706433, 0x7f.1 and 127.1 as addresses; no public name ends in a number.
-        Err(_) => host
-            .trim_end_matches('.')
-            .rsplit('.')
-            .next()
-            .is_some_and(is_number),
+        Err(_) => host.rsplit('.').next().is_some_and(is_number),
     }
 }
 
@@ -74,23 +110,63 @@ fn is_number(label: &str) -> bool {
     hexadecimal || (!label.is_empty() && label.bytes().all(|digit| digit.is_ascii_digit()))
 }
 
+/// Networks that are not of the public internet, by the first address and the length of the prefix
+/// (<https://www.iana.org/assignments/iana-ipv4-special-registry>).
+const PRIVATE_V4: [(Ipv4Addr, u32); 16] = [
+    (Ipv4Addr::UNSPECIFIED, 8),
+    (Ipv4Addr::new(10, 0, 0, 0), 8),
+    (Ipv4Addr::new(100, 64, 0, 0), 10), // shared between carriers and their customers
+    (Ipv4Addr::new(127, 0, 0, 0), 8),
+    (Ipv4Addr::new(168, 63, 129, 16), 32), // Azure's own, beside the registry
+    (Ipv4Addr::new(169, 254, 0, 0), 16),
+    (Ipv4Addr::new(172, 16, 0, 0), 12),
+    (Ipv4Addr::new(192, 0, 0, 0), 24), // with the instance metadata of Oracle's cloud
+    (Ipv4Addr::new(192, 0, 2, 0), 24),
+    (Ipv4Addr::new(192, 88, 99, 0), 24),
+    (Ipv4Addr::new(192, 168, 0, 0), 16),
+    (Ipv4Addr::new(198, 18, 0, 0), 15),
+    (Ipv4Addr::new(198, 51, 100, 0), 24),
+    (Ipv4Addr::new(203, 0, 113, 0), 24),
+    (Ipv4Addr::new(224, 0, 0, 0), 4), // multicast
+    (Ipv4Addr::new(240, 0, 0, 0), 4),
+];
+
+/// The same (<https://www.iana.org/assignments/iana-ipv6-special-registry>).
+const PRIVATE_V6: [(Ipv6Addr, u32); 11] = [
+    (Ipv6Addr::UNSPECIFIED, 127), // and loopback
+    (Ipv6Addr::new(0x64, 0xff9b, 1, 0, 0, 0, 0, 0), 48),
+    (Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 0), 64),
+    (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23),
+    (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32),
+    (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20),
+    (Ipv6Addr::new(0x5f00, 0, 0, 0, 0, 0, 0, 0), 16),
+    (Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7), // unique local
+    (Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10), // link-local
+    (Ipv6Addr::new(0xfec0, 0, 0, 0, 0, 0, 0, 0), 10),
+    (Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8), // multicast
+];
+
 fn is_private_v4(address: Ipv4Addr) -> bool {
-    let [a, b, ..] = address.octets();
-    address.is_loopback()
-        || address.is_private()
-        || address.is_link_local()
-        || address.is_broadcast()
-        || a == 0
-        || (a == 100 && (64..128).contains(&b)) // RFC 6598, shared between carriers and their customers
+    let bits = address.to_bits();
+    let mut networks = PRIVATE_V4.iter();
+    networks.any(|(network, prefix)| (bits ^ network.to_bits()).leading_zeros() >= *prefix)
 }
 
 fn is_private_v6(address: Ipv6Addr) -> bool {
-    // ::a.b.c.d and ::ffff:a.b.c.d are IPv4 addresses in other clothes.
-    address.is_loopback()
-        || address.is_unspecified()
-        || address.is_unique_local()
-        || address.is_unicast_link_local()
-        || address.to_ipv4().is_some_and(is_private_v4)
+    let bits = address.to_bits();
+    let mut networks = PRIVATE_V6.iter();
+    networks.any(|(network, prefix)| (bits ^ network.to_bits()).leading_zeros() >= *prefix)
+        || embedded(address).is_some_and(is_private_v4)
+}
+
+/// The IPv4 address that is reached at an IPv6 address.
+fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    let of = |high: u16, low: u16| Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low));
+    match address.segments() {
+        // NAT64 and 6to4
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => Some(of(high, low)),
+        _ => address.to_ipv4(), // ::a.b.c.d and ::ffff:a.b.c.d
+    }
 }
 
 #[cfg(test)]
@@ -118,29 +194,6 @@ mod tests {
                 "https://user:password@git.example/",
                 false,
             ),
-            ("https://git.example", "https://127.0.0.1/token", false),
-            ("https://git.example", "https://localhost/token", false),
-            (
-                "https://git.example",
-                "https://169.254.169.254/latest",
-                false,
-            ),
-            ("https://git.example", "https://10.0.0.1/token", false),
-            ("https://git.example", "https://192.168.1.1/token", false),
-            ("https://git.example", "https://100.64.0.1/token", false),
-            ("https://git.example", "https://0.0.0.0/token", false),
-            ("https://git.example", "https://2130706433/token", false),
-            ("https://git.example", "https://0x7f000001/token", false),
-            ("https://git.example", "https://127.1/token", false),
-            ("https://git.example", "https://[::1]/token", false),
-            (
-                "https://git.example",
-                "https://[::ffff:10.0.0.1]/token",
-                false,
-            ),
-            ("https://git.example", "https://[fd00::1]/token", false),
-            ("https://git.example", "https://[fe80::1]/token", false),
-            ("https://git.example", "https://93.184.216.34/token", true),
             ("https://10.0.0.1:5000", "https://10.0.0.1:5001/token", true),
             (
                 "https://10.0.0.1:5000",
@@ -151,6 +204,60 @@ mod tests {
         ];
         for (registry, place, expected) in cases {
             assert_eq!(allowed(registry, place), expected, "{registry} → {place}");
+        }
+    }
+
+    /// Private in one way or another.
+    const PRIVATE: [&str; 28] = [
+        "127.0.0.1",
+        "localhost",
+        "169.254.169.254",
+        "10.0.0.1",
+        "192.168.1.1",
+        "100.64.0.1",
+        "172.31.0.1",
+        "192.0.0.192",
+        "168.63.129.16",
+        "198.19.0.1",
+        "224.0.0.1",
+        "255.255.255.255",
+        "localhost.",
+        "a.localhost.",
+        "127.0.0.1.",
+        "[64:ff9b::a00:1]",
+        "[64:ff9b:1::808:808]",
+        "[2002:a00:1::]",
+        "[ff02::1]",
+        "[fd00:ec2::254]",
+        "0.0.0.0",
+        "2130706433",
+        "0x7f000001",
+        "127.1",
+        "[::1]",
+        "[::ffff:10.0.0.1]",
+        "[fd00::1]",
+        "[fe80::1]",
+    ];
+
+    const PUBLIC: [&str; 7] = [
+        "100.128.0.1",
+        "172.32.0.1",
+        "168.63.129.17",
+        "[64:ff9b::808:808]",
+        "[2002:808:808::]",
+        "[2606:4700::1111]",
+        "93.184.216.34",
+    ];
+
+    #[test]
+    fn private_addresses_are_followed_on_the_registrys_own_host_only() {
+        for (hosts, expected) in [(&PRIVATE[..], false), (&PUBLIC, true)] {
+            for host in hosts {
+                let place = format!("https://{host}/token");
+                assert_eq!(allowed("https://git.example", &place), expected, "{host}");
+                let own = format!("https://{host}:5000");
+                assert!(allowed(&own, &place), "{host}");
+            }
         }
     }
 
@@ -173,6 +280,21 @@ mod tests {
             ("//b.example/y?z", Some("https://b.example/y?z")),
             ("/y#part", Some("https://a.example:5000/y")),
             ("2", Some("https://a.example:5000/v2/x/manifests/2")),
+            (
+                "?page=2",
+                Some("https://a.example:5000/v2/x/manifests/1?page=2"),
+            ),
+            ("", Some("https://a.example:5000/v2/x/manifests/1?q=1")),
+            (
+                "/go?to=https://cdn.example/y",
+                Some("https://a.example:5000/go?to=https://cdn.example/y"),
+            ),
+            ("../blobs/y", Some("https://a.example:5000/v2/x/blobs/y")),
+            ("./y", Some("https://a.example:5000/v2/x/manifests/y")),
+            ("..", Some("https://a.example:5000/v2/x/")),
+            ("/a/./b/../c/.", Some("https://a.example:5000/a/c/")),
+            ("/../../y", Some("https://a.example:5000/y")),
+            ("/a//b", Some("https://a.example:5000/a//b")),
             ("https://", None),
         ];
         for (location, expected) in cases {

@@ -1,12 +1,11 @@
 //! What registries tell about how often they may be asked.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::{
     HeaderMap,
     header::{DATE, RETRY_AFTER},
 };
-use jiff::{Timestamp, fmt::rfc2822};
 
 /// How many pulls are allowed, as Docker Hub tells it in `ratelimit-*` headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,14 +44,15 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     if let Ok(seconds) = text.parse::<u64>() {
         return Some(Duration::from_secs(seconds));
     }
-    let wait = date(text)?.duration_since(date(headers.get(DATE)?.to_str().ok()?)?);
+    let now = headers.get(DATE)?.to_str().ok()?;
+    let (until, now) = (date(text)?, date(now)?);
     // A date that is past means: now.
-    Some(wait.try_into().unwrap_or(Duration::ZERO))
+    Some(until.duration_since(now).unwrap_or_default())
 }
 
-fn date(text: &str) -> Option<Timestamp> {
-    let zoned = rfc2822::DateTimeParser::new().parse_zoned(text).ok()?;
-    Some(zoned.timestamp())
+/// A date in one of the three forms of RFC 9110, section 5.6.7.
+fn date(text: &str) -> Option<SystemTime> {
+    httpdate::parse_http_date(text).ok()
 }
 
 #[cfg(test)]
@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn retry_after_is_seconds_or_a_date_of_the_servers_clock() {
         const NOW: (&str, &str) = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");
-        let cases: [(Lines, Option<u64>); 8] = [
+        let cases: [(Lines, Option<u64>); 10] = [
             (&[], None),
             (&[("retry-after", "120")], Some(120)),
             (&[("retry-after", "0")], Some(0)),
@@ -86,6 +86,14 @@ mod tests {
             (&[("retry-after", "soon")], None),
             (
                 &[("retry-after", "Sun, 06 Nov 1994 08:50:37 GMT"), NOW],
+                Some(60),
+            ),
+            (
+                &[("retry-after", "Sunday, 06-Nov-94 08:50:37 GMT"), NOW],
+                Some(60),
+            ),
+            (
+                &[("retry-after", "Sun Nov  6 08:50:37 1994"), NOW],
                 Some(60),
             ),
             (

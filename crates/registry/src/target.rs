@@ -211,6 +211,24 @@ mod tests {
     }
 
     #[test]
+    fn an_ipv6_address_keeps_its_brackets() {
+        for (registry, plain_http, expected) in [
+            ("[fd00::10]", false, "https://[fd00::10]/v2/web/manifests/1"),
+            (
+                "[FD00::10]:5000",
+                true,
+                "http://[fd00::10]:5000/v2/web/manifests/1",
+            ),
+        ] {
+            let reference =
+                Reference::with_tag(registry.to_owned(), "web".to_owned(), "1".to_owned());
+            let target = Target::of(&reference, plain_http).expect("a target");
+            assert_eq!(target.uri.to_string(), expected);
+            assert_eq!(target.origin.to_string(), registry.to_lowercase());
+        }
+    }
+
+    #[test]
     fn parts_that_would_change_the_address_are_refused() {
         let cases = [
             ("ghcr.io", "a/../../admin", "1"),

@@ -1,8 +1,8 @@
 //! Certificate authorities, server certificates for 127.0.0.1 and signing keys, made anew for each server.
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose,
+    BasicConstraints, Certificate, CertificateParams, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
@@ -33,6 +33,9 @@ pub struct Identity {
     certificate_der: CertificateDer<'static>,
     key_der: Vec<u8>,
 }
+
+/// The names of servers: a name that only a proxy resolves among them.
+const NAMES: [&str; 3] = ["127.0.0.1", "localhost", "registry.test"];
 
 /// A P-256 key pair.
 pub(crate) struct SigningKey(KeyPair);
@@ -72,9 +75,7 @@ impl Authority {
     ///
     /// When the system gives no random numbers.
     pub fn issue(&self) -> Result<Identity, Error> {
-        let names = ["127.0.0.1", "localhost", "registry.test"].map(str::to_owned);
-        let mut parameters = CertificateParams::new(names).map_err(fail("server certificate"))?;
-        parameters.distinguished_name = common_name("testbed server");
+        let mut parameters = server_parameters()?;
         parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         self.sign(&parameters, "server certificate")
     }
@@ -97,19 +98,40 @@ impl Authority {
     fn sign(&self, parameters: &CertificateParams, what: &'static str) -> Result<Identity, Error> {
         let key = KeyPair::generate().map_err(fail(what))?;
         let signed = parameters.signed_by(&key, &self.issuer);
-        let certificate = signed.map_err(fail(what))?;
-        Ok(Identity {
-            certificate: certificate.pem(),
-            key: key.serialize_pem(),
-            certificate_der: certificate.der().clone(),
-            key_der: key.serialize_der(),
-        })
+        Ok(Identity::new(&signed.map_err(fail(what))?, &key))
     }
 }
 
 impl Identity {
+    /// Makes a server certificate for the same names that is its own authority, as `openssl req -x509` does.
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no random numbers.
+    pub fn own_authority() -> Result<Self, Error> {
+        let what = "server certificate";
+        let mut parameters = server_parameters()?;
+        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().map_err(fail(what))?;
+        let certificate = parameters.self_signed(&key).map_err(fail(what))?;
+        Ok(Self::new(&certificate, &key))
+    }
+
+    fn new(certificate: &Certificate, key: &KeyPair) -> Self {
+        Self {
+            certificate: certificate.pem(),
+            key: key.serialize_pem(),
+            certificate_der: certificate.der().clone(),
+            key_der: key.serialize_der(),
+        }
+    }
+
     /// The settings of a TLS server in this process that presents the identity and speaks HTTP/1.1.
-    pub(crate) fn server_settings(&self) -> Result<rustls::ServerConfig, rustls::Error> {
+    ///
+    /// # Errors
+    ///
+    /// When the library does not want it, which does not happen.
+    pub fn server_settings(&self) -> Result<rustls::ServerConfig, rustls::Error> {
         let provider = rustls::crypto::ring::default_provider().into();
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key_der.clone()));
         rustls::ServerConfig::builder_with_provider(provider)
@@ -145,6 +167,13 @@ impl SigningKey {
     pub(crate) fn public_point(&self) -> &[u8] {
         self.0.public_key_raw()
     }
+}
+
+fn server_parameters() -> Result<CertificateParams, Error> {
+    let names = NAMES.map(str::to_owned);
+    let mut parameters = CertificateParams::new(names).map_err(fail("server certificate"))?;
+    parameters.distinguished_name = common_name("testbed server");
+    Ok(parameters)
 }
 
 fn common_name(name: &str) -> DistinguishedName {

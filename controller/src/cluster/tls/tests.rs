@@ -1,5 +1,8 @@
 use std::{fs, io, path::Path};
 
+use kube_autorollout_testbed::certificates as testbed;
+use rustls::{ClientConnection, ServerConnection};
+
 use super::*;
 use crate::cluster::access::Material;
 
@@ -56,6 +59,35 @@ fn renewed_certificates_count_and_spoiled_ones_do_not() {
         let last = tls.configuration(None).expect("the last one");
         assert!(Arc::ptr_eq(&last, &seen[1]));
     }
+}
+
+/// Lets a client and a server on 127.0.0.1 shake hands.
+fn shake_hands(client: Arc<ClientConfig>, server: &testbed::Identity) -> Result<(), rustls::Error> {
+    let name = "127.0.0.1".try_into().expect("an address");
+    let mut client = ClientConnection::new(client, name)?;
+    let mut server = ServerConnection::new(Arc::new(server.server_settings()?))?;
+    while client.is_handshaking() || server.is_handshaking() {
+        let mut sent = Vec::new();
+        client.write_tls(&mut sent).expect("a buffer");
+        server.read_tls(&mut sent.as_slice()).expect("a buffer");
+        server.process_new_packets()?;
+        let mut sent = Vec::new();
+        server.write_tls(&mut sent).expect("a buffer");
+        client.read_tls(&mut sent.as_slice()).expect("a buffer");
+        client.process_new_packets()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn an_api_servers_certificate_that_is_its_own_authority_is_trusted_where_it_is_configured() {
+    let server = testbed::Identity::own_authority().expect("an identity");
+    let other = testbed::Identity::own_authority().expect("an identity");
+    let known = Material::Given(server.certificate.clone().into_bytes());
+    let tls = Tls::new(Authority::Known(known), None);
+    let client = tls.configuration(None).expect("a configuration");
+    assert_eq!(shake_hands(Arc::clone(&client), &server), Ok(()));
+    assert!(shake_hands(client, &other).is_err());
 }
 
 #[test]

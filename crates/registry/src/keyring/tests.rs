@@ -17,7 +17,15 @@ fn keyring(keys: &[&str]) -> Keyring {
 
 /// The user names, which are the keys, in the order of the lookup.
 fn found(keyring: &Keyring, image: &str) -> Vec<String> {
-    let reference: Reference = image.parse().expect("a test's own reference");
+    // oci-spec does not read IPv6 addresses.
+    let reference = match image.split_once("]:5000/") {
+        Some((address, repository)) => Reference::with_tag(
+            format!("{address}]:5000"),
+            repository.to_owned(),
+            "1".to_owned(),
+        ),
+        None => image.parse().expect("a test's own reference"),
+    };
     let found = keyring.lookup(&reference);
     found
         .iter()
@@ -74,6 +82,13 @@ fn keys_match_as_the_kubelet_matches_them() {
         ("registry-1.docker.io", "nginx", false),
         ("hub.docker.com", "nginx", false),
         ("index.docker.io", "quay.io/nginx", false),
+        // IPv6 addresses, and what only looks like them
+        ("[fd00::10]:5000", "[fd00::10]:5000/app", true),
+        ("https://[fd00::10]:5000/v2/", "[fd00::10]:5000/app", true),
+        ("[fd00::10]", "[fd00::10]:5000/app", false),
+        ("[fd00::10]:5000", "[fd00::11]:5000/app", false),
+        ("[ad]:5000", "[fd00::10]:5000/app", false),
+        ("[a-q]uay.io", "quay.io/app", true),
         // malformed
         ("[a-z.io", "quay.io/app", false),
         ("", "quay.io/app", false),
@@ -282,63 +297,59 @@ fn an_entry_that_is_not_utf8_is_left_out_and_the_others_are_not() {
     assert_eq!(found(&keyring, "quay.io/app"), users(&[]));
 }
 
+/// A document, an image, and what is said of the credentials that are not there.
+const WITHOUT_CREDENTIALS: [(&str, &str, Option<&str>); 10] = [
+    (
+        r#"{"auths": {"quay.io": {"username": "", "password": "", "auth": ""}}}"#,
+        "quay.io/app",
+        Some(r#"its entry "quay.io" is empty"#),
+    ),
+    (
+        r#"{"auths": {"https://quay.io/v2/": {}}}"#,
+        "quay.io/app",
+        Some(r#"its entry "https://quay.io/v2/" is empty"#),
+    ),
+    (r#"{"auths": {"quay.io": {}}}"#, "a.io/app", None),
+    (
+        r#"{"auths": {"quay.io": {}, "*.io": {"username": "a"}}}"#,
+        "quay.io/app",
+        None,
+    ),
+    (
+        r#"{"auths": {"quay.io": {"auth": "YcV6OmHFeg=="}}}"#,
+        "quay.io/app",
+        Some(r#"the user name or password of its entry "quay.io" is not UTF-8"#),
+    ),
+    (
+        r#"{"auths": {"https://index.docker.io/v1/": {}}, "credsStore": "desktop"}"#,
+        "nginx",
+        Some(r#"its credentials are in the credential helper "desktop", which is not supported"#),
+    ),
+    (
+        r#"{"credsStore": "desktop"}"#,
+        "quay.io/app",
+        Some(r#"its credentials are in the credential helper "desktop", which is not supported"#),
+    ),
+    (
+        r#"{"credHelpers": {"gcr.io": "gcloud"}, "credsStore": "desktop"}"#,
+        "gcr.io/a/app",
+        Some(r#"its credentials are in the credential helper "gcloud", which is not supported"#),
+    ),
+    (
+        r#"{"credHelpers": {"gcr.io": "gcloud"}}"#,
+        "quay.io/app",
+        None,
+    ),
+    (
+        r#"{"auths": {"quay.io": {"username": "a"}}, "credsStore": "desktop"}"#,
+        "quay.io/app",
+        None,
+    ),
+];
+
 #[test]
 fn what_stands_in_the_place_of_credentials_is_named() {
-    let cases = [
-        (
-            r#"{"auths": {"quay.io": {"username": "", "password": "", "auth": ""}}}"#,
-            "quay.io/app",
-            Some(r#"its entry "quay.io" is empty"#),
-        ),
-        (
-            r#"{"auths": {"https://quay.io/v2/": {}}}"#,
-            "quay.io/app",
-            Some(r#"its entry "https://quay.io/v2/" is empty"#),
-        ),
-        (r#"{"auths": {"quay.io": {}}}"#, "a.io/app", None),
-        (
-            r#"{"auths": {"quay.io": {}, "*.io": {"username": "a"}}}"#,
-            "quay.io/app",
-            None,
-        ),
-        (
-            r#"{"auths": {"quay.io": {"auth": "YcV6OmHFeg=="}}}"#,
-            "quay.io/app",
-            Some(r#"the user name or password of its entry "quay.io" is not UTF-8"#),
-        ),
-        (
-            r#"{"auths": {"https://index.docker.io/v1/": {}}, "credsStore": "desktop"}"#,
-            "nginx",
-            Some(
-                r#"its credentials are in the credential helper "desktop", which is not supported"#,
-            ),
-        ),
-        (
-            r#"{"credsStore": "desktop"}"#,
-            "quay.io/app",
-            Some(
-                r#"its credentials are in the credential helper "desktop", which is not supported"#,
-            ),
-        ),
-        (
-            r#"{"credHelpers": {"gcr.io": "gcloud"}, "credsStore": "desktop"}"#,
-            "gcr.io/a/app",
-            Some(
-                r#"its credentials are in the credential helper "gcloud", which is not supported"#,
-            ),
-        ),
-        (
-            r#"{"credHelpers": {"gcr.io": "gcloud"}}"#,
-            "quay.io/app",
-            None,
-        ),
-        (
-            r#"{"auths": {"quay.io": {"username": "a"}}, "credsStore": "desktop"}"#,
-            "quay.io/app",
-            None,
-        ),
-    ];
-    for (document, image, expected) in cases {
+    for (document, image, expected) in WITHOUT_CREDENTIALS {
         let mut keyring = Keyring::default();
         let added = keyring.add_config_json(document.as_bytes());
         assert_eq!(added, Ok(()), "{document}");

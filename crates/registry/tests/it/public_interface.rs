@@ -18,6 +18,8 @@ const OURS: &[&str] = &[
     "hyper",
     "hyper_rustls",
     "hyper_util",
+    "ipnet",
+    "kube_autorollout_tls",
     "lru",
     "ring",
     "rustls",
@@ -25,7 +27,6 @@ const OURS: &[&str] = &[
     "serde_json",
     "tokio",
     "tower",
-    "webpki_roots",
 ];
 
 /// The words of a text that could be names.

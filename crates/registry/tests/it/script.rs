@@ -2,7 +2,7 @@
 
 use std::{
     convert::Infallible,
-    net::{Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -97,6 +97,14 @@ impl Server {
         Self::run(script, None).await
     }
 
+    /// Answers over HTTP at the loopback address of IPv6.
+    pub(crate) async fn start_ipv6(
+        script: impl Fn(&Asked) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).await;
+        Self::serve(listener.expect("IPv6"), script, None)
+    }
+
     /// Answers over HTTPS, with HTTP/2 for those who can.
     pub(crate) async fn start_tls(
         script: impl Fn(&Asked) -> Answer + Send + Sync + 'static,
@@ -108,13 +116,29 @@ impl Server {
         server
     }
 
+    /// Answers over HTTPS with a certificate that is its own authority.
+    pub(crate) async fn start_own_authority(
+        script: impl Fn(&Asked) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        let identity = Identity::own_authority().expect("an identity");
+        let mut server = Self::run(script, Some(acceptor(&identity))).await;
+        server.authority = Some(identity.certificate);
+        server
+    }
+
     async fn run(
         script: impl Fn(&Asked) -> Answer + Send + Sync + 'static,
         tls: Option<TlsAcceptor>,
     ) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .await
-            .expect("a port");
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
+        Self::serve(listener.expect("a port"), script, tls)
+    }
+
+    fn serve(
+        listener: TcpListener,
+        script: impl Fn(&Asked) -> Answer + Send + Sync + 'static,
+        tls: Option<TlsAcceptor>,
+    ) -> Self {
         let address = listener.local_addr().expect("an address");
         let state = Arc::new(State {
             script: Box::new(script),

@@ -1,7 +1,7 @@
 //! TLS, HTTP/2 and connections.
 
 use futures::future::join_all;
-use kube_autorollout_registry::{Client, ErrorKind, HostOptions, Options, OptionsError};
+use kube_autorollout_registry::{Client, ErrorKind, HostOptions, Options, OptionsError, Reference};
 
 use crate::script::{Server, client, index, resolve, status, tls_options, token};
 
@@ -60,6 +60,21 @@ async fn an_authority_is_trusted_for_all_hosts_or_for_one() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_its_own_authority_is_trusted_where_it_is_configured() {
+    let server = Server::start_own_authority(|_| index("{}")).await;
+    let other = Server::start_own_authority(|_| index("{}")).await;
+    let client = Client::new(tls_options(&server)).expect("good options");
+    resolve(&client, &server.image("web:1"))
+        .await
+        .expect("its certificate is configured");
+    let error = resolve(&client, &other.image("web:1"))
+        .await
+        .expect_err("another one of the same names is not");
+    assert_eq!(error.kind(), ErrorKind::Tls);
+    assert!(other.log().is_empty());
 }
 
 #[tokio::test]
@@ -142,4 +157,21 @@ fn options_that_cannot_be_used_say_which() {
         let error: OptionsError = Client::new(options).expect_err(expected);
         assert!(error.to_string().contains(expected), "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_registry_is_reached_at_an_ipv6_address() {
+    let server = Server::start_ipv6(|_| index("{}")).await;
+    let options = Options {
+        hosts: vec![HostOptions {
+            plain_http: true,
+            ..HostOptions::new(server.host().parse().expect("a pattern"))
+        }],
+        ..Options::default()
+    };
+    let client = Client::new(options).expect("good options");
+    // oci-spec's own parser does not read it.
+    let image = Reference::with_tag(server.host(), "web".to_owned(), "1".to_owned());
+    resolve(&client, &image).await.expect("resolved");
+    assert_eq!(server.log()[0].host, server.host());
 }
