@@ -1,38 +1,34 @@
 //! A way to a registry that can be told to refuse, to dawdle and to lie.
 
+mod forgery;
+mod question;
+mod realm;
+mod refusal;
+
 use std::{
+    collections::BTreeSet,
     io,
-    net::{Ipv4Addr, SocketAddr},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    net::SocketAddr,
+    sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
 
 use bytes::Bytes;
-use http::{
-    HeaderValue, Method, Request, Response, StatusCode, Uri,
-    header::{
-        CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH, RETRY_AFTER, USER_AGENT,
-        WWW_AUTHENTICATE,
-    },
-};
-use http_body_util::{BodyExt as _, Full};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::{TokioExecutor, TokioIo},
-};
+use http::{Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
 use jiff::Timestamp;
-use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::sleep};
+use tokio::{sync::watch, task::JoinSet, time::sleep};
 
-use crate::image::digest_of;
+pub use forgery::Lie;
+pub use question::Told;
 
-const DIGEST: &str = "docker-content-digest";
-
-/// A media type that no manifest has.
-const NO_MANIFEST: &str = "application/vnd.example.recipe+json";
-
-/// What a gateway in trouble, or a login page, sends in the place of an answer.
-const PAGE: &str = "<html><body>Sign in</body></html>";
+use crate::{
+    locked::locked,
+    relay::{self, Answer, NoAnswer, Relay, Upstream},
+};
+use question::Question;
+use realm::Realm;
 
 /// What is done with requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,48 +41,14 @@ pub enum Mood {
     Silent,
     /// They are answered with this status.
     Refuses(StatusCode),
+    /// Manifests are refused by their digests, with 403, and told by their tags.
+    RefusesDigests,
     /// Answers about manifests are forged. None of the lies can be taken for a push, as none can be verified.
     Lies(Lie),
 }
 
-/// A forgery.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lie {
-    /// A digest of which the registry has nothing.
-    Digest,
-    /// Other bytes than those of the digest.
-    Content,
-    /// Half of the bytes.
-    Truncated,
-    /// A media type of something else.
-    MediaType,
-    /// A web page.
-    Page,
-}
-
-impl Lie {
-    /// Whether the digest of a tag is not told. The others lie about what is behind it.
-    const fn hides_the_digest(self) -> bool {
-        matches!(self, Self::Digest | Self::Page)
-    }
-}
-
-/// A digest that a client was told of a tag, as the registry had it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
-    /// The repository.
-    pub repository: String,
-    /// The tag.
-    pub tag: String,
-    /// The digest.
-    pub digest: String,
-    /// The client's `User-Agent`.
-    pub user_agent: String,
-    /// When the request came.
-    pub at: Timestamp,
-}
-
-/// Passes requests on to a registry that speaks plain HTTP, as far as its mood lets it. It ends when it is dropped.
+/// Passes requests on to a registry that speaks plain HTTP, as far as its mood and its rules let it. It ends when it is
+/// dropped.
 pub struct Liar {
     host: String,
     state: Arc<State>,
@@ -94,16 +56,23 @@ pub struct Liar {
 }
 
 struct State {
-    registry: String,
-    client: Client<HttpConnector, Full<Bytes>>,
+    upstream: Upstream,
     mood: watch::Sender<Mood>,
+    rules: Mutex<Rules>,
+    realm: OnceLock<Realm>,
     told: Mutex<Vec<Told>>,
 }
 
-/// There is no answer, and the connection ends.
-#[derive(Debug, thiserror::Error)]
-#[error("no answer")]
-struct NoAnswer;
+/// What is refused whatever the mood.
+#[derive(Debug, Default)]
+struct Rules {
+    /// Whether answers have the headers of Artifactory.
+    artifactory: bool,
+    /// Repositories of which everything is refused.
+    denied: BTreeSet<String>,
+    /// Digests of manifests that are refused.
+    blocked: BTreeSet<String>,
+}
 
 impl Liar {
     /// Listens on a free port of loopback, honest at first.
@@ -112,16 +81,14 @@ impl Liar {
     ///
     /// When no port is to be had.
     pub async fn start(registry: SocketAddr) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let host = listener.local_addr()?.to_string();
         let state = Arc::new(State {
-            registry: registry.to_string(),
-            client: Client::builder(TokioExecutor::new()).build_http(),
+            upstream: Upstream::new(registry),
             mood: watch::Sender::new(Mood::Honest),
+            rules: Mutex::default(),
+            realm: OnceLock::new(),
             told: Mutex::default(),
         });
-        let mut tasks = JoinSet::new();
-        tasks.spawn(serve(listener, Arc::clone(&state)));
+        let (host, tasks) = relay::listen(Arc::clone(&state)).await?;
         Ok(Self {
             host,
             state,
@@ -139,32 +106,77 @@ impl Liar {
         self.state.mood.send_replace(mood);
     }
 
+    /// From now on every answer has the headers by which Artifactory is known (`X-JFrog-Version` and others).
+    pub fn be_artifactory(&self) {
+        locked(&self.state.rules).artifactory = true;
+    }
+
+    /// Refuses everything of one repository, with 403 and a body that says so.
+    pub fn deny(&self, repository: &str) {
+        let mut rules = locked(&self.state.rules);
+        rules.denied.insert(repository.to_owned());
+    }
+
+    /// Takes [`Liar::deny`] back.
+    pub fn permit(&self, repository: &str) {
+        locked(&self.state.rules).denied.remove(repository);
+    }
+
+    /// Refuses one manifest by its digest, with 403 and the body of a policy of Xray. Tags tell it as before.
+    pub fn block(&self, digest: &str) {
+        let mut rules = locked(&self.state.rules);
+        rules.blocked.insert(digest.to_owned());
+    }
+
+    /// Takes [`Liar::block`] back.
+    pub fn unblock(&self, digest: &str) {
+        locked(&self.state.rules).blocked.remove(digest);
+    }
+
+    /// From now on a token is needed, which a server on another port gives to everybody, good for so long. Once is
+    /// enough: the lifetime of the first time stays.
+    ///
+    /// # Errors
+    ///
+    /// When no port is to be had.
+    pub async fn ask_for_tokens(&self, lifetime: Duration) -> io::Result<()> {
+        let realm = Realm::start(lifetime).await?;
+        // An error means that there is one, and this one ends
+        drop(self.state.realm.set(realm));
+        Ok(())
+    }
+
+    /// Moves the token server of [`Liar::ask_for_tokens`] to another port. Nobody listens on the one before, and tokens
+    /// stay good.
+    ///
+    /// # Errors
+    ///
+    /// When no port is to be had.
+    pub async fn move_realm(&self) -> io::Result<()> {
+        match self.state.realm.get() {
+            Some(realm) => realm.relocate().await,
+            None => Ok(()),
+        }
+    }
+
     /// All true answers about tags, in the order in which they were given.
     pub fn told(&self) -> Vec<Told> {
-        self.state.told().clone()
+        locked(&self.state.told).clone()
     }
 }
 
-async fn serve(listener: TcpListener, state: Arc<State>) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => {
-                let Ok((stream, _)) = accepted else { continue };
-                let state = Arc::clone(&state);
-                connections.spawn(async move {
-                    let service = service_fn(|request| state.answer(request));
-                    let served = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-                    drop(served.await); // what went wrong is the client's to see
-                });
-            }
-            Some(_) = connections.join_next() => {}
+impl Relay for State {
+    async fn answer(&self, request: Request<Incoming>) -> Answer {
+        let mut response = self.unmarked(request).await?;
+        if locked(&self.rules).artifactory {
+            refusal::mark(response.headers_mut());
         }
+        Ok(response)
     }
 }
 
 impl State {
-    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, NoAnswer> {
+    async fn unmarked(&self, request: Request<Incoming>) -> Answer {
         let at = now();
         let mood = *self.mood.borrow();
         match mood {
@@ -174,148 +186,63 @@ impl State {
                 return Err(NoAnswer);
             }
             Mood::Slow(delay) => sleep(delay).await,
-            Mood::Refuses(status) => return Ok(refusal(status)),
-            Mood::Honest | Mood::Lies(_) => {}
+            Mood::Refuses(status) => return Ok(refusal::status(status)),
+            Mood::Honest | Mood::Lies(_) | Mood::RefusesDigests => {}
         }
         let (head, body) = request.into_parts();
-        let body = body.collect().await.map_err(|_| NoAnswer)?.to_bytes();
-        let target = head
-            .uri
-            .path_and_query()
-            .map_or("/", |target| target.as_str());
-        let uri: Uri = format!("http://{}{target}", self.registry)
-            .parse()
-            .map_err(|_| NoAnswer)?;
         let asked = Question::read(&head);
-        let mut passed_on = Request::from_parts(head, Full::new(body));
-        *passed_on.uri_mut() = uri;
-        let response = self.client.request(passed_on).await.map_err(|_| NoAnswer)?;
-        let (head, body) = response.into_parts();
-        let body = body.collect().await.map_err(|_| NoAnswer)?.to_bytes();
-        let response = Response::from_parts(head, Full::new(body.clone()));
+        if let Some(realm) = self.realm.get() {
+            let repository = asked.as_ref().map_or("", |asked| &asked.repository);
+            if let Some(challenge) = realm.challenge(&head.headers, repository) {
+                return Ok(challenge);
+            }
+        }
+        if let Some(refused) = self.refused(mood, head.uri.path(), asked.as_ref()) {
+            return Ok(refused);
+        }
+        let target = relay::target(&head).to_owned();
+        let response = self.upstream.answer(head, body, &target).await?;
         let Some(asked) = asked else {
-            return Ok(response);
+            return Ok(response.map(Full::new));
         };
         let response = match mood {
             Mood::Lies(lie) if response.status() == StatusCode::OK => {
-                let forged = forged(lie, &asked, response, &body);
+                let forged = lie.forge(&asked.method, &asked.reference, response);
                 if lie.hides_the_digest() {
                     return Ok(forged);
                 }
                 forged
             }
-            _ => response,
+            _ => response.map(Full::new),
         };
-        self.told().extend(asked.told(&response, at));
+        locked(&self.told).extend(asked.told(&response, at));
         Ok(response)
     }
 
-    fn told(&self) -> MutexGuard<'_, Vec<Told>> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What was asked about a manifest.
-struct Question {
-    method: Method,
-    repository: String,
-    reference: String,
-    user_agent: String,
-    /// The digest that the client has.
-    known: Option<String>,
-}
-
-impl Question {
-    fn read(head: &http::request::Parts) -> Option<Self> {
-        let (repository, reference) = head
-            .uri
-            .path()
-            .strip_prefix("/v2/")?
-            .split_once("/manifests/")?;
-        let text = |name| head.headers.get(name).and_then(|value| value.to_str().ok());
-        Some(Self {
-            method: head.method.clone(),
-            repository: repository.to_owned(),
-            reference: reference.to_owned(),
-            user_agent: text(USER_AGENT).unwrap_or_default().to_owned(),
-            known: text(IF_NONE_MATCH).map(|tag| tag.trim_matches('"').to_owned()),
-        })
-    }
-
-    /// What the answer tells of a tag.
-    fn told(self, response: &Response<Full<Bytes>>, at: Timestamp) -> Option<Told> {
-        let digest = match response.status() {
-            StatusCode::OK => response.headers().get(DIGEST)?.to_str().ok()?.to_owned(),
-            StatusCode::NOT_MODIFIED => self.known?,
-            _ => return None,
+    /// What is answered to a request that the rules refuse.
+    fn refused(
+        &self,
+        mood: Mood,
+        path: &str,
+        asked: Option<&Question>,
+    ) -> Option<Response<Full<Bytes>>> {
+        let rules = locked(&self.rules);
+        let is_denied = |repository: &&String| {
+            let rest = path.strip_prefix("/v2/")?.strip_prefix(repository.as_str());
+            Some(rest?.starts_with('/'))
         };
-        (!self.reference.contains(':')).then_some(Told {
-            repository: self.repository,
-            tag: self.reference,
-            digest,
-            user_agent: self.user_agent,
-            at,
-        })
-    }
-}
-
-fn refusal(status: StatusCode) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::default());
-    *response.status_mut() = status;
-    let header = match status {
-        StatusCode::UNAUTHORIZED => Some((WWW_AUTHENTICATE, r#"Basic realm="registry""#)),
-        StatusCode::TOO_MANY_REQUESTS => Some((RETRY_AFTER, "2")),
-        _ => None,
-    };
-    if let Some((name, value)) = header {
-        let value = HeaderValue::from_static(value);
-        response.headers_mut().insert(name, value);
-    }
-    response
-}
-
-fn forged(
-    lie: Lie,
-    asked: &Question,
-    response: Response<Full<Bytes>>,
-    body: &Bytes,
-) -> Response<Full<Bytes>> {
-    let (mut head, honest) = response.into_parts();
-    let other = |bytes: Bytes| match asked.method {
-        Method::GET => Full::new(bytes),
-        _ => Full::default(),
-    };
-    let body = match lie {
-        Lie::Digest => {
-            let digest = digest_of(format!("no {}", asked.reference).as_bytes()).to_string();
-            if let (Ok(digest), Ok(tag)) = (
-                HeaderValue::from_str(&digest),
-                HeaderValue::from_str(&format!("\"{digest}\"")),
-            ) {
-                head.headers.insert(DIGEST, digest);
-                head.headers.insert(ETAG, tag);
-            }
-            honest
+        let denied = rules
+            .denied
+            .iter()
+            .find(|repository| is_denied(repository) == Some(true));
+        if let Some(repository) = denied {
+            let method = asked.map_or(http::Method::GET, |asked| asked.method.clone());
+            return Some(refusal::denied(&method, repository));
         }
-        Lie::Content => other([body.as_ref(), b" "].concat().into()),
-        Lie::Truncated => other(body.slice(..body.len() / 2)),
-        Lie::MediaType => {
-            let media_type = HeaderValue::from_static(NO_MANIFEST);
-            head.headers.insert(CONTENT_TYPE, media_type);
-            honest
-        }
-        Lie::Page => {
-            head.headers.remove(DIGEST);
-            head.headers.remove(ETAG);
-            let media_type = HeaderValue::from_static("text/html");
-            head.headers.insert(CONTENT_TYPE, media_type);
-            other(Bytes::from_static(PAGE.as_bytes()))
-        }
-    };
-    if asked.method == Method::GET {
-        head.headers.remove(CONTENT_LENGTH); // that of what is sent is set
+        let asked = asked.filter(|asked| asked.is_by_digest())?;
+        let is_blocked = mood == Mood::RefusesDigests || rules.blocked.contains(&asked.reference);
+        is_blocked.then(|| refusal::blocked(&asked.method, &asked.repository, &asked.reference))
     }
-    Response::from_parts(head, body)
 }
 
 #[expect(

@@ -26,10 +26,12 @@
 //! | [`process`] | server processes, their folders and logs |
 //! | [`control_plane`] | etcd, API server, controller-manager, scheduler; what was asked of the API server |
 //! | [`controller`] | the controller as a process, with the rights of its role |
+//! | [`admission`] | admission policies that change the images of pods |
 //! | [`registry`] | the distribution registry: plain, with passwords, with tokens; what was asked of it |
 //! | [`forwarder`] | a way to a server that takes as long as one through a network, and can be cut |
 //! | [`chaos`] | many workloads through faults that a seed draws, and a judge of what became of them |
 //! | [`liar`] | a way to a registry that refuses, dawdles and lies when it is told to |
+//! | [`mirror`] | a mirror that nodes pull through and that may be behind |
 //! | [`gateway`] | a gateway before the API server that withholds or changes single answers |
 //! | [`certificates`] | authorities and server certificates |
 //! | [`prometheus`] | Prometheus, which scrapes the controller |
@@ -42,6 +44,7 @@
 //!
 //! It runs no containers but those of the controller itself ([`node::Nodes::run_for_real`]) and has no network between pods, and it is never a dependency of what is shipped.
 
+pub mod admission;
 mod ask;
 pub mod certificates;
 pub mod chaos;
@@ -53,13 +56,17 @@ pub mod gateway;
 pub mod image;
 mod installed;
 pub mod liar;
+mod locked;
+pub mod mirror;
 pub mod node;
 pub mod process;
 pub mod program;
 pub mod programs;
 pub mod prometheus;
 pub mod registry;
+mod relay;
+mod sources;
 pub mod workload;
 
-pub use environment::{Namespace, Testbed, alone, shared};
+pub use environment::{Namespace, Testbed, alone, alone_with, shared};
 pub use installed::installed;

@@ -12,29 +12,34 @@
 //! [`NodesOptions::registries`] that every pod may use.
 
 mod back_off;
+mod clock;
 mod container;
+mod failure;
+mod faults;
 mod fleet;
+mod host;
 mod images;
+mod journal;
+mod names;
+mod object;
+mod options;
+mod platform;
 mod pod;
 mod process;
+mod processes;
 mod pull;
+mod readiness;
 mod registration;
+mod running;
 mod runtime;
 mod status;
 mod watch;
 mod worker;
 
-use std::{
-    fs, io,
-    net::SocketAddr,
-    path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{fs, io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
-use jiff::Timestamp;
 use kube::Client;
-use oci_spec::{distribution::Reference, image::Digest};
+use oci_spec::distribution::Reference;
 use tokio::task::JoinSet;
 
 use crate::image::{Image, RegistryAccess, RequestError};
@@ -43,73 +48,12 @@ use images::ImageFacts;
 use process::Real;
 
 pub use back_off::BackOff;
-pub use pull::Platform;
+pub(crate) use options::POOL;
+pub use options::{Capacity, NodesOptions, Scheduling, Speed};
+pub use platform::Platform;
+pub use readiness::Pods;
+pub use running::{Ran, RunningContainer};
 pub use runtime::Runtime;
-
-/// How long things take on the nodes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Speed {
-    /// The download of an image that the node does not have, on top of the image's own time.
-    pub pull: Duration,
-    /// From the image's being there to the running process.
-    pub start: Duration,
-    /// From the running process to ready.
-    pub ready: Duration,
-    /// From the request to stop to the end of a process; a shorter grace period of the pod wins.
-    pub stop: Duration,
-    /// The pauses after failed pulls and crashes.
-    pub back_off: BackOff,
-}
-
-impl Default for Speed {
-    /// Everything at once, and [`BackOff::QUICK`].
-    fn default() -> Self {
-        Self {
-            pull: Duration::ZERO,
-            start: Duration::ZERO,
-            ready: Duration::ZERO,
-            stop: Duration::ZERO,
-            back_off: BackOff::QUICK,
-        }
-    }
-}
-
-/// Which nodes to simulate.
-#[derive(Debug, Clone)]
-pub struct NodesOptions {
-    /// The nodes are called this, a hyphen and a number from 1.
-    pub name: String,
-    /// How many there are.
-    pub count: u8,
-    /// What they run.
-    pub platform: Platform,
-    /// Whose habits they have.
-    pub runtime: Runtime,
-    /// Whether the scheduler may use them; if not, a pod must name its node.
-    pub schedulable: bool,
-    /// How fast they are at first.
-    pub speed: Speed,
-    /// How registries are reached; those on loopback that are not listed over plain HTTP, others not at all.
-    pub registries: Vec<RegistryAccess>,
-}
-
-impl Default for NodesOptions {
-    /// Two nodes for `linux/amd64` with containerd, as fast as they can be.
-    fn default() -> Self {
-        Self {
-            name: "node".to_owned(),
-            count: 2,
-            platform: Platform {
-                os: "linux".to_owned(),
-                architecture: "amd64".to_owned(),
-            },
-            runtime: Runtime::Containerd,
-            schedulable: true,
-            speed: Speed::default(),
-            registries: Vec::new(),
-        }
-    }
-}
 
 /// Why nodes could not be started or changed.
 #[derive(Debug, thiserror::Error)]
@@ -135,41 +79,15 @@ pub enum NodesError {
         #[source]
         source: oci_spec::distribution::ParseError,
     },
+    /// A node that is none of these.
+    #[error("there is no node {name}")]
+    NoNode {
+        /// What was given.
+        name: String,
+    },
     /// A program that stands for an image cannot be had.
     #[error("prepare the program of an image")]
     Real(#[from] io::Error),
-}
-
-/// A container whose process runs, as its node sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RunningContainer {
-    /// The namespace of its pod.
-    pub namespace: String,
-    /// The name of its pod.
-    pub pod: String,
-    /// Its name in the pod.
-    pub container: String,
-    /// The node it runs on.
-    pub node: String,
-    /// What the running image was built from: the argument of [`Image::new`].
-    pub marker: String,
-    /// The digest of the running image's config, which is its identity.
-    pub config_digest: Digest,
-    /// What the reference resolved to at the pull before this start; nothing if the image was on the node already.
-    pub pulled_digest: Option<Digest>,
-    /// The `imageID` that its status shows, or is about to.
-    pub image_id: String,
-}
-
-/// A change of what runs in a pod.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ran {
-    /// Since when.
-    pub at: Timestamp,
-    /// The UID of the pod.
-    pub uid: String,
-    /// What has run since; nothing once the pod has ended.
-    pub containers: Vec<RunningContainer>,
 }
 
 /// Simulated nodes, until this is dropped. The Node objects stay, and become `NotReady` after a while.
@@ -280,30 +198,16 @@ impl Nodes {
 
     /// From now on every change of what runs is noted, for [`Nodes::journal`].
     pub fn keep_journal(&self) {
-        self.fleet.keep_journal();
+        self.fleet.journal.keep();
     }
 
     /// All changes since [`Nodes::keep_journal`], oldest first.
     pub fn journal(&self) -> Vec<Ran> {
-        self.fleet.journal()
+        self.fleet.journal.changes()
     }
 
     /// The containers that run in a namespace, in the order of their pods' and their own names.
     pub fn running(&self, namespace: &str) -> Vec<RunningContainer> {
         self.fleet.running(namespace)
     }
-}
-
-/// The one clock of the nodes.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the nodes stand for the world, whose time passes"
-)]
-fn now() -> Timestamp {
-    Timestamp::now()
-}
-
-/// The content of a mutex, also after a panic elsewhere, as no change here is made in two steps.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -10,9 +10,14 @@ use std::collections::BTreeMap;
 use k8s_openapi::{
     api::{
         apps::v1 as apps,
-        core::v1::{Container, LocalObjectReference, PodSpec, PodTemplateSpec},
+        core::v1::{
+            Container, LocalObjectReference, PodSpec, PodTemplateSpec, ResourceRequirements,
+            Toleration,
+        },
     },
-    apimachinery::pkg::apis::meta::v1::LabelSelector,
+    apimachinery::pkg::{
+        api::resource::Quantity, apis::meta::v1::LabelSelector, util::intstr::IntOrString,
+    },
 };
 use kube::{
     Api, Client,
@@ -22,6 +27,8 @@ use kube::{
 pub(crate) use kinds::dynamic;
 pub use kinds::{DaemonSet, Kind, StatefulSet, UnknownKind};
 pub use wait::{TimedOut, eventually, is_rolled_out, rolled_out, wait_until};
+
+use crate::node::POOL;
 
 /// The label that selects a workload for kube-autorollout.
 pub const ENABLED_LABEL: &str = "kube-autorollout/enabled";
@@ -149,6 +156,58 @@ impl Deployment {
     #[must_use]
     pub fn on_node(mut self, node: &str) -> Self {
         self.pods.node_name = Some(node.to_owned());
+        self
+    }
+
+    /// Its pods run on the nodes of this pool ([`Scheduling::Pool`](crate::node::Scheduling::Pool)), and on no others.
+    #[must_use]
+    pub fn on_pool(mut self, pool: &str) -> Self {
+        let selector = self.pods.node_selector.get_or_insert_default();
+        selector.insert(POOL.to_owned(), pool.to_owned());
+        let tolerations = self.pods.tolerations.get_or_insert_default();
+        tolerations.push(Toleration {
+            key: Some(POOL.to_owned()),
+            value: Some(pool.to_owned()),
+            ..Toleration::default()
+        });
+        self
+    }
+
+    /// Its pods tolerate every taint, as those of agents do that have to run on each node whatever its state. Without it,
+    /// a DaemonSet does not count a node that is away.
+    #[must_use]
+    pub fn tolerates_all(mut self) -> Self {
+        let tolerations = self.pods.tolerations.get_or_insert_default();
+        tolerations.push(Toleration {
+            operator: Some("Exists".to_owned()),
+            ..Toleration::default()
+        });
+        self
+    }
+
+    /// Each container added so far requests so many CPUs of its node.
+    #[must_use]
+    pub fn requests_cpus(mut self, cpus: u32) -> Self {
+        for container in &mut self.pods.containers {
+            let amount = ("cpu".to_owned(), Quantity(cpus.to_string()));
+            container.resources = Some(ResourceRequirements {
+                requests: Some(BTreeMap::from([amount])),
+                ..ResourceRequirements::default()
+            });
+        }
+        self
+    }
+
+    /// A rolling update with these bounds: pods above `replicas`, and pods missing of them.
+    #[must_use]
+    pub fn rolling(mut self, max_surge: i32, max_unavailable: i32) -> Self {
+        self.spec.strategy = Some(apps::DeploymentStrategy {
+            type_: Some("RollingUpdate".to_owned()),
+            rolling_update: Some(apps::RollingUpdateDeployment {
+                max_surge: Some(IntOrString::Int(max_surge)),
+                max_unavailable: Some(IntOrString::Int(max_unavailable)),
+            }),
+        });
         self
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use kube::Client;
 use tokio::net::UnixStream;
 
-use super::{Audit, kubeconfig};
+use super::{Audit, grace::NodeGrace, kubeconfig};
 use crate::{
     process::{Launch, Server},
     programs::{Program, Programs},
@@ -37,6 +37,7 @@ pub(super) struct Site<'a> {
     pub(super) programs: &'a Programs,
     pub(super) folder: &'a Path,
     pub(super) port: u16,
+    pub(super) grace: NodeGrace,
 }
 
 impl Site<'_> {
@@ -106,8 +107,11 @@ impl Site<'_> {
             "--audit-log-mode=blocking".to_owned(), // a request is in the log before its answer is out
             "--audit-log-maxsize=100000".to_owned(), // megabytes; never rotated, so marks stay valid
             "--profiling=false".to_owned(),
+            "--feature-gates=MutatingAdmissionPolicy=true".to_owned(),
+            "--runtime-config=admissionregistration.k8s.io/v1beta1=true".to_owned(),
         ];
-        let launch = self.launch(Program::KubeApiserver, arguments.into());
+        let arguments = arguments.into_iter().chain(self.grace.admission_flags());
+        let launch = self.launch(Program::KubeApiserver, arguments.collect());
         Server::new(launch, move || {
             let client = client.clone();
             Box::pin(async move { answers(&client, "/readyz").await })
@@ -126,8 +130,11 @@ impl Site<'_> {
             // A list that is streamed can hang for minutes after a restart of the API server
             "--feature-gates=WatchListClient=false".to_owned(),
         ];
-        let arguments = arguments.into_iter().chain(component_flags()).collect();
-        let launch = self.launch(Program::KubeControllerManager, arguments);
+        let arguments = arguments
+            .into_iter()
+            .chain(self.grace.controller_flags())
+            .chain(component_flags());
+        let launch = self.launch(Program::KubeControllerManager, arguments.collect());
         Server::new(launch, move || {
             let client = client.clone();
             Box::pin(async move {

@@ -1,6 +1,21 @@
 //! What arrives through a liar.
 
-use super::*;
+use std::net::Ipv4Addr;
+
+use http::{
+    Method,
+    header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT, WWW_AUTHENTICATE},
+};
+use http_body_util::BodyExt as _;
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::{TokioExecutor, TokioIo},
+};
+use tokio::net::TcpListener;
+
+use super::{forgery::DIGEST, *};
+use crate::image::digest_of;
 
 const MANIFEST: &str = r#"{"schemaVersion": 2}"#;
 
@@ -41,18 +56,31 @@ async fn behind() -> (Liar, JoinSet<()>) {
     (liar, registry)
 }
 
-/// The answer to a question about the tag `a/b:v1`; nothing when there is none.
-async fn ask(liar: &Liar, method: Method) -> Option<Seen> {
+/// The answer to a request; nothing when there is none.
+async fn send(method: Method, url: &str, token: &str) -> Option<Response<Bytes>> {
     let client: Client<HttpConnector, Full<Bytes>> =
         Client::builder(TokioExecutor::new()).build_http();
     let request = Request::builder()
         .method(method)
-        .uri(format!("http://{}/v2/a/b/manifests/v1", liar.host()))
+        .uri(url)
         .header(USER_AGENT, "test/1")
+        .header(AUTHORIZATION, format!("Bearer {token}"))
         .body(Full::default())
         .expect("a request");
     let (head, body) = client.request(request).await.ok()?.into_parts();
     let body = body.collect().await.ok()?.to_bytes();
+    Some(Response::from_parts(head, body))
+}
+
+fn manifest(liar: &Liar, repository: &str, reference: &str) -> String {
+    let host = liar.host();
+    format!("http://{host}/v2/{repository}/manifests/{reference}")
+}
+
+/// The answer to a question about the tag `a/b:v1`; nothing when there is none.
+async fn ask(liar: &Liar, method: Method) -> Option<Seen> {
+    let answer = send(method, &manifest(liar, "a/b", "v1"), "").await?;
+    let (head, body) = answer.into_parts();
     let text = |name: &str| {
         let value = head.headers.get(name)?.to_str().ok()?;
         Some(value.to_owned())
@@ -125,4 +153,84 @@ async fn who_is_refused_gets_the_status_and_who_is_kept_waiting_gets_nothing() {
     assert_eq!(answer, None);
     assert!(ask(&liar, Method::HEAD).await.is_some());
     assert_eq!(liar.told().len(), 1);
+}
+
+#[tokio::test]
+async fn one_manifest_is_refused_by_its_digest_and_told_by_its_tag() {
+    let (liar, _registry) = behind().await;
+    let digest = digest_of(MANIFEST.as_bytes()).to_string();
+    let by_digest = async || {
+        let url = manifest(&liar, "a/b", &digest);
+        send(Method::GET, &url, "").await.expect("an answer")
+    };
+    assert_eq!(by_digest().await.status(), 200);
+    assert!(!by_digest().await.headers().contains_key("x-jfrog-version"));
+    liar.be_artifactory();
+    for refuse in [
+        (|liar: &Liar, digest: &str| liar.block(digest)) as fn(&Liar, &str),
+        |liar, _| liar.set(Mood::RefusesDigests),
+    ] {
+        refuse(&liar, &digest);
+        let refused = by_digest().await;
+        assert_eq!(refused.status(), 403);
+        assert!(refused.headers().contains_key("x-jfrog-version"));
+        let body = String::from_utf8_lossy(refused.body()).into_owned();
+        assert!(
+            body.contains("blocking policy configured in Xray"),
+            "{body}"
+        );
+        let (status, ..) = ask(&liar, Method::HEAD).await.expect("an answer");
+        assert_eq!(status, 200, "by its tag");
+        liar.unblock(&digest);
+        liar.set(Mood::Honest);
+        assert_eq!(by_digest().await.status(), 200);
+    }
+}
+
+#[tokio::test]
+async fn one_repository_is_denied_and_no_other_of_a_similar_name() {
+    let (liar, _registry) = behind().await;
+    liar.deny("a/b");
+    let status = async |repository| {
+        let url = manifest(&liar, repository, "v1");
+        let answer = send(Method::HEAD, &url, "").await.expect("an answer");
+        (answer.status().as_u16(), answer.body().len())
+    };
+    assert_eq!(status("a/b").await, (403, 0), "HEAD has no body");
+    assert_eq!(status("a/bc").await.0, 200);
+    assert_eq!(status("a").await.0, 200);
+    liar.permit("a/b");
+    assert_eq!(status("a/b").await.0, 200);
+}
+
+#[tokio::test]
+async fn a_realm_that_has_moved_is_named_by_challenges_and_gone_from_where_it_was() {
+    let (liar, _registry) = behind().await;
+    liar.ask_for_tokens(Duration::from_secs(60))
+        .await
+        .expect("a port");
+    let url = manifest(&liar, "a/b", "v1");
+    let realm = async || {
+        let answer = send(Method::HEAD, &url, "none").await.expect("an answer");
+        assert_eq!(answer.status(), 401);
+        let challenge = answer.headers()[WWW_AUTHENTICATE].to_str().expect("text");
+        let realm = challenge.split('"').nth(1).expect("a realm");
+        realm.to_owned()
+    };
+    let token = async |realm: &str| {
+        let answer = send(Method::GET, realm, "").await?;
+        let answer: serde_json::Value = serde_json::from_slice(answer.body()).expect("JSON");
+        Some(answer["token"].as_str().expect("a token").to_owned())
+    };
+    let before = realm().await;
+    let first = token(&before).await.expect("a token");
+    liar.move_realm().await.expect("a port");
+    let after = realm().await;
+    assert_ne!(before, after);
+    assert_eq!(token(&before).await, None, "nobody is there");
+    let second = token(&after).await.expect("a token");
+    for token in [first, second] {
+        let answer = send(Method::HEAD, &url, &token).await.expect("an answer");
+        assert_eq!(answer.status(), 200);
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1 as core;
 
-use super::{back_off::BackOff, images::Provided, pull::PullFailure};
+use super::{back_off::BackOff, failure::PullFailure, images::Provided};
 use crate::image::Behaviour;
 
 /// How long a container with [`Behaviour::CrashesLater`] is ready.
@@ -99,6 +99,8 @@ pub(super) struct Container {
     pub(super) starts: u32,
     /// Whether a process runs for real, whose readiness and end are told.
     pub(super) real: bool,
+    /// Whether its probes fail, whatever its image says.
+    pub(super) fails_probes: bool,
     /// Whether it is started again after an end with this exit code.
     restart: Restart,
     crashes: u32,
@@ -122,6 +124,7 @@ impl Container {
             ended: None,
             starts: 0,
             real: false,
+            fails_probes: false,
             restart: Restart::Always,
             crashes: 0,
             pull_failures: 0,
@@ -159,7 +162,9 @@ impl Container {
     /// Whether it is ready.
     pub(super) fn is_ready(&self, now: Timestamp) -> bool {
         match &self.state {
-            State::Running { ready, .. } => ready.is_some_and(|ready| ready <= now),
+            State::Running { ready, .. } => {
+                !self.fails_probes && ready.is_some_and(|ready| ready <= now)
+            }
             State::Finished => self.role == Role::Init,
             _ => false,
         }

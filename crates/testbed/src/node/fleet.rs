@@ -11,21 +11,29 @@ use std::{
 };
 
 use kube::Client;
-use oci_spec::{distribution::Reference, image::Digest};
+use oci_spec::distribution::Reference;
 use tokio::{
-    sync::{Semaphore, watch},
+    sync::{Notify, Semaphore, broadcast},
     time::sleep,
 };
 
 use super::{
-    NodesOptions, Platform, Ran, RunningContainer, Runtime, Speed,
     container::{Pace, PullPolicy},
-    images::{Digests, ImageFacts, ImageStore, Provided},
-    locked, now,
+    failure::PullFailure,
+    host::Host,
+    images::{ImageFacts, Provided},
+    journal::Journal,
+    names::Digests,
+    options::{NodesOptions, Speed},
     process::Real,
-    pull::{PullFailure, pull},
+    pull::pull,
+    readiness::Unready,
+    running::RunningContainer,
 };
-use crate::image::{self, RegistryAccess, RequestError};
+use crate::{
+    image::{self, RegistryAccess, RequestError},
+    locked::locked,
+};
 
 /// How many requests of pods to the API server are under way at once.
 const AT_ONCE: usize = 32;
@@ -33,48 +41,15 @@ const AT_ONCE: usize = 32;
 /// The `User-Agent` of every pull.
 const USER_AGENT: &str = "testbed-kubelet";
 
-/// One node.
-#[derive(Debug)]
-pub(super) struct Host {
-    pub(super) name: String,
-    pub(super) address: Ipv4Addr,
-    pub(super) platform: Platform,
-    pub(super) runtime: Runtime,
-    /// Whether the scheduler may use it.
-    pub(super) schedulable: bool,
-    images: Mutex<ImageStore>,
-    /// Told when a running image may have got another name.
-    renamed: watch::Sender<()>,
-}
+/// Crashes that a pod's worker may be behind.
+const CRASHES: usize = 64;
 
-impl Host {
-    /// Changes the images, and tells the containers of the node if `change` says that it has changed their names.
-    pub(super) fn change_images(&self, change: impl FnOnce(&mut ImageStore) -> bool) {
-        let renamed = change(&mut locked(&self.images));
-        if renamed {
-            self.renamed.send_replace(());
-        }
-    }
-
-    /// Tells when names of images have changed.
-    pub(super) fn renames(&self) -> watch::Receiver<()> {
-        self.renamed.subscribe()
-    }
-
-    /// An image of the node for one start of a container.
-    fn provide(&self, facts: ImageFacts, pulled: Option<Digest>) -> Provided {
-        let image_id = || self.images(|images| images.image_id(&facts.config));
-        Provided {
-            image_id: self.runtime.decides_at_creation().then(image_id),
-            facts,
-            pulled,
-        }
-    }
-
-    /// Reads the images of the node.
-    pub(super) fn images<T>(&self, read: impl FnOnce(&ImageStore) -> T) -> T {
-        read(&locked(&self.images))
-    }
+/// A container whose process is to end with an error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Victim {
+    pub(super) namespace: String,
+    pub(super) pod: String,
+    pub(super) container: String,
 }
 
 /// The nodes and what they have in common.
@@ -84,11 +59,17 @@ pub(super) struct Fleet {
     turns: Semaphore,
     hosts: Vec<Host>,
     registries: Mutex<HashMap<String, image::Client>>,
+    /// By the registry in whose place they are asked, as a runtime's mirrors are.
+    mirrors: Mutex<HashMap<String, image::Client>>,
     speed: Mutex<Speed>,
-    /// By the UID of the pod; image IDs that are empty are filled in when they are asked for.
-    running: Mutex<HashMap<String, Vec<RunningContainer>>>,
-    /// What ran when, once somebody has asked for it.
-    journal: Mutex<Option<Vec<Ran>>>,
+    /// From one renewal of the Leases to the next.
+    pub(super) heartbeat: Duration,
+    /// A node is cut off, or is back.
+    pub(super) comings: Notify,
+    pub(super) journal: Journal,
+    pub(super) unready: Unready,
+    /// Containers that crash.
+    pub(super) crashes: broadcast::Sender<Victim>,
     addresses: AtomicU32,
     /// By their repositories, the images that run for real.
     real: Mutex<HashMap<String, Arc<Real>>>,
@@ -97,23 +78,19 @@ pub(super) struct Fleet {
 impl Fleet {
     /// The nodes of these options, not yet registered.
     pub(super) fn new(client: Client, options: &NodesOptions) -> Result<Self, RequestError> {
-        let hosts = (1..=options.count).map(|number| Host {
-            name: format!("{}-{number}", options.name),
-            address: Ipv4Addr::new(10, 127, 0, number),
-            platform: options.platform.clone(),
-            runtime: options.runtime,
-            schedulable: options.schedulable,
-            images: Mutex::new(ImageStore::new(options.runtime)),
-            renamed: watch::Sender::new(()),
-        });
+        let hosts = (1..=options.count).map(|number| Host::new(options, number));
         let fleet = Self {
             client,
             turns: Semaphore::new(AT_ONCE),
             hosts: hosts.collect(),
             registries: Mutex::default(),
+            mirrors: Mutex::default(),
             speed: Mutex::new(options.speed),
-            running: Mutex::default(),
-            journal: Mutex::default(),
+            heartbeat: options.heartbeat,
+            comings: Notify::new(),
+            journal: Journal::default(),
+            unready: Unready::default(),
+            crashes: broadcast::Sender::new(CRASHES),
             addresses: AtomicU32::new(1),
             real: Mutex::default(),
         };
@@ -190,8 +167,26 @@ impl Fleet {
         Ok(())
     }
 
-    /// The way to a registry: as it was added, or over plain HTTP on loopback, as containerd does.
+    /// From now on this mirror is asked in the place of a registry; without one, the registry itself.
+    pub(super) fn set_mirror(
+        &self,
+        registry: &str,
+        mirror: Option<RegistryAccess>,
+    ) -> Result<(), RequestError> {
+        let client = mirror.map(|access| image::Client::new(access, USER_AGENT));
+        let mut mirrors = locked(&self.mirrors);
+        match client.transpose()? {
+            Some(client) => mirrors.insert(registry.to_owned(), client),
+            None => mirrors.remove(registry),
+        };
+        Ok(())
+    }
+
+    /// The way to a registry: its mirror, or as it was added, or over plain HTTP on loopback, as containerd does.
     fn registry(&self, host: &str) -> Option<image::Client> {
+        if let Some(client) = locked(&self.mirrors).get(host) {
+            return Some(client.clone());
+        }
         if let Some(client) = locked(&self.registries).get(host) {
             return Some(client.clone());
         }
@@ -242,57 +237,9 @@ impl Fleet {
         Ok(host.provide(facts, Some(pulled.target)))
     }
 
-    /// A pod is here, of which nothing runs yet.
-    pub(super) fn took_on(&self, uid: &str) {
-        locked(&self.running).insert(uid.to_owned(), Vec::new());
-    }
-
-    /// Keeps what runs in a pod, unless it is gone: its worker may take a last step while it is being aborted.
-    pub(super) fn set_running(&self, uid: &str, containers: Vec<RunningContainer>) {
-        if let Some(running) = locked(&self.running).get_mut(uid) {
-            self.note(uid, running, &containers);
-            *running = containers;
-        }
-    }
-
-    /// Nothing of a pod runs any more.
-    pub(super) fn stopped(&self, uid: &str) {
-        if let Some(running) = locked(&self.running).remove(uid) {
-            self.note(uid, &running, &[]);
-        }
-    }
-
-    /// From now on all that runs is noted.
-    pub(super) fn keep_journal(&self) {
-        locked(&self.journal).get_or_insert_default();
-    }
-
-    /// What was noted, oldest first.
-    pub(super) fn journal(&self) -> Vec<Ran> {
-        locked(&self.journal).clone().unwrap_or_default()
-    }
-
-    /// Notes a change of what runs in a pod, while what runs is locked, so that notes are in order.
-    fn note(&self, uid: &str, before: &[RunningContainer], now_running: &[RunningContainer]) {
-        if let Some(journal) = &mut *locked(&self.journal)
-            && before != now_running
-        {
-            journal.push(Ran {
-                at: now(),
-                uid: uid.to_owned(),
-                containers: now_running.to_vec(),
-            });
-        }
-    }
-
     /// What runs in a namespace.
     pub(super) fn running(&self, namespace: &str) -> Vec<RunningContainer> {
-        let mut running: Vec<_> = locked(&self.running)
-            .values()
-            .flatten()
-            .filter(|container| container.namespace == namespace)
-            .cloned()
-            .collect();
+        let mut running = self.journal.running(namespace);
         for container in &mut running {
             let undecided = container.image_id.is_empty();
             if let Some(host) = self.host(&container.node).filter(|_| undecided) {
@@ -300,8 +247,6 @@ impl Fleet {
                     host.images(|images| images.image_id(&container.config_digest));
             }
         }
-        running
-            .sort_by(|one, other| (&one.pod, &one.container).cmp(&(&other.pod, &other.container)));
         running
     }
 }

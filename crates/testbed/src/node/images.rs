@@ -4,15 +4,15 @@
 //! An image is its config digest. All names under which it was pulled belong to that one image, sorted, and a
 //! container's status shows the first of them, so that a pull by one pod can change what another pod reports.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
 use bytes::Bytes;
 use oci_spec::{distribution::Reference, image::Digest};
 
-use super::runtime::Runtime;
+use super::{
+    names::{Digests, Names},
+    runtime::Runtime,
+};
 use crate::image::Behaviour;
 
 /// What a container needs to know of the image it runs.
@@ -50,28 +50,6 @@ pub(super) struct ImageStore {
 struct Image {
     facts: ImageFacts,
     names: Names,
-}
-
-/// What an image is known as on a node.
-#[derive(Debug, Default)]
-pub(super) struct Names {
-    /// `repository:tag`
-    tags: BTreeSet<String>,
-    /// `repository@digest` with what the tag resolved to.
-    pub(super) pulls: BTreeSet<String>,
-    /// The repositories it was pulled from.
-    pub(super) repositories: BTreeSet<String>,
-    /// What tags resolved to, and the image's own manifests.
-    pub(super) manifests: BTreeSet<String>,
-}
-
-/// The digests of one pull.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Digests<'a> {
-    /// What the tag resolved to: an index or a manifest.
-    pub(super) target: &'a Digest,
-    /// The manifest of the image.
-    pub(super) manifest: &'a Digest,
 }
 
 /// The part of a reference that names the repository, registry included.
@@ -167,20 +145,6 @@ impl ImageStore {
     /// Keeps content that was fetched, so that it is not fetched again.
     pub(super) fn keep_content(&mut self, digest: Digest, content: Bytes) {
         self.content.insert(digest, content);
-    }
-}
-
-impl Names {
-    /// Says whether anything was not known before.
-    fn add(&mut self, tag: Option<String>, repository: &str, digests: Option<Digests<'_>>) -> bool {
-        let mut added = tag.is_some_and(|tag| self.tags.insert(tag));
-        if let Some(Digests { target, manifest }) = digests {
-            added |= self.repositories.insert(repository.to_owned());
-            added |= self.pulls.insert(format!("{repository}@{target}"));
-            added |= self.manifests.insert(target.to_string());
-            added |= self.manifests.insert(manifest.to_string());
-        }
-        added
     }
 }
 

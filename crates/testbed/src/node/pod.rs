@@ -5,8 +5,8 @@ use k8s_openapi::api::core::v1::PodSpec;
 
 use super::{
     container::{Container, Pace, Restart, Role, State},
+    failure::PullFailure,
     images::Provided,
-    pull::PullFailure,
 };
 
 /// What is to be done about a pod next.

@@ -25,8 +25,10 @@ use k8s_openapi::api::core::v1::{Container, Pod};
 use kube::Client;
 use tokio::time::{Instant, sleep};
 
-use super::locked;
-use crate::process::{Folder, Guarded, Signal};
+use crate::{
+    locked::locked,
+    process::{Folder, Guarded, Signal},
+};
 use files::Live;
 use probe::Probes;
 use root::Program;

@@ -15,13 +15,16 @@ use oci_spec::{distribution::Reference, image::Digest};
 use serde_json::Value;
 
 use super::{
+    failure::PullError,
     images::{ImageFacts, ImageStore},
-    locked, process,
+    platform::Platform,
 };
-use crate::environment::with_sources;
-use crate::image::{
-    BEHAVIOUR_LABEL, Behaviour, Client, DOWNLOAD_LABEL, MARKER_LABEL, MediaTypes, RequestError,
-    Response, Session, digest_of,
+use crate::{
+    image::{
+        BEHAVIOUR_LABEL, Behaviour, Client, DOWNLOAD_LABEL, MARKER_LABEL, MediaTypes, Response,
+        Session, digest_of,
+    },
+    locked::locked,
 };
 
 /// The four manifest types, in containerd's order.
@@ -32,113 +35,6 @@ const MANIFEST_TYPES: &str = "application/vnd.docker.distribution.manifest.v2+js
 /// Indexes in indexes in indexes: no further.
 const DEPTH: usize = 4;
 
-/// Why a container has no image, in the kubelet's words.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct PullFailure {
-    /// The waiting reason.
-    pub(super) reason: &'static str,
-    /// The waiting message.
-    pub(super) message: String,
-}
-
-impl PullFailure {
-    pub(super) const ERR_IMAGE_PULL: &'static str = "ErrImagePull";
-
-    /// A reference that is none.
-    pub(super) fn invalid_name(image: &str) -> Self {
-        Self {
-            reason: "InvalidImageName",
-            message: format!(
-                "Failed to apply default image tag \"{image}\": couldn't parse image name \
-                 \"{image}\": invalid reference format"
-            ),
-        }
-    }
-
-    /// A policy that forbids the pull that would be needed.
-    pub(super) fn never_pull(image: &str) -> Self {
-        Self {
-            reason: "ErrImageNeverPull",
-            message: format!(
-                "Container image \"{image}\" is not present with pull policy of Never"
-            ),
-        }
-    }
-
-    /// An image that is there, and a container that could not be made of it.
-    pub(super) fn not_created(error: &process::Error) -> Self {
-        Self {
-            reason: "CreateContainerConfigError",
-            message: with_sources(error),
-        }
-    }
-
-    /// A registry that no node knows a way to.
-    pub(super) fn unknown_host(image: &str, host: &str) -> Self {
-        let detail = format!("failed to do request: dial tcp: lookup {host}: no such host");
-        Self::unresolved(image, "Unknown", &detail)
-    }
-
-    /// A pull that failed.
-    pub(super) fn failed(image: &str, error: &PullError) -> Self {
-        let (code, detail) = match error {
-            PullError::NotFound => ("NotFound", format!("{image}: not found")),
-            PullError::NoPlatform => (
-                "NotFound",
-                "no match for platform in manifest: not found".to_owned(),
-            ),
-            PullError::Refused(status) => (
-                "Unknown",
-                format!("unexpected status from HEAD request: {status}"),
-            ),
-            PullError::Request(RequestError::Transport { source, .. }) => (
-                "Unknown",
-                format!("failed to do request: {}", chain(source.as_ref())),
-            ),
-            PullError::Request(error) => ("Unknown", chain(error)),
-            PullError::Content(digest) => (
-                "FailedPrecondition",
-                format!("unexpected commit digest, expected {digest}: failed precondition"),
-            ),
-            PullError::Answer => ("Unknown", "the registry's answer makes no sense".to_owned()),
-        };
-        Self::unresolved(image, code, &detail)
-    }
-
-    fn unresolved(image: &str, code: &str, detail: &str) -> Self {
-        Self {
-            reason: Self::ERR_IMAGE_PULL,
-            message: format!(
-                "rpc error: code = {code} desc = failed to pull and unpack image \"{image}\": \
-                 failed to resolve reference \"{image}\": {detail}"
-            ),
-        }
-    }
-}
-
-/// Why a pull failed.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum PullError {
-    /// No such repository, tag or digest.
-    #[error("the registry has no such manifest")]
-    NotFound,
-    /// The index has nothing for this node.
-    #[error("the index has no image for the platform of the node")]
-    NoPlatform,
-    /// Any other answer that is not a manifest.
-    #[error("the registry answered with {0}")]
-    Refused(StatusCode),
-    /// No answer.
-    #[error(transparent)]
-    Request(#[from] RequestError),
-    /// Content that is not what its digest says.
-    #[error("the registry sent other content than {0}")]
-    Content(Digest),
-    /// A manifest, index or header that cannot be read.
-    #[error("the registry's answer makes no sense")]
-    Answer,
-}
-
 /// What the tag resolved to, and the image that this node runs of it.
 #[derive(Debug)]
 pub(super) struct Pulled {
@@ -146,15 +42,6 @@ pub(super) struct Pulled {
     /// The manifest of the image: the target itself, or one that the index lists.
     pub(super) manifest: Digest,
     pub(super) facts: ImageFacts,
-}
-
-/// The operating system and architecture of a node, in the words of Go's `GOOS` and `GOARCH`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Platform {
-    /// For example `linux`.
-    pub os: String,
-    /// For example `amd64`.
-    pub architecture: String,
 }
 
 /// One pull by one node.
@@ -299,11 +186,4 @@ fn runs_on(entry: &Value, platform: &Platform) -> bool {
     };
     let is = |member: &str, value: &str| wanted.get(member).and_then(Value::as_str) == Some(value);
     is("os", &platform.os) && is("architecture", &platform.architecture)
-}
-
-/// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    let causes: Vec<_> = causes.map(ToString::to_string).collect();
-    causes.join(": ")
 }

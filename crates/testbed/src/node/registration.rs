@@ -20,14 +20,7 @@ use kube::{
 use serde_json::json;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::{
-    fleet::{Fleet, Host},
-    now,
-};
-
-/// A node whose lease was not renewed for 40 s is tainted; the kubelet renews every 10 s
-/// (<https://kubernetes.io/docs/concepts/architecture/nodes/#node-heartbeats>).
-const RENEWAL: Duration = Duration::from_secs(10);
+use super::{clock::now, fleet::Fleet, host::Host, options::Capacity};
 
 /// After a lease could not be written, as in the first second of an API server, which makes the namespace.
 const RETRY: Duration = Duration::from_millis(500);
@@ -51,22 +44,29 @@ pub(super) async fn register(client: &Client, host: &Host) -> Result<(), kube::E
         created => drop(created?),
     }
     // Admission taints every new node until the lifecycle controller has looked at it; we know that it is ready.
-    let spec = json!({ "taints": null, "unschedulable": !host.schedulable });
+    let taint = host.reservation().map(|(key, pool)| {
+        let effect = "NoSchedule";
+        json!([{ "key": key, "value": pool, "effect": effect }])
+    });
+    let spec = json!({ "taints": taint, "unschedulable": !host.schedulable });
     let untainted = Patch::Merge(json!({ "spec": spec }));
     nodes.patch(&host.name, &parameters, &untainted).await?;
     Ok(())
 }
 
-/// Renews the leases of all nodes for ever, and says that they live where they were given up meanwhile.
+/// Renews the leases of all nodes that are there for ever, and reports them ready where they were given up meanwhile.
 pub(super) async fn renew_leases(fleet: Arc<Fleet>) {
     let leases: Api<Lease> = Api::namespaced(fleet.client().clone(), "kube-node-lease");
     let nodes: Api<Node> = Api::all(fleet.client().clone());
     let parameters = PatchParams::apply(FIELD_MANAGER).force();
-    let mut ticks = interval(RENEWAL);
+    let mut ticks = interval(fleet.heartbeat);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        ticks.tick().await;
-        for host in fleet.hosts() {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = fleet.comings.notified() => {}
+        }
+        for host in fleet.hosts().iter().filter(|host| !host.is_away()) {
             let renewed = Patch::Apply(lease(host, now()));
             while let Err(error) = leases.patch(&host.name, &parameters, &renewed).await {
                 tracing::debug!(node = host.name, %error, "renew the lease of a node");
@@ -93,7 +93,7 @@ async fn report(fleet: &Fleet, nodes: &Api<Node>) -> Result<(), kube::Error> {
     let all = nodes.list(&ListParams::default()).await?;
     for node in all.items.iter().filter(given_up) {
         let name = node.name_any();
-        if fleet.host(&name).is_some() {
+        if fleet.host(&name).is_some_and(|host| !host.is_away()) {
             let status = Patch::Strategic(json!({ "status": { "conditions": conditions(now()) } }));
             nodes.patch_status(&name, &parameters, &status).await?;
         }
@@ -123,17 +123,20 @@ fn node(host: &Host, now: Timestamp) -> Node {
         ("kubernetes.io/os", &platform.os),
         ("kubernetes.io/arch", &platform.architecture),
     ];
-    let labels = labels.map(|(key, value)| (key.to_owned(), value.clone()));
+    let labels = labels.map(|(key, value)| (key, value.as_str())).into_iter();
+    let labels = labels
+        .chain(host.reservation())
+        .map(|(key, value)| (key.to_owned(), value.to_owned()));
     Node {
         metadata: ObjectMeta {
             name: Some(host.name.clone()),
-            labels: Some(BTreeMap::from(labels)),
+            labels: Some(labels.collect()),
             ..ObjectMeta::default()
         },
         status: Some(NodeStatus {
             addresses: Some(addresses(host)),
-            capacity: Some(resources()),
-            allocatable: Some(resources()),
+            capacity: Some(resources(host.capacity)),
+            allocatable: Some(resources(host.capacity)),
             conditions: Some(conditions(now)),
             node_info: Some(system(host)),
             ..NodeStatus::default()
@@ -154,15 +157,15 @@ fn addresses(host: &Host) -> Vec<NodeAddress> {
     .to_vec()
 }
 
-/// More than any test needs.
-fn resources() -> BTreeMap<String, Quantity> {
+/// What the scheduler may give away; of what is not counted in tests more than any needs.
+fn resources(capacity: Capacity) -> BTreeMap<String, Quantity> {
     [
-        ("cpu", "1000"),
-        ("memory", "4Ti"),
-        ("pods", "20000"),
-        ("ephemeral-storage", "4Ti"),
+        ("cpu", capacity.cpus.to_string()),
+        ("memory", "4Ti".to_owned()),
+        ("pods", capacity.pods.to_string()),
+        ("ephemeral-storage", "4Ti".to_owned()),
     ]
-    .map(|(resource, amount)| (resource.to_owned(), Quantity(amount.to_owned())))
+    .map(|(resource, amount)| (resource.to_owned(), Quantity(amount)))
     .into()
 }
 

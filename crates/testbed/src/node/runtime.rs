@@ -2,7 +2,7 @@
 
 use oci_spec::image::Digest;
 
-use super::images::Names;
+use super::names::Names;
 
 /// The container runtime of a node, which decides what an `imageID` looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -11,9 +11,9 @@ use k8s_openapi::{
 
 use super::{
     container::{Container, Ended, Role, State},
+    failure::PullFailure,
     images::{ImageStore, Provided},
     pod::Pod,
-    pull::PullFailure,
     runtime::Runtime,
 };
 use crate::image::digest_of;

@@ -19,10 +19,7 @@ use tokio::{
     time::sleep,
 };
 
-use super::{
-    fleet::Fleet,
-    worker::{self, Worker},
-};
+use super::{fleet::Fleet, object, worker::Worker};
 
 /// After an error of the watch, for example while the API server is down.
 const RETRY: Duration = Duration::from_millis(250);
@@ -89,14 +86,14 @@ impl Workers {
 
     fn update(&mut self, pod: &Pod) {
         let Some(uid) = &pod.metadata.uid else { return };
-        let deletion = worker::grace_of_deletion(pod);
+        let deletion = object::grace_of_deletion(pod);
         if let Some(handle) = self.by_uid.get(uid) {
             handle.deletion.send_if_modified(|known| {
                 let changed = *known != deletion;
                 *known = deletion;
                 changed
             });
-            if worker::is_doubted(pod) {
+            if object::is_doubted(pod) {
                 handle.doubts.send_replace(());
             }
             return;
@@ -106,7 +103,7 @@ impl Workers {
         let Some(worker) = Worker::new(&self.fleet, pod, receiver, doubts.subscribe()) else {
             return; // of a node that is not ours
         };
-        self.fleet.took_on(uid);
+        self.fleet.journal.took_on(uid);
         let handle = Handle {
             deletion: sender,
             doubts,
@@ -118,7 +115,7 @@ impl Workers {
     fn remove(&mut self, uid: &str) {
         if let Some(handle) = self.by_uid.remove(uid) {
             handle.task.abort();
-            self.fleet.stopped(uid);
+            self.fleet.journal.stopped(uid);
         }
     }
 }

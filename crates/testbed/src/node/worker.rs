@@ -1,28 +1,32 @@
 //! One pod's worker: does what the pure state says, and writes the status.
 
-use std::{collections::HashMap, pin::pin, sync::Arc, time::Duration};
+use std::{collections::HashSet, pin::pin, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Container as Spec, Pod as PodObject, PodSpec, PodStatus};
+use k8s_openapi::api::core::v1::{Pod as PodObject, PodStatus};
 use kube::{
     Api, ResourceExt,
     api::{DeleteParams, Patch, PatchParams, Preconditions},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::{
-    sync::watch,
+    sync::{broadcast, watch},
     time::{sleep, timeout},
 };
 
 use super::{
-    RunningContainer,
+    clock::now,
     container::{Container, State},
-    fleet::{Fleet, Host},
-    now,
+    failure::PullFailure,
+    fleet::{Fleet, Victim},
+    host::Host,
+    object::{forget_reasons, workload},
     pod::{Next, Pod},
-    process::{Change, Place, Process},
-    pull::PullFailure,
+    process::Change,
+    processes::Processes,
+    readiness::{Candidate, Pods},
     registration::FIELD_MANAGER,
+    running::RunningContainer,
     status::{Identity, status},
 };
 
@@ -39,77 +43,20 @@ pub(super) struct Worker {
     node: String,
     namespace: String,
     name: String,
+    /// The label `app`.
+    workload: Option<String>,
     identity: Identity,
     pod: Pod,
-    /// The object, where a container of it runs for real.
-    object: Option<Box<PodObject>>,
-    processes: HashMap<usize, Process>,
+    processes: Processes,
     written: Option<PodStatus>,
     deletion: watch::Receiver<Option<Duration>>,
     renames: watch::Receiver<()>,
+    unready: watch::Receiver<HashSet<Pods>>,
+    away: watch::Receiver<bool>,
+    crashes: broadcast::Receiver<Victim>,
     doubts: watch::Receiver<()>,
     /// What was written is no longer what stands there.
     doubted: bool,
-}
-
-/// Whether the node lifecycle controller wrote that the pod is not ready, as its node was taken for dead: a kubelet gives a
-/// reason where it writes that.
-pub(super) fn is_doubted(pod: &PodObject) -> bool {
-    let status = pod.status.iter();
-    let mut conditions = status.flat_map(|status| status.conditions.iter().flatten());
-    conditions.any(|condition| {
-        condition.type_ == "Ready" && condition.status == "False" && condition.reason.is_none()
-    })
-}
-
-/// Takes the reason of before away from conditions that have none now: a patch would leave it.
-fn forget_reasons(patch: &mut Value) {
-    let conditions = patch.pointer_mut("/status/conditions");
-    let conditions = conditions.and_then(Value::as_array_mut);
-    for condition in conditions.into_iter().flatten() {
-        let Some(condition) = condition.as_object_mut() else {
-            continue;
-        };
-        for part in ["reason", "message"] {
-            condition.entry(part).or_insert(Value::Null);
-        }
-    }
-}
-
-/// The grace period of a pod that is being deleted.
-pub(super) fn grace_of_deletion(pod: &PodObject) -> Option<Duration> {
-    pod.metadata.deletion_timestamp.as_ref()?;
-    let seconds = pod.metadata.deletion_grace_period_seconds.unwrap_or(0);
-    Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
-}
-
-/// Whether a container of a pod runs for real.
-fn runs_for_real(fleet: &Fleet, spec: &PodSpec) -> bool {
-    let init = spec.init_containers.iter().flatten();
-    let mut images = init
-        .chain(&spec.containers)
-        .filter_map(|container| container.image.as_deref());
-    images.any(|image| fleet.real(image).is_some())
-}
-
-/// The container of a pod that has this index in [`Pod::containers`].
-fn container_spec(pod: &PodObject, index: usize) -> Option<&Spec> {
-    let spec = pod.spec.as_ref()?;
-    let init = spec.init_containers.iter().flatten();
-    init.chain(&spec.containers).nth(index)
-}
-
-/// The first change of any process; never, when there is none.
-async fn any_change(processes: &mut HashMap<usize, Process>) -> (usize, Change) {
-    if processes.is_empty() {
-        return std::future::pending().await;
-    }
-    let changes = processes.iter_mut().map(|(index, process)| {
-        let index = *index;
-        Box::pin(async move { (index, process.change().await) })
-    });
-    let (change, _, _) = futures::future::select_all(changes).await;
-    change
 }
 
 impl Worker {
@@ -136,12 +83,15 @@ impl Worker {
                 host_ip: host.address.to_string(),
                 runtime: host.runtime,
             },
-            object: runs_for_real(fleet, spec).then(|| Box::new(pod.clone())),
-            processes: HashMap::new(),
+            processes: Processes::of(fleet, pod),
             pod: state,
             written: None,
             deletion,
             renames: host.renames(),
+            unready: fleet.unready.changes(),
+            away: host.away(),
+            crashes: fleet.crashes.subscribe(),
+            workload: workload(pod).map(str::to_owned),
             doubts,
             doubted: false,
             name,
@@ -156,14 +106,35 @@ impl Worker {
             return;
         };
         loop {
+            host.connected().await;
             let deletion = *self.deletion.borrow_and_update();
             if let Some(grace) = deletion {
-                return self.terminate(grace).await;
+                return self.terminate(host, grace).await;
             }
+            self.probe();
             match self.pod.next(now(), fleet.pace()) {
                 Next::Start(index) => self.start(host, index).await,
                 Next::Wait(until) => self.wait(host, until).await,
             }
+        }
+    }
+
+    /// Lets the probes of the pod fail where that is asked for, and succeed again.
+    fn probe(&mut self) {
+        self.unready.mark_unchanged();
+        let containers = self.pod.containers.iter();
+        let markers: Vec<&str> = containers
+            .filter_map(|container| container.runs.as_ref())
+            .map(|image| image.facts.marker.as_str())
+            .collect();
+        let fails = self.fleet.unready.contains(Candidate {
+            namespace: &self.namespace,
+            name: &self.name,
+            workload: self.workload.as_deref(),
+            markers: &markers,
+        });
+        for container in &mut self.pod.containers {
+            container.fails_probes = fails;
         }
     }
 
@@ -201,26 +172,16 @@ impl Worker {
 
     /// Starts the process of a container whose image runs for real.
     async fn run_for_real(&mut self, index: usize, image: &str) -> Result<(), PullFailure> {
-        let (Some(object), Some(real)) = (&self.object, self.fleet.real(image)) else {
-            return Ok(());
-        };
-        let (Some(spec), Some(container)) = (
-            container_spec(object, index),
-            self.pod.containers.get_mut(index),
-        ) else {
-            return Ok(());
-        };
-        let place = Place {
-            client: self.fleet.client(),
-            pod: object,
-            container: spec,
-            pod_ip: &self.identity.pod_ip,
-            host_ip: &self.identity.host_ip,
-        };
-        let started = real.start(&place).await;
-        let process = started.map_err(|error| PullFailure::not_created(&error))?;
-        container.real = true;
-        self.processes.insert(index, process);
+        let Identity {
+            pod_ip, host_ip, ..
+        } = &self.identity;
+        let started = self
+            .processes
+            .start(&self.fleet, index, image, pod_ip, host_ip);
+        let started = started.await?;
+        if let Some(container) = self.pod.containers.get_mut(index) {
+            container.real |= started;
+        }
         Ok(())
     }
 
@@ -233,7 +194,7 @@ impl Worker {
             Change::Ready(ready) => container.set_ready(ready, now()),
             Change::Ended(code) => {
                 container.exited(code, now(), self.fleet.pace());
-                self.processes.remove(&index);
+                self.processes.remove(index);
             }
         }
     }
@@ -260,28 +221,47 @@ impl Worker {
             () = time => None,
             _ = self.deletion.changed() => None,
             _ = self.renames.changed() => None,
+            _ = self.unready.changed() => None,
+            _ = self.away.changed() => None,
+            Ok(victim) = self.crashes.recv() => {
+                self.crash(&victim);
+                None
+            }
             Ok(()) = self.doubts.changed() => {
                 self.doubted = true;
                 None
             }
-            change = any_change(&mut self.processes) => Some(change),
+            change = self.processes.change() => Some(change),
         };
         if let Some((index, change)) = change {
             self.see(index, change);
         }
     }
 
-    /// Writes the status if it has changed.
+    /// Ends the process of a container with an error, if it is one of this pod.
+    fn crash(&mut self, victim: &Victim) {
+        if victim.namespace != self.namespace || victim.pod != self.name {
+            return;
+        }
+        let pace = self.fleet.pace();
+        let mut containers = self.pod.containers.iter_mut();
+        if let Some(container) = containers.find(|one| one.name == victim.container) {
+            container.exited(1, now(), pace);
+        }
+    }
+
+    /// Writes the status if it has changed, and the node is not cut off.
     async fn write(&mut self, host: &Host) -> Result<(), kube::Error> {
         let status = host.images(|images| {
             let previous = self.written.as_ref();
             status(&self.pod, &self.identity, images, previous, now())
         });
-        if self.written.as_ref() == Some(&status) && !self.doubted {
+        if self.written.as_ref() == Some(&status) && !self.doubted || host.is_away() {
             return Ok(());
         }
-        self.fleet.set_running(&self.identity.uid, self.running());
-        let mut patch = json!({ "metadata": { "uid": self.identity.uid }, "status": &status });
+        let uid = &self.identity.uid;
+        self.fleet.journal.set_running(uid, self.running());
+        let mut patch = json!({ "metadata": { "uid": uid }, "status": &status });
         forget_reasons(&mut patch);
         let parameters = PatchParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
@@ -318,16 +298,14 @@ impl Worker {
     }
 
     /// Stops the processes and removes the pod for good.
-    async fn terminate(mut self, mut grace: Duration) {
-        let processes = self.processes.drain();
-        let stopped = processes.map(|(_, process)| process.stop(grace));
-        futures::future::join_all(stopped).await;
+    async fn terminate(mut self, host: &Host, mut grace: Duration) {
+        self.processes.stop(grace).await;
         let stop = self.fleet.speed().stop;
         // A second deletion shortens the grace period.
         while let Ok(Ok(())) = timeout(stop.min(grace), self.deletion.changed()).await {
             grace = self.deletion.borrow_and_update().unwrap_or_default();
         }
-        self.fleet.stopped(&self.identity.uid);
+        self.fleet.journal.stopped(&self.identity.uid);
         let parameters = DeleteParams {
             grace_period_seconds: Some(0),
             preconditions: Some(Preconditions {
@@ -337,6 +315,7 @@ impl Worker {
             ..DeleteParams::default()
         };
         let delete = || self.fleet.in_turn(self.api.delete(&self.name, &parameters));
+        host.connected().await;
         while let Err(error) = delete().await {
             if matches!(&error, kube::Error::Api(status) if status.is_not_found() || status.is_conflict())
             {

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use k8s_openapi::api::apps::v1 as apps;
+use k8s_openapi::{api::apps::v1 as apps, apimachinery::pkg::util::intstr::IntOrString};
 use kube::core::{ApiResource, DynamicObject};
 use serde::Serialize;
 
@@ -84,6 +84,7 @@ pub(crate) fn dynamic(object: &impl Serialize) -> Result<DynamicObject, serde_js
 pub struct StatefulSet {
     like: Deployment,
     strategy: apps::StatefulSetUpdateStrategy,
+    management: Option<&'static str>,
 }
 
 impl StatefulSet {
@@ -92,7 +93,16 @@ impl StatefulSet {
         Self {
             like: deployment,
             strategy: apps::StatefulSetUpdateStrategy::default(),
+            management: None,
         }
+    }
+
+    /// Pods come and go without waiting for one another (`podManagementPolicy: Parallel`); updates replace one after the
+    /// other all the same.
+    #[must_use]
+    pub const fn parallel(mut self) -> Self {
+        self.management = Some("Parallel");
+        self
     }
 
     /// Pods with a lower number keep their template when it changes.
@@ -120,6 +130,7 @@ impl StatefulSet {
                 selector: spec.selector,
                 template: spec.template,
                 update_strategy: Some(self.strategy),
+                pod_management_policy: self.management.map(str::to_owned),
                 ..apps::StatefulSetSpec::default()
             }),
             status: None,
@@ -141,6 +152,14 @@ impl DaemonSet {
             like: deployment,
             strategy: apps::DaemonSetUpdateStrategy::default(),
         }
+    }
+
+    /// So many nodes may be without an available pod during an update, where it is one by default.
+    #[must_use]
+    pub fn max_unavailable(mut self, nodes: i32) -> Self {
+        let rolling = self.strategy.rolling_update.get_or_insert_default();
+        rolling.max_unavailable = Some(IntOrString::Int(nodes));
+        self
     }
 
     /// A changed template replaces no pod.

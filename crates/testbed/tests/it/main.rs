@@ -1,5 +1,6 @@
 //! The testbed itself, on the real programs.
 
+mod faults;
 mod nodes;
 mod orphans;
 mod registries;

@@ -1,7 +1,7 @@
 //! The simulated nodes: what pods report, and what runs in them.
 #![cfg(test)] // so that clippy knows the functions between the tests as tests' own
 
-mod bench;
+pub(crate) mod bench;
 mod failures;
 mod identity;
 mod lifecycle;

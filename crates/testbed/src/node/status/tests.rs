@@ -7,10 +7,7 @@ use super::*;
 use crate::{
     image::Behaviour,
     node::{
-        back_off::BackOff,
-        container::Pace,
-        images::{Digests, ImageFacts},
-        pull::PullError,
+        back_off::BackOff, container::Pace, failure::PullError, images::ImageFacts, names::Digests,
     },
 };
 

@@ -1,6 +1,6 @@
 //! What the tests of the nodes have in common: a namespace, a repository, and looks at pods.
 
-use std::time::Duration;
+use std::{ops::Deref, time::Duration};
 
 use k8s_openapi::api::{
     apps::v1::Deployment,
@@ -8,64 +8,93 @@ use k8s_openapi::api::{
 };
 use kube::api::{ListParams, Patch, PatchParams};
 use kube_autorollout_testbed::{
-    Namespace, Testbed,
+    Namespace, Testbed, alone_with,
+    control_plane::NodeGrace,
     image::{Content, Pusher},
-    node::RunningContainer,
+    node::{Nodes, RunningContainer},
     shared, workload,
     workload::{eventually, rolled_out},
 };
 use serde_json::json;
 
 /// How long a condition may take on a busy machine.
-pub(super) const SOON: Duration = Duration::from_secs(30);
+pub(crate) const SOON: Duration = Duration::from_secs(30);
+
+/// A testbed, whosever it is.
+pub(crate) enum Bed {
+    /// That of all tests.
+    Shared(&'static Testbed),
+    /// The test's own, for faults that would disturb the others.
+    Own(Box<Testbed>),
+}
+
+impl Deref for Bed {
+    type Target = Testbed;
+
+    fn deref(&self) -> &Testbed {
+        match self {
+            Self::Shared(testbed) => testbed,
+            Self::Own(testbed) => testbed,
+        }
+    }
+}
 
 /// A namespace with a repository of the same name in the testbed's plain registry.
-pub(super) struct Bench {
-    pub(super) testbed: &'static Testbed,
-    pub(super) namespace: Namespace,
+pub(crate) struct Bench {
+    pub(crate) testbed: Bed,
+    pub(crate) namespace: Namespace,
     pusher: Pusher,
 }
 
 impl Bench {
-    pub(super) async fn new(hint: &str) -> Self {
-        let testbed = shared().await;
+    pub(crate) async fn new(hint: &str) -> Self {
+        Self::on(Bed::Shared(shared().await), hint).await
+    }
+
+    /// On a testbed of its own, which takes silent nodes for dead after seconds.
+    pub(crate) async fn alone(hint: &str) -> Self {
+        let testbed = Box::new(alone_with(NodeGrace::QUICK).await);
+        Self::on(Bed::Own(testbed), hint).await
+    }
+
+    async fn on(testbed: Bed, hint: &str) -> Self {
         Self {
-            testbed,
             namespace: testbed.namespace(hint).await.expect("a namespace"),
             pusher: Pusher::new(testbed.registry().host()).expect("a pusher"),
+            testbed,
         }
     }
 
     /// The reference of this bench's own repository with a tag.
-    pub(super) fn reference(&self, tag: &str) -> String {
+    pub(crate) fn reference(&self, tag: &str) -> String {
         let host = self.testbed.registry().host();
         format!("{host}/{}:{tag}", self.namespace.name())
     }
 
-    pub(super) async fn push(&self, content: &(impl Content + Sync + ?Sized), tag: &str) {
+    pub(crate) async fn push(&self, content: &(impl Content + Sync + ?Sized), tag: &str) {
         let pushed = self.pusher.push(content, self.namespace.name(), tag).await;
         assert_eq!(pushed.expect("pushed"), content.root_digest());
     }
 
-    pub(super) async fn create(&self, deployment: workload::Deployment) {
+    pub(crate) async fn create(&self, deployment: workload::Deployment) {
         let client = self.namespace.client();
         let created = deployment.create(&client, self.namespace.name()).await;
         created.expect("created");
     }
 
-    pub(super) async fn rolled_out(&self, name: &str) {
+    pub(crate) async fn rolled_out(&self, name: &str) {
         let deployments = self.namespace.api::<Deployment>();
         let complete = rolled_out(&deployments, name, SOON).await;
         complete.expect("a complete rollout");
     }
 
     /// `kubectl rollout restart`, and the wait for its end.
-    pub(super) async fn restart(&self, name: &str, attempt: &str) {
+    pub(crate) async fn restart(&self, name: &str, attempt: &str) {
         self.restart_without_wait(name, attempt).await;
         self.rolled_out(name).await;
     }
 
-    pub(super) async fn restart_without_wait(&self, name: &str, attempt: &str) {
+    pub(crate) async fn restart_without_wait(&self, name: &str, attempt: &str) {
         let annotations = json!({ "test/restart": attempt });
         let template = json!({ "metadata": { "annotations": annotations } });
         let patch = Patch::Merge(json!({ "spec": { "template": template } }));
@@ -76,17 +105,28 @@ impl Bench {
         patched.expect("patched");
     }
 
-    pub(super) fn running(&self) -> Vec<RunningContainer> {
+    pub(crate) fn running(&self) -> Vec<RunningContainer> {
         self.testbed.nodes().running(self.namespace.name())
     }
 
-    pub(super) fn markers(&self) -> Vec<String> {
+    pub(crate) fn markers(&self) -> Vec<String> {
         let running = self.running();
         running.into_iter().map(|found| found.marker).collect()
     }
 
+    /// Waits until nothing runs on these nodes but an image with this marker.
+    pub(crate) async fn running_only(&self, nodes: &Nodes, marker: &str) {
+        let running = eventually(SOON, marker, async || {
+            let running = nodes.running(self.namespace.name()).into_iter();
+            let markers: Vec<_> = running.map(|one| one.marker).collect();
+            let only = markers.iter().all(|one| one == marker) && !markers.is_empty();
+            only.then_some(()).ok_or_else(|| format!("{markers:?}"))
+        });
+        running.await.expect(marker);
+    }
+
     /// The status of the one container of the one pod of an application, once `read` finds something in it.
-    pub(super) async fn observe<T>(
+    pub(crate) async fn observe<T>(
         &self,
         application: &str,
         what: &str,
@@ -108,7 +148,7 @@ impl Bench {
         found.await.expect(what)
     }
 
-    pub(super) async fn wait_for_reason(&self, application: &str, reason: &str) -> String {
+    pub(crate) async fn wait_for_reason(&self, application: &str, reason: &str) -> String {
         self.observe(application, reason, |status| {
             let waiting = status.state.as_ref()?.waiting.as_ref()?;
             let message = waiting.message.clone().unwrap_or_default();
@@ -117,7 +157,7 @@ impl Bench {
         .await
     }
 
-    pub(super) async fn wait_for_image_id(&self, application: &str, expected: &str) {
+    pub(crate) async fn wait_for_image_id(&self, application: &str, expected: &str) {
         let what = format!("the image ID {expected}");
         self.observe(application, &what, |status| {
             (status.image_id == expected).then_some(())
@@ -126,7 +166,7 @@ impl Bench {
     }
 
     /// The `imageID` that names this content in this bench's repository.
-    pub(super) fn image_id(&self, content: &(impl Content + ?Sized)) -> String {
+    pub(crate) fn image_id(&self, content: &(impl Content + ?Sized)) -> String {
         let host = self.testbed.registry().host();
         let name = self.namespace.name();
         format!("{host}/{name}@{}", content.root_digest())

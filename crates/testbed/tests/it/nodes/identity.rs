@@ -2,7 +2,7 @@
 
 use kube_autorollout_testbed::{
     image::{Content, Image, ImageIndex},
-    node::{Nodes, NodesOptions, Platform, Runtime},
+    node::{Nodes, NodesOptions, Platform, Runtime, Scheduling},
     workload,
 };
 
@@ -125,7 +125,7 @@ async fn a_node_of_another_platform_and_runtime_runs_its_own_image_and_says_so_i
             architecture: "arm64".to_owned(),
         },
         runtime: Runtime::CriO,
-        schedulable: false,
+        scheduling: Scheduling::Closed,
         ..NodesOptions::default()
     };
     let nodes = Nodes::start(bench.namespace.client(), options).await;

@@ -9,7 +9,7 @@ use k8s_openapi::api::{
 use kube::api::{DeleteParams, ListParams};
 use kube_autorollout_testbed::{
     image::Image,
-    node::{Nodes, NodesOptions, Speed},
+    node::{Nodes, NodesOptions, Scheduling, Speed},
     workload::{self, eventually},
 };
 
@@ -21,7 +21,7 @@ async fn a_stopping_pod_runs_on_for_its_grace_period_and_no_longer() {
     let options = NodesOptions {
         name: "grace".to_owned(),
         count: 1,
-        schedulable: false,
+        scheduling: Scheduling::Closed,
         speed: Speed {
             stop: Duration::from_secs(3600),
             ..Speed::default()
@@ -166,7 +166,7 @@ async fn the_duration_of_pulls_counts_for_images_that_the_node_lacks() {
     let options = NodesOptions {
         name: "duration".to_owned(),
         count: 1,
-        schedulable: false,
+        scheduling: Scheduling::Closed,
         ..NodesOptions::default()
     };
     let nodes = Nodes::start(bench.namespace.client(), options).await;

@@ -1,0 +1,86 @@
+//! Answers about manifests that are not what the registry said.
+
+use bytes::Bytes;
+use http::{
+    HeaderValue, Method, Response,
+    header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG},
+};
+use http_body_util::Full;
+
+use crate::image::digest_of;
+
+/// The header with the digest of a manifest.
+pub(super) const DIGEST: &str = "docker-content-digest";
+
+/// A media type that no manifest has.
+const NO_MANIFEST: &str = "application/vnd.example.recipe+json";
+
+/// What a gateway in trouble, or a login page, sends in the place of an answer.
+const PAGE: &str = "<html><body>Sign in</body></html>";
+
+/// A forgery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lie {
+    /// A digest of which the registry has nothing.
+    Digest,
+    /// Other bytes than those of the digest.
+    Content,
+    /// Half of the bytes.
+    Truncated,
+    /// A media type of something else.
+    MediaType,
+    /// A web page.
+    Page,
+}
+
+impl Lie {
+    /// Whether the digest of a tag is not told. The others lie about what is behind it.
+    pub(super) const fn hides_the_digest(self) -> bool {
+        matches!(self, Self::Digest | Self::Page)
+    }
+
+    /// The forged answer to a question about the tag or digest `reference`.
+    pub(super) fn forge(
+        self,
+        method: &Method,
+        reference: &str,
+        response: Response<Bytes>,
+    ) -> Response<Full<Bytes>> {
+        let (mut head, bytes) = response.into_parts();
+        let other = |bytes: Bytes| match *method {
+            Method::GET => Full::new(bytes),
+            _ => Full::default(),
+        };
+        let body = match self {
+            Self::Digest => {
+                let digest = digest_of(format!("no {reference}").as_bytes()).to_string();
+                if let (Ok(digest), Ok(tag)) = (
+                    HeaderValue::from_str(&digest),
+                    HeaderValue::from_str(&format!("\"{digest}\"")),
+                ) {
+                    head.headers.insert(DIGEST, digest);
+                    head.headers.insert(ETAG, tag);
+                }
+                Full::new(bytes)
+            }
+            Self::Content => other([bytes.as_ref(), b" "].concat().into()),
+            Self::Truncated => other(bytes.slice(..bytes.len() / 2)),
+            Self::MediaType => {
+                let media_type = HeaderValue::from_static(NO_MANIFEST);
+                head.headers.insert(CONTENT_TYPE, media_type);
+                Full::new(bytes)
+            }
+            Self::Page => {
+                head.headers.remove(DIGEST);
+                head.headers.remove(ETAG);
+                let media_type = HeaderValue::from_static("text/html");
+                head.headers.insert(CONTENT_TYPE, media_type);
+                other(Bytes::from_static(PAGE.as_bytes()))
+            }
+        };
+        if *method == Method::GET {
+            head.headers.remove(CONTENT_LENGTH); // that of what is sent is set
+        }
+        Response::from_parts(head, body)
+    }
+}

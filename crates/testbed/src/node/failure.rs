@@ -1,0 +1,115 @@
+//! Why a container has no image: what went wrong, and what the kubelet makes of it in a pod's status.
+
+use std::error::Error;
+
+use http::StatusCode;
+use oci_spec::image::Digest;
+
+use crate::{image::RequestError, sources::with_sources};
+
+/// Why a pull failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PullError {
+    /// No such repository, tag or digest.
+    #[error("the registry has no such manifest")]
+    NotFound,
+    /// The index has nothing for this node.
+    #[error("the index has no image for the platform of the node")]
+    NoPlatform,
+    /// Any other answer that is not a manifest.
+    #[error("the registry answered with {0}")]
+    Refused(StatusCode),
+    /// No answer.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// Content that is not what its digest says.
+    #[error("the registry sent other content than {0}")]
+    Content(Digest),
+    /// A manifest, index or header that cannot be read.
+    #[error("the registry's answer makes no sense")]
+    Answer,
+}
+
+/// Why a container has no image, in the kubelet's words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct PullFailure {
+    /// The waiting reason.
+    pub(super) reason: &'static str,
+    /// The waiting message.
+    pub(super) message: String,
+}
+
+impl PullFailure {
+    pub(super) const ERR_IMAGE_PULL: &'static str = "ErrImagePull";
+
+    /// A reference that is none.
+    pub(super) fn invalid_name(image: &str) -> Self {
+        Self {
+            reason: "InvalidImageName",
+            message: format!(
+                "Failed to apply default image tag \"{image}\": couldn't parse image name \
+                 \"{image}\": invalid reference format"
+            ),
+        }
+    }
+
+    /// A policy that forbids the pull that would be needed.
+    pub(super) fn never_pull(image: &str) -> Self {
+        Self {
+            reason: "ErrImageNeverPull",
+            message: format!(
+                "Container image \"{image}\" is not present with pull policy of Never"
+            ),
+        }
+    }
+
+    /// An image that is there, and a container that could not be made of it.
+    pub(super) fn not_created(error: &dyn Error) -> Self {
+        Self {
+            reason: "CreateContainerConfigError",
+            message: with_sources(error),
+        }
+    }
+
+    /// A registry that no node knows a way to.
+    pub(super) fn unknown_host(image: &str, host: &str) -> Self {
+        let detail = format!("failed to do request: dial tcp: lookup {host}: no such host");
+        Self::unresolved(image, "Unknown", &detail)
+    }
+
+    /// A pull that failed.
+    pub(super) fn failed(image: &str, error: &PullError) -> Self {
+        let (code, detail) = match error {
+            PullError::NotFound => ("NotFound", format!("{image}: not found")),
+            PullError::NoPlatform => (
+                "NotFound",
+                "no match for platform in manifest: not found".to_owned(),
+            ),
+            PullError::Refused(status) => (
+                "Unknown",
+                format!("unexpected status from HEAD request: {status}"),
+            ),
+            PullError::Request(RequestError::Transport { source, .. }) => (
+                "Unknown",
+                format!("failed to do request: {}", with_sources(source.as_ref())),
+            ),
+            PullError::Request(error) => ("Unknown", with_sources(error)),
+            PullError::Content(digest) => (
+                "FailedPrecondition",
+                format!("unexpected commit digest, expected {digest}: failed precondition"),
+            ),
+            PullError::Answer => ("Unknown", "the registry's answer makes no sense".to_owned()),
+        };
+        Self::unresolved(image, code, &detail)
+    }
+
+    fn unresolved(image: &str, code: &str, detail: &str) -> Self {
+        Self {
+            reason: Self::ERR_IMAGE_PULL,
+            message: format!(
+                "rpc error: code = {code} desc = failed to pull and unpack image \"{image}\": \
+                 failed to resolve reference \"{image}\": {detail}"
+            ),
+        }
+    }
+}

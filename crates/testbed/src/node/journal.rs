@@ -1,0 +1,75 @@
+//! What runs on the nodes, and what ran when.
+
+use std::{collections::HashMap, sync::Mutex};
+
+use super::{
+    clock::now,
+    running::{Ran, RunningContainer},
+};
+use crate::locked::locked;
+
+/// What runs, by the UIDs of pods; image IDs that are empty are filled in when they are asked for.
+#[derive(Debug, Default)]
+pub(super) struct Journal {
+    running: Mutex<HashMap<String, Vec<RunningContainer>>>,
+    /// What ran when, once somebody has asked for it.
+    changes: Mutex<Option<Vec<Ran>>>,
+}
+
+impl Journal {
+    /// A pod is here, of which nothing runs yet.
+    pub(super) fn took_on(&self, uid: &str) {
+        locked(&self.running).insert(uid.to_owned(), Vec::new());
+    }
+
+    /// Keeps what runs in a pod, unless it is gone: its worker may take a last step while it is being aborted.
+    pub(super) fn set_running(&self, uid: &str, containers: Vec<RunningContainer>) {
+        if let Some(running) = locked(&self.running).get_mut(uid) {
+            self.note(uid, running, &containers);
+            *running = containers;
+        }
+    }
+
+    /// Nothing of a pod runs any more.
+    pub(super) fn stopped(&self, uid: &str) {
+        if let Some(running) = locked(&self.running).remove(uid) {
+            self.note(uid, &running, &[]);
+        }
+    }
+
+    /// From now on all that runs is noted.
+    pub(super) fn keep(&self) {
+        locked(&self.changes).get_or_insert_default();
+    }
+
+    /// What was noted, oldest first.
+    pub(super) fn changes(&self) -> Vec<Ran> {
+        locked(&self.changes).clone().unwrap_or_default()
+    }
+
+    /// What runs in a namespace, in the order of the pods' and the containers' names.
+    pub(super) fn running(&self, namespace: &str) -> Vec<RunningContainer> {
+        let mut running: Vec<_> = locked(&self.running)
+            .values()
+            .flatten()
+            .filter(|container| container.namespace == namespace)
+            .cloned()
+            .collect();
+        running
+            .sort_by(|one, other| (&one.pod, &one.container).cmp(&(&other.pod, &other.container)));
+        running
+    }
+
+    /// Notes a change of what runs in a pod, while what runs is locked, so that notes are in order.
+    fn note(&self, uid: &str, before: &[RunningContainer], now_running: &[RunningContainer]) {
+        if let Some(changes) = &mut *locked(&self.changes)
+            && before != now_running
+        {
+            changes.push(Ran {
+                at: now(),
+                uid: uid.to_owned(),
+                containers: now_running.to_vec(),
+            });
+        }
+    }
+}

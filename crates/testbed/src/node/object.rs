@@ -1,0 +1,50 @@
+//! What a node reads in a pod's object, and how it writes its status there.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Container, Pod};
+use serde_json::Value;
+
+/// Whether the node lifecycle controller wrote that the pod is not ready, as its node was taken for dead: a kubelet gives a
+/// reason where it writes that.
+pub(super) fn is_doubted(pod: &Pod) -> bool {
+    let status = pod.status.iter();
+    let mut conditions = status.flat_map(|status| status.conditions.iter().flatten());
+    conditions.any(|condition| {
+        condition.type_ == "Ready" && condition.status == "False" && condition.reason.is_none()
+    })
+}
+
+/// Takes the reason of before away from conditions that have none now: a patch would leave it.
+pub(super) fn forget_reasons(patch: &mut Value) {
+    let conditions = patch.pointer_mut("/status/conditions");
+    let conditions = conditions.and_then(Value::as_array_mut);
+    for condition in conditions.into_iter().flatten() {
+        let Some(condition) = condition.as_object_mut() else {
+            continue;
+        };
+        for part in ["reason", "message"] {
+            condition.entry(part).or_insert(Value::Null);
+        }
+    }
+}
+
+/// The grace period of a pod that is being deleted.
+pub(super) fn grace_of_deletion(pod: &Pod) -> Option<Duration> {
+    pod.metadata.deletion_timestamp.as_ref()?;
+    let seconds = pod.metadata.deletion_grace_period_seconds.unwrap_or(0);
+    Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
+}
+
+/// The label `app`, by which the testbed's workloads select their pods.
+pub(super) fn workload(pod: &Pod) -> Option<&str> {
+    let labels = pod.metadata.labels.as_ref()?;
+    labels.get("app").map(String::as_str)
+}
+
+/// The container of a pod that has this index in [`Pod::containers`].
+pub(super) fn container_spec(pod: &Pod, index: usize) -> Option<&Container> {
+    let spec = pod.spec.as_ref()?;
+    let init = spec.init_containers.iter().flatten();
+    init.chain(&spec.containers).nth(index)
+}
