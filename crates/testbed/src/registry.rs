@@ -1,16 +1,19 @@
 //! Real distribution registries on loopback: plain, with a password file, with tokens.
 
+mod configuration;
 mod issuer;
 mod log;
+mod query;
 mod token;
 mod users;
 
 use std::{fs, io, path::Path, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::net::TcpStream;
 
+pub use configuration::Access;
 pub use issuer::{Error as IssuerError, Issuer, TokenRequest};
 pub use log::{Error as LogError, Request, RequestLog};
 pub use users::{ALICE, BOB, User};
@@ -21,21 +24,7 @@ use crate::{
     process::{self, Folder, Launch, Port, Server},
     programs::{Program, Programs},
 };
-
-/// Where the registry keeps its content, below its folder; its own layout is
-/// <https://distribution.github.io/distribution/storage-drivers/>.
-const STORAGE: &str = "storage";
-
-/// How a registry is reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    /// HTTP, for everybody.
-    Plain,
-    /// HTTPS, with a user name and password (`Basic`).
-    Htpasswd,
-    /// HTTPS, with tokens (`Bearer`) from an [`Issuer`].
-    Token,
-}
+use configuration::{CONFIGURATION, STORAGE, configure};
 
 /// Why a registry did not start or did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -105,8 +94,7 @@ impl Registry {
             }
             _ => None,
         };
-        let settings = settings(&host, access, issuer.as_ref());
-        fs::write(folder.path().join("config.yml"), format!("{settings:#}\n"))?;
+        configure(folder.path(), &host, access, issuer.as_ref())?;
         let server = server(programs, folder.path(), host.clone());
         Ok(Self {
             log: RequestLog::new(server.output()),
@@ -180,6 +168,21 @@ impl Registry {
     /// When it does not become ready.
     pub async fn restart(&self) -> Result<(), Error> {
         Ok(self.server.start().await?)
+    }
+
+    /// Moves the token server of [`Access::Token`] to another port, which the registry names from then on: it is started
+    /// again for that. Tokens stay good, and nobody listens on the port before.
+    ///
+    /// # Errors
+    ///
+    /// When no port is to be had, or the registry does not come back.
+    pub async fn move_issuer(&self) -> Result<(), Error> {
+        if let Some(issuer) = &self.issuer {
+            issuer.relocate().await?;
+            let folder = self.folder.path();
+            configure(folder, &self.host, self.access, Some(issuer))?;
+        }
+        self.restart().await
     }
 
     /// Lets requests hang until [`Registry::resume`].
@@ -256,38 +259,11 @@ impl Secured {
     }
 }
 
-/// The registry's configuration file (<https://distribution.github.io/distribution/about/configuration/>).
-fn settings(host: &str, access: Access, issuer: Option<&Issuer>) -> Value {
-    let tls = (access != Access::Plain)
-        .then(|| json!({"certificate": "server.crt", "key": "server.key"}));
-    let auth = match (access, issuer) {
-        (Access::Htpasswd, _) => json!({"htpasswd": {"realm": "testbed", "path": "htpasswd"}}),
-        (Access::Token, Some(issuer)) => json!({"token": {
-            "realm": issuer.realm(),
-            "service": token::SERVICE,
-            "issuer": token::ISSUER,
-            "jwks": "jwks.json",
-        }}),
-        _ => Value::Null,
-    };
-    json!({
-        "version": "0.1",
-        "log": {"level": "warn", "accesslog": {"disabled": false}},
-        "storage": {
-            "filesystem": {"rootdirectory": STORAGE},
-            "delete": {"enabled": true},
-            "maintenance": {"uploadpurging": {"enabled": false}},
-        },
-        "http": {"addr": host, "secret": "testbed", "tls": tls},
-        "auth": auth,
-    })
-}
-
 fn server(programs: &Programs, folder: &Path, host: String) -> Server {
     let launch = Launch {
         name: "registry",
         program: programs.file(Program::Registry).to_owned(),
-        arguments: vec!["serve".to_owned(), "config.yml".to_owned()],
+        arguments: vec!["serve".to_owned(), CONFIGURATION.to_owned()],
         // Its default is to look for a collector of traces on this machine
         environment: vec![("OTEL_TRACES_EXPORTER", "none".to_owned())],
         folder: folder.to_owned(),

@@ -5,12 +5,11 @@ use std::{
     convert::Infallible,
     io,
     net::Ipv4Addr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use http::{HeaderMap, Method, Response, StatusCode, header};
+use http::{Method, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::{body::Bytes, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
@@ -20,10 +19,14 @@ use tokio::{net::TcpListener, task::JoinSet};
 use tokio_rustls::TlsAcceptor;
 
 use super::{
+    query::{Parameters, login, text},
     token::{Claims, SERVICE, SignError, Signer},
     users,
 };
-use crate::certificates::{Identity, SigningKey};
+use crate::{
+    certificates::{Identity, SigningKey},
+    locked::locked,
+};
 
 /// The prefix of repositories that need no login.
 const PUBLIC: &str = "public/";
@@ -48,8 +51,14 @@ pub struct TokenRequest {
 /// is left of the request.
 pub struct Issuer {
     state: Arc<State>,
+    acceptor: TlsAcceptor,
+    place: Mutex<Place>,
+}
+
+/// Where it listens.
+struct Place {
     realm: String,
-    _server: JoinSet<()>,
+    _server: JoinSet<()>, // dropping it stops it
 }
 
 struct State {
@@ -81,8 +90,6 @@ impl Issuer {
     /// Starts a server with tasks on the current runtime.
     pub(super) async fn start(identity: &Identity, key: &SigningKey) -> Result<Self, Error> {
         let signer = Signer::new(key).map_err(|SignError| Error::Key)?;
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let realm = format!("https://{}/token", listener.local_addr()?);
         let acceptor = TlsAcceptor::from(Arc::new(identity.server_settings()?));
         let state = Arc::new(State {
             signer,
@@ -92,39 +99,58 @@ impl Issuer {
             }),
             log: Mutex::new(Vec::new()),
         });
-        let mut server = JoinSet::new();
-        server.spawn(serve(listener, acceptor, Arc::clone(&state)));
+        let place = Place::take(&acceptor, &state).await?;
         Ok(Self {
             state,
-            realm,
-            _server: server,
+            acceptor,
+            place: Mutex::new(place),
         })
     }
 
     /// The URL at which tokens are had.
-    pub fn realm(&self) -> &str {
-        &self.realm
+    pub fn realm(&self) -> String {
+        locked(&self.place).realm.clone()
+    }
+
+    /// Goes on at another port; nobody listens on the one before.
+    pub(super) async fn relocate(&self) -> io::Result<()> {
+        let place = Place::take(&self.acceptor, &self.state).await?;
+        *locked(&self.place) = place;
+        Ok(())
     }
 
     /// How long tokens issued from now on are good for; 300 s at first. The registry itself adds a minute of leeway.
     pub fn set_lifetime(&self, lifetime: Duration) {
-        lock(&self.state.rules).lifetime = lifetime;
+        locked(&self.state.rules).lifetime = lifetime;
     }
 
     /// Grants nothing for this repository any more, whoever asks.
     pub fn forbid(&self, repository: &str) {
-        let mut rules = lock(&self.state.rules);
+        let mut rules = locked(&self.state.rules);
         rules.forbidden.insert(repository.to_owned());
     }
 
     /// Takes [`Issuer::forbid`] back.
     pub fn permit(&self, repository: &str) {
-        lock(&self.state.rules).forbidden.remove(repository);
+        locked(&self.state.rules).forbidden.remove(repository);
     }
 
     /// All requests so far, oldest first.
     pub fn requests(&self) -> Vec<TokenRequest> {
-        lock(&self.state.log).clone()
+        locked(&self.state.log).clone()
+    }
+}
+
+impl Place {
+    async fn take(acceptor: &TlsAcceptor, state: &Arc<State>) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let realm = format!("https://{}/token", listener.local_addr()?);
+        let mut server = JoinSet::new();
+        server.spawn(serve(listener, acceptor.clone(), Arc::clone(state)));
+        Ok(Self {
+            realm,
+            _server: server,
+        })
     }
 }
 
@@ -161,7 +187,7 @@ impl State {
         } else {
             self.token(&parameters, login.as_ref())
         };
-        lock(&self.log).push(TokenRequest {
+        locked(&self.log).push(TokenRequest {
             user: login.map(|(name, _)| name),
             scopes: parameters.scopes,
             status: status.as_u16(),
@@ -183,9 +209,9 @@ impl State {
         if login.is_some() && known.is_none() || parameters.service != SERVICE {
             return (StatusCode::UNAUTHORIZED, error("UNAUTHORIZED"));
         }
-        let number = lock(&self.log).len() as u64;
+        let number = locked(&self.log).len() as u64;
         let (access, lifetime) = {
-            let rules = lock(&self.rules);
+            let rules = locked(&self.rules);
             let scopes = parameters.scopes.iter();
             let granted = scopes.filter_map(|scope| rules.grant(scope, known.is_some()));
             (granted.collect(), rules.lifetime)
@@ -225,49 +251,8 @@ impl Rules {
     }
 }
 
-/// The query of a token request.
-#[derive(Default)]
-struct Parameters {
-    service: String,
-    scopes: Vec<String>,
-}
-
-impl Parameters {
-    fn read(query: &str) -> Self {
-        let mut parameters = Self::default();
-        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-            match name.as_ref() {
-                "service" => parameters.service = value.into_owned(),
-                "scope" => {
-                    let scopes = value.split_whitespace().map(str::to_owned);
-                    parameters.scopes.extend(scopes);
-                }
-                _ => {}
-            }
-        }
-        parameters
-    }
-}
-
-/// The user and password of Basic authentication.
-fn login(headers: &HeaderMap) -> Option<(String, String)> {
-    let encoded = text(headers, header::AUTHORIZATION).strip_prefix("Basic ")?;
-    let decoded = String::from_utf8(STANDARD.decode(encoded).ok()?).ok()?;
-    let (name, password) = decoded.split_once(':')?;
-    Some((name.to_owned(), password.to_owned()))
-}
-
-fn text(headers: &HeaderMap, name: header::HeaderName) -> &str {
-    let value = headers.get(name).and_then(|value| value.to_str().ok());
-    value.unwrap_or_default()
-}
-
 fn error(code: &str) -> Value {
     json!({"errors": [{"code": code}]})
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[expect(
@@ -281,15 +266,6 @@ fn now() -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_query_is_decoded_with_several_scopes_in_one_or_more_parameters() {
-        let query = "service=testbed-registry&scope=repository%3Aa%2Fb%3Apull+repository:c:pull%2Cpush&scope=x:y:z";
-        let parameters = Parameters::read(query);
-        assert_eq!(parameters.service, SERVICE);
-        let expected = ["repository:a/b:pull", "repository:c:pull,push", "x:y:z"];
-        assert_eq!(parameters.scopes, expected);
-    }
 
     #[test]
     fn an_anonymous_client_pulls_what_is_public_and_nobody_what_is_forbidden() {

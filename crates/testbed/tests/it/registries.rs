@@ -109,3 +109,25 @@ async fn tokens_are_verified_by_the_registry_and_counted_by_their_issuer() {
         "{requests:?}"
     );
 }
+
+#[tokio::test]
+async fn an_issuer_that_has_moved_is_named_by_its_registry_and_gone_from_where_it_was() {
+    let registry = start(Access::Token).await;
+    let issuer = registry.issuer().expect("one for tokens");
+    let push = async || {
+        let pusher = Pusher::new(registry.access_as(ALICE)).expect("a certificate");
+        pusher.push(&Image::new("v1"), "web", "v1").await
+    };
+    push().await.expect("pushed");
+    let before = issuer.realm();
+    registry.move_issuer().await.expect("it starts again");
+    assert_ne!(issuer.realm(), before);
+    let address = before
+        .trim_start_matches("https://")
+        .trim_end_matches("/token");
+    let gone = tokio::net::TcpStream::connect(address).await;
+    gone.expect_err("nobody listens");
+    push()
+        .await
+        .expect("pushed with a token from the new place");
+}
