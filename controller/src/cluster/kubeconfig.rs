@@ -193,8 +193,29 @@ fn entry<'d, T: DeserializeOwned>(
         return Ok(None);
     };
     let entry = serde_json::from_value(content.clone());
-    let entry = entry.map_err(|error| invalid(kind, name, error.to_string()))?;
+    let entry = entry.map_err(|error| invalid(kind, name, reason::<T>(content, &error)))?;
     Ok(Some((folder, entry)))
+}
+
+/// Why an entry cannot be read, without the value that serde shows: it may be a password of digits.
+fn reason<T: DeserializeOwned>(entry: &Value, error: &serde_json::Error) -> String {
+    let error = error.to_string();
+    if error.starts_with("missing field") {
+        return error; // it names our own field
+    }
+    let Some(keys) = entry.as_object() else {
+        return "it is no mapping".to_owned();
+    };
+    let is_wrong = |key: &&String| {
+        let mut others = keys.clone();
+        others.remove(*key);
+        let without = serde_json::from_value::<T>(Value::Object(others));
+        without.map_or_else(|without| without.to_string() != error, |_| true)
+    };
+    let wrong = keys.keys().find(is_wrong).map_or("a key", String::as_str);
+    format!(
+        "{wrong} has a value of the wrong type (text that looks like a number or a boolean needs quotes)"
+    )
 }
 
 fn missing(kind: Kind, name: &str) -> Error {

@@ -104,3 +104,126 @@ fn what_is_wrong_is_said_without_secrets() {
     let (_folder, access) = read_files(&[]);
     assert!(matches!(access, Err(Error::Nowhere)));
 }
+
+/// Text that YAML does not take for text is the usual mistake: passwords and tokens of digits, and `yes`, `no`, `null`.
+#[test]
+fn a_value_of_the_wrong_type_is_named_by_its_key_and_not_shown() {
+    let cluster = "clusters: [{ name: b, cluster: { server: 'https://b' } }]\n";
+    let user = |user: &str| format!("{CHOSEN}{cluster}users: [{{ name: c, user: {user} }}]\n");
+    let of_cluster = |cluster: &str| {
+        format!(
+            "{CHOSEN}clusters: [{{ name: b, cluster: {{ server: 'https://b', {cluster} }} }}]\n"
+        )
+    };
+    let planted = [
+        "424242",
+        "-424242",
+        "4242.42",
+        "true",
+        "[text4242]",
+        "{ a: text4242 }",
+    ];
+    let scalars = [
+        "token",
+        "tokenFile",
+        "username",
+        "password",
+        "client-certificate",
+        "client-certificate-data",
+        "client-key",
+        "client-key-data",
+        "as",
+        "as-uid",
+        "as-groups",
+    ];
+    let mut cases = Vec::new();
+    for value in planted {
+        for key in scalars
+            .iter()
+            .filter(|key| **key != "as-groups" || !value.starts_with('['))
+        {
+            cases.push((
+                user(
+                    &format!("{{ username: a, {key}: {value} }}")
+                        .replace("username: a, username", "username"),
+                ),
+                *key,
+                value,
+            ));
+        }
+        for (key, text) in [
+            (
+                "exec",
+                "{ exec: { apiVersion: v1, command: c, env: [{ name: a, value: VALUE }] } }",
+            ),
+            (
+                "exec",
+                "{ exec: { apiVersion: v1, command: c, args: [VALUE] } }",
+            ),
+            (
+                "auth-provider",
+                "{ auth-provider: { name: oidc, config: { id-token: VALUE } } }",
+            ),
+            ("as-user-extra", "{ as-user-extra: { a: VALUE } }"),
+        ] {
+            if !(key == "as-user-extra" && value.starts_with('[')) {
+                cases.push((user(&text.replace("VALUE", value)), key, value));
+            }
+        }
+        for key in ["proxy-url", "certificate-authority-data", "tls-server-name"] {
+            cases.push((of_cluster(&format!("{key}: {value}")), key, value));
+        }
+    }
+    for (text, key, value) in cases {
+        let (_folder, access) = read_files(&[&text]);
+        let Err(error) = access else {
+            panic!("{text} was taken");
+        };
+        let said = crate::chain::Chain(&error).to_string();
+        assert!(said.contains(key), "{text}: {said}");
+        for shown in ["4242", "true", value] {
+            assert!(!said.contains(shown), "{text}: {said}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_yaml_is_not_shown() {
+    for broken in [
+        "token: \"text4242",
+        "token: 'text4242",
+        "token: *text4242",
+        "token: &text4242 &text4242 a",
+        "token: !text4242 {",
+        "token: %text4242",
+        "token: @text4242",
+        "token: `text4242",
+        "token: text4242: a",
+        "token: \"\\text4242\"",
+        "token: text4242\n    token: text4242",
+        "token: text4242\n\ttoken: text4242",
+        "token: |9\n text4242",
+        "? text4242\n    : a\n   - text4242",
+        "token: text4242 }",
+        "<<: text4242",
+        "[text4242, a]: b",
+    ] {
+        let text = format!("{CHOSEN}users:\n- name: c\n  user:\n    {broken}\n");
+        let (_folder, access) = read_files(&[&text]);
+        let Err(error) = access else {
+            continue; // what is YAML is for the test above
+        };
+        let said = crate::chain::Chain(&error).to_string();
+        assert!(!said.contains("4242"), "{text}: {said}");
+    }
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    let text = format!("{CHOSEN}clusters: [{{ name: b, cluster: {{ proxy-url: 'http://p' }} }}]\n");
+    let (_folder, access) = read_files(&[&text]);
+    let said = access.err().map(|error| error.to_string());
+    assert!(said.is_some_and(
+        |said| said.contains("cluster \"b\"") && said.contains("missing field `server`")
+    ));
+}
