@@ -11,6 +11,7 @@ mod budget;
 mod chain;
 mod check;
 mod checker;
+mod client;
 mod clock;
 mod cluster;
 mod config;

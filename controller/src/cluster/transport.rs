@@ -24,16 +24,12 @@ use hyper_util::{
 };
 use kube::{
     Client,
-    client::{
-        Body,
-        middleware::BaseUriLayer,
-        retry::{InvalidBackoff, RetryPolicy},
-    },
+    client::{Body, middleware::BaseUriLayer},
 };
 use rustls::pki_types::{InvalidDnsNameError, ServerName};
 use tokio::{net::TcpStream, time::timeout};
 use tower::{
-    Layer as _, Service as _, ServiceExt as _, retry::RetryLayer, service_fn,
+    BoxError as Failure, Layer as _, Service as _, ServiceExt as _, service_fn,
     util::BoxCloneSyncService,
 };
 
@@ -42,24 +38,26 @@ use super::{
     credential::Credential,
     tls::{self, Tls},
 };
-use crate::chain::Chain;
+use crate::{
+    chain::Chain,
+    client::{InvalidBackoff, guarded},
+};
 
 /// A connection that is not there after so long is given up.
 const CONNECT: Duration = Duration::from_secs(30);
 
-/// A connection on which nothing comes is asked for a sign of life this often.
+/// After so long without a packet the other side is asked for a sign of life, and then again at each [`PROBE`].
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
+const PROBE: Duration = Duration::from_secs(10);
+
+/// A connection is given up on which what was sent, a probe included, is not acknowledged within so long: a node that is
+/// gone, or a firewall that has forgotten the connection, sends no reset. The kernel's own bound is a quarter of an hour.
+#[cfg(target_os = "linux")]
+const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
 /// Idle connections are kept for so long.
 const IDLE: Duration = Duration::from_secs(90);
 
-/// What a busy API server refuses is asked again so soon at first, and so many times. Whoever asks has a back-off of its
-/// own, and is to learn that it has to wait.
-const RETRY: Duration = Duration::from_millis(100);
-const MAX_RETRY: Duration = Duration::from_secs(1);
-const RETRIES: u32 = 3;
-
-type Failure = Box<dyn StdError + Send + Sync>;
 type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
 
 /// Why an address cannot be used.
@@ -127,9 +125,7 @@ pub(super) fn client(access: Access, namespace: String) -> Result<Client, Error>
         headers: access.headers,
     });
     let service = service_fn(move |request| Box::pin(send(Arc::clone(&requests), request)));
-    let retries = RetryPolicy::new(RETRY, MAX_RETRY, RETRIES, true)?;
-    let service = RetryLayer::new(retries).layer(service);
-    let service = BaseUriLayer::new(access.server).layer(service);
+    let service = BaseUriLayer::new(access.server).layer(guarded(service)?);
     Ok(Client::new(service, namespace))
 }
 
@@ -176,10 +172,7 @@ async fn connect(way: Arc<Way>, to: Uri) -> Result<Stream, Failure> {
 
 /// A connection without TLS: direct, or a tunnel through the proxy.
 async fn reach(way: Arc<Way>, to: Uri) -> Result<TokioIo<TcpStream>, Failure> {
-    let mut tcp = HttpConnector::new();
-    tcp.enforce_http(false);
-    tcp.set_nodelay(true);
-    tcp.set_keepalive(Some(KEEP_ALIVE));
+    let tcp = tcp();
     let proxy = way.proxy.as_ref().and_then(|proxy| proxy.intercept(&to));
     let Some(proxy) = proxy else {
         return Ok(tcp.oneshot(to).await?);
@@ -191,6 +184,17 @@ async fn reach(way: Arc<Way>, to: Uri) -> Result<TokioIo<TcpStream>, Failure> {
     Ok(tunnel.oneshot(to).await?)
 }
 
+fn tcp() -> HttpConnector {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_keepalive(Some(KEEP_ALIVE));
+    tcp.set_keepalive_interval(Some(PROBE));
+    #[cfg(target_os = "linux")]
+    tcp.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
+    tcp
+}
+
 /// Every request goes through this proxy.
 fn proxy(address: &str) -> Result<Matcher, Error> {
     let matcher = Matcher::builder().all(address).build();
@@ -200,5 +204,28 @@ fn proxy(address: &str) -> Result<Matcher, Error> {
         Ok(matcher)
     } else {
         Err(Error::Proxy)
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use socket2::SockRef;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_to_a_server_that_is_gone_is_given_up_within_a_minute_or_so() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let to = format!("https://{address}").parse().expect("an address");
+        let connected = tcp().oneshot(to).await.expect("a connection").into_inner();
+        let socket = SockRef::from(&connected);
+        let keep_alive = socket.tcp_keepalive_time().expect("set");
+        assert_eq!(keep_alive, Duration::from_secs(30));
+        let probe = socket.tcp_keepalive_interval().expect("set");
+        assert_eq!(probe, Duration::from_secs(10));
+        let unacknowledged = socket.tcp_user_timeout().expect("set");
+        assert_eq!(unacknowledged, Some(Duration::from_secs(30)));
     }
 }
