@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{Timestamp, Unit};
 use kube::{
     Api, Client, Resource as _,
-    api::{Patch, PatchParams},
+    api::{ListParams, Patch, PatchParams},
 };
 use kube_autorollout_core::{annotations, record::Record};
 use serde_json::json;
@@ -16,53 +16,76 @@ use crate::{
     workload::{View, Workload},
 };
 
-/// After which a patch counts as lost; whether it was taken shows at the next look.
+/// After which the answer to a patch counts as lost.
 const PATCH_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// What became of a patch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Applied {
-    /// The workload has this generation now.
-    Patched {
-        /// Zero where the API server does not tell.
-        generation: i64,
-    },
-    /// Somebody else changed the workload since it was observed, so it has to be decided again.
-    Conflict,
+/// After which the API server counts as not having said how a workload is now.
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a patch writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Written {
+    pub(crate) record: Record,
+    /// In whole seconds, as that is what the annotation holds.
+    pub(crate) at: Timestamp,
 }
 
-/// Why a patch was not taken.
+/// Why there is no answer that says that the patch was taken.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// The API server refused it.
     #[error("the API server refused the patch")]
     Refused(#[source] kube::Error),
-    /// The API server did not answer in time.
+    /// The workload has another `resourceVersion`: somebody else has changed it, or the same patch has come before.
+    #[error("the API server refused the patch")]
+    Conflict(#[source] kube::Error),
+    /// There is no such workload any more.
+    #[error("the API server does not know the workload")]
+    Gone(#[source] kube::Error),
+    /// There is no answer of the API server itself, so it may have taken the patch, or may take it yet.
+    #[error("the answer to the patch was lost")]
+    Lost(#[source] kube::Error),
+    /// The same, as no answer came in time.
     #[error("the patch timed out")]
     Timeout,
 }
 
-/// Rolls the workload out as it was observed: a `resourceVersion` in the patch makes the API server refuse it when the
-/// workload has changed since.
+impl Written {
+    /// What a rollout writes at `now`.
+    pub(crate) fn new(record: Record, now: Timestamp) -> Self {
+        let at = now.round(Unit::Second).unwrap_or(now);
+        Self { record, at }
+    }
+
+    /// Whether the workload carries it. `restarted_at` is the annotation for the instant.
+    pub(crate) fn is_in(&self, workload: &Workload, restarted_at: &str) -> bool {
+        let template = workload.template();
+        let record = template.annotation(annotations::DIGESTS);
+        template.annotation(restarted_at) == Some(self.at.to_string().as_str())
+            && record.and_then(Record::parse).as_ref() == Some(&self.record)
+    }
+}
+
+/// Rolls the workload out as it was observed, and says which generation it has then, zero where the API server does not
+/// tell: a `resourceVersion` in the patch makes the API server refuse it when the workload has changed since.
 ///
 /// # Errors
 ///
-/// [`Error`] when the patch was refused for another reason than a change in between.
+/// [`Error`] when there is no answer, or another.
 pub(crate) async fn rollout(
     client: &Client,
     workload: &Workload,
-    record: &Record,
+    written: &Written,
     restarted_at: &str,
-    now: Timestamp,
     end: Option<Instant>,
-) -> Result<Applied, Error> {
+) -> Result<i64, Error> {
     let kind = &workload.kind;
     let api: Api<View> = Api::namespaced_with(client.clone(), workload.namespace(), kind);
     let body = json!({
         "metadata": { "resourceVersion": workload.meta().resource_version },
         "spec": { "template": { "metadata": { "annotations": {
-            restarted_at: instant(now),
-            annotations::DIGESTS: record.to_string(),
+            restarted_at: written.at.to_string(), // like `kubectl rollout restart` writes it
+            annotations::DIGESTS: written.record.to_string(),
         }}}},
     });
     let parameters = PatchParams {
@@ -74,24 +97,43 @@ pub(crate) async fn rollout(
     let timeout = Instant::now() + PATCH_TIMEOUT;
     let timeout = end.map_or(timeout, |end| end.min(timeout));
     match time::timeout_at(timeout, api.patch(name, &parameters, &patch)).await {
-        Ok(Ok(patched)) => Ok(Applied::Patched {
-            generation: patched.meta().generation.unwrap_or(0),
-        }),
-        Ok(Err(kube::Error::Api(status))) if status.is_conflict() => Ok(Applied::Conflict),
-        Ok(Err(error)) => Err(Error::Refused(error)),
+        Ok(Ok(patched)) => Ok(patched.meta().generation.unwrap_or(0)),
+        Ok(Err(error)) => Err(Error::of(error)),
         Err(_) => Err(Error::Timeout),
     }
 }
 
-/// Whether the workload may be rolling out: it does not if the API server has said no.
-pub(crate) const fn may_be_taken(applied: &Result<Applied, Error>) -> bool {
-    !matches!(
-        applied,
-        Ok(Applied::Conflict) | Err(Error::Refused(kube::Error::Api(_)))
-    )
+impl Error {
+    fn of(error: kube::Error) -> Self {
+        match &error {
+            kube::Error::Api(status) if status.is_conflict() => Self::Conflict(error),
+            kube::Error::Api(status) if status.is_not_found() => Self::Gone(error),
+            kube::Error::Api(status) if (400..500).contains(&status.code) => Self::Refused(error),
+            kube::Error::BuildRequest(_) => Self::Refused(error),
+            _ => Self::Lost(error),
+        }
+    }
 }
 
-/// An instant as RFC 3339 with whole seconds, like `kubectl rollout restart` writes it.
-fn instant(now: Timestamp) -> String {
-    now.round(Unit::Second).unwrap_or(now).to_string()
+/// The workload as the API server has it now; nothing when it is not there any more. It is a list, as no role of ours
+/// permits `get`.
+///
+/// # Errors
+///
+/// When the API server does not answer in time, or with something else: which of them makes no difference.
+pub(crate) async fn read(client: &Client, workload: &Workload) -> Result<Option<Workload>, Unread> {
+    let kind = workload.kind;
+    let api: Api<View> = Api::namespaced_with(client.clone(), workload.namespace(), &kind);
+    let name = workload.meta().name.as_deref().unwrap_or_default();
+    let parameters = ListParams::default().fields(&format!("metadata.name={name}"));
+    let listed = time::timeout(READ_TIMEOUT, api.list(&parameters)).await;
+    let listed = listed.map_err(|_| Unread)?.map_err(|_| Unread)?;
+    let found = listed.items.into_iter().map(|view| view.of(kind));
+    Ok(found
+        .into_iter()
+        .find(|found| found.uid() == workload.uid()))
 }
+
+/// A workload could not be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Unread;

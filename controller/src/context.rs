@@ -7,9 +7,19 @@ use kube_autorollout_core::{platform::Platforms, schedule::Schedule};
 use kube_autorollout_registry as registry;
 
 use crate::{
-    budget::Budget, checker::Checker, config::Rollouts, credentials::Credentials,
-    identity::Identity, leadership::Leadership, memory::Memory, nodes::Nodes, patches::Patches,
-    pods, report::Reports, retry::Retries,
+    budget::Budget,
+    checker::Checker,
+    config::Rollouts,
+    credentials::Credentials,
+    identity::Identity,
+    leadership::Leadership,
+    memory::Memory,
+    nodes::Nodes,
+    patches::Patches,
+    pods,
+    report::Reports,
+    retry::Retries,
+    rollout::{Conflicts, Unconfirmed},
 };
 
 /// Everything a reconcile needs besides its workload.
@@ -38,6 +48,10 @@ pub(crate) struct Context {
     pub(crate) budget: Budget,
     /// What keeps rollouts from becoming a storm.
     pub(crate) rollouts: Rollouts,
+    /// Workloads that others changed before our patch came.
+    pub(crate) conflicts: Conflicts,
+    /// Patches whose answer has not come.
+    pub(crate) unconfirmed: Unconfirmed,
     /// Patches on their way.
     pub(crate) patches: Arc<Patches>,
     /// The schedule of workloads that have none of their own.
@@ -57,6 +71,8 @@ impl Context {
         self.pods.forget(identity);
         self.budget.forget(identity);
         self.retries.over(identity);
+        self.conflicts.over(identity);
+        self.unconfirmed.forget(identity);
         self.reports.forget(identity);
     }
 }

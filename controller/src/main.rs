@@ -40,6 +40,7 @@ mod registry_error;
 mod registry_options;
 mod report;
 mod retry;
+mod rollout;
 mod run;
 mod selected;
 mod telemetry;

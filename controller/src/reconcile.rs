@@ -6,14 +6,14 @@ use futures::FutureExt as _;
 use jiff::Timestamp;
 use kube_autorollout_core::{
     annotations::Settings,
-    decide::{Decision, Rollout, decide},
+    decide::{Decision, decide},
     schedule::{self, Schedule},
     state::Reason,
 };
 use tokio::time::Instant;
 
 use crate::{
-    apply::{self, Applied},
+    apply,
     budget::Place,
     clock,
     context::Context,
@@ -24,13 +24,11 @@ use crate::{
     pods,
     queue::Again,
     report::Flight,
+    rollout::{self, Outcome as RolledOut},
     selected::Guarded,
     template_writer,
     workload::Workload,
 };
-
-/// When a workload that somebody else changed meanwhile is looked at again, if no watch event comes before.
-const AFTER_CONFLICT: Duration = Duration::from_secs(1);
 
 /// A tag's answer that is not older is the registry's present one, for all whom it lets roll out, and so is a list of
 /// pods that began after it: a pod that is replaced later changes its workload, which the API server then does not let
@@ -103,6 +101,10 @@ async fn workload_now(
         context.forget(identity);
         return Ok((None, Reconciled::Unchanged));
     }
+    rollout::settle(workload, identity, context);
+    if let Some(wait) = context.conflicts.wait(identity, workload) {
+        return Ok((Some(wait), Reconciled::Unchanged));
+    }
     let containers = workload.template().containers();
     let settings = match Settings::parse(workload.annotations(), &containers, &context.zone) {
         Ok(settings) => settings,
@@ -134,16 +136,25 @@ async fn workload_now(
     }
     let mut outcome = Reconciled::Unchanged;
     if let (Some(rollout), Some(place)) = (&decision.rollout, place) {
-        match roll_out(workload, identity, rollout, place, context).await? {
-            Some(Applied::Patched { .. }) => outcome = Reconciled::Changed,
-            Some(Applied::Conflict) => return Ok((Some(AFTER_CONFLICT), outcome)),
-            None => return Ok((None, outcome)),
+        match rollout::roll_out(workload, identity, rollout, place, context).await? {
+            RolledOut::Triggered => outcome = Reconciled::Changed,
+            RolledOut::Conflict => {
+                let wait = context.conflicts.wait(identity, workload);
+                return Ok((Some(wait.unwrap_or_default()), outcome));
+            }
+            // A watch tells when it is deleted; if none does, it is decided again at its next tick.
+            RolledOut::Gone => return Ok((Some(next.tick(clock::now())), outcome)),
+            RolledOut::NotOurs => return Ok((None, outcome)),
         }
     }
+    context.conflicts.over(identity);
     context.budget.decided(identity, &decision);
     reports.decided(workload, identity, &decision, &observation, now);
     let look = reports.in_flight(identity);
-    Ok((Some(next.delay(&decision, look)), outcome))
+    Ok((
+        Some(next.delay(decision.again, look, clock::now())),
+        outcome,
+    ))
 }
 
 /// What was decided of a workload, on what it rests, and a place for its rollout.
@@ -216,50 +227,13 @@ async fn decided<'a>(
     })
 }
 
-/// Patches the workload and tells of it; does nothing when another replica leads by now.
-async fn roll_out(
-    workload: &Workload,
-    identity: &Identity,
-    rollout: &Rollout,
-    place: Place<'_>,
-    context: &Context,
-) -> Result<Option<Applied>, apply::Error> {
-    let _place = context.patches.begin().await;
-    let now = clock::now();
-    let Ok(end) = context.leadership.may_act() else {
-        return Ok(None);
-    };
-    let applied = apply::rollout(
-        &context.client,
-        workload,
-        &rollout.record,
-        context.restarted_at,
-        now,
-        end,
-    )
-    .await;
-    if apply::may_be_taken(&applied) {
-        place.keep();
-    }
-    let applied = applied?;
-    match applied {
-        Applied::Patched { generation } => {
-            context.memory.remember(&identity.uid, rollout, now);
-            context
-                .reports
-                .triggered(identity, rollout, generation, now);
-        }
-        Applied::Conflict => context.reports.conflict(identity),
-    }
-    Ok(Some(applied))
-}
-
 /// When a workload is looked at next.
 struct Next<'a> {
     schedule: &'a Schedule,
+    /// When this reconcile began.
     now: Timestamp,
-    /// Until its next tick.
-    tick: Duration,
+    /// When its next check is due.
+    check: Timestamp,
     /// The rollout that is known to be in flight.
     flight: Option<Flight>,
 }
@@ -276,7 +250,7 @@ impl<'a> Next<'a> {
         Self {
             schedule,
             now,
-            tick: until(check, now),
+            check,
             flight: context.reports.in_flight(identity),
         }
     }
@@ -293,16 +267,53 @@ impl<'a> Next<'a> {
             .map_or(pods::REFRESH, |flight| flight.pace(self.now) / 2)
     }
 
-    /// How long to wait, with what is known by now to be in flight.
-    fn delay(&self, decision: &Decision, flight: Option<Flight>) -> Duration {
+    /// How long it is from `end`, when this reconcile ends, to the next check.
+    fn tick(&self, end: Timestamp) -> Duration {
+        until(self.check, end)
+    }
+
+    /// How long to wait from `end`, when this reconcile ends, with what is known by then to be in flight: a reconcile may
+    /// have waited for a registry for as long as a tick is.
+    fn delay(&self, again: Option<Timestamp>, flight: Option<Flight>, end: Timestamp) -> Duration {
+        let tick = self.tick(end);
         if let Some(flight) = flight {
-            return self.tick.min(flight.wait(self.now));
+            return tick.min(flight.wait(end));
         }
-        let again = decision.again.map(|again| until(again, self.now));
-        again.map_or(self.tick, |again| self.tick.min(again))
+        let again = again.map(|again| until(again, end));
+        again.map_or(tick, |again| tick.min(again))
     }
 }
 
 fn until(then: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(then.duration_since(now)).unwrap_or(Duration::ZERO)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::*;
+
+    #[test]
+    fn a_reconcile_that_took_long_does_not_put_off_what_is_due_by_the_clock() {
+        let schedule = Schedule::parse_interval("45s").expect("a schedule");
+        let second = |second| Timestamp::UNIX_EPOCH + SignedDuration::from_secs(second);
+        let next = Next {
+            schedule: &schedule,
+            now: second(0),
+            check: second(45),
+            flight: None,
+        };
+        let cases = [
+            (None, 30, 15),
+            (None, 50, 0),
+            (Some(second(40)), 30, 10),
+            (Some(second(20)), 30, 0),
+            (Some(second(60)), 30, 15),
+        ];
+        for (due, end, expected) in cases {
+            let delay = next.delay(due, None, second(end));
+            assert_eq!(delay, Duration::from_secs(expected), "{due:?} at {end} s");
+        }
+    }
 }

@@ -37,6 +37,7 @@ use crate::{
     registry_options::{self, CONTROLLER_REQUESTS},
     report::Reports,
     retry::Retries,
+    rollout::{Conflicts, Unconfirmed},
     selected::Selected,
     wake::Wake,
     watch,
@@ -193,6 +194,7 @@ fn elections(
             if let Some(context) = context.upgrade() {
                 context.reports.silence();
                 context.budget.follow();
+                context.unconfirmed.clear();
             }
         };
         let (client, elected) = (cluster.client.clone(), Arc::clone(elected));
@@ -281,6 +283,8 @@ fn context(
         ),
         retries: Arc::new(Retries::new(Arc::clone(wake))),
         rollouts: config.rollouts,
+        conflicts: Conflicts::default(),
+        unconfirmed: Unconfirmed::default(),
         patches: Arc::clone(patches),
         schedule: config.schedule.clone(),
         zone: config.zone.clone(),

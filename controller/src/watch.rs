@@ -207,7 +207,8 @@ impl News {
         }
     }
 
-    /// What to reconcile, unless a reconcile has seen all that it would read of it.
+    /// What to reconcile, unless a reconcile has seen all that it would read of it; after a conflict, each later object is
+    /// what one waits for.
     fn changed(&self, object: Guarded) -> Option<Identity> {
         let identity = object.identity.clone();
         self.context.reports.select(&identity);
@@ -215,7 +216,8 @@ impl News {
         if let Ok(workload) = &object.read {
             count::note(workload, &identity, &self.context);
         }
-        self.selected.put(object).then_some(identity)
+        let is_news = self.selected.put(object) || self.context.conflicts.are_of(&identity);
+        is_news.then_some(identity)
     }
 
     fn list_done(&mut self) {

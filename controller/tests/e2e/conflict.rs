@@ -11,12 +11,13 @@ use kube::{
 use kube_autorollout_testbed::workload::{self, eventually};
 use serde::de::DeserializeOwned;
 use serde_json::json;
+use tokio::time::{Instant, sleep};
 
 use crate::{
     harness::{SOON, World},
     kinds,
     metrics::Metrics,
-    way::{behind, way},
+    way::{at, behind, gateway, way},
 };
 
 /// A handshake and a request take four of them, all within a patch's time, and an edit is quicker than one.
@@ -101,4 +102,70 @@ async fn an_edit_of_a_stateful_set_between_look_and_patch_stays() {
 #[tokio::test]
 async fn an_edit_of_a_daemon_set_between_look_and_patch_stays() {
     an_edit_in_between_stays::<DaemonSet>("conflict-daemons", "daemonsets").await;
+}
+
+/// Something changes the workload ten times a second, but nothing that we would read, as the controller of a large DaemonSet
+/// does with its status; reading the pods takes longer than that.
+#[tokio::test]
+async fn a_workload_that_is_changed_all_the_time_is_rolled_out_all_the_same() {
+    const CHANGE: Duration = Duration::from_millis(100);
+    let world = World::new("busy").await;
+    world.push(&world.version(1), "app").await;
+    world.deploy("web", "app").await;
+    let gateway = gateway(&world).await;
+    let controller = at(&world, gateway.url(), "/readyz", "").await;
+    controller.until_all("UpToDate", 1).await;
+    gateway.delay("pods", 5 * CHANGE);
+    let api = world.namespace.api::<Deployment>();
+    let changing = async {
+        for number in 0.. {
+            let change = json!({ "metadata": { "labels": { EDITED: number.to_string() } } });
+            let (parameters, change) = (PatchParams::default(), Patch::Merge(change));
+            let changed = api.patch("web", &parameters, &change).await;
+            changed.expect("changed");
+            sleep(CHANGE).await;
+        }
+    };
+    tokio::select! {
+        () = changing => unreachable!("it goes on for ever"),
+        () = async {
+            world.push(&world.version(2), "app").await;
+            world.until_running(&world.marker(2), 1).await;
+        } => {}
+    }
+    let completed = |metrics: &Metrics| metrics.rollouts("completed") > 0.5;
+    let metrics = controller.until("a completed rollout", completed).await;
+    assert!((metrics.rollouts("triggered") - 1.0).abs() < f64::EPSILON);
+    assert!(metrics.rollouts("conflict") < 10.0);
+    assert_eq!(world.patches(), 1);
+}
+
+#[tokio::test]
+async fn a_conflict_with_what_no_watch_shows_is_not_tried_again_every_second() {
+    let world = World::new("unseen").await;
+    world.push(&world.version(1), "app").await;
+    world.deploy("web", "app").await;
+    let gateway = gateway(&world).await;
+    let controller = at(&world, gateway.url(), "/readyz", "").await;
+    controller.until_all("UpToDate", 1).await;
+    gateway.tell(false);
+    edit::<Deployment>(&world).await;
+    world.push(&world.version(2), "app").await;
+    controller
+        .until_logged(&["INFO", "/web", "changed by somebody else"])
+        .await;
+    let patches = || {
+        let requests = world.requests();
+        let patches = requests.iter().filter(|request| request.verb == "patch");
+        patches.count()
+    };
+    let until = Instant::now() + Duration::from_secs(15);
+    while Instant::now() < until {
+        assert_eq!(patches(), 1, "the next would be refused, too");
+        sleep(Duration::from_millis(200)).await;
+    }
+    gateway.tell(true);
+    world.until_running(&world.marker(2), 1).await;
+    assert_eq!(world.patches(), 1);
+    assert_eq!(patches(), 2);
 }

@@ -263,6 +263,18 @@ impl World {
         found.await.unwrap_or_else(|error| panic!("{error}"))
     }
 
+    /// Waits until there are so many Events, and no more.
+    pub(crate) async fn until_events(&self, name: &str, reason: &str, number: usize) {
+        let what = format!("{number} Events {reason}");
+        let found = eventually(SOON, &what, async || {
+            let notes = self.events(name, reason).await;
+            (notes.len() == number)
+                .then_some(())
+                .ok_or_else(|| format!("{notes:?}"))
+        });
+        found.await.unwrap_or_else(|error| panic!("{error}"));
+    }
+
     /// A controller that checks every second, with more lines of configuration, once it is ready.
     pub(crate) async fn controller(&self, configuration: &str) -> Controller {
         self.controller_when("/readyz", configuration).await

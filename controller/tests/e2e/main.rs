@@ -26,6 +26,7 @@ mod in_a_pod;
 mod kinds;
 mod kubeconfigs;
 mod leader;
+mod lost_answers;
 mod metrics;
 mod monitoring;
 mod no_rollout;

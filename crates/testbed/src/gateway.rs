@@ -1,17 +1,19 @@
 //! A gateway before a real API server that withholds or changes single answers: what a cluster of another version would
 //! say, and what cannot be had from a real server of this one.
 
+mod documents;
+
 use std::{
-    collections::{HashMap, HashSet},
-    convert::Infallible,
+    collections::{HashMap, HashSet, VecDeque},
     io,
     net::Ipv4Addr,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
-use futures::{Stream, stream};
+use futures::Stream;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Either, Full, StreamBody};
 use hyper::{
@@ -26,7 +28,9 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::sleep};
+
+use documents::{Documents, documents};
 
 /// Why there is no gateway.
 #[derive(Debug, thiserror::Error)]
@@ -52,10 +56,32 @@ pub struct Gateway {
     _tasks: JoinSet<()>, // dropping it stops them
 }
 
+/// How a client is kept from learning what the API server has answered to a patch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loss {
+    /// A load balancer answers with this status instead.
+    Status(StatusCode),
+    /// The same, and the API server has not got the patch.
+    Withheld(StatusCode),
+    /// The connection ends without an answer.
+    Broken,
+    /// A load balancer sends the patch once more, and passes on the answer to that.
+    Repeated,
+}
+
+/// The connection ends without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("no answer")]
+struct NoAnswer;
+
 #[derive(Default)]
 struct Rules {
     /// Plurals of kinds that this API server does not have.
     lacking: HashSet<String>,
+    /// What becomes of the answers to the next patches, one after the other.
+    losses: VecDeque<Loss>,
+    /// By plural: how late lists are passed on.
+    delays: HashMap<String, Duration>,
     /// By plural and name: where an object is changed, and to what.
     changes: HashMap<(String, String), (String, Value)>,
 }
@@ -111,6 +137,16 @@ impl Gateway {
     /// Whether patches are answered once the API server has taken or refused them; those that wait are answered then.
     pub fn answer_patches(&self, answering: bool) {
         self.answering.send_replace(answering);
+    }
+
+    /// The answer to the next patch is lost like this, and the one after those for which this was asked before.
+    pub fn lose_patch(&self, loss: Loss) {
+        lock(&self.rules).losses.push_back(loss);
+    }
+
+    /// From now on answers to requests for objects of such a kind, but for watches, are passed on so late.
+    pub fn delay(&self, plural: &str, delay: Duration) {
+        lock(&self.rules).delays.insert(plural.to_owned(), delay);
     }
 
     /// Whether there is no API server behind the gateway, as a load balancer says it: with 503. What is being answered ends.
@@ -169,9 +205,9 @@ async fn serve(listener: TcpListener, server: Server) {
                             message,
                         )
                     } else {
-                        answer(&server, request).await
+                        answer(&server, request).await?
                     };
-                    Ok::<_, Infallible>(answer)
+                    Ok::<_, NoAnswer>(answer)
                 });
                 let connection =
                     http1::Builder::new().serve_connection(TokioIo::new(stream), service);
@@ -187,7 +223,7 @@ type Answer = Either<Full<Bytes>, StreamBody<BoxedFrames>>;
 
 type BoxedFrames = std::pin::Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, kube::Error>> + Send>>;
 
-async fn answer(server: &Server, request: Request<Incoming>) -> Response<Answer> {
+async fn answer(server: &Server, request: Request<Incoming>) -> Result<Response<Answer>, NoAnswer> {
     let rules = &server.rules;
     let watches = request
         .uri()
@@ -197,36 +233,53 @@ async fn answer(server: &Server, request: Request<Incoming>) -> Response<Answer>
     let plural = plural(request.uri().path()).unwrap_or_default().to_owned();
     if lock(rules).lacking.contains(&plural) {
         let message = "the server could not find the requested resource";
-        return refused(StatusCode::NOT_FOUND, "NotFound", message);
+        return Ok(refused(StatusCode::NOT_FOUND, "NotFound", message));
     }
     let patches = request.method() == Method::PATCH;
+    let delay = (!watches).then(|| lock(rules).delays.get(&plural).copied());
     let (mut head, body) = request.into_parts();
     // The client adds its own
     for name in [header::HOST, header::AUTHORIZATION, header::CONTENT_LENGTH] {
         head.headers.remove(name);
     }
-    let Ok(body) = body.collect().await else {
-        return refused(StatusCode::BAD_REQUEST, "BadRequest", "no whole request");
+    let body = body.collect().await.map_err(|_| NoAnswer)?.to_bytes();
+    let send = || {
+        let body = Body::from(body.to_vec());
+        server.client.send(Request::from_parts(head.clone(), body))
     };
-    let body = Body::from(body.to_bytes().to_vec());
-    let answered = server.client.send(Request::from_parts(head, body)).await;
-    if patches {
-        // Without the gateway there is nobody to answer
-        drop(
-            server
-                .answering
-                .clone()
-                .wait_for(|answering| *answering)
-                .await,
-        );
+    let loss = patches.then(|| lock(rules).losses.pop_front()).flatten();
+    if let Some(Loss::Withheld(status)) = loss {
+        return Ok(refused(status, "", "the patch is lost"));
     }
+    let mut answered = send().await;
+    sleep(delay.flatten().unwrap_or_default()).await;
+    if patches {
+        let mut answering = server.answering.clone();
+        // Without the gateway there is nobody to answer
+        drop(answering.wait_for(|answering| *answering).await);
+        match loss {
+            Some(Loss::Status(status)) => return Ok(refused(status, "", "the answer is lost")),
+            Some(Loss::Broken) => return Err(NoAnswer),
+            Some(Loss::Repeated) => answered = send().await,
+            Some(Loss::Withheld(_)) | None => {}
+        }
+    }
+    Ok(passed_on(server, plural, telling, answered))
+}
+
+fn passed_on(
+    server: &Server,
+    plural: String,
+    telling: Option<watch::Receiver<bool>>,
+    answered: Result<Response<Body>, kube::Error>,
+) -> Response<Answer> {
     match answered {
         Ok(response) => {
             let (mut head, body) = response.into_parts();
             for name in [header::CONTENT_LENGTH, header::TRANSFER_ENCODING] {
                 head.headers.remove(name);
             }
-            let rules = Arc::clone(rules);
+            let rules = Arc::clone(&server.rules);
             let frames = documents(Documents {
                 body,
                 rest: BytesMut::new(),
@@ -267,89 +320,6 @@ fn refused(code: StatusCode, reason: &str, message: &str) -> Response<Answer> {
     let json = header::HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, json);
     response
-}
-
-/// A list, an object, or the events of a watch, one a line.
-struct Documents {
-    body: Body,
-    /// Of which no line has been made yet.
-    rest: BytesMut,
-    plural: String,
-    rules: Arc<Mutex<Rules>>,
-    telling: Option<watch::Receiver<bool>>,
-    away: watch::Receiver<bool>,
-}
-
-/// Documents as they arrive, changed by the rules as they are when each is passed on.
-fn documents(documents: Documents) -> impl Stream<Item = Result<Frame<Bytes>, kube::Error>> + Send {
-    stream::try_unfold(documents, async |mut documents| {
-        let mut away = documents.away.clone();
-        let line = tokio::select! {
-            line = documents.next() => line?,
-            // An error means that the gateway is gone
-            _ = away.wait_for(|away| *away) => None,
-        };
-        let Some(line) = line else {
-            return Ok(None);
-        };
-        if let Some(telling) = &mut documents.telling {
-            // Without the gateway there is nobody to tell
-            drop(telling.wait_for(|telling| *telling).await);
-        }
-        let changed = changed(&line, &documents.plural, &lock(&documents.rules));
-        let line = changed.unwrap_or_else(|| line.freeze());
-        Ok(Some((Frame::data(line), documents)))
-    })
-}
-
-impl Documents {
-    /// The next line, or the rest of the body.
-    async fn next(&mut self) -> Result<Option<BytesMut>, kube::Error> {
-        loop {
-            if let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
-                return Ok(Some(self.rest.split_to(end + 1)));
-            }
-            match self.body.frame().await.transpose()? {
-                Some(frame) => {
-                    let data = frame.into_data().unwrap_or_default();
-                    self.rest.extend_from_slice(&data);
-                }
-                None => return Ok((!self.rest.is_empty()).then(|| self.rest.split())),
-            }
-        }
-    }
-}
-
-/// A document with the changes of its objects; nothing where there are none.
-fn changed(line: &[u8], plural: &str, rules: &Rules) -> Option<Bytes> {
-    if rules.changes.keys().all(|(changed, _)| changed != plural) {
-        return None;
-    }
-    let mut document: Value = serde_json::from_slice(line).ok()?;
-    for ((_, name), (pointer, value)) in rules.changes.iter().filter(|((of, _), _)| of == plural) {
-        for object in objects(&mut document) {
-            if object.pointer("/metadata/name").and_then(Value::as_str) == Some(name)
-                && let Some(place) = object.pointer_mut(pointer)
-            {
-                *place = value.clone();
-            }
-        }
-    }
-    Some(format!("{document}\n").into())
-}
-
-/// The objects of a list, that of an event, or the document itself.
-fn objects(document: &mut Value) -> Vec<&mut Value> {
-    let has = |key: &str| document.get(key).is_some();
-    let (is_list, is_event) = (has("items"), has("object"));
-    if is_list {
-        let items = document.get_mut("items").and_then(Value::as_array_mut);
-        items.into_iter().flatten().collect()
-    } else if is_event {
-        document.get_mut("object").into_iter().collect()
-    } else {
-        vec![document]
-    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

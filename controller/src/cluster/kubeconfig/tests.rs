@@ -77,8 +77,7 @@ async fn each_way_to_say_who_one_is_has_its_header() {
 
 #[test]
 fn what_is_wrong_is_said_without_secrets() {
-    let cluster = "clusters: [{ name: b, cluster: { server: 'https://b' } }]\n";
-    let user = |user: &str| format!("{CHOSEN}{cluster}users: [{{ name: c, user: {user} }}]\n");
+    let user = |user: &str| format!("{CHOSEN}{CLUSTER}users: [{{ name: c, user: {user} }}]\n");
     let cases = [
         ("kind: Config\n".to_owned(), "no current-context"),
         ("current-context: a\n".to_owned(), "no context \"a\""),
@@ -105,16 +104,47 @@ fn what_is_wrong_is_said_without_secrets() {
     assert!(matches!(access, Err(Error::Nowhere)));
 }
 
+const CLUSTER: &str = "clusters: [{ name: b, cluster: { server: 'https://b' } }]\n";
+
+/// Each key of a user, and of a cluster, with `VALUE` where text belongs.
+const TEXTS: [(&str, &str); 17] = [
+    ("token", "{ token: VALUE }"),
+    ("tokenFile", "{ tokenFile: VALUE }"),
+    ("username", "{ username: VALUE }"),
+    ("password", "{ username: a, password: VALUE }"),
+    ("client-certificate", "{ client-certificate: VALUE }"),
+    (
+        "client-certificate-data",
+        "{ client-certificate-data: VALUE }",
+    ),
+    ("client-key", "{ client-key: VALUE }"),
+    ("client-key-data", "{ client-key-data: VALUE }"),
+    ("as", "{ as: VALUE }"),
+    ("as-uid", "{ as-uid: VALUE }"),
+    ("as-groups", "{ as-groups: { a: VALUE } }"),
+    ("as-user-extra", "{ as-user-extra: { a: [{ a: VALUE }] } }"),
+    (
+        "exec",
+        "{ exec: { apiVersion: v1, command: c, env: [{ name: a, value: VALUE }] } }",
+    ),
+    (
+        "exec",
+        "{ exec: { apiVersion: v1, command: c, args: [VALUE] } }",
+    ),
+    (
+        "auth-provider",
+        "{ auth-provider: { name: oidc, config: { id-token: VALUE } } }",
+    ),
+    ("proxy-url", "{ server: 'https://b', proxy-url: VALUE }"),
+    (
+        "certificate-authority-data",
+        "{ server: 'https://b', certificate-authority-data: VALUE }",
+    ),
+];
+
 /// Text that YAML does not take for text is the usual mistake: passwords and tokens of digits, and `yes`, `no`, `null`.
 #[test]
 fn a_value_of_the_wrong_type_is_named_by_its_key_and_not_shown() {
-    let cluster = "clusters: [{ name: b, cluster: { server: 'https://b' } }]\n";
-    let user = |user: &str| format!("{CHOSEN}{cluster}users: [{{ name: c, user: {user} }}]\n");
-    let of_cluster = |cluster: &str| {
-        format!(
-            "{CHOSEN}clusters: [{{ name: b, cluster: {{ server: 'https://b', {cluster} }} }}]\n"
-        )
-    };
     let planted = [
         "424242",
         "-424242",
@@ -123,58 +153,16 @@ fn a_value_of_the_wrong_type_is_named_by_its_key_and_not_shown() {
         "[text4242]",
         "{ a: text4242 }",
     ];
-    let scalars = [
-        "token",
-        "tokenFile",
-        "username",
-        "password",
-        "client-certificate",
-        "client-certificate-data",
-        "client-key",
-        "client-key-data",
-        "as",
-        "as-uid",
-        "as-groups",
-    ];
-    let mut cases = Vec::new();
-    for value in planted {
-        for key in scalars
-            .iter()
-            .filter(|key| **key != "as-groups" || !value.starts_with('['))
-        {
-            cases.push((
-                user(
-                    &format!("{{ username: a, {key}: {value} }}")
-                        .replace("username: a, username", "username"),
-                ),
-                *key,
-                value,
-            ));
-        }
-        for (key, text) in [
-            (
-                "exec",
-                "{ exec: { apiVersion: v1, command: c, env: [{ name: a, value: VALUE }] } }",
-            ),
-            (
-                "exec",
-                "{ exec: { apiVersion: v1, command: c, args: [VALUE] } }",
-            ),
-            (
-                "auth-provider",
-                "{ auth-provider: { name: oidc, config: { id-token: VALUE } } }",
-            ),
-            ("as-user-extra", "{ as-user-extra: { a: VALUE } }"),
-        ] {
-            if !(key == "as-user-extra" && value.starts_with('[')) {
-                cases.push((user(&text.replace("VALUE", value)), key, value));
-            }
-        }
-        for key in ["proxy-url", "certificate-authority-data", "tls-server-name"] {
-            cases.push((of_cluster(&format!("{key}: {value}")), key, value));
-        }
-    }
-    for (text, key, value) in cases {
+    for ((key, entry), value) in TEXTS
+        .iter()
+        .flat_map(|text| planted.map(|value| (text, value)))
+    {
+        let entry = entry.replace("VALUE", value);
+        let text = if entry.contains("server") {
+            format!("{CHOSEN}clusters: [{{ name: b, cluster: {entry} }}]\n")
+        } else {
+            format!("{CHOSEN}{CLUSTER}users: [{{ name: c, user: {entry} }}]\n")
+        };
         let (_folder, access) = read_files(&[&text]);
         let Err(error) = access else {
             panic!("{text} was taken");
