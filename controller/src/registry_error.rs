@@ -1,7 +1,8 @@
 //! Errors of registries in the words of decisions.
 
 use kube_autorollout_core::{
-    Digest, Reference, manifest::ManifestError, reference::InvalidReference, state::Reason,
+    Digest, Reference, artifact::ArtifactType, manifest::ManifestError,
+    reference::InvalidReference, state::Reason,
 };
 use kube_autorollout_registry::{Error, ErrorKind, MissingCredential};
 
@@ -71,6 +72,15 @@ impl Failure {
             reason: error.reason(),
             detail: format!("{reference}: manifest {digest}: {}", Chain(error)),
             advice: "push the image again, as an OCI or Docker image",
+        }
+    }
+
+    /// A tag that names something else than a container image.
+    pub(crate) fn no_image(reference: &Reference, artifact: &ArtifactType) -> Self {
+        Self {
+            reason: Reason::UnsupportedMediaType,
+            detail: format!("{reference}: the tag names {artifact}, not a container image"),
+            advice: "push the image under this tag again, and charts and other artifacts under another tag or repository",
         }
     }
 }

@@ -40,14 +40,18 @@ pub(crate) fn check(data: &[u8]) {
 }
 
 fn offers_what_it_selects(index: &Index) {
-    let runnable: Vec<_> = index.runnable().map(|entry| &entry.digest).collect();
-    assert_eq!(index.select(&Platforms::Every), runnable);
+    let runnable: Vec<_> = index.runnable().collect();
+    let every = index.select(&Platforms::Every);
+    let platforms = every.iter().filter_map(|entry| entry.platform.as_ref());
+    assert!(platforms.eq(index.platforms()));
+    assert!(every.len() <= index.platforms().count() + 1); // one image without a platform
+    assert_eq!(every.is_empty(), runnable.is_empty());
     assert!(index.select(&Platforms::Of(Vec::new())).is_empty());
     for platform in index.platforms().take(PLATFORMS) {
         let selected = index.select(&Platforms::Of(vec![platform.clone()]));
         assert!(!selected.is_empty(), "{platform}");
         let mut rest = runnable.iter();
-        let in_order = selected.iter().all(|digest| rest.any(|one| one == digest));
+        let in_order = selected.iter().all(|entry| rest.any(|one| one == entry));
         assert!(in_order, "{platform}");
     }
 }

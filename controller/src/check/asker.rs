@@ -12,12 +12,6 @@ use kube_autorollout_registry::{Client, Credentials, Keyring};
 use super::answer::{Answer, Resolved};
 use crate::{credentials::Configured, registry_error::Failure};
 
-/// The media types of lists of images, OCI and Docker.
-const INDEXES: [&str; 2] = [
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-];
-
 /// All that a question takes.
 pub(super) struct Asker {
     pub(super) client: Client,
@@ -53,21 +47,20 @@ impl Asker {
                 None => failure,
             }
         })?;
-        let platforms = if INDEXES.contains(&resolved.media_type.as_str()) {
-            let digest = &resolved.digest;
-            let manifest = self
-                .client
-                .manifest(&reference, digest, &credentials)
-                .await
-                .map_err(|error| Failure::of(&reference, &error))?;
-            let manifest = Manifest::parse(&manifest.media_type, &manifest.body)
-                .map_err(|error| Failure::unreadable_manifest(&reference, digest, &error))?;
-            match manifest {
-                Manifest::Index(index) => Some(platforms(&reference, &index, &self.platforms)?),
-                Manifest::Image(_) => None,
-            }
-        } else {
-            None
+        let digest = &resolved.digest;
+        let manifest = self
+            .client
+            .manifest(&reference, digest, &credentials)
+            .await
+            .map_err(|error| Failure::of(&reference, &error))?;
+        let manifest = Manifest::parse(&manifest.media_type, &manifest.body)
+            .map_err(|error| Failure::unreadable_manifest(&reference, digest, &error))?;
+        let platforms = match manifest {
+            Manifest::Index(index) => Some(platforms(&reference, &index, &self.platforms)?),
+            Manifest::Image(image) => match image.artifact {
+                Some(artifact) => return Err(Failure::no_image(&reference, &artifact)),
+                None => None,
+            },
         };
         Ok(Resolved {
             digest: resolved.digest,
@@ -123,7 +116,7 @@ mod tests {
             })
             .collect();
         let body = serde_json::json!({ "manifests": manifests }).to_string();
-        match Manifest::parse(INDEXES[0], body.as_bytes()) {
+        match Manifest::parse("application/vnd.oci.image.index.v1+json", body.as_bytes()) {
             Ok(Manifest::Index(index)) => index,
             other => panic!("{other:?}"),
         }

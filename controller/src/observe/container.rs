@@ -6,7 +6,7 @@ use futures::future;
 use jiff::{SignedDuration, Timestamp};
 use kube_autorollout_core::{
     Digest, Reference,
-    compare::Verdict,
+    compare::{Question, Verdict},
     decide::{self, Exempt, Remembered, Running},
     image_id::ImageId,
     platform::Platforms,
@@ -97,7 +97,7 @@ impl Look<'_> {
         let mut seen = match tag.digest {
             Ok(digest) => {
                 let mut manifests = Manifests::new(&self.context.registry, reference, &credentials);
-                let running = self.compare(&mut manifests, &digest).await;
+                let running = self.compare(&mut manifests, &digest, since).await;
                 Seen {
                     failure: manifests.failure(),
                     tag: Some((key, tag.begun)),
@@ -153,17 +153,29 @@ impl Look<'_> {
     }
 
     /// Compares what each pod runs with the tag; each different thing once.
-    async fn compare(&self, manifests: &mut Manifests<'_>, tag: &Digest) -> Vec<Running> {
+    async fn compare(
+        &self,
+        manifests: &mut Manifests<'_>,
+        tag: &Digest,
+        since: Option<Timestamp>,
+    ) -> Vec<Running> {
         let mut verdicts: HashMap<_, (Verdict, Option<Digest>)> = HashMap::new();
         let mut running = Vec::new();
         for (pod, container) in self.in_pods() {
-            let key = (&*container.image_id, pod.node.as_deref());
+            let pulled = self.pulled(container, tag, since);
+            let key = (&*container.image_id, pod.node.as_deref(), pulled);
             let (verdict, digest) = if let Some(known) = verdicts.get(&key) {
                 known.clone()
             } else {
                 let image_id = ImageId::parse(&container.image_id);
-                let platforms = self.platforms(pod, &image_id, tag).await;
-                let verdict = manifests.compare(tag, &image_id, &platforms).await;
+                let question = Question {
+                    reference: manifests.reference(),
+                    tag,
+                    running: &image_id,
+                    pulled,
+                    platforms: &self.platforms(pod, &image_id, tag).await,
+                };
+                let verdict = manifests.compare(question).await;
                 let known = (verdict, image_id.digest().cloned());
                 verdicts.insert(key, known.clone());
                 known
@@ -182,6 +194,25 @@ impl Look<'_> {
             )
         }));
         running
+    }
+
+    /// A digest that the tag named when the container's image was pulled, or earlier, where one is known: that of the tag
+    /// itself if the container started after it was first seen, else that of the rollout by which its pod was created.
+    fn pulled<'d>(
+        &'d self,
+        container: &pods::Container,
+        tag: &'d Digest,
+        since: Option<Timestamp>,
+    ) -> Option<&'d Digest> {
+        if !container.pulls_always {
+            return None;
+        }
+        let seen = since.and_then(|since| since.checked_add(CLOCK_SKEW).ok());
+        let started = container.started.zip(seen);
+        if started.is_some_and(|(started, seen)| started > seen) {
+            return Some(tag);
+        }
+        self.recorded
     }
 
     /// Which manifests of an index count for a pod.

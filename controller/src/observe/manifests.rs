@@ -5,10 +5,10 @@ use std::{collections::HashMap, sync::Arc};
 use futures::future;
 use kube_autorollout_core::{
     Digest, Reference,
-    compare::{self, Answer, Step, Verdict},
-    image_id::ImageId,
+    artifact::ArtifactType,
+    compare::{self, Answer, Question, Step, Verdict},
     manifest::Manifest,
-    platform::Platforms,
+    state::Reason,
 };
 use kube_autorollout_registry::{Client, Credentials, ErrorKind};
 
@@ -38,20 +38,43 @@ impl<'a> Manifests<'a> {
         }
     }
 
+    /// The image that they are of.
+    pub(super) const fn reference(&self) -> &'a Reference {
+        self.reference
+    }
+
     /// Compares what runs with the tag, fetching what that takes.
-    pub(super) async fn compare(
-        &mut self,
-        tag: &Digest,
-        running: &ImageId,
-        platforms: &Platforms,
-    ) -> Verdict {
-        loop {
+    pub(super) async fn compare(&mut self, question: Question<'_>) -> Verdict {
+        let verdict = loop {
             let known = |digest: &Digest| self.answers.get(digest).cloned();
-            match compare::compare(tag, running, platforms, &known) {
-                Step::Done(verdict) => return verdict,
+            match compare::compare(question, &known) {
+                Step::Done(verdict) => break verdict,
                 Step::Needs(digests) => self.fetch(digests).await,
             }
+        };
+        if verdict == Verdict::CannotStart(Reason::UnsupportedMediaType)
+            && let Some(artifact) = self.artifact(question.tag)
+        {
+            self.failure = Some(Failure::no_image(self.reference, &artifact));
         }
+        verdict
+    }
+
+    /// What the digest stands for, or lists in the place of an image.
+    fn artifact(&self, digest: &Digest) -> Option<ArtifactType> {
+        let artifact = |digest: &Digest| match self.answers.get(digest)? {
+            Answer::Manifest(manifest) => match &**manifest {
+                Manifest::Image(image) => image.artifact.clone(),
+                Manifest::Index(_) => None,
+            },
+            Answer::Unavailable | Answer::Failed(_) => None,
+        };
+        if let Some(Answer::Manifest(manifest)) = self.answers.get(digest)
+            && let Manifest::Index(index) = &**manifest
+        {
+            return index.runnable().find_map(|entry| artifact(&entry.digest));
+        }
+        artifact(digest)
     }
 
     /// What went wrong, if something did.

@@ -101,7 +101,7 @@ pub(super) fn warnings(decision: &Decision, observation: &Observation) -> Vec<Wa
 
 /// Whether new pods could not pull the image, as it is not there for their platform.
 fn lacks_platform(container: &Container) -> bool {
-    let lacking = Verdict::Unknown(Reason::NoMatchingPlatform);
+    let lacking = Verdict::CannotStart(Reason::NoMatchingPlatform);
     container.pods.iter().any(|pod| pod.verdict == lacking)
 }
 

@@ -1,6 +1,7 @@
 //! `kube-autorollout check` against real registries.
 
 mod artifactory;
+mod artifacts;
 mod many;
 
 use std::{

@@ -3,8 +3,10 @@
 //! One control plane for all tests; each has a namespace, a repository and a controller of its own.
 #![cfg(test)] // so that clippy knows the functions between the tests as tests' own
 
+mod aliases;
 mod annotations;
 mod api_server;
+mod artifacts;
 mod bed;
 mod brakes;
 mod check;

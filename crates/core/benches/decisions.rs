@@ -12,12 +12,13 @@ use jiff::Timestamp;
 use kube_autorollout_core::{
     Digest,
     annotations::Settings,
-    compare::{Answer, Verdict, compare},
+    compare::{Answer, Question, Verdict, compare},
     decide::{Brakes, Container, Observed, Running, decide},
     image_id::ImageId,
     manifest::Manifest,
     platform::Platforms,
     record::Record,
+    reference,
     state::Reason,
 };
 
@@ -118,8 +119,15 @@ fn compare_with_another_index_of_the_same_images(bencher: Bencher<'_, '_>) {
     let manifest = Arc::new(manifest);
     let (tag, running) = (digest(100), digest(101));
     let running = ImageId::parse(&format!("ghcr.io/team/web@{running}"));
+    let question = Question {
+        reference: &reference::parse("ghcr.io/team/web:main").expect("a reference"),
+        tag: &tag,
+        running: &running,
+        pulled: None,
+        platforms: &Platforms::Every,
+    };
     bencher.bench(|| {
-        compare(black_box(&tag), &running, &Platforms::Every, &|_| {
+        compare(black_box(question), &|_| {
             Some(Answer::Manifest(Arc::clone(&manifest)))
         })
     });

@@ -6,22 +6,42 @@
 //!
 //! No I/O happens here. [`compare`] says which manifests it [needs](Step::Needs), the caller fetches them and asks
 //! again.
+//!
+//! # Image IDs of other repositories
+//!
+//! A node that has pulled one image from two repositories reports the alphabetically first of its names for both, so the
+//! image ID of a pod of `registry.corp/nginx` may be `docker.io/library/nginx@…`, with a digest that `registry.corp`
+//! has never had. Restarting the pod does not change that. What the container runs is then concluded from when it was
+//! pulled ([`Question::pulled`]): it is what the tag named at that time, or something newer. Without such evidence the
+//! pod counts as stale, once, as one does that was loaded from a file: the restart is the evidence.
 
 use std::{collections::HashSet, sync::Arc};
 
 use crate::{
-    Digest,
-    image_id::ImageId,
-    manifest::{Entry, Index, Manifest},
-    platform::Platforms,
-    state::Reason,
+    Digest, Reference, image_id::ImageId, manifest::Manifest, platform::Platforms, state::Reason,
 };
 
-/// How deep indexes may be nested in an index.
-const MAX_DEPTH: usize = 4;
+mod reading;
 
-/// How many nested indexes of an index are read, and how many of its images are considered for their configuration.
+use reading::{Images, Reading, Side};
+
+/// How many images of an index are considered for their configuration, and how many nested indexes are read.
 const MAX_MANIFESTS: usize = 64;
+
+/// What is compared.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'a> {
+    /// The image of the container, as its pod names it.
+    pub reference: &'a Reference,
+    /// The digest behind its tag.
+    pub tag: &'a Digest,
+    /// What the container runs, as its node reports it.
+    pub running: &'a ImageId,
+    /// A digest that the tag named when what runs was pulled, or earlier, where one is known.
+    pub pulled: Option<&'a Digest>,
+    /// What counts of an index.
+    pub platforms: &'a Platforms,
+}
 
 /// What the registry has for a digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,8 +63,21 @@ pub enum Verdict {
     Stale,
     /// It does not run yet.
     NotStarted,
+    /// It runs something else, and what the tag names could not start in its place: [`Reason::NoMatchingPlatform`] or
+    /// [`Reason::UnsupportedMediaType`].
+    CannotStart(Reason),
     /// It cannot be told, so nothing may be restarted.
     Unknown(Reason),
+}
+
+impl Verdict {
+    /// Why nothing may be restarted, where nothing may.
+    pub const fn doubt(self) -> Option<Reason> {
+        match self {
+            Self::CannotStart(reason) | Self::Unknown(reason) => Some(reason),
+            Self::Current(_) | Self::Stale | Self::NotStarted => None,
+        }
+    }
 }
 
 /// The next step of a comparison.
@@ -58,42 +91,22 @@ pub enum Step {
 
 /// Compares what runs with the digest behind the tag.
 ///
-/// `platforms` is what counts of an index, `known` what the caller has fetched so far. Nothing is asked for that could
-/// not change the outcome: in the steady state, when `running` names the digest of `tag`, that is nothing at all.
+/// `known` is what the caller has fetched so far. Nothing is asked for that could not change the outcome: in the steady
+/// state, when the image ID names the digest of the tag, that is nothing at all.
 ///
 /// An image ID that is [opaque](ImageId::Opaque) gives `Unknown(NotStarted)`: nothing that could be compared has
 /// started, and it is never stale.
-pub fn compare(
-    tag: &Digest,
-    running: &ImageId,
-    platforms: &Platforms,
-    known: &dyn Fn(&Digest) -> Option<Answer>,
-) -> Step {
+pub fn compare(question: Question<'_>, known: &dyn Fn(&Digest) -> Option<Answer>) -> Step {
     let comparison = Comparison {
-        tag,
-        platforms,
-        known,
+        question,
+        reading: Reading {
+            platforms: question.platforms,
+            known,
+        },
     };
-    match comparison.verdict(running) {
-        Ok(verdict) => Step::Done(verdict),
-        Err(step) => step,
-    }
-}
-
-/// Which of the two sides a manifest is read for. It decides what follows from its absence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Side {
-    Tag,
-    Running,
-}
-
-impl Side {
-    /// What follows when the registry does not have a manifest of this side.
-    const fn without(self) -> Verdict {
-        match self {
-            Self::Tag => Verdict::Unknown(Reason::TagNotFound),
-            Self::Running => Verdict::Stale,
-        }
+    match comparison.verdict() {
+        Ok(verdict) | Err(Step::Done(verdict)) => Step::Done(comparison.doubted(verdict)),
+        Err(needs) => needs,
     }
 }
 
@@ -101,38 +114,62 @@ impl Side {
 ///
 /// Its methods return a [`Step`] as error when it settles the comparison or when they cannot go on without a manifest.
 struct Comparison<'a> {
-    tag: &'a Digest,
-    platforms: &'a Platforms,
-    known: &'a dyn Fn(&Digest) -> Option<Answer>,
+    question: Question<'a>,
+    reading: Reading<'a>,
 }
 
 impl Comparison<'_> {
-    fn verdict(&self, running: &ImageId) -> Result<Verdict, Step> {
+    fn verdict(&self) -> Result<Verdict, Step> {
+        let running = self.question.running;
         let digest = match running {
             ImageId::NotStarted => return Ok(Verdict::NotStarted),
             ImageId::Opaque(_) => return Ok(Verdict::Unknown(Reason::NotStarted)),
             ImageId::RepoDigest { digest, .. } | ImageId::Bare(digest) => digest,
         };
-        if digest == self.tag {
+        if digest == self.question.tag {
             return Ok(Verdict::Current(Reason::Current));
         }
-        let wanted = self.images(self.tag, Side::Tag)?;
-        if wanted.is_empty() {
-            return Ok(Verdict::Unknown(Reason::NoMatchingPlatform));
+        let wanted = self.reading.images(self.question.tag, Side::Tag)?;
+        if wanted.manifests.is_empty() {
+            return Ok(Verdict::CannotStart(Reason::NoMatchingPlatform));
         }
-        if wanted.contains(digest) {
+        if wanted.manifests.contains(digest) {
             return Ok(Verdict::Current(Reason::Current)); // CRI-O and Docker may name the platform's manifest
         }
         match running {
-            ImageId::Bare(_) => self.by_config(digest, &wanted),
-            _ => self.by_manifests(digest, &wanted),
+            ImageId::Bare(_) => self.by_config(digest, wanted),
+            _ => self.by_manifests(digest, wanted),
         }
     }
 
     /// Compares the manifests that `running` stands for with the `wanted` ones, then their configurations.
-    fn by_manifests(&self, running: &Digest, wanted: &[Digest]) -> Result<Verdict, Step> {
-        let had = self.images(running, Side::Running)?;
-        let (had_set, wanted_set) = (set(&had), set(wanted));
+    fn by_manifests(&self, running: &Digest, wanted: Images) -> Result<Verdict, Step> {
+        let had = match self.reading.images(running, Side::Running) {
+            Err(Step::Done(Verdict::Stale)) if wanted.artifact.is_some() => return Ok(no_image()),
+            Err(Step::Done(Verdict::Stale)) => match self.stand_in() {
+                Some(pulled) if pulled == self.question.tag => {
+                    return Ok(Verdict::Current(Reason::SameConfig));
+                }
+                Some(pulled) => self.reading.images(pulled, Side::Running)?,
+                None => return Ok(Verdict::Stale),
+            },
+            had => had?,
+        };
+        // Of an artifact that runs it is plain that the node can run its kind.
+        if wanted.artifact.is_some() && wanted.artifact != had.artifact {
+            return Ok(no_image());
+        }
+        if set(&had.manifests) == set(&wanted.manifests) {
+            return Ok(Verdict::Current(Reason::IndexChangedOnly));
+        }
+        let wanted = self.reading.without_artifacts(wanted, Side::Tag)?;
+        let had = self.reading.without_artifacts(had, Side::Running)?;
+        self.by_images(&had.manifests, &wanted.manifests)
+    }
+
+    /// Compares manifests that are known to be images.
+    fn by_images(&self, had: &[Digest], wanted: &[Digest]) -> Result<Verdict, Step> {
+        let (had_set, wanted_set) = (set(had), set(wanted));
         if had_set == wanted_set {
             return Ok(Verdict::Current(Reason::IndexChangedOnly));
         }
@@ -140,12 +177,12 @@ impl Comparison<'_> {
             return Ok(Verdict::Stale);
         }
         if had.len().max(wanted.len()) > MAX_MANIFESTS {
-            return Err(unknown(Reason::ManifestTooLarge));
+            return Ok(Verdict::Unknown(Reason::ManifestTooLarge));
         }
-        let old = self.configs(had.iter().filter(|digest| !wanted_set.contains(digest)));
-        let old = old.complete(Side::Running)?;
-        let new = self.configs(wanted.iter().filter(|digest| !had_set.contains(digest)));
-        let new = new.complete(Side::Tag)?;
+        let old = had.iter().filter(|digest| !wanted_set.contains(digest));
+        let old = self.reading.configs(old).complete(Side::Running)?;
+        let new = wanted.iter().filter(|digest| !had_set.contains(digest));
+        let new = self.reading.configs(new).complete(Side::Tag)?;
         // Where the sets of manifests agree, so do their configurations: those are read last, and mostly not at all.
         let differing: Vec<&Digest> = old.symmetric_difference(&new).collect();
         if differing.is_empty() {
@@ -158,7 +195,8 @@ impl Comparison<'_> {
         if differing.len() > common.len() {
             return Ok(Verdict::Stale);
         }
-        let common = self.configs(common.into_iter()).complete(Side::Tag)?;
+        let common = self.reading.configs(common.into_iter());
+        let common = common.complete(Side::Tag)?;
         Ok(
             if differing.into_iter().all(|config| common.contains(config)) {
                 Verdict::Current(Reason::SameConfig)
@@ -169,137 +207,52 @@ impl Comparison<'_> {
     }
 
     /// Looks for `running` among the configurations of the `wanted` manifests.
-    fn by_config(&self, running: &Digest, wanted: &[Digest]) -> Result<Verdict, Step> {
-        if wanted.len() > MAX_MANIFESTS {
-            return Err(unknown(Reason::ManifestTooLarge));
+    fn by_config(&self, running: &Digest, wanted: Images) -> Result<Verdict, Step> {
+        if wanted.artifact.is_some() {
+            return Ok(no_image());
         }
-        let configs = self.configs(wanted.iter());
-        if configs.digests.contains(running) {
+        if wanted.manifests.len() > MAX_MANIFESTS {
+            return Ok(Verdict::Unknown(Reason::ManifestTooLarge));
+        }
+        let configs = self.reading.configs(wanted.manifests.iter());
+        if configs.contain(running) {
             return Ok(Verdict::Current(Reason::Current));
         }
         configs.complete(Side::Tag)?;
+        self.reading.without_artifacts(wanted, Side::Tag)?;
         Ok(Verdict::Stale)
     }
 
-    /// The manifests of the images that `digest` stands for on the platforms that count, each once.
-    fn images(&self, digest: &Digest, side: Side) -> Result<Vec<Digest>, Step> {
-        let mut gaps = Gaps::default();
-        let manifest = self.read(digest, &mut gaps);
-        gaps.close(side)?;
-        match manifest.as_deref() {
-            Some(Manifest::Index(index)) => {
-                let mut flat = Flattened::default();
-                self.flatten(index, 0, &mut flat)?;
-                flat.gaps.close(side)?;
-                let index = Index {
-                    entries: flat.entries,
-                };
-                let mut seen = HashSet::new();
-                let selected = index.select(self.platforms).into_iter();
-                Ok(selected
-                    .filter(|digest| seen.insert(*digest))
-                    .cloned()
-                    .collect())
-            }
-            Some(Manifest::Image(image)) if !image.artifact || side == Side::Running => {
-                Ok(vec![digest.clone()])
-            }
-            _ => Ok(Vec::new()),
+    /// What stands in for a running digest that the repository does not have: nothing where that is its own, and so gone.
+    fn stand_in(&self) -> Option<&Digest> {
+        let Question {
+            reference, running, ..
+        } = self.question;
+        let pulled = self.question.pulled;
+        pulled.filter(|_| running.is_of_another_repository(reference))
+    }
+
+    /// The verdict, unless it rests on the platform of a node that could not be read.
+    fn doubted(&self, verdict: Verdict) -> Verdict {
+        let unread = *self.question.platforms == Platforms::Unread;
+        if unread && verdict == Verdict::Stale && self.depends_on_platform() {
+            return Verdict::Unknown(Reason::ApiServer);
         }
+        verdict
     }
 
-    /// Replaces nested indexes by their entries, in place.
-    fn flatten(&self, index: &Index, depth: usize, flat: &mut Flattened) -> Result<(), Step> {
-        for entry in &index.entries {
-            if !entry.nested {
-                flat.entries.push(entry.clone());
-                continue;
-            }
-            flat.nested += 1;
-            if depth == MAX_DEPTH || flat.nested > MAX_MANIFESTS {
-                return Err(unknown(Reason::ManifestTooLarge));
-            }
-            match self.read(&entry.digest, &mut flat.gaps).as_deref() {
-                Some(Manifest::Index(nested)) => self.flatten(nested, depth + 1, flat)?,
-                Some(Manifest::Image(_)) => flat.gaps.failed = Some(Reason::UnsupportedMediaType),
-                None => {}
-            }
-        }
-        Ok(())
-    }
-
-    /// The image configurations of `manifests`.
-    fn configs<'d>(&self, manifests: impl Iterator<Item = &'d Digest>) -> Configs {
-        let mut configs = Configs::default();
-        for digest in manifests {
-            match self.read(digest, &mut configs.gaps).as_deref() {
-                Some(Manifest::Image(image)) => {
-                    configs.digests.insert(image.config.clone());
-                }
-                Some(Manifest::Index(_)) => {
-                    configs.gaps.failed = Some(Reason::UnsupportedMediaType);
-                }
-                None => {}
-            }
-        }
-        configs
-    }
-
-    /// The manifest of this digest, or nothing and a note in `gaps`.
-    fn read(&self, digest: &Digest, gaps: &mut Gaps) -> Option<Arc<Manifest>> {
-        match (self.known)(digest) {
-            Some(Answer::Manifest(manifest)) => return Some(manifest),
-            Some(Answer::Unavailable) => gaps.unavailable = true,
-            Some(Answer::Failed(reason)) => gaps.failed = Some(reason),
-            None if gaps.missing.contains(digest) => {}
-            None => gaps.missing.push(digest.clone()),
-        }
-        None
-    }
-}
-
-/// An index with its nested indexes replaced by what they list.
-#[derive(Default)]
-struct Flattened {
-    entries: Vec<Entry>,
-    nested: usize,
-    gaps: Gaps,
-}
-
-/// The image configurations of some manifests.
-#[derive(Default)]
-struct Configs {
-    digests: HashSet<Digest>,
-    gaps: Gaps,
-}
-
-impl Configs {
-    fn complete(self, side: Side) -> Result<HashSet<Digest>, Step> {
-        self.gaps.close(side)?;
-        Ok(self.digests)
-    }
-}
-
-/// What could not be read.
-#[derive(Default)]
-struct Gaps {
-    missing: Vec<Digest>,
-    failed: Option<Reason>,
-    unavailable: bool,
-}
-
-impl Gaps {
-    /// What follows from the gaps, if there are any. What is missing comes first, so that the outcome does not depend
-    /// on what happens to be known already.
-    fn close(self, side: Side) -> Result<(), Step> {
-        if !self.missing.is_empty() {
-            Err(Step::Needs(self.missing))
-        } else if let Some(reason) = self.failed {
-            Err(unknown(reason))
-        } else if self.unavailable {
-            Err(Step::Done(side.without()))
-        } else {
-            Ok(())
+    /// Whether a verdict of stale may be another one for some platform: not if both sides are single images, or indexes for
+    /// the same one platform.
+    fn depends_on_platform(&self) -> bool {
+        let tag = self.reading.offered(self.question.tag).unwrap_or_default();
+        let running = match self.question.running {
+            ImageId::RepoDigest { digest, .. } => self.reading.offered(digest),
+            _ => None,
+        };
+        match tag.len() {
+            0 => running.is_some_and(|running| running.len() > 1),
+            1 => running != Some(tag),
+            _ => true,
         }
     }
 }
@@ -308,8 +261,8 @@ fn set(digests: &[Digest]) -> HashSet<&Digest> {
     digests.iter().collect()
 }
 
-const fn unknown(reason: Reason) -> Step {
-    Step::Done(Verdict::Unknown(reason))
+const fn no_image() -> Verdict {
+    Verdict::CannotStart(Reason::UnsupportedMediaType)
 }
 
 #[cfg(test)]

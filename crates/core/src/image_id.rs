@@ -1,6 +1,6 @@
 //! The `imageID` of a container's status: what a node says it runs.
 
-use crate::Digest;
+use crate::{Digest, Reference, reference};
 
 /// The schemes that cri-dockerd writes before an image ID.
 const SCHEMES: [&str; 2] = ["docker-pullable://", "docker://"];
@@ -15,7 +15,7 @@ const SCHEMES: [&str; 2] = ["docker-pullable://", "docker://"];
 pub enum ImageId {
     /// `name@digest`: the digest of an index or of a manifest.
     RepoDigest {
-        /// The repository. It may be any that the node knows the image by, and nothing may depend on it.
+        /// The repository. It may be any that the node knows the image by.
         name: String,
         /// The digest after the last `@`.
         digest: Digest,
@@ -48,6 +48,18 @@ impl ImageId {
                 .map(Self::Bare),
         };
         parsed.unwrap_or_else(|| Self::Opaque(text.to_owned()))
+    }
+
+    /// Whether it names another repository than `reference` does: that of an image with the same content, which the node
+    /// has pulled as well.
+    pub fn is_of_another_repository(&self, reference: &Reference) -> bool {
+        let Self::RepoDigest { name, .. } = self else {
+            return false;
+        };
+        // Docker leaves docker.io/library/ out.
+        !reference::parse(name).is_ok_and(|named| {
+            (named.registry(), named.repository()) == (reference.registry(), reference.repository())
+        })
     }
 
     /// The digest, if there is one.
@@ -136,6 +148,35 @@ mod tests {
             assert_eq!(ImageId::parse(text), ImageId::Opaque(text.to_owned()));
             assert_eq!(ImageId::parse(text).digest(), None);
         }
+    }
+
+    #[test]
+    fn another_repository_is_told_from_the_same_one_in_other_words() {
+        let cases = [
+            ("docker.io/library/nginx", "nginx:1", false),
+            ("nginx", "docker.io/library/nginx:1", false),
+            ("index.docker.io/library/nginx", "nginx", false),
+            (
+                "registry.corp:5000/nginx",
+                "registry.corp:5000/nginx:1",
+                false,
+            ),
+            ("docker.io/library/nginx", "registry.corp/nginx", true),
+            ("registry.corp/nginx-2", "registry.corp/nginx", true),
+            ("docker.io/library/import-2026-11-22", "nginx", true),
+            ("a@b", "nginx", true),
+        ];
+        for (name, image, expected) in cases {
+            let id = ImageId::parse(&format!("{name}@sha256:{HEX}"));
+            let image = reference::parse(image).expect("a reference");
+            assert_eq!(
+                id.is_of_another_repository(&image),
+                expected,
+                "{name} of {image}"
+            );
+        }
+        let image = reference::parse("nginx").expect("a reference");
+        assert!(!ImageId::parse(HEX).is_of_another_repository(&image));
     }
 
     proptest! {

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod annotations;
+pub mod artifact;
 pub mod backoff;
 pub mod compare;
 pub mod decide;

@@ -6,6 +6,7 @@ use serde::{Deserialize, de::IgnoredAny};
 
 use crate::{
     Digest,
+    artifact::ArtifactType,
     found::Found,
     platform::{Platform, Platforms},
     state::Reason,
@@ -28,8 +29,8 @@ pub enum Manifest {
 pub struct Image {
     /// The digest of the image configuration: what runtimes know an image by.
     pub config: Digest,
-    /// Whether it says that it is something else than a container image, for example a signature.
-    pub artifact: bool,
+    /// What it is if not a container image, for example a Helm chart.
+    pub artifact: Option<ArtifactType>,
 }
 
 /// An image index or Docker manifest list: its entries that lead to images, in order.
@@ -39,13 +40,16 @@ pub struct Index {
 }
 
 /// An entry of an [`Index`].
+///
+/// One with a platform is an image, whatever its `artifactType` says: runtimes look at the platform alone. One without is
+/// an image unless its `artifactType`, or the manifest behind it, says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// The digest of the image manifest or nested index.
     pub digest: Digest,
     /// Whether it is an index again, which has to be read for its images.
     pub nested: bool,
-    /// What the image is for. Without one it is for any platform.
+    /// What the image is for. Without one it is for platforms that no other entry is for.
     pub platform: Option<Platform>,
 }
 
@@ -127,47 +131,55 @@ impl Index {
         self.entries.iter().filter(|entry| !entry.nested)
     }
 
-    /// The platforms that it offers images for, in order. Images for any platform are not among them.
+    /// The platforms that it offers images for, in order. Images without one are not among them.
     pub fn platforms(&self) -> impl Iterator<Item = &Platform> {
         self.runnable().filter_map(|entry| entry.platform.as_ref())
     }
 
-    /// The manifests of the images that count, nested indexes left aside.
+    /// The entries of the images that count, nested indexes left aside.
     ///
     /// For each platform it is the first image that matches, which is the one that runtimes take. If those that match
-    /// are for different variants or versions, it is all of them, as what a node prefers is not known.
-    pub fn select(&self, platforms: &Platforms) -> Vec<&Digest> {
+    /// are for different variants or versions, it is all of them, as what a node prefers is not known. Where none
+    /// matches, it is the first image without a platform, which containerd sorts last
+    /// (<https://github.com/containerd/containerd/blob/v2.0.0/core/images/image.go>).
+    pub fn select(&self, platforms: &Platforms) -> Vec<&Entry> {
         match platforms {
-            Platforms::Every => self.runnable().map(|entry| &entry.digest).collect(),
+            Platforms::Every | Platforms::Unread => {
+                let mut found = self.where_platform(|_| true);
+                found.extend(self.without_platform());
+                found
+            }
             Platforms::Of(wanted) => wanted
                 .iter()
                 .flat_map(|platform| self.matches(platform))
-                .map(|entry| &entry.digest)
                 .collect(),
         }
     }
 
     /// The images for one platform.
     fn matches(&self, wanted: &Platform) -> Vec<&Entry> {
-        let matching = |takes: fn(&Platform, &Platform) -> bool| -> Vec<&Entry> {
-            self.runnable()
-                .filter(|entry| {
-                    entry
-                        .platform
-                        .as_ref()
-                        .is_none_or(|offered| takes(wanted, offered))
-                })
-                .collect()
-        };
-        let mut found = matching(Platform::takes);
+        let mut found = self.where_platform(|offered| wanted.takes(offered));
         if found.is_empty() {
-            found = matching(Platform::falls_back_to);
+            found = self.where_platform(|offered| wanted.falls_back_to(offered));
+        }
+        if found.is_empty() {
+            return self.without_platform().into_iter().collect();
         }
         let mut pairs = found.iter().zip(found.iter().skip(1));
         if pairs.all(|(entry, next)| entry.platform == next.platform) {
             found.truncate(1);
         }
         found
+    }
+
+    fn where_platform(&self, takes: impl Fn(&Platform) -> bool) -> Vec<&Entry> {
+        self.runnable()
+            .filter(|entry| entry.platform.as_ref().is_some_and(&takes))
+            .collect()
+    }
+
+    fn without_platform(&self) -> Option<&Entry> {
+        self.runnable().find(|entry| entry.platform.is_none())
     }
 }
 
@@ -207,7 +219,9 @@ struct Document {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Config {
+    media_type: Option<String>,
     digest: Digest,
 }
 
@@ -252,8 +266,11 @@ impl Document {
             .ok_or_else(|| serde::de::Error::missing_field("config"))
             .map_err(ManifestError::Malformed)?;
         Ok(Image {
+            artifact: ArtifactType::of_manifest(
+                config.media_type.as_deref(),
+                self.artifact_type.as_deref(),
+            ),
             config: config.digest,
-            artifact: is_artifact(self.artifact_type.as_deref()),
         })
     }
 
@@ -283,7 +300,9 @@ impl Descriptor {
         let unknown = platform.as_ref().is_some_and(|platform| {
             &*platform.os == "unknown" || &*platform.architecture == "unknown"
         });
-        if attestation || unknown || is_artifact(self.artifact_type.as_deref()) {
+        let artifact = platform.is_none()
+            && ArtifactType::of_descriptor(self.artifact_type.as_deref()).is_some();
+        if attestation || unknown || artifact {
             return None;
         }
         Some(Entry {
@@ -307,10 +326,6 @@ impl DescriptorPlatform {
             os_version: filled(self.os_version),
         })
     }
-}
-
-fn is_artifact(artifact_type: Option<&str>) -> bool {
-    artifact_type.is_some_and(|artifact_type| !artifact_type.is_empty())
 }
 
 #[cfg(test)]

@@ -25,6 +25,8 @@ pub struct Platform {
 pub enum Platforms {
     /// Every platform, as nothing is known about the nodes.
     Every,
+    /// Every platform for now, as that of the node could not be read: what depends on it is a doubt.
+    Unread,
     /// These platforms only.
     Of(Vec<Platform>),
 }

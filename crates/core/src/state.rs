@@ -115,7 +115,7 @@ words! {
         UnsupportedChallenge,
         /// The token server gave no token.
         TokenServer,
-        /// The registry answered with something that is no image manifest or index.
+        /// The registry answered with something that is no image manifest or index, or the tag names no container image.
         UnsupportedMediaType,
         /// The registry has the image only as Docker schema 1.
         Schema1,
@@ -146,7 +146,10 @@ impl Reason {
     /// Whether a container with this error would keep new pods from starting, so that a rollout for the sake of
     /// another container of the same pods has to wait.
     ///
-    /// Refused credentials do not: they are ours, and the nodes may well have others.
+    /// Refused credentials do not: they are ours, and the nodes may well have others. Nor does an answer of another media
+    /// type, which may come from a proxy in between or concern the image that runs; where the tag is known to name
+    /// what no pod could start, that is a verdict of its own:
+    /// [`Verdict::CannotStart`](crate::compare::Verdict::CannotStart).
     pub const fn blocks_new_pods(self) -> bool {
         matches!(
             self,

@@ -5,6 +5,7 @@
 //! ([`crate::node`]) read how an image behaves from labels in its config.
 
 mod access;
+mod artifact;
 mod behaviour;
 mod error;
 mod index;
@@ -19,6 +20,7 @@ use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
 pub use access::RegistryAccess;
+pub use artifact::Artifact;
 pub use behaviour::{BEHAVIOUR_LABEL, Behaviour};
 pub use error::RequestError;
 pub use index::ImageIndex;
@@ -211,6 +213,11 @@ impl Image {
         } else {
             EMPTY_LAYER
         }
+    }
+
+    /// The media type of the config.
+    const fn config_type(&self) -> &'static str {
+        self.media_types.config()
     }
 
     /// The descriptor with which an index lists this image.

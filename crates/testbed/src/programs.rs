@@ -41,6 +41,8 @@ pub enum Program {
     Actionlint,
     /// kubectl, a tool.
     Kubectl,
+    /// crane, the command of go-containerregistry, a tool.
+    Crane,
 }
 
 impl Program {
@@ -56,15 +58,19 @@ impl Program {
             Self::Kubeconform => "kubeconform",
             Self::Actionlint => "actionlint",
             Self::Kubectl => "kubectl",
+            Self::Crane => "crane",
         }
     }
 
     /// Whether only some tests need it: it is not looked for, but always the pinned one.
     fn is_tool(self) -> bool {
         match self {
-            Self::Helm3 | Self::Helm4 | Self::Kubeconform | Self::Actionlint | Self::Kubectl => {
-                true
-            }
+            Self::Helm3
+            | Self::Helm4
+            | Self::Kubeconform
+            | Self::Actionlint
+            | Self::Kubectl
+            | Self::Crane => true,
             Self::Etcd
             | Self::KubeApiserver
             | Self::KubeControllerManager
@@ -85,6 +91,7 @@ impl Program {
             Self::Kubeconform => "github.com/yannh/kubeconform/cmd/kubeconform",
             Self::Actionlint => "github.com/rhysd/actionlint/cmd/actionlint",
             Self::Kubectl => "k8s.io/kubernetes/cmd/kubectl",
+            Self::Crane => "github.com/google/go-containerregistry/cmd/crane",
         }
     }
 }
@@ -257,7 +264,8 @@ impl Programs {
             | Program::Helm4
             | Program::Kubeconform
             | Program::Actionlint
-            | Program::Kubectl => Path::new(program.name()),
+            | Program::Kubectl
+            | Program::Crane => Path::new(program.name()),
         }
     }
 

@@ -6,12 +6,12 @@ use std::{
     thread,
 };
 
+use kube_autorollout_testbed::image::Image;
 use serde_json::json;
 
 use super::Given;
 
-const NATIVE: &str =
-    "HEAD /artifactory/api/docker/docker-local/v2/team/app/manifests/1 HTTP/1.1\r\n";
+const NATIVE: &str = " /artifactory/api/docker/docker-local/v2/team/app/manifests/";
 
 /// An Artifactory behind a proxy that does not rewrite `/v2/`, until the test's process ends.
 fn artifactory() -> SocketAddr {
@@ -36,14 +36,25 @@ fn answer(mut stream: TcpStream) -> std::io::Result<()> {
         }
         request.extend_from_slice(&buffer[..read]);
     }
-    let found = String::from_utf8_lossy(&request).starts_with(NATIVE);
-    let status = if found { "200 OK" } else { "404 Not Found" };
-    let digest = "a".repeat(64);
+    let request = String::from_utf8_lossy(&request);
+    let image = Image::new("artifactory");
+    let (status, body) = if request.contains(NATIVE) {
+        ("200 OK", image.manifest())
+    } else {
+        ("404 Not Found", Vec::new())
+    };
     let head = format!(
-        "HTTP/1.1 {status}\r\nx-jfrog-version: Artifactory/7\r\ncontent-length: 0\r\nconnection: close\r\n\
-         content-type: application/vnd.oci.image.manifest.v1+json\r\ndocker-content-digest: sha256:{digest}\r\n\r\n"
+        "HTTP/1.1 {status}\r\nx-jfrog-version: Artifactory/7\r\ncontent-length: {}\r\nconnection: close\r\n\
+         content-type: {}\r\ndocker-content-digest: {}\r\n\r\n",
+        body.len(),
+        image.media_type(),
+        image.digest(),
     );
-    stream.write_all(head.as_bytes())
+    stream.write_all(head.as_bytes())?;
+    if request.starts_with("HEAD ") {
+        return Ok(());
+    }
+    stream.write_all(&body)
 }
 
 #[tokio::test]

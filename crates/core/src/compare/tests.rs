@@ -1,10 +1,17 @@
 use std::{cell::RefCell, collections::HashMap};
 
 use super::*;
-use crate::{manifest::Image, platform::Platform};
+use crate::{
+    manifest::{Entry, Image, Index},
+    platform::Platform,
+    reference,
+};
 
+mod artifacts;
 mod doubt;
+mod platforms;
 mod properties;
+mod pulled;
 
 /// The digest that a test calls by this number.
 fn digest(number: usize) -> Digest {
@@ -16,7 +23,7 @@ fn digest(number: usize) -> Digest {
 fn image(config: usize) -> Answer {
     Answer::Manifest(Arc::new(Manifest::Image(Image {
         config: digest(config),
-        artifact: false,
+        artifact: None,
     })))
 }
 
@@ -31,8 +38,16 @@ fn index(entries: &[(usize, &str)]) -> Answer {
     Answer::Manifest(Arc::new(Manifest::Index(Index { entries })))
 }
 
+/// The image of every container.
+const IMAGE: &str = "ghcr.io/team/app:main";
+
 fn repository(number: usize) -> ImageId {
-    ImageId::parse(&format!("ghcr.io/other/name@{}", digest(number)))
+    ImageId::parse(&format!("ghcr.io/team/app@{}", digest(number)))
+}
+
+/// A digest of a repository that is not the image's.
+fn alias(number: usize) -> ImageId {
+    ImageId::parse(&format!("docker.io/library/app@{}", digest(number)))
 }
 
 fn bare(number: usize) -> ImageId {
@@ -59,13 +74,30 @@ impl Registry {
 
     /// Compares with the tag at digest 1, fetching what is needed; returns the verdict and what was fetched, in order.
     fn compare(&self, running: &ImageId, platforms: &Platforms) -> (Verdict, Vec<Digest>) {
+        self.compare_pulled(running, None, platforms)
+    }
+
+    /// The same, where what runs is known to have been pulled when the tag named that digest, or later.
+    fn compare_pulled(
+        &self,
+        running: &ImageId,
+        pulled: Option<&Digest>,
+        platforms: &Platforms,
+    ) -> (Verdict, Vec<Digest>) {
+        let question = Question {
+            reference: &reference::parse(IMAGE).expect("a test's own image"),
+            tag: &digest(1),
+            running,
+            pulled,
+            platforms,
+        };
         let fetched = RefCell::new(Vec::new());
         let known = |digest: &Digest| {
             let answer = || self.0.get(digest).cloned().unwrap_or(Answer::Unavailable);
             fetched.borrow().contains(digest).then(answer)
         };
         loop {
-            match compare(&digest(1), running, platforms, &known) {
+            match compare(question, &known) {
                 Step::Done(verdict) => return (verdict, fetched.into_inner()),
                 Step::Needs(needs) => {
                     assert!(!needs.is_empty(), "a step that needs nothing never ends");
@@ -299,18 +331,13 @@ fn an_image_of_no_known_origin_is_stale() {
 
 #[test]
 fn an_index_without_the_platform_is_not_stale() {
-    let without = Verdict::Unknown(Reason::NoMatchingPlatform);
+    let without = Verdict::CannotStart(Reason::NoMatchingPlatform);
     let registry = Registry::new([
         (1, index(&[(10, "linux/arm64")])),
         (2, index(&[(11, "linux/amd64")])),
     ]);
     registry.assert(&repository(2), &amd64(), without, &[1]);
     Registry::new([(1, index(&[]))]).assert(&repository(2), &Platforms::Every, without, &[1]);
-    let artifact = Answer::Manifest(Arc::new(Manifest::Image(Image {
-        config: digest(20),
-        artifact: true,
-    })));
-    Registry::new([(1, artifact)]).assert(&repository(2), &amd64(), without, &[1]);
 }
 
 #[test]

@@ -88,9 +88,11 @@ impl<'a> Finding<'a> {
     /// does not, in another pod, must not hide it.
     pub(super) fn blocks_new_pods(&self) -> bool {
         let tag = self.container.tag.as_ref().err().copied();
-        let pods = self.container.pods.iter().filter_map(unknown);
+        let pods = || self.container.pods.iter().map(|pod| pod.verdict);
+        let reasons = tag.into_iter().chain(pods().filter_map(Verdict::doubt));
         matches!(self.outcome, Outcome::Unknown(_))
-            && tag.into_iter().chain(pods).any(Reason::blocks_new_pods)
+            && (pods().any(|verdict| matches!(verdict, Verdict::CannotStart(_)))
+                || reasons.into_iter().any(Reason::blocks_new_pods))
     }
 
     /// Why its pods do not run the digest although it was rolled out; or, if the tag has moved on since, although pods that
@@ -183,20 +185,12 @@ fn compared(pods: &[Running]) -> Outcome {
     });
     if verdicts().any(|verdict| verdict == Verdict::Stale) {
         Outcome::Stale
-    } else if let Some(reason) = pods.iter().filter_map(unknown).min() {
+    } else if let Some(reason) = verdicts().filter_map(Verdict::doubt).min() {
         Outcome::Unknown(reason)
     } else if let Some(reason) = current.max() {
         Outcome::Current(reason)
     } else {
         Outcome::NotStarted
-    }
-}
-
-/// Why it cannot be told what a pod runs.
-fn unknown(pod: &Running) -> Option<Reason> {
-    match pod.verdict {
-        Verdict::Unknown(reason) => Some(reason),
-        _ => None,
     }
 }
 

@@ -44,7 +44,8 @@ fn entry(number: usize, platform: &str) -> Value {
 fn selected(index: &Index, platforms: &[&str]) -> Vec<Digest> {
     let parse = |text: &&str| text.parse().expect("a test's own platform");
     let platforms = Platforms::Of(platforms.iter().map(parse).collect());
-    index.select(&platforms).into_iter().cloned().collect()
+    let selected = index.select(&platforms).into_iter();
+    selected.map(|entry| entry.digest.clone()).collect()
 }
 
 #[test]
@@ -54,11 +55,13 @@ fn images_of_oci_and_docker_are_their_configuration() {
         DOCKER_IMAGE,
         "application/vnd.oci.image.manifest.v1+json; charset=utf-8",
     ] {
-        let config = json!({ "mediaType": "x", "digest": digest(1).to_string(), "size": 7 });
+        let config_type = "application/vnd.oci.image.config.v1+json";
+        let config =
+            json!({ "mediaType": config_type, "digest": digest(1).to_string(), "size": 7 });
         let body = json!({ "schemaVersion": 2, "config": config, "layers": [] });
         let image = Image {
             config: digest(1),
-            artifact: false,
+            artifact: None,
         };
         assert_eq!(
             parse(media_type, &body).expect(media_type),
@@ -74,7 +77,10 @@ fn an_artifact_is_no_image_that_runs() {
     let manifest = parse(OCI_IMAGE, &body).expect("a manifest");
     assert!(matches!(
         manifest,
-        Manifest::Image(Image { artifact: true, .. })
+        Manifest::Image(Image {
+            artifact: Some(_),
+            ..
+        })
     ));
 }
 
@@ -92,6 +98,7 @@ fn an_index_keeps_only_what_leads_to_images_that_run() {
         json!({ "mediaType": OCI_INDEX, "digest": hex(6), "annotations": null, "platform": null }),
         json!({ "mediaType": OCI_IMAGE, "digest": hex(7), "platform": { "os": "", "architecture": "" } }),
         json!({ "mediaType": DOCKER_LIST, "digest": hex(8), "artifactType": "" }),
+        json!({ "mediaType": OCI_IMAGE, "digest": hex(9), "artifactType": "application/vnd.oci.image.config.v1+json" }),
     ];
     let index = index(&entries);
     let kept: Vec<(Digest, bool)> = index
@@ -105,14 +112,11 @@ fn an_index_keeps_only_what_leads_to_images_that_run() {
             (digest(5), false),
             (digest(6), true),
             (digest(7), false),
-            (digest(8), true)
+            (digest(8), true),
+            (digest(9), false)
         ]
     );
-    assert_eq!(
-        index.platforms().count(),
-        0,
-        "an image without a platform is for any"
-    );
+    assert_eq!(index.platforms().count(), 0);
 }
 
 #[test]
@@ -149,7 +153,7 @@ fn an_empty_list_may_be_null_or_left_out() {
 }
 
 #[test]
-fn the_first_of_equal_platforms_is_selected_and_all_of_different_ones() {
+fn the_first_of_equal_platforms_is_selected_and_all_of_different_ones_and_one_without_last() {
     let any = json!({ "mediaType": OCI_IMAGE, "digest": digest(9).to_string() });
     let with_twin = index(&[
         entry(1, "linux/arm64"),
@@ -162,7 +166,8 @@ fn the_first_of_equal_platforms_is_selected_and_all_of_different_ones() {
         entry(3, "linux/amd64"),
     ]);
     let older = index(&[entry(1, "linux/386"), entry(2, "linux/arm/v7")]);
-    let anywhere = index(&[entry(1, "linux/arm64"), any]);
+    let another = json!({ "mediaType": OCI_IMAGE, "digest": digest(8).to_string() });
+    let anywhere = index(&[any, entry(1, "linux/arm64"), another]);
     let cases = [
         (&with_twin, vec!["linux/amd64"], vec![2]),
         (&with_twin, vec!["linux/amd64", "linux/arm64"], vec![2, 1]),
@@ -173,14 +178,21 @@ fn the_first_of_equal_platforms_is_selected_and_all_of_different_ones() {
         (&older, vec!["linux/arm64"], vec![2]),
         (&older, vec!["linux/s390x"], vec![]),
         (&anywhere, vec!["linux/amd64"], vec![9]),
-        (&anywhere, vec!["linux/arm64"], vec![1, 9]),
+        (&anywhere, vec!["linux/arm64"], vec![1]),
+        (&anywhere, vec!["linux/arm64", "linux/s390x"], vec![1, 9]),
     ];
     for (index, platforms, expected) in cases {
         let expected: Vec<Digest> = expected.into_iter().map(digest).collect();
         assert_eq!(selected(index, &platforms), expected, "{platforms:?}");
     }
-    let every: Vec<&Digest> = with_twin.select(&Platforms::Every);
-    assert_eq!(every, [&digest(1), &digest(2), &digest(3)]);
+    for (index, expected) in [(&with_twin, vec![1, 2, 3]), (&anywhere, vec![1, 9])] {
+        for platforms in [Platforms::Every, Platforms::Unread] {
+            let every = index.select(&platforms).into_iter();
+            let every: Vec<Digest> = every.map(|entry| entry.digest.clone()).collect();
+            let expected: Vec<Digest> = expected.iter().copied().map(digest).collect();
+            assert_eq!(every, expected);
+        }
+    }
 }
 
 #[test]

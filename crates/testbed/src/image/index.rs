@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use oci_spec::image::Digest;
 use serde_json::{Value, json};
 
-use super::{Content, Document, Image, MediaTypes, descriptor, digest_of, insert_some};
+use super::{Artifact, Content, Document, Image, MediaTypes, descriptor, digest_of, insert_some};
 
 /// The config of an attestation manifest, which no platform runs.
 const ATTESTATION_CONFIG: &[u8] = br#"{"architecture":"unknown","os":"unknown"}"#;
@@ -28,11 +28,13 @@ pub struct ImageIndex {
     entries: Vec<Entry>,
     annotations: BTreeMap<String, String>,
     media_types: MediaTypes,
+    artifact_types: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Entry {
     Image(Image),
+    Artifact(Artifact),
     Attestation { subject: Digest, statement: Vec<u8> },
     Index(ImageIndex),
 }
@@ -77,6 +79,21 @@ impl ImageIndex {
         self
     }
 
+    /// Also lists an artifact, without a platform, as `oras manifest index update` does.
+    #[must_use]
+    pub fn artifact(mut self, artifact: Artifact) -> Self {
+        self.entries.push(Entry::Artifact(artifact));
+        self
+    }
+
+    /// With the type of its config as `artifactType` of each image, as go-containerregistry has written since 0.21.6
+    /// (<https://github.com/google/go-containerregistry/blob/main/pkg/v1/partial/with.go>).
+    #[must_use]
+    pub const fn with_artifact_types(mut self) -> Self {
+        self.artifact_types = true;
+        self
+    }
+
     /// Also lists another index, as the image specification allows.
     #[must_use]
     pub fn nested(mut self, index: Self) -> Self {
@@ -100,7 +117,10 @@ impl ImageIndex {
 
     /// The index document.
     pub fn manifest(&self) -> Vec<u8> {
-        let manifests: Vec<Value> = self.entries.iter().map(Entry::descriptor).collect();
+        let entries = self.entries.iter();
+        let manifests: Vec<Value> = entries
+            .map(|entry| entry.descriptor(self.artifact_types))
+            .collect();
         let mut index = json!({
             "schemaVersion": 2,
             "mediaType": self.media_type(),
@@ -125,15 +145,23 @@ impl ImageIndex {
     fn images(&self) -> impl Iterator<Item = &Image> {
         self.entries.iter().filter_map(|entry| match entry {
             Entry::Image(image) => Some(image),
-            Entry::Attestation { .. } | Entry::Index(_) => None,
+            Entry::Attestation { .. } | Entry::Artifact(_) | Entry::Index(_) => None,
         })
     }
 }
 
 impl Entry {
-    fn descriptor(&self) -> Value {
+    fn descriptor(&self, artifact_type: bool) -> Value {
         match self {
-            Self::Image(image) => image.descriptor(),
+            Self::Image(image) => {
+                let mut descriptor = image.descriptor();
+                let artifact_type = artifact_type.then(|| image.config_type());
+                insert_some(&mut descriptor, "artifactType", artifact_type.as_ref());
+                descriptor
+            }
+            Self::Artifact(artifact) => {
+                descriptor(MediaTypes::Oci.manifest(), &artifact.manifest())
+            }
             Self::Index(index) => descriptor(index.media_type(), &index.manifest()),
             Self::Attestation { subject, statement } => {
                 let manifest = attestation_manifest(statement);
@@ -154,6 +182,7 @@ impl Entry {
     fn blobs(&self) -> Vec<Vec<u8>> {
         match self {
             Self::Image(image) => image.blobs(),
+            Self::Artifact(artifact) => artifact.blobs(),
             Self::Index(index) => index.blobs(),
             Self::Attestation { statement, .. } => {
                 vec![ATTESTATION_CONFIG.to_vec(), statement.clone()]
@@ -165,6 +194,7 @@ impl Entry {
     fn documents(&self) -> Vec<Document> {
         match self {
             Self::Image(image) => vec![image.root()],
+            Self::Artifact(artifact) => vec![artifact.root()],
             Self::Index(index) => {
                 let mut documents = index.children();
                 documents.push(index.root());

@@ -16,6 +16,9 @@ pub(super) enum PullError {
     /// The index has nothing for this node.
     #[error("the index has no image for the platform of the node")]
     NoPlatform,
+    /// The manifest is not one of an image: its config is of this type.
+    #[error("the manifest is not one of an image, but of {0}")]
+    NoImage(String),
     /// Any other answer that is not a manifest.
     #[error("the registry answered with {0}")]
     Refused(StatusCode),
@@ -97,6 +100,10 @@ impl PullFailure {
             PullError::Content(digest) => (
                 "FailedPrecondition",
                 format!("unexpected commit digest, expected {digest}: failed precondition"),
+            ),
+            PullError::NoImage(media_type) => (
+                "Unknown",
+                format!("config of unknown type {media_type:?}: not found"),
             ),
             PullError::Answer => ("Unknown", "the registry's answer makes no sense".to_owned()),
         };

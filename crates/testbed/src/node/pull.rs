@@ -106,9 +106,12 @@ impl Pull<'_> {
             }
             let entries = document.get("manifests").and_then(Value::as_array);
             let entries = entries.ok_or(PullError::Answer)?;
-            let candidates = entries.iter().filter(|_| depth < DEPTH).rev();
+            let candidates = entries.iter().filter(|_| depth < DEPTH);
             let candidates = candidates.filter(|entry| runs_on(entry, self.platform));
-            for (digest, media_type) in candidates.filter_map(identity) {
+            let mut candidates: Vec<&Value> = candidates.collect();
+            // containerd sorts those without a platform last
+            candidates.sort_by_key(|entry| entry.get("platform").is_none());
+            for (digest, media_type) in candidates.into_iter().rev().filter_map(identity) {
                 next.push((digest, media_type, depth + 1));
             }
         }
@@ -117,10 +120,14 @@ impl Pull<'_> {
 
     /// What the config behind a manifest says.
     async fn facts(&mut self, manifest: &Value) -> Result<ImageFacts, PullError> {
-        let (config, _) = manifest
+        let (config, media_type) = manifest
             .get("config")
             .and_then(identity)
             .ok_or(PullError::Answer)?;
+        let families = [MediaTypes::Oci, MediaTypes::Docker];
+        if !families.map(MediaTypes::config).contains(&&*media_type) {
+            return Err(PullError::NoImage(media_type));
+        }
         let document = self.document("blobs", &config).await?;
         let label = |name: &str| document.pointer("/config/Labels")?.get(name)?.as_str();
         let milliseconds = label(DOWNLOAD_LABEL).and_then(|text| text.parse().ok());

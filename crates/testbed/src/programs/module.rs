@@ -71,9 +71,16 @@ const KUBECTL: Module = Module {
     go_sum: include_str!("../../kubectl/go.sum"),
 };
 
+const CRANE: Module = Module {
+    folder: concat!(env!("CARGO_MANIFEST_DIR"), "/crane"),
+    main: "github.com/google/go-containerregistry",
+    go_mod: include_str!("../../crane/go.mod"),
+    go_sum: include_str!("../../crane/go.sum"),
+};
+
 /// The modules, for what holds for each of them.
 #[cfg(test)]
-pub(super) const ALL: [Module; 8] = [
+pub(super) const ALL: [Module; 9] = [
     ETCD,
     KUBERNETES,
     DISTRIBUTION,
@@ -82,6 +89,7 @@ pub(super) const ALL: [Module; 8] = [
     KUBECONFORM,
     ACTIONLINT,
     KUBECTL,
+    CRANE,
 ];
 
 impl Program {
@@ -95,6 +103,7 @@ impl Program {
             Self::Kubeconform => KUBECONFORM,
             Self::Actionlint => ACTIONLINT,
             Self::Kubectl => KUBECTL,
+            Self::Crane => CRANE,
         }
     }
 }

@@ -46,9 +46,12 @@ impl Program {
                 ("Kubernetes v", (1, 33)) // the oldest that the controller supports
             }
             Self::Registry => ("github.com/distribution/distribution/v3 v", (3, 0)),
-            Self::Helm3 | Self::Helm4 | Self::Kubeconform | Self::Actionlint | Self::Kubectl => {
-                ("v", (0, 0))
-            } // never looked for
+            Self::Helm3
+            | Self::Helm4
+            | Self::Kubeconform
+            | Self::Actionlint
+            | Self::Kubectl
+            | Self::Crane => ("v", (0, 0)), // never looked for
         }
     }
 }

@@ -9,6 +9,7 @@ fn tools_are_built_from_their_pinned_modules() {
         (Program::Helm4, ["version", "--short"], "v4.3.1"),
         (Program::Kubeconform, ["-h", "-v"], "-strict"),
         (Program::Actionlint, ["-version", "-no-color"], "1.7"),
+        (Program::Crane, ["version", "--verbose"], "0.22.1"),
     ];
     for (program, arguments, expected) in table {
         let file = Programs::tool(program, &|_| ()).expect("Go builds it");

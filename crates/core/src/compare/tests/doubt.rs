@@ -22,9 +22,9 @@ fn indexes_that_nest_too_deep_or_too_wide_cannot_be_told() {
 fn more_images_than_are_sensible_cannot_be_told() {
     let too_large = Verdict::Unknown(Reason::ManifestTooLarge);
     let many: Vec<(usize, &str)> = (100..=100 + MAX_MANIFESTS)
-        .map(|number| (number, "any"))
+        .map(|number| (number, "linux/amd64"))
         .collect();
-    let registry = Registry::new([(1, index(&many)), (2, index(&[(10, "any")]))]);
+    let registry = Registry::new([(1, index(&many)), (2, index(&[(10, "linux/amd64")]))]);
     registry.assert(&repository(2), &Platforms::Every, too_large, &[1, 2]);
     registry.assert(&bare(2), &Platforms::Every, too_large, &[1]);
     registry.assert(&bare(100), &Platforms::Every, CURRENT, &[1]); // no configuration is needed for that

@@ -18,6 +18,7 @@ fn registries() -> impl Strategy<Value = Registry> {
     let answer = prop_oneof![
         3 => prop::collection::vec(entry, 0..5).prop_map(|entries| index(&entries)),
         3 => (20..23_usize).prop_map(image),
+        1 => (20..23_usize).prop_map(artifacts::chart),
         1 => Just(Answer::Unavailable),
     ];
     prop::collection::vec(answer, 8)
@@ -27,25 +28,40 @@ fn registries() -> impl Strategy<Value = Registry> {
 fn running() -> impl Strategy<Value = ImageId> {
     prop_oneof![
         (0..10_usize).prop_map(repository),
+        (0..10_usize).prop_map(alias),
         (0..10_usize).prop_map(bare),
         (20..23_usize).prop_map(bare)
     ]
 }
 
+fn pulled() -> impl Strategy<Value = Option<Digest>> {
+    prop::option::of((0..10_usize).prop_map(digest))
+}
+
 fn platforms() -> impl Strategy<Value = Platforms> {
     let arm = Platforms::Of(vec![Platform::new("linux", "arm")]);
-    prop::sample::select(vec![Platforms::Every, amd64(), arm])
+    prop::sample::select(vec![Platforms::Every, Platforms::Unread, amd64(), arm])
 }
 
 proptest! {
     #[test]
-    fn an_answer_that_becomes_an_error_never_makes_stale(
-        registry in registries(), running in running(), platforms in platforms(), failing in 0..8_usize,
+    fn a_node_that_cannot_be_read_never_makes_stale_what_is_not_stale_everywhere(
+        registry in registries(), running in running(), platforms in platforms(),
     ) {
-        let (before, _) = registry.compare(&running, &platforms);
+        let (unread, _) = registry.compare(&running, &Platforms::Unread);
+        let (read, _) = registry.compare(&running, &platforms);
+        let cannot_start = matches!(read, Verdict::CannotStart(_));
+        prop_assert!(unread != Verdict::Stale || read == Verdict::Stale || cannot_start, "{read:?} became stale");
+    }
+
+    #[test]
+    fn an_answer_that_becomes_an_error_never_makes_stale(
+        registry in registries(), running in running(), pulled in pulled(), platforms in platforms(), failing in 0..8_usize,
+    ) {
+        let (before, _) = registry.compare_pulled(&running, pulled.as_ref(), &platforms);
         let mut failed = registry;
         failed.0.insert(digest(failing), Answer::Failed(Reason::Timeout));
-        let (after, fetched) = failed.compare(&running, &platforms);
+        let (after, fetched) = failed.compare_pulled(&running, pulled.as_ref(), &platforms);
         prop_assert!(after != Verdict::Stale || before == Verdict::Stale, "{before:?} became {after:?}");
         let asked = fetched.contains(&digest(failing));
         prop_assert!(asked || after == before, "what is not asked for changes nothing");
@@ -53,11 +69,18 @@ proptest! {
 
     #[test]
     fn knowing_more_does_not_change_the_verdict(
-        registry in registries(), running in running(), platforms in platforms(),
+        registry in registries(), running in running(), pulled in pulled(), platforms in platforms(),
     ) {
-        let (verdict, _) = registry.compare(&running, &platforms);
+        let (verdict, _) = registry.compare_pulled(&running, pulled.as_ref(), &platforms);
         let everything = |digest: &Digest| Some(registry.0.get(digest).cloned().unwrap_or(Answer::Unavailable));
-        let at_once = compare(&digest(1), &running, &platforms, &everything);
+        let question = Question {
+            reference: &reference::parse(IMAGE).expect("a test's own image"),
+            tag: &digest(1),
+            running: &running,
+            pulled: pulled.as_ref(),
+            platforms: &platforms,
+        };
+        let at_once = compare(question, &everything);
         prop_assert_eq!(at_once, Step::Done(verdict));
     }
 
@@ -70,7 +93,7 @@ proptest! {
             && index.entries.iter().all(|entry| !entry.nested)
         {
             for chosen in index.select(&platforms) {
-                let running = ImageId::Bare(chosen.clone());
+                let running = ImageId::Bare(chosen.digest.clone());
                 prop_assert_eq!(registry.compare(&running, &platforms).0, CURRENT);
             }
         }

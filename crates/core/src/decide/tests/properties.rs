@@ -23,6 +23,7 @@ fn any_verdict() -> impl Strategy<Value = Verdict> {
         2 => prop::sample::select(vec![Reason::Current, Reason::IndexChangedOnly, Reason::SameConfig]).prop_map(Verdict::Current),
         1 => Just(Verdict::NotStarted),
         1 => any_reason().prop_map(Verdict::Unknown),
+        1 => Just(Verdict::CannotStart(Reason::UnsupportedMediaType)),
     ]
 }
 
@@ -193,7 +194,7 @@ proptest! {
             container.tag = Err(reason);
         } else {
             let pods = failed.containers.iter_mut().flat_map(|container| &mut container.pods);
-            let mut answers: Vec<_> = pods.filter(|pod| !matches!(pod.verdict, Verdict::Unknown(_))).collect();
+            let mut answers: Vec<_> = pods.filter(|pod| pod.verdict.doubt().is_none()).collect();
             if answers.is_empty() {
                 return Ok(());
             }

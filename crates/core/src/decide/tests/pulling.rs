@@ -24,6 +24,26 @@ fn a_rollout_waits_for_images_that_new_pods_could_not_pull() {
 }
 
 #[test]
+fn a_rollout_waits_while_the_tag_of_another_container_names_what_could_not_start() {
+    for reason in [Reason::UnsupportedMediaType, Reason::NoMatchingPlatform] {
+        let chart = container("proxy", &[pod(Verdict::CannotStart(reason)), not_started()]);
+        assert_said(
+            &observed(std::slice::from_ref(&chart)),
+            State::Unknown,
+            reason,
+            "proxy",
+        );
+        let workload = observed(&[chart, container("web", &[stale()])]);
+        let waits = Reason::WaitingForOtherContainer;
+        assert_said(&workload, State::Outdated, waits, "proxy");
+    }
+    // What can only not be read says nothing about new pods: that may be the old image, or a proxy in between.
+    let unread = container("proxy", &[unknown(Reason::UnsupportedMediaType)]);
+    let workload = observed(&[unread, container("web", &[stale()])]);
+    assert_rolled_out(&workload, &["web"]);
+}
+
+#[test]
 fn a_refusal_does_not_hide_that_new_pods_could_not_start() {
     let pods = [unknown(Reason::Denied), unknown(Reason::Timeout)];
     let refused_tag = Container {
