@@ -4,17 +4,8 @@ use crate::{error::ErrorKind, fault::Fault};
 
 /// One sentence for a fault.
 pub(crate) fn of(fault: &Fault) -> &'static str {
-    if let Fault::Unauthorized {
-        had_credentials: false,
-    }
-    | Fault::Denied {
-        had_credentials: false,
-    } = fault
-    {
-        return "give the pods an image pull secret for this registry, or configure credentials for it";
-    }
-    if let Fault::Proxy(_) = fault {
-        return "check the address and the login of the proxy, and what it allows, or exempt the registry in NO_PROXY";
+    if let Some(advice) = of_some(fault) {
+        return advice;
     }
     match fault.kind() {
         ErrorKind::InvalidReference => "correct the image reference",
@@ -50,5 +41,36 @@ pub(crate) fn of(fault: &Fault) -> &'static str {
             "check the registry's host name and port, and the network in between"
         }
         ErrorKind::Server => "look at the registry's log, or try again later",
+    }
+}
+
+/// Where the kind alone does not tell what helps.
+fn of_some(fault: &Fault) -> Option<&'static str> {
+    match fault {
+        Fault::Unauthorized {
+            had_credentials: false,
+        }
+        | Fault::Denied {
+            had_credentials: false,
+        }
+        | Fault::TokenDenied {
+            had_credentials: false,
+        } => Some(
+            "give the pods an image pull secret for this registry, or configure credentials for it",
+        ),
+        // GHCR answers so to a token that has expired, too.
+        Fault::TokenDenied { .. } => Some(
+            "renew the token in the secret used for this registry, or let its user read the repository",
+        ),
+        Fault::Proxy(_) => Some(
+            "check the address and the login of the proxy, and what it allows, or exempt the registry in NO_PROXY",
+        ),
+        Fault::ManifestDenied(_) => {
+            Some("see the registry's policies: it gives the tag to the same user")
+        }
+        Fault::ManifestMissing => {
+            Some("wait for the registry's replicas or cache to catch up, or push the image again")
+        }
+        _ => None,
     }
 }

@@ -1,8 +1,18 @@
 //! What is special about Artifactory: how to tell it, and its native address.
 
-use http::{HeaderMap, Uri, uri::PathAndQuery};
+use std::{num::NonZeroUsize, time::Duration};
 
-use crate::target::Target;
+use http::{HeaderMap, Uri, uri::PathAndQuery};
+use lru::LruCache;
+use tokio::time::Instant;
+
+use crate::{bounded::bounded, target::Target};
+
+/// Repositories whose layout is remembered.
+const MAX_REPOSITORIES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4095);
+
+/// For how long there is no doubt about where a repository has its manifests.
+const SURE: Duration = Duration::from_secs(60 * 60);
 
 /// Headers that only Artifactory sends.
 const MARKERS: [&str; 3] = [
@@ -26,6 +36,45 @@ impl Layout {
         match self {
             Self::Standard => Self::Native,
             Self::Native => Self::Standard,
+        }
+    }
+}
+
+/// Where a host was found to have its manifests. A proxy may rewrite the addresses of some repositories only.
+pub(crate) struct Layouts {
+    /// That of the last repository: where to look first.
+    last: Layout,
+    repositories: LruCache<String, (Layout, Instant)>,
+}
+
+impl Layouts {
+    /// Where to look for a repository's manifests, and whether that is sure.
+    pub(crate) fn get(&mut self, repository: &str) -> (Layout, bool) {
+        self.known(repository)
+            .map_or((self.last, false), |layout| (layout, true))
+    }
+
+    /// A manifest of a repository was found.
+    pub(crate) fn learn(&mut self, repository: &str, layout: Layout) {
+        self.last = layout;
+        // It is not renewed with each that is found: a change shows when the hour is over.
+        if self.known(repository) != Some(layout) {
+            let found = (layout, Instant::now());
+            self.repositories.put(repository.to_owned(), found);
+        }
+    }
+
+    fn known(&mut self, repository: &str) -> Option<Layout> {
+        let (layout, found) = self.repositories.get(repository)?;
+        (found.elapsed() < SURE).then_some(*layout)
+    }
+}
+
+impl Default for Layouts {
+    fn default() -> Self {
+        Self {
+            last: Layout::Standard,
+            repositories: bounded(MAX_REPOSITORIES),
         }
     }
 }

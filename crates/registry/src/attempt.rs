@@ -3,18 +3,18 @@
 use http::{HeaderValue, StatusCode};
 
 use crate::{
-    Authentication, Credential, Credentials,
+    Credential, Credentials,
     artifactory::{self, Layout},
     error::{Error, ErrorKind},
     exchange::{Answer, Call},
     fault::Fault,
-    inquiry::{Inquiry, at},
+    inquiry::Inquiry,
     observer::Operation,
-    session::Session,
-    target::Target,
+    session::{Authentication, Reply, Session},
+    target::{Object, Target},
 };
 
-/// Credentials that are tried for one question; more would look like guessing.
+/// Credentials that are presented for one question; more would look like guessing.
 const MAX_CREDENTIALS: usize = 5;
 
 impl Inquiry<'_> {
@@ -22,10 +22,10 @@ impl Inquiry<'_> {
     pub(crate) async fn ask(
         &self,
         operation: Operation,
-        unless: Option<HeaderValue>,
+        unless: Option<&HeaderValue>,
         credentials: &Credentials,
         call: &mut Call<'_>,
-    ) -> Result<(Answer, Authentication), Error> {
+    ) -> Result<Reply, Error> {
         let Some(native) = &self.native else {
             let target = &self.target;
             return self
@@ -36,20 +36,21 @@ impl Inquiry<'_> {
             Layout::Standard => &self.target,
             Layout::Native => native,
         };
-        let (mut layout, sure) = self.host.memory().layout();
-        let mut asked = self
-            .ask_at(at(layout), operation, unless.clone(), credentials, call)
+        let repository = &self.target.repository;
+        let (mut layout, sure) = self.host.memory().layouts.get(repository);
+        let mut reply = self
+            .ask_at(at(layout), operation, unless, credentials, call)
             .await?;
-        if !sure && self.may_be_elsewhere(&asked.0) {
+        if !sure && self.may_be_elsewhere(&reply.answer) {
             layout = layout.other();
-            asked = self
+            reply = self
                 .ask_at(at(layout), operation, unless, credentials, call)
                 .await?;
         }
-        if matches!(asked.0.status, StatusCode::OK | StatusCode::NOT_MODIFIED) {
-            self.host.memory().learn_layout(layout);
+        if is_found(&reply.answer) {
+            self.host.memory().layouts.learn(repository, layout);
         }
-        Ok(asked)
+        Ok(reply)
     }
 
     /// Whether an Artifactory says that it has nothing here.
@@ -59,76 +60,133 @@ impl Inquiry<'_> {
             && artifactory::is_artifactory(&answer.headers)
     }
 
-    /// Asks with each credential until one is not refused.
+    /// Asks with each credential until one is let in and finds what is asked for. Where none is, not to find it says more
+    /// than a refusal.
     async fn ask_at(
         &self,
         target: &Target,
         operation: Operation,
-        unless: Option<HeaderValue>,
+        unless: Option<&HeaderValue>,
         credentials: &Credentials,
         call: &mut Call<'_>,
-    ) -> Result<(Answer, Authentication), Error> {
-        if credentials.is_empty() {
-            return self.ask_as(target, operation, unless, None, call).await;
-        }
-        let mut refusal: Option<Error> = None;
-        for credential in credentials.iter().take(MAX_CREDENTIALS) {
-            match self
-                .ask_as(target, operation, unless.clone(), Some(credential), call)
-                .await
-            {
-                Err(error) if is_refusal(&error) => {
-                    // Of several refusals the registry's own word tells more than our silence.
-                    if refusal.is_none() || error.kind() != ErrorKind::CredentialQuarantined {
-                        refusal = Some(error);
-                    }
-                }
-                other => return other,
-            }
-        }
-        Err(refusal.unwrap_or_else(|| {
-            self.error(Fault::Unauthorized {
-                had_credentials: true,
-            })
-        }))
-    }
-
-    async fn ask_as(
-        &self,
-        target: &Target,
-        operation: Operation,
-        unless: Option<HeaderValue>,
-        credential: Option<&Credential>,
-        call: &mut Call<'_>,
-    ) -> Result<(Answer, Authentication), Error> {
-        if let Some(credential) = credential {
-            let (registry, repository) = (&self.host.origin, &target.repository);
-            self.inner
-                .quarantine
-                .check_repository(registry, repository, credential.fingerprint())
-                .map_err(|fault| self.error(fault))?;
-        }
+    ) -> Result<Reply, Error> {
         let session = Session {
             transport: &self.inner.transport,
             tokens: &self.inner.tokens,
             quarantine: &self.inner.quarantine,
             target,
             host: &self.host,
-            credential,
+            credential: None,
+            operation,
+            unless,
         };
-        let (answer, authentication) = session.ask(operation, unless, call).await?;
-        if answer.status == StatusCode::FORBIDDEN {
-            let had_credentials = authentication != Authentication::Anonymous;
-            return Err(at(&answer, Fault::Denied { had_credentials }));
+        if credentials.is_empty() {
+            return session.ask(call).await;
         }
-        Ok((answer, authentication))
+        let mut missing: Option<Reply> = None;
+        let mut refusals: Vec<Error> = Vec::new();
+        let mut presented = 0;
+        for credential in self.in_order(credentials) {
+            if presented == MAX_CREDENTIALS {
+                break;
+            }
+            let session = Session {
+                credential: Some(credential),
+                ..session
+            };
+            match self.ask_as(&session, call).await {
+                Ok(reply) if reply.answer.status == StatusCode::NOT_FOUND => {
+                    let same_for_all = reply.authentication == Authentication::Anonymous
+                        || self.is_let_in(&session);
+                    missing = Some(reply);
+                    if same_for_all {
+                        break;
+                    }
+                }
+                Ok(reply) => {
+                    if is_found(&reply.answer) {
+                        self.prefer(credentials, credential);
+                    }
+                    return Ok(reply);
+                }
+                Err(error) if is_refusal(&error) => {
+                    // One that is not presented costs nothing.
+                    let cost = error.kind() != ErrorKind::CredentialQuarantined;
+                    presented += usize::from(cost);
+                    refusals.push(error);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
+            presented += 1;
+        }
+        missing.ok_or_else(|| self.refusal(refusals))
+    }
+
+    async fn ask_as(&self, session: &Session<'_>, call: &mut Call<'_>) -> Result<Reply, Error> {
+        if let Some(credential) = session.fingerprint() {
+            let (registry, repository) = (&self.host.origin, &session.target.repository);
+            self.inner
+                .quarantine
+                .check_repository(registry, repository, credential)
+                .map_err(|fault| self.error(fault))?;
+        }
+        session.ask(call).await
+    }
+
+    /// The credentials in the order in which they are tried: first the one that the repository has let in.
+    fn in_order<'c>(&self, credentials: &'c Credentials) -> impl Iterator<Item = &'c Credential> {
+        let (repository, list) = (&self.target.repository, credentials.fingerprint());
+        let preferred = self.host.memory().preferred(repository, list);
+        let is_preferred = move |one: &&Credential| Some(one.fingerprint()) == preferred;
+        let first = credentials.iter().filter(is_preferred);
+        first.chain(credentials.iter().filter(move |one| !is_preferred(one)))
+    }
+
+    fn prefer(&self, credentials: &Credentials, credential: &Credential) {
+        let (repository, list) = (&self.target.repository, credentials.fingerprint());
+        let mut memory = self.host.memory();
+        if credentials.iter().next() == Some(credential) {
+            memory.prefer_none(repository, list);
+        } else {
+            memory.prefer(repository, list, credential.fingerprint());
+        }
+    }
+
+    /// Whether a manifest is missing for somebody who finds the tag of the same repository.
+    fn is_let_in(&self, session: &Session<'_>) -> bool {
+        let repository = &self.target.repository;
+        matches!(self.target.object, Object::Digest(_))
+            && self
+                .host
+                .memory()
+                .is_let_in(repository, session.fingerprint())
+    }
+
+    /// One error of several refusals: the registry's own word tells more than our silence, and the last one most.
+    fn refusal(&self, mut refusals: Vec<Error>) -> Error {
+        let own = |error: &Error| error.kind() != ErrorKind::CredentialQuarantined;
+        let telling = refusals.iter().rposition(own).unwrap_or(0);
+        if telling >= refusals.len() {
+            return self.error(Fault::Unauthorized {
+                had_credentials: true,
+            });
+        }
+        let error = refusals.remove(telling);
+        error.with_refusals(refusals)
     }
 }
 
-/// Whether the next credential may do better.
+/// Whether the answer is the manifest, or the one that is known.
+fn is_found(answer: &Answer) -> bool {
+    matches!(answer.status, StatusCode::OK | StatusCode::NOT_MODIFIED)
+}
+
+/// Whether the next credential may do better. Who is let in to the tag is not refused because of one manifest.
 fn is_refusal(error: &Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::Unauthorized | ErrorKind::Denied | ErrorKind::CredentialQuarantined
-    )
+    !error.is_manifest_denied()
+        && matches!(
+            error.kind(),
+            ErrorKind::Unauthorized | ErrorKind::Denied | ErrorKind::CredentialQuarantined
+        )
 }

@@ -101,9 +101,11 @@ impl Client {
         credentials: &Credentials,
     ) -> Result<Resolved, Error> {
         let (target, rule) = self.target(reference, Target::of)?;
-        Inquiry::new(&self.inner, target, rule)
-            .resolve(credentials)
-            .await
+        let inquiry = Inquiry::new(&self.inner, target, rule);
+        let resolved = inquiry.resolve(credentials).await?;
+        let named = Key::new(&inquiry.target, &resolved.digest);
+        self.inner.manifests.name(named);
+        Ok(resolved)
     }
 
     /// A manifest or index by its digest, in the repository of a reference. The body is verified and kept, so that
@@ -112,7 +114,8 @@ impl Client {
     /// # Errors
     ///
     /// See [`ErrorKind`](crate::ErrorKind). A digest that a registry does not have is not asked for again within the
-    /// hour.
+    /// hour; one that a tag names now within half a minute, and that failure is [transient](Error::is_transient). One
+    /// that is [denied alone](Error::is_manifest_denied) is not asked for again within a minute.
     pub async fn manifest(
         &self,
         reference: &Reference,
@@ -134,18 +137,16 @@ impl Client {
             return Ok(manifest);
         }
         let scope = credentials.fingerprint();
-        if manifests.is_missing(&key, scope) {
-            return Err(inquiry.error(Fault::NotFound));
+        if let Some(error) = manifests.failure(&key, scope) {
+            return Err(error);
         }
-        let result = inquiry.manifest(digest, credentials).await;
-        match &result {
-            Ok(manifest) => manifests.put(key, manifest.clone()),
-            Err(error) if matches!(error.fault(), Fault::NotFound) => {
-                manifests.put_missing(key, scope);
+        match inquiry.manifest(digest, credentials).await {
+            Ok(manifest) => {
+                manifests.put(key, manifest.clone());
+                Ok(manifest)
             }
-            Err(_) => {}
+            Err(error) => Err(manifests.put_failure(key, scope, error)),
         }
-        result
     }
 
     /// How many credentials are not presented now because they were refused, for each registry that has any.

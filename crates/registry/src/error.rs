@@ -93,6 +93,7 @@ struct Inner {
     host: Box<str>,
     fault: Fault,
     answer: Option<FailedAnswer>,
+    refusals: Vec<Error>,
 }
 
 /// What is kept of an answer that is a failure.
@@ -109,6 +110,7 @@ impl Error {
             host: host.into(),
             fault,
             answer: None,
+            refusals: Vec::new(),
         }))
     }
 
@@ -122,7 +124,22 @@ impl Error {
                 said: answer.said.clone(),
                 retry_after: rate_limit::retry_after(&answer.headers),
             }),
+            refusals: Vec::new(),
         }))
+    }
+
+    /// The same of a manifest that a tag names: it is not gone for good.
+    pub(crate) fn of_a_tag(mut self) -> Self {
+        if matches!(self.0.fault, Fault::NotFound) {
+            self.0.fault = Fault::ManifestMissing;
+        }
+        self
+    }
+
+    /// The error with those of other credentials.
+    pub(crate) fn with_refusals(mut self, refusals: Vec<Self>) -> Self {
+        self.0.refusals = refusals;
+        self
     }
 
     /// What kind of failure it was.
@@ -166,6 +183,17 @@ impl Error {
         self.0.fault.is_transient()
     }
 
+    /// Whether a manifest is denied by its digest to somebody whom the registry gives the tag of the same repository: a
+    /// policy of the registry about that manifest, which says nothing about the credential or the repository.
+    pub fn is_manifest_denied(&self) -> bool {
+        matches!(self.0.fault, Fault::ManifestDenied(_))
+    }
+
+    /// The refusals of the other credentials, if several were tried in vain, in the order in which they were tried.
+    pub fn refusals(&self) -> &[Self] {
+        &self.0.refusals
+    }
+
     /// How long to wait before asking again, where that is known: what the server asks for, an hour at most, or what is
     /// left of a back-off or of a quarantine.
     pub fn retry_after(&self) -> Option<Duration> {
@@ -198,6 +226,7 @@ impl fmt::Debug for Error {
             .field("fault", &self.0.fault)
             .field("status", &self.status())
             .field("said", &self.said())
+            .field("refusals", &self.0.refusals)
             .finish()
     }
 }
@@ -205,10 +234,15 @@ impl fmt::Debug for Error {
 impl fmt::Display for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}: {}", self.0.host, self.0.fault)?;
-        match self.said() {
-            Some(said) => write!(formatter, " ({said})"),
-            None => Ok(()),
+        if let Some(said) = self.said() {
+            write!(formatter, " ({said})")?;
         }
+        if !self.0.refusals.is_empty() {
+            let kinds = self.0.refusals.iter().map(|error| error.kind().as_str());
+            let kinds = kinds.collect::<Vec<_>>().join(", ");
+            write!(formatter, "; with other credentials: {kinds}")?;
+        }
+        Ok(())
     }
 }
 

@@ -23,7 +23,9 @@ use crate::{
     manifest,
     observer::Operation,
     place,
+    pull_limits::{Account, has_no_pulls_left, is_pull_limit},
     rate_limit::{self, RateLimit},
+    target::Origin,
     transport::{RuleIndex, Transport},
 };
 
@@ -48,6 +50,10 @@ pub(crate) struct Question {
     pub(crate) operation: Operation,
     pub(crate) uri: Uri,
     pub(crate) authorization: Option<HeaderValue>,
+    /// What takes its place at another origin, if the host redirects to there.
+    pub(crate) onward: Option<(Origin, HeaderValue)>,
+    /// On whose account.
+    pub(crate) account: Account,
     /// The entity tag of what is known already.
     pub(crate) unless: Option<HeaderValue>,
     /// Fields of a form, sent by POST.
@@ -98,7 +104,11 @@ impl Transport {
             let next = target(&answer, &question).map_err(refused)?;
             let origin = place::check(&next, &host.origin).map_err(refused)?;
             if origin != at.origin {
-                question.authorization = None;
+                question.account = None; // nobody's there
+                let onward = question.onward.take();
+                question.authorization = onward
+                    .filter(|(meant, _)| *meant == origin)
+                    .map(|(_, header)| header);
                 at = self.host(&origin, call.rule);
             }
             question.uri = next;
@@ -120,6 +130,7 @@ impl Transport {
         call: &mut Call<'_>,
     ) -> Result<Answer, Error> {
         let error = |fault| Error::new(host.origin.to_string(), fault);
+        host.pull_limits.check(question.account).map_err(error)?;
         // Kept over all attempts: those behind learn from the last one whether there is any hope.
         let _turn = host.turn(question.operation).await.map_err(error)?;
         let attempts = self.attempts(host, question, call);
@@ -144,7 +155,7 @@ impl Transport {
         let mut attempt = 0;
         loop {
             let result = self.attempt(host, question, call).await;
-            let delay = delay(&result, attempt).filter(|delay| *delay < call.left);
+            let delay = delay(question, &result, attempt).filter(|delay| *delay < call.left);
             let Some(delay) = delay else {
                 if let Err(fault) = &result {
                     host.discourage(fault);
@@ -178,7 +189,7 @@ impl Transport {
         let took = begun.elapsed();
         call.left = call.left.saturating_sub(took);
         let result = match result {
-            Ok(answer) => Ok(self.heed(host, answer, call)),
+            Ok(answer) => Ok(self.heed(host, answer, question.account, call)),
             Err(Fault::TooLarge { .. }) if question.operation == Operation::Token => {
                 Err(Fault::TokenAnswer)
             }
@@ -247,18 +258,27 @@ impl Transport {
             .map_err(|error| Fault::Transport(Arc::new(error)))
     }
 
-    /// Takes note of what an answer says about the host as a whole.
-    fn heed(&self, host: &Host, mut answer: Answer, call: &Call<'_>) -> Answer {
+    /// Takes note of what an answer says about the host as a whole, or about the account.
+    fn heed(&self, host: &Host, mut answer: Answer, account: Account, call: &Call<'_>) -> Answer {
         if let Some(limit) = RateLimit::of(&answer.headers) {
             self.observer.rate_limit(call.registry, limit.remaining);
         }
         let now = Instant::now();
-        if answer.status == StatusCode::TOO_MANY_REQUESTS {
+        let limited = answer.status == StatusCode::TOO_MANY_REQUESTS;
+        if limited && !is_pull_limit(&answer) {
             let wait = host.back_off(now, rate_limit::retry_after(&answer.headers));
             let until = (self.clock)().checked_add(wait).ok();
             self.observer.backoff(call.registry, until);
             answer.backoff = Some(wait);
-        } else if host.answered(now) {
+            return answer;
+        }
+        if limited {
+            let asked = rate_limit::retry_after(&answer.headers);
+            answer.backoff = Some(host.pull_limits.back_off(account, asked));
+        } else if answer.status.is_success() && !has_no_pulls_left(&answer) {
+            host.pull_limits.answered(account);
+        }
+        if host.answered(now) {
             self.observer.backoff(call.registry, None);
         }
         answer
@@ -274,21 +294,31 @@ async fn read(body: Limited<hyper::body::Incoming>, limit: usize) -> Result<Byte
 }
 
 /// How long to wait before another attempt, if one makes sense.
-fn delay(result: &Result<Answer, Fault>, attempt: u32) -> Option<Duration> {
-    if attempt >= RETRIES {
+fn delay(question: &Question, result: &Result<Answer, Fault>, attempt: u32) -> Option<Duration> {
+    if attempt >= RETRIES || (is_login(question) && !matches!(result, Err(Fault::Connect(_)))) {
         return None;
     }
     let own = jitter(RETRY_DELAY.saturating_mul(1 << attempt));
     match result {
         Err(Fault::Timeout { .. } | Fault::Connect(_) | Fault::Transport(_)) => Some(own),
-        Ok(answer)
-            if answer.status.is_server_error() || answer.status == StatusCode::REQUEST_TIMEOUT =>
-        {
+        Ok(answer) if may_pass(answer.status) || answer.status == StatusCode::REQUEST_TIMEOUT => {
             let asked = rate_limit::retry_after(&answer.headers).unwrap_or_default();
             (asked <= MAX_RETRY_AFTER).then(|| asked.max(own))
         }
         _ => None,
     }
+}
+
+/// Whether a token server gets a credential: a refresh token may be good for one use, and a server that fails behind its
+/// login may have counted a failed one.
+fn is_login(question: &Question) -> bool {
+    question.operation == Operation::Token
+        && (question.form.is_some() || question.authorization.is_some())
+}
+
+/// Whether a failure of a server may pass.
+fn may_pass(status: StatusCode) -> bool {
+    status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED
 }
 
 /// Between half of a duration and all of it, so that many clients do not come back in one instant.

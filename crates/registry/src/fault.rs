@@ -30,6 +30,12 @@ pub(crate) enum Fault {
     Unauthorized { had_credentials: bool },
     #[error("access is denied{}", if *.had_credentials { "" } else { " without credentials" })]
     Denied { had_credentials: bool },
+    #[error("the token server denies access{}", if *.had_credentials { "" } else { " without credentials" })]
+    TokenDenied { had_credentials: bool },
+    #[error("access to this manifest alone is denied")]
+    ManifestDenied(StatusCode),
+    #[error("the tag names a manifest that the registry does not have")]
+    ManifestMissing,
     #[error("the credentials were refused before and are not presented again for {} s", .remaining.as_secs())]
     Quarantined { remaining: Duration },
     #[error("too many requests, to be asked again in {} s", .retry_after.as_secs())]
@@ -71,9 +77,13 @@ impl Fault {
     pub(crate) fn kind(&self) -> ErrorKind {
         match self {
             Self::InvalidReference(_) => ErrorKind::InvalidReference,
-            Self::NotFound => ErrorKind::TagNotFound,
-            Self::Unauthorized { .. } => ErrorKind::Unauthorized,
-            Self::Denied { .. } => ErrorKind::Denied,
+            Self::NotFound | Self::ManifestMissing => ErrorKind::TagNotFound,
+            Self::Unauthorized { .. } | Self::ManifestDenied(StatusCode::UNAUTHORIZED) => {
+                ErrorKind::Unauthorized
+            }
+            Self::Denied { .. } | Self::TokenDenied { .. } | Self::ManifestDenied(_) => {
+                ErrorKind::Denied
+            }
             Self::Quarantined { .. } => ErrorKind::CredentialQuarantined,
             Self::RateLimited { .. } => ErrorKind::RateLimited,
             Self::UnsupportedChallenge { .. } => ErrorKind::UnsupportedChallenge,
@@ -102,6 +112,8 @@ impl Fault {
                 !status.is_client_error()
                     || matches!(*status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY)
             }
+            // Replicas catch up.
+            Self::ManifestMissing => true,
             _ => matches!(
                 self.kind(),
                 ErrorKind::RateLimited

@@ -16,6 +16,7 @@ use crate::{
     fault::{Fault, Hopeless},
     memory::Memory,
     observer::Operation,
+    pull_limits::PullLimits,
     target::Origin,
 };
 
@@ -27,10 +28,10 @@ const PAUSE: Duration = Duration::from_secs(10);
 const LEAD: Duration = Duration::from_secs(2);
 
 /// The first wait after a 429 that does not say how long; it doubles with each further one.
-const FIRST_BACKOFF: Duration = Duration::from_secs(15);
+pub(crate) const FIRST_BACKOFF: Duration = Duration::from_secs(15);
 
 /// The longest wait that a host is granted, whatever it asks for.
-const MAX_BACKOFF: Duration = Duration::from_secs(60 * 60);
+pub(crate) const MAX_BACKOFF: Duration = Duration::from_secs(60 * 60);
 
 /// One host as seen from here.
 pub(crate) struct Host {
@@ -38,6 +39,7 @@ pub(crate) struct Host {
     pub(crate) connection: Connection,
     /// How the host wants to be authenticated to.
     memory: Mutex<Memory>,
+    pub(crate) pull_limits: PullLimits,
     slots: Semaphore,
     /// Of the questions that begin something, the one whose turn is next.
     next: tokio::sync::Mutex<()>,
@@ -72,6 +74,7 @@ impl Host {
             origin,
             connection,
             memory: Mutex::default(),
+            pull_limits: PullLimits::default(),
             slots: Semaphore::new(max_concurrent_requests.min(Semaphore::MAX_PERMITS)),
             next: tokio::sync::Mutex::new(()),
             first: tokio::sync::Mutex::new(()),

@@ -6,16 +6,18 @@ use http::StatusCode;
 use oci_spec::image::Digest;
 
 use crate::{
-    Authentication, Credentials, Manifest, RateLimit, Resolved, Via, artifactory,
+    Credentials, Manifest, RateLimit, Resolved, Via, artifactory,
     client::Inner,
     error::Error,
     exchange::{Answer, Call},
     fault::Fault,
+    head_support::counts_as_pull,
     host::Host,
     manifest,
     manifest_cache::Key,
     memory::Known,
     observer::Operation,
+    session::Reply,
     target::{Object, Target},
     transport::RuleIndex,
 };
@@ -49,15 +51,28 @@ impl<'a> Inquiry<'a> {
     /// The digest behind the target, by HEAD if the registry's HEAD tells it.
     pub(crate) async fn resolve(&self, credentials: &Credentials) -> Result<Resolved, Error> {
         let mut call = self.call();
-        if !self.host.memory().skips_head() {
-            let (answer, authentication) = self
-                .ask(Operation::Head, None, credentials, &mut call)
-                .await?;
-            if let Some(resolved) = self.told_by_head(&answer, authentication)? {
+        let repository = &self.target.repository;
+        let skip = self.host.memory().heads.is_skipped(repository);
+        if !skip {
+            let reply = self.ask(Operation::Head, None, credentials, &mut call);
+            let reply = reply.await?;
+            if reply.operation == Operation::Get {
+                return self.resolved_by_get(&reply, None);
+            }
+            if let Some(resolved) = self.told_by_head(&reply)? {
+                self.host.memory().heads.works(repository);
                 return Ok(resolved);
             }
         }
-        self.resolve_by_get(credentials, &mut call).await
+        let known = self.host.memory().known(self.target.uri.path());
+        let unless = known.as_ref().and_then(Known::etag);
+        let reply = self.ask(Operation::Get, unless.as_ref(), credentials, &mut call);
+        let resolved = self.resolved_by_get(&reply.await?, known)?;
+        if !skip {
+            let may_skip = !counts_as_pull(&self.host.origin);
+            self.host.memory().heads.is_useless(repository, may_skip);
+        }
+        Ok(resolved)
     }
 
     /// The manifest with a digest, which is the target's own.
@@ -67,10 +82,10 @@ impl<'a> Inquiry<'a> {
         credentials: &Credentials,
     ) -> Result<Manifest, Error> {
         let mut call = self.call();
-        let (answer, _) = self
-            .ask(Operation::Get, None, credentials, &mut call)
-            .await?;
-        let media_type = accept(&answer)?;
+        let reply = self.ask(Operation::Get, None, credentials, &mut call);
+        let answer = reply.await?.answer;
+        found(&answer)?;
+        let media_type = media_type(&answer)?;
         manifest::verify(digest, &answer.body).map_err(|fault| at(&answer, fault))?;
         Ok(Manifest {
             digest: digest.clone(),
@@ -99,23 +114,32 @@ impl<'a> Inquiry<'a> {
         }
     }
 
-    /// What HEAD tells; nothing if the registry does not answer it, or without a usable digest.
-    fn told_by_head(
-        &self,
-        answer: &Answer,
-        authentication: Authentication,
-    ) -> Result<Option<Resolved>, Error> {
-        if answer.status == StatusCode::METHOD_NOT_ALLOWED {
+    /// What HEAD tells; nothing if the registry does not answer it, or not with all that is needed.
+    fn told_by_head(&self, reply: &Reply) -> Result<Option<Resolved>, Error> {
+        let answer = &reply.answer;
+        if matches!(
+            answer.status,
+            StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED
+        ) {
             return Ok(None);
         }
         found(answer)?;
         let Some(digest) = manifest::claimed_digest(&answer.headers) else {
             return Ok(None);
         };
-        let media_type = accept(answer)?;
+        let media_type = match manifest::media_type(&answer.headers) {
+            Ok(media_type) => media_type,
+            Err(Fault::Schema1) => return Err(at(answer, Fault::Schema1)),
+            Err(_) if manifest::tells_nothing(&answer.headers) => return Ok(None),
+            Err(fault) => return Err(at(answer, fault)),
+        };
         if let Object::Digest(expected) = &self.target.object
             && *expected != digest
         {
+            // The registry may call the same bytes by another algorithm.
+            if expected.algorithm() != digest.algorithm() {
+                return Ok(None);
+            }
             return Err(at(
                 answer,
                 Fault::DigestMismatch {
@@ -129,39 +153,34 @@ impl<'a> Inquiry<'a> {
             media_type,
             size: manifest::length(&answer.headers),
             via: Via::Head,
-            authentication,
+            authentication: reply.authentication,
             rate_limit: RateLimit::of(&answer.headers),
         }))
     }
 
-    /// Reads the manifest, unless the registry says that it is the one read before.
-    async fn resolve_by_get(
-        &self,
-        credentials: &Credentials,
-        call: &mut Call<'_>,
-    ) -> Result<Resolved, Error> {
-        let path = self.target.uri.path();
-        let known = self.host.memory().known(path);
-        let unless = known.as_ref().and_then(Known::etag);
-        let (answer, authentication) = self.ask(Operation::Get, unless, credentials, call).await?;
+    /// What GET tells; `known` is what the registry may say that it is the same as.
+    fn resolved_by_get(&self, reply: &Reply, known: Option<Known>) -> Result<Resolved, Error> {
+        let answer = &reply.answer;
         let known = match known {
             Some(known) if answer.status == StatusCode::NOT_MODIFIED => known,
-            _ => self.read(&answer)?,
+            _ => self.read(answer)?,
         };
-        self.host.memory().skip_head(path, known.clone());
+        let path = self.target.uri.path();
+        self.host.memory().learn_known(path, known.clone());
         Ok(Resolved {
             digest: known.digest,
             media_type: known.media_type,
             size: Some(known.size),
             via: Via::Get,
-            authentication,
+            authentication: reply.authentication,
             rate_limit: RateLimit::of(&answer.headers),
         })
     }
 
     /// Takes a manifest from an answer, and keeps it for those who ask for it by digest.
     fn read(&self, answer: &Answer) -> Result<Known, Error> {
-        let media_type = accept(answer)?;
+        found(answer)?;
+        let media_type = media_type(answer)?;
         let digest = match &self.target.object {
             Object::Digest(digest) => {
                 manifest::verify(digest, &answer.body).map(|()| digest.clone())
@@ -202,8 +221,14 @@ fn found(answer: &Answer) -> Result<(), Error> {
     }
 }
 
-/// The media type of an answer that is a manifest.
-fn accept(answer: &Answer) -> Result<String, Error> {
-    found(answer)?;
-    manifest::media_type(&answer.headers).map_err(|fault| at(answer, fault))
+/// The media type of a manifest, in its headers or, where they say nothing, in itself.
+fn media_type(answer: &Answer) -> Result<String, Error> {
+    let fault = match manifest::media_type(&answer.headers) {
+        Ok(media_type) => return Ok(media_type),
+        Err(fault) => fault,
+    };
+    let own = manifest::is_unspecific(&answer.headers)
+        .then(|| manifest::own_media_type(&answer.body))
+        .flatten();
+    own.ok_or_else(|| at(answer, fault))
 }

@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderName,
+    HeaderMap, HeaderName, HeaderValue,
     header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE},
 };
 use oci_spec::image::{Digest, DigestAlgorithm};
 use ring::digest::{SHA256, SHA384, SHA512, digest};
+use serde::Deserialize;
 
 use crate::fault::{Cause, Fault};
 
@@ -46,15 +47,12 @@ pub(crate) fn media_type(headers: &HeaderMap) -> Result<String, Fault> {
         .trim()
         .to_ascii_lowercase();
     if ACCEPT.split(", ").any(|accepted| accepted == found) {
-        // A proxy that compresses would change the bytes, and with them every digest.
-        return match headers.get(CONTENT_ENCODING) {
-            Some(encoding) if encoding.as_bytes() != b"identity" => {
-                Err(Fault::UnsupportedMediaType {
-                    found: format!("{found} in another encoding"),
-                })
-            }
-            _ => Ok(found),
-        };
+        if is_encoded(headers) {
+            return Err(Fault::UnsupportedMediaType {
+                found: format!("{found} in another encoding"),
+            });
+        }
+        return Ok(found);
     }
     if found.starts_with("application/vnd.docker.distribution.manifest.v1+") {
         return Err(Fault::Schema1);
@@ -70,6 +68,44 @@ pub(crate) fn media_type(headers: &HeaderMap) -> Result<String, Fault> {
                 .collect()
         },
     })
+}
+
+/// Whether the headers say no more than that there are bytes, of whatever kind: static storage, and servers that guess.
+pub(crate) fn is_unspecific(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let kind = String::from_utf8_lossy(kind.unwrap_or_default()).to_ascii_lowercase();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    let unspecific = [
+        "",
+        "application/json",
+        "application/octet-stream",
+        "binary/octet-stream",
+        "text/plain",
+    ];
+    !is_encoded(headers) && unspecific.contains(&kind)
+}
+
+/// Whether the headers of a HEAD leave open what GET would bring.
+pub(crate) fn tells_nothing(headers: &HeaderMap) -> bool {
+    is_encoded(headers) || is_unspecific(headers)
+}
+
+/// Whether a proxy compresses what it passes on, which changes the bytes, and with them every digest.
+fn is_encoded(headers: &HeaderMap) -> bool {
+    let encoding = headers.get(CONTENT_ENCODING);
+    encoding.is_some_and(|encoding| encoding.as_bytes() != b"identity")
+}
+
+/// The media type that a manifest gives itself, if it is one of the four kinds.
+pub(crate) fn own_media_type(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Body {
+        #[serde(rename = "mediaType")]
+        media_type: String,
+    }
+    let body: Body = serde_json::from_slice(body).ok()?;
+    let known = ACCEPT.split(", ").any(|kind| kind == body.media_type);
+    known.then_some(body.media_type)
 }
 
 /// The digest that the answer claims, if it is one of an algorithm that can be verified.
@@ -121,8 +157,6 @@ fn hexadecimal(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {

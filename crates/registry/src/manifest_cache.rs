@@ -12,7 +12,10 @@ use lru::LruCache;
 use oci_spec::image::Digest;
 use tokio::time::Instant;
 
-use crate::{bounded::bounded, credential::Fingerprint, manifest::Manifest, target::Target};
+use crate::{
+    bounded::bounded, credential::Fingerprint, error::Error, fault::Fault, manifest::Manifest,
+    target::Target,
+};
 
 /// Room for bodies, in bytes. Most are a few kilobytes.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
@@ -23,8 +26,21 @@ const OVERHEAD: usize = 512;
 /// How long a missing manifest is not asked for: a digest that a registry has dropped comes back only by a push.
 const MISSING: Duration = Duration::from_secs(60 * 60);
 
-/// Missing manifests that are remembered.
-const MAX_MISSING: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4095);
+/// How long a manifest is not asked for that is denied alone: policies change.
+const DENIED: Duration = Duration::from_secs(60);
+
+/// How long at first, and at the longest, a manifest is not asked for that a tag names: the registry's replicas or its
+/// cache are behind, and it comes.
+const NAMED: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(30));
+
+/// Failures that are remembered.
+const MAX_FAILURES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4095);
+
+/// Digests that tags name and that are remembered; what is asked next of them follows within seconds.
+const MAX_NAMED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023);
+
+/// For how long a tag is taken to name a digest.
+const NAMES: Duration = Duration::from_secs(10 * 60);
 
 /// A manifest's place. Registries authorise by repository, so the same digest in another one is another question.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -56,8 +72,18 @@ struct State {
     manifests: LruCache<Key, Manifest>,
     bytes: usize,
     /// Somebody who may see more may find what another one does not.
-    missing: LruCache<(Key, Fingerprint), Instant>,
+    failures: LruCache<(Key, Fingerprint), Failure>,
+    /// Digests that tags were found to name.
+    named: LruCache<Key, Instant>,
     flights: HashMap<Key, Weak<tokio::sync::Mutex<()>>>,
+}
+
+/// Why a manifest was not there for somebody.
+struct Failure {
+    error: Error,
+    until: Instant,
+    /// The wait that ends then.
+    wait: Duration,
 }
 
 impl ManifestCache {
@@ -66,7 +92,8 @@ impl ManifestCache {
             state: Mutex::new(State {
                 manifests: LruCache::unbounded(),
                 bytes: 0,
-                missing: bounded(MAX_MISSING),
+                failures: bounded(MAX_FAILURES),
+                named: bounded(MAX_NAMED),
                 flights: HashMap::new(),
             }),
         }
@@ -90,17 +117,47 @@ impl ManifestCache {
         }
     }
 
-    /// Whether the manifest was missing lately, for someone with these credentials.
-    pub(crate) fn is_missing(&self, key: &Key, credentials: Fingerprint) -> bool {
-        let question = (key.clone(), credentials);
-        self.state()
-            .missing
-            .get(&question)
-            .is_some_and(|since| since.elapsed() < MISSING)
+    /// A tag names the digest.
+    pub(crate) fn name(&self, key: Key) {
+        self.state().named.put(key, Instant::now());
     }
 
-    pub(crate) fn put_missing(&self, key: Key, credentials: Fingerprint) {
-        self.state().missing.put((key, credentials), Instant::now());
+    /// Why the manifest was not there lately, for someone with these credentials.
+    pub(crate) fn failure(&self, key: &Key, credentials: Fingerprint) -> Option<Error> {
+        let question = (key.clone(), credentials);
+        let state = self.state();
+        let failure = state.failures.peek(&question)?;
+        let lasts = Instant::now() < failure.until;
+        // What a tag names by now may have been missing for good before.
+        let counts = lasts && (failure.wait <= NAMED.1 || !state.is_named(key));
+        counts.then(|| failure.error.clone())
+    }
+
+    /// Remembers why the manifest is not there, if that is going to last. Returns what is to be said of it.
+    pub(crate) fn put_failure(&self, key: Key, credentials: Fingerprint, error: Error) -> Error {
+        let wait = match error.fault() {
+            Fault::NotFound => MISSING,
+            Fault::ManifestDenied(_) => DENIED,
+            _ => return error,
+        };
+        let mut state = self.state();
+        let named = state.is_named(&key);
+        let question = (key, credentials);
+        let (wait, error) = if named {
+            let before = state.failures.peek(&question).map(|before| before.wait);
+            let before = before.filter(|before| *before <= NAMED.1);
+            let wait = before.map_or(NAMED.0, |before| before.saturating_mul(2).min(NAMED.1));
+            (wait, error.of_a_tag())
+        } else {
+            (wait, error)
+        };
+        let failure = Failure {
+            error: error.clone(),
+            until: Instant::now() + wait,
+            wait,
+        };
+        state.failures.put(question, failure);
+        error
     }
 
     /// The lock under which a manifest is fetched.
@@ -117,6 +174,13 @@ impl ManifestCache {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn is_named(&self, key: &Key) -> bool {
+        let since = self.named.peek(key);
+        since.is_some_and(|since| since.elapsed() < NAMES)
     }
 }
 

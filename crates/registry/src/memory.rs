@@ -1,31 +1,37 @@
 //! How one host wants to be asked, learnt from its answers, so that most questions are one request.
 
-use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{num::NonZeroUsize, time::Duration};
 
 use http::HeaderValue;
 use lru::LruCache;
 use oci_spec::image::Digest;
 use tokio::time::Instant;
 
-use crate::{artifactory::Layout, bounded::bounded, scheme::Scheme};
+use crate::{
+    artifactory::Layouts, bounded::bounded, credential::Fingerprint, head_support::HeadSupport,
+    schemes::Schemes,
+};
 
-/// Repositories and manifests that are remembered; of those beyond, the registry is asked afresh.
-const MAX_ENTRIES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4095);
+/// Manifests that are remembered; of those beyond, the registry is asked afresh.
+const MAX_KNOWN: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4095);
 
-/// For how long HEAD is not tried again after it has told nothing.
-const SKIP_HEAD: Duration = Duration::from_secs(60 * 60);
+/// Repositories that let somebody in; what is asked next follows within seconds.
+const MAX_LET_IN: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023);
 
-/// For how long after a manifest was found there is no doubt about where the host has them all.
-const SURE: Duration = Duration::from_secs(60 * 60);
+/// For how long a credential that a repository let in is taken to be good for it.
+const LET_IN: Duration = Duration::from_secs(10 * 60);
+
+/// For how long the credential that a repository let in goes before those that come before it by rule.
+const PREFERRED: Duration = Duration::from_secs(60 * 60);
 
 /// What was learnt of one host.
 pub(crate) struct Memory {
-    scheme: Option<Arc<Scheme>>,
-    /// Some registries have a realm for each group of repositories.
-    schemes: LruCache<String, Arc<Scheme>>,
-    head_failed: Option<Instant>,
-    layout: Option<(Layout, Instant)>,
+    pub(crate) schemes: Schemes,
+    pub(crate) heads: HeadSupport,
+    pub(crate) layouts: Layouts,
     known: LruCache<String, Known>,
+    let_in: LruCache<(String, Option<Fingerprint>), Instant>,
+    preferred: LruCache<(String, Fingerprint), (Fingerprint, Instant)>,
 }
 
 /// A manifest that was read because HEAD does not tell its digest.
@@ -44,69 +50,64 @@ impl Known {
 }
 
 impl Memory {
-    /// How to authenticate for a repository, as far as is known.
-    pub(crate) fn scheme(&mut self, repository: &str) -> Option<Arc<Scheme>> {
-        self.schemes
-            .get(repository)
-            .or(self.scheme.as_ref())
-            .cloned()
-    }
-
-    /// Keeps what the host answered for a repository: its first word counts for all repositories that are not known.
-    pub(crate) fn learn(&mut self, repository: &str, scheme: Scheme) -> Arc<Scheme> {
-        let scheme = Arc::new(scheme);
-        if self.scheme.is_none() {
-            self.scheme = Some(Arc::new(scheme.without_scopes()));
-        }
-        if self.scheme.as_ref() == Some(&scheme) {
-            self.schemes.pop(repository);
-        } else {
-            self.schemes.put(repository.to_owned(), Arc::clone(&scheme));
-        }
-        scheme
-    }
-
-    /// Whether the host's HEAD is known to tell nothing.
-    pub(crate) fn skips_head(&self) -> bool {
-        self.head_failed
-            .is_some_and(|since| since.elapsed() < SKIP_HEAD)
-    }
-
-    /// Where the host has its manifests, and whether that is sure.
-    pub(crate) fn layout(&self) -> (Layout, bool) {
-        self.layout
-            .map_or((Layout::Standard, false), |(layout, found)| {
-                (layout, found.elapsed() < SURE)
-            })
-    }
-
-    /// A manifest was found.
-    pub(crate) fn learn_layout(&mut self, layout: Layout) {
-        self.layout = Some((layout, Instant::now()));
-    }
-
     /// What was read at a path.
     pub(crate) fn known(&mut self, path: &str) -> Option<Known> {
         self.known.get(path).cloned()
     }
 
-    /// GET has told what HEAD has not.
-    pub(crate) fn skip_head(&mut self, path: &str, known: Known) {
-        if !self.skips_head() {
-            self.head_failed = Some(Instant::now());
-        }
+    /// A manifest was read at a path.
+    pub(crate) fn learn_known(&mut self, path: &str, known: Known) {
         self.known.put(path.to_owned(), known);
+    }
+
+    /// A repository has let a credential in, or anybody.
+    pub(crate) fn learn_let_in(&mut self, repository: &str, credential: Option<Fingerprint>) {
+        let key = (repository.to_owned(), credential);
+        self.let_in.put(key, Instant::now());
+    }
+
+    /// Whether a repository has let the credential in lately.
+    pub(crate) fn is_let_in(&self, repository: &str, credential: Option<Fingerprint>) -> bool {
+        let key = (repository.to_owned(), credential);
+        let since = self.let_in.peek(&key);
+        since.is_some_and(|since| since.elapsed() < LET_IN)
+    }
+
+    /// Of a list of credentials, the one that a repository has let in.
+    pub(crate) fn preferred(&mut self, repository: &str, list: Fingerprint) -> Option<Fingerprint> {
+        let key = (repository.to_owned(), list);
+        let (preferred, since) = self.preferred.get(&key)?;
+        (since.elapsed() < PREFERRED).then_some(*preferred)
+    }
+
+    /// The order of the list is right for a repository.
+    pub(crate) fn prefer_none(&mut self, repository: &str, list: Fingerprint) {
+        if !self.preferred.is_empty() {
+            self.preferred.pop(&(repository.to_owned(), list));
+        }
+    }
+
+    /// A repository has let in one of a list of credentials, which is not the first.
+    pub(crate) fn prefer(&mut self, repository: &str, list: Fingerprint, credential: Fingerprint) {
+        let key = (repository.to_owned(), list);
+        let renewed = self.preferred.peek(&key);
+        if renewed.is_some_and(|(known, since)| *known == credential && since.elapsed() < PREFERRED)
+        {
+            return; // so that the rule is tried again at times
+        }
+        self.preferred.put(key, (credential, Instant::now()));
     }
 }
 
 impl Default for Memory {
     fn default() -> Self {
         Self {
-            scheme: None,
-            schemes: bounded(MAX_ENTRIES),
-            head_failed: None,
-            layout: None,
-            known: bounded(MAX_ENTRIES),
+            schemes: Schemes::default(),
+            heads: HeadSupport::default(),
+            layouts: Layouts::default(),
+            known: bounded(MAX_KNOWN),
+            let_in: bounded(MAX_LET_IN),
+            preferred: bounded(MAX_KNOWN),
         }
     }
 }

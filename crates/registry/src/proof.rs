@@ -8,10 +8,12 @@ use crate::{
     error::Error,
     exchange::Call,
     fault::Fault,
+    negotiation::Sent,
     quarantine::Trial,
     scheme::{Bearer, Scheme},
     session::Session,
     token::{self, Token},
+    token_request::TokenFailure,
 };
 
 /// What a question carries to authenticate.
@@ -34,6 +36,26 @@ impl Proof {
             Self::Token { token, .. } => Some(token.authorization.clone()),
         }
     }
+
+    /// What of it matters when it is refused.
+    pub(crate) fn sent(&self) -> Sent {
+        match self {
+            Self::None => Sent::Nothing,
+            Self::Basic(..) => Sent::Basic,
+            Self::Static(..) => Sent::Static,
+            Self::Token { token, kept } => Sent::Token {
+                replaceable: *kept || token.is_shared(),
+            },
+        }
+    }
+
+    /// The right under which a credential was presented, if one was.
+    pub(crate) fn into_trial(self) -> Option<Trial> {
+        match self {
+            Self::Basic(_, trial) | Self::Static(_, trial) => Some(trial),
+            Self::None | Self::Token { .. } => None,
+        }
+    }
 }
 
 impl Session<'_> {
@@ -43,7 +65,7 @@ impl Session<'_> {
         scheme: Option<&Scheme>,
         stale: Option<Token>,
         call: &mut Call<'_>,
-    ) -> Result<Proof, Error> {
+    ) -> Result<Proof, TokenFailure> {
         let (Some(scheme), credential) = (scheme, self.credential) else {
             return Ok(Proof::None);
         };
@@ -67,9 +89,8 @@ impl Session<'_> {
                 Ok(Proof::Basic(basic(username, password), trial))
             }
             (Secret::Identity { .. }, Scheme::Basic) => {
-                Err(self.error(Fault::UnsupportedChallenge {
-                    schemes: "basic, with an identity token at hand,".to_owned(),
-                }))
+                let schemes = "basic, with an identity token at hand,".to_owned();
+                Err(self.error(Fault::UnsupportedChallenge { schemes }).into())
             }
         }
     }
@@ -79,12 +100,16 @@ impl Session<'_> {
         bearer: &Bearer,
         stale: Option<Token>,
         call: &mut Call<'_>,
-    ) -> Result<Proof, Error> {
-        let (token, kept) = self.fetch_token(bearer, stale.as_ref(), call).await?;
+    ) -> Result<Proof, TokenFailure> {
+        // Some servers read the first scope only, so the needed one leads.
+        let mut scopes = vec![self.target.scope()];
+        scopes.extend(bearer.scopes.iter().cloned());
+        let token = self.fetch_token(bearer, &scopes, stale.as_ref(), call);
+        let (token, kept) = token.await?;
         Ok(Proof::Token { token, kept })
     }
 
-    async fn admit(&self, credential: Fingerprint) -> Result<Trial, Error> {
+    pub(crate) async fn admit(&self, credential: Fingerprint) -> Result<Trial, Error> {
         self.quarantine
             .admit(&self.host.origin, credential, self.host)
             .await

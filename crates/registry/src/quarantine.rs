@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use http::Uri;
 use lru::LruCache;
 use tokio::{sync::OwnedMutexGuard, time::Instant};
 
@@ -18,6 +19,20 @@ use crate::{bounded::bounded, credential::Fingerprint, fault::Fault, host::Host,
 
 /// The first back-off; it doubles with each further refusal.
 const FIRST: Duration = Duration::from_secs(5 * 60);
+
+/// How long a login is left alone that may be suspended: Artifactory suspends for a minute at the most, and then right
+/// passwords, too (`JFrog`'s documentation, "User Lock and Login Suspension").
+const SUSPENSION: Duration = Duration::from_secs(90);
+
+/// For how long a credential that was accepted counts as good: what is refused meanwhile is a repository.
+const GOOD: Duration = Duration::from_secs(10 * 60);
+
+/// Repositories in a row that a token server newly refuses (403) to a credential, until it may be the credential that is
+/// refused: GHCR answers so to a token that has expired.
+const NEWLY_FORBIDDEN: u32 = 2;
+
+/// The same for repositories in a row of which some were refused before.
+const FORBIDDEN: u32 = 4;
 
 /// Doublings of the back-off: 5, 10, 20, 40, 80 minutes.
 const MAX_DOUBLINGS: u32 = 4;
@@ -45,11 +60,35 @@ struct Entry {
     trial: Arc<tokio::sync::Mutex<()>>,
 }
 
-#[derive(Default, Clone, Copy)]
+#[derive(Default)]
 struct State {
     refused_until: Option<Instant>,
     refusals: u32,
     accepted: Option<Instant>,
+    /// Repositories that the token server has refused since then, and those among them of which that is news.
+    forbidden: u32,
+    newly_forbidden: u32,
+    /// What the credential last got a token for.
+    proven: Option<Arc<Proven>>,
+}
+
+/// What a credential is known to get a token for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Proven {
+    pub(crate) realm: Uri,
+    pub(crate) scopes: Vec<String>,
+}
+
+/// What follows from a token server's 403.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Suspicion {
+    /// Nothing but that the repository is refused.
+    None,
+    /// It may be the credential. `is_new`: so far it was not suspected of that.
+    Credential {
+        proven: Option<Arc<Proven>>,
+        is_new: bool,
+    },
 }
 
 /// The credentials that were refused.
@@ -106,15 +145,15 @@ impl Quarantine {
         known.map_or(Ok(()), |entry| entry.check(Instant::now()).map(|_| ()))
     }
 
-    /// The registry accepts the credential and does not let it read the repository.
+    /// The registry accepts the credential and does not let it read the repository. Tells whether that is news.
     pub(crate) fn refuse_repository(
         &self,
         registry: &Origin,
         repository: &str,
         credential: Fingerprint,
-    ) {
+    ) -> bool {
         self.entry(registry, Some(repository), credential)
-            .refuse(Instant::now());
+            .refuse(Instant::now())
     }
 
     /// The registry lets the credential read the repository.
@@ -180,23 +219,17 @@ impl Entry {
         }
     }
 
-    fn refuse(&self, now: Instant) {
-        let mut state = self.state();
-        // Requests that were in flight together are refused for one reason and count once.
-        if state.refused_until.is_some_and(|until| now < until) {
-            return;
-        }
-        let wait = FIRST.saturating_mul(1 << state.refusals.min(MAX_DOUBLINGS));
-        *state = State {
-            refused_until: Some(now + wait),
-            refusals: state.refusals.saturating_add(1),
-            accepted: None,
-        };
+    /// Tells whether it is the first refusal since the credential was accepted.
+    fn refuse(&self, now: Instant) -> bool {
+        self.state().refuse(now)
     }
 
-    fn accept(&self, now: Instant) {
-        *self.state() = State {
+    fn accept(&self, now: Instant, proven: Option<Arc<Proven>>) {
+        let mut state = self.state();
+        let proven = proven.or_else(|| state.proven.take());
+        *state = State {
             accepted: Some(now),
+            proven,
             ..State::default()
         };
     }
@@ -206,14 +239,72 @@ impl Entry {
     }
 }
 
+impl State {
+    fn refuse(&mut self, now: Instant) -> bool {
+        let is_news = self.refusals == 0;
+        let wait = FIRST.saturating_mul(1 << self.refusals.min(MAX_DOUBLINGS));
+        if self.leave_alone(now, wait) {
+            self.refusals = self.refusals.saturating_add(1);
+        }
+        is_news
+    }
+
+    /// Requests that were in flight together are refused for one reason and count once.
+    fn leave_alone(&mut self, now: Instant, wait: Duration) -> bool {
+        if self.refused_until.is_some_and(|until| now < until) {
+            return false;
+        }
+        *self = Self {
+            refused_until: Some(now + wait),
+            refusals: self.refusals,
+            ..Self::default()
+        };
+        true
+    }
+}
+
 impl Trial {
+    /// Whether the credential was accepted lately.
+    pub(crate) fn is_good(&self) -> bool {
+        let accepted = self.entry.state().accepted;
+        accepted.is_some_and(|at| at.elapsed() < GOOD)
+    }
+
     /// The credential is good.
     pub(crate) fn accept(self) {
-        self.entry.accept(Instant::now());
+        self.entry.accept(Instant::now(), None);
+    }
+
+    /// The credential is good for a token.
+    pub(crate) fn accept_for(self, proven: Proven) {
+        self.entry.accept(Instant::now(), Some(Arc::new(proven)));
+    }
+
+    /// The token server gives no token for a repository. `is_news`: it did not refuse that one before.
+    pub(crate) fn forbidden(&self, is_news: bool) -> Suspicion {
+        let mut state = self.entry.state();
+        state.forbidden = state.forbidden.saturating_add(1);
+        state.newly_forbidden = state.newly_forbidden.saturating_add(is_news.into());
+        let is_new = state.newly_forbidden >= NEWLY_FORBIDDEN;
+        if is_new || state.forbidden >= FORBIDDEN {
+            let proven = state.proven.clone();
+            return Suspicion::Credential { proven, is_new };
+        }
+        Suspicion::None
     }
 
     /// The credential is refused.
     pub(crate) fn refuse(self) {
         self.entry.refuse(Instant::now());
+    }
+
+    /// The credential is refused as far as is known, which may be the fault of the repositories that were asked for.
+    pub(crate) fn rest(self) {
+        self.entry.state().leave_alone(Instant::now(), FIRST);
+    }
+
+    /// The login may be suspended.
+    pub(crate) fn suspend(self) {
+        self.entry.state().leave_alone(Instant::now(), SUSPENSION);
     }
 }

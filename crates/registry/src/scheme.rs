@@ -2,7 +2,7 @@
 
 use http::Uri;
 
-use crate::{challenge::Challenge, fault::Fault, place, target::Origin};
+use crate::{challenge::Challenge, fault::Fault, negotiation::Offered, place, target::Origin};
 
 /// More scopes than one manifest can need.
 const MAX_SCOPES: usize = 8;
@@ -24,23 +24,28 @@ pub(crate) struct Bearer {
 }
 
 impl Scheme {
-    /// The best of what a registry offers: Bearer before Basic, as a token exposes the credential to one server only.
+    /// The best of what a registry offers at `asked`: Bearer before Basic, as a token exposes the credential to one server
+    /// only.
     pub(crate) fn choose(
         challenges: &[Challenge],
         registry: &Origin,
-        needed_scope: &str,
-    ) -> Result<Self, Fault> {
+        asked: &Uri,
+        needed_scope: Option<&str>,
+    ) -> Offered {
         let mut refused = None;
         for challenge in challenges.iter().filter(|one| one.scheme == "bearer") {
-            match Bearer::of(challenge, registry, needed_scope) {
-                Ok(bearer) => return Ok(Self::Bearer(bearer)),
+            match Bearer::of(challenge, registry, asked, needed_scope) {
+                Ok(bearer) => return Offered::Scheme(Self::Bearer(bearer)),
                 Err(fault) => refused = Some(fault),
             }
         }
         if challenges.iter().any(|one| one.scheme == "basic") {
-            return Ok(Self::Basic);
+            return Offered::Scheme(Self::Basic);
         }
-        Err(refused.unwrap_or_else(|| unsupported(challenges)))
+        if challenges.is_empty() {
+            return Offered::Nothing(unsupported(challenges));
+        }
+        Offered::Unusable(refused.unwrap_or_else(|| unsupported(challenges)))
     }
 
     /// The scheme as it may serve for other repositories.
@@ -56,12 +61,22 @@ impl Scheme {
 }
 
 impl Bearer {
-    fn of(challenge: &Challenge, registry: &Origin, needed_scope: &str) -> Result<Self, Fault> {
+    fn of(
+        challenge: &Challenge,
+        registry: &Origin,
+        asked: &Uri,
+        needed_scope: Option<&str>,
+    ) -> Result<Self, Fault> {
         let unusable = || Fault::UnsupportedChallenge {
             schemes: "bearer without a usable realm".to_owned(),
         };
         let realm = challenge.parameter("realm").ok_or_else(unusable)?;
-        let realm: Uri = realm.parse().map_err(|_| unusable())?;
+        let realm = if realm.starts_with('/') {
+            place::join(asked, realm) // against the specification, and seen
+        } else {
+            realm.parse().ok()
+        };
+        let realm = realm.ok_or_else(unusable)?;
         place::check(&realm, registry)?;
         let service = challenge
             .parameter("service")
@@ -72,7 +87,7 @@ impl Bearer {
             service: service.map(str::to_owned),
             scopes: scopes
                 .split(' ')
-                .filter(|scope| !scope.is_empty() && *scope != needed_scope)
+                .filter(|scope| !scope.is_empty() && Some(*scope) != needed_scope)
                 .take(MAX_SCOPES)
                 .map(str::to_owned)
                 .collect(),

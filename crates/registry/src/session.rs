@@ -1,23 +1,25 @@
-//! One question about a manifest, asked with one credential: challenges, tokens, refusals.
+//! One question about a manifest, asked with one credential: challenges and tokens.
 
 use std::sync::Arc;
 
 use http::{HeaderValue, StatusCode};
 
 use crate::{
-    artifactory::is_artifactory,
     challenge,
-    credential::Credential,
-    error::Error,
+    credential::{Credential, Fingerprint},
+    error::{Error, ErrorKind},
     exchange::{Answer, Call, Question},
     fault::Fault,
     host::Host,
+    negotiation::{Negotiation, Next, Offered},
     observer::Operation,
+    onward,
     proof::Proof,
     quarantine::Quarantine,
     scheme::Scheme,
     target::Target,
     token::{Token, TokenCache},
+    token_request::TokenFailure,
     transport::Transport,
 };
 
@@ -43,11 +45,12 @@ impl Authentication {
     }
 }
 
-/// Questions that one call may cost at most: without authentication, with a kept token, with a fresh one, and once
-/// more if the registry has changed its mind about the scheme.
-const MAX_QUESTIONS: usize = 4;
+/// Questions that one conversation may cost at most: with a kept token, with a fresh one, without authentication, with a
+/// token of another realm, and with one of more scopes.
+const MAX_QUESTIONS: usize = 6;
 
 /// All that a conversation needs.
+#[derive(Clone, Copy)]
 pub(crate) struct Session<'a> {
     pub(crate) transport: &'a Transport,
     pub(crate) tokens: &'a TokenCache,
@@ -56,182 +59,201 @@ pub(crate) struct Session<'a> {
     /// The registry's own host.
     pub(crate) host: &'a Arc<Host>,
     pub(crate) credential: Option<&'a Credential>,
+    pub(crate) operation: Operation,
+    /// The entity tag of what is known already.
+    pub(crate) unless: Option<&'a HeaderValue>,
+}
+
+/// An answer that is neither 401 nor 403.
+pub(crate) struct Reply {
+    pub(crate) answer: Answer,
+    pub(crate) authentication: Authentication,
+    /// GET, where HEAD has told too little.
+    pub(crate) operation: Operation,
+}
+
+/// What a conversation has come to.
+struct Conversation {
+    negotiation: Negotiation,
+    /// Why no token could be had, until it is known whether the registry still wants one of there.
+    failure: Option<TokenFailure>,
+    /// A token that the registry has refused.
+    stale: Option<Token>,
 }
 
 impl Session<'_> {
-    /// Asks, and proves who asks in the way that the registry wants. Any status but 401 is the caller's.
-    pub(crate) async fn ask(
-        &self,
-        operation: Operation,
-        unless: Option<HeaderValue>,
-        call: &mut Call<'_>,
-    ) -> Result<(Answer, Authentication), Error> {
+    /// Asks, and proves who asks in the way that the registry wants.
+    pub(crate) async fn ask(&self, call: &mut Call<'_>) -> Result<Reply, Error> {
         let introduction = self.host.introduction().await;
         let mut ahead = introduction.map_err(|fault| self.error(fault))?;
-        let mut scheme = self.recall();
-        let mut stale: Option<Token> = None;
+        let mut conversation = self.begin();
         for _ in 0..MAX_QUESTIONS {
-            let proof = self.proof(scheme.as_deref(), stale.take(), call).await?;
-            let question = Question {
-                operation,
-                uri: self.target.uri.clone(),
-                authorization: proof.header(),
-                unless: unless.clone(),
-                form: None,
+            let proof = self.next_proof(&mut conversation, call).await?;
+            let onward = self.onward_token(call).await;
+            let mut question = self.question(self.operation, proof.header());
+            question.onward = onward.as_ref().map(onward::Token::header);
+            let answer = match self.transport.ask(self.host, question, call).await {
+                Ok(answer) => answer,
+                // Why the registry was asked afresh tells more.
+                Err(error) => return Err(conversation.failure.map_or(error, |one| one.error)),
             };
-            let answer = self.transport.ask(self.host, question, call).await?;
             if answer.host.origin != self.host.origin {
-                return self.ask_elsewhere(answer, operation, call).await;
+                self.redirected(proof);
+                return self.ask_onward(answer, onward, call).await;
             }
-            if answer.status != StatusCode::UNAUTHORIZED {
-                return Ok(self.conclude(proof, answer));
+            let reply = self.heard(&mut conversation, proof, answer, call).await?;
+            if let Some(reply) = reply {
+                return Ok(reply);
             }
-            let offered = challenge::parse(&answer.headers);
-            let choice = Scheme::choose(&offered, &self.host.origin, &self.target.scope());
-            scheme = match (proof, choice) {
-                (Proof::None, Ok(Scheme::Basic)) if self.credential.is_none() => {
-                    return Err(self.unauthorized(Some(&answer)));
-                }
-                (Proof::None, choice) => {
-                    Some(self.learn(choice.map_err(|fault| self.error(fault))?))
-                }
-                // Harbor offers Basic to any bad token: the realm is the one that it named before.
-                (Proof::Token { token, kept: true }, choice) => {
-                    stale = Some(token);
-                    match choice {
-                        Ok(bearer @ Scheme::Bearer(_)) => Some(self.learn(bearer)),
-                        _ => scheme,
-                    }
-                }
-                // Not what was remembered for the rest of the registry: another realm, or more scopes.
-                (Proof::Token { .. }, Ok(other @ Scheme::Bearer(_)))
-                    if scheme.as_deref() != Some(&other) =>
-                {
-                    Some(self.learn(other))
-                }
-                // The token server accepted the credential, so it is the repository that is refused.
-                (Proof::Token { .. }, _) => return Err(self.refuse_repository(Some(&answer))),
-                (Proof::Basic(_, trial), Ok(bearer @ Scheme::Bearer(_))) => {
-                    drop(trial);
-                    Some(self.learn(bearer))
-                }
-                (Proof::Basic(_, trial) | Proof::Static(_, trial), _) => {
-                    trial.refuse();
-                    return Err(self.unauthorized(Some(&answer)));
-                }
-            };
             // The others know the scheme now.
             drop(ahead.take());
         }
         Err(self.refuse_repository(None))
     }
 
-    /// What an answer other than 401 tells about the credential.
-    fn conclude(&self, proof: Proof, answer: Answer) -> (Answer, Authentication) {
-        let authentication = match (&proof, self.credential) {
-            (Proof::None, _) | (_, None) => Authentication::Anonymous,
-            (Proof::Basic(..), _) => Authentication::Basic,
-            (Proof::Static(..) | Proof::Token { .. }, _) => Authentication::Bearer,
-        };
-        let forbidden = answer.status == StatusCode::FORBIDDEN;
-        // Artifactory answers so, not with 401, while a login is suspended.
-        let suspended = forbidden && is_artifactory(&answer.headers);
-        match proof {
-            Proof::Basic(_, trial) | Proof::Static(_, trial) if suspended => trial.refuse(),
-            Proof::Basic(_, trial) | Proof::Static(_, trial)
-                if answer.status.is_success() || answer.status.is_client_error() =>
-            {
-                trial.accept();
-            }
-            // A server's own failure is no verdict.
-            _ => {}
+    fn begin(&self) -> Conversation {
+        let mut memory = self.host.memory();
+        let schemes = &mut memory.schemes;
+        Conversation {
+            negotiation: Negotiation::new(
+                schemes.get(&self.target.repository),
+                self.credential.is_some(),
+                schemes.is_base_without_challenge(),
+            ),
+            failure: None,
+            stale: None,
         }
-        if let Some(credential) = self.credential
-            && authentication != Authentication::Anonymous
-        {
-            let (registry, repository) = (&self.host.origin, &self.target.repository);
-            let credential = credential.fingerprint();
-            if forbidden && !suspended {
-                self.quarantine
-                    .refuse_repository(registry, repository, credential);
-            } else if answer.status.is_success() {
-                self.quarantine
-                    .accept_repository(registry, repository, credential);
-            }
-        }
-        (answer, authentication)
     }
 
-    /// Goes on at another origin, where nobody knows us: at most with a token for everybody.
-    async fn ask_elsewhere(
+    /// What the next question carries. Where a token server fails that is only remembered, that is nothing, as it may not
+    /// be the registry's any more.
+    async fn next_proof(
         &self,
-        answer: Answer,
-        operation: Operation,
+        conversation: &mut Conversation,
         call: &mut Call<'_>,
-    ) -> Result<(Answer, Authentication), Error> {
-        if answer.status != StatusCode::UNAUTHORIZED {
-            return Ok((answer, Authentication::Anonymous));
+    ) -> Result<Proof, Error> {
+        let scheme = conversation.negotiation.scheme().cloned();
+        let stale = conversation.stale.take();
+        let failure = match self.proof(scheme.as_deref(), stale, call).await {
+            Ok(proof) => return Ok(proof),
+            Err(failure) => failure,
+        };
+        let says_nothing_of_the_realm = matches!(
+            failure.error.kind(),
+            ErrorKind::RateLimited | ErrorKind::CredentialQuarantined
+        );
+        if says_nothing_of_the_realm {
+            return Err(failure.error);
         }
-        let host = Arc::clone(&answer.host);
-        let error = |fault| Error::new(host.origin.to_string(), fault);
-        let unauthorized = Fault::Unauthorized {
-            had_credentials: false,
+        let Some(failed) = conversation.negotiation.token_failed() else {
+            return Err(self.settle(failure, call).await);
         };
-        let offered = challenge::parse(&answer.headers);
-        let Scheme::Bearer(bearer) =
-            Scheme::choose(&offered, &host.origin, &self.target.scope()).map_err(error)?
-        else {
-            return Err(error(unauthorized));
+        self.forget(&failed);
+        conversation.failure = Some(failure);
+        Ok(Proof::None)
+    }
+
+    /// What follows from an answer of the registry; none: it is asked again.
+    async fn heard(
+        &self,
+        conversation: &mut Conversation,
+        proof: Proof,
+        answer: Answer,
+        call: &mut Call<'_>,
+    ) -> Result<Option<Reply>, Error> {
+        let negotiation = &mut conversation.negotiation;
+        let refused = answer.status == StatusCode::UNAUTHORIZED;
+        let mut next = if refused {
+            negotiation.challenged(proof.sent(), self.offered(&answer))
+        } else if matches!(proof, Proof::None) && hides(answer.status) && negotiation.hidden() {
+            Next::AskBase
+        } else {
+            return self.conclude(proof, answer, call).await.map(Some);
         };
-        let stranger = Session {
-            host: &host,
-            credential: None,
-            ..*self
-        };
-        let (token, _) = stranger.fetch_token(&bearer, None, call).await?;
+        if matches!(next, Next::AskBase) {
+            let offered = self.ask_base(call).await?;
+            next = negotiation.challenged_by_base(offered);
+            if !refused && matches!(next, Next::Unsupported(_)) {
+                return self.conclude(proof, answer, call).await.map(Some);
+            }
+        }
+        if let Some(scheme) = negotiation.learnt() {
+            let schemes = &mut self.host.memory().schemes;
+            schemes.learn(&self.target.repository, scheme);
+        }
+        match next {
+            Next::Ask { renew } => {
+                if let (true, Proof::Token { token, .. }) = (renew, proof) {
+                    conversation.stale = Some(token);
+                }
+                // It was a matter of another scheme, and others may present the credential again.
+                conversation.failure = None;
+                Ok(None)
+            }
+            Next::AskAfresh(failed) => {
+                self.forget(&failed);
+                Ok(None)
+            }
+            Next::FailureStands if let Some(failure) = conversation.failure.take() => {
+                Err(self.settle(failure, call).await)
+            }
+            next => Err(self.refused(next, proof, &answer)),
+        }
+    }
+
+    /// Asks the registry's base for the challenge that it does not put to who asks for a manifest.
+    async fn ask_base(&self, call: &mut Call<'_>) -> Result<Offered, Error> {
         let question = Question {
-            operation,
-            uri: answer.uri,
-            authorization: Some(token.authorization),
+            uri: self.target.base(),
             unless: None,
-            form: None,
+            ..self.question(Operation::Get, None)
         };
-        let answer = self.transport.ask(&host, question, call).await?;
-        if answer.status == StatusCode::UNAUTHORIZED {
-            return Err(Error::answered(&answer, unauthorized));
+        let answer = self.transport.ask(self.host, question, call).await?;
+        let offered = self.offered(&answer);
+        if answer.host.origin != self.host.origin || !matches!(offered, Offered::Scheme(_)) {
+            let schemes = &mut self.host.memory().schemes;
+            schemes.learn_base_without_challenge();
         }
-        Ok((answer, Authentication::Anonymous))
+        Ok(offered)
     }
 
-    fn recall(&self) -> Option<Arc<Scheme>> {
-        self.host.memory().scheme(&self.target.repository)
-    }
-
-    fn learn(&self, scheme: Scheme) -> Arc<Scheme> {
-        self.host.memory().learn(&self.target.repository, scheme)
-    }
-
-    fn refuse_repository(&self, answer: Option<&Answer>) -> Error {
-        if let Some(credential) = self.credential {
-            self.quarantine.refuse_repository(
-                &self.host.origin,
-                &self.target.repository,
-                credential.fingerprint(),
-            );
+    pub(crate) fn question(
+        &self,
+        operation: Operation,
+        authorization: Option<HeaderValue>,
+    ) -> Question {
+        Question {
+            operation,
+            uri: self.target.uri.clone(),
+            authorization,
+            onward: None,
+            account: self.fingerprint(),
+            unless: self.unless.cloned(),
+            form: None,
         }
-        self.unauthorized(answer)
     }
 
-    fn unauthorized(&self, answer: Option<&Answer>) -> Error {
-        let had_credentials = self.credential.is_some();
-        let fault = Fault::Unauthorized { had_credentials };
-        match answer {
-            Some(answer) => Error::answered(answer, fault),
-            None => self.error(fault),
-        }
+    fn offered(&self, answer: &Answer) -> Offered {
+        let challenges = challenge::parse(&answer.headers);
+        let needed = self.target.scope();
+        Scheme::choose(&challenges, &self.host.origin, &answer.uri, Some(&needed))
+    }
+
+    fn forget(&self, failed: &Scheme) {
+        let schemes = &mut self.host.memory().schemes;
+        schemes.forget(&self.target.repository, failed);
+    }
+
+    pub(crate) fn fingerprint(&self) -> Option<Fingerprint> {
+        self.credential.map(Credential::fingerprint)
     }
 
     pub(crate) fn error(&self, fault: Fault) -> Error {
         Error::new(self.host.origin.to_string(), fault)
     }
+}
+
+/// Whether an answer may hide from strangers what is there.
+fn hides(status: StatusCode) -> bool {
+    matches!(status, StatusCode::FORBIDDEN | StatusCode::NOT_FOUND)
 }

@@ -142,6 +142,15 @@ impl Target {
         })
     }
 
+    /// Where the registry itself answers: `/v2/`, before the repository.
+    pub(crate) fn base(&self) -> Uri {
+        let path = self.uri.path();
+        let end = path.find("/v2/").map_or(0, |start| start.saturating_add(4));
+        let mut parts = self.uri.clone().into_parts();
+        parts.path_and_query = path.get(..end).and_then(|base| base.parse().ok());
+        Uri::from_parts(parts).unwrap_or_else(|_| self.uri.clone())
+    }
+
     /// The scope of a token that reads the manifest.
     pub(crate) fn scope(&self) -> String {
         format!("repository:{}:pull", self.name)

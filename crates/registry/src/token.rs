@@ -2,7 +2,10 @@
 
 use std::{
     num::NonZeroUsize,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -52,6 +55,8 @@ pub(crate) struct Token {
     pub(crate) authorization: HeaderValue,
     /// From when on it is not used any more.
     renew: Instant,
+    /// More than one request has it.
+    shared: Arc<AtomicBool>,
 }
 
 impl Token {
@@ -79,7 +84,19 @@ impl Token {
         Ok(Self {
             authorization: bearer(&token).ok_or(Fault::TokenAnswer)?,
             renew: now + life.saturating_sub(margin),
+            shared: Arc::default(),
         })
+    }
+
+    /// The same token, for another request.
+    pub(crate) fn share(&self) -> Self {
+        self.shared.store(true, Ordering::Relaxed);
+        self.clone()
+    }
+
+    /// Whether more than one request has it.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.shared.load(Ordering::Relaxed)
     }
 
     /// Whether the token may be used.

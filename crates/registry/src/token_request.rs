@@ -1,86 +1,184 @@
 //! Asking a token server, once for all who need the same token.
 
+use std::sync::Arc;
+
 use http::{HeaderValue, StatusCode, Uri, uri::PathAndQuery};
 use tokio::time::Instant;
 
 use crate::{
     artifactory::is_artifactory,
     credential::{Credential, Secret},
-    error::{Error, ErrorKind},
+    error::Error,
     exchange::{Answer, Call, Question},
     fault::Fault,
     observer::Operation,
     place,
     proof::basic,
+    quarantine::{Proven, Suspicion, Trial},
     scheme::Bearer,
     session::Session,
+    target::Origin,
     token::{Token, TokenKey},
 };
 
 /// Who asks, as `OAuth2` wants to know it; it is no secret and registers nothing.
 const CLIENT_ID: &str = "kube-autorollout";
 
+/// No token could be had, and what that would mean for the credential. That is not settled yet: a realm that was
+/// remembered may not be the registry's any more.
+pub(crate) struct TokenFailure {
+    pub(crate) error: Error,
+    refusal: Option<Refusal>,
+}
+
+/// A refusal of a token server.
+struct Refusal {
+    verdict: Verdict,
+    /// Held until it is settled, so that nobody else presents the credential meanwhile.
+    trial: Trial,
+    bearer: Bearer,
+}
+
+/// What a token server says of a credential.
+#[derive(Debug, Clone, Copy)]
+enum Verdict {
+    Refused,
+    /// Of this repository, or of the credential altogether.
+    Forbidden {
+        suspends: bool,
+    },
+}
+
+/// A token request that failed.
+struct Failed {
+    error: Error,
+    verdict: Option<Verdict>,
+}
+
+impl From<Error> for TokenFailure {
+    fn from(error: Error) -> Self {
+        let refusal = None;
+        Self { error, refusal }
+    }
+}
+
+impl From<Failed> for TokenFailure {
+    fn from(failed: Failed) -> Self {
+        failed.error.into()
+    }
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        let verdict = None;
+        Self { error, verdict }
+    }
+}
+
 impl Session<'_> {
-    /// A token for the target, and whether it was kept from before. `stale` is one that the registry has refused.
+    /// A token with these scopes, and whether it was kept from before. `stale` is one that the registry has refused.
     pub(crate) async fn fetch_token(
         &self,
         bearer: &Bearer,
+        scopes: &[String],
         stale: Option<&Token>,
         call: &mut Call<'_>,
-    ) -> Result<(Token, bool), Error> {
-        let error = |fault| Error::new(self.host.origin.to_string(), fault);
-        // Some servers read the first scope only, so the needed one leads.
-        let mut scopes = vec![self.target.scope()];
-        scopes.extend(bearer.scopes.iter().cloned());
+    ) -> Result<(Token, bool), TokenFailure> {
         let credential = self.credential.map(Credential::fingerprint);
-        let slot = self.tokens.slot(TokenKey::new(bearer, &scopes, credential));
-        let mut slot = self.host.queue(slot.lock()).await.map_err(error)?;
+        let slot = self.tokens.slot(TokenKey::new(bearer, scopes, credential));
+        let slot = self.host.queue(slot.lock()).await;
+        let mut slot = slot.map_err(|fault| self.error(fault))?;
         if let Some(token) = &*slot
             && token.is_usable(Instant::now())
             && stale.is_none_or(|stale| stale.authorization != token.authorization)
         {
-            return Ok((token.clone(), true));
+            return Ok((token.share(), true));
         }
         let token = match self.credential {
-            None => self.request(bearer, &scopes, None, call).await?,
-            Some(credential) => self.request_with(bearer, &scopes, credential, call).await?,
+            None => self.request(bearer, scopes, None, call).await?,
+            Some(credential) => self.request_with(bearer, scopes, credential, call).await?,
         };
         *slot = Some(token.clone());
         Ok((token, false))
     }
 
-    /// Presents a credential to the token server, and takes note of what becomes of it.
+    /// The failure stands: what it means for the credential counts.
+    pub(crate) async fn settle(&self, failure: TokenFailure, call: &mut Call<'_>) -> Error {
+        let (registry, repository) = (&self.host.origin, &self.target.repository);
+        let Some(Refusal {
+            verdict,
+            trial,
+            bearer,
+        }) = failure.refusal
+        else {
+            return failure.error;
+        };
+        match (verdict, self.credential) {
+            (Verdict::Forbidden { suspends }, Some(credential)) => {
+                let fingerprint = credential.fingerprint();
+                let is_news = self
+                    .quarantine
+                    .refuse_repository(registry, repository, fingerprint);
+                if let Suspicion::Credential { proven, is_new } = trial.forbidden(is_news) {
+                    let proven = proven.filter(|proven| proven.realm == bearer.realm);
+                    match self.is_still_good(proven, &bearer, credential, call).await {
+                        Some(true) => trial.accept(),
+                        Some(false) if suspends => trial.suspend(),
+                        Some(false) if is_new => trial.refuse(),
+                        Some(false) => trial.rest(),
+                        None => {}
+                    }
+                }
+            }
+            _ => trial.refuse(),
+        }
+        failure.error
+    }
+
+    /// Whether a credential still gets the token that it got before, if that can be told.
+    async fn is_still_good(
+        &self,
+        proven: Option<Arc<Proven>>,
+        bearer: &Bearer,
+        credential: &Credential,
+        call: &mut Call<'_>,
+    ) -> Option<bool> {
+        let Some(proven) = proven else {
+            return Some(false); // nothing speaks for it
+        };
+        let asked = self.request(bearer, &proven.scopes, Some(credential), call);
+        match asked.await {
+            Ok(_) => Some(true),
+            Err(failure) => failure.verdict.map(|_| false),
+        }
+    }
+
+    /// Presents a credential to the token server.
     async fn request_with(
         &self,
         bearer: &Bearer,
         scopes: &[String],
         credential: &Credential,
         call: &mut Call<'_>,
-    ) -> Result<Token, Error> {
-        let registry = &self.host.origin;
-        let trial = self
-            .quarantine
-            .admit(registry, credential.fingerprint(), self.host)
-            .await
-            .map_err(|fault| Error::new(registry.to_string(), fault))?;
-        let result = self.request(bearer, scopes, Some(credential), call).await;
-        match &result {
-            Ok(_) => trial.accept(),
-            Err(error) => match error.kind() {
-                ErrorKind::Unauthorized => trial.refuse(),
-                // Not this repository, says GHCR already here.
-                ErrorKind::Denied => {
-                    trial.accept();
-                    self.quarantine.refuse_repository(
-                        registry,
-                        &self.target.repository,
-                        credential.fingerprint(),
-                    );
-                }
-                _ => {}
-            },
+    ) -> Result<Token, TokenFailure> {
+        let trial = self.admit(credential.fingerprint()).await?;
+        match self.request(bearer, scopes, Some(credential), call).await {
+            Ok(token) => {
+                trial.accept_for(Proven {
+                    realm: bearer.realm.clone(),
+                    scopes: scopes.to_vec(),
+                });
+                Ok(token)
+            }
+            Err(Failed { error, verdict }) => Err(TokenFailure {
+                error,
+                refusal: verdict.map(|verdict| Refusal {
+                    verdict,
+                    trial,
+                    bearer: bearer.clone(),
+                }),
+            }),
         }
-        result
     }
 
     async fn request(
@@ -89,7 +187,7 @@ impl Session<'_> {
         scopes: &[String],
         credential: Option<&Credential>,
         call: &mut Call<'_>,
-    ) -> Result<Token, Error> {
+    ) -> Result<Token, Failed> {
         let answer = match credential.map(|credential| &*credential.secret) {
             None | Some(Secret::Bearer { .. }) => self.get(bearer, scopes, None, call).await?,
             Some(Secret::Password { username, password }) => {
@@ -110,7 +208,24 @@ impl Session<'_> {
                 }
             }
         };
-        read(&answer, credential.is_some()).map_err(|fault| Error::answered(&answer, fault))
+        if credential.is_some() {
+            self.came_from(bearer, &answer)?;
+        }
+        read(&answer, credential.is_some()).map_err(|fault| Failed {
+            verdict: verdict(&fault, &answer),
+            error: Error::answered(&answer, fault),
+        })
+    }
+
+    /// Where a token server redirects to does not get the credential, so what it answers is not for who has it.
+    fn came_from(&self, bearer: &Bearer, answer: &Answer) -> Result<(), Error> {
+        if Origin::of(&answer.uri) == Origin::of(&bearer.realm) {
+            return Ok(());
+        }
+        Err(self.error(Fault::RedirectRefused {
+            place: answer.host.origin.to_string(),
+            reason: "a token server's credentials are for itself alone",
+        }))
     }
 
     async fn get(
@@ -146,13 +261,15 @@ impl Session<'_> {
         form: Option<String>,
         call: &mut Call<'_>,
     ) -> Result<Answer, Error> {
-        let error = |fault| Error::new(self.host.origin.to_string(), fault);
+        let error = |fault| self.error(fault);
         let origin = place::check(&bearer.realm, &self.host.origin).map_err(error)?;
         let host = self.transport.host(&origin, call.rule);
         let question = Question {
             operation: Operation::Token,
             uri: uri.ok_or_else(|| error(Fault::TokenAnswer))?,
             authorization,
+            onward: None,
+            account: self.fingerprint(),
             unless: None,
             form: form.map(Into::into),
         };
@@ -165,16 +282,27 @@ impl Session<'_> {
     }
 }
 
+/// What an answer without a token says of the credential, if it says anything.
+fn verdict(fault: &Fault, answer: &Answer) -> Option<Verdict> {
+    match fault {
+        Fault::Unauthorized { .. } => Some(Verdict::Refused),
+        Fault::TokenDenied { .. } => Some(Verdict::Forbidden {
+            suspends: is_artifactory(&answer.headers),
+        }),
+        _ => None,
+    }
+}
+
 /// The token in an answer.
 fn read(answer: &Answer, had_credentials: bool) -> Result<Token, Fault> {
     match answer.status {
         StatusCode::OK => Token::read(&answer.body, Instant::now()),
         StatusCode::UNAUTHORIZED => Err(Fault::Unauthorized { had_credentials }),
-        // Artifactory says so of a suspended login: as bad as a wrong password.
-        StatusCode::FORBIDDEN if is_artifactory(&answer.headers) => {
+        // A refresh token that is not valid any more: RFC 6749, section 5.2.
+        StatusCode::BAD_REQUEST if answer.said.codes.iter().any(|code| code == "invalid_grant") => {
             Err(Fault::Unauthorized { had_credentials })
         }
-        StatusCode::FORBIDDEN => Err(Fault::Denied { had_credentials }),
+        StatusCode::FORBIDDEN => Err(Fault::TokenDenied { had_credentials }),
         status => Err(Fault::TokenStatus(status)),
     }
 }

@@ -1,11 +1,12 @@
 //! What becomes of the answers to HEAD and GET.
 
 use http::Method;
-use kube_autorollout_registry::{Authentication, ErrorKind, RateLimit, Via};
+use kube_autorollout_registry::{Authentication, Credentials, ErrorKind, RateLimit, Via};
 use kube_autorollout_testbed::image::digest_of;
 
 use crate::script::{
-    self, DIGEST, OCI_INDEX, Server, client, index, index_without_digest, options, resolve, status,
+    self, DIGEST, OCI_INDEX, Server, client, index, index_without_digest, options, pass, resolve,
+    status,
 };
 
 #[tokio::test]
@@ -98,16 +99,123 @@ async fn a_registry_without_usable_head_is_asked_by_conditional_get_from_then_on
     })
     .await;
     let client = client();
-    let first = resolve(&client, &server.image("web:1"))
-        .await
-        .expect("resolved");
-    let second = resolve(&client, &server.image("web:1"))
-        .await
-        .expect("resolved");
-    assert_eq!(first, second);
-    let get = "GET /v2/web/manifests/1";
-    assert_eq!(server.lines(), ["HEAD /v2/web/manifests/1", get, get]);
+    let image = server.image("web:1");
+    let first = resolve(&client, &image).await.expect("resolved");
+    for _ in 0..2 {
+        let again = resolve(&client, &image).await.expect("resolved");
+        assert_eq!(first, again);
+    }
+    let (head, get) = ("HEAD /v2/web/manifests/1", "GET /v2/web/manifests/1");
+    assert_eq!(server.lines(), [head, get, head, get, get]);
     assert_eq!(server.log()[1].header("if-none-match"), None);
+    // One repository says nothing of another.
+    let before = server.log().len();
+    resolve(&client, &server.image("other:1"))
+        .await
+        .expect("resolved");
+    assert_eq!(server.lines()[before], "HEAD /v2/other/manifests/1");
+}
+
+#[tokio::test]
+async fn one_head_that_tells_nothing_changes_nothing() {
+    let odd = std::sync::atomic::AtomicBool::new(true);
+    let server = Server::start(move |asked| {
+        let is_head = asked.method == Method::HEAD;
+        if is_head && odd.swap(false, std::sync::atomic::Ordering::SeqCst) {
+            return status(405);
+        }
+        index("{}")
+    })
+    .await;
+    let client = client();
+    let image = server.image("web:1");
+    for expected in [Via::Get, Via::Head, Via::Head] {
+        let resolved = resolve(&client, &image).await.expect("resolved");
+        assert_eq!(resolved.via, expected);
+    }
+}
+
+#[tokio::test]
+async fn get_is_used_where_head_fails_and_get_does_not() {
+    for code in [400, 403, 404, 501] {
+        let server = Server::start(move |asked| match asked.method {
+            Method::HEAD => status(code),
+            _ => index_without_digest("{}"),
+        })
+        .await;
+        let client = client();
+        let image = server.image("web:1");
+        for _ in 0..3 {
+            let resolved = resolve(&client, &image).await.expect("resolved");
+            assert_eq!(resolved.digest, digest_of(b"{}"), "{code}");
+        }
+        let heads = server.count(|asked| asked.method == Method::HEAD);
+        assert_eq!(
+            (heads, server.log().len()),
+            (2, 5),
+            "{code}: {:?}",
+            server.lines()
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_get_that_tells_no_more_than_head_is_not_repeated_within_the_hour() {
+    let server = Server::start(|asked| match asked.target.as_str() {
+        "/v2/web/manifests/1" => index("{}"),
+        _ => status(404),
+    })
+    .await;
+    let client = client();
+    for (image, requests) in [("other:1", 2), ("other:2", 1), ("web:1", 1), ("web:2", 1)] {
+        let before = server.log().len();
+        let _ = resolve(&client, &server.image(image)).await;
+        assert_eq!(server.log().len() - before, requests, "{image}");
+    }
+    pass(3601).await;
+    let before = server.log().len();
+    let error = resolve(&client, &server.image("other:1")).await;
+    assert_eq!(error.expect_err("missing").kind(), ErrorKind::TagNotFound);
+    assert_eq!(server.log().len() - before, 2);
+}
+
+#[tokio::test]
+async fn a_manifest_may_say_itself_what_it_is() {
+    let body = format!(r#"{{"schemaVersion":2,"mediaType":"{OCI_INDEX}","manifests":[]}}"#);
+    let digest = digest_of(body.as_bytes());
+    let vague = [
+        "application/json",
+        "application/octet-stream",
+        "binary/octet-stream",
+        "text/plain; charset=utf-8",
+        "",
+    ];
+    for kind in vague {
+        for with_digest in [true, false] {
+            let (body, digest) = (body.clone(), digest.to_string());
+            let server = Server::start(move |_| {
+                let answer = status(200).body(&body);
+                let answer = match kind {
+                    "" => answer,
+                    kind => answer.with("content-type", kind),
+                };
+                if with_digest {
+                    answer.with(DIGEST, &digest)
+                } else {
+                    answer
+                }
+            })
+            .await;
+            let (client, image) = (client(), server.image("web:1"));
+            let resolved = resolve(&client, &image).await.expect(kind);
+            assert_eq!(resolved.media_type, OCI_INDEX, "{kind}");
+            assert_eq!(server.log().len(), 2, "{kind}");
+            let other = server.image("other:1");
+            let anonymous = Credentials::anonymous();
+            let read = client.manifest(&other, &resolved.digest, &anonymous).await;
+            assert_eq!(read.expect(kind).media_type, OCI_INDEX);
+        }
+    }
 }
 
 #[tokio::test]
@@ -128,41 +236,46 @@ async fn a_manifest_read_by_tag_is_not_read_again_by_digest() {
 async fn answers_that_are_no_manifests_have_kinds_of_their_own() {
     let schema1 = "application/vnd.docker.distribution.manifest.v1+prettyjws";
     let digest = digest_of(b"{}").to_string();
+    // Where HEAD leaves open what it is, and where it fails for the first time, GET has the last word.
     let cases = [
-        (status(404), ErrorKind::TagNotFound),
-        (status(403), ErrorKind::Denied),
-        (status(400), ErrorKind::Server),
-        (status(204), ErrorKind::Server),
+        (status(404), ErrorKind::TagNotFound, 2),
+        (status(403), ErrorKind::Denied, 2),
+        (status(400), ErrorKind::Server, 2),
+        (status(204), ErrorKind::Server, 1),
         (
             status(200)
                 .with("content-type", "text/html")
                 .with(DIGEST, &digest),
             ErrorKind::UnsupportedMediaType,
+            1,
         ),
         (
             status(200).with(DIGEST, &digest),
             ErrorKind::UnsupportedMediaType,
+            2,
         ),
         (
             status(200)
                 .with("content-type", schema1)
                 .with(DIGEST, &digest),
             ErrorKind::Schema1,
+            1,
         ),
         (
             index("{}").with("content-encoding", "gzip"),
             ErrorKind::UnsupportedMediaType,
+            2,
         ),
-        (status(301), ErrorKind::RedirectRefused),
+        (status(301), ErrorKind::RedirectRefused, 1),
     ];
-    for (answer, expected) in cases {
+    for (answer, expected, requests) in cases {
         let server = Server::start(move |_| answer.clone()).await;
         let error = resolve(&client(), &server.image("web:1"))
             .await
             .expect_err("an error");
         assert_eq!(error.kind(), expected, "{error}");
         assert_eq!(error.host(), server.host());
-        assert_eq!(server.log().len(), 1, "{expected} is not asked twice");
+        assert_eq!(server.log().len(), requests, "{expected}");
     }
 }
 
@@ -175,6 +288,20 @@ async fn a_digest_in_the_reference_must_be_the_registrys() {
     let error = resolve(&client(), &pinned(b"other"))
         .await
         .expect_err("an error");
+    assert_eq!(error.kind(), ErrorKind::DigestMismatch);
+}
+
+#[tokio::test]
+async fn a_digest_of_another_algorithm_is_compared_with_what_it_is_of() {
+    // Of `{}`, whose sha256 the registry names.
+    let right = "27c74670adb75075fad058d5ceaf7b20c4e7786c83bae8a32f626f9782af34c9\
+        a33c2046ef60fd2a7878d378e29fec851806bbd9a67878f3a9f1cda4830763fd";
+    let server = Server::start(|_| index("{}")).await;
+    let pinned = |hash: &str| server.image(&format!("web:1@sha512:{hash}"));
+    let resolved = resolve(&client(), &pinned(right)).await.expect("resolved");
+    assert_eq!(resolved.digest.to_string(), format!("sha512:{right}"));
+    let error = resolve(&client(), &pinned(&"0".repeat(128))).await;
+    let error = error.expect_err("another");
     assert_eq!(error.kind(), ErrorKind::DigestMismatch);
 }
 

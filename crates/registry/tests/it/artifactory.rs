@@ -138,11 +138,11 @@ async fn the_native_address_is_asked_after_an_artifactorys_404_and_on_request_on
     let cases = [
         ("not asked for", client(), missing(), "local/web:1", 1),
         (
-            "no Artifactory",
+            "no Artifactory, so that GET might find what HEAD does not",
             with_fallback(),
             status(404),
             "local/web:1",
-            1,
+            2,
         ),
         ("no repository key", with_fallback(), missing(), "web:1", 1),
         (
@@ -223,6 +223,30 @@ async fn a_host_that_changes_where_its_manifests_are_is_found_out_within_an_hour
 }
 
 #[tokio::test]
+async fn a_proxy_may_rewrite_the_addresses_of_some_repositories_only() {
+    let server = Server::start(|asked| {
+        let native = asked.target.starts_with("/artifactory/");
+        if native == asked.target.contains("/old/") {
+            index("{}").with(MARKER, "7")
+        } else {
+            missing()
+        }
+    })
+    .await;
+    let client = with_fallback();
+    for _ in 0..2 {
+        for image in ["new/web:1", "old/web:1", "new/api:1", "old/api:1"] {
+            resolve(&client, &server.image(image)).await.expect(image);
+        }
+    }
+    let before = server.log().len();
+    resolve(&client, &server.image("old/web:1"))
+        .await
+        .expect("known by now");
+    assert_eq!(server.log().len() - before, 1);
+}
+
+#[tokio::test]
 async fn a_native_address_without_usable_head_is_asked_by_conditional_get() {
     let etag = format!("\"{}\"", digest_of(b"{}"));
     let server = Server::start(move |asked| {
@@ -238,11 +262,13 @@ async fn a_native_address_without_usable_head_is_asked_by_conditional_get() {
     let client = with_fallback();
     let image = server.image("local/web:1");
     let first = resolve(&client, &image).await.expect("resolved");
+    assert_eq!(resolve(&client, &image).await.expect("resolved"), first);
     let before = server.log().len();
     assert_eq!(resolve(&client, &image).await.expect("resolved"), first);
     assert_eq!(
         server.lines()[before..],
-        ["GET /artifactory/api/docker/local/v2/web/manifests/1"]
+        ["GET /artifactory/api/docker/local/v2/web/manifests/1"],
+        "HEAD was of no use twice"
     );
 }
 

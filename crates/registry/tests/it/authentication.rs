@@ -285,15 +285,17 @@ async fn nobody_is_told_apart_from_somebody_refused() {
 #[tokio::test]
 async fn other_ways_of_authentication_are_named_and_not_tried() {
     let cases = [
-        (vec!["Negotiate", "NTLM"], "negotiate, ntlm"),
-        (vec![], "no named scheme"),
-        (vec!["Bearer"], "without a usable realm"),
+        (vec!["Negotiate", "NTLM"], "negotiate, ntlm", 1),
+        // The base might have one.
+        (vec![], "no named scheme", 2),
+        (vec!["Bearer"], "without a usable realm", 1),
         (
             vec![r#"Bearer realm="not an address""#],
             "without a usable realm",
+            1,
         ),
     ];
-    for (lines, expected) in cases {
+    for (lines, expected, requests) in cases {
         let server = Server::start(move |_| {
             lines.iter().fold(status(401), |answer, line| {
                 answer.with("www-authenticate", line)
@@ -304,7 +306,7 @@ async fn other_ways_of_authentication_are_named_and_not_tried() {
         let error = error.expect_err("unsupported");
         assert_eq!(error.kind(), ErrorKind::UnsupportedChallenge);
         assert!(error.to_string().contains(expected), "{error}");
-        assert_eq!(server.log().len(), 1);
+        assert_eq!(server.log().len(), requests, "{expected}");
     }
 }
 

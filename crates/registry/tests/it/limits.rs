@@ -105,6 +105,46 @@ async fn a_429_lets_the_whole_host_rest_as_long_as_it_asks() {
 }
 
 #[tokio::test]
+async fn a_pull_limit_lets_the_account_rest_that_has_used_it_up_and_no_other() {
+    let text = r#"{"errors":[{"code":"TOOMANYREQUESTS","message":"You have reached your unauthenticated pull rate limit."}]}"#;
+    let by_header = status(429).with("ratelimit-remaining", "0;w=21600");
+    let by_text = status(429).body(text);
+    for (method, limited) in [(Method::HEAD, by_header), (Method::GET, by_text)] {
+        let server = Server::start(move |asked| match asked.authorization() {
+            Some(_) => index("{}"),
+            // Alice has a repository of her own.
+            None if asked.target.contains("/hers/") => {
+                status(401).with("www-authenticate", "Basic")
+            }
+            None if asked.method == method => limited.clone(),
+            None => status(405),
+        })
+        .await;
+        let client = client();
+        let waits = async || {
+            let error = resolve(&client, &server.image("web:1")).await;
+            let error = error.expect_err("limited");
+            assert_eq!(error.kind(), ErrorKind::RateLimited);
+            error.retry_after().expect("a wait").as_secs()
+        };
+        assert_eq!(waits().await, 15);
+        let before = server.log().len();
+        assert!(waits().await <= 15);
+        assert_eq!(server.log().len(), before, "nothing is asked meanwhile");
+        let alice = credentials(&[alice()]);
+        resolve_with(&client, &server.image("hers:1"), &alice)
+            .await
+            .expect("her own account");
+        pass(16).await;
+        assert_eq!(
+            waits().await,
+            30,
+            "it doubles, whatever others are answered"
+        );
+    }
+}
+
+#[tokio::test]
 async fn without_retry_after_the_rest_doubles() {
     let server = Server::start(|_| status(429)).await;
     let client = client();
@@ -136,7 +176,7 @@ async fn the_observer_learns_of_requests_limits_and_back_offs() {
     resolve(&client, &server.image("missing:1"))
         .await
         .expect_err("missing");
-    assert_eq!(notes.take(), ["head TagNotFound"]);
+    assert_eq!(notes.take(), ["head TagNotFound", "get TagNotFound"]);
     resolve(&client, &server.image("limited:1"))
         .await
         .expect_err("limited");

@@ -9,8 +9,8 @@ use kube_autorollout_testbed::image::digest_of;
 use tokio::sync::Semaphore;
 
 use crate::script::{
-    OCI_INDEX, Server, alice, client, credentials, index, index_without_digest, manifest, resolve,
-    status,
+    OCI_INDEX, Server, alice, client, credentials, index, index_without_digest, manifest, pass,
+    resolve, status,
 };
 
 #[tokio::test]
@@ -100,7 +100,60 @@ async fn a_missing_manifest_is_not_asked_for_again_by_those_who_see_no_more() {
         .manifest(&reference, &digest_of(b"{}"), &other)
         .await
         .expect_err("missing");
-    assert_eq!(server.log().len(), 2, "somebody else may see more");
+    let gets = server.count(|asked| asked.target.contains("/manifests/"));
+    assert_eq!(gets, 2, "somebody else may see more");
+}
+
+#[tokio::test]
+async fn a_manifest_that_the_tag_names_is_asked_for_again_within_half_a_minute() {
+    let server = Server::start(|asked| match asked.method {
+        Method::HEAD => index("{}"),
+        _ => status(404), // a replica that is behind
+    })
+    .await;
+    let client = client();
+    let reference = server.image("web:1");
+    let gets = || server.count(|asked| asked.method == Method::GET);
+    let mut waits = Vec::new();
+    let mut since = 0;
+    for second in 0..120 {
+        let before = gets();
+        resolve(&client, &reference).await.expect("the tag");
+        let error = manifest(&client, &reference, "{}").await;
+        let error = error.expect_err("behind");
+        assert_eq!(error.kind(), ErrorKind::TagNotFound);
+        assert!(error.is_transient(), "{error}");
+        if gets() > before {
+            waits.push(second - since);
+            since = second;
+        }
+        pass(1).await;
+    }
+    assert_eq!(waits, [0, 5, 10, 20, 30, 30]);
+}
+
+#[tokio::test]
+async fn a_manifest_that_was_missing_for_good_is_asked_for_once_a_tag_names_it() {
+    let pushed = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let now = Arc::clone(&pushed);
+    let server = Server::start(move |_| {
+        if now.load(std::sync::atomic::Ordering::SeqCst) {
+            return index("{}");
+        }
+        status(404)
+    })
+    .await;
+    let client = client();
+    let reference = server.image("web:1");
+    let error = manifest(&client, &reference, "{}").await;
+    assert!(!error.expect_err("missing").is_transient());
+    pushed.store(true, std::sync::atomic::Ordering::SeqCst);
+    let error = manifest(&client, &reference, "{}").await;
+    error.expect_err("nobody knows yet");
+    resolve(&client, &reference).await.expect("the tag");
+    manifest(&client, &reference, "{}")
+        .await
+        .expect("there again");
 }
 
 #[tokio::test]

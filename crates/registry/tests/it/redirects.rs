@@ -1,12 +1,19 @@
 //! Servers that send us elsewhere: no credential goes where it does not belong.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::SeqCst},
+};
+
 use kube_autorollout_registry::{Client, ErrorKind};
+use tokio::sync::Semaphore;
 
 use crate::{
+    authentication::challenge,
     hostile::bearer,
     script::{
-        self, Answer, Server, alice, client, credentials, index, resolve, resolve_with, status,
-        token,
+        self, Answer, Asked, Server, alice, client, credentials, index, pass, resolve,
+        resolve_with, status, token, until,
     },
 };
 
@@ -73,6 +80,112 @@ async fn another_registry_behind_a_redirect_is_asked_as_a_stranger() {
             .is_some_and(|sent| sent.contains("Basic"))),
         0
     );
+}
+
+/// A registry that knows `team/web` only, and whose token server refuses all scopes for one that it does not know.
+fn strict(asked: &Asked) -> Answer {
+    let scope = "scope=repository%3Ateam%2Fweb%3Apull";
+    match (asked.is_token(), asked.authorization()) {
+        (true, None)
+            if asked.target.ends_with(scope) && asked.target.matches("scope").count() == 1 =>
+        {
+            token("strict")
+        }
+        (true, _) => status(403),
+        (false, Some("Bearer strict")) => index("{}"),
+        _ => challenge(asked, r#",service="b",scope="repository:team/web:pull""#),
+    }
+}
+
+#[tokio::test]
+async fn a_repository_with_another_name_behind_a_redirect_is_read_with_its_own_scope() {
+    let elsewhere = Server::start(strict).await;
+    let location = format!("http://{}/v2/team/web/manifests/1", elsewhere.host());
+    let server = Server::start(move |asked| match asked.authorization() {
+        None => status(401).with("www-authenticate", "Basic"),
+        Some(_) => status(307).with("location", &location),
+    })
+    .await;
+    let (client, alice) = (client(), credentials(&[alice()]));
+    let image = server.image("web:1");
+    for _ in 0..2 {
+        resolve_with(&client, &image, &alice)
+            .await
+            .expect("resolved");
+    }
+    let (here, there) = (server.log().len(), elsewhere.log().len());
+    for _ in 0..5 {
+        pass(45).await;
+        resolve_with(&client, &image, &alice)
+            .await
+            .expect("resolved");
+    }
+    let more = (server.log().len() - here, elsewhere.log().len() - there);
+    assert_eq!(more, (5, 5), "two requests a check");
+    // Once a token is over, it costs one more.
+    pass(300).await;
+    resolve_with(&client, &image, &alice)
+        .await
+        .expect("resolved");
+    assert_eq!(elsewhere.log().len() - there, 5 + 2);
+}
+
+#[tokio::test]
+async fn a_token_that_is_refused_behind_a_redirect_is_replaced() {
+    let valid = Arc::new(AtomicUsize::new(1));
+    let issued = AtomicUsize::new(0);
+    let current = Arc::clone(&valid);
+    let elsewhere = Server::start(move |asked| {
+        if asked.is_token() {
+            return token(&format!("t{}", issued.fetch_add(1, SeqCst) + 1));
+        }
+        let good = format!("Bearer t{}", current.load(SeqCst));
+        if asked.authorization() == Some(&good) {
+            index("{}")
+        } else {
+            challenge(asked, "")
+        }
+    })
+    .await;
+    let location = format!("http://{}/v2/web/manifests/1", elsewhere.host());
+    let server = Server::start(move |_| status(307).with("location", &location)).await;
+    let client = client();
+    for token in [1, 1, 2, 2] {
+        valid.store(token, SeqCst);
+        resolve(&client, &server.image("web:1"))
+            .await
+            .expect("resolved");
+    }
+    assert_eq!(elsewhere.count(Asked::is_token), 2);
+}
+
+#[tokio::test]
+async fn checks_of_a_registry_that_redirects_run_beside_each_other_once_it_has_let_in() {
+    let go = Arc::new(Semaphore::new(1));
+    let hold = Arc::clone(&go);
+    let elsewhere = Server::start(|_| index("{}")).await;
+    let location = format!("http://{}/web", elsewhere.host());
+    let server = Server::start(move |asked| match asked.authorization() {
+        None => status(401).with("www-authenticate", "Basic"),
+        Some(_) => status(307).with("location", &location).hold(&hold),
+    })
+    .await;
+    let (client, alice) = (client(), credentials(&[alice()]));
+    resolve_with(&client, &server.image("web:1"), &alice)
+        .await
+        .expect("let in");
+    let images: Vec<_> = (0..8)
+        .map(|number| server.image(&format!("app{number}:1")))
+        .collect();
+    let all = images
+        .iter()
+        .map(|image| resolve_with(&client, image, &alice));
+    let release = async {
+        until(|| server.most_in_flight() >= 8).await;
+        go.add_permits(8);
+    };
+    let (all, ()) = tokio::join!(futures::future::join_all(all), release);
+    assert!(all.iter().all(Result::is_ok));
 }
 
 #[tokio::test]
