@@ -63,7 +63,7 @@ mod tests {
         Digest,
         annotations::{ContainerKind, Settings, TemplateContainer},
         compare::Verdict,
-        decide::{Brakes, Container, Observed, Running, decide},
+        decide::{Container, Observed, Policy, Running, decide},
     };
 
     use super::*;
@@ -82,10 +82,13 @@ mod tests {
             paused: false,
             generation_observed: true,
             wants_pods: true,
+            replacing: false,
             complete: true,
+            unfinished: false,
             deadline_exceeded: false,
             on_delete: false,
             record: kube_autorollout_core::record::Record::default(),
+            attempts: kube_autorollout_core::record::Attempts::default(),
             last_rollout: None,
             template_containers: vec!["app".to_owned()],
             containers: vec![Container {
@@ -113,7 +116,7 @@ mod tests {
         for second in (0..3 * 3600).step_by(5) {
             let now = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(second);
             let observed = reset(memory.remembered("uid", "app"));
-            let decision = decide(&observed, &settings, &Brakes::default(), now);
+            let decision = decide(&observed, &settings, &Policy::default(), now);
             if let Some(rollout) = decision.rollout {
                 memory.remember("uid", &rollout, now);
                 rollouts.push(second);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kube_autorollout_core::decide::Brakes;
+use kube_autorollout_core::decide::Policy;
 
 use super::{node::Node, reader::Reader};
 
@@ -22,8 +22,8 @@ pub(crate) struct Rollouts {
 
 impl Rollouts {
     /// The brakes as a decision knows them, with places left in the budget.
-    pub(crate) const fn brakes(&self) -> Brakes {
-        Brakes {
+    pub(crate) const fn brakes(&self) -> Policy {
+        Policy {
             settle: self.settle,
             min_interval: self.min_interval,
             budget_spent: false,

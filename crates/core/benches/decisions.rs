@@ -13,11 +13,11 @@ use kube_autorollout_core::{
     Digest,
     annotations::Settings,
     compare::{Answer, Question, Verdict, compare},
-    decide::{Brakes, Container, Observed, Running, decide},
+    decide::{Container, Observed, Policy, Running, decide},
     image_id::ImageId,
     manifest::Manifest,
     platform::Platforms,
-    record::Record,
+    record::{Attempts, Record},
     reference,
     state::Reason,
 };
@@ -71,10 +71,13 @@ fn observed(pods: usize, verdict: Verdict) -> Observed {
         paused: false,
         generation_observed: true,
         wants_pods: true,
+        replacing: false,
         complete: true,
+        unfinished: false,
         deadline_exceeded: false,
         on_delete: false,
         record: Record::default(),
+        attempts: Attempts::default(),
         last_rollout: None,
         containers: containers.into(),
         template_containers: names().into(),
@@ -92,7 +95,7 @@ fn decide_with(bencher: Bencher<'_, '_>, pods: usize, verdict: Verdict) {
         schedule: None,
         hold: None,
     };
-    let brakes = Brakes::default();
+    let brakes = Policy::default();
     let now = Timestamp::UNIX_EPOCH;
     bencher.bench(|| decide(black_box(&observed), &settings, &brakes, now));
 }

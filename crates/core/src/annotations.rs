@@ -33,6 +33,9 @@ pub const RESTARTED_AT: &str = "kube-autorollout/restartedAt";
 /// Annotation of a pod template: when it was rolled out, under the key that kubectl uses.
 pub const KUBECTL_RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
 
+/// Annotation of a pod template: the [attempts](crate::record::Attempts) of rollouts to a digest that were repeated.
+pub const ATTEMPTS: &str = "kube-autorollout/attempts";
+
 /// Annotation of a pod template: the [record](crate::record::Record) of what was rolled out.
 pub const DIGESTS: &str = "kube-autorollout/digests";
 

@@ -1,9 +1,15 @@
 //! What to do about a workload: the one place where a rollout is decided.
 //!
 //! A rollout happens only when it will change what runs, and once for each digest: the digest that a workload's
-//! [`Record`] names for a container is never rolled out again while it is the record. Whatever then keeps the pods from
-//! running it is reported as [`State::NotConverging`] and left alone. An error, a doubt or a missing answer never leads
-//! to a rollout.
+//! [`Record`] names for a container is not rolled out again while it is the record. Whatever then keeps the pods from
+//! running it is reported as [`State::NotConverging`]. There is one bounded exception, [`Policy::retry_after`]: a rollout
+//! that is over and whose pods still run another image. An error, a doubt or a missing answer never leads to a rollout.
+//!
+//! A rollout is *in flight* while the workload's controller has not seen the generation, or pods of an older template are
+//! left that are not being deleted. Pods that are pending, not ready or on a node that is away put nothing off: it is
+//! often the next image that fixes them.
+
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
@@ -11,14 +17,13 @@ use crate::{
     Digest,
     annotations::Settings,
     compare::Verdict,
-    record::{Change, Record},
+    record::{Attempts, Change, Record},
     state::{Reason, State},
 };
 
 mod brakes;
 mod container;
 
-pub use brakes::Brakes;
 use container::{Finding, Outcome};
 
 /// What was observed of a workload.
@@ -34,14 +39,20 @@ pub struct Observed {
     pub generation_observed: bool,
     /// It asks for at least one pod.
     pub wants_pods: bool,
-    /// Its rollout is complete by the rule of `kubectl rollout status`.
+    /// Pods of an older template are left that are not being deleted.
+    pub replacing: bool,
+    /// Its rollout is complete by the rule of `kubectl rollout status`: every pod is of its template and available.
     pub complete: bool,
-    /// Its rollout took longer than its progress deadline.
+    /// The last rollout was ours, and its pods have not all been ready yet.
+    pub unfinished: bool,
+    /// Its rollout has made no progress for its progress deadline.
     pub deadline_exceeded: bool,
     /// Its pods are replaced by hand only.
     pub on_delete: bool,
     /// What was rolled out before, by its pod template.
     pub record: Record,
+    /// How often that was repeated, by its pod template.
+    pub attempts: Attempts,
     /// When that was, by its pod template.
     pub last_rollout: Option<Timestamp>,
     /// The containers of its template that are checked, or would be if they were not [`Exempt`].
@@ -100,7 +111,7 @@ pub struct Running {
     pub waiting: Option<Waiting>,
 }
 
-/// Why a container is stuck: the waiting reasons that only another image can be expected to mend.
+/// Why a container is stuck: the waiting reasons that only another image can be expected to fix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Waiting {
     /// Its node cannot make sense of the image name.
@@ -111,6 +122,22 @@ pub enum Waiting {
     ImagePullBackOff,
     /// It ended again and again.
     CrashLoopBackOff,
+}
+
+/// How rollouts are kept from becoming a storm, and when one is repeated. By default nothing is put off or repeated.
+///
+/// Limits put a rollout off and never add one.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Policy {
+    /// For how long a tag must have named a digest before that is rolled out.
+    pub settle: Duration,
+    /// The shortest time between two rollouts of one workload.
+    pub min_interval: Duration,
+    /// How long to wait, each time from the last rollout, before a digest is rolled out again whose rollout is over and
+    /// whose pods run another image: as often as there are entries, and no more.
+    pub retry_after: Arc<[Duration]>,
+    /// As many rollouts are in flight as there may be at once.
+    pub budget_spent: bool,
 }
 
 /// What to do, and what to say about it.
@@ -124,6 +151,9 @@ pub struct Decision {
     pub container: Option<String>,
     /// Whether some checked container is known to be stale.
     pub stale: bool,
+    /// Whether a rollout is in flight and makes progress, which is as long as it counts among those that may be in flight
+    /// at once.
+    pub in_flight: bool,
     /// When what holds a rollout back ends by itself, which is when the workload has to be decided upon again.
     pub again: Option<Timestamp>,
     /// What to roll out now, if anything.
@@ -137,6 +167,15 @@ pub struct Rollout {
     pub changes: Vec<Change>,
     /// The record to write with it.
     pub record: Record,
+    /// The attempts to write with it.
+    pub attempts: Attempts,
+}
+
+impl Observed {
+    /// Whether pods are being replaced, or are about to be.
+    pub fn is_in_flight(&self) -> bool {
+        !self.generation_observed || self.replacing
+    }
 }
 
 impl Waiting {
@@ -175,19 +214,19 @@ impl Exempt {
 /// Decides about a workload.
 ///
 /// Every observation has an answer. The order of containers and pods does not matter, and neither turning any answer of
-/// a registry into an error nor a brake ever adds a rollout.
+/// a registry into an error nor a limit ever adds a rollout.
 pub fn decide(
     observed: &Observed,
     settings: &Settings,
-    brakes: &Brakes,
+    policy: &Policy,
     now: Timestamp,
 ) -> Decision {
-    let findings = container::findings(observed, now);
+    let findings = container::findings(observed, policy, now);
     let ((state, reason, container), again) =
         if let Some((state, reason)) = before_containers(observed) {
             ((state, reason, None), None)
         } else {
-            match next(observed, settings, brakes, &findings, now) {
+            match next(observed, settings, policy, &findings, now) {
                 Next::Rollout(rollout) => return rolling_out(rollout),
                 Next::Say(said, again) => (said, again),
             }
@@ -197,6 +236,9 @@ pub fn decide(
         reason,
         container: container.map(ToOwned::to_owned),
         stale: findings.iter().any(Finding::is_stale),
+        in_flight: state == State::RollingOut
+            && observed.is_in_flight()
+            && !observed.deadline_exceeded,
         again,
         rollout: None,
     }
@@ -225,6 +267,7 @@ fn before_containers(observed: &Observed) -> Option<(State, Option<Reason>)> {
         .filter(|container| container.exempt.is_none())
         .peekable();
     let no_pods = observed.complete
+        && !observed.replacing
         && checked.peek().is_some()
         && checked.all(|container| container.pods.is_empty());
     (!observed.wants_pods || no_pods).then_some((State::Skipped, Some(Reason::NoPods)))
@@ -234,7 +277,7 @@ fn before_containers(observed: &Observed) -> Option<(State, Option<Reason>)> {
 fn next<'a>(
     observed: &Observed,
     settings: &Settings,
-    brakes: &Brakes,
+    policy: &Policy,
     findings: &'a [Finding<'_>],
     now: Timestamp,
 ) -> Next<'a> {
@@ -243,17 +286,18 @@ fn next<'a>(
         .filter(|finding| finding.is_candidate())
         .collect();
     let stuck = observed.deadline_exceeded || findings.iter().any(Finding::is_stuck);
-    if !candidates.is_empty() && (observed.complete || stuck) {
-        let wait = brakes.hold_back(observed, settings, findings, &candidates, now);
+    if !candidates.is_empty() && (!observed.is_in_flight() || stuck) {
+        let wait = policy.hold_back(observed, settings, findings, &candidates, now);
         return wait.map_or_else(
             || Next::Rollout(rollout(observed, &candidates)),
             |(said, again)| Next::Say(said, again),
         );
     }
+    let retry = findings.iter().filter_map(Finding::retry).min();
     let said = not_converging(findings)
         .or_else(|| in_flight(observed, findings))
         .unwrap_or_else(|| settled(findings));
-    Next::Say(said, None)
+    Next::Say(said, retry)
 }
 
 fn rollout(observed: &Observed, candidates: &[&Finding<'_>]) -> Rollout {
@@ -261,10 +305,12 @@ fn rollout(observed: &Observed, candidates: &[&Finding<'_>]) -> Rollout {
         .iter()
         .filter_map(|finding| finding.change())
         .collect();
-    let record = observed
-        .record
-        .after(&changes, &observed.template_containers);
-    Rollout { changes, record }
+    let names = &observed.template_containers;
+    Rollout {
+        record: observed.record.after(&changes, names),
+        attempts: observed.attempts.after(&changes, &observed.record, names),
+        changes,
+    }
 }
 
 fn rolling_out(rollout: Rollout) -> Decision {
@@ -276,6 +322,7 @@ fn rolling_out(rollout: Rollout) -> Decision {
             .first()
             .map(|change| change.container.clone()),
         stale: true,
+        in_flight: true,
         again: None,
         rollout: Some(rollout),
     }
@@ -288,13 +335,15 @@ fn not_converging<'a>(findings: &'a [Finding<'_>]) -> Option<Said<'a>> {
     })
 }
 
-/// A rollout is in flight until it is complete and no container that it concerned is stale any more.
+/// `RollingOut` is said while a rollout is in flight, and of one of ours until its pods have all been ready and no container
+/// that it concerned is stale any more.
 fn in_flight<'a>(observed: &Observed, findings: &'a [Finding<'_>]) -> Option<Said<'a>> {
     let late = findings
         .iter()
         .find(|finding| finding.is_stale())
         .map(Finding::name);
-    (!observed.complete || late.is_some()).then_some((
+    let unfinished = observed.unfinished && !observed.complete;
+    (observed.is_in_flight() || unfinished || late.is_some()).then_some((
         State::RollingOut,
         Some(Reason::InFlight),
         late,

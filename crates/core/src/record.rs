@@ -10,6 +10,11 @@ use crate::Digest;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Record(BTreeMap<String, Digest>);
 
+/// For each container how often its digest was rolled out, where that was more than once: the value of
+/// [`ATTEMPTS`](crate::annotations::ATTEMPTS).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Attempts(BTreeMap<String, u32>);
+
 /// A container that is rolled out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
@@ -43,6 +48,53 @@ impl Record {
         digests.retain(|container, _| template_containers.contains(container));
         digests.extend(entries);
         Self(digests)
+    }
+}
+
+impl Attempts {
+    /// Reads the annotation. A value of another shape, by whomever, counts as absent.
+    pub fn parse(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok().map(Self)
+    }
+
+    /// How often the digest that is the record of `container` was rolled out, from one on.
+    pub fn of(&self, container: &str) -> u32 {
+        self.0.get(container).copied().unwrap_or(1).max(1)
+    }
+
+    /// Whether no digest was rolled out more than once, so that the annotation is left out.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The attempts once `changes` are rolled out, which the `record` before them tells apart: one more of a digest that it
+    /// names already, none of another digest, and the same of containers that the template has and that do not change.
+    #[must_use]
+    pub fn after(
+        &self,
+        changes: &[Change],
+        record: &Record,
+        template_containers: &[String],
+    ) -> Self {
+        let mut attempts = self.0.clone();
+        attempts.retain(|container, _| template_containers.contains(container));
+        for change in changes {
+            if record.digest(&change.container) == Some(&change.to) {
+                let next = self.of(&change.container).saturating_add(1);
+                attempts.insert(change.container.clone(), next);
+            } else {
+                attempts.remove(&change.container);
+            }
+        }
+        Self(attempts)
+    }
+}
+
+impl fmt::Display for Attempts {
+    /// Writes a JSON object with sorted keys.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let json = serde_json::to_string(&self.0).map_err(|_| fmt::Error)?;
+        formatter.write_str(&json)
     }
 }
 
@@ -96,6 +148,31 @@ mod tests {
         ] {
             assert_eq!(Record::parse(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn attempts_are_counted_for_as_long_as_the_digest_stays_the_record() {
+        let template = ["web".to_owned(), "proxy".to_owned()];
+        let record = Record::default().after(&[change("web", digest('a'))], &template);
+        let after = |attempts: &Attempts, letter| {
+            attempts.after(&[change("web", digest(letter))], &record, &template)
+        };
+        let first =
+            Attempts::default().after(&[change("web", digest('a'))], &Record::default(), &template);
+        assert!(first.is_empty() && first.of("web") == 1);
+        let second = after(&first, 'a');
+        assert_eq!(second.to_string(), r#"{"web":2}"#);
+        let third = after(&second, 'a');
+        assert_eq!(third.of("web"), 3);
+        let other = third.after(&[change("proxy", digest('b'))], &record, &template);
+        assert_eq!(other, third, "another container's rollout is none of it");
+        assert!(after(&third, 'b').is_empty(), "another digest");
+        assert!(third.after(&[], &record, &template[1..]).is_empty());
+        for text in ["", "null", "[]", r#"{"web":"2"}"#, r#"{"web":-1}"#] {
+            assert_eq!(Attempts::parse(text), None, "{text}");
+        }
+        let zero = Attempts::parse(r#"{"web":0}"#).expect("a number");
+        assert_eq!(zero.of("web"), 1);
     }
 
     #[test]

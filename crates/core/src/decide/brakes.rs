@@ -4,29 +4,16 @@ use std::{cmp::Reverse, time::Duration};
 
 use jiff::Timestamp;
 
-use super::{Finding, Observed, Said};
+use super::{Finding, Observed, Policy, Said};
 use crate::{
     annotations::{Hold, Settings},
     state::{Reason, State},
 };
 
-/// What keeps rollouts from becoming a storm. By default nothing does.
-///
-/// A brake puts a rollout off and never adds one.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Brakes {
-    /// For how long a tag must have named a digest before that is rolled out.
-    pub settle: Duration,
-    /// The shortest time between two rollouts of one workload.
-    pub min_interval: Duration,
-    /// As many rollouts are in flight as there may be at once.
-    pub budget_spent: bool,
-}
-
 /// What is said of a rollout that has to wait, and when the wait is over, if that is known.
 type Wait<'a> = (Said<'a>, Option<Timestamp>);
 
-impl Brakes {
+impl Policy {
     /// Why the candidates are not rolled out now.
     ///
     /// The budget comes last, so that only those wait for a place in it whom nothing else keeps from taking it.
@@ -87,7 +74,7 @@ fn outdated(reason: Reason, container: &str, end: Option<Timestamp>) -> Wait<'_>
 
 /// Our last rollout of the workload: by its own account, or, where its owner's tools strip that, by what this process
 /// remembers.
-fn last_rollout(observed: &Observed) -> Option<Timestamp> {
+pub(super) fn last_rollout(observed: &Observed) -> Option<Timestamp> {
     let containers = observed.containers.iter();
     let remembered = containers.filter_map(|container| Some(container.remembered.as_ref()?.at));
     remembered.chain(observed.last_rollout).max()
@@ -95,7 +82,7 @@ fn last_rollout(observed: &Observed) -> Option<Timestamp> {
 
 /// When `length` from `start` is over, if it is not over yet. The clock may have been set, so a start that is yet to come
 /// is no better than one long past.
-fn end(start: Timestamp, length: Duration, now: Timestamp) -> Option<Timestamp> {
+pub(super) fn end(start: Timestamp, length: Duration, now: Timestamp) -> Option<Timestamp> {
     let age = now.duration_since(start).unsigned_abs();
     (age < length).then(|| start.checked_add(length).unwrap_or(Timestamp::MAX))
 }

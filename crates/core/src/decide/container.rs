@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Container, Observed, Running};
+use super::{Container, Observed, Policy, Running, brakes};
 use crate::{Digest, compare::Verdict, record::Change, state::Reason};
 
 /// How long a rollout that only this process remembers keeps the same digest from being rolled out again.
@@ -32,23 +32,45 @@ pub(super) struct Finding<'a> {
     outcome: Outcome,
     /// The digest behind the tag was rolled out before.
     guarded: bool,
+    /// That is to be repeated, at once or later.
+    retry: Option<Retry>,
+}
+
+/// When a rollout that is over, and whose pods run another image, is repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Retry {
+    Now,
+    At(Timestamp),
 }
 
 /// What follows from each container, by name.
-pub(super) fn findings(observed: &Observed, now: Timestamp) -> Vec<Finding<'_>> {
-    let finding = |container| Finding::new(container, observed, now);
+pub(super) fn findings<'a>(
+    observed: &'a Observed,
+    policy: &Policy,
+    now: Timestamp,
+) -> Vec<Finding<'a>> {
+    let finding = |container| Finding::new(container, observed, policy, now);
     let mut findings: Vec<Finding<'_>> = observed.containers.iter().map(finding).collect();
     findings.sort_by(|a, b| a.name().cmp(b.name()));
     findings
 }
 
 impl<'a> Finding<'a> {
-    fn new(container: &'a Container, observed: &'a Observed, now: Timestamp) -> Self {
+    fn new(
+        container: &'a Container,
+        observed: &'a Observed,
+        policy: &Policy,
+        now: Timestamp,
+    ) -> Self {
+        let outcome = outcome(container, observed);
         Self {
             container,
             observed,
-            outcome: outcome(container, observed),
+            outcome,
             guarded: is_guarded(container, observed, now),
+            retry: (outcome == Outcome::Stale)
+                .then(|| retry(container, observed, policy, now))
+                .flatten(),
         }
     }
 
@@ -74,9 +96,17 @@ impl<'a> Finding<'a> {
         self.container.since
     }
 
-    /// Whether a rollout would bring it up to date and has not been tried.
+    /// Whether a rollout would bring it up to date and has not been tried, or is to be tried again.
     pub(super) fn is_candidate(&self) -> bool {
-        self.is_stale() && !self.guarded
+        self.is_stale() && (!self.guarded || self.retry == Some(Retry::Now))
+    }
+
+    /// When it is to be rolled out again, if that is yet to come.
+    pub(super) fn retry(&self) -> Option<Timestamp> {
+        match self.retry? {
+            Retry::Now => None,
+            Retry::At(instant) => Some(instant),
+        }
     }
 
     /// Whether it keeps a rollout in flight from ever being complete.
@@ -114,20 +144,10 @@ impl<'a> Finding<'a> {
         if self.observed.deadline_exceeded {
             return Some(Reason::ProgressDeadlineExceeded);
         }
-        let is_left = |pod: &&Running| {
-            self.guarded
-                && self.observed.complete
-                && self.is_stale()
-                && pod.ready
-                && pod.verdict == Verdict::Stale
-        };
-        let pulls = self
-            .container
-            .pods
-            .iter()
-            .filter(is_left)
-            .map(|pod| pod.pulls_always)
-            .min()?;
+        let over = self.guarded && self.is_stale() && !self.observed.is_in_flight();
+        let pods = self.container.pods.iter();
+        let left = pods.filter(|pod| over && is_left(pod, self.observed));
+        let pulls = left.map(|pod| pod.pulls_always).min()?;
         Some(if pulls {
             Reason::RuntimeReportsAlias
         } else {
@@ -192,6 +212,34 @@ fn compared(pods: &[Running]) -> Outcome {
     } else {
         Outcome::NotStarted
     }
+}
+
+/// Whether a rollout that is over has left a pod running another image, as opposed to one that is only starting.
+fn is_left(pod: &Running, observed: &Observed) -> bool {
+    pod.verdict == Verdict::Stale && (pod.ready || observed.deadline_exceeded)
+}
+
+/// When the digest that is the record is rolled out again: where the pods could pull it, nothing is in flight, and some
+/// pod is left that runs another image. Which attempt it is, and when the last one was, is read from the workload, so that
+/// neither a restart nor another leader adds one.
+fn retry(
+    container: &Container,
+    observed: &Observed,
+    policy: &Policy,
+    now: Timestamp,
+) -> Option<Retry> {
+    let tag = container.tag.as_ref().ok()?;
+    let mut pods = container.pods.iter();
+    let over = recorded(container, observed) == Some(tag) && !observed.is_in_flight();
+    let pulled = pods.all(|pod| pod.pulls_always && pod.waiting.is_none());
+    let mut pods = container.pods.iter();
+    if !over || !pulled || !pods.any(|pod| is_left(pod, observed)) {
+        return None;
+    }
+    let done = observed.attempts.of(&container.name).checked_sub(1)?;
+    let wait = *policy.retry_after.get(usize::try_from(done).ok()?)?;
+    let due = brakes::last_rollout(observed).and_then(|last| brakes::end(last, wait, now));
+    Some(due.map_or(Retry::Now, Retry::At))
 }
 
 fn recorded<'a>(container: &Container, observed: &'a Observed) -> Option<&'a Digest> {

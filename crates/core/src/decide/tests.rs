@@ -5,10 +5,12 @@ use jiff::SignedDuration;
 use super::*;
 use crate::annotations::Hold;
 
+mod availability;
 mod brakes;
 mod convergence;
 mod properties;
 mod pulling;
+mod retries;
 
 /// The digest that a test calls by this letter.
 fn digest(letter: char) -> Digest {
@@ -108,10 +110,13 @@ fn observed(containers: &[Container]) -> Observed {
         paused: false,
         generation_observed: true,
         wants_pods: true,
+        replacing: false,
         complete: true,
+        unfinished: false,
         deadline_exceeded: false,
         on_delete: false,
         record: Record::default(),
+        attempts: Attempts::default(),
         last_rollout: None,
         containers: containers.to_vec(),
         template_containers: containers
@@ -123,6 +128,7 @@ fn observed(containers: &[Container]) -> Observed {
 
 fn in_flight(containers: &[Container]) -> Observed {
     Observed {
+        replacing: true,
         complete: false,
         ..observed(containers)
     }
@@ -157,7 +163,7 @@ fn assert_said(
     reason: impl Into<Option<Reason>>,
     container: &str,
 ) {
-    let decision = decide(observed, &settings(), &Brakes::default(), now());
+    let decision = decide(observed, &settings(), &Policy::default(), now());
     assert_eq!((decision.state, decision.reason), (state, reason.into()));
     assert_eq!(decision.container.as_deref().unwrap_or_default(), container);
     assert_eq!(decision.rollout, None);
@@ -165,7 +171,7 @@ fn assert_said(
 
 #[track_caller]
 fn assert_rolled_out(observed: &Observed, containers: &[&str]) -> Rollout {
-    let decision = decide(observed, &settings(), &Brakes::default(), now());
+    let decision = decide(observed, &settings(), &Policy::default(), now());
     assert_eq!(
         (decision.state, decision.reason),
         (State::RollingOut, Some(Reason::InFlight))
@@ -192,7 +198,7 @@ fn a_stale_container_is_rolled_out_once() {
     assert_eq!(rollout.changes, [change]);
     assert_eq!(rollout.record, record(&[("web", 'a')]));
     workload.record = rollout.record;
-    workload.complete = false;
+    (workload.replacing, workload.complete) = (true, false);
     assert_said(&workload, State::RollingOut, Reason::InFlight, "web");
 }
 
@@ -229,7 +235,7 @@ fn a_workload_that_cannot_be_rolled_out_says_so_before_its_containers() {
     };
     assert_said(&scaled_to_zero, State::Skipped, Reason::NoPods, "");
     assert!(
-        decide(&scaled_to_zero, &settings(), &Brakes::default(), now()).stale,
+        decide(&scaled_to_zero, &settings(), &Policy::default(), now()).stale,
         "what is known to be stale is said"
     );
 }
@@ -286,7 +292,7 @@ fn a_hold_keeps_stale_containers_from_being_rolled_out() {
     let decision = decide(
         &workload,
         &held(Hold::Indefinitely),
-        &Brakes::default(),
+        &Policy::default(),
         now(),
     );
     assert_eq!(
@@ -297,7 +303,7 @@ fn a_hold_keeps_stale_containers_from_being_rolled_out() {
     let over = decide(
         &workload,
         &held(Hold::Until(now())),
-        &Brakes::default(),
+        &Policy::default(),
         now(),
     );
     assert!(over.rollout.is_some());
@@ -305,7 +311,7 @@ fn a_hold_keeps_stale_containers_from_being_rolled_out() {
     let decision = decide(
         &up_to_date,
         &held(Hold::Indefinitely),
-        &Brakes::default(),
+        &Policy::default(),
         now(),
     );
     assert_eq!(decision.state, State::UpToDate);
@@ -343,7 +349,7 @@ fn up_to_date_is_said_with_the_strongest_reason() {
             exempt("agent", Exempt::Pinned),
         ]);
         assert_said(&workload, State::UpToDate, strongest, name);
-        assert!(!decide(&workload, &settings(), &Brakes::default(), now()).stale);
+        assert!(!decide(&workload, &settings(), &Policy::default(), now()).stale);
     }
 }
 

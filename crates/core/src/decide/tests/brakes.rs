@@ -27,31 +27,31 @@ fn rolled_out_ago(age: Duration) -> Observed {
     }
 }
 
-fn settle(settle: Duration) -> Brakes {
-    Brakes {
+fn settle(settle: Duration) -> Policy {
+    Policy {
         settle,
-        ..Brakes::default()
+        ..Policy::default()
     }
 }
 
-fn min_interval(min_interval: Duration) -> Brakes {
-    Brakes {
+fn min_interval(min_interval: Duration) -> Policy {
+    Policy {
         min_interval,
-        ..Brakes::default()
+        ..Policy::default()
     }
 }
 
-fn budget_spent() -> Brakes {
-    Brakes {
+fn budget_spent() -> Policy {
+    Policy {
         budget_spent: true,
-        ..Brakes::default()
+        ..Policy::default()
     }
 }
 
 #[track_caller]
 fn assert_waits(
     workload: &Observed,
-    brakes: &Brakes,
+    brakes: &Policy,
     reason: Reason,
     container: &str,
     again: Option<Timestamp>,
@@ -62,6 +62,7 @@ fn assert_waits(
         reason: Some(reason),
         container: Some(container.to_owned()),
         stale: true,
+        in_flight: false,
         again,
         rollout: None,
     };
@@ -69,7 +70,7 @@ fn assert_waits(
 }
 
 #[track_caller]
-fn assert_released(workload: &Observed, brakes: &Brakes) {
+fn assert_released(workload: &Observed, brakes: &Policy) {
     let decision = decide(workload, &settings(), brakes, now());
     assert!(decision.rollout.is_some(), "{decision:?}");
 }
@@ -87,7 +88,7 @@ fn a_digest_is_rolled_out_once_its_tag_has_named_it_for_long_enough() {
         Some(end),
     );
     assert_released(&known(MINUTE), &brakes);
-    assert_released(&known(Duration::ZERO), &Brakes::default());
+    assert_released(&known(Duration::ZERO), &Policy::default());
 }
 
 #[test]
@@ -166,9 +167,10 @@ fn a_clock_that_was_set_back_holds_nothing_back_for_long() {
     let tomorrow = now() + 24 * 60 * MINUTE;
     workload.last_rollout = Some(tomorrow);
     workload.containers[0].since = Some(tomorrow);
-    let brakes = Brakes {
+    let brakes = Policy {
         settle: MINUTE,
         min_interval: MINUTE,
+        retry_after: [].into(),
         budget_spent: false,
     };
     assert_released(&workload, &brakes);
@@ -201,9 +203,10 @@ fn a_stale_workload_waits_for_a_place_in_the_budget() {
 fn of_several_brakes_the_budget_is_the_last_and_a_hold_the_first() {
     let mut workload = rolled_out_ago(10 * SECOND);
     workload.containers[0].since = Some(ago(5 * SECOND));
-    let mut brakes = Brakes {
+    let mut brakes = Policy {
         settle: MINUTE,
         min_interval: MINUTE,
+        retry_after: [].into(),
         budget_spent: true,
     };
     let end = now() + 20 * SECOND;

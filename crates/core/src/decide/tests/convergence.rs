@@ -54,13 +54,13 @@ fn a_rollout_that_stays_stuck_although_the_tag_has_moved_on_does_not_converge() 
         "web",
     );
     // Somebody else's rollout, which is not ours to judge.
-    let said = decide(&stuck, &settings(), &Brakes::default(), now());
+    let said = decide(&stuck, &settings(), &Policy::default(), now());
     assert_eq!(said.state, State::RollingOut);
     let unknown = in_flight(&[failing("web", Reason::Timeout)]);
     let said = decide(
         &recorded(&[("web", 'b')], unknown),
         &settings(),
-        &Brakes::default(),
+        &Policy::default(),
         now(),
     );
     assert_eq!(said.state, State::RollingOut);
@@ -89,7 +89,7 @@ fn a_complete_rollout_that_left_ready_pods_stale_does_not_converge() {
         Reason::RuntimeReportsAlias,
         "web",
     );
-    assert!(decide(&alias, &settings(), &Brakes::default(), now()).stale);
+    assert!(decide(&alias, &settings(), &Policy::default(), now()).stale);
     let cached = observed(&[container("web", &[not_pulling(stale()), stale()])]);
     let cached = recorded(&[("web", 'a')], cached);
     assert_said(&cached, State::NotConverging, Reason::PullPolicy, "web");

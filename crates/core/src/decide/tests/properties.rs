@@ -89,13 +89,21 @@ fn any_record() -> impl Strategy<Value = Record> {
     prop::collection::vec((names, letter()), 0..3).prop_map(|entries| record(&entries))
 }
 
+fn any_attempts() -> impl Strategy<Value = Attempts> {
+    prop::option::of(1..5_u32).prop_map(|attempt| {
+        let text = attempt.map(|attempt| format!(r#"{{"web":{attempt}}}"#));
+        text.and_then(|text| Attempts::parse(&text))
+            .unwrap_or_default()
+    })
+}
+
 fn any_observed() -> impl Strategy<Value = Observed> {
     let rarely = || prop::bool::weighted(0.1);
     let flags = (
         rarely(),
         rarely(),
         rarely(),
-        any::<bool>(),
+        (any::<bool>(), any::<bool>(), any::<bool>()),
         rarely(),
         rarely(),
     );
@@ -105,19 +113,27 @@ fn any_observed() -> impl Strategy<Value = Observed> {
         any_container("agent"),
         1..4_usize,
     );
-    let past = (any_record(), prop::option::of(any_instant()));
+    let past = (
+        any_record(),
+        any_attempts(),
+        prop::option::of(any_instant()),
+    );
     (flags, past, containers).prop_map(|(flags, past, (web, proxy, agent, count))| {
-        let (record, last_rollout) = past;
-        let (paused, lagging, no_pods, complete, deadline_exceeded, on_delete) = flags;
+        let (record, attempts, last_rollout) = past;
+        let (paused, lagging, no_pods, progress, deadline_exceeded, on_delete) = flags;
+        let (replacing, complete, unfinished) = progress;
         let containers = [web, proxy, agent];
         Observed {
             paused,
             generation_observed: !lagging,
             wants_pods: !no_pods,
+            replacing,
             complete,
+            unfinished,
             deadline_exceeded,
             on_delete,
             record,
+            attempts,
             last_rollout,
             ..observed(&containers[..count])
         }
@@ -129,12 +145,13 @@ fn any_settings() -> impl Strategy<Value = Settings> {
         .prop_map(|hold| Settings { hold, ..settings() })
 }
 
-fn any_brakes() -> impl Strategy<Value = Brakes> {
+fn any_brakes() -> impl Strategy<Value = Policy> {
     let any_length = || (0..8000_u64).prop_map(Duration::from_secs);
     (any_length(), any_length(), any::<bool>()).prop_map(|(settle, min_interval, budget_spent)| {
-        Brakes {
+        Policy {
             settle,
             min_interval,
+            retry_after: [].into(),
             budget_spent,
         }
     })
@@ -142,7 +159,7 @@ fn any_brakes() -> impl Strategy<Value = Brakes> {
 
 /// Without any brake.
 fn decided(observed: &Observed, settings: &Settings) -> Decision {
-    decide(observed, settings, &Brakes::default(), now())
+    decide(observed, settings, &Policy::default(), now())
 }
 
 /// What a decision rolls out: each container with its digest.
@@ -153,7 +170,45 @@ fn rolled_out(decision: &Decision) -> Vec<(String, Digest)> {
         .collect()
 }
 
+/// Without any limit, and with rollouts that are repeated.
+fn repeating() -> Policy {
+    Policy {
+        retry_after: [1000, 3000].map(Duration::from_secs).into(),
+        ..Policy::default()
+    }
+}
+
 proptest! {
+    /// However often it is decided, and whatever the pods do meanwhile.
+    #[test]
+    fn a_digest_is_rolled_out_as_often_as_the_policy_says_and_no_more(
+        before in any_observed(),
+        (settings, policy) in (any_settings(), Just(repeating())),
+        pods in prop::collection::vec(prop::collection::vec(any_pod(), 0..3), 9),
+    ) {
+        let mut observed = Observed { record: Record::default(), attempts: Attempts::default(), ..before };
+        let mut rollouts = 0;
+        for (hour, pods) in pods.into_iter().enumerate() {
+            let now = now() + SignedDuration::from_hours(i64::try_from(hour).expect("a few hours"));
+            for container in &mut observed.containers {
+                container.remembered = None;
+                container.pods.clone_from(&pods);
+            }
+            let decision = decide(&observed, &settings, &policy, now);
+            if let Some(rollout) = decision.rollout {
+                rollouts += i32::from(rollout.changes.iter().any(|change| change.container == "web"));
+                observed = Observed {
+                    record: rollout.record,
+                    attempts: rollout.attempts,
+                    last_rollout: Some(now),
+                    ..observed
+                };
+                prop_assert_eq!(decide(&observed, &settings, &policy, now).rollout, None);
+            }
+        }
+        prop_assert!(rollouts <= 3, "{rollouts} rollouts of one digest");
+    }
+
     #[test]
     fn a_rollout_is_never_followed_by_a_second_one(
         before in any_observed(), settings in any_settings(), complete: bool, pods in prop::collection::vec(any_pod(), 0..4),
