@@ -1,13 +1,17 @@
 //! Writes a rollout to the API server: one merge patch, and nothing else ever.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::{Timestamp, Unit};
 use kube::{
     Api, Client, Resource as _,
     api::{ListParams, Patch, PatchParams},
 };
-use kube_autorollout_core::{annotations, record::Record};
+use kube_autorollout_core::{
+    annotations,
+    decide::Rollout,
+    record::{Attempts, Record},
+};
 use serde_json::json;
 use tokio::time::{self, Instant};
 
@@ -26,6 +30,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Written {
     pub(crate) record: Record,
+    pub(crate) attempts: Attempts,
     /// In whole seconds, as that is what the annotation holds.
     pub(crate) at: Timestamp,
 }
@@ -52,9 +57,12 @@ pub(crate) enum Error {
 
 impl Written {
     /// What a rollout writes at `now`.
-    pub(crate) fn new(record: Record, now: Timestamp) -> Self {
-        let at = now.round(Unit::Second).unwrap_or(now);
-        Self { record, at }
+    pub(crate) fn new(rollout: &Rollout, now: Timestamp) -> Self {
+        Self {
+            record: rollout.record.clone(),
+            attempts: rollout.attempts.clone(),
+            at: now.round(Unit::Second).unwrap_or(now),
+        }
     }
 
     /// Whether the workload carries it. `restarted_at` is the annotation for the instant.
@@ -81,12 +89,19 @@ pub(crate) async fn rollout(
 ) -> Result<i64, Error> {
     let kind = &workload.kind;
     let api: Api<View> = Api::namespaced_with(client.clone(), workload.namespace(), kind);
+    let mut annotations = BTreeMap::from([
+        (restarted_at, Some(written.at.to_string())), // like `kubectl rollout restart` writes it
+        (annotations::DIGESTS, Some(written.record.to_string())),
+    ]);
+    // Null removes what the rollouts before have left; where there is nothing, nothing is written.
+    let attempts = (!written.attempts.is_empty()).then(|| written.attempts.to_string());
+    let template = workload.template();
+    if attempts.is_some() || template.annotation(annotations::ATTEMPTS).is_some() {
+        annotations.insert(annotations::ATTEMPTS, attempts);
+    }
     let body = json!({
         "metadata": { "resourceVersion": workload.meta().resource_version },
-        "spec": { "template": { "metadata": { "annotations": {
-            restarted_at: written.at.to_string(), // like `kubectl rollout restart` writes it
-            annotations::DIGESTS: written.record.to_string(),
-        }}}},
+        "spec": { "template": { "metadata": { "annotations": annotations }}},
     });
     let parameters = PatchParams {
         field_manager: Some(keys::NAME.to_owned()),

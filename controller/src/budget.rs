@@ -1,8 +1,10 @@
 //! Places for rollouts in flight: so many at once, and who has been outdated for longest comes first.
 //!
-//! A place is taken before the patch and given back when a decision finds the rollout over. Rollouts that this process has not
-//! begun (its own before a restart, those of another replica) take theirs when the watch shows them, and none is given
-//! away before every workload has been listed once. So there may be fewer rollouts than the limit, and never more.
+//! A place is taken before the patch and given back when a decision finds that no rollout is in flight, or that it makes no
+//! progress; at the latest when nothing could be decided for as long as a rollout may take without progress. Rollouts that
+//! this process has not begun (its own before a restart, those of another replica) take theirs when the watch shows them,
+//! and none is given away before every workload has been listed once. So there may be fewer rollouts than the limit, and
+//! never more.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -10,12 +12,9 @@ use std::{
 };
 
 use jiff::Timestamp;
-use kube_autorollout_core::{
-    decide::Decision,
-    state::{Reason, State},
-};
+use kube_autorollout_core::{decide::Decision, state::Reason};
 
-use crate::{health::Watch, identity::Identity, wake::Wake};
+use crate::{health::Watch, identity::Identity, observation::PROGRESS_DEADLINE, wake::Wake};
 
 /// The places, and who waits for one.
 pub(crate) struct Budget {
@@ -32,8 +31,10 @@ struct Ledger {
     unlisted: HashSet<Watch>,
     /// Watches whose workloads have not been counted since another replica may have rolled them out.
     uncounted: HashSet<Watch>,
-    /// Who has a place, by UID.
-    taken: HashSet<Arc<str>>,
+    /// Who has a place, by UID, and since when.
+    taken: HashMap<Arc<str>, Timestamp>,
+    /// Who was left alone while the count is under way, by UID: a list that began before may still show them.
+    gone: HashSet<Arc<str>>,
     /// Who waits, by since when it is outdated.
     queue: BTreeMap<Turn, Identity>,
     /// The turns of those who wait, by UID.
@@ -99,7 +100,10 @@ impl Budget {
     /// Another replica may lead from now on: no place is given before what is in flight has been [counted](Self::counted)
     /// anew, as a watch tells of it some time later.
     pub(crate) fn follow(&self) {
-        self.change(|ledger| ledger.uncounted = self.watches.iter().cloned().collect());
+        self.change(|ledger| {
+            ledger.uncounted = self.watches.iter().cloned().collect();
+            ledger.gone.clear();
+        });
     }
 
     /// All that a watch would tell has been [`seen`](Self::seen), and no other replica has led since that was asked for,
@@ -108,6 +112,9 @@ impl Budget {
         self.change(|ledger| {
             if still() {
                 ledger.uncounted.remove(watch);
+            }
+            if ledger.uncounted.is_empty() {
+                ledger.gone.clear();
             }
         });
     }
@@ -120,26 +127,40 @@ impl Budget {
     /// The watch shows a workload, when we `rolled_out` it last, and whether a rollout is in flight: if it is in flight
     /// since another time than before, it is one of ours, and has a place.
     pub(crate) fn seen(&self, identity: &Identity, rolled_out: Option<Timestamp>, in_flight: bool) {
-        let Some(rolled_out) = rolled_out else {
-            return;
-        };
         self.change(|ledger| {
-            let uid = &identity.uid;
-            let before = ledger.rollouts.insert(uid.clone(), rolled_out);
-            if in_flight && before != Some(rolled_out) {
-                ledger.taken.insert(uid.clone());
+            ledger.gone.remove(&identity.uid);
+            ledger.see(identity, rolled_out, in_flight);
+        });
+    }
+
+    /// The same of a workload that the list of a count shows: one that is left alone since then is not counted, as nothing
+    /// would give its place back.
+    pub(crate) fn listed_in_count(
+        &self,
+        identity: &Identity,
+        rolled_out: Option<Timestamp>,
+        in_flight: bool,
+    ) {
+        self.change(|ledger| {
+            if !ledger.gone.contains(&identity.uid) {
+                ledger.see(identity, rolled_out, in_flight);
             }
         });
     }
 
     /// A place for a workload that has been outdated since then, or else a turn in the queue.
-    pub(crate) fn take(&self, identity: &Identity, outdated: Timestamp) -> Option<Place<'_>> {
+    pub(crate) fn take(
+        &self,
+        identity: &Identity,
+        outdated: Timestamp,
+        now: Timestamp,
+    ) -> Option<Place<'_>> {
         let Some(limit) = self.limit else {
             return Some(Place { held: None });
         };
         let mut ledger = self.lock();
         let uid = &identity.uid;
-        if ledger.taken.contains(uid) {
+        if ledger.taken.contains_key(uid) {
             // Its own rollout is stuck, and this one takes its place.
             return Some(Place { held: None });
         }
@@ -148,7 +169,7 @@ impl Budget {
             return None;
         }
         ledger.leave(uid);
-        ledger.taken.insert(uid.clone());
+        ledger.taken.insert(uid.clone(), now);
         Some(Place {
             held: Some((self, identity.clone())),
         })
@@ -157,7 +178,7 @@ impl Budget {
     /// What was decided of a workload shows whether it still needs its place or its turn.
     pub(crate) fn decided(&self, identity: &Identity, decision: &Decision) {
         self.change(|ledger| {
-            if decision.state != State::RollingOut {
+            if !decision.in_flight {
                 ledger.taken.remove(&identity.uid);
             }
             if decision.reason != Some(Reason::WaitingForBudget) {
@@ -166,9 +187,16 @@ impl Budget {
         });
     }
 
-    /// Nothing could be decided of a workload: it holds up nobody who waits behind it.
-    pub(crate) fn gave_up(&self, identity: &Identity) {
-        self.change(|ledger| ledger.leave(&identity.uid));
+    /// Nothing could be decided of a workload: it holds up nobody who waits behind it, and has its place for as long as a
+    /// rollout may take without progress.
+    pub(crate) fn gave_up(&self, identity: &Identity, now: Timestamp) {
+        self.change(|ledger| {
+            ledger.leave(&identity.uid);
+            let lately = |since: Timestamp| now.duration_since(since).abs() < PROGRESS_DEADLINE;
+            ledger
+                .taken
+                .retain(|uid, since| *uid != identity.uid || lately(*since));
+        });
     }
 
     /// A workload is left alone from now on.
@@ -177,6 +205,9 @@ impl Budget {
             ledger.leave(&identity.uid);
             ledger.taken.remove(&identity.uid);
             ledger.rollouts.remove(&identity.uid);
+            if !ledger.uncounted.is_empty() {
+                ledger.gone.insert(identity.uid.clone());
+            }
         });
     }
 
@@ -215,6 +246,18 @@ impl Ledger {
             .take(self.free(limit))
             .cloned()
             .collect()
+    }
+
+    /// Takes a place for a rollout of ours that is in flight since another time than was known before.
+    fn see(&mut self, identity: &Identity, rolled_out: Option<Timestamp>, in_flight: bool) {
+        let Some(rolled_out) = rolled_out else {
+            return;
+        };
+        let uid = &identity.uid;
+        let before = self.rollouts.insert(uid.clone(), rolled_out);
+        if in_flight && before != Some(rolled_out) {
+            self.taken.insert(uid.clone(), rolled_out);
+        }
     }
 
     fn enter(&mut self, identity: &Identity, outdated: Timestamp) {

@@ -6,10 +6,11 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use jiff::Timestamp;
-use kube_autorollout_core::{Digest, Reference};
+use kube_autorollout_core::{Digest, Reference, backoff::Backoff, schedule};
 use kube_autorollout_registry::{Client, Credentials, Fingerprint};
 
 use crate::{clock, identity::Identity, registry_error::Failure, wake::Wake};
@@ -23,7 +24,14 @@ pub(crate) struct Tag {
     pub(crate) digest: Result<Digest, Failure>,
     /// What it was last known to name: errors in between change nothing about that.
     sighting: Option<Sighting>,
+    /// The failures in a row that may pass by themselves.
+    failures: u32,
+    /// When the registry is asked again after such a failure, whatever the schedule says.
+    pub(crate) retry: Option<Timestamp>,
 }
+
+/// How soon a tag is asked for again after a failure that may pass by itself, and at the latest.
+const RETRY: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_secs(5 * 60));
 
 /// A digest that a tag was found to name.
 #[derive(Debug, Clone)]
@@ -34,8 +42,26 @@ struct Sighting {
 }
 
 impl Tag {
-    /// What was learnt of the tag by a request that began at `begun`, after what was known `before`.
-    fn learnt(begun: Timestamp, digest: Result<Digest, Failure>, before: Option<Sighting>) -> Self {
+    /// What was learnt of the tag by a request that began at `begun` and ended `now`, after what was known `before`.
+    fn learnt(
+        (begun, now): (Timestamp, Timestamp),
+        digest: Result<Digest, Failure>,
+        before: Option<&Self>,
+    ) -> Self {
+        let failures = match &digest {
+            Err(failure) if failure.reason.is_transient() => {
+                before.map_or(0, |before| before.failures).saturating_add(1)
+            }
+            _ => 0,
+        };
+        let retry = digest.as_ref().err().filter(|_| failures > 0);
+        let retry = retry.map(|failure| {
+            let seed = schedule::seed(&failure.detail);
+            let wait = RETRY.delay(failures, seed);
+            let wait = wait.max(failure.retry_after.unwrap_or_default());
+            now.checked_add(wait).unwrap_or(Timestamp::MAX)
+        });
+        let before = before.and_then(|before| before.sighting.clone());
         let sighting = match &digest {
             Ok(digest) => before
                 .filter(|before| before.digest == *digest)
@@ -51,7 +77,15 @@ impl Tag {
             begun,
             digest,
             sighting,
+            failures,
+            retry,
         }
+    }
+
+    /// Whether it answers who wants to know of it as of `not_before` or later. An answer from the future was given before
+    /// the clock was set back, and a failure that may have passed by now is none.
+    fn serves(&self, not_before: Timestamp, now: Timestamp) -> bool {
+        (not_before..=now).contains(&self.begun) && self.retry.is_none_or(|retry| now < retry)
     }
 
     /// Since when it names what it was last known to name.
@@ -112,10 +146,7 @@ impl Checker {
         let (key, entry) = lock(&self.known).entry(key);
         let mut answer = entry.answer.lock().await;
         let now = clock::now();
-        if let Some(tag) = &*answer
-            // An answer from the future was given before the clock was set back.
-            && (not_before..=now).contains(&tag.begun)
-        {
+        if let Some(tag) = answer.as_ref().filter(|tag| tag.serves(not_before, now)) {
             return (tag.clone(), key);
         }
         // In a box, as a hundred others that wait for their answers would have room for it, too.
@@ -123,8 +154,7 @@ impl Checker {
         let digest = resolved
             .map(|resolved| resolved.digest)
             .map_err(|error| Failure::of(reference, &error));
-        let before = answer.as_ref().and_then(|tag| tag.sighting.clone());
-        let tag = Tag::learnt(now, digest, before);
+        let tag = Tag::learnt((now, clock::now()), digest, answer.as_ref());
         let before = answer.replace(tag.clone());
         drop(answer);
         if moved(before.as_ref(), &tag) {
@@ -212,6 +242,7 @@ mod tests {
             reason: Reason::Timeout,
             detail: String::new(),
             advice: "",
+            retry_after: None,
         }
     }
 
@@ -227,11 +258,48 @@ mod tests {
             (Ok(digest('a')), Some(6)), // it came back: what was known of it before does not count
         ];
         let second = |second| Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(second);
-        let mut sighting = None;
+        let mut before: Option<Tag> = None;
         for (begun, (digest, since)) in (0..).zip(answers) {
-            let tag = Tag::learnt(second(begun), digest, sighting);
+            let at = second(begun);
+            let tag = Tag::learnt((at, at), digest, before.as_ref());
             assert_eq!(tag.since(), since.map(second), "answer {begun}");
-            sighting = tag.sighting;
+            before = Some(tag);
         }
+    }
+
+    #[test]
+    fn a_failure_that_may_pass_is_retried_before_the_next_tick_and_ever_later() {
+        let now = Timestamp::UNIX_EPOCH;
+        let mut tag = None;
+        let mut waits = Vec::new();
+        for _ in 0..8 {
+            let failed = Tag::learnt((now, now), Err(failure()), tag.as_ref());
+            let retry = failed.retry.expect("it may pass");
+            assert!(failed.serves(now, now) && !failed.serves(now, retry));
+            waits.push(retry.duration_since(now).as_secs());
+            tag = Some(failed);
+        }
+        assert!(
+            waits.is_sorted() && waits[0] >= 3 && waits[7] <= 300,
+            "{waits:?}"
+        );
+        let denied = Failure {
+            reason: Reason::Denied,
+            ..failure()
+        };
+        let denied = Tag::learnt((now, now), Err(denied), tag.as_ref());
+        assert_eq!((denied.retry, denied.failures), (None, 0));
+        let limited = Failure {
+            reason: Reason::RateLimited,
+            retry_after: Some(Duration::from_secs(3600)),
+            ..failure()
+        };
+        let limited = Tag::learnt((now, now), Err(limited), None);
+        assert_eq!(
+            limited.retry,
+            now.checked_add(Duration::from_secs(3600)).ok()
+        );
+        let answered = Tag::learnt((now, now), Ok(digest('a')), tag.as_ref());
+        assert_eq!((answered.retry, answered.failures), (None, 0));
     }
 }

@@ -40,7 +40,7 @@ pub(crate) fn beginnings(
     })
 }
 
-/// What the watch or a list shows of a workload counts if it is a rollout of ours.
+/// What the watch shows of a workload counts if it is a rollout of ours.
 pub(crate) fn note(workload: &Workload, identity: &Identity, context: &Context) {
     let rolled_out = workload.last_rollout(context.restarted_at);
     let in_flight = workload.progress().is_in_flight();
@@ -92,7 +92,12 @@ async fn list(
         // One that cannot be read is not known to be in flight
         if let Ok(view) = serde_json::from_str::<View>(item) {
             let identity = Identity::of(kind, view.meta(), &mut names);
-            note(&view.of(kind), &identity, context);
+            let workload = view.of(kind);
+            let rolled_out = workload.last_rollout(context.restarted_at);
+            let in_flight = workload.progress().is_in_flight();
+            context
+                .budget
+                .listed_in_count(&identity, rolled_out, in_flight);
         }
         Ok(())
     });

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube_autorollout_core::decide::Observed;
 
 use crate::{checker::Key, pods::Pods, registry_error::Failure};
+
+/// The progress deadline of workloads whose controller keeps none, as long as that of a Deployment by default.
+pub(crate) const PROGRESS_DEADLINE: SignedDuration = SignedDuration::from_mins(10);
 
 /// What was found out about a workload.
 #[derive(Debug)]
@@ -18,6 +21,8 @@ pub(crate) struct Observation {
     pub(crate) failures: Vec<(String, Failure)>,
     /// When a registry was asked last of those whose answers it rests on.
     pub(crate) asked: Timestamp,
+    /// When a registry that failed is asked again, whatever the schedule says.
+    pub(crate) retry: Option<Timestamp>,
     /// The tags that its containers are on, each once; nothing where it was decided without looking at them.
     pub(crate) tags: Option<Vec<Key>>,
     /// Who else writes the pod template, where that was asked.
@@ -32,6 +37,7 @@ impl Observation {
             pods: Arc::default(),
             failures: Vec::new(),
             asked: Timestamp::MIN,
+            retry: None,
             tags: None,
             template_writer: None,
         }

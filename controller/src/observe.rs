@@ -13,14 +13,16 @@ use jiff::Timestamp;
 use kube_autorollout_core::{
     annotations::{self, ContainerKind, Settings, TemplateContainer},
     decide::{Container, Observed},
-    record::Record,
+    record::{Attempts, Record},
 };
 
 use self::container::{Learnt, Look, Seen};
 use crate::{
+    clock,
     context::Context,
-    observation::Observation,
+    observation::{Observation, PROGRESS_DEADLINE},
     pods::{self, Pods},
+    report::Followed,
     workload::{Progress, Workload},
 };
 
@@ -40,7 +42,8 @@ pub(crate) struct Freshness {
 
 /// Observes a workload.
 ///
-/// `generation` is one that the workload is known to have reached: an object of an earlier one is news from the past.
+/// `followed` is what is remembered of its rollout: an object of an earlier generation than that reached is news from the
+/// past.
 ///
 /// # Errors
 ///
@@ -48,17 +51,22 @@ pub(crate) struct Freshness {
 pub(crate) async fn workload(
     workload: &Workload,
     settings: &Settings,
-    generation: i64,
+    followed: Followed,
     freshness: Freshness,
     context: &Context,
 ) -> Result<Observation, pods::Error> {
     let progress = workload.progress();
-    let up_to_date =
-        progress.generation_observed && workload.meta().generation.unwrap_or(0) >= generation;
-    let nothing_to_see = progress.is_in_flight() && !progress.deadline_exceeded && !freshness.look;
+    let reached = workload.meta().generation.unwrap_or(0) >= followed.generation;
+    let up_to_date = progress.generation_observed && reached;
+    let runs = progress.is_in_flight() || (followed.unfinished && !progress.complete);
+    let nothing_to_see = runs && progress.deadline_exceeded != Some(true) && !freshness.look;
     if progress.paused || !up_to_date || !progress.wants_pods || nothing_to_see {
         // Decided without looking further.
-        let observed = observed(workload, progress, up_to_date, Vec::new(), context);
+        let observed = Observed {
+            generation_observed: up_to_date,
+            unfinished: followed.unfinished,
+            ..observed(workload, Vec::new(), context)
+        };
         return Ok(Observation::unseen(observed));
     }
     let pods = match freshness.asked {
@@ -95,8 +103,38 @@ pub(crate) async fn workload(
         .into_iter()
         .map(Seen::parted)
         .unzip();
-    let observed = observed(workload, progress, pods.template_found, containers, context);
+    let observed = observed(workload, containers, context);
+    let observed = beside_pods(observed, progress, followed, &pods);
     Ok(gathered(observed, pods, learnt))
+}
+
+/// What the object says of its rollout, as its pods bear it out.
+fn beside_pods(
+    observed: Observed,
+    progress: Progress,
+    followed: Followed,
+    pods: &Pods,
+) -> Observed {
+    let observed = Observed {
+        generation_observed: pods.template_found,
+        replacing: progress.replacing && pods.older.unwrap_or(true),
+        unfinished: followed.unfinished,
+        ..observed
+    };
+    let reported = progress.deadline_exceeded;
+    Observed {
+        deadline_exceeded: reported.unwrap_or_else(|| is_late(&observed, pods, followed)),
+        ..observed
+    }
+}
+
+/// Whether a rollout has made no progress for the deadline of workloads whose controller keeps none: no pod was created, and
+/// none has become ready.
+fn is_late(observed: &Observed, pods: &Pods, followed: Followed) -> bool {
+    let runs = observed.is_in_flight() || (observed.unfinished && !observed.complete);
+    let progressed = pods.progressed.max(observed.last_rollout);
+    let since = progressed.or(followed.since);
+    runs && since.is_some_and(|since| clock::now().duration_since(since) >= PROGRESS_DEADLINE)
 }
 
 /// What is decided upon, with what was learnt besides.
@@ -108,10 +146,11 @@ fn gathered(observed: Observed, pods: Arc<Pods>, learnt: Vec<Learnt>) -> Observa
     let mut tags = Vec::new();
     for learnt in learnt {
         gathered.failures.extend(learnt.failure);
-        if let Some((tag, begun)) = learnt.tag {
-            gathered.asked = gathered.asked.max(begun);
-            if !tags.contains(&tag) {
-                tags.push(tag);
+        if let Some(tag) = learnt.tag {
+            gathered.asked = gathered.asked.max(tag.begun);
+            gathered.retry = gathered.retry.into_iter().chain(tag.retry).min();
+            if !tags.contains(&tag.key) {
+                tags.push(tag.key);
             }
         }
     }
@@ -119,22 +158,21 @@ fn gathered(observed: Observed, pods: Arc<Pods>, learnt: Vec<Learnt>) -> Observa
     gathered
 }
 
-fn observed(
-    workload: &Workload,
-    progress: Progress,
-    generation_observed: bool,
-    containers: Vec<Container>,
-    context: &Context,
-) -> Observed {
+/// What the object itself says.
+fn observed(workload: &Workload, containers: Vec<Container>, context: &Context) -> Observed {
     let names = workload.template().containers();
+    let progress = workload.progress();
     Observed {
         paused: progress.paused,
-        generation_observed,
+        generation_observed: progress.generation_observed,
         wants_pods: progress.wants_pods,
+        replacing: progress.replacing,
         complete: progress.complete,
-        deadline_exceeded: progress.deadline_exceeded,
+        unfinished: false,
+        deadline_exceeded: progress.deadline_exceeded.unwrap_or(false),
         on_delete: progress.on_delete,
         record: record(workload),
+        attempts: attempts(workload),
         last_rollout: workload.last_rollout(context.restarted_at),
         template_containers: names.into_iter().map(|container| container.name).collect(),
         containers,
@@ -145,4 +183,10 @@ fn observed(
 fn record(workload: &Workload) -> Record {
     let written = workload.template().annotation(annotations::DIGESTS);
     written.and_then(Record::parse).unwrap_or_default()
+}
+
+/// How often that was repeated, by its own account.
+fn attempts(workload: &Workload) -> Attempts {
+    let written = workload.template().annotation(annotations::ATTEMPTS);
+    written.and_then(Attempts::parse).unwrap_or_default()
 }

@@ -39,6 +39,10 @@ pub(crate) struct Pods {
     pub(crate) template_found: bool,
     /// Neither terminating nor finished.
     pub(crate) current: Box<[Arc<Pod>]>,
+    /// Whether one of an older template is left that is not being deleted; nothing where those have another owner.
+    pub(crate) older: Option<bool>,
+    /// When one of those of the current template was created or became ready last.
+    pub(crate) progressed: Option<Timestamp>,
     /// Of an earlier template, and not starting: as long as one is there, it is not replaced, and no other is.
     pub(crate) blocking: Box<[Arc<Pod>]>,
     /// Of the newest pod: the effective list, which the `ServiceAccount` may have given.

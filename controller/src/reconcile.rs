@@ -59,10 +59,7 @@ pub(crate) async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Ag
     let reconciled = AssertUnwindSafe(object_now(&object, &context)).catch_unwind();
     let result = reconciled.await.unwrap_or(Err(Error::Panicked));
     let (again, outcome) = match result {
-        Ok(done) => {
-            context.retries.over(identity);
-            done
-        }
+        Ok(done) => done,
         Err(error) => (failed(identity, &error, &context), Reconciled::Error),
     };
     let reports = &context.reports;
@@ -72,7 +69,7 @@ pub(crate) async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Ag
 
 /// What happens after a reconcile that failed: the same again, later each time, or as soon as the API server is back.
 fn failed(identity: &Identity, error: &Error, context: &Context) -> Again {
-    context.budget.gave_up(identity);
+    context.budget.gave_up(identity, clock::now());
     let refused = matches!(error, Error::Apply(apply::Error::Refused(_)));
     let reports = &context.reports;
     // If it is not for us any more, it is left alone.
@@ -111,6 +108,7 @@ async fn workload_now(
         Err(error) => {
             context.checker.follow(identity, &[]);
             context.budget.forget(identity);
+            context.retries.over(identity);
             context.reports.invalid(identity, &error, now);
             return Ok((None, Reconciled::Unchanged));
         }
@@ -151,10 +149,32 @@ async fn workload_now(
     context.budget.decided(identity, &decision);
     reports.decided(workload, identity, &decision, &observation, now);
     let look = reports.in_flight(identity);
-    Ok((
-        Some(next.delay(decision.again, look, clock::now())),
-        outcome,
-    ))
+    let delay = next.delay(decision.again, look, clock::now());
+    let retry = retry(&observation, &decision, identity, context);
+    Ok((Some(retry.map_or(delay, |retry| delay.min(retry))), outcome))
+}
+
+/// When to try again what failed for a reason that may pass: at the latest at the next tick, which may be a day away.
+fn retry(
+    observation: &Observation,
+    decision: &Decision,
+    identity: &Identity,
+    context: &Context,
+) -> Option<Duration> {
+    let mut reasons = observation
+        .failures
+        .iter()
+        .map(|(_, failure)| failure.reason);
+    let failed =
+        reasons.any(Reason::is_transient) || decision.reason.is_some_and(Reason::is_transient);
+    if !failed {
+        context.retries.over(identity);
+        return None;
+    }
+    Some(match observation.retry {
+        Some(retry) => until(retry, clock::now()),
+        None => context.retries.failed(identity),
+    })
 }
 
 /// What was decided of a workload, on what it rests, and a place for its rollout.
@@ -194,31 +214,31 @@ async fn decided<'a>(
         observe::workload(
             workload,
             settings,
-            context.reports.generation(identity),
+            context.reports.followed(identity),
             freshness,
             context,
         )
         .await
     };
     let mut observation = observe(None).await?;
-    let mut brakes = context.rollouts.brakes();
-    let mut decision = decide(&observation.observed, settings, &brakes, now);
+    let mut policy = context.rollouts.policy();
+    let mut decision = decide(&observation.observed, settings, &policy, now);
     if decision.reason == Some(Reason::RuntimeReportsAlias)
         && !context.reports.is_not_converging(identity)
     {
         // Pods that are newer than the answer may run what the tag names by now.
         observation = observe(Some(observation.asked)).await?;
-        decision = decide(&observation.observed, settings, &brakes, now);
+        decision = decide(&observation.observed, settings, &policy, now);
     }
     let mut place = None;
     if decision.rollout.is_some() {
         let since = context.reports.outdated(identity).unwrap_or(now);
-        place = context.budget.take(identity, since);
-        brakes.budget_spent = place.is_none();
+        place = context.budget.take(identity, since, now);
+        policy.budget_spent = place.is_none();
         if place.is_some() {
             observation = observe(Some(observation.asked)).await?;
         }
-        decision = decide(&observation.observed, settings, &brakes, now);
+        decision = decide(&observation.observed, settings, &policy, now);
     }
     Ok(Outcome {
         observation,

@@ -1,5 +1,7 @@
 //! Errors of registries in the words of decisions.
 
+use std::time::Duration;
+
 use kube_autorollout_core::{
     Digest, Reference, artifact::ArtifactType, manifest::ManifestError,
     reference::InvalidReference, state::Reason,
@@ -17,6 +19,8 @@ pub(crate) struct Failure {
     pub(crate) detail: String,
     /// What to try.
     pub(crate) advice: &'static str,
+    /// For how long the registry asks not to be asked again.
+    pub(crate) retry_after: Option<Duration>,
 }
 
 impl Failure {
@@ -26,6 +30,7 @@ impl Failure {
             reason: reason(error.kind()),
             detail: format!("{reference}: {}", Chain(error)),
             advice: error.advice(),
+            retry_after: error.retry_after(),
         }
     }
 
@@ -58,7 +63,8 @@ impl Failure {
         Self {
             reason: Reason::InvalidReference,
             detail: Chain(&error).to_string(),
-            advice: "mend the image of the container",
+            advice: "fix the image reference of the container",
+            retry_after: None,
         }
     }
 
@@ -72,6 +78,7 @@ impl Failure {
             reason: error.reason(),
             detail: format!("{reference}: manifest {digest}: {}", Chain(error)),
             advice: "push the image again, as an OCI or Docker image",
+            retry_after: None,
         }
     }
 
@@ -119,6 +126,7 @@ mod tests {
             reason,
             detail: "a.io/web:1: a.io: credentials are needed".to_owned(),
             advice: "give the pods an image pull secret",
+            retry_after: None,
         };
         let missing = MissingCredential::Helper {
             name: "desktop".to_owned(),

@@ -18,7 +18,7 @@ use kube_autorollout_core::{
 };
 use tracing::{debug, info, warn};
 
-pub(crate) use self::told::Flight;
+pub(crate) use self::told::{Flight, Followed};
 use self::{
     told::{OurRollout, Told},
     warnings::{Topic, Warning},
@@ -102,11 +102,12 @@ impl Reports {
         self.metrics.reconciled(kind, outcome, took);
     }
 
-    /// The generation that the workload reached by our last patch; an object of an earlier one is news from the past.
-    pub(crate) fn generation(&self, identity: &Identity) -> i64 {
+    /// What is remembered of the workload's rollout.
+    pub(crate) fn followed(&self, identity: &Identity) -> Followed {
         let told = self.lock();
-        let rollout = told.get(identity).and_then(|told| told.rollout);
-        rollout.map_or(0, |rollout| rollout.generation)
+        told.get(identity)
+            .map(|told| told.followed())
+            .unwrap_or_default()
     }
 
     /// The rollout of the workload that is in flight, ours or another's.
@@ -167,11 +168,13 @@ impl Reports {
             return;
         };
         if !told.settled && told.rollout.is_none() {
-            told.rollout = OurRollout::adopted(workload, decision, observation);
+            told.rollout = OurRollout::adopted(workload, decision, observation, now);
         }
         told.settled |= !matches!(decision.state, State::RollingOut | State::Unknown);
         self.follow_through(told, identity, decision, observation, now);
-        self.enter(told, identity, decision.state, now);
+        // Where its tags were not looked at, what was known of them holds.
+        let outdated = decision.stale || (observation.tags.is_none() && told.outdated.is_some());
+        self.enter(told, identity, decision.state, outdated, now);
         told.waiting(identity, decision);
         debug!(workload = %identity, state = %decision.state, reason = decision.reason.map(Reason::as_str), "decided");
         let checked = observation
@@ -192,7 +195,7 @@ impl Reports {
             return;
         };
         told.rollout = None;
-        self.enter(told, identity, State::InvalidConfiguration, now);
+        self.enter(told, identity, State::InvalidConfiguration, false, now);
         let note = Chain(error).to_string();
         let warning = Warning {
             topic: Topic::Invalid(note.clone()),
@@ -214,7 +217,7 @@ impl Reports {
         let Some(told) = self.ours(&mut all, identity) else {
             return false;
         };
-        self.enter(told, identity, State::Unknown, now);
+        self.enter(told, identity, State::Unknown, false, now);
         if refused {
             self.metrics.workloads.rollout(identity, Outcome::Failed);
         }
@@ -274,7 +277,7 @@ impl Reports {
             told.in_flight = None;
         }
         match (decision.state, &mut told.rollout) {
-            (State::UpToDate, Some(rollout)) => {
+            (State::UpToDate, Some(rollout)) if observation.observed.complete => {
                 let took = now.duration_since(rollout.since).unsigned_abs();
                 told.rollout = None;
                 self.metrics.workloads.rollout(identity, Outcome::Completed);
@@ -293,13 +296,21 @@ impl Reports {
                     .workloads
                     .rollout(identity, Outcome::NotConverging);
             }
-            (State::Paused | State::Skipped, _) => told.rollout = None,
+            (State::Skipped, _) => told.rollout = None,
             _ => {}
         }
     }
 
-    /// Notes the state, and whether the workload runs what its tags name.
-    fn enter(&self, told: &mut Told, identity: &Identity, state: State, now: Timestamp) {
+    /// Notes the state, and whether the workload runs what its tags name: while a rollout is in flight it does not if that
+    /// is ours, or if some container is known to be `outdated`.
+    fn enter(
+        &self,
+        told: &mut Told,
+        identity: &Identity,
+        state: State,
+        outdated: bool,
+        now: Timestamp,
+    ) {
         if told.state != Some(state) {
             self.metrics
                 .workloads
@@ -309,7 +320,7 @@ impl Reports {
         let outdated = match state {
             State::Unknown => told.outdated.is_some(),
             State::Outdated | State::Held | State::NotConverging => true,
-            State::RollingOut => told.rollout.is_some(),
+            State::RollingOut => told.rollout.is_some() || outdated,
             _ => false,
         };
         told.outdated = outdated.then(|| told.outdated.unwrap_or(now));

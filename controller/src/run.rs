@@ -282,7 +282,7 @@ fn context(
             Arc::clone(wake),
         ),
         retries: Arc::new(Retries::new(Arc::clone(wake))),
-        rollouts: config.rollouts,
+        rollouts: config.rollouts.clone(),
         conflicts: Conflicts::default(),
         unconfirmed: Unconfirmed::default(),
         patches: Arc::clone(patches),

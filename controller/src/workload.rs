@@ -102,10 +102,12 @@ impl Workload {
     }
 
     /// When we rolled it out last, by its own account: the annotation `restarted_at`, which `kubectl` may have set as
-    /// well, counts only beside our record.
+    /// well, counts only beside our record. Without it the other one counts, as the configuration may have changed.
     pub(crate) fn last_rollout(&self, restarted_at: &str) -> Option<Timestamp> {
         self.template.annotation(annotations::DIGESTS)?;
-        self.template.annotation(restarted_at)?.parse().ok()
+        let instant = |key| self.template.annotation(key)?.parse().ok();
+        let others = [annotations::RESTARTED_AT, annotations::KUBECTL_RESTARTED_AT];
+        instant(restarted_at).or_else(|| others.into_iter().find_map(instant))
     }
 
     /// A hash of all that a reconcile reads: an update that changes none of it is not news. Its selector cannot change.
@@ -138,10 +140,13 @@ pub(crate) struct Progress {
     pub(crate) generation_observed: bool,
     /// It is meant to have pods.
     pub(crate) wants_pods: bool,
-    /// No rollout is in flight, by the rule of `kubectl rollout status`.
+    /// Pods of an older template are left, by the numbers in its status. Where the pods of all templates have one owner,
+    /// those that are being deleted may be among them: [`Pods::older`](crate::pods::Pods::older) leaves them out.
+    pub(crate) replacing: bool,
+    /// Its rollout is complete by the rule of `kubectl rollout status`: every pod is of its template and available.
     pub(crate) complete: bool,
-    /// The rollout took longer than the workload allows.
-    pub(crate) deadline_exceeded: bool,
+    /// Its rollout has made no progress for its progress deadline; nothing where its controller keeps none.
+    pub(crate) deadline_exceeded: Option<bool>,
     /// A changed template replaces no pod by itself.
     pub(crate) on_delete: bool,
 }
@@ -149,7 +154,7 @@ pub(crate) struct Progress {
 impl Progress {
     /// Pods are being replaced, or will be.
     pub(crate) const fn is_in_flight(self) -> bool {
-        self.wants_pods && !self.paused && !(self.generation_observed && self.complete)
+        self.wants_pods && !self.paused && (!self.generation_observed || self.replacing)
     }
 }
 

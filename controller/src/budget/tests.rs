@@ -1,6 +1,8 @@
 use futures::{FutureExt as _, StreamExt as _, stream::BoxStream};
 use jiff::SignedDuration;
 
+use kube_autorollout_core::state::State;
+
 use super::*;
 
 fn watch() -> Watch {
@@ -21,6 +23,7 @@ fn decision(state: State, reason: Reason) -> Decision {
         reason: Some(reason),
         container: None,
         stale: true,
+        in_flight: state == State::RollingOut,
         again: None,
         rollout: None,
     }
@@ -77,7 +80,7 @@ impl Given {
 
 /// Whether a rollout of this workload, outdated since then, may begin now; if so, it does.
 fn rolls_out(budget: &Budget, name: &str, outdated: i64) -> bool {
-    let place = budget.take(&workload(name), second(outdated));
+    let place = budget.take(&workload(name), second(outdated), second(0));
     let begins = place.is_some();
     if let Some(place) = place {
         place.keep();
@@ -91,7 +94,7 @@ fn rolls_out(budget: &Budget, name: &str, outdated: i64) -> bool {
 fn without_a_limit_there_is_always_a_place() {
     let budget = Budget::new(None, [watch()], Arc::default());
     for number in 0..100 {
-        let place = budget.take(&workload(&number.to_string()), second(0));
+        let place = budget.take(&workload(&number.to_string()), second(0), second(0));
         place.expect("a place").keep();
     }
     assert!(
@@ -146,7 +149,7 @@ fn a_rollout_that_is_over_or_stuck_gives_its_place_to_the_next() {
 #[test]
 fn a_rollout_that_does_not_begin_gives_its_place_back() {
     let mut given = Given::limit(1);
-    let place = given.budget.take(&workload("web"), second(0));
+    let place = given.budget.take(&workload("web"), second(0), second(0));
     assert!(!given.rolls_out("next", 0));
     drop(place);
     assert_eq!(given.woken(), ["next"]);
@@ -163,7 +166,7 @@ fn who_waits_no_longer_holds_up_nobody() {
     given.ends("one", State::UpToDate, Reason::Current);
     given.ends("two", State::UpToDate, Reason::Current);
     assert_eq!(given.woken(), ["a", "b"]);
-    given.budget.gave_up(&workload("b"));
+    given.budget.gave_up(&workload("b"), second(0));
     assert_eq!(given.woken(), ["c"]);
     given.ends("a", State::UpToDate, Reason::Current);
     assert_eq!(given.woken(), ["d"]);
@@ -174,7 +177,7 @@ fn who_waits_no_longer_holds_up_nobody() {
 fn a_stuck_rollout_is_replaced_in_its_own_place() {
     let mut given = Given::limit(1);
     assert!(given.rolls_out("web", 0) && !given.rolls_out("next", 0));
-    let place = given.budget.take(&workload("web"), second(0));
+    let place = given.budget.take(&workload("web"), second(0), second(0));
     drop(place.expect("its own"));
     assert_eq!(
         given.woken(),
@@ -228,6 +231,32 @@ fn after_another_replica_has_led_nothing_begins_before_what_it_began_was_counted
     given.ends("theirs", State::UpToDate, Reason::Current);
     assert_eq!(given.woken(), ["web"]);
     assert!(given.rolls_out("web", 0));
+}
+
+#[test]
+fn a_workload_that_is_gone_while_its_rollout_is_counted_has_no_place() {
+    let mut given = Given::limit(1);
+    given.budget.follow();
+    assert!(!given.rolls_out("web", 0));
+    let gone = workload("gone");
+    given.budget.seen(&gone, Some(second(1)), true);
+    given.budget.forget(&gone);
+    // The list of the count began before that.
+    given.budget.listed_in_count(&gone, Some(second(1)), true);
+    given.budget.counted(&watch(), || true);
+    assert_eq!(given.woken(), ["web"]);
+    assert!(given.rolls_out("web", 0));
+    assert!(given.budget.lock().gone.is_empty());
+}
+
+#[test]
+fn a_workload_of_which_nothing_can_be_decided_keeps_its_place_for_a_while_only() {
+    let mut given = Given::limit(1);
+    assert!(given.rolls_out("web", 0) && !given.rolls_out("next", 0));
+    given.budget.gave_up(&workload("web"), second(599));
+    assert_eq!(given.woken(), [""; 0]);
+    given.budget.gave_up(&workload("web"), second(600));
+    assert_eq!(given.woken(), ["next"]);
 }
 
 #[test]

@@ -94,6 +94,7 @@ fn platforms(
                 offered.join(", ")
             ),
             advice: "build the image for these platforms too, or correct platforms in the configuration",
+            retry_after: None,
         });
     }
     Ok(offered)

@@ -67,7 +67,7 @@ mod tests {
                 "error": {
                     "kind": "TagNotFound",
                     "detail": "a.io/web:gone: a.io: not there",
-                    "advice": "mend the image of the container",
+                    "advice": "fix the image reference of the container",
                 },
             },
         ]);

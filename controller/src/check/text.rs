@@ -93,7 +93,7 @@ a.io/web:2
 a.io/web:gone
   error           TagNotFound
   detail          a.io/web:gone: a.io: not there
-  advice          mend the image of the container
+  advice          fix the image reference of the container
 "
         );
         assert_eq!(shown(&answers()), expected);

@@ -22,7 +22,7 @@ logFormat: text
 webserver: { port: 8080 }
 watch: { namespaces: [] }
 platforms: []
-rollouts: { maxConcurrent: 0, minInterval: 0s, settle: 0s }
+rollouts: { maxConcurrent: 0, minInterval: 0s, settle: 0s, retryAfter: [10m, 1h, 6h] }
 leaderElection: { enabled: false }
 registries: []
 tls: { caCertificatePaths: [] }

@@ -1,6 +1,6 @@
 //! What keeps rollouts from becoming a storm.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use kube_autorollout_core::decide::Policy;
 
@@ -8,9 +8,10 @@ use super::{node::Node, reader::Reader};
 
 const NUMBER: &str = "a whole number, 0 for no limit";
 const DURATION: &str = "one whole number and s, m or h";
+const WAIT: &str = "one whole number and s, m or h, from 1s";
 
-/// The brakes, each of which may be off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Limits, each of which may be off, and when a rollout is repeated.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Rollouts {
     /// So many of our rollouts may be in flight at once; nothing stands for no limit.
     pub(crate) max_concurrent: Option<usize>,
@@ -18,14 +19,18 @@ pub(crate) struct Rollouts {
     pub(crate) min_interval: Duration,
     /// For how long a tag must have named a digest before that is rolled out.
     pub(crate) settle: Duration,
+    /// How long to wait, each time from the last rollout, before a digest is rolled out again whose rollout is over and
+    /// whose pods run another image.
+    pub(crate) retry_after: Arc<[Duration]>,
 }
 
 impl Rollouts {
-    /// The brakes as a decision knows them, with places left in the budget.
-    pub(crate) const fn brakes(&self) -> Policy {
+    /// The same as a decision knows it, with places left in the budget.
+    pub(crate) fn policy(&self) -> Policy {
         Policy {
             settle: self.settle,
             min_interval: self.min_interval,
+            retry_after: Arc::clone(&self.retry_after),
             budget_spent: false,
         }
     }
@@ -40,10 +45,17 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<Rollouts>
         reader.choose(&node, DURATION, duration)
     };
     let (min_interval, settle) = (length("minInterval"), length("settle"));
+    let retry_after = node.get("retryAfter").and_then(|node| {
+        reader.each(&node, |reader, entry| {
+            let wait = |text: &str| duration(text).filter(|wait| !wait.is_zero());
+            reader.choose(entry, WAIT, wait)
+        })
+    });
     Some(Rollouts {
         max_concurrent: max_concurrent.map(|most| (most > 0).then_some(most))?,
         min_interval: min_interval?,
         settle: settle?,
+        retry_after: retry_after?.into(),
     })
 }
 

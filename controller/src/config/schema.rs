@@ -50,6 +50,7 @@ pub(super) const KEYS: &[Key] = &[
             value("maxConcurrent"),
             value("minInterval"),
             value("settle"),
+            value("retryAfter"),
         ],
     ),
     section("leaderElection", &[value("enabled")]),

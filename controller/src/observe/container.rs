@@ -46,16 +46,26 @@ pub(super) struct Look<'a> {
 pub(super) struct Seen {
     observed: decide::Container,
     failure: Option<Failure>,
-    /// The tag that was asked for, and when.
-    tag: Option<(Key, Timestamp)>,
+    /// The tag that was asked for.
+    tag: Option<Asked>,
+}
+
+/// A tag that was asked for.
+pub(super) struct Asked {
+    /// Under what its answer is kept.
+    pub(super) key: Key,
+    /// When it was asked for.
+    pub(super) begun: Timestamp,
+    /// When it is asked for again after a failure, whatever the schedule says.
+    pub(super) retry: Option<Timestamp>,
 }
 
 /// What was learnt besides what is decided upon.
 pub(super) struct Learnt {
     /// The container whose registry did not tell, and why not.
     pub(super) failure: Option<(String, Failure)>,
-    /// The tag that was asked for, and when.
-    pub(super) tag: Option<(Key, Timestamp)>,
+    /// The tag that was asked for.
+    pub(super) tag: Option<Asked>,
 }
 
 impl Seen {
@@ -94,18 +104,24 @@ impl Look<'_> {
         let credentials = sources.of(self.namespace, pull_secrets, reference).await;
         let (tag, key) = self.tag(reference, &credentials).await;
         let since = tag.since();
+        let begun = tag.begun;
+        let asked = Asked {
+            key,
+            begun,
+            retry: tag.retry,
+        };
         let mut seen = match tag.digest {
             Ok(digest) => {
                 let mut manifests = Manifests::new(&self.context.registry, reference, &credentials);
                 let running = self.compare(&mut manifests, &digest, since).await;
                 Seen {
                     failure: manifests.failure(),
-                    tag: Some((key, tag.begun)),
+                    tag: Some(asked),
                     ..self.seen(Ok(digest), running)
                 }
             }
             Err(failure) => {
-                sources.refused(self.namespace, pull_secrets, failure.reason, tag.begun);
+                sources.refused(self.namespace, pull_secrets, failure.reason, begun);
                 let failure = if credentials.is_empty() {
                     let missing = sources.missing(self.namespace, pull_secrets, reference);
                     match missing.await {
@@ -115,7 +131,7 @@ impl Look<'_> {
                 } else {
                     failure
                 };
-                self.failed(failure, Some((key, tag.begun)))
+                self.failed(failure, Some(asked))
             }
         };
         seen.observed.since = since;
@@ -264,7 +280,7 @@ impl Look<'_> {
         seen
     }
 
-    fn failed(&self, failure: Failure, tag: Option<(Key, Timestamp)>) -> Seen {
+    fn failed(&self, failure: Failure, tag: Option<Asked>) -> Seen {
         let seen = self.seen(Err(failure.reason), self.unknown(failure.reason));
         Seen {
             failure: Some(failure),

@@ -47,6 +47,8 @@ pub(super) struct Listed {
     pub(super) created: Option<Timestamp>,
     /// The Secrets that its images are pulled with.
     pub(super) pull_secrets: Vec<String>,
+    /// When it was created, or became ready after that.
+    pub(super) progressed: Option<Timestamp>,
     /// What is kept of it.
     pub(super) pod: Arc<Pod>,
 }
@@ -104,6 +106,10 @@ impl Answer {
             begun: self.begun,
             template_found: current.is_some(),
             current: pods.iter().map(|pod| Arc::clone(&pod.pod)).collect(),
+            older: current
+                .filter(|current| current.revision.is_some())
+                .map(|_| owned.iter().any(|pod| is(CurrentPods::replace)(&pod))),
+            progressed: pods.iter().filter_map(|pod| pod.progressed).max(),
             blocking: others
                 .filter(|pod| pod.pod.is_stuck())
                 .map(|pod| Arc::clone(&pod.pod))

@@ -81,6 +81,8 @@ struct Condition {
     #[serde(rename = "type")]
     type_: String,
     status: String,
+    #[serde(default, rename = "lastTransitionTime")]
+    changed: Option<Timestamp>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -135,7 +137,10 @@ impl View {
                 .collect(),
         };
         let revision = self.metadata.labels.revision.as_deref();
+        let became_ready = self.status.conditions.iter().find(|it| ready(it));
+        let became_ready = became_ready.and_then(|condition| condition.changed);
         Listed {
+            progressed: became_ready.max(self.metadata.creation_timestamp),
             revision: revision.map(|revision| names.one(revision)),
             created: self.metadata.creation_timestamp,
             pull_secrets: self.pull_secrets(),
@@ -193,7 +198,7 @@ mod tests {
             },
             "status": {
                 "phase": "Running",
-                "conditions": [{ "type": "Ready", "status": "True" }],
+                "conditions": [{ "type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:02Z" }],
                 "containerStatuses": [
                     { "name": "app", "imageID": "a.io/app@sha256:0", "state": { "running": { "startedAt": "2026-01-01T00:00:01Z" } } },
                 ],
@@ -211,6 +216,7 @@ mod tests {
         assert_eq!(listed.pull_secrets, ["login"], "an empty name is left out");
         let reduced = listed.pod;
         assert!(reduced.ready);
+        assert_eq!(listed.progressed, "2026-01-01T00:00:02Z".parse().ok());
         assert_eq!(reduced.node.as_deref(), Some("node-1"));
         let [app, setup] = &reduced.containers[..] else {
             panic!("two containers: {reduced:?}");

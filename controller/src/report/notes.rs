@@ -32,8 +32,12 @@ pub(super) fn triggered(rollout: &Rollout) -> String {
             .from
             .as_ref()
             .map_or_else(|| "an unknown image".to_owned(), short);
+        let attempt = match rollout.attempts.of(&change.container) {
+            1 => String::new(),
+            attempt => format!(" (attempt {attempt})"),
+        };
         format!(
-            "container {}: {from} is now {}",
+            "container {}: {from} is now {}{attempt}",
             change.container,
             short(&change.to)
         )
@@ -55,13 +59,18 @@ pub(super) fn waits(decision: &Decision) -> String {
     note
 }
 
-/// Which digests the pods run now.
+/// Which digests the pods run now, of the containers that were ever rolled out. The tag may have moved on since then, and
+/// pods that could not start at first have pulled what it names by now.
 pub(super) fn completed(observation: &Observation) -> String {
     let containers = observation.observed.containers.iter();
     let running = containers.filter_map(|container| {
         let digest = container.tag.as_ref().ok()?;
-        let recorded = observation.observed.record.digest(&container.name) == Some(digest);
-        recorded.then(|| format!("container {} runs {}", container.name, short(digest)))
+        let recorded = observation.observed.record.digest(&container.name)?;
+        let mut note = format!("container {} runs {}", container.name, short(digest));
+        if recorded != digest {
+            let _ = write!(note, ", pushed after {}", short(recorded));
+        }
+        Some(note)
     });
     running.collect::<Vec<_>>().join("; ")
 }
@@ -130,11 +139,12 @@ fn stuck(decision: &Decision, observation: &Observation) -> Warning {
 pub(super) fn stuck_topic(decision: &Decision, observation: &Observation) -> Topic {
     let name = decision.container.clone().unwrap_or_default();
     let tag = decided_by(decision, observation).and_then(|container| container.tag.as_ref().ok());
-    Topic::NotConverging(
-        decision.reason.unwrap_or(Reason::InFlight),
-        tag.map(ToString::to_string).unwrap_or_default(),
-        name,
-    )
+    Topic::NotConverging {
+        reason: decision.reason.unwrap_or(Reason::InFlight),
+        digest: tag.map(ToString::to_string).unwrap_or_default(),
+        attempt: observation.observed.attempts.of(&name),
+        container: name,
+    }
 }
 
 /// What was rolled out, of a container that does not converge.
@@ -207,7 +217,8 @@ fn not_converging(decision: &Decision, observation: &Observation) -> String {
         ),
         _ => write!(
             note,
-            "; {target} was rolled out and will not be rolled out again"
+            "; {target} was rolled out{}",
+            repetition(decision, observation, name)
         ),
     };
     if let Some(advice) = decision.reason.and_then(|reason| advice(reason, container)) {
@@ -220,6 +231,18 @@ fn not_converging(decision: &Decision, observation: &Observation) -> String {
         );
     }
     note
+}
+
+/// How often a digest was rolled out, and whether and when that is repeated.
+fn repetition(decision: &Decision, observation: &Observation, container: &str) -> String {
+    let attempt = match observation.observed.attempts.of(container) {
+        1 => String::new(),
+        attempts => format!(" (attempt {attempts})"),
+    };
+    match decision.again {
+        Some(again) => format!("{attempt} and will be rolled out again at {again:.0}"),
+        None => format!("{attempt} and will not be rolled out again"),
+    }
 }
 
 /// One of the pods in which the container waits, if it does.

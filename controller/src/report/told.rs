@@ -12,7 +12,11 @@ use kube_autorollout_core::{
 use tracing::info;
 
 use super::{notes, warnings::Warnings};
-use crate::{identity::Identity, observation::Observation, workload::Workload};
+use crate::{
+    identity::Identity,
+    observation::{Observation, PROGRESS_DEADLINE},
+    workload::Workload,
+};
 
 /// What was told of one workload.
 #[derive(Debug, Default)]
@@ -29,6 +33,17 @@ pub(super) struct Told {
     /// Some rollout is in flight.
     pub(super) in_flight: Option<Flight>,
     pub(super) warnings: Warnings,
+}
+
+/// What is remembered of a workload's rollout, as far as observing it takes that.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Followed {
+    /// The generation that it reached by our last patch; an object of an earlier one is news from the past.
+    pub(crate) generation: i64,
+    /// The last rollout was ours, and its pods have not all been ready yet.
+    pub(crate) unfinished: bool,
+    /// When a rollout was first found to be in flight, if one is.
+    pub(crate) since: Option<Timestamp>,
 }
 
 /// A rollout in flight, ours or another's.
@@ -49,6 +64,15 @@ pub(super) struct OurRollout {
 }
 
 impl Told {
+    /// What observing the workload takes of it.
+    pub(super) fn followed(&self) -> Followed {
+        Followed {
+            generation: self.rollout.map_or(0, |rollout| rollout.generation),
+            unfinished: self.rollout.is_some(),
+            since: self.in_flight.map(|flight| flight.since),
+        }
+    }
+
     /// Tells why a stale workload is not rolled out now: once, and again when there is another reason.
     pub(super) fn waiting(&mut self, identity: &Identity, decision: &Decision) {
         let waits = matches!(decision.state, State::Outdated | State::Held)
@@ -112,11 +136,13 @@ impl Flight {
 }
 
 impl OurRollout {
-    /// After a restart a rollout that is in flight, to what the tags name now, is taken for ours.
+    /// After a restart a rollout that is in flight, to what the tags name now, is taken for ours; one whose pods are all
+    /// replaced and not all ready is if it began lately, as a pod may also stop being ready much later.
     pub(super) fn adopted(
         workload: &Workload,
         decision: &Decision,
         observation: &Observation,
+        now: Timestamp,
     ) -> Option<Self> {
         let observed = &observation.observed;
         let to_the_tag = observed.containers.iter().any(|container| {
@@ -127,8 +153,10 @@ impl OurRollout {
         let restarted_at = template
             .annotation(RESTARTED_AT)
             .or_else(|| template.annotation(KUBECTL_RESTARTED_AT));
-        let since = restarted_at?.parse().ok()?;
-        (decision.state == State::RollingOut && to_the_tag).then_some(Self {
+        let since: Timestamp = restarted_at?.parse().ok()?;
+        let lately = now.duration_since(since).abs() < PROGRESS_DEADLINE;
+        let runs = decision.state == State::RollingOut || (!observed.complete && lately);
+        (runs && to_the_tag).then_some(Self {
             since,
             generation: 0,
             stuck: false,

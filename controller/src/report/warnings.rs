@@ -18,7 +18,13 @@ pub(super) enum Topic {
     /// A container's image is not pulled anew.
     PullPolicy(String),
     /// The digest that is the record of a container was rolled out, and the pods do not run it.
-    NotConverging(Reason, String, String),
+    NotConverging {
+        reason: Reason,
+        digest: String,
+        /// Each attempt is reported by itself.
+        attempt: u32,
+        container: String,
+    },
     /// The annotations cannot be followed.
     Invalid(String),
     /// The API server refused or did not answer.
@@ -59,7 +65,7 @@ impl Warnings {
     /// converge has not while the state is `open`: a container that crashes again and again runs in between.
     pub(super) fn now(&mut self, topics: &[Topic], open: bool, now: Timestamp) -> Vec<Tell> {
         self.raised.retain(|topic, raised| {
-            let is_open = open && matches!(topic, Topic::NotConverging(..));
+            let is_open = open && matches!(topic, Topic::NotConverging { .. });
             raised.stands = raised.stands && (is_open || topics.contains(topic));
             raised.stands || raised.told_lately(now)
         });
@@ -170,9 +176,11 @@ mod tests {
 
     #[test]
     fn a_container_that_crashes_again_and_again_is_told_once() {
-        let stuck = |digest: &str| {
-            let (digest, container) = (digest.to_owned(), "app".to_owned());
-            Topic::NotConverging(Reason::CrashLoopBackOff, digest, container)
+        let stuck = |digest: &str| Topic::NotConverging {
+            reason: Reason::CrashLoopBackOff,
+            digest: digest.to_owned(),
+            attempt: 1,
+            container: "app".to_owned(),
         };
         let mut warnings = Warnings::default();
         assert_eq!(warnings.now(&[stuck("a")], false, minute(0)), [BOTH]);

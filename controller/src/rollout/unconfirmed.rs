@@ -48,7 +48,7 @@ impl Unconfirmed {
         };
         let written = match sent.iter().position(same) {
             Some(before) => sent.remove(before).written,
-            None => Written::new(rollout.record.clone(), now),
+            None => Written::new(rollout, now),
         };
         if sent.len() >= KEPT {
             sent.remove(1);

@@ -17,8 +17,8 @@ impl Rules for DaemonSet {
         Some(History::ControllerRevisions)
     }
 
-    /// By the rule of `kubectl rollout status`
-    /// (<https://github.com/kubernetes/kubectl/blob/master/pkg/polymorphichelpers/rollout_status.go>), which knows none
+    /// Complete is what `kubectl rollout status` calls so
+    /// (<https://github.com/kubernetes/kubectl/blob/master/pkg/polymorphichelpers/rollout_status.go>), which knows no rule
     /// for `OnDelete`: there nothing is in flight, whatever waits for people.
     fn progress(&self, view: &View) -> Progress {
         let status = &view.status;
@@ -29,8 +29,9 @@ impl Rules for DaemonSet {
             paused: false,
             generation_observed: view.generation_observed(),
             wants_pods: wanted > 0,
+            replacing: status.updated_number_scheduled < wanted && !view.is_on_delete(),
             complete: complete || view.is_on_delete(),
-            deadline_exceeded: false,
+            deadline_exceeded: None,
             on_delete: view.is_on_delete(),
         }
     }
@@ -95,7 +96,11 @@ mod tests {
                 "{status}"
             );
             assert!(progress.wants_pods && !progress.on_delete);
+            assert_eq!(progress.deadline_exceeded, None);
         }
+        let replacing = |status| daemon_set("RollingUpdate", &status).progress().replacing;
+        assert!(replacing(status(2, 3, 2, 3)));
+        assert!(!replacing(status(2, 3, 3, 2)), "a node is away");
         let nowhere = daemon_set("RollingUpdate", &status(2, 0, 0, 0)).progress();
         assert!(!nowhere.wants_pods, "no node fits");
     }
@@ -103,7 +108,7 @@ mod tests {
     #[test]
     fn nothing_is_in_flight_where_people_replace_pods() {
         let progress = daemon_set("OnDelete", &status(2, 3, 1, 3)).progress();
-        assert!(progress.on_delete && progress.complete);
+        assert!(progress.on_delete && progress.complete && !progress.replacing);
     }
 
     #[test]

@@ -17,7 +17,7 @@ impl Rules for Deployment {
         Some(History::ReplicaSets)
     }
 
-    /// By the rule of `kubectl rollout status`
+    /// Its status counts no pods that are being deleted. Complete is what `kubectl rollout status` calls so
     /// (<https://github.com/kubernetes/kubectl/blob/master/pkg/polymorphichelpers/rollout_status.go>).
     fn progress(&self, view: &View) -> Progress {
         let wanted = view.replicas();
@@ -26,10 +26,12 @@ impl Rules for Deployment {
             paused: view.spec.paused,
             generation_observed: view.generation_observed(),
             wants_pods: wanted > 0,
+            replacing: status.replicas > status.updated_replicas,
             complete: status.updated_replicas >= wanted
                 && status.replicas <= status.updated_replicas
                 && status.available_replicas >= status.updated_replicas,
-            deadline_exceeded: status.deadline_exceeded,
+            deadline_exceeded: (status.deadline_exceeded || view.has_deadline())
+                .then_some(status.deadline_exceeded),
             on_delete: false,
         }
     }
@@ -109,6 +111,44 @@ mod tests {
     }
 
     #[test]
+    fn pods_are_replaced_while_some_of_an_older_template_are_left() {
+        let cases = [
+            ("not all are updated", 4, 3, 4, true),
+            ("all are old", 3, 0, 3, true),
+            ("one is not ready", 3, 3, 2, false),
+            (
+                "some are yet to be created, for want of quota",
+                2,
+                2,
+                2,
+                false,
+            ),
+            ("none is there", 0, 0, 0, false),
+        ];
+        for (case, replicas, updated, available, replacing) in cases {
+            let status = json!({
+                "observedGeneration": 2, "replicas": replicas, "updatedReplicas": updated, "availableReplicas": available,
+            });
+            let progress = deployment(&status, |_| {}).progress();
+            assert_eq!(progress.replacing, replacing, "{case}");
+            assert_eq!(progress.is_in_flight(), replacing, "{case}");
+        }
+    }
+
+    #[test]
+    fn a_deployment_without_a_deadline_of_its_own_reports_none() {
+        let exceeded = |seconds: Value| {
+            let web = deployment(&json!({}), |object| {
+                object["spec"]["progressDeadlineSeconds"] = seconds;
+            });
+            web.progress().deadline_exceeded
+        };
+        assert_eq!(exceeded(json!(600)), Some(false));
+        assert_eq!(exceeded(json!(i32::MAX)), None);
+        assert_eq!(exceeded(json!(null)), None);
+    }
+
+    #[test]
     fn what_a_deployment_says_about_itself_is_read() {
         let progress = |change: fn(&mut Value)| deployment(&json!({}), change).progress();
         assert!(progress(|object| object["spec"]["paused"] = json!(true)).paused);
@@ -119,16 +159,12 @@ mod tests {
         );
         let conditions =
             |reason: &str| json!({ "conditions": [{ "type": "Progressing", "reason": reason }] });
-        assert!(
-            deployment(&conditions("ProgressDeadlineExceeded"), |_| {})
-                .progress()
-                .deadline_exceeded
-        );
-        assert!(
-            !deployment(&conditions("NewReplicaSetAvailable"), |_| {})
-                .progress()
-                .deadline_exceeded
-        );
+        let exceeded = |reason| {
+            let web = deployment(&conditions(reason), |_| {});
+            web.progress().deadline_exceeded
+        };
+        assert_eq!(exceeded("ProgressDeadlineExceeded"), Some(true));
+        assert_eq!(exceeded("NewReplicaSetAvailable"), None);
     }
 
     #[test]

@@ -23,8 +23,9 @@ impl Rules for Panicking {
             paused: view.spec.paused,
             generation_observed: true,
             wants_pods: true,
+            replacing: false,
             complete: true,
-            deadline_exceeded: false,
+            deadline_exceeded: None,
             on_delete: false,
         }
     }

@@ -23,9 +23,14 @@ impl CurrentPods {
         self.are_of(revision) && self.reach(name)
     }
 
+    /// Whether such a pod is to be replaced by one of them.
+    pub(crate) fn replace(&self, name: &str, revision: Option<&str>) -> bool {
+        !self.are_of(revision) && self.reach(name)
+    }
+
     /// Whether such a pod would be replaced by one of them and, if it does not start, never is.
     pub(crate) fn wait_for(&self, name: &str, revision: Option<&str>) -> bool {
-        self.in_order && !self.are_of(revision) && self.reach(name)
+        self.in_order && self.replace(name, revision)
     }
 
     fn are_of(&self, revision: Option<&str>) -> bool {

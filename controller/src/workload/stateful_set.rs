@@ -17,20 +17,23 @@ impl Rules for StatefulSet {
         None
     }
 
-    /// By the rule of `kubectl rollout status`
-    /// (<https://github.com/kubernetes/kubectl/blob/master/pkg/polymorphichelpers/rollout_status.go>), which knows none
-    /// for `OnDelete`: there nothing is in flight, whatever waits for people.
+    /// Of the pods that its status counts those below the partition keep their template. Complete is what `kubectl rollout
+    /// status` calls so (<https://github.com/kubernetes/kubectl/blob/master/pkg/polymorphichelpers/rollout_status.go>),
+    /// which knows no rule for `OnDelete`: there nothing is in flight, whatever waits for people.
     fn progress(&self, view: &View) -> Progress {
         let wanted = view.replicas();
         let status = &view.status;
         let to_update = wanted.saturating_sub(view.partition());
+        let there = status.replicas.min(wanted);
+        let replacing = status.updated_replicas < there.saturating_sub(view.partition());
         let complete = status.ready_replicas >= wanted && status.updated_replicas >= to_update;
         Progress {
             paused: false,
             generation_observed: view.generation_observed(),
             wants_pods: wanted > 0,
+            replacing: replacing && !view.is_on_delete(),
             complete: complete || view.is_on_delete(),
-            deadline_exceeded: false,
+            deadline_exceeded: None,
             on_delete: view.is_on_delete(),
         }
     }
@@ -101,12 +104,33 @@ mod tests {
     }
 
     #[test]
+    fn pods_are_replaced_while_some_of_an_older_template_are_left() {
+        let cases = [
+            ("not all are updated", 3, 2, 0, true),
+            ("one is yet to be created", 2, 2, 0, false),
+            ("those below the partition stay", 3, 1, 2, false),
+            ("one above the partition is old", 3, 0, 2, true),
+        ];
+        for (case, replicas, updated, partition, replacing) in cases {
+            let mut status = status(2, 1, updated);
+            status["replicas"] = json!(replicas);
+            let set = stateful_set(&status, |object| {
+                object["spec"]["updateStrategy"]["rollingUpdate"]["partition"] = json!(partition);
+            });
+            let progress = set.progress();
+            assert_eq!(progress.replacing, replacing, "{case}");
+            assert!(!progress.complete, "one is not ready");
+            assert_eq!(progress.deadline_exceeded, None);
+        }
+    }
+
+    #[test]
     fn nothing_is_in_flight_where_people_replace_pods() {
         let set = stateful_set(&status(2, 3, 1), |object| {
             object["spec"]["updateStrategy"] = json!({ "type": "OnDelete" });
         });
         let progress = set.progress();
-        assert!(progress.on_delete && progress.complete);
+        assert!(progress.on_delete && progress.complete && !progress.replacing);
     }
 
     #[test]

@@ -24,6 +24,8 @@ struct TemplateMetadata {
 struct TemplateAnnotations {
     #[serde(rename = "kube-autorollout/digests")]
     digests: Option<Box<str>>,
+    #[serde(rename = "kube-autorollout/attempts")]
+    attempts: Option<Box<str>>,
     #[serde(rename = "kube-autorollout/restartedAt")]
     restarted_at: Option<Box<str>>,
     #[serde(rename = "kubectl.kubernetes.io/restartedAt")]
@@ -73,6 +75,7 @@ impl Template {
         let read = self.metadata.annotations.as_ref()?;
         let value = match key {
             annotations::DIGESTS => &read.digests,
+            annotations::ATTEMPTS => &read.attempts,
             annotations::RESTARTED_AT => &read.restarted_at,
             annotations::KUBECTL_RESTARTED_AT => &read.kubectl_restarted_at,
             _ => &None,

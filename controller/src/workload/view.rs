@@ -57,6 +57,7 @@ pub(super) struct Spec {
     #[serde(default)]
     update_strategy: UpdateStrategy,
     pod_management_policy: Option<Box<str>>,
+    progress_deadline_seconds: Option<i32>,
     ordinals: Option<Ordinals>,
 }
 
@@ -155,6 +156,13 @@ impl View {
     /// (<https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#forced-rollback>).
     fn is_in_order(&self) -> bool {
         self.spec.pod_management_policy.as_deref() != Some("Parallel") && !self.is_on_delete()
+    }
+
+    /// Whether its controller keeps a progress deadline. Without one, and by this number, it keeps none
+    /// (<https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#progress-deadline-seconds>).
+    pub(super) fn has_deadline(&self) -> bool {
+        let deadline = self.spec.progress_deadline_seconds;
+        deadline.is_some_and(|seconds| seconds < i32::MAX)
     }
 
     /// How many of the first pods keep the template that they have.

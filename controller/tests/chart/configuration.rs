@@ -116,7 +116,7 @@ config:
   logFormat: json
   platforms: [linux/amd64]
   watch: { namespaces: [a, b] }
-  rollouts: { maxConcurrent: 5, minInterval: 10m, settle: 30s }
+  rollouts: { maxConcurrent: 5, minInterval: 10m, settle: 30s, retryAfter: [1m, 1h] }
   registries:
     - { hostnamePattern: 'registry.internal:5000', plainHttp: true, maxConcurrentRequests: 4 }
 ",
@@ -125,7 +125,7 @@ config:
     let config = rendered.configuration();
     assert_eq!(
         config["rollouts"],
-        json!({"maxConcurrent": 5, "minInterval": "10m", "settle": "30s"})
+        json!({"maxConcurrent": 5, "minInterval": "10m", "settle": "30s", "retryAfter": ["1m", "1h"]})
     );
     assert_eq!(config["registries"][0]["plainHttp"], true);
 }

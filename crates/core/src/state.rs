@@ -143,6 +143,19 @@ words! {
 }
 
 impl Reason {
+    /// Whether what failed may pass by itself, so that it is tried again before the next tick.
+    pub const fn is_transient(self) -> bool {
+        matches!(
+            self,
+            Self::RateLimited
+                | Self::TokenServer
+                | Self::Timeout
+                | Self::Transport
+                | Self::Server
+                | Self::ApiServer
+        )
+    }
+
     /// Whether a container with this error would keep new pods from starting, so that a rollout for the sake of
     /// another container of the same pods has to wait.
     ///

@@ -46,7 +46,9 @@ fn without_file_and_environment_everything_has_its_documented_default() {
             "webserver": { "port": 8080 },
             "watch": { "namespaces": [] },
             "platforms": [],
-            "rollouts": { "maxConcurrent": 0, "minInterval": "0s", "settle": "0s" },
+            "rollouts": {
+                "maxConcurrent": 0, "minInterval": "0s", "settle": "0s", "retryAfter": ["10m", "1h", "6h"],
+            },
             "leaderElection": { "enabled": false },
             "registries": [],
             "tls": { "caCertificatePaths": [] },
@@ -213,10 +215,19 @@ fn the_fallback_for_artifactory_is_off_unless_it_is_asked_for() {
 #[test]
 fn brakes_are_read_each_by_itself() {
     let given = Given::new().variable("WAIT", "90s");
+    let repeated = |retry_after: &[u64], rollouts: Rollouts| Rollouts {
+        retry_after: retry_after
+            .iter()
+            .copied()
+            .map(Duration::from_secs)
+            .collect(),
+        ..rollouts
+    };
     let rollouts = |max_concurrent, min_interval, settle| Rollouts {
         max_concurrent,
         min_interval: Duration::from_secs(min_interval),
         settle: Duration::from_secs(settle),
+        retry_after: [600, 3600, 21_600].map(Duration::from_secs).into(),
     };
     let table = [
         ("{}", rollouts(None, 0, 0)),
@@ -232,6 +243,15 @@ fn brakes_are_read_each_by_itself() {
             "rollouts: { maxConcurrent: '1', minInterval: 72h, settle: '${WAIT}' }",
             rollouts(Some(1), 72 * 60 * 60, 90),
         ),
+        (
+            "rollouts: { retryAfter: [1s, '${WAIT}', 24h] }",
+            repeated(&[1, 90, 24 * 60 * 60], rollouts(None, 0, 0)),
+        ),
+        (
+            "rollouts: { retryAfter: [] }",
+            repeated(&[], rollouts(None, 0, 0)),
+        ),
+        ("rollouts: { retryAfter: }", rollouts(None, 0, 0)),
     ];
     for (text, expected) in table {
         assert_eq!(given.config(text).rollouts, expected, "{text}");
@@ -265,6 +285,20 @@ fn brakes_that_cannot_be_are_problems() {
                 rollouts.minInterval (in DIR/config.yaml): found "99999999999s"; allowed: one whole number and s, m or h
                 rollouts.settle (in DIR/config.yaml): found "1.5h"; allowed: one whole number and s, m or h
                 "#,
+            ),
+            (
+                "rollouts: { retryAfter: [0s, 10, 1h30m] }",
+                r#"
+                rollouts.retryAfter[0] (in DIR/config.yaml): found "0s"; allowed: one whole number and s, m or h, from 1s
+                rollouts.retryAfter[1] (in DIR/config.yaml): found 10; allowed: one whole number and s, m or h, from 1s
+                rollouts.retryAfter[2] (in DIR/config.yaml): found "1h30m"; allowed: one whole number and s, m or h, from 1s
+                "#,
+            ),
+            (
+                "rollouts: { retryAfter: 10m }",
+                r"
+                rollouts.retryAfter (in DIR/config.yaml): found a text; allowed: a list
+                ",
             ),
         ],
     );

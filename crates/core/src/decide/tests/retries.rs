@@ -35,7 +35,7 @@ fn assert_left_alone(observed: &Observed, state: State, reason: Reason) {
 #[test]
 fn a_rollout_whose_pods_run_another_image_is_repeated_after_each_wait_and_then_no_more() {
     for (attempt, wait) in [(1, 10), (2, 60), (3, 360)] {
-        let early = left_behind(attempt, wait * MINUTE - MINUTE, &[stale(), current()]);
+        let early = left_behind(attempt, (wait - 1) * MINUTE, &[stale(), current()]);
         let decision = decided(&early);
         assert_eq!(decision.state, State::NotConverging, "attempt {attempt}");
         assert_eq!(decision.reason, Some(Reason::RuntimeReportsAlias));
@@ -65,7 +65,7 @@ fn only_a_rollout_that_is_over_and_pulled_is_repeated() {
         ..stale()
     };
     assert_left_alone(
-        &due(&[unready.clone()]),
+        &due(std::slice::from_ref(&unready)),
         State::RollingOut,
         Reason::InFlight,
     );
