@@ -88,6 +88,7 @@ impl Failure {
             reason: Reason::UnsupportedMediaType,
             detail: format!("{reference}: the tag names {artifact}, not a container image"),
             advice: "push the image under this tag again, and charts and other artifacts under another tag or repository",
+            retry_after: None,
         }
     }
 }
