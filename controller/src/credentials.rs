@@ -33,7 +33,8 @@ impl Credentials {
         }
     }
 
-    /// What the image is asked for with, in the order in which it is tried; nothing: anonymously.
+    /// What the image is asked for with, in the order in which it is tried; nothing: anonymously. Where its registry has an
+    /// endpoint, that is what the Secrets are searched for.
     pub(crate) async fn of(
         &self,
         namespace: &str,
@@ -41,7 +42,9 @@ impl Credentials {
         reference: &Reference,
     ) -> registry::Credentials {
         let keyring = self.secrets.keyring(namespace, pull_secrets).await;
-        let found = keyring.lookup(reference).into_iter();
+        let found = keyring
+            .lookup(&self.configured.asked(reference))
+            .into_iter();
         found.chain(self.configured.of(reference)).collect()
     }
 
@@ -53,7 +56,7 @@ impl Credentials {
         reference: &Reference,
     ) -> Option<registry::MissingCredential> {
         let keyring = self.secrets.keyring(namespace, pull_secrets).await;
-        let missing = keyring.missing(reference).cloned();
+        let missing = keyring.missing(&self.configured.asked(reference)).cloned();
         missing.or_else(|| self.configured.missing(reference))
     }
 

@@ -95,6 +95,7 @@ fn variable(
 
 fn host_options(entry: &RegistryEntry, requests: NonZeroUsize) -> registry::HostOptions {
     registry::HostOptions {
+        endpoint: entry.endpoint.clone(),
         plain_http: entry.plain_http,
         ca_certificates: contents(&entry.ca_certificates),
         max_concurrent_requests: entry.max_concurrent_requests.unwrap_or(requests).get(),

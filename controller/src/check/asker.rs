@@ -35,12 +35,13 @@ impl Asker {
             advice: "write the image as registry/repository:tag",
             ..Failure::invalid_reference(error)
         })?;
-        let found = self.keyring.lookup(&reference).into_iter();
+        let asked = self.configured.asked(&reference);
+        let found = self.keyring.lookup(&asked).into_iter();
         let credentials: Credentials = found.chain(self.configured.of(&reference)).collect();
         let resolved = self.client.resolve(&reference, &credentials).await;
         let resolved = resolved.map_err(|error| {
             let failure = Failure::of(&reference, &error);
-            let missing = self.keyring.missing(&reference).cloned();
+            let missing = self.keyring.missing(&asked).cloned();
             let missing = missing.or_else(|| self.configured.missing(&reference));
             match missing.filter(|_| credentials.is_empty()) {
                 Some(missing) => failure.for_want_of(&missing),

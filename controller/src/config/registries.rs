@@ -2,7 +2,7 @@
 
 use std::{fmt, num::NonZeroUsize, path::PathBuf};
 
-use kube_autorollout_registry::HostPattern;
+use kube_autorollout_registry::{Endpoint, HostPattern};
 
 use super::{
     files::{self, CaFile},
@@ -16,6 +16,8 @@ const MAX_REQUESTS: usize = 1000;
 
 const PATTERN: &str =
     "a glob over host or host:port without a scheme or path, such as ghcr.io or *.example.com";
+const ENDPOINT: &str =
+    "an http or https URL with an optional port and path, such as https://harbor.corp/docker-hub";
 const TYPES: &str = "ImagePullSecret, Opaque or None";
 const TOKEN: &str = "a text that is not empty";
 const REQUESTS: &str = "a whole number from 1 to 1000";
@@ -25,6 +27,8 @@ const REQUESTS: &str = "a whole number from 1 to 1000";
 pub(crate) struct RegistryEntry {
     /// The hosts.
     pub(crate) pattern: HostPattern,
+    /// Asked in the place of the hosts.
+    pub(crate) endpoint: Option<Endpoint>,
     /// What to log in with when the pods' own credentials do not suffice.
     pub(crate) secret: Secret,
     /// Trusted for these hosts besides all others.
@@ -96,6 +100,10 @@ fn entry(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<RegistryEntry> {
         reader.missing(node, "hostnamePattern", PATTERN);
         None
     };
+    let endpoint = match node.get("endpoint") {
+        Some(node) => endpoint(reader, &node).map(Some),
+        None => Some(None),
+    };
     let secret = match node.get("secret") {
         Some(node) => secret(reader, &node),
         None => Some(Secret::None),
@@ -108,17 +116,32 @@ fn entry(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<RegistryEntry> {
         Some(node) => reader.flag(&node),
         None => Some(false),
     };
+    if let (Some(plain), Some(_)) = (node.get("plainHttp"), node.get("endpoint")) {
+        reader.warn(&plain, "has no effect beside endpoint, whose scheme counts");
+    }
     let max_concurrent_requests = match node.get("maxConcurrentRequests") {
         Some(node) => reader.number(&node, REQUESTS, requests).map(Some),
         None => Some(None),
     };
     Some(RegistryEntry {
         pattern: pattern?,
+        endpoint: endpoint?,
         secret: secret?,
         ca_certificates: ca_certificates?,
         plain_http: plain_http?,
         max_concurrent_requests: max_concurrent_requests?,
     })
+}
+
+/// What was found is not repeated: it may hold a password.
+fn endpoint(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<Endpoint> {
+    let endpoint = reader.text(node, ENDPOINT)?.parse::<Endpoint>();
+    endpoint
+        .map_err(|error| {
+            let (found, allowed) = (error.to_string(), ENDPOINT);
+            reader.mistake(node, Mistake::Invalid { found, allowed });
+        })
+        .ok()
 }
 
 fn requests(number: u64) -> Option<NonZeroUsize> {

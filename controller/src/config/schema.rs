@@ -70,6 +70,7 @@ pub(super) const KEYS: &[Key] = &[
 
 const REGISTRY: &[Key] = &[
     value("hostnamePattern"),
+    value("endpoint"),
     section("secret", SECRET),
     value("caCertificatePaths"),
     value("plainHttp"),

@@ -1,9 +1,9 @@
 //! Credentials of the configuration. Files are read at each use, so that what is rotated is used at the next check.
 
-use std::{fs, path::Path};
+use std::{borrow::Cow, fs, path::Path};
 
 use kube_autorollout_core::Reference;
-use kube_autorollout_registry::{Credential, HostPattern, Keyring, MissingCredential};
+use kube_autorollout_registry::{Credential, Endpoint, HostPattern, Keyring, MissingCredential};
 
 use super::Told;
 use crate::config::{RegistryEntry, Secret, TokenSource};
@@ -22,6 +22,7 @@ pub(crate) struct Configured {
 #[derive(Debug)]
 struct Entry {
     pattern: HostPattern,
+    endpoint: Option<Endpoint>,
     secret: Secret,
 }
 
@@ -30,6 +31,7 @@ impl Configured {
     pub(crate) fn new(registries: &[RegistryEntry]) -> Self {
         let entries = registries.iter().map(|entry| Entry {
             pattern: entry.pattern.clone(),
+            endpoint: entry.endpoint.clone(),
             secret: entry.secret.clone(),
         });
         Self {
@@ -38,14 +40,28 @@ impl Configured {
         }
     }
 
+    /// What an image is called where it is asked for: at the endpoint of its registry, if there is one. Credentials are
+    /// those for this name.
+    pub(crate) fn asked<'r>(&self, reference: &'r Reference) -> Cow<'r, Reference> {
+        let endpoint = self
+            .entry(reference)
+            .and_then(|entry| entry.endpoint.as_ref());
+        endpoint.map_or(Cow::Borrowed(reference), |endpoint| {
+            Cow::Owned(endpoint.locate(reference))
+        })
+    }
+
     /// What is configured for the registry of an image, in the order in which it is tried.
     pub(crate) fn of(&self, reference: &Reference) -> Vec<Credential> {
-        match self.entry(reference).map(|entry| &entry.secret) {
-            None | Some(Secret::None) => Vec::new(),
-            Some(Secret::ImagePullSecret { mount_path }) => {
-                mounted(&mount_path.join(DOCKER_CONFIG), reference, &self.told)
+        let Some(entry) = self.entry(reference) else {
+            return Vec::new();
+        };
+        match &entry.secret {
+            Secret::None => Vec::new(),
+            Secret::ImagePullSecret { mount_path } => {
+                self.mounted(&mount_path.join(DOCKER_CONFIG), entry, reference)
             }
-            Some(Secret::Opaque { username, token }) => {
+            Secret::Opaque { username, token } => {
                 let credential = opaque(username.as_deref(), token, &self.told);
                 credential.into_iter().collect()
             }
@@ -58,7 +74,38 @@ impl Configured {
             return None;
         };
         let keyring = keyring(&mount_path.join(DOCKER_CONFIG)).ok()?;
-        keyring.missing(reference).cloned()
+        keyring.missing(&self.asked(reference)).cloned()
+    }
+
+    /// The entries that the kubelet would use; the only entry of a file where none of them is for this registry, if the
+    /// pattern names the registry in full. With a wildcard the file would be shown to hosts that nobody has named.
+    fn mounted(&self, path: &Path, entry: &Entry, reference: &Reference) -> Vec<Credential> {
+        let Some(keyring) = usable(path, keyring(path), &self.told) else {
+            return Vec::new();
+        };
+        let asked = self.asked(reference);
+        let found = keyring.lookup(&asked);
+        let only = keyring.only().filter(|_| found.is_empty());
+        let (file, host) = (path.display(), asked.registry());
+        let (used, trouble) = match only {
+            None => (found, None),
+            Some(only) if entry.pattern.is_literal() => {
+                let trouble =
+                    format!("the only entry of {file} is not for {host}, and is used all the same");
+                (only.to_vec(), Some(trouble))
+            }
+            Some(_) => {
+                let registry = reference.registry();
+                let trouble = format!(
+                    "the only entry of {file} is not for {host}, and is not used, as hostnamePattern {} has a wildcard: add {host} \
+                     to the file, or an entry with hostnamePattern {registry} before it",
+                    entry.pattern
+                );
+                (Vec::new(), Some(trouble))
+            }
+        };
+        self.told.note(&format!("{file} for {host}"), trouble);
+        used
     }
 
     fn entry(&self, reference: &Reference) -> Option<&Entry> {
@@ -90,25 +137,6 @@ fn opaque(username: Option<&str>, token: &TokenSource, told: &Told) -> Option<Cr
     })
 }
 
-/// The entries that the kubelet would use; the only entry of a file where none of them is for this registry.
-fn mounted(path: &Path, reference: &Reference, told: &Told) -> Vec<Credential> {
-    let Some(keyring) = usable(path, keyring(path), told) else {
-        return Vec::new();
-    };
-    let found = keyring.lookup(reference);
-    let only = keyring.only().filter(|_| found.is_empty());
-    let place = format!("{} for {}", path.display(), reference.registry());
-    let other = only.map(|_| {
-        format!(
-            "the only entry of {} is not for {}, and is used all the same",
-            path.display(),
-            reference.registry()
-        )
-    });
-    told.note(&place, other);
-    only.map_or(found, <[_]>::to_vec)
-}
-
 /// What a file holds, or what is to be said of it.
 fn text(path: &Path) -> Result<String, String> {
     fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))
@@ -126,9 +154,14 @@ mod tests {
     use super::*;
 
     fn configured(secret: Secret) -> Configured {
+        entry("*", None, secret)
+    }
+
+    fn entry(pattern: &str, endpoint: Option<&str>, secret: Secret) -> Configured {
         Configured {
             entries: vec![Entry {
-                pattern: "*".parse().expect("a pattern"),
+                pattern: pattern.parse().expect("a pattern"),
+                endpoint: endpoint.map(|endpoint| endpoint.parse().expect("an endpoint")),
                 secret,
             }],
             told: Told::default(),
@@ -161,28 +194,86 @@ mod tests {
         assert_eq!(found(&basic, "a.io/b"), []);
     }
 
-    #[test]
-    fn a_mounted_file_is_used_as_the_kubelet_would_and_its_only_entry_in_any_case() {
+    /// A folder that holds a Docker configuration.
+    fn folder(text: &str) -> tempfile::TempDir {
         let folder = tempfile::tempdir().expect("a folder");
-        let configured = configured(Secret::ImagePullSecret {
+        fs::write(folder.path().join(DOCKER_CONFIG), text).expect("a file");
+        folder
+    }
+
+    fn pull_secret(folder: &tempfile::TempDir) -> Secret {
+        Secret::ImagePullSecret {
             mount_path: folder.path().to_owned(),
-        });
-        let write =
-            |text: &str| fs::write(folder.path().join(DOCKER_CONFIG), text).expect("a file");
+        }
+    }
+
+    const ONE: &str = r#"{"auths": {"a.io": {"username": "a", "password": "p"}}}"#;
+
+    const TWO: &str = r#"{"auths": {"a.io": {"username": "a", "password": "p"}, "b.io": {"username": "b", "password": "p"}}}"#;
+
+    #[test]
+    fn a_mounted_file_is_used_as_the_kubelet_would() {
         let a = Credential::password("a", "p");
-        write(r#"{"auths": {"a.io": {"username": "a", "password": "p"}}}"#);
-        assert_eq!(found(&configured, "a.io/x"), std::slice::from_ref(&a));
+        for text in [ONE, TWO] {
+            let folder = folder(text);
+            let configured = configured(pull_secret(&folder));
+            assert_eq!(found(&configured, "a.io/x"), std::slice::from_ref(&a));
+            assert_eq!(found(&configured, "other.io/x"), []);
+        }
+        let malformed = folder("{");
+        assert_eq!(found(&configured(pull_secret(&malformed)), "a.io/x"), []);
+    }
+
+    #[test]
+    fn the_only_entry_of_a_file_is_used_for_another_registry_only_where_that_is_named_in_full() {
+        let a = [Credential::password("a", "p")];
+        let (one, two) = (folder(ONE), folder(TWO));
+        let cases = [
+            ("other.io", &one, &a[..], Some("is used all the same")),
+            (
+                "*.io",
+                &one,
+                &[],
+                Some("hostnamePattern *.io has a wildcard"),
+            ),
+            (
+                "*",
+                &one,
+                &[],
+                Some("an entry with hostnamePattern other.io"),
+            ),
+            ("other.io", &two, &[], None),
+        ];
+        for (pattern, folder, expected, said) in cases {
+            let configured = entry(pattern, None, pull_secret(folder));
+            assert_eq!(found(&configured, "other.io/x"), expected, "{pattern}");
+            let told = configured.told.0.lock().expect("no panic");
+            let told: Vec<_> = told.values().collect();
+            assert_eq!(told.len(), usize::from(said.is_some()), "{told:?}");
+            assert!(
+                told.iter()
+                    .all(|told| told.contains(said.unwrap_or_default())),
+                "{told:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn credentials_are_those_for_the_endpoint() {
+        let text = r#"{"auths": {"mirror.io/hub": {"username": "mirror", "password": "p"}, "docker.io": {"username": "hub", "password": "p"}}}"#;
+        let folder = folder(text);
+        let endpoint = Some("https://mirror.io/hub");
+        let configured = entry("docker.io", endpoint, pull_secret(&folder));
         assert_eq!(
-            found(&configured, "other.io/x"),
-            std::slice::from_ref(&a),
-            "the only entry"
+            found(&configured, "nginx"),
+            [Credential::password("mirror", "p")]
         );
-        write(
-            r#"{"auths": {"a.io": {"username": "a", "password": "p"}, "b.io": {"username": "b", "password": "p"}}}"#,
+        let image = "nginx".parse().expect("a reference");
+        assert_eq!(
+            configured.asked(&image).whole(),
+            "mirror.io/hub/library/nginx:latest"
         );
-        assert_eq!(found(&configured, "a.io/x"), [a]);
-        assert_eq!(found(&configured, "other.io/x"), []);
-        write("{");
-        assert_eq!(found(&configured, "a.io/x"), []);
+        let other = "ghcr.io/a/b".parse().expect("a reference");
+        assert_eq!(*configured.asked(&other), other);
     }
 }

@@ -119,6 +119,7 @@ config:
   rollouts: { maxConcurrent: 5, minInterval: 10m, settle: 30s, retryAfter: [1m, 1h] }
   registries:
     - { hostnamePattern: 'registry.internal:5000', plainHttp: true, maxConcurrentRequests: 4 }
+    - { hostnamePattern: docker.io, endpoint: 'https://harbor.corp/docker-hub' }
 ",
     );
     rendered.is_read();
@@ -128,6 +129,8 @@ config:
         json!({"maxConcurrent": 5, "minInterval": "10m", "settle": "30s", "retryAfter": ["1m", "1h"]})
     );
     assert_eq!(config["registries"][0]["plainHttp"], true);
+    let endpoint = &config["registries"][1]["endpoint"];
+    assert_eq!(endpoint, "https://harbor.corp/docker-hub");
 }
 
 /// What came out of the chart.

@@ -19,7 +19,8 @@ const FEATURES: [&str; 20] = [
       { hostnamePattern: c.example.com, secret: { name: c, key: KEY, token: 'x-${KEY}' } },
       { hostnamePattern: d.example.com, secret: { name: d, key: KEY, token: 'y-${KEY}' } },
       { hostnamePattern: e.example.com, secret: { token: literal } },
-      { hostnamePattern: f.example.com, plainHttp: true, maxConcurrentRequests: 4, secret: { type: None } }] }",
+      { hostnamePattern: f.example.com, plainHttp: true, maxConcurrentRequests: 4, secret: { type: None } },
+      { hostnamePattern: g.example.com, endpoint: 'http://mirror.example.com/g' }] }",
     "config: { tls: { caCertificatePaths: [/etc/more.crt], customCaCertificates: { enabled: true, secrets: [
       { name: ca, subPath: ca.crt, mountPath: /etc/ssl/certs/one.crt },
       { name: ca, subPath: other.crt, mountPath: /etc/ssl/certs/two.crt }] } } }",

@@ -338,6 +338,19 @@ async fn a_docker_configuration_without_the_credentials_themselves_is_named() {
 }
 
 #[tokio::test]
+async fn an_image_is_asked_for_at_the_endpoint_and_keeps_its_name() {
+    let testbed = shared().await;
+    let image = Image::new("check-endpoint");
+    push(testbed.registry(), &image, "check-hub/library/web").await;
+    let endpoint = format!("http://{}/check-hub", testbed.registry().host());
+    let entry = json!({ "hostnamePattern": "docker.io", "endpoint": endpoint });
+    let given = Given::new(&json!({ "registries": [entry] }).to_string());
+    let (code, list) = given.check_json(&["web"]).await;
+    assert_eq!(list, [resolved("web", &image, &Value::Null, "anonymous")]);
+    assert_eq!(code, Some(0));
+}
+
+#[tokio::test]
 async fn a_proxy_is_used_unless_the_host_is_exempt() {
     let testbed = shared().await;
     let image = Image::new("check-proxy");

@@ -18,6 +18,7 @@ mod conflict;
 mod container;
 mod credentials;
 mod documentation;
+mod endpoint;
 mod faults;
 mod gitops;
 mod guard;

@@ -87,7 +87,7 @@ pub(crate) fn is_artifactory(headers: &HeaderMap) -> bool {
 /// The same manifest at the native address: the first component of the repository is Artifactory's key, all others are
 /// the image (<https://jfrog.com/help/r/jfrog-artifactory-documentation/docker-repository-url-formats>).
 pub(crate) fn native(target: &Target) -> Option<Target> {
-    let (key, image) = target.repository.split_once('/')?;
+    let (key, image) = target.name.split_once('/')?;
     let path = format!(
         "/artifactory/api/docker/{key}/v2/{image}/manifests/{}",
         target.object

@@ -159,9 +159,14 @@ impl Client {
         reference: &Reference,
         of: impl FnOnce(&Reference, bool) -> Result<Target, Fault>,
     ) -> Result<(Target, RuleIndex), Error> {
-        let rule = self.inner.transport.rule(reference.registry());
-        let target = of(reference, self.inner.transport.is_plain_http(rule))
-            .map_err(|fault| Error::new(reference.registry(), fault))?;
+        let transport = &self.inner.transport;
+        let rule = transport.rule(reference.registry());
+        let target = of(reference, transport.is_plain_http(rule));
+        let target = target.and_then(|target| match transport.endpoint(rule) {
+            Some(endpoint) => target.at(endpoint),
+            None => Ok(target),
+        });
+        let target = target.map_err(|fault| Error::new(reference.registry(), fault))?;
         Ok((target, rule))
     }
 }

@@ -34,7 +34,7 @@ pub(crate) struct Inquiry<'a> {
 
 impl<'a> Inquiry<'a> {
     pub(crate) fn new(inner: &'a Inner, target: Target, rule: RuleIndex) -> Self {
-        let host = inner.transport.host(&target.origin, rule);
+        let host = inner.transport.registry(&target.origin, rule);
         let native = inner
             .artifactory_fallback
             .then(|| artifactory::native(&target))

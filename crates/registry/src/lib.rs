@@ -8,6 +8,7 @@ mod challenge;
 mod client;
 mod connection;
 mod credential;
+mod endpoint;
 mod error;
 mod error_body;
 mod exchange;
@@ -47,6 +48,7 @@ pub use oci_spec::{distribution::Reference, image::Digest};
 pub use crate::{
     client::{Client, Resolved, Via},
     credential::{Credential, Credentials, Fingerprint},
+    endpoint::{Endpoint, EndpointError},
     error::{Error, ErrorKind},
     host_pattern::{HostPattern, HostPatternError},
     keyring::{DockerConfigError, Keyring, MissingCredential},

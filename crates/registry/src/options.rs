@@ -4,7 +4,7 @@ use std::{fmt, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
-use crate::{HostPattern, Observer, observer::Unobserved};
+use crate::{Endpoint, HostPattern, Observer, observer::Unobserved};
 
 /// How a [`Client`](crate::Client) is set up. The defaults suit public registries.
 #[derive(Clone)]
@@ -40,7 +40,10 @@ pub struct Options {
 pub struct HostOptions {
     /// Which registries are meant.
     pub pattern: HostPattern,
-    /// Speak HTTP instead of HTTPS.
+    /// Ask here in the place of the registry itself. There is no way back to it. Credentials are those for the endpoint,
+    /// see [`Endpoint::locate`].
+    pub endpoint: Option<Endpoint>,
+    /// Speak HTTP instead of HTTPS. Without effect beside an endpoint.
     pub plain_http: bool,
     /// PEM files for this registry and its token server, on top of those for all.
     pub ca_certificates: Vec<Vec<u8>>,
@@ -86,6 +89,7 @@ impl HostOptions {
     pub fn new(pattern: HostPattern) -> Self {
         Self {
             pattern,
+            endpoint: None,
             plain_http: false,
             ca_certificates: Vec::new(),
             max_concurrent_requests: MAX_CONCURRENT_REQUESTS.get(),

@@ -8,7 +8,7 @@ use http::{
 };
 use oci_spec::{distribution::Reference, image::Digest};
 
-use crate::fault::Fault;
+use crate::{Endpoint, fault::Fault};
 
 /// Scheme, host and port: what credentials and connections belong to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -151,6 +151,29 @@ impl Target {
         Uri::from_parts(parts).unwrap_or_else(|_| self.uri.clone())
     }
 
+    /// The same manifest at the endpoint that answers for its registry.
+    pub(crate) fn at(self, endpoint: &Endpoint) -> Result<Self, Fault> {
+        let name = endpoint.repository(&self.repository);
+        let base = endpoint.base();
+        let mut address = format!("{base}/v2/{name}/manifests/{}", self.object);
+        let malformed = |_| Fault::InvalidReference("a malformed registry host");
+        // A mirror has to know whose image is meant, the registry itself knows.
+        let registry_itself = self.origin.to_string();
+        if !base.ends_with(&format!("//{registry_itself}")) {
+            let mut query = form_urlencoded::Serializer::new(String::new());
+            query.append_pair("ns", &self.registry);
+            address = format!("{address}?{}", query.finish());
+        }
+        let uri: Uri = address.parse().map_err(malformed)?;
+        let origin = Origin::of(&uri);
+        Ok(Self {
+            origin: origin.ok_or(Fault::InvalidReference("a malformed registry host"))?,
+            name,
+            uri,
+            ..self
+        })
+    }
+
     /// The scope of a token that reads the manifest.
     pub(crate) fn scope(&self) -> String {
         format!("repository:{}:pull", self.name)
@@ -158,7 +181,7 @@ impl Target {
 }
 
 /// <https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests>, `<name>`.
-fn is_repository(text: &str) -> bool {
+pub(crate) fn is_repository(text: &str) -> bool {
     text.split('/').all(|component| {
         component.starts_with(|first: char| first.is_ascii_lowercase() || first.is_ascii_digit())
             && component
@@ -216,6 +239,49 @@ mod tests {
             let reference: Reference = text.parse().expect("a reference");
             let target = Target::of(&reference, plain_http).expect("a target");
             assert_eq!(target.uri.to_string(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_endpoint_is_asked_in_the_place_of_the_registry() {
+        let digest = format!("sha256:{HEX}");
+        let cases = [
+            (
+                "library/web:main".to_owned(),
+                "https://harbor.corp/docker-hub",
+                "https://harbor.corp/v2/docker-hub/library/web/manifests/main?ns=docker.io"
+                    .to_owned(),
+                "repository:docker-hub/library/web:pull",
+            ),
+            (
+                "localhost:32000/app".to_owned(),
+                "http://registry.registry.svc:5000",
+                "http://registry.registry.svc:5000/v2/app/manifests/latest?ns=localhost%3A32000"
+                    .to_owned(),
+                "repository:app:pull",
+            ),
+            (
+                format!("ghcr.io/a/b@{digest}"),
+                "http://ghcr.io",
+                format!("http://ghcr.io/v2/a/b/manifests/{digest}"),
+                "repository:a/b:pull",
+            ),
+            (
+                "library/web:main".to_owned(),
+                "https://registry-1.docker.io",
+                "https://registry-1.docker.io/v2/library/web/manifests/main".to_owned(),
+                "repository:library/web:pull",
+            ),
+        ];
+        for (image, endpoint, expected, scope) in cases {
+            let reference: Reference = image.parse().expect("a reference");
+            let target = Target::of(&reference, false).expect("a target");
+            let (registry, repository) = (target.registry.clone(), target.repository.clone());
+            let target = target.at(&endpoint.parse().expect("an endpoint"));
+            let target = target.expect("a target");
+            assert_eq!(target.uri.to_string(), expected);
+            assert_eq!(target.scope(), scope);
+            assert_eq!((target.registry, target.repository), (registry, repository));
         }
     }
 

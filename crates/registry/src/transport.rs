@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use lru::LruCache;
 
 use crate::{
-    HostPattern, Observer,
+    Endpoint, HostPattern, Observer,
     bounded::bounded,
     connection::Connection,
     host::Host,
@@ -43,6 +43,7 @@ pub(crate) struct Transport {
 /// The options of some hosts, ready for use.
 struct Rule {
     pattern: HostPattern,
+    endpoint: Option<Endpoint>,
     plain_http: bool,
     connection: Connection,
     max_concurrent_requests: usize,
@@ -98,10 +99,25 @@ impl Transport {
         self.get(rule).is_some_and(|rule| rule.plain_http)
     }
 
+    /// What answers in the place of a registry, if options name it.
+    pub(crate) fn endpoint(&self, rule: RuleIndex) -> Option<&Endpoint> {
+        self.get(rule)?.endpoint.as_ref()
+    }
+
+    /// The host of a registry itself, or its endpoint: under the options that are meant for the registry.
+    pub(crate) fn registry(&self, origin: &Origin, rule: RuleIndex) -> Arc<Host> {
+        let rule = rule.or_else(|| self.rule(&origin.to_string()));
+        self.known(origin, rule)
+    }
+
     /// The host at an origin. `asked_by` are the options of the registry that named it: a token server without options
     /// of its own is trusted as its registry is.
     pub(crate) fn host(&self, origin: &Origin, asked_by: RuleIndex) -> Arc<Host> {
         let rule = self.rule(&origin.to_string()).or(asked_by);
+        self.known(origin, rule)
+    }
+
+    fn known(&self, origin: &Origin, rule: RuleIndex) -> Arc<Host> {
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         let host = hosts.get_or_insert((origin.clone(), rule), || {
             let (connection, limit) = self.get(rule).map_or(
@@ -127,6 +143,7 @@ impl Rule {
         }
         Ok(Self {
             pattern: options.pattern.clone(),
+            endpoint: options.endpoint.clone(),
             plain_http: options.plain_http,
             connection,
             max_concurrent_requests: options.max_concurrent_requests,

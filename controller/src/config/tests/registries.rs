@@ -12,7 +12,8 @@ fn entries_are_read_in_order_with_their_settings() {
     let given = Given::new()
         .file("ca.crt", CERTIFICATE)
         .file(".dockerconfigjson", DOCKER_CONFIGURATION)
-        .variable("JFROG_TOKEN", "s3cret");
+        .variable("JFROG_TOKEN", "s3cret")
+        .variable("MIRROR", "http://harbor.corp:8080");
     let config = given.config(
         r#"
 registries:
@@ -25,10 +26,12 @@ registries:
     caCertificatePaths: [DIR/ca.crt]
     plainHttp: true
     maxConcurrentRequests: 8
+  - hostnamePattern: docker.io
+    endpoint: "${MIRROR}/docker-hub"
 "#,
     );
-    let [pull, opaque, none] = config.registries.as_slice() else {
-        panic!("three entries: {:?}", config.registries);
+    let [pull, opaque, none, mirrored] = config.registries.as_slice() else {
+        panic!("four entries: {:?}", config.registries);
     };
     assert!(pull.pattern.matches("ghcr.io"));
     let mount_path = given.folder.path().to_owned();
@@ -47,6 +50,59 @@ registries:
     assert_eq!(none.ca_certificates[0].path, given.path("ca.crt"));
     assert_eq!(none.ca_certificates[0].pem, CERTIFICATE.as_bytes());
     assert_eq!(none.max_concurrent_requests, NonZeroUsize::new(8));
+    assert_eq!(none.endpoint, None);
+
+    let endpoint = mirrored.endpoint.as_ref().map(ToString::to_string);
+    assert_eq!(
+        endpoint.as_deref(),
+        Some("http://harbor.corp:8080/docker-hub")
+    );
+}
+
+#[test]
+fn endpoints_that_cannot_be_are_problems_that_do_not_show_them() {
+    let table = [
+        ("harbor.corp", "a text that is no http or https URL"),
+        ("ftp://harbor.corp", "a text that is no http or https URL"),
+        (
+            "https://a:not-to-be-shown@b.c",
+            "a URL with a user name or password, which belong into the credentials",
+        ),
+        ("https://b.c/?not=to-be-shown", "a URL with a query"),
+        ("https://b.c/a#b", "a URL with a fragment"),
+        (
+            "https://b.c/v2/a",
+            "a URL with /v2 in its path, which is put in front of the path when the registry is asked",
+        ),
+        (
+            "https://b.c/A",
+            "a URL whose path is not made of lower-case letters, digits, '.', '_' and '-'",
+        ),
+    ];
+    for (endpoint, found) in table {
+        let problems = Given::new().problems(&format!(
+            "registries: [{{hostnamePattern: x, endpoint: '{endpoint}'}}]"
+        ));
+        let allowed = "an http or https URL with an optional port and path, such as https://harbor.corp/docker-hub";
+        let expected = format!(
+            "registries[0].endpoint (in DIR/config.yaml): found {found}; allowed: {allowed}"
+        );
+        assert_eq!(problems, [expected], "{endpoint}");
+    }
+}
+
+#[test]
+fn the_scheme_of_an_endpoint_is_what_counts() {
+    let given = Given::new();
+    let loaded = given
+        .load("registries: [{hostnamePattern: x, endpoint: 'https://y', plainHttp: true}]")
+        .expect("a start");
+    let file = given.path("config.yaml");
+    let expected = format!(
+        "registries[0].plainHttp (in {}): has no effect beside endpoint, whose scheme counts",
+        file.display()
+    );
+    assert_eq!(loaded.warnings, [expected]);
 }
 
 #[test]

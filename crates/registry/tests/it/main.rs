@@ -6,6 +6,7 @@ mod artifactory;
 mod authentication;
 mod credentials;
 mod distribution;
+mod endpoints;
 mod errors;
 mod hostile;
 mod limits;
