@@ -10,7 +10,7 @@ use kube_autorollout_core::{
     manifest::Manifest,
     state::Reason,
 };
-use kube_autorollout_registry::{Client, Credentials, ErrorKind};
+use kube_autorollout_registry::{Client, Credentials, Error, ErrorKind};
 
 use crate::registry_error::Failure;
 
@@ -49,7 +49,7 @@ impl<'a> Manifests<'a> {
             let known = |digest: &Digest| self.answers.get(digest).cloned();
             match compare::compare(question, &known) {
                 Step::Done(verdict) => break verdict,
-                Step::Needs(digests) => self.fetch(digests).await,
+                Step::Needs(digests) => self.fetch(digests, question.tag).await,
             }
         };
         if verdict == Verdict::CannotStart(Reason::UnsupportedMediaType)
@@ -82,7 +82,8 @@ impl<'a> Manifests<'a> {
         self.failure
     }
 
-    async fn fetch(&mut self, digests: Vec<Digest>) {
+    /// Asks for manifests, of which `tag` is the one that the tag names.
+    async fn fetch(&mut self, digests: Vec<Digest>, tag: &Digest) {
         // In boxes, as nearly every comparison does without, and would have room for them.
         let each = digests.iter().map(|digest| {
             Box::pin(
@@ -101,7 +102,7 @@ impl<'a> Manifests<'a> {
                         &error,
                     )),
                 },
-                Err(error) if is_unavailable(error.kind()) => Answer::Unavailable,
+                Err(error) if digest != *tag && is_unavailable(&error) => Answer::Unavailable,
                 Err(error) => self.failed(Failure::of(self.reference, &error)),
             };
             self.answers.insert(digest, answer);
@@ -116,6 +117,9 @@ impl<'a> Manifests<'a> {
 }
 
 /// Whether the manifest is not there for us, as opposed to an answer that may be another one later.
-fn is_unavailable(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::TagNotFound | ErrorKind::Denied)
+///
+/// One that is denied alone counts, as the registry denies it again when it is asked once more before a rollout: an image
+/// that a policy blocks is replaced by the next one. Where it was read before it was blocked, it is compared as it was.
+fn is_unavailable(error: &Error) -> bool {
+    error.kind() == ErrorKind::TagNotFound || error.is_manifest_denied()
 }

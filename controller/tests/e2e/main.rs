@@ -17,6 +17,7 @@ mod completeness;
 mod conflict;
 mod container;
 mod credentials;
+mod denied;
 mod documentation;
 mod endpoint;
 mod faults;

@@ -160,7 +160,7 @@ impl Inquiry<'_> {
             && self
                 .host
                 .memory()
-                .is_let_in(repository, session.fingerprint())
+                .is_let_in(repository, session.fingerprint(), false)
     }
 
     /// One error of several refusals: the registry's own word tells more than our silence, and the last one most.

@@ -31,7 +31,7 @@ const MAX_ERRORS: usize = 8;
 const MAX_CODE: usize = 64;
 
 /// Characters of a message; the rest is cut off.
-const MAX_MESSAGE: usize = 200;
+const MAX_MESSAGE: usize = 300;
 
 /// What a server says about a failure.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -18,8 +18,12 @@ const MAX_KNOWN: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4095);
 /// Repositories that let somebody in; what is asked next follows within seconds.
 const MAX_LET_IN: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023);
 
-/// For how long a credential that a repository let in is taken to be good for it.
-const LET_IN: Duration = Duration::from_secs(10 * 60);
+/// For how long a credential that a repository let in is taken to be good for it when it is refused (401), and when it is
+/// accepted and may not read (403). The tags of workloads with a daily schedule are asked for once a day.
+const LET_IN: (Duration, Duration) = (
+    Duration::from_secs(10 * 60),
+    Duration::from_secs(25 * 60 * 60),
+);
 
 /// For how long the credential that a repository let in goes before those that come before it by rule.
 const PREFERRED: Duration = Duration::from_secs(60 * 60);
@@ -66,11 +70,22 @@ impl Memory {
         self.let_in.put(key, Instant::now());
     }
 
-    /// Whether a repository has let the credential in lately.
-    pub(crate) fn is_let_in(&self, repository: &str, credential: Option<Fingerprint>) -> bool {
+    /// A repository does not let a credential in any more.
+    pub(crate) fn forget_let_in(&mut self, repository: &str, credential: Option<Fingerprint>) {
+        self.let_in.pop(&(repository.to_owned(), credential));
+    }
+
+    /// Whether a repository has let the credential in lately. `refused`: what it answers now is 401.
+    pub(crate) fn is_let_in(
+        &self,
+        repository: &str,
+        credential: Option<Fingerprint>,
+        refused: bool,
+    ) -> bool {
         let key = (repository.to_owned(), credential);
+        let limit = if refused { LET_IN.0 } else { LET_IN.1 };
         let since = self.let_in.peek(&key);
-        since.is_some_and(|since| since.elapsed() < LET_IN)
+        since.is_some_and(|since| since.elapsed() < limit)
     }
 
     /// Of a list of credentials, the one that a repository has let in.

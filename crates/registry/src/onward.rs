@@ -130,7 +130,7 @@ impl Session<'_> {
     }
 
     fn refused_onward(&self, answer: &Answer, fault: Fault) -> Error {
-        if self.concerns_the_manifest_alone() {
+        if self.concerns_the_manifest_alone(answer) {
             return Error::answered(answer, Fault::ManifestDenied(answer.status));
         }
         Error::answered(answer, fault)

@@ -56,7 +56,7 @@ impl Session<'_> {
         if let Next::Unsupported(fault) = next {
             return Error::answered(answer, fault);
         }
-        if self.concerns_the_manifest_alone() {
+        if self.concerns_the_manifest_alone(answer) {
             return Error::answered(answer, Fault::ManifestDenied(answer.status));
         }
         match (next, proof.into_trial()) {
@@ -103,7 +103,7 @@ impl Session<'_> {
     /// A 403: of the manifest, the repository, or the credential.
     async fn forbidden(&self, proof: Proof, answer: &Answer, call: &mut Call<'_>) -> Error {
         let had_credentials = self.credential.is_some() && !matches!(proof, Proof::None);
-        if self.concerns_the_manifest_alone() {
+        if self.concerns_the_manifest_alone(answer) {
             return Error::answered(answer, Fault::ManifestDenied(answer.status));
         }
         let denied = Error::answered(answer, Fault::Denied { had_credentials });
@@ -133,11 +133,16 @@ impl Session<'_> {
         denied
     }
 
-    /// Whether a refusal is about a manifest alone, as who asks was let in to the repository's tag just now.
-    pub(crate) fn concerns_the_manifest_alone(&self) -> bool {
-        let memory = self.host.memory();
-        matches!(self.target.object, Object::Digest(_))
-            && memory.is_let_in(&self.target.repository, self.fingerprint())
+    /// Whether a refusal is about a manifest alone, as who asks was let in to the repository's tag.
+    pub(crate) fn concerns_the_manifest_alone(&self, answer: &Answer) -> bool {
+        let (repository, credential) = (&self.target.repository, self.fingerprint());
+        let mut memory = self.host.memory();
+        if matches!(self.target.object, Object::Tag(_)) {
+            memory.forget_let_in(repository, credential);
+            return false;
+        }
+        let refused = answer.status == StatusCode::UNAUTHORIZED;
+        memory.is_let_in(repository, credential, refused)
     }
 
     /// Asks by GET after a failure of HEAD of which GET may tell more: some registries do not know HEAD, and the body
