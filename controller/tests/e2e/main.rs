@@ -41,6 +41,7 @@ mod proxies;
 mod quiet;
 mod reasons;
 mod registry_failures;
+mod resumption;
 mod role;
 mod rollout;
 mod scope;
