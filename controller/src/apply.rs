@@ -31,7 +31,8 @@ const READ_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) struct Written {
     pub(crate) record: Record,
     pub(crate) attempts: Attempts,
-    /// In whole seconds, as that is what the annotation holds.
+    /// In milliseconds, so that it is no other patch's: a replica that led before may have written the same record within
+    /// the same second.
     pub(crate) at: Timestamp,
 }
 
@@ -61,7 +62,7 @@ impl Written {
         Self {
             record: rollout.record.clone(),
             attempts: rollout.attempts.clone(),
-            at: now.round(Unit::Second).unwrap_or(now),
+            at: now.round(Unit::Millisecond).unwrap_or(now),
         }
     }
 
@@ -90,7 +91,7 @@ pub(crate) async fn rollout(
     let kind = &workload.kind;
     let api: Api<View> = Api::namespaced_with(client.clone(), workload.namespace(), kind);
     let mut annotations = BTreeMap::from([
-        (restarted_at, Some(written.at.to_string())), // like `kubectl rollout restart` writes it
+        (restarted_at, Some(written.at.to_string())),
         (annotations::DIGESTS, Some(written.record.to_string())),
     ]);
     // Null removes what the rollouts before have left; where there is nothing, nothing is written.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use kube::Client;
 use kube_autorollout_core::{platform::Platforms, schedule::Schedule};
 use kube_autorollout_registry as registry;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     budget::Budget,
@@ -54,6 +55,8 @@ pub(crate) struct Context {
     pub(crate) unconfirmed: Unconfirmed,
     /// Patches on their way.
     pub(crate) patches: Arc<Patches>,
+    /// The process was asked to stop: nothing is begun any more.
+    pub(crate) stop: CancellationToken,
     /// The schedule of workloads that have none of their own.
     pub(crate) schedule: Schedule,
     /// In which zone a workload's own schedule is read.

@@ -101,7 +101,7 @@ impl<F: Fn() + Send> Candidate<F> {
         }
     }
 
-    /// Takes part until it is asked to stop, and gives the Lease back then.
+    /// Takes part until it is asked to stop, and releases the Lease then.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         loop {
             let pause = self.step().await;
@@ -114,7 +114,7 @@ impl<F: Fn() + Send> Candidate<F> {
         if self.leading
             && let Err(error) = self.release().await
         {
-            warn!("the Lease is not given back: {}", Chain(&error));
+            warn!("cannot release the Lease: {}", Chain(&error));
         }
     }
 
@@ -203,8 +203,16 @@ impl<F: Fn() + Send> Candidate<F> {
         term.map(|term| term.act_until.saturating_duration_since(Instant::now()))
     }
 
-    /// Lets go of the Lease, so that another replica need not wait until it expires.
+    /// Releases the Lease, so that another replica need not wait until it expires. Whoever has changed it meanwhile, a person
+    /// say, keeps us from that no more than once.
     async fn release(&mut self) -> Result<(), Error> {
+        match self.try_release().await {
+            Err(Error::Conflict) => self.try_release().await,
+            released => released,
+        }
+    }
+
+    async fn try_release(&mut self) -> Result<(), Error> {
         let lease = match self.held.take() {
             Some(lease) => Some(lease),
             None => self.request(self.api.get_opt(keys::NAME)).await?,
@@ -222,7 +230,7 @@ impl<F: Fn() + Send> Candidate<F> {
         }
         self.request(self.api.replace(keys::NAME, &parameters(), &lease))
             .await?;
-        info!("the Lease is given back");
+        info!("released the Lease");
         Ok(())
     }
 

@@ -43,6 +43,7 @@ mod retry;
 mod rollout;
 mod run;
 mod selected;
+mod shutdown;
 mod telemetry;
 mod template_writer;
 mod wake;

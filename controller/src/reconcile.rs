@@ -83,7 +83,10 @@ async fn object_now(object: &Guarded, context: &Context) -> Result<(Again, Recon
         return Ok((None, Reconciled::Unchanged));
     }
     match &object.read {
-        Ok(workload) => workload_now(workload, &object.identity, context).await,
+        Ok(workload) => {
+            rollout::settle(workload, &object.identity, context);
+            workload_now(workload, &object.identity, context).await
+        }
         Err(unreadable) => Err(Error::Unreadable(unreadable.error.clone())),
     }
 }
@@ -98,7 +101,6 @@ async fn workload_now(
         context.forget(identity);
         return Ok((None, Reconciled::Unchanged));
     }
-    rollout::settle(workload, identity, context);
     if let Some(wait) = context.conflicts.wait(identity, workload) {
         return Ok((Some(wait), Reconciled::Unchanged));
     }
@@ -115,11 +117,15 @@ async fn workload_now(
     };
     let next = Next::after(&settings, identity, now, context);
 
+    let decided = decided(workload, identity, &settings, &next, context);
+    let Some(decided) = context.stop.run_until_cancelled(decided).await else {
+        return Ok((None, Reconciled::Unchanged));
+    };
     let Outcome {
         mut observation,
         decision,
         place,
-    } = decided(workload, identity, &settings, &next, context).await?;
+    } = decided?;
     if !context.reports.is_selected(identity) {
         // The label has gone while we looked: what we have just learnt is forgotten, too.
         context.forget(identity);
@@ -130,16 +136,13 @@ async fn workload_now(
     }
     let reports = &context.reports;
     if reports.will_miss_the_record(identity, &decision, &observation) {
-        observation.template_writer = template_writer::of(&context.client, workload).await;
+        observation.template_writer = template_writer(workload, context).await;
     }
     let mut outcome = Reconciled::Unchanged;
-    if let (Some(rollout), Some(place)) = (&decision.rollout, place) {
+    if let Some((rollout, place)) = decision.rollout.as_ref().zip(place) {
         match rollout::roll_out(workload, identity, rollout, place, context).await? {
             RolledOut::Triggered => outcome = Reconciled::Changed,
-            RolledOut::Conflict => {
-                let wait = context.conflicts.wait(identity, workload);
-                return Ok((Some(wait.unwrap_or_default()), outcome));
-            }
+            RolledOut::Conflict(wait) => return Ok((Some(wait), outcome)),
             // A watch tells when it is deleted; if none does, it is decided again at its next tick.
             RolledOut::Gone => return Ok((Some(next.tick(clock::now())), outcome)),
             RolledOut::NotOurs => return Ok((None, outcome)),
@@ -175,6 +178,11 @@ fn retry(
         Some(retry) => until(retry, clock::now()),
         None => context.retries.failed(identity),
     })
+}
+
+async fn template_writer(workload: &Workload, context: &Context) -> Option<String> {
+    let writer = template_writer::of(&context.client, workload);
+    context.stop.run_until_cancelled(writer).await.flatten()
 }
 
 /// What was decided of a workload, on what it rests, and a place for its rollout.

@@ -7,6 +7,8 @@
 mod conflicts;
 mod unconfirmed;
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use kube_autorollout_core::decide::Rollout;
 
@@ -31,11 +33,11 @@ const SHORT_CUTS: u32 = 4;
 pub(crate) enum Outcome {
     /// The workload is patched, and all is told of it.
     Triggered,
-    /// Somebody else changed the workload since it was observed, so it has to be decided again.
-    Conflict,
+    /// Somebody else changed the workload since it was observed, so it has to be decided again, after so long at the latest.
+    Conflict(Duration),
     /// It has been deleted meanwhile.
     Gone,
-    /// Another replica leads by now, and nothing was sent.
+    /// Another replica leads by now, or we were asked to stop, and nothing was sent.
     NotOurs,
 }
 
@@ -52,11 +54,13 @@ pub(crate) async fn roll_out(
     place: Place<'_>,
     context: &Context,
 ) -> Result<Outcome, Error> {
-    let _permit = context.patches.begin().await;
+    let permit = context.patches.begin();
+    let _permit = context.stop.run_until_cancelled(permit).await;
     let mut base: Option<Box<Workload>> = None;
-    for short_cut in 0..=SHORT_CUTS {
-        let Ok(end) = context.leadership.may_act() else {
-            return Ok(Outcome::NotOurs);
+    for _ in 0..=SHORT_CUTS {
+        let end = match context.leadership.may_act() {
+            Ok(end) if !context.stop.is_cancelled() => end,
+            _ => return Ok(Outcome::NotOurs),
         };
         let target = base.as_deref().unwrap_or(workload);
         let (unconfirmed, restarted_at) = (&context.unconfirmed, context.restarted_at);
@@ -80,8 +84,8 @@ pub(crate) async fn roll_out(
                 context.reports.conflict(identity);
                 let in_a_row = context.conflicts.add(identity, target);
                 let same = found.filter(|found| found.fingerprint() == workload.fingerprint());
-                if same.is_none() || in_a_row < PATIENCE || short_cut == SHORT_CUTS {
-                    return Ok(Outcome::Conflict);
+                if same.is_none() || in_a_row < PATIENCE {
+                    break;
                 }
                 base = same;
             }
@@ -93,7 +97,8 @@ pub(crate) async fn roll_out(
             }
         }
     }
-    Ok(Outcome::Conflict)
+    let wait = context.conflicts.wait(identity, workload);
+    Ok(Outcome::Conflict(wait.unwrap_or_default()))
 }
 
 /// Recognises in a workload, as it is observed, a patch of ours whose answer was lost, and reports it. A reconcile does so

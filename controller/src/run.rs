@@ -1,16 +1,11 @@
 //! Wires everything together and runs it until asked to stop.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 use futures::{StreamExt as _, stream};
 use kube_autorollout_core::annotations::{KUBECTL_RESTARTED_AT, RESTARTED_AT};
 use kube_autorollout_registry as registry;
-use tokio::{
-    net::TcpListener,
-    signal::unix::{Signal, SignalKind, signal},
-    task::JoinSet,
-    time,
-};
+use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -39,6 +34,7 @@ use crate::{
     retry::Retries,
     rollout::{Conflicts, Unconfirmed},
     selected::Selected,
+    shutdown::{Running, Signals},
     wake::Wake,
     watch,
     workload::Kind,
@@ -46,12 +42,6 @@ use crate::{
 
 /// Reconciles at once, of each watch: most of them wait for a registry, and none of them for another's.
 const RECONCILES: usize = 128;
-
-/// After being asked to stop, running reconciles may take so long: less than the thirty seconds that Kubernetes gives.
-const DRAIN: Duration = Duration::from_secs(25);
-
-/// Another replica waits some seconds for a lease that is not given back in this time, and that is all.
-const RELEASE: Duration = Duration::from_secs(3);
 
 /// Why the controller ended.
 #[derive(Debug, thiserror::Error)]
@@ -77,11 +67,8 @@ pub(crate) enum Error {
     #[error("cannot listen to signals")]
     Signals(#[source] std::io::Error),
     /// Something that runs for ever did not.
-    #[error("{0} ended by itself")]
+    #[error("{0} exited unexpectedly")]
     Ended(&'static str),
-    /// What was running when we were asked to stop did not end in time.
-    #[error("running reconciles did not end within {} s", DRAIN.as_secs())]
-    Drain,
 }
 
 /// Runs the controller until it is asked to stop.
@@ -128,32 +115,30 @@ pub(crate) async fn run(
     info!(namespace = cluster.namespace, port, "started");
 
     let mut servers = servers(listener, &health, &metrics, &context);
-    let mut writers = JoinSet::new();
-    writers.spawn(writer);
-    let stop = CancellationToken::new();
-    let shared = (&cluster, &health, &*wake, &context, &stop);
-    let mut controllers = controllers(&scopes, shared);
-
+    let shared = (&cluster, &health, &*wake, &context);
     let release = CancellationToken::new();
-    let mut elections = elections(&leadership, &cluster, &instance, &context, &release);
-
-    tokio::select! {
-        () = asked.next() => info!("stopping"),
-        _ = controllers.join_next() => return Err(Error::Ended("a controller")),
-        _ = servers.join_next() => return Err(Error::Ended("what serves or keeps time beside the controllers")),
-        _ = writers.join_next() => return Err(Error::Ended("the writing of Events")),
-        Some(_) = elections.join_next() => return Err(Error::Ended("the leader election")),
-    }
+    let mut running = Running {
+        controllers: controllers(&scopes, shared),
+        events: JoinSet::from_iter([writer]),
+        elections: elections(&leadership, &cluster, &instance, &context, &release),
+    };
+    let result = tokio::select! {
+        () = asked.next() => Ok(()),
+        _ = running.controllers.join_next() => Err(Error::Ended("a controller")),
+        _ = servers.join_next() => {
+            Err(Error::Ended("a background task (HTTP server, health or timers)"))
+        }
+        _ = running.events.join_next() => Err(Error::Ended("the recorder of Events")),
+        Some(_) = running.elections.join_next() => Err(Error::Ended("the leader election")),
+    };
+    info!("stopping");
     health.stop();
-    stop.cancel();
+    context.stop.cancel();
     // The queue of Events ends when nobody is left to fill it.
     drop(context);
-    drained(&mut controllers, &mut writers).await?;
-    // Not before what we have begun has ended.
-    release.cancel();
-    drop(time::timeout(RELEASE, elections.join_next()).await);
+    running.drain(&release).await;
     info!("stopped");
-    Ok(())
+    result
 }
 
 /// Serves health and metrics, and keeps time.
@@ -204,23 +189,8 @@ fn elections(
     elections
 }
 
-/// Waits for what runs to end.
-async fn drained(controllers: &mut JoinSet<()>, writers: &mut JoinSet<()>) -> Result<(), Error> {
-    let ended = async {
-        while controllers.join_next().await.is_some() {}
-        while writers.join_next().await.is_some() {}
-    };
-    time::timeout(DRAIN, ended).await.map_err(|_| Error::Drain)
-}
-
 /// What the controllers of all watches share.
-type Shared<'a> = (
-    &'a Cluster,
-    &'a Arc<Health>,
-    &'a Wake,
-    &'a Arc<Context>,
-    &'a CancellationToken,
-);
+type Shared<'a> = (&'a Cluster, &'a Arc<Health>, &'a Wake, &'a Arc<Context>);
 
 /// Starts the controllers of all kinds in all scopes.
 fn controllers(scopes: &[Option<String>], shared: Shared<'_>) -> JoinSet<()> {
@@ -237,7 +207,7 @@ fn controllers(scopes: &[Option<String>], shared: Shared<'_>) -> JoinSet<()> {
 fn controller(
     kind: Kind,
     scope: Option<String>,
-    (cluster, health, wake, context, stop): Shared<'_>,
+    (cluster, health, wake, context): Shared<'_>,
 ) -> impl Future<Output = ()> + Send + use<> {
     let watch: Watch = (kind.name(), scope);
     let client = &cluster.client;
@@ -248,9 +218,10 @@ fn controller(
     let beginnings = beginnings.flat_map(move |()| stream::iter(all.all()));
     let [ours, theirs] = [&selected; 2].map(Arc::clone);
     let (health, context) = (Arc::clone(health), Arc::clone(context));
+    let stop = context.stop.clone();
     let changes = watch::changes(client, kind, &watch, theirs, health, Arc::clone(&context));
     let news = stream::select_all([changes.boxed(), triggers.boxed(), beginnings.boxed()]);
-    let news = news.take_until(stop.clone().cancelled_owned());
+    let news = news.take_until(stop.cancelled_owned());
     queue::work(news, RECONCILES, move |identity| {
         let object = ours.get(identity)?;
         Some(reconcile::reconcile(object, Arc::clone(&context)))
@@ -286,6 +257,7 @@ fn context(
         conflicts: Conflicts::default(),
         unconfirmed: Unconfirmed::default(),
         patches: Arc::clone(patches),
+        stop: CancellationToken::new(),
         schedule: config.schedule.clone(),
         zone: config.zone.clone(),
         platforms: config.platforms.clone(),
@@ -318,28 +290,6 @@ fn instance(environment: &BTreeMap<String, String>) -> String {
         .get("POD_NAME")
         .or_else(|| environment.get("HOSTNAME"));
     pod.cloned().unwrap_or_else(|| keys::NAME.to_owned())
-}
-
-/// The two ways in which a process is asked to stop.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-        })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
 }
 
 #[cfg(test)]

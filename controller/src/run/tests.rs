@@ -1,10 +1,11 @@
 //! The controllers as they are wired, against a scripted API server.
 
-use std::process::Command;
+use std::{process::Command, time::Duration};
 
 use http::{Request, Response};
 use kube::client::{Body, Client};
 use serde_json::{Value, json};
+use tokio::time;
 use tower::service_fn;
 
 use super::*;
@@ -79,8 +80,7 @@ async fn controlled(client: Client, condition: impl Fn(&str) -> bool) {
     let context = context(&config, &cluster, &registry, reports, &watches, shared);
     let context = Arc::new(context);
     let health = Arc::new(Health::new(watches));
-    let stop = CancellationToken::new();
-    let shared = (&cluster, &health, &*wake, &context, &stop);
+    let shared = (&cluster, &health, &*wake, &context);
     let running = controller(Kind::new(&Panicking), scope, shared);
     let met = async {
         while !condition(&metrics.encode(true, &BTreeMap::new())) {

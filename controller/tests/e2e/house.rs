@@ -103,7 +103,7 @@ const RULES: &[(&str, &[&str])] = &[
             "run.rs",
         ],
     ),
-    ("kube_autorollout_testbed", &[]),
+    ("kube_autorollout_testbed", &["cluster/tls/tests.rs"]), // for its certificates
 ];
 
 #[test]

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
-use kube_autorollout_testbed::{controller, image::Behaviour, workload::eventually};
+use kube_autorollout_testbed::{
+    controller, forwarder::Forwarder, image::Behaviour, workload, workload::eventually,
+};
 use tokio::time::Instant;
 
 use crate::{
@@ -229,7 +231,7 @@ async fn without_the_right_to_the_lease_nobody_leads_and_the_log_says_what_to_ad
 }
 
 #[tokio::test]
-async fn a_patch_that_is_under_way_is_waited_for_and_told_before_the_lease_is_given_back() {
+async fn a_patch_that_is_under_way_is_waited_for_and_told_before_the_lease_is_released() {
     let world = World::new("drain").await;
     world.push(&world.version(1), "app").await;
     world.deploy("web", "app").await;
@@ -251,12 +253,7 @@ async fn a_patch_that_is_under_way_is_waited_for_and_told_before_the_lease_is_gi
     });
     assert_eq!(code, Some(0));
     let log = controller.log();
-    let order = [
-        "stopping",
-        "rolled out: ",
-        "the Lease is given back",
-        "stopped",
-    ];
+    let order = ["stopping", "rolled out: ", "released the Lease", "stopped"];
     let places = order.map(|part| log.find(part));
     assert!(
         places.is_sorted() && places[0].is_some(),
@@ -264,10 +261,66 @@ async fn a_patch_that_is_under_way_is_waited_for_and_told_before_the_lease_is_gi
     );
     assert_eq!(world.events("web", "RolloutTriggered").await.len(), 1);
     assert_eq!(world.patches(), 1);
+    assert_eq!(holder(&world).await, None);
+}
+
+/// Who holds the Lease, if anybody does.
+async fn holder(world: &World) -> Option<String> {
     let lease = world.namespace.api::<Lease>().get("kube-autorollout").await;
-    let holder = lease
-        .expect("a Lease")
-        .spec
-        .and_then(|spec| spec.holder_identity);
-    assert_eq!(holder.filter(|holder| !holder.is_empty()), None);
+    let spec = lease.expect("a Lease").spec.expect("its spec");
+    spec.holder_identity.filter(|holder| !holder.is_empty())
+}
+
+#[tokio::test]
+async fn what_waits_for_a_registry_does_not_keep_a_leader_from_stopping_at_once() {
+    let world = World::new("stop-registry").await;
+    world.push(&world.version(1), "app").await;
+    let registry = world.testbed.registry().host().parse();
+    let registry = Forwarder::start(registry.expect("an address"), Duration::ZERO).await;
+    let registry = registry.expect("a way");
+    let image = format!("{}/{}:app", registry.host(), world.namespace.name());
+    let web = workload::Deployment::named("web").container("app", &image);
+    world.create(web.labelled()).await;
+    world.rolled_out("web").await;
+    let controller = world.controller(ELECTED).await;
+    controller.until_all("UpToDate", 1).await;
+    registry.cut();
+    registry.expect();
+    let asked = eventually(SOON, "a request", async || {
+        registry.first().map(drop).ok_or_else(String::new)
+    });
+    asked.await.unwrap_or_else(|error| panic!("{error}"));
+    let asked = Instant::now();
+    assert_eq!(controller.stop().await, Some(0), "{}", controller.log());
+    let took = asked.elapsed();
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert_eq!(holder(&world).await, None);
+}
+
+#[tokio::test]
+async fn events_that_cannot_be_written_do_not_keep_the_lease() {
+    const MANY: usize = 12; // three times what is written at once
+    let world = World::new("stop-events").await;
+    world.push(&world.version(1), "app").await;
+    for number in 0..MANY {
+        world.deploy(&format!("web-{number}"), "app").await;
+    }
+    let gateway = gateway(&world).await;
+    let controller = at(&world, gateway.url(), "/readyz", ELECTED).await;
+    controller.until_all("UpToDate", MANY).await;
+    gateway.delay("events", Duration::from_secs(60));
+    world.push(&world.version(2), "app").await;
+    let triggered = |metrics: &Metrics| metrics.rollouts("triggered") > 11.5;
+    controller.until("rollouts", triggered).await;
+    let asked = Instant::now();
+    let (code, took) = tokio::join!(controller.stop(), async {
+        let released = eventually(SOON, "a Lease that is released", async || {
+            holder(&world).await.map_or(Ok(()), Err)
+        });
+        released.await.unwrap_or_else(|error| panic!("{error}"));
+        asked.elapsed()
+    });
+    assert_eq!(code, Some(0), "{}", controller.log());
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert_eq!(world.patches(), MANY);
 }

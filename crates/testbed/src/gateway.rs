@@ -154,7 +154,7 @@ impl Gateway {
         self.away.send_replace(away);
     }
 
-    /// From now on the API server does not know a kind of the core group or of `apps`, by its plural.
+    /// From now on the API server does not know a kind, by its plural.
     pub fn lack(&self, plural: &str) {
         lock(&self.rules).lacking.insert(plural.to_owned());
     }
@@ -298,12 +298,14 @@ fn passed_on(
     }
 }
 
-/// The plural in a path of the core group or of `apps`.
+/// The plural in a path of any group.
 fn plural(path: &str) -> Option<&str> {
-    let rest = path
-        .strip_prefix("/apis/apps/v1/")
-        .or_else(|| path.strip_prefix("/api/v1/"))?;
-    let mut parts = rest.split('/');
+    let mut parts = path.strip_prefix('/')?.split('/');
+    match parts.next()? {
+        "api" => parts.next()?,
+        "apis" => parts.nth(1)?,
+        _ => return None,
+    };
     match parts.next()? {
         "namespaces" => parts.nth(1),
         plural => Some(plural),
