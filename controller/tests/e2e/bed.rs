@@ -3,7 +3,9 @@
 use std::ops::Deref;
 
 use k8s_openapi::api::rbac::v1::PolicyRule;
-use kube_autorollout_testbed::{Namespace, Testbed, alone, controller, image::Pusher};
+use kube_autorollout_testbed::{
+    Namespace, Testbed, alone, alone_with, control_plane::NodeGrace, controller, image::Pusher,
+};
 
 use crate::harness::World;
 
@@ -30,6 +32,12 @@ impl World {
     /// On a testbed of its own.
     pub(crate) async fn alone(hint: &str) -> Self {
         let testbed = Bed::Own(Box::new(alone().await));
+        Self::on(testbed, hint, controller::rights(&[])).await
+    }
+
+    /// On a testbed of its own, which takes silent nodes for dead after seconds.
+    pub(crate) async fn with_nodes_that_die(hint: &str) -> Self {
+        let testbed = Bed::Own(Box::new(alone_with(NodeGrace::QUICK).await));
         Self::on(testbed, hint, controller::rights(&[])).await
     }
 

@@ -21,6 +21,9 @@ use crate::workload::{TimedOut, wait_until};
 /// How long the controller-manager may take to count what a new quota is about.
 const COUNTED_WITHIN: Duration = Duration::from_secs(30);
 
+/// The name of a namespace's quota.
+const QUOTA: &str = "quota";
+
 /// Why a quota is not in force.
 #[derive(Debug, thiserror::Error)]
 pub enum QuotaError {
@@ -81,16 +84,16 @@ impl Namespace {
         Api::namespaced(self.client.clone(), &self.name)
     }
 
-    /// Lets no more than so many pods be there, those that end included (a `ResourceQuota`), and waits until that is in
-    /// force.
+    /// Lets no more than this amount of a resource be used, such as `pods` or `requests.cpu` (a `ResourceQuota`), and
+    /// waits until that is in force. Pods that are being deleted count until they are gone.
     ///
     /// # Errors
     ///
     /// When the API server refuses the quota, or it is not counted.
-    pub async fn limit_pods(&self, pods: usize) -> Result<(), QuotaError> {
-        let hard = ("pods".to_owned(), Quantity(pods.to_string()));
+    pub async fn limit(&self, resource: &str, amount: u32) -> Result<(), QuotaError> {
+        let hard = (resource.to_owned(), Quantity(amount.to_string()));
         let quota = ResourceQuota {
-            metadata: named("pods"),
+            metadata: named(QUOTA),
             spec: Some(ResourceQuotaSpec {
                 hard: Some(BTreeMap::from([hard])),
                 ..ResourceQuotaSpec::default()
@@ -103,7 +106,7 @@ impl Namespace {
             let status = quota.status.as_ref();
             status.is_some_and(|status| status.used.as_ref().is_some_and(|used| !used.is_empty()))
         };
-        wait_until(&quotas, "pods", COUNTED_WITHIN, is_counted).await?;
+        wait_until(&quotas, QUOTA, COUNTED_WITHIN, is_counted).await?;
         Ok(())
     }
 }

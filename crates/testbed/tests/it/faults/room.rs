@@ -61,7 +61,7 @@ async fn a_pod_that_no_node_has_room_for_stays_pending() {
 #[tokio::test]
 async fn a_pod_that_exceeds_the_quota_is_not_created() {
     let bench = Bench::new("quota").await;
-    bench.namespace.limit_pods(2).await.expect("a quota");
+    bench.namespace.limit("pods", 2).await.expect("a quota");
     bench.push(&Image::new("quota"), "stable").await;
     let web = workload::Deployment::named("web").replicas(3);
     bench
