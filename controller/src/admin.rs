@@ -141,6 +141,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::leadership::Leadership;
 
     /// Far less than a probe of a kubelet waits, and than a silent client is given.
     const SOON: Duration = Duration::from_secs(5);
@@ -148,7 +149,7 @@ mod tests {
     async fn server() -> (JoinSet<()>, SocketAddr) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        let health = Arc::new(Health::new([]));
+        let health = Arc::new(Health::new([], Arc::new(Leadership::Always)));
         let scrape: Scrape = Arc::new(String::new);
         let mut tasks = JoinSet::new();
         tasks.spawn(serve(listener, health, scrape));

@@ -3,13 +3,15 @@
 use std::{
     collections::HashMap,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
 use tokio::time::{self, Instant};
+
+use crate::leadership::Leadership;
 
 /// How often the runtime shows that it runs.
 const BEAT: Duration = Duration::from_secs(5);
@@ -22,6 +24,7 @@ const STUCK: Duration = Duration::from_secs(30);
 pub(crate) struct Health {
     beat: Mutex<Instant>,
     watches: Mutex<HashMap<Watch, Start>>,
+    leadership: Arc<Leadership>,
     stopping: AtomicBool,
 }
 
@@ -40,12 +43,16 @@ pub(crate) enum Start {
 }
 
 impl Health {
-    /// Alive, and not ready before the given watches have begun.
-    pub(crate) fn new(watches: impl IntoIterator<Item = Watch>) -> Self {
+    /// Alive, and not ready before the given watches have begun and, where there is an election, the Lease has been read.
+    pub(crate) fn new(
+        watches: impl IntoIterator<Item = Watch>,
+        leadership: Arc<Leadership>,
+    ) -> Self {
         let pending = watches.into_iter().map(|watch| (watch, Start::Pending));
         Self {
             beat: Mutex::new(Instant::now()),
             watches: Mutex::new(pending.collect()),
+            leadership,
             stopping: AtomicBool::new(false),
         }
     }
@@ -77,10 +84,12 @@ impl Health {
         self.stopping.store(true, Ordering::Relaxed);
     }
 
-    /// Every watch has begun or was refused, and there is at least one to be told of changes by.
+    /// Every watch has begun or was refused, at least one has begun, and nothing keeps this replica from leading when its
+    /// turn comes.
     pub(crate) fn is_ready(&self) -> bool {
         let watches = lock(&self.watches);
         !self.stopping.load(Ordering::Relaxed)
+            && self.leadership.can_lead()
             && watches.values().all(|start| *start != Start::Pending)
             && watches.values().any(|start| *start == Start::Synced)
     }
@@ -104,7 +113,7 @@ mod tests {
     #[tokio::test]
     async fn ready_means_every_watch_synced_or_was_refused() {
         let [first, second] = watches();
-        let health = Health::new(watches());
+        let health = Health::new(watches(), Arc::new(Leadership::Always));
         health.note(&first, Start::Refused);
         assert!(!health.is_ready(), "the second is still pending");
         health.note(&second, Start::Synced);
@@ -118,16 +127,31 @@ mod tests {
 
     #[tokio::test]
     async fn without_any_readable_kind_it_is_not_ready() {
-        let health = Health::new(watches());
+        let health = Health::new(watches(), Arc::new(Leadership::Always));
         for watch in watches() {
             health.note(&watch, Start::Refused);
         }
         assert!(!health.is_ready());
     }
 
+    #[tokio::test]
+    async fn a_replica_that_waits_for_the_lease_is_ready_when_it_has_read_it() {
+        let leadership = Arc::new(Leadership::new(true));
+        let health = Health::new(watches(), Arc::clone(&leadership));
+        for watch in watches() {
+            health.note(&watch, Start::Synced);
+        }
+        assert!(!health.is_ready());
+        let Leadership::Elected(elected) = &*leadership else {
+            unreachable!("it was made so");
+        };
+        elected.note_lease();
+        assert!(health.is_ready() && !leadership.leads());
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_runtime_that_does_not_beat_is_not_live() {
-        let health = Health::new([]);
+        let health = Health::new([], Arc::new(Leadership::Always));
         assert!(health.is_live());
         time::advance(STUCK).await;
         assert!(!health.is_live());

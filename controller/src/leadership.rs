@@ -3,7 +3,10 @@
 //! A leader is asked for its [`Term`] immediately before it acts, and a term that was not renewed in time is over by our
 //! own monotonic clock, whatever else hangs.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
 use futures::{Stream, stream};
 use tokio::{sync::watch, time::Instant};
@@ -32,6 +35,8 @@ pub(crate) struct Elected {
     term: Mutex<Option<Term>>,
     /// Counts the times that this replica has become the leader.
     begun: watch::Sender<u64>,
+    /// The Lease has been read once, or found missing.
+    read: AtomicBool,
 }
 
 impl Leadership {
@@ -41,6 +46,7 @@ impl Leadership {
             Self::Elected(Arc::new(Elected {
                 term: Mutex::default(),
                 begun: watch::Sender::new(0),
+                read: AtomicBool::new(false),
             }))
         } else {
             Self::Always
@@ -52,6 +58,14 @@ impl Leadership {
         match self {
             Self::Always => true,
             Self::Elected(elected) => elected.term().is_some(),
+        }
+    }
+
+    /// Whether this replica could lead when its turn comes, as far as is known: in an election it has read the Lease.
+    pub(crate) fn can_lead(&self) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Elected(elected) => elected.read.load(Ordering::Relaxed),
         }
     }
 
@@ -96,6 +110,11 @@ impl Elected {
     /// The term of this replica, unless it is over.
     pub(crate) fn term(&self) -> Option<Term> {
         self.lock().filter(|term| Instant::now() < term.act_until)
+    }
+
+    /// The Lease has been read, or found missing.
+    pub(crate) fn note_lease(&self) {
+        self.read.store(true, Ordering::Relaxed);
     }
 
     /// This replica leads from now on, or goes on to.

@@ -146,6 +146,7 @@ impl<F: Fn() + Send> Candidate<F> {
             Some(lease) => Some(lease),
             None => self.request(self.api.get_opt(keys::NAME)).await?,
         };
+        self.elected.note_lease();
         if let Some(lease) = &lease
             && let Some(expires) = self.of_another(lease, Instant::now())
         {

@@ -87,7 +87,8 @@ pub(crate) async fn run(
     let cluster = cluster::connect(environment)?;
     let scopes = scopes(&config.namespaces, &cluster.namespace);
     let watches = watches(&scopes);
-    let health = Arc::new(Health::new(watches.clone()));
+    let leadership = Arc::new(Leadership::new(config.leader_election));
+    let health = Arc::new(Health::new(watches.clone(), Arc::clone(&leadership)));
     let port = config.port.get();
     let listener = admin::listen(port)
         .await
@@ -101,7 +102,6 @@ pub(crate) async fn run(
         Arc::clone(&patches),
     );
     let wake = Arc::new(Wake::default());
-    let leadership = Arc::new(Leadership::new(config.leader_election));
     let reports = Reports::new(Arc::clone(&metrics), events, Arc::clone(&leadership));
     let context = context(
         &config,

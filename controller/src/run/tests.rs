@@ -79,7 +79,7 @@ async fn controlled(client: Client, condition: impl Fn(&str) -> bool) {
     let shared = (&wake, &leadership, &patches);
     let context = context(&config, &cluster, &registry, reports, &watches, shared);
     let context = Arc::new(context);
-    let health = Arc::new(Health::new(watches));
+    let health = Arc::new(Health::new(watches, leadership));
     let shared = (&cluster, &health, &*wake, &context);
     let running = controller(Kind::new(&Panicking), scope, shared);
     let met = async {

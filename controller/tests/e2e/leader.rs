@@ -214,11 +214,17 @@ async fn without_the_right_to_the_lease_nobody_leads_and_the_log_says_what_to_ad
     let world = World::with_rights("no-lease", rights).await;
     world.push(&world.version(1), "app").await;
     world.deploy("web", "app").await;
-    let controller = world.controller(ELECTED).await;
+    let controller = world.controller_as_it_is(ELECTED).await;
     let line = controller.until_logged(&["WARN", "Lease"]).await;
     let rule = "add the verbs get, create and update on leases of coordination.k8s.io";
     assert!(line.contains(rule), "{line}");
     assert!(!leads(&controller.metrics().await));
+    let kinds = ["Deployment", "StatefulSet", "DaemonSet"];
+    for kind in kinds.map(|kind| format!("kind=\"{kind}\"")) {
+        controller.until_logged(&["listed", &kind]).await;
+    }
+    let answer = controller.get("/readyz").await;
+    assert_eq!(answer, 503, "it could not follow another leader");
 
     let rule = controller::rule(
         "coordination.k8s.io",
@@ -227,6 +233,7 @@ async fn without_the_right_to_the_lease_nobody_leads_and_the_log_says_what_to_ad
     );
     world.permit(rule).await;
     controller.until_all("UpToDate", 1).await;
+    assert_eq!(controller.get("/readyz").await, 200);
     assert_eq!(controller.log().matches("cannot hold the Lease").count(), 1);
 }
 
