@@ -47,6 +47,7 @@ pub(crate) fn of(fault: &Fault) -> &'static str {
 /// Where the kind alone does not tell what helps.
 fn of_some(fault: &Fault) -> Option<&'static str> {
     match fault {
+        Fault::Down { fault, .. } => Some(of(fault)),
         Fault::Unauthorized {
             had_credentials: false,
         }

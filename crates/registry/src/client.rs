@@ -3,11 +3,13 @@
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use oci_spec::{distribution::Reference, image::Digest};
+use tokio::time::Instant;
 
 use crate::{
     Authentication, Credentials, Manifest, Options, OptionsError, RateLimit,
     error::Error,
     fault::Fault,
+    flight::LastFailure,
     inquiry::Inquiry,
     manifest_cache::{Key, ManifestCache},
     quarantine::Quarantine,
@@ -102,7 +104,9 @@ impl Client {
     ) -> Result<Resolved, Error> {
         let (target, rule) = self.target(reference, Target::of)?;
         let inquiry = Inquiry::new(&self.inner, target, rule);
-        let resolved = inquiry.resolve(credentials).await?;
+        let resolved = inquiry
+            .in_time(Box::pin(inquiry.resolve(credentials)))
+            .await?;
         let named = Key::new(&inquiry.target, &resolved.digest);
         self.inner.manifests.name(named);
         Ok(resolved)
@@ -131,12 +135,29 @@ impl Client {
             return Ok(manifest);
         }
         let inquiry = Inquiry::new(&self.inner, target, rule);
+        let fetched = self.fetch(&inquiry, key, digest, credentials);
+        inquiry.in_time(Box::pin(fetched)).await
+    }
+
+    /// Fetches a manifest, once for all who ask for it at the same time. They share a failure, too.
+    async fn fetch(
+        &self,
+        inquiry: &Inquiry<'_>,
+        key: Key,
+        digest: &Digest,
+        credentials: &Credentials,
+    ) -> Result<Manifest, Error> {
+        let manifests = &self.inner.manifests;
+        let scope = credentials.fingerprint();
+        let asked = Instant::now();
         let flight = manifests.flight(&key);
-        let _alone = inquiry.queue(flight.lock()).await?;
+        let mut last = inquiry.queue(flight.lock()).await?;
         if let Some(manifest) = manifests.get(&key) {
             return Ok(manifest);
         }
-        let scope = credentials.fingerprint();
+        if let Some(failure) = last.as_ref().and_then(|last| last.since(asked, &scope)) {
+            return Err(failure);
+        }
         if let Some(error) = manifests.failure(&key, scope) {
             return Err(error);
         }
@@ -145,7 +166,11 @@ impl Client {
                 manifests.put(key, manifest.clone());
                 Ok(manifest)
             }
-            Err(error) => Err(manifests.put_failure(key, scope, error)),
+            Err(error) => {
+                let error = manifests.put_failure(key, scope, error);
+                *last = Some(LastFailure::new(scope, error.clone()));
+                Err(error)
+            }
         }
     }
 

@@ -103,7 +103,7 @@ impl Connection {
 /// Which kind of failure a library's error is.
 pub(crate) fn classify(error: Cause) -> Fault {
     if let Some(ConnectTimeout(after)) = find(&*error) {
-        return Fault::Timeout { after: *after };
+        return Fault::ConnectTimeout { after: *after };
     }
     if let Some(ProxyError::Refused { .. }) = find(&*error) {
         return Fault::Proxy(error.into());

@@ -195,11 +195,11 @@ impl Error {
     }
 
     /// How long to wait before asking again, where that is known: what the server asks for, an hour at most, or what is
-    /// left of a back-off or of a quarantine.
+    /// left of a back-off, of a quarantine, or of the time in which a host is not asked that has failed too often.
     pub fn retry_after(&self) -> Option<Duration> {
         match self.0.fault {
             Fault::RateLimited { retry_after } => Some(retry_after),
-            Fault::Quarantined { remaining } => Some(remaining),
+            Fault::Quarantined { remaining } | Fault::Down { remaining, .. } => Some(remaining),
             _ => {
                 let asked = self.0.answer.as_ref()?.retry_after?;
                 Some(asked.min(MAX_RETRY_AFTER))

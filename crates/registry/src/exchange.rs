@@ -1,21 +1,18 @@
 //! One question and its answer: waiting for a turn, time-outs, size limits, retries and redirects.
 
-use std::{
-    hash::{BuildHasher, RandomState},
-    sync::Arc,
-    time::Duration,
-};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, Request, StatusCode, Uri,
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, IF_NONE_MATCH, LOCATION, USER_AGENT},
 };
-use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use http_body_util::Full;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
-    connection::classify,
+    body,
+    circuit::{Change, Pass},
     error::{Error, ErrorKind},
     error_body::{ErrorBody, Secrets},
     fault::Fault,
@@ -25,24 +22,23 @@ use crate::{
     place,
     pull_limits::{Account, has_no_pulls_left, is_pull_limit},
     rate_limit::{self, RateLimit},
+    retry,
     target::Origin,
     transport::{RuleIndex, Transport},
 };
-
-/// Further attempts after a failure that may pass.
-const RETRIES: u32 = 3;
-
-/// The wait before the first further attempt; it doubles.
-const RETRY_DELAY: Duration = Duration::from_millis(200);
-
-/// A server that asks for a longer wait than this is left alone instead.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// Redirects that are followed in a row.
 const MAX_REDIRECTS: usize = 5;
 
 /// The largest answer of a token server, in bytes.
 const MAX_TOKEN_BYTES: usize = 64 * 1024;
+
+/// For the body of a failure, of which the status is what matters.
+const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Requests that one call may cost. One that has to learn everything costs half of them, and each of five credentials a
+/// token and a question.
+const MAX_REQUESTS: u32 = 20;
 
 /// What is asked.
 #[derive(Clone)]
@@ -80,7 +76,27 @@ pub(crate) struct Call<'a> {
     pub(crate) registry: &'a str,
     pub(crate) rule: RuleIndex,
     /// Time that may still be spent on waiting for servers.
-    pub(crate) left: Duration,
+    left: Duration,
+    /// Requests that may still be sent.
+    requests: u32,
+}
+
+impl<'a> Call<'a> {
+    /// A call that has cost nothing yet; `left` is the time that it may spend on waiting for servers.
+    pub(crate) fn new(registry: &'a str, rule: RuleIndex, left: Duration) -> Self {
+        Self {
+            registry,
+            rule,
+            left,
+            requests: MAX_REQUESTS,
+        }
+    }
+
+    fn count(&mut self) -> Result<(), Fault> {
+        let left = self.requests.checked_sub(1);
+        self.requests = left.ok_or(Fault::TooManyRequests(MAX_REQUESTS))?;
+        Ok(())
+    }
 }
 
 impl Transport {
@@ -122,72 +138,72 @@ impl Transport {
         ))
     }
 
-    /// Asks a host when it is our turn.
+    /// Asks a host, and again where a failure may pass.
     async fn ask_once(
         &self,
         host: &Arc<Host>,
         question: &Question,
         call: &mut Call<'_>,
     ) -> Result<Answer, Error> {
-        let error = |fault| Error::new(host.origin.to_string(), fault);
+        let error = |fault: Fault| {
+            let is_token = question.operation == Operation::Token;
+            let fault = if is_token {
+                fault.of_token_server()
+            } else {
+                fault
+            };
+            Error::new(host.origin.to_string(), fault)
+        };
         host.pull_limits.check(question.account).map_err(error)?;
-        // Kept over all attempts: those behind learn from the last one whether there is any hope.
-        let _turn = host.turn(question.operation).await.map_err(error)?;
-        let attempts = self.attempts(host, question, call);
-        if host.is_known() {
-            return attempts.await.map_err(error);
-        }
-        // Who has asked a little later need not find out by itself that nobody answers.
-        host.queue(attempts)
-            .await
-            .and_then(|result| result)
-            .map_err(error)
-    }
-
-    /// Asks a host until it answers, or there is no hope.
-    async fn attempts(
-        &self,
-        host: &Arc<Host>,
-        question: &Question,
-        call: &mut Call<'_>,
-    ) -> Result<Answer, Fault> {
         let begun = Instant::now();
-        let mut attempt = 0;
-        loop {
-            let result = self.attempt(host, question, call).await;
-            let delay = delay(question, &result, attempt).filter(|delay| *delay < call.left);
-            let Some(delay) = delay else {
-                if let Err(fault) = &result {
-                    host.discourage(fault);
-                }
-                return match result {
-                    Err(Fault::Timeout { .. }) => Err(Fault::Timeout {
-                        after: begun.elapsed(), // of all attempts
-                    }),
-                    other => other,
-                };
+        let mut last = None;
+        for attempt in 0.. {
+            let result = match self.attempt(host, question, call).await {
+                // Nothing was asked: what was answered before tells more.
+                Err(Fault::Down { .. }) if last.is_some() => break,
+                result => result,
+            };
+            let down = host.circuit.remaining(&question.uri);
+            let delay = retry::delay(question, &result, attempt, down);
+            last = Some(result);
+            let Some(delay) = delay.filter(|delay| *delay < call.left) else {
+                break;
             };
             tracing::debug!(host = %host.origin, operation = question.operation.as_str(), "asking again");
+            // Nobody waits for us meanwhile: the turn is over.
             sleep(delay).await;
             call.left = call.left.saturating_sub(delay);
-            attempt += 1;
+        }
+        match last {
+            Some(Ok(answer)) => Ok(answer),
+            Some(Err(Fault::Timeout { .. })) | None => Err(error(Fault::Timeout {
+                after: begun.elapsed(), // of all attempts
+            })),
+            Some(Err(fault)) => Err(error(fault)),
         }
     }
 
+    /// Asks a host once, when it is our turn.
     async fn attempt(
         &self,
         host: &Arc<Host>,
         question: &Question,
         call: &mut Call<'_>,
     ) -> Result<Answer, Fault> {
+        let _turn = host.turn(question.operation).await?;
+        call.count()?;
+        let pass = host.circuit.admit(&question.uri)?;
         let limit = self.request_timeout.min(call.left);
         let begun = Instant::now();
-        let result = match timeout(limit, self.converse(host, question)).await {
-            Ok(result) => result,
-            Err(_) => Err(Fault::Timeout { after: limit }),
-        };
+        let result = self.converse(host, question, &pass, limit).await;
         let took = begun.elapsed();
         call.left = call.left.saturating_sub(took);
+        let change = match &result {
+            Ok(answer) => pass.answered(answer.status),
+            // A time-out that was cut short is a matter of the call.
+            Err(fault) => pass.failed(fault, limit >= self.request_timeout / 2),
+        };
+        note(host, change, &result);
         let result = match result {
             Ok(answer) => Ok(self.heed(host, answer, question.account, call)),
             Err(Fault::TooLarge { .. }) if question.operation == Operation::Token => {
@@ -204,21 +220,37 @@ impl Transport {
         result
     }
 
-    async fn converse(&self, host: &Arc<Host>, question: &Question) -> Result<Answer, Fault> {
+    /// Sends a request and reads the answer, for no longer than `limit`.
+    async fn converse(
+        &self,
+        host: &Arc<Host>,
+        question: &Question,
+        pass: &Pass<'_>,
+        limit: Duration,
+    ) -> Result<Answer, Fault> {
         let request = self.request(question)?;
         let secrets = Secrets::of(request.headers(), question.form.as_ref());
-        let (head, body) = host.connection.send(request).await?.into_parts();
+        let begun = Instant::now();
+        let answer = within(limit, limit, host.connection.send(request)).await?;
+        let (head, body) = answer.into_parts();
+        pass.head_arrived();
         tracing::trace!(host = %host.origin, status = head.status.as_u16(), "answered");
-        let limit = match question.operation {
+        let left = limit.saturating_sub(begun.elapsed());
+        let most = match question.operation {
             Operation::Head => 0,
             Operation::Get => manifest::MAX_BYTES,
             Operation::Token => MAX_TOKEN_BYTES,
         };
         let (mut read_body, mut said) = (Bytes::new(), ErrorBody::default());
-        if head.status.is_success() && limit > 0 {
-            read_body = read(Limited::new(body, limit), limit).await?;
+        if head.status.is_success() && most > 0 {
+            // Not the server's time.
+            let _memory = self.bodies.acquire(&body, most).await?;
+            read_body = within(limit, left, body::read(body, most)).await?;
         } else if head.status.is_client_error() || head.status.is_server_error() {
-            said = ErrorBody::read(&head.headers, body, &secrets).await;
+            // The status is an answer, whatever else comes.
+            let reading = ErrorBody::read(&head.headers, body, &secrets);
+            let reading = timeout(left.min(ERROR_BODY_TIMEOUT), reading).await;
+            said = reading.unwrap_or_default();
         }
         Ok(Answer {
             status: head.status,
@@ -285,49 +317,30 @@ impl Transport {
     }
 }
 
-async fn read(body: Limited<hyper::body::Incoming>, limit: usize) -> Result<Bytes, Fault> {
-    match body.collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Fault::TooLarge { limit }),
-        Err(error) => Err(classify(error)),
-    }
+/// Waits for a part of an answer: `left` of the time that all of it may take.
+async fn within<T>(
+    limit: Duration,
+    left: Duration,
+    wait: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, Fault> {
+    let waited = timeout(left, wait).await;
+    waited.unwrap_or(Err(Fault::Timeout { after: limit }))
 }
 
-/// How long to wait before another attempt, if one makes sense.
-fn delay(question: &Question, result: &Result<Answer, Fault>, attempt: u32) -> Option<Duration> {
-    if attempt >= RETRIES || (is_login(question) && !matches!(result, Err(Fault::Connect(_)))) {
-        return None;
-    }
-    let own = jitter(RETRY_DELAY.saturating_mul(1 << attempt));
-    match result {
-        Err(Fault::Timeout { .. } | Fault::Connect(_) | Fault::Transport(_)) => Some(own),
-        Ok(answer) if may_pass(answer.status) || answer.status == StatusCode::REQUEST_TIMEOUT => {
-            let asked = rate_limit::retry_after(&answer.headers).unwrap_or_default();
-            (asked <= MAX_RETRY_AFTER).then(|| asked.max(own))
+/// Says when a host is left alone, and when that is over.
+fn note(host: &Host, change: Option<Change>, result: &Result<Answer, Fault>) {
+    match (change, result) {
+        (Some(Change::Closed), _) => tracing::info!(host = %host.origin, "it answers again"),
+        (Some(Change::Opened(wait)), result) => {
+            let seconds = wait.as_secs();
+            let failure = match result {
+                Ok(answer) => Fault::Status(answer.status).to_string(),
+                Err(fault) => fault.to_string(),
+            };
+            tracing::info!(host = %host.origin, seconds, failure, "it is not asked for a while");
         }
-        _ => None,
+        (None, _) => {}
     }
-}
-
-/// Whether a token server gets a credential: a refresh token may be good for one use, and a server that fails behind its
-/// login may have counted a failed one.
-fn is_login(question: &Question) -> bool {
-    question.operation == Operation::Token
-        && (question.form.is_some() || question.authorization.is_some())
-}
-
-/// Whether a failure of a server may pass.
-fn may_pass(status: StatusCode) -> bool {
-    status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED
-}
-
-/// Between half of a duration and all of it, so that many clients do not come back in one instant.
-fn jitter(duration: Duration) -> Duration {
-    // Each RandomState has other keys, which is all the randomness that is needed.
-    let random = RandomState::new().hash_one(0) & 0xffff;
-    duration.mul_f64(0.5).saturating_add(
-        duration.mul_f64(0.5 * f64::from(u32::try_from(random).unwrap_or(0)) / 65_536.0),
-    )
 }
 
 /// What a status counts as.

@@ -12,13 +12,6 @@ pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
 /// The same, kept as the source: one failure may be that of several callers.
 pub(crate) type Source = Arc<dyn std::error::Error + Send + Sync>;
 
-/// Why it makes no sense to go on waiting for a host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Hopeless {
-    Silent,
-    Unreachable,
-}
-
 /// What went wrong at a host.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum Fault {
@@ -58,8 +51,16 @@ pub(crate) enum Fault {
     RedirectRefused { place: String, reason: &'static str },
     #[error("no answer within {} s", rounded(.after))]
     Timeout { after: Duration },
-    #[error("others have just tried in vain: {}", match .0 { Hopeless::Silent => "no answer", Hopeless::Unreachable => "no connection" })]
-    Hopeless(Hopeless),
+    #[error("no connection within {} s", rounded(.after))]
+    ConnectTimeout { after: Duration },
+    #[error("{fault}; not asked again for {} s", .remaining.as_secs().max(1))]
+    Down {
+        /// What happened to those who have asked.
+        fault: Box<Self>,
+        remaining: Duration,
+    },
+    #[error("no end after {0} requests")]
+    TooManyRequests(u32),
     #[error("the TLS handshake failed")]
     Tls(#[source] Source),
     #[error("the registry cannot be reached")]
@@ -93,13 +94,11 @@ impl Fault {
             Self::DigestMismatch { .. } => ErrorKind::DigestMismatch,
             Self::TooLarge { .. } => ErrorKind::ManifestTooLarge,
             Self::RedirectRefused { .. } => ErrorKind::RedirectRefused,
-            Self::Timeout { .. } | Self::Hopeless(Hopeless::Silent) => ErrorKind::Timeout,
+            Self::Timeout { .. } | Self::ConnectTimeout { .. } => ErrorKind::Timeout,
+            Self::Down { fault, .. } => fault.kind(),
             Self::Tls(_) => ErrorKind::Tls,
-            Self::Connect(_)
-            | Self::Proxy(_)
-            | Self::Transport(_)
-            | Self::Hopeless(Hopeless::Unreachable) => ErrorKind::Transport,
-            Self::Status(_) => ErrorKind::Server,
+            Self::Connect(_) | Self::Proxy(_) | Self::Transport(_) => ErrorKind::Transport,
+            Self::Status(_) | Self::TooManyRequests(_) => ErrorKind::Server,
         }
     }
 }
@@ -114,6 +113,7 @@ impl Fault {
             }
             // Replicas catch up.
             Self::ManifestMissing => true,
+            Self::Down { fault, .. } => fault.is_transient(),
             _ => matches!(
                 self.kind(),
                 ErrorKind::RateLimited
@@ -121,6 +121,25 @@ impl Fault {
                     | ErrorKind::Timeout
                     | ErrorKind::Transport
             ),
+        }
+    }
+}
+
+impl Fault {
+    /// The same, of a host that was asked for a token.
+    pub(crate) fn of_token_server(self) -> Self {
+        match self {
+            Self::Down { fault, remaining } => {
+                let fault = match *fault {
+                    Self::Status(status) => Self::TokenStatus(status),
+                    other => other,
+                };
+                Self::Down {
+                    fault: Box::new(fault),
+                    remaining,
+                }
+            }
+            other => other,
         }
     }
 }

@@ -7,17 +7,13 @@ use std::{
 };
 
 use tokio::{
-    sync::{AcquireError, Semaphore, SemaphorePermit, watch},
-    time::{Instant, timeout},
+    sync::{AcquireError, Semaphore, SemaphorePermit},
+    time::{Instant, sleep_until, timeout},
 };
 
 use crate::{
-    connection::Connection,
-    fault::{Fault, Hopeless},
-    memory::Memory,
-    observer::Operation,
-    pull_limits::PullLimits,
-    target::Origin,
+    circuit::Circuit, connection::Connection, fault::Fault, memory::Memory, observer::Operation,
+    pull_limits::PullLimits, target::Origin,
 };
 
 /// After such a pause one request goes ahead of the others, so that they find its connection instead of opening one
@@ -26,6 +22,9 @@ const PAUSE: Duration = Duration::from_secs(10);
 
 /// The others wait for it no longer than this: the one ahead may have asked for something slow.
 const LEAD: Duration = Duration::from_secs(2);
+
+/// Who waits for a turn gives up when the host has answered nobody for so long.
+const SILENCE: Duration = Duration::from_secs(15);
 
 /// The first wait after a 429 that does not say how long; it doubles with each further one.
 pub(crate) const FIRST_BACKOFF: Duration = Duration::from_secs(15);
@@ -46,13 +45,11 @@ pub(crate) struct Host {
     first: tokio::sync::Mutex<()>,
     introduction: tokio::sync::Mutex<()>,
     state: Mutex<State>,
-    /// Tells those who queue that somebody ahead has tried in vain.
-    hopeless: watch::Sender<Hopeless>,
+    pub(crate) circuit: Circuit,
 }
 
 #[derive(Default)]
 struct State {
-    answered: Option<Instant>,
     backoff_until: Option<Instant>,
     /// Refusals for too many requests, one after the other.
     refusals: u32,
@@ -80,7 +77,7 @@ impl Host {
             first: tokio::sync::Mutex::new(()),
             introduction: tokio::sync::Mutex::new(()),
             state: Mutex::default(),
-            hopeless: watch::Sender::new(Hopeless::Silent),
+            circuit: Circuit::new(),
         }
     }
 
@@ -88,8 +85,8 @@ impl Host {
     pub(crate) async fn turn(&self, operation: Operation) -> Result<Turn<'_>, Fault> {
         self.check_backoff()?;
         let slot = self
-            .queue(self.slot(operation))
-            .await?
+            .queue(self.unless_silent(self.slot(operation)))
+            .await??
             .map_err(|closed| Fault::Transport(Arc::new(closed)))?;
         let first = if self.is_warm() {
             None
@@ -127,29 +124,34 @@ impl Host {
         Ok(ahead.ok().filter(|_| !self.is_known()))
     }
 
-    /// Waits in a queue for this host, and not longer than until somebody ahead has tried in vain.
+    /// Waits in a queue for this host, and not longer than until it is left alone.
     pub(crate) async fn queue<T>(&self, wait: impl Future<Output = T>) -> Result<T, Fault> {
-        let mut hopeless = self.hopeless.subscribe();
-        tokio::select! {
-            biased; // who tried in vain makes room in the same moment, and the next one would try in vain too
-            _ = hopeless.changed() => Err(Fault::Hopeless(*hopeless.borrow())),
-            turn = wait => Ok(turn),
-        }
+        self.circuit.queue(wait).await
     }
 
-    /// A caller has given up for this reason: if it is one of the host as a whole, those who queue give up too.
-    pub(crate) fn discourage(&self, fault: &Fault) {
-        match fault {
-            Fault::Timeout { .. } => self.hopeless.send_replace(Hopeless::Silent),
-            Fault::Connect(_) => self.hopeless.send_replace(Hopeless::Unreachable),
-            _ => return,
-        };
+    /// Waits for those ahead as long as any of them is answered.
+    async fn unless_silent<T>(&self, wait: impl Future<Output = T>) -> Result<T, Fault> {
+        let begun = Instant::now();
+        tokio::pin!(wait);
+        loop {
+            let answered = self.circuit.answered().map_or(begun, |at| at.max(begun));
+            let limit = answered + SILENCE;
+            if limit <= Instant::now() {
+                return Err(Fault::Timeout {
+                    after: begun.elapsed(),
+                });
+            }
+            tokio::select! {
+                biased;
+                turn = &mut wait => return Ok(turn),
+                () = sleep_until(limit) => {}
+            }
+        }
     }
 
     /// The host has answered, and not with 429. Tells whether a back-off is over.
     pub(crate) fn answered(&self, now: Instant) -> bool {
         let mut state = self.state();
-        state.answered = Some(now);
         // What was in flight when the back-off began does not end it.
         if state.backoff_until.is_some_and(|until| now < until) {
             return false;
@@ -161,7 +163,6 @@ impl Host {
     /// The host refuses requests for a while; returns for how long it is left alone.
     pub(crate) fn back_off(&self, now: Instant, asked: Option<Duration>) -> Duration {
         let mut state = self.state();
-        state.answered = Some(now);
         let own = FIRST_BACKOFF.saturating_mul(1 << state.refusals.min(16));
         // Requests that were in flight together are refused for one reason and count once.
         if state.backoff_until.is_none_or(|until| until <= now) {
@@ -195,11 +196,12 @@ impl Host {
 
     /// Whether the host has ever answered.
     pub(crate) fn is_known(&self) -> bool {
-        self.state().answered.is_some()
+        self.circuit.answered().is_some()
     }
 
     fn is_warm(&self) -> bool {
-        self.state().answered.is_some_and(|at| at.elapsed() < PAUSE)
+        let answered = self.circuit.answered();
+        answered.is_some_and(|at| at.elapsed() < PAUSE)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

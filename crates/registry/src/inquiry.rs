@@ -4,6 +4,7 @@ use std::{future::Future, sync::Arc};
 
 use http::StatusCode;
 use oci_spec::image::Digest;
+use tokio::time::timeout;
 
 use crate::{
     Credentials, Manifest, RateLimit, Resolved, Via, artifactory,
@@ -94,6 +95,19 @@ impl<'a> Inquiry<'a> {
         })
     }
 
+    /// Limits a call, with all that it waits for.
+    pub(crate) async fn in_time<T>(
+        &self,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let transport = &self.inner.transport;
+        let after = transport
+            .total_timeout
+            .saturating_add(transport.queue_timeout);
+        let ended = timeout(after, call).await;
+        ended.unwrap_or_else(|_| Err(self.error(Fault::Timeout { after })))
+    }
+
     /// Waits for somebody else who asks the same host.
     pub(crate) async fn queue<T>(&self, wait: impl Future<Output = T>) -> Result<T, Error> {
         self.host
@@ -107,11 +121,8 @@ impl<'a> Inquiry<'a> {
     }
 
     fn call(&self) -> Call<'_> {
-        Call {
-            registry: &self.target.registry,
-            rule: self.rule,
-            left: self.inner.transport.total_timeout,
-        }
+        let left = self.inner.transport.total_timeout;
+        Call::new(&self.target.registry, self.rule, left)
     }
 
     /// What HEAD tells; nothing if the registry does not answer it, or not with all that is needed.

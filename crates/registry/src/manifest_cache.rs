@@ -13,8 +13,8 @@ use oci_spec::image::Digest;
 use tokio::time::Instant;
 
 use crate::{
-    bounded::bounded, credential::Fingerprint, error::Error, fault::Fault, manifest::Manifest,
-    target::Target,
+    bounded::bounded, credential::Fingerprint, error::Error, fault::Fault, flight::LastFailure,
+    manifest::Manifest, target::Target,
 };
 
 /// Room for bodies, in bytes. Most are a few kilobytes.
@@ -61,7 +61,9 @@ impl Key {
 }
 
 /// Whoever holds the lock fetches the manifest; the others wait for it.
-pub(crate) type Flight = Arc<tokio::sync::Mutex<()>>;
+pub(crate) type Flight = Arc<Locked>;
+
+type Locked = tokio::sync::Mutex<Option<LastFailure<Fingerprint>>>;
 
 /// All manifests that were read.
 pub(crate) struct ManifestCache {
@@ -75,7 +77,7 @@ struct State {
     failures: LruCache<(Key, Fingerprint), Failure>,
     /// Digests that tags were found to name.
     named: LruCache<Key, Instant>,
-    flights: HashMap<Key, Weak<tokio::sync::Mutex<()>>>,
+    flights: HashMap<Key, Weak<Locked>>,
 }
 
 /// Why a manifest was not there for somebody.

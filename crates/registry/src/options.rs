@@ -21,8 +21,11 @@ pub struct Options {
     pub connect_timeout: Duration,
     /// For one request and its answer, body included.
     pub request_timeout: Duration,
-    /// For everything that one call costs: challenges, tokens, redirects and retries, but not waiting in the queue.
+    /// For everything that one call costs: challenges, tokens, redirects and retries, but not waiting for other calls.
     pub total_timeout: Duration,
+    /// For waiting for other calls: for those ahead that ask the same hosts, and for who asks for the same. A call ends
+    /// within this and `total_timeout`.
+    pub queue_timeout: Duration,
     /// Proxies, as the environment variables of the same names give them.
     pub proxy: Proxy,
     /// Look for the manifests of an Artifactory at its native address where `/v2/` has none, as behind a proxy that
@@ -76,6 +79,7 @@ impl Default for Options {
             connect_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(30),
             total_timeout: Duration::from_secs(45),
+            queue_timeout: Duration::from_secs(120),
             proxy: Proxy::default(),
             artifactory_fallback: false,
             max_concurrent_requests: MAX_CONCURRENT_REQUESTS,

@@ -14,7 +14,9 @@ use lru::LruCache;
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use crate::{bounded::bounded, credential::Fingerprint, fault::Fault, scheme::Bearer};
+use crate::{
+    bounded::bounded, credential::Fingerprint, fault::Fault, flight::LastFailure, scheme::Bearer,
+};
 
 /// Tokens that are kept: one for each repository and credential in use.
 const MAX_TOKENS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(8191);
@@ -120,7 +122,15 @@ fn seconds(value: &serde_json::Value) -> Option<Duration> {
 
 /// One token's place; locked while the token is being fetched, so that others wait for it instead of fetching too. A
 /// fetch that is given up leaves the place as it was.
-pub(crate) type Slot = Arc<tokio::sync::Mutex<Option<Token>>>;
+pub(crate) type Slot = Arc<tokio::sync::Mutex<Place>>;
+
+/// What is known of one token.
+#[derive(Default)]
+pub(crate) struct Place {
+    pub(crate) token: Option<Token>,
+    /// Shared by those who have waited for it.
+    pub(crate) failure: Option<LastFailure<()>>,
+}
 
 /// All tokens.
 pub(crate) struct TokenCache {

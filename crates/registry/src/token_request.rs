@@ -11,6 +11,7 @@ use crate::{
     error::Error,
     exchange::{Answer, Call, Question},
     fault::Fault,
+    flight::LastFailure,
     observer::Operation,
     place,
     proof::basic,
@@ -86,20 +87,36 @@ impl Session<'_> {
     ) -> Result<(Token, bool), TokenFailure> {
         let credential = self.credential.map(Credential::fingerprint);
         let slot = self.tokens.slot(TokenKey::new(bearer, scopes, credential));
-        let slot = self.host.queue(slot.lock()).await;
-        let mut slot = slot.map_err(|fault| self.error(fault))?;
-        if let Some(token) = &*slot
+        let asked = Instant::now();
+        let place = self.host.queue(slot.lock()).await;
+        let mut place = place.map_err(|fault| self.error(fault))?;
+        let failure = place.failure.as_ref();
+        if let Some(error) = failure.and_then(|failure| failure.since(asked, &())) {
+            return Err(error.into());
+        }
+        if let Some(token) = &place.token
             && token.is_usable(Instant::now())
             && stale.is_none_or(|stale| stale.authorization != token.authorization)
         {
             return Ok((token.share(), true));
         }
-        let token = match self.credential {
-            None => self.request(bearer, scopes, None, call).await?,
-            Some(credential) => self.request_with(bearer, scopes, credential, call).await?,
+        let requested = match self.credential {
+            None => {
+                let requested = self.request(bearer, scopes, None, call).await;
+                requested.map_err(TokenFailure::from)
+            }
+            Some(credential) => self.request_with(bearer, scopes, credential, call).await,
         };
-        *slot = Some(token.clone());
-        Ok((token, false))
+        match requested {
+            Ok(token) => {
+                place.token = Some(token.clone());
+                Ok((token, false))
+            }
+            Err(failure) => {
+                place.failure = Some(LastFailure::new((), failure.error.clone()));
+                Err(failure)
+            }
+        }
     }
 
     /// The failure stands: what it means for the credential counts.
@@ -277,12 +294,7 @@ impl Session<'_> {
             unless: None,
             form: form.map(Into::into),
         };
-        let result = self.transport.ask(&host, question, call).await;
-        if let Err(error) = &result {
-            // Who queues for the registry would only queue for its token server next.
-            self.host.discourage(error.fault());
-        }
-        result
+        self.transport.ask(&host, question, call).await
     }
 }
 

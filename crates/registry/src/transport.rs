@@ -12,6 +12,7 @@ use lru::LruCache;
 
 use crate::{
     Endpoint, HostPattern, Observer,
+    body::BodyBudget,
     bounded::bounded,
     connection::Connection,
     host::Host,
@@ -33,6 +34,8 @@ pub(crate) struct Transport {
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) request_timeout: Duration,
     pub(crate) total_timeout: Duration,
+    pub(crate) queue_timeout: Duration,
+    pub(crate) bodies: BodyBudget,
     pub(crate) clock: fn() -> Timestamp,
     common: Connection,
     common_max_concurrent_requests: usize,
@@ -79,6 +82,8 @@ impl Transport {
             observer: options.observer,
             request_timeout: options.request_timeout,
             total_timeout: options.total_timeout,
+            queue_timeout: options.queue_timeout,
+            bodies: BodyBudget::new(),
             clock: options.clock,
             common: common_connection,
             common_max_concurrent_requests: options.max_concurrent_requests.get(),

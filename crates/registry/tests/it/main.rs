@@ -4,6 +4,7 @@
 mod answers;
 mod artifactory;
 mod authentication;
+mod brownouts;
 mod credentials;
 mod distribution;
 mod endpoints;

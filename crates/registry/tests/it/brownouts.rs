@@ -1,0 +1,319 @@
+//! Registries that fail or hang: what that costs them, and those who ask for something else.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use futures::future::join_all;
+use http::Method;
+use kube_autorollout_registry::{
+    Client, Credentials, Error, ErrorKind, HostOptions, Options, Reference, Resolved,
+};
+use tokio::sync::Semaphore;
+
+use crate::{
+    authentication::challenge,
+    script::{
+        Answer, Asked, Server, alice, client, credentials, index, manifest, options, pass, resolve,
+        resolve_with, status, token, until,
+    },
+};
+
+/// How a server answers that is well.
+type Well = fn(&Asked) -> Answer;
+
+/// How it answers while it is broken; none: well.
+type Broken = fn(&Asked) -> Option<Answer>;
+
+/// A server that answers well until it breaks.
+struct Breaking {
+    server: Server,
+    broken: Arc<AtomicBool>,
+}
+
+impl Breaking {
+    async fn start(
+        well: impl Fn(&Asked) -> Answer + Send + Sync + 'static,
+        broken_answer: Broken,
+    ) -> Self {
+        let broken = Arc::new(AtomicBool::new(false));
+        let is_broken = Arc::clone(&broken);
+        let server = Server::start(move |asked| {
+            let broken = is_broken.load(Ordering::SeqCst);
+            let answer = broken.then(|| broken_answer(asked)).flatten();
+            answer.unwrap_or_else(|| well(asked))
+        });
+        Self {
+            server: server.await,
+            broken,
+        }
+    }
+
+    fn set_broken(&self, broken: bool) {
+        self.broken.store(broken, Ordering::SeqCst);
+    }
+
+    fn images(&self, number: usize) -> Vec<Reference> {
+        let images = (0..number).map(|number| self.server.image(&format!("app{number}:1")));
+        images.collect()
+    }
+}
+
+async fn resolve_all(
+    client: &Client,
+    images: &[Reference],
+    credentials: &Credentials,
+) -> Vec<Result<Resolved, Error>> {
+    let all = images
+        .iter()
+        .map(|image| resolve_with(client, image, credentials));
+    join_all(all).await
+}
+
+fn basic(asked: &Asked) -> Answer {
+    match asked.authorization() {
+        Some(_) => index("{}"),
+        None => status(401).with("www-authenticate", "Basic realm=x"),
+    }
+}
+
+fn bearer(asked: &Asked) -> Answer {
+    match (asked.is_token(), asked.authorization()) {
+        (true, _) => token("t"),
+        (false, Some("Bearer t")) => index("{}"),
+        _ => challenge(asked, ""),
+    }
+}
+
+#[tokio::test]
+async fn two_hundred_callers_cost_a_registry_that_fails_a_handful_of_requests() {
+    let unavailable: Broken = |_| Some(status(503));
+    let no_tokens: Broken = |asked| {
+        let fails = asked.is_token() || asked.authorization().is_none();
+        fails.then(|| status(if asked.is_token() { 502 } else { 503 }))
+    };
+    // Eight are in flight where nothing is to be found out first, and four take their places until the fifth has failed.
+    let cases: [(&str, Well, Broken, u64, usize); 3] = [
+        ("Basic", basic, unavailable, 11, 8),
+        ("tokens at hand", bearer, unavailable, 11, 12),
+        ("tokens that have expired", bearer, no_tokens, 301, 8),
+    ];
+    for (name, well, fails, seconds, most) in cases {
+        let registry = Breaking::start(well, fails).await;
+        let (client, alice) = (client(), credentials(&[alice()]));
+        let images = registry.images(200);
+        let all = resolve_all(&client, &images, &alice).await;
+        assert!(all.iter().all(Result::is_ok), "{name}");
+        // The credential is not trusted any more, and is presented by one caller at a time.
+        pass(seconds).await;
+        registry.set_broken(true);
+        let before = registry.server.log().len();
+        let mut known = 0;
+        for one in resolve_all(&client, &images, &alice).await {
+            let error = one.expect_err(name);
+            let expected = [ErrorKind::Server, ErrorKind::TokenServer];
+            assert!(expected.contains(&error.kind()), "{name}: {error}");
+            assert!(error.is_transient(), "{name}: {error}");
+            known += usize::from(error.retry_after().is_some());
+        }
+        let requests = registry.server.log().len() - before;
+        assert!(requests <= most, "{name}: {requests}");
+        assert!(
+            known >= 200 - most,
+            "{name}: {known} know when to come back"
+        );
+    }
+}
+
+#[tokio::test]
+async fn one_caller_finds_out_that_a_registry_is_back() {
+    let registry = Breaking::start(|_| index("{}"), |_| Some(status(503))).await;
+    let (client, anonymous) = (client(), Credentials::anonymous());
+    let images = registry.images(20);
+    registry.set_broken(true);
+    resolve_all(&client, &images, &anonymous).await;
+    let before = registry.server.log().len();
+    pass(2).await;
+    let all = resolve_all(&client, &images, &anonymous).await;
+    assert_eq!(registry.server.log().len() - before, 1, "it is still down");
+    let waits = all.into_iter().filter_map(|one| one.err()?.retry_after());
+    let longest = waits.max().expect("a wait");
+    assert!(longest <= Duration::from_secs(4), "{longest:?}");
+    registry.set_broken(false);
+    pass(4).await;
+    resolve(&client, &images[0]).await.expect("it is back");
+    let all = resolve_all(&client, &images, &anonymous).await;
+    assert!(all.iter().all(Result::is_ok));
+}
+
+/// Options for few requests at once, without patience.
+fn hasty(limit: usize) -> Options {
+    Options {
+        hosts: vec![HostOptions {
+            plain_http: true,
+            max_concurrent_requests: limit,
+            ..HostOptions::new("*".parse().expect("a pattern"))
+        }],
+        request_timeout: Duration::from_millis(300),
+        total_timeout: Duration::from_millis(900),
+        ..options()
+    }
+}
+
+#[tokio::test]
+async fn a_path_that_hangs_holds_up_nobody_who_asks_for_something_else() {
+    let go = Arc::new(Semaphore::new(0));
+    let hold = Arc::clone(&go);
+    let server = Server::start(move |asked| {
+        if asked.target.contains("/slow/") {
+            status(200).never()
+        } else {
+            index("{}").hold(&hold)
+        }
+    })
+    .await;
+    let client = Client::new(hasty(2)).expect("good options");
+    go.add_permits(1);
+    resolve(&client, &server.image("first:1"))
+        .await
+        .expect("it is known");
+
+    let slow = server.image("slow/app:1");
+    let healthy: Vec<_> = (0..60)
+        .map(|number| server.image(&format!("app{number}:1")))
+        .collect();
+    let healthy = join_all(healthy.iter().map(|image| resolve(&client, image)));
+    let hang = resolve(&client, &slow);
+    // One after the other, so that most of them wait when the hanging one is given up.
+    let answers = async {
+        for number in 0..60 {
+            tokio::time::sleep(Duration::from_millis(30)).await;
+            go.add_permits(1);
+            until(|| server.count(|asked| !asked.target.contains("/slow/")) > number).await;
+        }
+    };
+    let (stuck, healthy, ()) = tokio::join!(hang, healthy, answers);
+    assert_eq!(stuck.expect_err("it hangs").kind(), ErrorKind::Timeout);
+    for one in healthy {
+        one.expect("it is not slow");
+    }
+
+    let before = server.log().len();
+    let error = resolve(&client, &slow).await.expect_err("it did hang");
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert!(error.retry_after() > Some(Duration::ZERO), "{error}");
+    go.add_permits(1);
+    resolve(&client, &server.image("other:1"))
+        .await
+        .expect("it is not slow");
+    assert_eq!(
+        server.log().len() - before,
+        1,
+        "nobody asks for the slow one"
+    );
+}
+
+#[tokio::test]
+async fn a_caller_that_is_going_to_try_again_lets_others_pass_meanwhile() {
+    let server = Server::start(|asked| {
+        if asked.target.contains("/bad/") {
+            status(503)
+        } else {
+            index("{}")
+        }
+    })
+    .await;
+    let client = Client::new(Options {
+        request_timeout: Duration::from_secs(30),
+        total_timeout: Duration::from_secs(45),
+        ..hasty(1)
+    });
+    let client = client.expect("good options");
+    resolve(&client, &server.image("first:1"))
+        .await
+        .expect("it is known");
+    let (bad, good) = (server.image("bad/app:1"), server.image("good:1"));
+    let (bad, good) = tokio::join!(resolve(&client, &bad), resolve(&client, &good));
+    assert_eq!(bad.expect_err("it fails").kind(), ErrorKind::Server);
+    good.expect("it is well");
+    let asked = server.lines();
+    let asked: Vec<_> = asked.iter().map(|line| line.contains("/bad/")).collect();
+    assert_eq!(asked, [false, true, false, true, true, true]);
+}
+
+#[tokio::test]
+async fn those_who_wait_for_the_same_manifest_share_its_failure() {
+    let server = Server::start(|_| status(500)).await;
+    let client = client();
+    let image = server.image("web:1");
+    let all = join_all((0..10).map(|_| manifest(&client, &image, "{}"))).await;
+    for one in all {
+        assert_eq!(one.expect_err("it fails").kind(), ErrorKind::Server);
+    }
+    assert_eq!(server.log().len(), 4, "one caller, with its retries");
+    assert_eq!(server.count(|asked| asked.method == Method::GET), 4);
+}
+
+#[tokio::test]
+async fn those_who_wait_for_the_same_token_share_its_failure() {
+    let go = Arc::new(Semaphore::new(0));
+    let hold = Arc::clone(&go);
+    let server = Server::start(move |asked| {
+        if asked.is_token() {
+            status(404).hold(&hold)
+        } else {
+            challenge(asked, "")
+        }
+    })
+    .await;
+    let client = client();
+    let images: Vec<_> = (0..10)
+        .map(|number| server.image(&format!("web:{number}")))
+        .collect();
+    let all = join_all(images.iter().map(|image| resolve(&client, image)));
+    let answer = async {
+        until(|| server.count(Asked::is_token) == 1).await;
+        // The others have nothing to wait for but the token.
+        for _ in 0..1000 {
+            tokio::task::yield_now().await;
+        }
+        go.add_permits(100);
+    };
+    let (all, ()) = tokio::join!(all, answer);
+    for one in all {
+        assert_eq!(one.expect_err("no token").kind(), ErrorKind::TokenServer);
+    }
+    // Who was told that a remembered realm fails asks the registry once more, and that realm again.
+    let requests = server.count(Asked::is_token);
+    assert!(requests <= 2, "{requests}");
+}
+
+#[tokio::test]
+async fn a_call_ends_after_twenty_requests() {
+    let server = Server::start(|asked| {
+        let place = |hops: &str| format!("/v2/web/manifests/1?{hops}");
+        match asked.target.split_once('?') {
+            _ if asked.is_token() => token("t"),
+            // Always another realm, after some redirects.
+            Some((_, "xxxx")) => {
+                let realm = format!("http://{}/token/{:p}", asked.host, asked);
+                status(401).with("www-authenticate", &format!(r#"Bearer realm="{realm}""#))
+            }
+            Some((_, hops)) => status(302).with("location", &place(&format!("{hops}x"))),
+            None => status(302).with("location", &place("x")),
+        }
+    })
+    .await;
+    let five: Vec<_> = (0..5)
+        .map(|number| kube_autorollout_registry::Credential::password(format!("user{number}"), "p"))
+        .collect();
+    let error = resolve_with(&client(), &server.image("web:1"), &credentials(&five))
+        .await
+        .expect_err("no end");
+    assert_eq!(server.log().len(), 20, "{error}");
+    assert_eq!(error.kind(), ErrorKind::Server, "{error}");
+}
