@@ -49,7 +49,7 @@ impl Tag {
         before: Option<&Self>,
     ) -> Self {
         let failures = match &digest {
-            Err(failure) if failure.reason.is_transient() => {
+            Err(failure) if failure.transient => {
                 before.map_or(0, |before| before.failures).saturating_add(1)
             }
             _ => 0,
@@ -242,6 +242,7 @@ mod tests {
             reason: Reason::Timeout,
             detail: String::new(),
             advice: "",
+            transient: true,
             retry_after: None,
         }
     }
@@ -285,6 +286,7 @@ mod tests {
         );
         let denied = Failure {
             reason: Reason::Denied,
+            transient: false,
             ..failure()
         };
         let denied = Tag::learnt((now, now), Err(denied), tag.as_ref());

@@ -164,12 +164,9 @@ fn retry(
     identity: &Identity,
     context: &Context,
 ) -> Option<Duration> {
-    let mut reasons = observation
-        .failures
-        .iter()
-        .map(|(_, failure)| failure.reason);
-    let failed =
-        reasons.any(Reason::is_transient) || decision.reason.is_some_and(Reason::is_transient);
+    let mut failures = observation.failures.iter();
+    let failed = failures.any(|(_, failure)| failure.transient)
+        || decision.reason.is_some_and(Reason::is_transient);
     if !failed {
         context.retries.over(identity);
         return None;

@@ -19,6 +19,8 @@ pub(crate) struct Failure {
     pub(crate) detail: String,
     /// What to try.
     pub(crate) advice: &'static str,
+    /// It may pass by itself, so that it is tried again before the next tick.
+    pub(crate) transient: bool,
     /// For how long the registry asks not to be asked again.
     pub(crate) retry_after: Option<Duration>,
 }
@@ -30,6 +32,7 @@ impl Failure {
             reason: reason(error.kind()),
             detail: format!("{reference}: {}", Chain(error)),
             advice: error.advice(),
+            transient: error.is_transient(),
             retry_after: error.retry_after(),
         }
     }
@@ -64,6 +67,7 @@ impl Failure {
             reason: Reason::InvalidReference,
             detail: Chain(&error).to_string(),
             advice: "fix the image reference of the container",
+            transient: false,
             retry_after: None,
         }
     }
@@ -78,6 +82,7 @@ impl Failure {
             reason: error.reason(),
             detail: format!("{reference}: manifest {digest}: {}", Chain(error)),
             advice: "push the image again, as an OCI or Docker image",
+            transient: false,
             retry_after: None,
         }
     }
@@ -88,6 +93,7 @@ impl Failure {
             reason: Reason::UnsupportedMediaType,
             detail: format!("{reference}: the tag names {artifact}, not a container image"),
             advice: "push the image under this tag again, and charts and other artifacts under another tag or repository",
+            transient: false,
             retry_after: None,
         }
     }
@@ -127,6 +133,7 @@ mod tests {
             reason,
             detail: "a.io/web:1: a.io: credentials are needed".to_owned(),
             advice: "give the pods an image pull secret",
+            transient: false,
             retry_after: None,
         };
         let missing = MissingCredential::Helper {

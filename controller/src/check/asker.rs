@@ -95,6 +95,7 @@ fn platforms(
                 offered.join(", ")
             ),
             advice: "build the image for these platforms too, or correct platforms in the configuration",
+            transient: false,
             retry_after: None,
         });
     }

@@ -229,6 +229,31 @@ async fn a_refused_repository_disturbs_no_other_with_the_same_credential() {
     assert_no_secret_in(&controller.log());
 }
 
+#[tokio::test]
+async fn a_token_server_that_moves_is_followed_without_a_restart() {
+    let own = Own::new("realm-moves", Access::Token).await;
+    let images = [own.push("before", 1).await, own.push("after", 1).await];
+    let login = own.docker_config(ALICE.password);
+    own.world.secret("login", &login).await;
+    own.deploy(&images[..1], &["login"], 1).await;
+    let controller = own.controller(json!({ "type": "None" })).await;
+    controller.until_all("UpToDate", 1).await;
+    let moved = own.registry.move_issuer().await;
+    moved.expect("it names another one");
+    // No token is at hand for the new one.
+    let web = workload::Deployment::named("web-new").container("app", &images[1]);
+    own.world.create(web.pull_secret("login").labelled()).await;
+    own.world.rolled_out("web-new").await;
+    let metrics = controller.until_all("UpToDate", 2).await;
+    assert!(metrics.sum("credentials_quarantined", &[]) < 1.0);
+    own.push("after", 2).await;
+    controller
+        .until("rolled out", |metrics| metrics.rollouts("completed") > 0.0)
+        .await;
+    assert_eq!(own.world.patches(), 1);
+    assert_no_secret_in(&controller.log());
+}
+
 /// Puts a file into a folder as the kubelet mounts a Secret: by a link that is swapped.
 fn mount(folder: &Path, version: &str, name: &str, content: &str) {
     let data = folder.join(version);

@@ -75,7 +75,7 @@ async fn an_image_that_is_blocked_is_replaced_by_the_next_one_and_disturbs_no_ot
         policed.deploy("other", "other").await;
         let controller = policed.controller(2, if login { LOGIN } else { "" }).await;
 
-        liar.block(&versions[0].root_digest().to_string());
+        liar.block(versions[0].root_digest().as_ref());
         world.push(&versions[1], "app").await;
         controller
             .until("a completed rollout", |metrics| {
@@ -87,7 +87,7 @@ async fn an_image_that_is_blocked_is_replaced_by_the_next_one_and_disturbs_no_ot
         controller.checks("other", 2).await;
         let metrics = controller.until_all("UpToDate", 2).await;
         assert_eq!(world.patches(), 1, "{hint}");
-        assert_eq!(metrics.sum("credentials_quarantined", &[]), 0.0, "{hint}");
+        assert!(metrics.sum("credentials_quarantined", &[]) < 1.0, "{hint}");
         let failed = world.events("web", "RegistryCheckFailed").await;
         assert_eq!(failed, [""; 0], "{hint}");
     }
@@ -107,7 +107,7 @@ async fn an_image_that_was_read_before_it_was_blocked_is_compared_as_it_was() {
     assert_eq!(world.patches(), 1);
 
     // Only the attestations of the next push are new, and what runs is denied by now.
-    liar.block(&attested("build 1").root_digest().to_string());
+    liar.block(attested("build 1").root_digest().as_ref());
     world.push(&attested("build 2"), "app").await;
     let (state, reason) = (State::UpToDate, Reason::IndexChangedOnly);
     until_told(world, &controller, "web", state, reason).await;
@@ -122,14 +122,14 @@ async fn an_image_that_is_blocked_itself_is_not_rolled_out_and_the_event_says_wh
     world.push(&world.version(1), "app").await;
     policed.deploy("web", "app").await;
     let controller = policed.controller(1, "").await;
-    liar.block(&world.version(2).root_digest().to_string());
+    liar.block(world.version(2).root_digest().as_ref());
     world.push(&world.version(2), "app").await;
     until_told(world, &controller, "web", State::Unknown, Reason::Denied).await;
     let note = world.until_event("web", "RegistryCheckFailed").await;
     assert!(note.contains("this manifest alone"), "{note}");
     assert!(note.contains("Xray"), "what the registry says: {note}");
     assert_eq!(world.patches(), 0);
-    liar.unblock(&world.version(2).root_digest().to_string());
+    liar.unblock(world.version(2).root_digest().as_ref());
     world.until_running(&world.marker(2), 1).await;
     assert_eq!(world.patches(), 1);
 }

@@ -107,6 +107,11 @@ const UNNAMED: &str = "200 OK\ncontent-type: application/vnd.oci.image.index.v1+
 /// What a registry answers, and the reason that follows from it.
 const ANSWERS: &[(Answer, Reason)] = &[
     (Answer::new("404 Not Found"), Reason::TagNotFound),
+    (
+        Answer::new("401 Unauthorized\nwww-authenticate: Bearer realm=\"http://HOST/token\"")
+            .token("502 Bad Gateway"),
+        Reason::TokenServer,
+    ),
     (Answer::new("403 Forbidden"), Reason::Denied),
     (
         Answer::new("401 Unauthorized\nwww-authenticate: Basic realm=\"x\""),
@@ -144,12 +149,6 @@ const ANSWERS: &[(Answer, Reason)] = &[
     (
         Answer::new("429 Too Many Requests\nretry-after: 1"),
         Reason::RateLimited,
-    ),
-    // The last, as a realm that was named once is asked before each question.
-    (
-        Answer::new("401 Unauthorized\nwww-authenticate: Bearer realm=\"http://HOST/token\"")
-            .token("502 Bad Gateway"),
-        Reason::TokenServer,
     ),
 ];
 
