@@ -74,6 +74,7 @@ mod tests {
         let pod = Running {
             verdict: Verdict::Stale,
             digest: None,
+            names_tag: true,
             ready: true,
             pulls_always: true,
             waiting: None,

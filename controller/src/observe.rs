@@ -3,7 +3,9 @@
 //! What one container's registry does not tell is data of that container; only what concerns the whole workload is an
 //! error.
 
+mod comparison;
 mod container;
+mod image;
 mod manifests;
 
 use std::{sync::Arc, time::Duration};
@@ -16,7 +18,10 @@ use kube_autorollout_core::{
     record::{Attempts, Record},
 };
 
-use self::container::{Learnt, Look, Seen};
+use self::{
+    comparison::Asking,
+    container::{Learnt, Look, Seen},
+};
 use crate::{
     clock,
     context::Context,
@@ -91,12 +96,15 @@ pub(crate) async fn workload(
             .image(&container.name)
             .unwrap_or_default(),
         selected: settings.selected.contains(&container.name),
-        recorded: record.digest(&container.name),
         remembered: context.memory.remembered(workload.uid(), &container.name),
-        namespace: workload.namespace(),
         pods: &pods,
-        freshness,
-        context,
+        asking: Asking {
+            namespace: workload.namespace(),
+            recorded: record.digest(&container.name),
+            listed: pods.begun,
+            freshness,
+            context,
+        },
     });
     let (containers, learnt) = future::join_all(looks.map(Look::take))
         .await
@@ -145,8 +153,8 @@ fn gathered(observed: Observed, pods: Arc<Pods>, learnt: Vec<Learnt>) -> Observa
     };
     let mut tags = Vec::new();
     for learnt in learnt {
-        gathered.failures.extend(learnt.failure);
-        if let Some(tag) = learnt.tag {
+        gathered.failures.extend(learnt.failures);
+        for tag in learnt.tags {
             gathered.asked = gathered.asked.max(tag.begun);
             gathered.retry = gathered.retry.into_iter().chain(tag.retry).min();
             if !tags.contains(&tag.key) {

@@ -4,6 +4,7 @@ mod answer;
 mod kept;
 mod object;
 mod reader;
+mod shared;
 mod view;
 
 use std::{
@@ -37,16 +38,15 @@ pub(crate) struct Pods {
     pub(crate) begun: Timestamp,
     /// The workload's history already holds its current template.
     pub(crate) template_found: bool,
-    /// Neither terminating nor finished.
+    /// Neither terminating nor finished, the newest first.
     pub(crate) current: Box<[Arc<Pod>]>,
     /// Whether one of an older template is left that is not being deleted; nothing where those have another owner.
     pub(crate) older: Option<bool>,
     /// When one of those of the current template was created or became ready last.
     pub(crate) progressed: Option<Timestamp>,
-    /// Of an earlier template, and not starting: as long as one is there, it is not replaced, and no other is.
+    /// Of an earlier template, and not starting: as long as one is there, it is not replaced, and no other is. The newest
+    /// first.
     pub(crate) blocking: Box<[Arc<Pod>]>,
-    /// Of the newest pod: the effective list, which the `ServiceAccount` may have given.
-    pub(crate) pull_secrets: Vec<String>,
 }
 
 /// What matters of one pod.
@@ -58,6 +58,8 @@ pub(crate) struct Pod {
     pub(crate) node: Option<Arc<str>>,
     /// Its condition `Ready`.
     pub(crate) ready: bool,
+    /// The Secrets that its images are pulled with: the effective list, which the `ServiceAccount` may have given.
+    pub(crate) pull_secrets: Arc<[String]>,
     /// Of both lists.
     pub(crate) containers: Box<[Container]>,
 }
@@ -73,16 +75,25 @@ impl Pod {
 /// What matters of one container of a pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Container {
-    /// The name that joins it with the template.
-    pub(crate) name: Arc<str>,
+    /// What its pod asks for.
+    pub(crate) spec: Arc<ContainerSpec>,
     /// As the runtime reports it, in one of many formats; empty before the first start.
     pub(crate) image_id: Arc<str>,
-    /// Its pull policy after admission is `Always`.
-    pub(crate) pulls_always: bool,
     /// Why it waits, if for a reason that does not pass by itself.
     pub(crate) waiting: Option<Waiting>,
     /// When it last started, by its node's clock.
     pub(crate) started: Option<Timestamp>,
+}
+
+/// What a pod asks for of one container, after admission: the kubelet reads nothing else.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct ContainerSpec {
+    /// The name that joins it with the template.
+    pub(crate) name: Box<str>,
+    /// The image, which may be another than the template's.
+    pub(crate) image: Box<str>,
+    /// Its pull policy is `Always`.
+    pub(crate) pulls_always: bool,
 }
 
 /// Why the pods of a workload could not be read.

@@ -1,6 +1,7 @@
 //! What lists said of pods and of the history of their owners.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, HashMap},
     sync::Arc,
     time::Duration,
@@ -45,8 +46,6 @@ pub(super) struct Listed {
     pub(super) revision: Option<Arc<str>>,
     /// To tell the newest.
     pub(super) created: Option<Timestamp>,
-    /// The Secrets that its images are pulled with.
-    pub(super) pull_secrets: Vec<String>,
     /// When it was created, or became ready after that.
     pub(super) progressed: Option<Timestamp>,
     /// What is kept of it.
@@ -97,26 +96,17 @@ impl Answer {
                 current.is_some_and(|current| of(current, &pod.pod.name, pod.revision.as_deref()))
             }
         };
-        let pods: Vec<&Listed> = owned.iter().filter(is(CurrentPods::contain)).collect();
+        let current_pods = || owned.iter().filter(is(CurrentPods::contain));
         let others = owned.iter().filter(is(CurrentPods::wait_for));
-        // Those of the current template may be yet to come, and their Secrets are nearly always the same
-        let newest = pods.iter().copied().max_by_key(|pod| pod.created);
-        let newest = newest.or_else(|| owned.iter().max_by_key(|pod| pod.created));
         Ok(Pods {
             begun: self.begun,
             template_found: current.is_some(),
-            current: pods.iter().map(|pod| Arc::clone(&pod.pod)).collect(),
+            current: newest_first(current_pods()),
             older: current
                 .filter(|current| current.revision.is_some())
                 .map(|_| owned.iter().any(|pod| is(CurrentPods::replace)(&pod))),
-            progressed: pods.iter().filter_map(|pod| pod.progressed).max(),
-            blocking: others
-                .filter(|pod| pod.pod.is_stuck())
-                .map(|pod| Arc::clone(&pod.pod))
-                .collect(),
-            pull_secrets: newest
-                .map(|pod| pod.pull_secrets.clone())
-                .unwrap_or_default(),
+            progressed: current_pods().filter_map(|pod| pod.progressed).max(),
+            blocking: newest_first(others.filter(|pod| pod.pod.is_stuck())),
         })
     }
 
@@ -124,4 +114,10 @@ impl Answer {
         let unreadable = self.unreadable.get(owner);
         unreadable.map_or(Ok(()), |what| Err(Error::Unreadable(Arc::clone(what))))
     }
+}
+
+fn newest_first<'a>(pods: impl Iterator<Item = &'a Listed>) -> Box<[Arc<Pod>]> {
+    let mut pods: Vec<&Listed> = pods.collect();
+    pods.sort_by_key(|pod| Reverse(pod.created));
+    pods.into_iter().map(|pod| Arc::clone(&pod.pod)).collect()
 }

@@ -31,11 +31,11 @@ use super::{
     Error,
     answer::{Answer, Listed, Since},
     object::{self, Unreadable},
+    shared::Shared,
     view::View,
 };
 use crate::{
     clock, list,
-    names::Names,
     workload::{History, Past},
 };
 
@@ -210,7 +210,7 @@ impl Reader {
 
     async fn pods(&self, namespace: &str, selector: &str) -> Result<ByOwner<Listed>, Error> {
         let mut pods: HashMap<String, Vec<Listed>> = HashMap::new();
-        let mut names = Names::default();
+        let mut shared = Shared::default();
         let request = Request::new(v1::Pod::url_path(&(), Some(namespace)));
         let items = self.each(
             selector,
@@ -218,7 +218,7 @@ impl Reader {
             |pod: View| {
                 if let Some(owner) = pod.owner().map(str::to_owned) {
                     let owned = pods.entry(owner).or_insert_with(one);
-                    owned.push(pod.reduced(&mut names));
+                    owned.push(pod.reduced(&mut shared));
                 }
             },
         );

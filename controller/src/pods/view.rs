@@ -6,11 +6,8 @@ use jiff::Timestamp;
 use kube_autorollout_core::decide::Waiting;
 use serde::Deserialize;
 
-use super::{Container, Pod, answer::Listed};
-use crate::{
-    names::Names,
-    workload::{OwnerReference, controlled_by},
-};
+use super::{Container, ContainerSpec, Pod, answer::Listed, shared::Shared};
+use crate::workload::{OwnerReference, controlled_by};
 
 /// One pod.
 #[derive(Debug, Deserialize)]
@@ -56,7 +53,9 @@ struct Spec {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct SpecContainer {
-    name: String,
+    name: Box<str>,
+    #[serde(default)]
+    image: Box<str>,
     #[serde(default)]
     image_pull_policy: String,
 }
@@ -123,54 +122,56 @@ impl View {
     }
 
     /// What is kept of it.
-    pub(super) fn reduced(self, names: &mut Names) -> Listed {
+    pub(super) fn reduced(self, shared: &mut Shared) -> Listed {
         let ready =
             |condition: &Condition| condition.type_ == "Ready" && condition.status == "True";
-        let spec = &self.spec;
-        let containers = spec.containers.iter().chain(&spec.init_containers);
+        let became_ready = self.status.conditions.iter().find(|it| ready(it));
+        let ready = became_ready.is_some();
+        let became_ready = became_ready.and_then(|condition| condition.changed);
+        let Self {
+            metadata,
+            spec,
+            status,
+        } = self;
+        let pull_secrets = spec.image_pull_secrets.into_iter();
+        let pull_secrets = pull_secrets.map(|reference| reference.name);
+        let containers = spec.containers.into_iter().chain(spec.init_containers);
         let pod = Pod {
-            name: self.metadata.name.as_str().into(),
-            node: spec.node_name.as_deref().map(|node| names.one(node)),
-            ready: self.status.conditions.iter().any(ready),
+            name: metadata.name.into(),
+            node: spec.node_name.as_deref().map(|node| shared.name(node)),
+            ready,
+            pull_secrets: shared.secrets(pull_secrets.filter(|name| !name.is_empty()).collect()),
             containers: containers
-                .map(|container| self.container(container, names))
+                .map(|container| status.container(container, shared))
                 .collect(),
         };
-        let revision = self.metadata.labels.revision.as_deref();
-        let became_ready = self.status.conditions.iter().find(|it| ready(it));
-        let became_ready = became_ready.and_then(|condition| condition.changed);
+        let revision = metadata.labels.revision.as_deref();
         Listed {
-            progressed: became_ready.max(self.metadata.creation_timestamp),
-            revision: revision.map(|revision| names.one(revision)),
-            created: self.metadata.creation_timestamp,
-            pull_secrets: self.pull_secrets(),
+            progressed: became_ready.max(metadata.creation_timestamp),
+            revision: revision.map(|revision| shared.name(revision)),
+            created: metadata.creation_timestamp,
             pod: Arc::new(pod),
         }
     }
+}
 
-    /// The Secrets that its images are pulled with.
-    fn pull_secrets(&self) -> Vec<String> {
-        let references = self.spec.image_pull_secrets.iter();
-        references
-            .map(|reference| reference.name.clone())
-            .filter(|name| !name.is_empty())
-            .collect()
-    }
-
+impl Status {
     /// Joins a container's specification with its status, by name.
-    fn container(&self, spec: &SpecContainer, names: &mut Names) -> Container {
+    fn container(&self, spec: SpecContainer, shared: &mut Shared) -> Container {
         let mut statuses = self
-            .status
             .container_statuses
             .iter()
-            .chain(&self.status.init_container_statuses);
-        let status = statuses.find(|status| status.name == spec.name);
+            .chain(&self.init_container_statuses);
+        let status = statuses.find(|status| status.name == *spec.name);
         let waiting = status.and_then(|status| status.state.waiting.as_ref());
         let running = status.and_then(|status| status.state.running.as_ref());
         Container {
-            name: names.one(&spec.name),
-            image_id: names.one(status.map_or("", |status| &status.image_id)),
-            pulls_always: spec.image_pull_policy == "Always",
+            spec: shared.spec(ContainerSpec {
+                name: spec.name,
+                image: spec.image,
+                pulls_always: spec.image_pull_policy == "Always",
+            }),
+            image_id: shared.name(status.map_or("", |status| &status.image_id)),
             waiting: waiting.and_then(|waiting| Waiting::parse(&waiting.reason)),
             started: running.and_then(|running| running.started_at),
         }
@@ -192,8 +193,8 @@ mod tests {
             },
             "spec": {
                 "nodeName": "node-1",
-                "containers": [{ "name": "app", "imagePullPolicy": "Always" }],
-                "initContainers": [{ "name": "setup", "imagePullPolicy": "IfNotPresent" }],
+                "containers": [{ "name": "app", "image": "a.io/app:main", "imagePullPolicy": "Always" }],
+                "initContainers": [{ "name": "setup", "image": "a.io/setup", "imagePullPolicy": "IfNotPresent" }],
                 "imagePullSecrets": [{ "name": "login" }, {}],
             },
             "status": {
@@ -212,23 +213,35 @@ mod tests {
     fn a_running_pod_is_read() {
         let view = pod(|_| {});
         assert_eq!(view.owner(), Some("replicas"));
-        let listed = view.reduced(&mut Names::default());
-        assert_eq!(listed.pull_secrets, ["login"], "an empty name is left out");
-        let reduced = listed.pod;
-        assert!(reduced.ready);
+        let listed = view.reduced(&mut Shared::default());
         assert_eq!(listed.progressed, "2026-01-01T00:00:02Z".parse().ok());
+        let reduced = listed.pod;
+        let secrets = &*reduced.pull_secrets;
+        assert_eq!(secrets, ["login"], "an empty name is left out");
+        assert!(reduced.ready);
         assert_eq!(reduced.node.as_deref(), Some("node-1"));
         let [app, setup] = &reduced.containers[..] else {
             panic!("two containers: {reduced:?}");
         };
-        assert_eq!((&*app.name, &*app.image_id), ("app", "a.io/app@sha256:0"));
-        assert!(app.pulls_always && app.waiting.is_none() && app.started.is_some());
+        let asked = |container: &Container| {
+            let spec = &container.spec;
+            (
+                spec.name.to_string(),
+                spec.image.to_string(),
+                spec.pulls_always,
+            )
+        };
         assert_eq!(
-            (&*setup.name, &*setup.image_id),
-            ("setup", ""),
-            "it has no status yet"
+            asked(app),
+            ("app".to_owned(), "a.io/app:main".to_owned(), true)
         );
-        assert!(!setup.pulls_always);
+        assert_eq!(&*app.image_id, "a.io/app@sha256:0");
+        assert!(app.waiting.is_none() && app.started.is_some());
+        assert_eq!(
+            asked(setup),
+            ("setup".to_owned(), "a.io/setup".to_owned(), false)
+        );
+        assert_eq!(&*setup.image_id, "", "it has no status yet");
     }
 
     #[test]
@@ -252,7 +265,7 @@ mod tests {
         ] {
             let state = json!({ "waiting": { "reason": reason } });
             let view = pod(|pod| pod["status"]["containerStatuses"][0]["state"] = state);
-            let reduced = view.reduced(&mut Names::default()).pod;
+            let reduced = view.reduced(&mut Shared::default()).pod;
             assert_eq!(reduced.containers[0].waiting, expected, "{reason}");
             assert_eq!(reduced.containers[0].started, None);
         }

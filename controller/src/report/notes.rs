@@ -165,7 +165,8 @@ fn record<'a>(decision: &Decision, observation: &'a Observation) -> Rolled<'a> {
     let tag = container.tag.as_ref().ok();
     let remembered = container.remembered.as_ref();
     match observation.observed.record.digest(&container.name) {
-        Some(record) if Some(record) == tag => Rolled::Recorded,
+        // Without a pod the tag is not asked for.
+        Some(record) if tag.is_none_or(|tag| tag == record) => Rolled::Recorded,
         Some(record) if remembered.map(|rollout| &rollout.digest) != tag => Rolled::Before(record),
         _ => Rolled::Lost,
     }
@@ -195,6 +196,7 @@ fn not_converging(decision: &Decision, observation: &Observation) -> String {
         let _ = write!(note, " in pod {pod}");
     }
     let target = container.and_then(|container| container.tag.as_ref().ok());
+    let target = target.or_else(|| observation.observed.record.digest(name));
     let target = target.map(short).unwrap_or_default();
     let record = record(decision, observation);
     if record == Rolled::Lost {
@@ -249,7 +251,7 @@ fn repetition(decision: &Decision, observation: &Observation, container: &str) -
 fn witness<'a>(container: &str, pods: &'a [Arc<Pod>]) -> Option<&'a str> {
     let waits = |pod: &&Arc<Pod>| {
         let mut containers = pod.containers.iter();
-        containers.any(|found| *found.name == *container && found.waiting.is_some())
+        containers.any(|found| *found.spec.name == *container && found.waiting.is_some())
     };
     pods.iter().find(waits).map(|pod| &*pod.name)
 }

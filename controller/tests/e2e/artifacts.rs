@@ -3,27 +3,13 @@
 use kube_autorollout_core::state::{Reason, State};
 use kube_autorollout_testbed::{
     image::{Artifact, Image, ImageIndex},
-    workload::{Deployment, eventually},
+    workload::Deployment,
 };
 
 use crate::{
-    harness::{Controller, SOON, World},
-    told::until_told,
+    harness::{Controller, World},
+    told::{until_decided, until_told},
 };
-
-/// Waits until a workload was decided upon so many times more: no check counts as done while a registry answers amiss.
-async fn decisions(controller: &Controller, times: usize) {
-    let decided = || controller.log().matches(" decided ").count();
-    let wanted = decided() + times;
-    let reached = eventually(SOON, "more decisions", async || {
-        let found = decided();
-        if found < wanted {
-            return Err(format!("{found} of {wanted}"));
-        }
-        Ok(())
-    });
-    reached.await.unwrap_or_else(|error| panic!("{error}"));
-}
 
 async fn until_no_image(world: &World, controller: &Controller) {
     let (state, reason) = (State::Unknown, Reason::UnsupportedMediaType);
@@ -48,7 +34,7 @@ async fn what_is_no_image_is_not_rolled_out_and_is_called_by_its_name() {
         controller
             .until_logged(&["the tag names", name, "push the image"])
             .await;
-        decisions(&controller, 3).await;
+        until_decided(&controller, 3).await;
         world.push(&world.version(1), "app").await;
         controller.until_all("UpToDate", 1).await;
     }
@@ -77,7 +63,7 @@ async fn a_chart_holds_other_containers_back_only_while_the_tag_names_it() {
     world.push(&world.version(2), "app").await;
     let (state, reason) = (State::Outdated, Reason::WaitingForOtherContainer);
     until_told(&world, &controller, "web", state, reason).await;
-    decisions(&controller, 3).await;
+    until_decided(&controller, 3).await;
     assert_eq!(world.patches(), 0);
     world.push(&Image::new("chart-beside-proxy"), "proxy").await;
     controller

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::{
     harness::{Controller, SOON, World},
-    told::until_told,
+    told::{until_decided, until_told},
 };
 
 /// All kinds, by their plurals.
@@ -246,7 +246,7 @@ async fn a_partition_above_all_pods_is_no_reason_to_roll_out() {
         .until_logged(&["decided", "Skipped", "NoPods"])
         .await;
     world.push(&world.version(2), "app").await;
-    controller.checks("web", 3).await;
+    until_decided(&controller, 3).await;
     assert_eq!(world.patches(), 0, "no pod would be new");
 }
 

@@ -3,6 +3,7 @@
 //! One control plane for all tests; each has a namespace, a repository and a controller of its own.
 #![cfg(test)] // so that clippy knows the functions between the tests as tests' own
 
+mod admission;
 mod aliases;
 mod annotations;
 mod api_server;
@@ -34,6 +35,7 @@ mod lost_answers;
 mod metrics;
 mod monitoring;
 mod no_rollout;
+mod nodes;
 mod other_versions;
 mod pages;
 mod permissions;

@@ -58,3 +58,17 @@ pub(crate) async fn until_told(
     let workload = format!("/{name}");
     controller.until_logged(&["WARN", &workload, &note]).await;
 }
+
+/// Waits until decisions were made so many times more. No check counts as done while a registry does not answer well.
+pub(crate) async fn until_decided(controller: &Controller, times: usize) {
+    let decided = || controller.log().matches(" decided ").count();
+    let wanted = decided() + times;
+    let reached = eventually(SOON, "more decisions", async || {
+        let found = decided();
+        if found < wanted {
+            return Err(format!("{found} of {wanted}"));
+        }
+        Ok(())
+    });
+    reached.await.unwrap_or_else(|error| panic!("{error}"));
+}

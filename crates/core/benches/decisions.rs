@@ -55,6 +55,7 @@ fn observed(pods: usize, verdict: Verdict) -> Observed {
     let running = Running {
         verdict,
         digest: Some(digest(1)),
+        names_tag: true,
         ready: true,
         pulls_always: true,
         waiting: None,

@@ -68,7 +68,7 @@ pub struct Container {
     pub name: String,
     /// Why it is not checked at all.
     pub exempt: Option<Exempt>,
-    /// The digest behind its tag, or why that is not known.
+    /// The digest behind the tag that its newest pod names, or why that is not known: `NotStarted` where there is no pod.
     pub tag: Result<Digest, Reason>,
     /// Since when the tag names that digest, or, if it is not known now, the one it was last known to name.
     pub since: Option<Timestamp>,
@@ -103,6 +103,9 @@ pub struct Running {
     pub verdict: Verdict,
     /// The digest of its image ID.
     pub digest: Option<Digest>,
+    /// Whether its pod names the image that the container's `tag` is of, as new pods will. Admission may have given another
+    /// one to pods that were created earlier.
+    pub names_tag: bool,
     /// Whether the pod is ready.
     pub ready: bool,
     /// Whether its image pull policy is `Always`.

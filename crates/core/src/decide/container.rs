@@ -118,7 +118,8 @@ impl<'a> Finding<'a> {
     /// does not, in another pod, must not hide it.
     pub(super) fn blocks_new_pods(&self) -> bool {
         let tag = self.container.tag.as_ref().err().copied();
-        let pods = || self.container.pods.iter().map(|pod| pod.verdict);
+        let pods = self.container.pods.iter().filter(|pod| pod.names_tag);
+        let pods = || pods.clone().map(|pod| pod.verdict);
         let reasons = tag.into_iter().chain(pods().filter_map(Verdict::doubt));
         matches!(self.outcome, Outcome::Unknown(_))
             && (pods().any(|verdict| matches!(verdict, Verdict::CannotStart(_)))
@@ -155,9 +156,10 @@ impl<'a> Finding<'a> {
         })
     }
 
-    /// Whether it was rolled out to some digest, and what its tag names now is known.
+    /// Whether it was rolled out to some digest, and what its tag names now is known, or is not asked as there is no pod.
     fn has_record(&self) -> bool {
-        self.container.tag.is_ok() && recorded(self.container, self.observed).is_some()
+        let is_known = self.container.tag.is_ok() || self.container.pods.is_empty();
+        is_known && recorded(self.container, self.observed).is_some()
     }
 
     /// Its part of a rollout.

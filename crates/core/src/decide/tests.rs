@@ -37,6 +37,7 @@ fn pod(verdict: Verdict) -> Running {
     Running {
         verdict,
         digest: Some(digest('0')),
+        names_tag: true,
         ready: true,
         pulls_always: true,
         waiting: None,

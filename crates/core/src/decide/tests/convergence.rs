@@ -43,6 +43,27 @@ fn a_stuck_rollout_may_be_replaced_by_one_for_another_digest() {
 }
 
 #[test]
+fn a_rollout_of_which_no_pod_comes_in_time_does_not_converge() {
+    // Without a pod the tag is not asked for.
+    let unasked = Container {
+        tag: Err(Reason::NotStarted),
+        ..container("web", &[])
+    };
+    let late = Observed {
+        deadline_exceeded: true,
+        ..in_flight(&[unasked])
+    };
+    let (state, reason) = (State::NotConverging, Reason::ProgressDeadlineExceeded);
+    assert_said(
+        &recorded(&[("web", 'a')], late.clone()),
+        state,
+        reason,
+        "web",
+    );
+    assert_said(&late, State::RollingOut, Reason::InFlight, "");
+}
+
+#[test]
 fn a_rollout_that_stays_stuck_although_the_tag_has_moved_on_does_not_converge() {
     let pulling = waiting(Waiting::ErrImagePull, not_started());
     let stuck = in_flight(&[container("web", &[pulling])]);

@@ -39,17 +39,21 @@ fn any_pod() -> impl Strategy<Value = Running> {
     (
         any_verdict(),
         any_digest,
+        prop::bool::weighted(0.8),
         any::<bool>(),
         prop::bool::weighted(0.9),
         is_waiting,
     )
-        .prop_map(|(verdict, digest, ready, pulls_always, waiting)| Running {
-            verdict,
-            digest,
-            ready,
-            pulls_always,
-            waiting,
-        })
+        .prop_map(
+            |(verdict, digest, names_tag, ready, pulls_always, waiting)| Running {
+                verdict,
+                digest,
+                names_tag,
+                ready,
+                pulls_always,
+                waiting,
+            },
+        )
 }
 
 /// Not long ago, or yet to come, as clocks are set.

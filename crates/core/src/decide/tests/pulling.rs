@@ -77,6 +77,24 @@ fn a_rollout_does_not_wait_for_images_that_new_pods_do_not_pull() {
 }
 
 #[test]
+fn a_rollout_does_not_wait_for_images_that_only_older_pods_name() {
+    let older = |verdict| Running {
+        names_tag: false,
+        ..pod(verdict)
+    };
+    for verdict in [
+        Verdict::Unknown(Reason::Timeout),
+        Verdict::CannotStart(Reason::UnsupportedMediaType),
+    ] {
+        let rewritten = container("proxy", &[current(), older(verdict)]);
+        assert_rolled_out(
+            &observed(&[rewritten, container("web", &[stale()])]),
+            &["web"],
+        );
+    }
+}
+
+#[test]
 fn a_container_that_does_not_pull_is_skipped_and_never_rolled_out() {
     let pods = [stale(), not_pulling(stale())]; // an admission webhook may have changed one of them
     let workload = observed(&[container("web", &pods)]);

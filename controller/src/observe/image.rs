@@ -1,0 +1,280 @@
+//! One image that pods name: what its tag names, and what these pods run.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use kube_autorollout_core::{
+    Digest, Reference, compare::Verdict, decide::Running, image_id::ImageId, reference,
+    state::Reason,
+};
+use kube_autorollout_registry::Credentials;
+
+use super::{
+    comparison::{Asking, CLOCK_SKEW, compare, described},
+    manifests::Manifests,
+};
+use crate::{
+    checker::{Key, Tag},
+    clock,
+    pods::{Container, Pod},
+    registry_error::Failure,
+};
+
+/// The pods that name one image for a container and pull it with the same Secrets.
+///
+/// They need not name what the template does: admission may have sent them to a mirror, or filled in what a mesh injects,
+/// and what it does may have changed since some of them were created.
+pub(super) struct Image<'a> {
+    name: &'a str,
+    pull_secrets: &'a [String],
+    pods: Vec<(&'a Pod, &'a Container)>,
+}
+
+/// A tag that was asked for.
+pub(super) struct Asked {
+    /// Under what its answer is kept.
+    pub(super) key: Key,
+    /// When it was asked for.
+    pub(super) begun: Timestamp,
+    /// When it is asked for again after a failure, whatever the schedule says.
+    pub(super) retry: Option<Timestamp>,
+}
+
+/// What was learnt of an image and of the pods that name it.
+pub(super) struct Learnt {
+    /// The digest behind the tag, or why that is not known.
+    pub(super) tag: Result<Digest, Reason>,
+    /// Since when the tag names what it was last known to name.
+    pub(super) since: Option<Timestamp>,
+    /// What each of the pods runs.
+    pub(super) pods: Vec<Running>,
+    /// What the registry did not tell, and why not.
+    pub(super) failure: Option<Failure>,
+    /// The tag that was asked for.
+    pub(super) asked: Option<Asked>,
+}
+
+impl<'a> Image<'a> {
+    /// The images that these pods name for the container; that of the first pod first.
+    pub(super) fn of(pods: &'a [Arc<Pod>], container: &str) -> Vec<Self> {
+        let mut images: Vec<Self> = Vec::new();
+        let named = pods.iter().flat_map(|pod| {
+            let containers = pod.containers.iter();
+            let same = containers.filter(|found| *found.spec.name == *container);
+            same.map(move |found| (&**pod, found))
+        });
+        for (pod, found) in named {
+            let known = images.iter_mut().find(|image| {
+                *image.name == *found.spec.image && *image.pull_secrets == *pod.pull_secrets
+            });
+            if let Some(image) = known {
+                image.pods.push((pod, found));
+            } else {
+                images.push(Self {
+                    name: &found.spec.image,
+                    pull_secrets: &pod.pull_secrets,
+                    pods: vec![(pod, found)],
+                });
+            }
+        }
+        images
+    }
+
+    /// The same image, whatever its pods run.
+    pub(super) fn without_pods(&self) -> Self {
+        Self {
+            pods: Vec::new(),
+            ..*self
+        }
+    }
+
+    /// Whether it is named by digest, which never moves.
+    pub(super) fn is_pinned(&self) -> bool {
+        is_pinned(self.name)
+    }
+
+    /// Whether some of its pods start it from what their node has.
+    pub(super) fn need_not_be_pulled(&self) -> bool {
+        let mut pods = self.pods.iter();
+        pods.any(|(_, container)| !container.spec.pulls_always)
+    }
+
+    /// Asks what its tag names, and compares that with what its pods run.
+    pub(super) async fn ask(&self, asking: Asking<'_>) -> Learnt {
+        let reference = match reference::parse(self.name) {
+            Ok(reference) => reference,
+            Err(error) => return self.failed(Failure::invalid_reference(error), None),
+        };
+        if reference::is_pinned(&reference) {
+            // The newest pods name a tag, so this is how it was before: what is named cannot have moved.
+            return Learnt {
+                tag: Err(Reason::Pinned),
+                since: None,
+                pods: self.all(Verdict::Current(Reason::Current)),
+                failure: None,
+                asked: None,
+            };
+        }
+        let sources = &asking.context.credentials;
+        let credentials = sources.of(asking.namespace, self.pull_secrets, &reference);
+        let credentials = credentials.await;
+        let (tag, key) = self.tag(asking, &reference, &credentials).await;
+        let asked = Some(Asked {
+            key,
+            begun: tag.begun,
+            retry: tag.retry,
+        });
+        let since = tag.since();
+        match tag.digest {
+            Ok(digest) => {
+                let registry = &asking.context.registry;
+                let mut manifests = Manifests::new(registry, &reference, &credentials);
+                let pods = compare(&self.pods, asking, &mut manifests, &digest, since).await;
+                Learnt {
+                    tag: Ok(digest),
+                    since,
+                    pods,
+                    failure: manifests.failure(),
+                    asked,
+                }
+            }
+            Err(failure) => {
+                sources.refused(
+                    asking.namespace,
+                    self.pull_secrets,
+                    failure.reason,
+                    tag.begun,
+                );
+                let failure = self.explained(failure, asking, &reference, &credentials);
+                Learnt {
+                    since,
+                    ..self.failed(failure.await, asked)
+                }
+            }
+        }
+    }
+
+    /// What the pods are said to run, whatever they name.
+    pub(super) fn all(&self, verdict: Verdict) -> Vec<Running> {
+        let pods = self.pods.iter();
+        let all = pods.map(|(pod, container)| {
+            let digest = ImageId::parse(&container.image_id).digest().cloned();
+            described(pod, container, digest, verdict)
+        });
+        all.collect()
+    }
+
+    /// The failure, with what the Secrets have in the place of credentials.
+    async fn explained(
+        &self,
+        failure: Failure,
+        asking: Asking<'_>,
+        reference: &Reference,
+        credentials: &Credentials,
+    ) -> Failure {
+        if !credentials.is_empty() {
+            return failure;
+        }
+        let sources = &asking.context.credentials;
+        let missing = sources.missing(asking.namespace, self.pull_secrets, reference);
+        match missing.await {
+            Some(missing) => failure.for_want_of(&missing),
+            None => failure,
+        }
+    }
+
+    fn failed(&self, failure: Failure, asked: Option<Asked>) -> Learnt {
+        Learnt {
+            tag: Err(failure.reason),
+            since: None,
+            pods: self.all(Verdict::Unknown(failure.reason)),
+            failure: Some(failure),
+            asked,
+        }
+    }
+
+    /// The tag, as fresh as it must be.
+    async fn tag(
+        &self,
+        asking: Asking<'_>,
+        reference: &Reference,
+        credentials: &Credentials,
+    ) -> (Tag, Key) {
+        let checker = &asking.context.checker;
+        let tick = asking.freshness.tick;
+        let (tag, key) = checker.tag(reference, credentials, tick).await;
+        if asking.freshness.asked.is_none() {
+            return (tag, key);
+        }
+        let begun = tag.begun.checked_sub(CLOCK_SKEW).unwrap_or(tag.begun);
+        let mut started = self.pods.iter().filter_map(|(_, found)| found.started);
+        if started.any(|started| started > begun) {
+            return checker.tag(reference, credentials, asking.listed).await;
+        }
+        // An answer from before the tag had settled says nothing of that.
+        let settled = tag
+            .since()
+            .map(|since| since.checked_add(asking.context.rollouts.settle));
+        if let Some(Ok(settled)) = settled
+            && settled <= clock::now()
+            && tag.begun < settled
+        {
+            return checker.tag(reference, credentials, settled).await;
+        }
+        (tag, key)
+    }
+}
+
+/// Whether the image is named by digest.
+pub(super) fn is_pinned(image: &str) -> bool {
+    reference::parse(image).is_ok_and(|reference| reference::is_pinned(&reference))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pods::ContainerSpec;
+
+    fn pod(name: &str, image: &str, secrets: &[&str]) -> Arc<Pod> {
+        let container = |name: &str, image: &str| Container {
+            spec: Arc::new(ContainerSpec {
+                name: name.into(),
+                image: image.into(),
+                pulls_always: true,
+            }),
+            image_id: "".into(),
+            waiting: None,
+            started: None,
+        };
+        let secrets: Vec<String> = secrets.iter().map(|&secret| secret.to_owned()).collect();
+        Arc::new(Pod {
+            name: name.into(),
+            node: None,
+            ready: true,
+            pull_secrets: secrets.into(),
+            containers: [container("app", image), container("proxy", "other")].into(),
+        })
+    }
+
+    #[test]
+    fn pods_are_parted_by_what_they_name_and_pull_it_with() {
+        let pods = [
+            pod("new", "harbor/app:main", &["harbor"]),
+            pod("old", "ghcr.io/app:main", &[]),
+            pod("new-2", "harbor/app:main", &["harbor"]),
+            pod("other-login", "harbor/app:main", &["robot"]),
+        ];
+        let images = Image::of(&pods, "app");
+        let names: Vec<Vec<&str>> = images
+            .iter()
+            .map(|image| image.pods.iter().map(|(pod, _)| &*pod.name).collect())
+            .collect();
+        assert_eq!(
+            names,
+            [vec!["new", "new-2"], vec!["old"], vec!["other-login"]]
+        );
+        assert_eq!(images[0].name, "harbor/app:main");
+        assert_eq!(Image::of(&pods, "proxy").len(), 3, "one for each login");
+        assert!(Image::of(&pods, "gone").is_empty());
+    }
+}
