@@ -1,15 +1,15 @@
 //! What is special about Artifactory: how to tell it, and its native address.
 
-use std::{num::NonZeroUsize, time::Duration};
+use std::time::Duration;
 
 use http::{HeaderMap, Uri, uri::PathAndQuery};
 use lru::LruCache;
 use tokio::time::Instant;
 
-use crate::{bounded::bounded, target::Target};
-
-/// Repositories whose layout is remembered.
-const MAX_REPOSITORIES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4095);
+use crate::{
+    bounded::{MAX_REPOSITORIES, bounded},
+    target::Target,
+};
 
 /// For how long there is no doubt about where a repository has its manifests.
 const SURE: Duration = Duration::from_secs(60 * 60);

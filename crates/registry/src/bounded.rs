@@ -4,6 +4,11 @@ use std::{hash::Hash, num::NonZeroUsize};
 
 use lru::LruCache;
 
+/// Repositories of which something is kept. Well above the ten thousand workloads that one controller follows: they are
+/// asked for in the same order each time, and of a cache that is a little too small for that the entry that is needed
+/// next is always the one that has just gone.
+pub(crate) const MAX_REPOSITORIES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(16_383);
+
 /// A cache that holds no more than so many entries, and takes no room for those that it does not hold: `LruCache::new`
 /// makes room for all of them at once.
 pub(crate) fn bounded<K: Hash + Eq, V>(most: NonZeroUsize) -> LruCache<K, V> {

@@ -3,16 +3,16 @@
 //! HEAD is what a check wants: registries that count pulls do not count it. But one odd answer, of a proxy for example,
 //! says little, and one odd repository says nothing of the others.
 
-use std::{num::NonZeroUsize, time::Duration};
+use std::time::Duration;
 
 use http::StatusCode;
 use lru::LruCache;
 use tokio::time::Instant;
 
-use crate::{bounded::bounded, target::Origin};
-
-/// Repositories that are remembered.
-const MAX_REPOSITORIES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4095);
+use crate::{
+    bounded::{MAX_REPOSITORIES, bounded},
+    target::Origin,
+};
 
 /// For how long HEAD is not tried, and for how long a GET that told no more than HEAD is not repeated.
 const LIFE: Duration = Duration::from_secs(60 * 60);

@@ -8,12 +8,12 @@ use oci_spec::image::Digest;
 use tokio::time::Instant;
 
 use crate::{
-    artifactory::Layouts, bounded::bounded, credential::Fingerprint, head_support::HeadSupport,
+    artifactory::Layouts,
+    bounded::{MAX_REPOSITORIES, bounded},
+    credential::Fingerprint,
+    head_support::HeadSupport,
     schemes::Schemes,
 };
-
-/// Manifests that are remembered; of those beyond, the registry is asked afresh.
-const MAX_KNOWN: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4095);
 
 /// Repositories that let somebody in; what is asked next follows within seconds.
 const MAX_LET_IN: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023);
@@ -120,9 +120,9 @@ impl Default for Memory {
             schemes: Schemes::default(),
             heads: HeadSupport::default(),
             layouts: Layouts::default(),
-            known: bounded(MAX_KNOWN),
+            known: bounded(MAX_REPOSITORIES),
             let_in: bounded(MAX_LET_IN),
-            preferred: bounded(MAX_KNOWN),
+            preferred: bounded(MAX_REPOSITORIES),
         }
     }
 }

@@ -6,13 +6,10 @@ use lru::LruCache;
 use tokio::time::Instant;
 
 use crate::{
-    bounded::bounded,
+    bounded::{MAX_REPOSITORIES, bounded},
     scheme::{Bearer, Scheme},
     target::Origin,
 };
-
-/// Repositories with a scheme of their own that are remembered.
-const MAX_REPOSITORIES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4095);
 
 /// Repositories on other registries that are remembered.
 const MAX_ONWARD: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023);
@@ -60,12 +57,12 @@ impl Schemes {
     /// How to authenticate for a repository, as far as is known.
     pub(crate) fn get(&mut self, repository: &str) -> Option<Arc<Scheme>> {
         let own = self.repositories.get(repository).and_then(Kept::get);
-        own.or_else(|| self.default())
+        own.or_else(|| self.for_all())
     }
 
     /// Keeps what the host says for a repository.
     pub(crate) fn learn(&mut self, repository: &str, scheme: &Arc<Scheme>) {
-        let default = self.default().unwrap_or_else(|| {
+        let default = self.for_all().unwrap_or_else(|| {
             let default = Arc::new(scheme.without_scopes());
             self.default = Some(Kept::new(Arc::clone(&default)));
             default
@@ -118,7 +115,7 @@ impl Schemes {
         self.onward.pop(repository);
     }
 
-    fn default(&self) -> Option<Arc<Scheme>> {
+    fn for_all(&self) -> Option<Arc<Scheme>> {
         self.default.as_ref().and_then(Kept::get)
     }
 }
@@ -131,5 +128,56 @@ impl Default for Schemes {
             base_without_challenge: None,
             onward: bounded(MAX_ONWARD),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_word_for_ten_thousand_repositories_ends_after_an_hour() {
+        let mut schemes = Schemes::default();
+        let bearer = |number: usize| {
+            let realm = format!("https://auth.example/{number}");
+            Arc::new(Scheme::Bearer(Bearer {
+                realm: realm.parse().expect("an address"),
+                service: None,
+                scopes: Vec::new(),
+            }))
+        };
+        let name = |number: usize| format!("app{number}");
+        for number in 0..10_000 {
+            schemes.learn(&name(number), &bearer(number));
+        }
+        for number in 0..10_000 {
+            assert_eq!(schemes.get(&name(number)), Some(bearer(number)));
+        }
+        assert_eq!(schemes.get("new"), Some(bearer(0)), "the first word");
+        tokio::time::advance(LIFE).await;
+        assert_eq!((schemes.get(&name(7)), schemes.get("new")), (None, None));
+    }
+
+    #[test]
+    fn only_the_scheme_that_failed_is_forgotten() {
+        let mut schemes = Schemes::default();
+        let basic = Arc::new(Scheme::Basic);
+        schemes.learn("a", &basic);
+        let bearer = Scheme::Bearer(Bearer {
+            realm: "https://auth.example/".parse().expect("an address"),
+            service: None,
+            scopes: Vec::new(),
+        });
+        schemes.forget("a", &bearer);
+        assert_eq!(schemes.get("a"), Some(Arc::clone(&basic)), "another");
+        schemes.forget("b", &Scheme::Basic);
+        assert_eq!(schemes.get("a"), None, "nor is anybody else asked so");
+        let bearer = Arc::new(bearer);
+        schemes.learn("b", &bearer);
+        assert_eq!(
+            schemes.get("a"),
+            Some(bearer),
+            "the next word counts for all"
+        );
     }
 }

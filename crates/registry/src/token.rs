@@ -1,7 +1,6 @@
 //! Tokens: fetched once for all who need the same one, kept until shortly before they expire.
 
 use std::{
-    num::NonZeroUsize,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -15,11 +14,15 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 use crate::{
-    bounded::bounded, credential::Fingerprint, fault::Fault, flight::LastFailure, scheme::Bearer,
+    bounded::{MAX_REPOSITORIES, bounded},
+    credential::Fingerprint,
+    fault::Fault,
+    flight::LastFailure,
+    scheme::Bearer,
 };
 
-/// Tokens that are kept: one for each repository and credential in use.
-const MAX_TOKENS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(8191);
+/// How often tokens that are over are looked for.
+const SWEEP: Duration = Duration::from_secs(5 * 60);
 
 /// The life of a token that does not tell its own, and the shortest that one is taken to have
 /// (<https://distribution.github.io/distribution/spec/auth/token/>, `expires_in`).
@@ -132,24 +135,54 @@ pub(crate) struct Place {
     pub(crate) failure: Option<LastFailure<()>>,
 }
 
-/// All tokens.
+/// All tokens: one for each repository and credential in use.
 pub(crate) struct TokenCache {
-    slots: Mutex<LruCache<TokenKey, Slot>>,
+    slots: Mutex<Slots>,
+}
+
+struct Slots {
+    kept: LruCache<TokenKey, Slot>,
+    swept: Instant,
 }
 
 impl TokenCache {
     pub(crate) fn new() -> Self {
         Self {
-            slots: Mutex::new(bounded(MAX_TOKENS)),
+            slots: Mutex::new(Slots {
+                kept: bounded(MAX_REPOSITORIES),
+                swept: Instant::now(),
+            }),
         }
     }
 
     pub(crate) fn slot(&self, key: TokenKey) -> Slot {
-        Arc::clone(self.slots().get_or_insert(key, Slot::default))
+        let mut slots = self.slots();
+        if slots.swept.elapsed() >= SWEEP {
+            slots.sweep();
+        }
+        Arc::clone(slots.kept.get_or_insert(key, Slot::default))
     }
 
-    fn slots(&self) -> MutexGuard<'_, LruCache<TokenKey, Slot>> {
+    fn slots(&self) -> MutexGuard<'_, Slots> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Slots {
+    /// Forgets the places that nobody uses and that have no token any more.
+    fn sweep(&mut self) {
+        let now = Instant::now();
+        self.swept = now;
+        let is_over = |slot: &Slot| {
+            let token = slot.try_lock().map(|place| place.token.clone());
+            let usable = |token: Option<Token>| token.is_some_and(|token| token.is_usable(now));
+            Arc::strong_count(slot) == 1 && token.is_ok_and(|token| !usable(token))
+        };
+        let over = self.kept.iter().filter(|(_, slot)| is_over(slot));
+        let over: Vec<TokenKey> = over.map(|(key, _)| key.clone()).collect();
+        for key in over {
+            self.kept.pop(&key);
+        }
     }
 }
 
@@ -215,5 +248,46 @@ mod tests {
         };
         assert_eq!(key(&["a", "b"]), key(&["b", "a"]));
         assert_ne!(key(&["a"]), key(&["b"]));
+    }
+
+    fn key_of(number: usize) -> TokenKey {
+        let bearer = Bearer {
+            realm: "https://auth.example/token".parse().expect("an address"),
+            service: None,
+            scopes: Vec::new(),
+        };
+        TokenKey::new(&bearer, &[format!("repository:app{number}:pull")], None)
+    }
+
+    #[test]
+    fn ten_thousand_tokens_are_kept_when_they_are_needed_in_turn() {
+        let cache = TokenCache::new();
+        let first: Vec<Slot> = (0..10_000)
+            .map(|number| cache.slot(key_of(number)))
+            .collect();
+        for (number, slot) in first.iter().enumerate() {
+            assert!(Arc::ptr_eq(slot, &cache.slot(key_of(number))), "{number}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tokens_that_are_over_are_forgotten() {
+        let cache = TokenCache::new();
+        let fill = |numbers: std::ops::Range<usize>, seconds: u64| {
+            for number in numbers {
+                let body = format!(r#"{{"token":"t","expires_in":{seconds}}}"#);
+                let token = Token::read(body.as_bytes(), Instant::now()).expect("a token");
+                let slot = cache.slot(key_of(number));
+                slot.try_lock().expect("nobody else").token = Some(token);
+            }
+        };
+        fill(0..100, 60);
+        fill(100..200, 3600);
+        let in_use = cache.slot(key_of(0));
+        tokio::time::advance(SWEEP).await;
+        drop(cache.slot(key_of(1000)));
+        let kept = cache.slots().kept.len();
+        assert_eq!(kept, 100 + 2, "one is being waited for, and one is new");
+        assert!(Arc::ptr_eq(&in_use, &cache.slot(key_of(0))));
     }
 }
