@@ -1,7 +1,7 @@
 //! Asks a registry for one image.
 
 use kube_autorollout_core::{
-    Reference,
+    Digest, Reference,
     manifest::{Index, Manifest},
     platform::{Platform, Platforms},
     reference,
@@ -48,16 +48,9 @@ impl Asker {
                 None => failure,
             }
         })?;
-        let digest = &resolved.digest;
-        let manifest = self
-            .client
-            .manifest(&reference, digest, &credentials)
-            .await
-            .map_err(|error| Failure::of(&reference, &error))?;
-        let manifest = Manifest::parse(&manifest.media_type, &manifest.body)
-            .map_err(|error| Failure::unreadable_manifest(&reference, digest, &error))?;
-        let platforms = match manifest {
-            Manifest::Index(index) => Some(platforms(&reference, &index, &self.platforms)?),
+        let manifest = self.manifest(&reference, &resolved.digest, &credentials);
+        let platforms = match manifest.await? {
+            Manifest::Index(index) => Some(self.offered(&reference, &index, &credentials).await?),
             Manifest::Image(image) => match image.artifact {
                 Some(artifact) => return Err(Failure::no_image(&reference, &artifact)),
                 None => None,
@@ -71,14 +64,45 @@ impl Asker {
             rate_limit: resolved.rate_limit,
         })
     }
+
+    async fn manifest(
+        &self,
+        reference: &Reference,
+        digest: &Digest,
+        credentials: &Credentials,
+    ) -> Result<Manifest, Failure> {
+        let manifest = self.client.manifest(reference, digest, credentials).await;
+        let manifest = manifest.map_err(|error| Failure::of(reference, &error))?;
+        Manifest::parse(&manifest.media_type, &manifest.body)
+            .map_err(|error| Failure::unreadable_manifest(reference, digest, &error))
+    }
+
+    /// What an index offers, unless none of it counts. What is listed without a platform may be an artifact, which its
+    /// manifest says.
+    async fn offered(
+        &self,
+        reference: &Reference,
+        index: &Index,
+        credentials: &Credentials,
+    ) -> Result<Vec<Platform>, Failure> {
+        let counting = index.select(&self.platforms);
+        if let Some(first) = counting.first()
+            && counting.iter().all(|entry| entry.platform.is_none())
+            && let Manifest::Image(image) =
+                self.manifest(reference, &first.digest, credentials).await?
+            && let Some(artifact) = image.artifact
+        {
+            if index.platforms().next().is_none() {
+                return Err(Failure::no_image(reference, &artifact));
+            }
+            return platforms(reference, index, false);
+        }
+        platforms(reference, index, !counting.is_empty())
+    }
 }
 
-/// What an index offers, unless none of it counts.
-fn platforms(
-    reference: &Reference,
-    index: &Index,
-    wanted: &Platforms,
-) -> Result<Vec<Platform>, Failure> {
+/// What an index offers, where some of that `counts`.
+fn platforms(reference: &Reference, index: &Index, counts: bool) -> Result<Vec<Platform>, Failure> {
     let mut offered: Vec<Platform> = Vec::new();
     for platform in index.platforms() {
         if !offered.contains(platform) {
@@ -86,7 +110,7 @@ fn platforms(
         }
     }
     // An index of indexes tells its platforms further down.
-    if index.runnable().next().is_some() && index.select(wanted).is_empty() {
+    if index.runnable().next().is_some() && !counts {
         let offered: Vec<String> = offered.iter().map(ToString::to_string).collect();
         return Err(Failure {
             reason: Reason::NoMatchingPlatform,
@@ -130,7 +154,7 @@ mod tests {
         let reference = "a.io/web:1".parse().expect("a reference");
         let both = index(&["linux/amd64", "linux/arm64", "linux/amd64"]);
         let shown = |wanted: &Platforms| {
-            platforms(&reference, &both, wanted)
+            platforms(&reference, &both, !both.select(wanted).is_empty())
                 .map(|offered| offered.iter().map(ToString::to_string).collect::<Vec<_>>())
         };
         let of = |text: &str| Platforms::Of(vec![text.parse().expect("a platform")]);

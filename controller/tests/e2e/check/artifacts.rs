@@ -61,3 +61,30 @@ async fn what_is_no_image_is_told_by_its_name() {
     let detail = errors(&list, "detail")[0];
     assert!(detail.contains("the tag names a Helm chart"), "{detail}");
 }
+
+#[tokio::test]
+async fn a_chart_that_an_index_lists_is_none_of_its_images() {
+    let testbed = shared().await;
+    let chart = || Artifact::helm_chart("2.0.0");
+    let alone = ImageIndex::default().artifact(chart());
+    let beside = ImageIndex::of([Image::new("check-beside")]).artifact(chart());
+    let images = [
+        push(testbed.registry(), &alone, "check-alone").await,
+        push(testbed.registry(), &beside, "check-beside").await,
+    ];
+    let images = images.each_ref().map(String::as_str);
+    let given = Given::trusting(testbed, &[]);
+    let (_, list) = given.check_json(&images).await;
+    assert_eq!(errors(&list, "kind"), ["UnsupportedMediaType", ""]);
+    assert_eq!(list[1]["platforms"], json!(["linux/amd64"]));
+    let host = testbed.registry().host();
+    let configuration = json!({
+        "platforms": ["linux/s390x"],
+        "registries": [{ "hostnamePattern": host, "plainHttp": true }],
+    });
+    let (_, list) = Given::new(&configuration.to_string())
+        .check_json(&images)
+        .await;
+    let expected = ["UnsupportedMediaType", "NoMatchingPlatform"];
+    assert_eq!(errors(&list, "kind"), expected);
+}

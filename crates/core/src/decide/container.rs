@@ -205,7 +205,11 @@ fn compared(pods: &[Running]) -> Outcome {
         Verdict::Current(reason) => Some(reason),
         _ => None,
     });
-    if verdicts().any(|verdict| verdict == Verdict::Stale) {
+    let no_image = Verdict::CannotStart(Reason::UnsupportedMediaType);
+    let mut new = pods.iter().filter(|pod| pod.names_tag);
+    if new.any(|pod| pod.verdict == no_image) {
+        Outcome::Unknown(Reason::UnsupportedMediaType) // no pod that a rollout brings could start
+    } else if verdicts().any(|verdict| verdict == Verdict::Stale) {
         Outcome::Stale
     } else if let Some(reason) = verdicts().filter_map(Verdict::doubt).min() {
         Outcome::Unknown(reason)

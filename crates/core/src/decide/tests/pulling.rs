@@ -95,6 +95,18 @@ fn a_rollout_does_not_wait_for_images_that_only_older_pods_name() {
 }
 
 #[test]
+fn a_stale_pod_that_names_another_image_is_not_replaced_by_one_that_could_not_start() {
+    let older = Running {
+        names_tag: false,
+        ..stale()
+    };
+    let chart = pod(Verdict::CannotStart(Reason::UnsupportedMediaType));
+    let workload = observed(&[container("web", &[older, chart])]);
+    let reason = Reason::UnsupportedMediaType;
+    assert_said(&workload, State::Unknown, reason, "web");
+}
+
+#[test]
 fn a_container_that_does_not_pull_is_skipped_and_never_rolled_out() {
     let pods = [stale(), not_pulling(stale())]; // an admission webhook may have changed one of them
     let workload = observed(&[container("web", &pods)]);
