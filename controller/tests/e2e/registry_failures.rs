@@ -107,6 +107,8 @@ const UNNAMED: &str = "200 OK\ncontent-type: application/vnd.oci.image.index.v1+
 /// What a registry answers, and the reason that follows from it.
 const ANSWERS: &[(Answer, Reason)] = &[
     (Answer::new("404 Not Found"), Reason::TagNotFound),
+    // Before the token server, which is the same host: after its failures the host is left alone for a moment.
+    (Answer::new("500 Internal Server Error"), Reason::Server),
     (
         Answer::new("401 Unauthorized\nwww-authenticate: Bearer realm=\"http://HOST/token\"")
             .token("502 Bad Gateway"),
@@ -145,7 +147,6 @@ const ANSWERS: &[(Answer, Reason)] = &[
         Answer::new(UNNAMED).body(4 * 1024 * 1024 + 1),
         Reason::ManifestTooLarge,
     ),
-    (Answer::new("500 Internal Server Error"), Reason::Server),
     (
         Answer::new("429 Too Many Requests\nretry-after: 1"),
         Reason::RateLimited,
