@@ -9,7 +9,10 @@ use std::{
     collections::BTreeSet,
     io,
     net::SocketAddr,
-    sync::{Arc, Mutex, OnceLock},
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -61,6 +64,7 @@ struct State {
     rules: Mutex<Rules>,
     realm: OnceLock<Realm>,
     told: Mutex<Vec<Told>>,
+    requests: AtomicUsize,
 }
 
 /// What is refused whatever the mood.
@@ -87,6 +91,7 @@ impl Liar {
             rules: Mutex::default(),
             realm: OnceLock::new(),
             told: Mutex::default(),
+            requests: AtomicUsize::new(0),
         });
         let (host, tasks) = relay::listen(Arc::clone(&state)).await?;
         Ok(Self {
@@ -159,6 +164,11 @@ impl Liar {
         }
     }
 
+    /// How many requests came, whatever was done with them.
+    pub fn requests(&self) -> usize {
+        self.state.requests.load(Ordering::Relaxed)
+    }
+
     /// All true answers about tags, in the order in which they were given.
     pub fn told(&self) -> Vec<Told> {
         locked(&self.state.told).clone()
@@ -167,6 +177,7 @@ impl Liar {
 
 impl Relay for State {
     async fn answer(&self, request: Request<Incoming>) -> Answer {
+        self.requests.fetch_add(1, Ordering::Relaxed);
         let mut response = self.unmarked(request).await?;
         if locked(&self.rules).artifactory {
             refusal::mark(response.headers_mut());

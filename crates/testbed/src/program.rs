@@ -11,6 +11,7 @@ use std::{
 use tokio::{runtime::Runtime, signal, task::spawn_blocking};
 
 use crate::{
+    control_plane::NodeGrace,
     controller,
     environment::{Testbed, with_sources},
     programs::{Programs, Progress},
@@ -90,12 +91,16 @@ impl Program {
         }
     }
 
-    /// A testbed, and the controller's file: that which is `given`, else its release binary, built now.
+    /// A testbed with this patience with silent nodes, and the controller's file: that which is `given`, else its release binary, built now.
     ///
     /// # Errors
     ///
     /// When a program cannot be found or built, or does not start.
-    pub async fn prepared(self, given: Option<&Path>) -> Result<(Testbed, PathBuf), Failure> {
+    pub async fn prepared(
+        self,
+        given: Option<&Path>,
+        grace: NodeGrace,
+    ) -> Result<(Testbed, PathBuf), Failure> {
         let progress = move |progress: &Progress| self.tell(&progress.to_string());
         let programs = spawn_blocking(move || Programs::find(&progress)).await??;
         let controller = if let Some(given) = given {
@@ -105,7 +110,8 @@ impl Program {
             spawn_blocking(|| controller::build(&|_| {})).await??
         };
         self.tell("starting the testbed");
-        Ok((Testbed::start(programs).await?, controller))
+        let testbed = Testbed::start_with(programs, grace).await?;
+        Ok((testbed, controller))
     }
 
     /// Writes what happens, apart from the result.

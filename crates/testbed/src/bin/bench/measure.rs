@@ -5,6 +5,7 @@ use std::{fs, path::Path, time::Duration};
 use jiff::Timestamp;
 use kube_autorollout_testbed::{
     Namespace, Testbed,
+    control_plane::NodeGrace,
     control_plane::Request,
     controller::{self, Controller, SERVICE_ACCOUNT},
     image::Pusher,
@@ -35,7 +36,7 @@ const POLL: Duration = Duration::from_millis(2);
 
 /// Measures everything.
 pub(super) async fn everything() -> Result<Figures, Failure> {
-    let (testbed, program) = PROGRAM.prepared(None).await?;
+    let (testbed, program) = PROGRAM.prepared(None, NodeGrace::default()).await?;
     let idle = idle(&testbed, &program).await?;
     let busy = busy(&testbed, &program).await?;
     let rolled_out = roll_out(&testbed, &program).await?;

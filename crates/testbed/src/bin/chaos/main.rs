@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use kube_autorollout_testbed::{
     chaos::{self, Plan, Report},
+    control_plane::NodeGrace,
     program::{Failure, Program, write},
 };
 
@@ -30,7 +31,9 @@ fn main() -> ExitCode {
 }
 
 async fn run(arguments: &Arguments, plan: &Plan) -> Result<Report, Failure> {
-    let (testbed, program) = PROGRAM.prepared(arguments.program.as_deref()).await?;
+    let (testbed, program) = PROGRAM
+        .prepared(arguments.program.as_deref(), NodeGrace::QUICK)
+        .await?;
     let tell = |text: &str| PROGRAM.tell(text);
     Ok(chaos::run(&testbed, &program, plan, &tell).await?)
 }

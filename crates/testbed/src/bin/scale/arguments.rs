@@ -22,6 +22,8 @@ Usage: cargo bench-scale [OPTIONS]
   --phases LIST        what follows the start-up and the quiet phase, all or some of
                        one-tag,all-tags,attestations,labels,restart (all)
   --steady             nothing follows
+  --brown-out          instead of the phases: as many workloads on each of two registries, of which one answers 503 for
+                       six ticks, and then not at all; fails unless each tag of the other is checked in each tick
   --json               figures for a machine
   --help
 ";
@@ -81,6 +83,8 @@ pub(super) struct Arguments {
     pub(super) program: Option<PathBuf>,
     /// What follows the start-up and the quiet phase.
     pub(super) phases: Vec<Part>,
+    /// Two registries, of which one does not answer, in the place of all phases.
+    pub(super) brown_out: bool,
     pub(super) json: bool,
 }
 
@@ -99,6 +103,7 @@ impl Arguments {
             candidate: None,
             program: None,
             phases: Part::ALL.to_vec(),
+            brown_out: false,
             json: false,
         };
         while let Some(argument) = parser.next()? {
@@ -118,6 +123,7 @@ impl Arguments {
                 Arg::Long("program") => parsed.program = Some(program(&mut parser)?),
                 Arg::Long("steady") => parsed.phases.clear(),
                 Arg::Long("phases") => parsed.phases = list(&mut parser)?,
+                Arg::Long("brown-out") => parsed.brown_out = true,
                 Arg::Long("json") => parsed.json = true,
                 Arg::Long("help") | Arg::Short('h') => return Ok(None),
                 other => return Err(other.unexpected()),

@@ -4,6 +4,7 @@
 
 mod arguments;
 mod bare;
+mod brown_out;
 mod cluster;
 mod figures;
 mod latencies;
@@ -13,9 +14,10 @@ mod phases;
 mod subject;
 mod timeline;
 
-use std::process::ExitCode;
+use std::{fmt::Display, process::ExitCode};
 
 use kube_autorollout_testbed::program::{Failure, Program, write};
+use serde_json::Value;
 
 use arguments::Arguments;
 
@@ -24,14 +26,23 @@ const PROGRAM: Program = Program::new("bench-scale", arguments::HELP);
 fn main() -> ExitCode {
     let arguments = Arguments::parse(std::env::args_os().skip(1));
     PROGRAM.run(arguments, async |arguments| {
-        let report = subject::measure_all(&arguments).await?;
-        if arguments.json {
-            write(&format!("{:#}\n", report.json()));
-        } else {
-            write(&report.to_string());
+        if arguments.brown_out {
+            let report = brown_out::measure(&arguments).await?;
+            show(arguments.json, &report, brown_out::Report::json);
+            return Ok(report.is_fine());
         }
+        let report = subject::measure_all(&arguments).await?;
+        show(arguments.json, &report, figures::Report::json);
         Ok(true)
     })
+}
+
+fn show<R: Display>(as_json: bool, report: &R, json: impl FnOnce(&R) -> Value) {
+    if as_json {
+        write(&format!("{:#}\n", json(report)));
+    } else {
+        write(&report.to_string());
+    }
 }
 
 fn tell(text: &str) {

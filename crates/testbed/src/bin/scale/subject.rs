@@ -2,6 +2,8 @@
 
 use std::{fs, path::Path};
 
+use kube_autorollout_testbed::control_plane::NodeGrace;
+
 use super::{
     Failure, PROGRAM,
     arguments::{Arguments, Part},
@@ -13,7 +15,9 @@ use super::{
 
 /// Measures our program and the other one if there is one, each between as many bare patches where all tags move.
 pub(super) async fn measure_all(arguments: &Arguments) -> Result<Report, Failure> {
-    let (testbed, ours) = PROGRAM.prepared(arguments.program.as_deref()).await?;
+    let (testbed, ours) = PROGRAM
+        .prepared(arguments.program.as_deref(), NodeGrace::default())
+        .await?;
     let mut programs = Vec::new();
     let mut bare = Vec::new();
     let candidate = arguments
