@@ -244,7 +244,8 @@ fn retry(
     }
     let done = observed.attempts.of(&container.name).checked_sub(1)?;
     let wait = *policy.retry_after.get(usize::try_from(done).ok()?)?;
-    let due = brakes::last_rollout(observed).and_then(|last| brakes::end(last, wait, now));
+    // Where nothing says when the last one was, there is nothing to wait from.
+    let due = brakes::end(brakes::last_rollout(observed)?, wait, now);
     Some(due.map_or(Retry::Now, Retry::At))
 }
 

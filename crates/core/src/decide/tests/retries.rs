@@ -85,6 +85,15 @@ fn only_a_rollout_that_is_over_and_pulled_is_repeated() {
 }
 
 #[test]
+fn a_rollout_of_which_nothing_says_when_it_was_is_not_repeated() {
+    let timeless = Observed {
+        last_rollout: None,
+        ..left_behind(1, MINUTE, &[stale()])
+    };
+    assert_left_alone(&timeless, State::NotConverging, Reason::RuntimeReportsAlias);
+}
+
+#[test]
 fn another_digest_is_rolled_out_at_once_and_ends_the_count() {
     let moved = Observed {
         record: record(&[("web", 'b')]),
