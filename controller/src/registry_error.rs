@@ -72,6 +72,16 @@ impl Failure {
         }
     }
 
+    /// An index of so many or so large manifests that they are not read to the end.
+    pub(crate) fn too_much(reference: &Reference) -> Self {
+        Self {
+            reason: Reason::ManifestTooLarge,
+            detail: format!("{reference}: its manifests are too large to be compared"),
+            advice: "check that the reference names an image",
+            retry_after: None,
+        }
+    }
+
     /// A manifest that came whole and makes no sense.
     pub(crate) fn unreadable_manifest(
         reference: &Reference,

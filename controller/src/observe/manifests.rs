@@ -1,8 +1,14 @@
 //! The manifests that a comparison asks for.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
-use futures::future;
+use futures::{StreamExt as _, stream};
 use kube_autorollout_core::{
     Digest, Reference,
     artifact::ArtifactType,
@@ -14,12 +20,20 @@ use kube_autorollout_registry::{Client, Credentials, Error, ErrorKind};
 
 use crate::registry_error::Failure;
 
+/// Manifests of an index of indexes that are asked for at once: each may be as large as a manifest can be.
+const AT_ONCE: usize = 4;
+
+/// What the manifests of one comparison may take together, in bytes. Those of real images take some hundred kilobytes.
+const MOST_BYTES: usize = 8 * 1024 * 1024;
+
 /// The manifests of one repository that were asked for so far, and what came.
 pub(super) struct Manifests<'a> {
     client: &'a Client,
     reference: &'a Reference,
     credentials: &'a Credentials,
     answers: HashMap<Digest, Answer>,
+    /// Of the bodies that were read.
+    bytes: AtomicUsize,
     failure: Option<Failure>,
 }
 
@@ -34,6 +48,7 @@ impl<'a> Manifests<'a> {
             reference,
             credentials,
             answers: HashMap::new(),
+            bytes: AtomicUsize::new(0),
             failure: None,
         }
     }
@@ -84,28 +99,36 @@ impl<'a> Manifests<'a> {
 
     /// Asks for manifests, of which `tag` is the one that the tag names.
     async fn fetch(&mut self, digests: Vec<Digest>, tag: &Digest) {
-        // In boxes, as nearly every comparison does without, and would have room for them.
-        let each = digests.iter().map(|digest| {
-            Box::pin(
-                self.client
-                    .manifest(self.reference, digest, self.credentials),
-            )
+        let this = &*self;
+        let each = digests.into_iter().map(|digest| async move {
+            let answer = this.one(&digest, tag).await;
+            (digest, answer)
         });
-        let fetched = future::join_all(each).await;
-        for (digest, result) in digests.into_iter().zip(fetched) {
-            let answer = match result {
-                Ok(manifest) => match Manifest::parse(&manifest.media_type, &manifest.body) {
-                    Ok(parsed) => Answer::Manifest(Arc::new(parsed)),
-                    Err(error) => self.failed(Failure::unreadable_manifest(
-                        self.reference,
-                        &digest,
-                        &error,
-                    )),
-                },
-                Err(error) if digest != *tag && is_unavailable(&error) => Answer::Unavailable,
-                Err(error) => self.failed(Failure::of(self.reference, &error)),
-            };
+        // In a box, as nearly every comparison does without, and would have room for it.
+        let fetched: Vec<_> = Box::pin(stream::iter(each).buffered(AT_ONCE).collect()).await;
+        for (digest, answer) in fetched {
+            let answer = answer.unwrap_or_else(|failure| self.failed(failure));
             self.answers.insert(digest, answer);
+        }
+    }
+
+    /// Asks for one manifest. Its body is gone before the next one is asked for.
+    async fn one(&self, digest: &Digest, tag: &Digest) -> Result<Answer, Failure> {
+        if self.bytes.load(Ordering::Relaxed) > MOST_BYTES {
+            return Err(Failure::too_much(self.reference));
+        }
+        let fetched = self.client.manifest(self.reference, digest, self.credentials);
+        let manifest = match fetched.await {
+            Ok(manifest) => manifest,
+            Err(error) if digest != tag && is_unavailable(&error) => {
+                return Ok(Answer::Unavailable);
+            }
+            Err(error) => return Err(Failure::of(self.reference, &error)),
+        };
+        self.bytes.fetch_add(manifest.body.len(), Ordering::Relaxed);
+        match Manifest::parse(&manifest.media_type, &manifest.body) {
+            Ok(parsed) => Ok(Answer::Manifest(Arc::new(parsed))),
+            Err(error) => Err(Failure::unreadable_manifest(self.reference, digest, &error)),
         }
     }
 
