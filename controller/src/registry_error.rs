@@ -78,6 +78,7 @@ impl Failure {
             reason: Reason::ManifestTooLarge,
             detail: format!("{reference}: its manifests are too large to be compared"),
             advice: "check that the reference names an image",
+            transient: false,
             retry_after: None,
         }
     }

@@ -117,7 +117,9 @@ impl<'a> Manifests<'a> {
         if self.bytes.load(Ordering::Relaxed) > MOST_BYTES {
             return Err(Failure::too_much(self.reference));
         }
-        let fetched = self.client.manifest(self.reference, digest, self.credentials);
+        let fetched = self
+            .client
+            .manifest(self.reference, digest, self.credentials);
         let manifest = match fetched.await {
             Ok(manifest) => manifest,
             Err(error) if digest != tag && is_unavailable(&error) => {
@@ -146,3 +148,6 @@ impl<'a> Manifests<'a> {
 fn is_unavailable(error: &Error) -> bool {
     error.kind() == ErrorKind::TagNotFound || error.is_manifest_denied()
 }
+
+#[cfg(test)]
+mod tests;

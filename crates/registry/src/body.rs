@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use crate::{connection::classify, fault::Fault};
 
 /// For all bodies that are being read, in KiB.
-const BUDGET: usize = 16 * 1024;
+const BUDGET: usize = 8 * 1024;
 
 /// Bodies up to this size need no budget, in bytes: nearly all manifests and tokens are smaller, and must not wait for
 /// large ones that come slowly.
