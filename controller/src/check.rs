@@ -6,7 +6,7 @@ mod json;
 mod text;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap, HashSet},
     fs,
     io::{self, IsTerminal as _, Write as _},
     path::{Path, PathBuf},
@@ -15,6 +15,7 @@ use std::{
 };
 
 use futures::{StreamExt as _, stream::FuturesUnordered};
+use kube_autorollout_core::reference;
 use kube_autorollout_registry::{DockerConfigError, Keyring, Unobserved};
 use tokio::time::{Instant, interval_at};
 
@@ -105,13 +106,11 @@ pub(crate) async fn run(
             drop(writeln!(io::stderr(), "{line}"));
         }
     };
-    let answers = all(
-        &request.images,
-        async |image| asker.ask(image).await,
-        progress,
-    )
-    .await;
-    Ok(Report { answers })
+    let images = distinct(&request.images);
+    let answers = all(&images, async |image| asker.ask(image).await, progress).await;
+    Ok(Report {
+        answers: for_each(&request.images, answers),
+    })
 }
 
 fn keyring(path: Option<&Path>) -> Result<Keyring, Error> {
@@ -129,6 +128,32 @@ fn keyring(path: Option<&Path>) -> Result<Keyring, Error> {
             })?;
     }
     Ok(keyring)
+}
+
+/// The images, each once, whatever ways it is written in.
+fn distinct(images: &[String]) -> Vec<String> {
+    let mut seen = HashSet::new();
+    let images = images.iter().filter(|image| seen.insert(whole(image)));
+    images.cloned().collect()
+}
+
+/// What an image is called in full, or as it is where that makes no sense.
+fn whole(image: &str) -> String {
+    reference::parse(image).map_or_else(|_| image.to_owned(), |reference| reference.whole())
+}
+
+/// The answer for each of the images that were given.
+fn for_each(images: &[String], answers: Vec<Answer>) -> Vec<Answer> {
+    let answers = answers.into_iter();
+    let answers: HashMap<_, _> = answers
+        .map(|answer| (whole(&answer.image), answer.result))
+        .collect();
+    let answer = |image: &String| {
+        let result = answers.get(&whole(image))?.clone();
+        let image = image.clone();
+        Some(Answer { image, result })
+    };
+    images.iter().filter_map(answer).collect()
 }
 
 /// The answers in the order of the images, however long each takes.
@@ -213,6 +238,21 @@ mod tests {
                 "6 s: waiting for 4 of 6 images: slower, slower, slower, …",
             ]
         );
+    }
+
+    #[test]
+    fn an_image_that_is_given_twice_is_one_and_has_two_answers() {
+        let images = ["web", "db", "docker.io/library/web:latest", "web", "!", "!"];
+        let images = images.map(str::to_owned);
+        let distinct = distinct(&images);
+        assert_eq!(distinct, ["web", "db", "!"]);
+        let answers = distinct.into_iter().map(|image| Answer {
+            image,
+            result: Ok(resolved()),
+        });
+        let answers = for_each(&images, answers.collect());
+        let order: Vec<_> = answers.into_iter().map(|answer| answer.image).collect();
+        assert_eq!(order, images);
     }
 
     #[test]

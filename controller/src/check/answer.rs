@@ -15,7 +15,7 @@ pub(super) struct Answer {
 }
 
 /// An image that a node could pull.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Resolved {
     /// What a node would pull.
     pub(super) digest: Digest,

@@ -1,8 +1,16 @@
 //! Many images of one host, far away.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use kube_autorollout_testbed::image::{Content as _, digest_of};
+use serde_json::json;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -11,7 +19,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Given, index};
+use super::{Given, errors, index};
 
 const IMAGES: usize = 100;
 
@@ -147,4 +155,69 @@ async fn a_hundred_images_for_several_platforms_take_less_than_twenty_round_trip
     }
     // One more is that of TCP.
     assert!(1 + round_trips < 20, "{round_trips}");
+}
+
+/// A registry that fails at once, and counts how often it is asked.
+async fn failing() -> (SocketAddr, Arc<AtomicUsize>, JoinSet<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let asked = Arc::new(AtomicUsize::new(0));
+    let (count, mut server) = (Arc::clone(&asked), JoinSet::new());
+    server.spawn(async move {
+        let mut connections = JoinSet::new();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let count = Arc::clone(&count);
+            connections.spawn(async move {
+                let mut request = Vec::new();
+                while matches!(stream.read_buf(&mut request).await, Ok(read) if read > 0) {
+                    if !request.ends_with(b"\r\n\r\n") {
+                        continue;
+                    }
+                    request.clear();
+                    count.fetch_add(1, Ordering::SeqCst);
+                    let answer = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
+                    if stream.write_all(answer).await.is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    (address, asked, server)
+}
+
+#[tokio::test]
+async fn two_hundred_images_of_a_registry_that_fails_cost_it_a_few_requests() {
+    let (address, asked, _server) = failing().await;
+    let given = Given::new("registries: [{ hostnamePattern: '*', plainHttp: true }]");
+    let login = json!({ "username": "robot", "password": "secret" });
+    let login = json!({ "auths": { address.to_string(): login } }).to_string();
+    let login = given.file("docker.json", login.as_bytes());
+    let login = login.display().to_string();
+    let names = (0..2 * IMAGES).map(|number| format!("{address}/app{number}:1"));
+    let images: Vec<String> = names.collect();
+    let mut arguments = vec!["--docker-config", login.as_str()];
+    arguments.extend(images.iter().map(String::as_str));
+    let checked = timeout(PATIENCE, given.check_json(&arguments)).await;
+    let (code, list) = checked.expect("in time");
+    assert_eq!((code, list.len()), (Some(1), 2 * IMAGES));
+    assert!(errors(&list, "kind").iter().all(|kind| *kind == "Server"));
+    let asked = asked.load(Ordering::SeqCst);
+    // As many as may be in flight, and four that take their places until the fifth has failed.
+    assert!(asked <= ROOM + 4, "{asked}");
+}
+
+#[tokio::test]
+async fn an_image_that_is_given_twice_is_asked_for_once() {
+    let (address, asked, _server) = failing().await;
+    let given = Given::new("registries: [{ hostnamePattern: '*', plainHttp: true }]");
+    let image = format!("{address}/app");
+    let latest = format!("{image}:latest");
+    let arguments = [image.as_str(), latest.as_str(), image.as_str()];
+    let (_, list) = given.check_json(&arguments).await;
+    assert_eq!(errors(&list, "kind"), ["Server"; 3]);
+    for (object, image) in list.iter().zip(arguments) {
+        assert_eq!(object["image"], image);
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 4, "with its retries");
 }
