@@ -22,6 +22,7 @@ mod host;
 mod host_pattern;
 mod inquiry;
 mod keyring;
+mod lead;
 mod manifest;
 mod manifest_cache;
 mod memory;

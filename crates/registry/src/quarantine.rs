@@ -13,9 +13,16 @@ use std::{
 
 use http::Uri;
 use lru::LruCache;
-use tokio::{sync::OwnedMutexGuard, time::Instant};
+use tokio::time::Instant;
 
-use crate::{bounded::bounded, credential::Fingerprint, fault::Fault, host::Host, target::Origin};
+use crate::{
+    bounded::bounded,
+    credential::Fingerprint,
+    fault::Fault,
+    host::Host,
+    lead::{Lead, LeadGuard},
+    target::Origin,
+};
 
 /// The first back-off; it doubles with each further refusal.
 const FIRST: Duration = Duration::from_secs(5 * 60);
@@ -41,6 +48,10 @@ const MAX_DOUBLINGS: u32 = 4;
 /// a change of password one failed login happens and not one for each request in flight.
 const TRUST: Duration = Duration::from_secs(10);
 
+/// How long the one may take who finds out whether a credential is good: one repository may hang, and the credential be
+/// good for all others. Then the next one presents it, too.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Credentials and repositories that are remembered.
 const MAX_ENTRIES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(16_383);
 
@@ -57,7 +68,7 @@ struct Key {
 struct Entry {
     state: Mutex<State>,
     /// Held by the one caller that finds out whether the credential is good.
-    trial: Arc<tokio::sync::Mutex<()>>,
+    trial: Arc<Lead>,
 }
 
 #[derive(Default)]
@@ -99,7 +110,7 @@ pub(crate) struct Quarantine {
 /// The right to present a credential. Without a verdict the next caller tries again.
 pub(crate) struct Trial {
     entry: Arc<Entry>,
-    _alone: Option<OwnedMutexGuard<()>>,
+    _alone: Option<LeadGuard>,
 }
 
 impl Quarantine {
@@ -110,7 +121,7 @@ impl Quarantine {
     }
 
     /// The right to present a credential to `registry` or its token server: at once if it was accepted lately, alone
-    /// if nothing is known, and not at all after a refusal. `host` is where it will be presented.
+    /// if nothing is known, as long as that does not take too long, and not at all after a refusal. `host` is where it will be presented.
     pub(crate) async fn admit(
         &self,
         registry: &Origin,
@@ -124,7 +135,7 @@ impl Quarantine {
                 _alone: None,
             });
         }
-        let alone = host.queue(Arc::clone(&entry.trial).lock_owned()).await?;
+        let alone = host.queue(Arc::clone(&entry.trial).lock(PATIENCE)).await?;
         // The one before may have found out.
         let trusted = entry.check(Instant::now())?;
         Ok(Trial {

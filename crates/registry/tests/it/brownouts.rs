@@ -218,6 +218,36 @@ async fn a_path_that_hangs_holds_up_nobody_who_asks_for_something_else() {
 }
 
 #[tokio::test]
+async fn who_finds_out_whether_a_login_is_good_at_a_path_that_hangs_holds_up_nobody_for_long() {
+    let server = Server::start(|asked| {
+        if asked.target.contains("/slow/") && asked.authorization().is_some() {
+            status(200).never()
+        } else {
+            basic(asked)
+        }
+    })
+    .await;
+    let (client, alice) = (client(), credentials(&[alice()]));
+    let (slow, good) = (server.image("slow/app:1"), server.image("good:1"));
+    let hang = resolve_with(&client, &slow, &alice);
+    let healthy = async {
+        let hangs = || server.count(|asked| asked.authorization().is_some()) == 1;
+        until(hangs).await;
+        let time_passes = async {
+            // Whoever waits has begun to.
+            tokio::task::yield_now().await;
+            pass(6).await;
+        };
+        let (resolved, ()) = tokio::join!(resolve_with(&client, &good, &alice), time_passes);
+        resolved.expect("the login is good");
+    };
+    tokio::select! {
+        _ = hang => panic!("it hangs"),
+        () = healthy => {}
+    }
+}
+
+#[tokio::test]
 async fn a_caller_that_is_going_to_try_again_lets_others_pass_meanwhile() {
     let server = Server::start(|asked| {
         if asked.target.contains("/bad/") {
