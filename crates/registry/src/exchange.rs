@@ -125,7 +125,7 @@ impl Transport {
                 question.authorization = onward
                     .filter(|(meant, _)| *meant == origin)
                     .map(|(_, header)| header);
-                at = self.host(&origin, call.rule);
+                at = self.named(host, &origin, call.rule);
             }
             question.uri = next;
         }

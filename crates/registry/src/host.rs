@@ -12,8 +12,8 @@ use tokio::{
 };
 
 use crate::{
-    circuit::Circuit, connection::Connection, fault::Fault, memory::Memory, observer::Operation,
-    pull_limits::PullLimits, target::Origin,
+    circuit::Circuit, connection::Connection, fault::Fault, hosts::Named, memory::Memory,
+    observer::Operation, pull_limits::PullLimits, target::Origin,
 };
 
 /// After such a pause one request goes ahead of the others, so that they find its connection instead of opening one
@@ -46,6 +46,8 @@ pub(crate) struct Host {
     introduction: tokio::sync::Mutex<()>,
     state: Mutex<State>,
     pub(crate) circuit: Circuit,
+    /// Token servers, and where it redirects to.
+    pub(crate) named: Named,
 }
 
 #[derive(Default)]
@@ -78,6 +80,7 @@ impl Host {
             introduction: tokio::sync::Mutex::new(()),
             state: Mutex::default(),
             circuit: Circuit::new(),
+            named: Named::default(),
         }
     }
 

@@ -20,6 +20,7 @@ mod flight;
 mod head_support;
 mod host;
 mod host_pattern;
+mod hosts;
 mod inquiry;
 mod keyring;
 mod lead;

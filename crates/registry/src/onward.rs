@@ -36,7 +36,7 @@ impl Session<'_> {
     pub(crate) async fn onward_token(&self, call: &mut Call<'_>) -> Option<Token> {
         let repository = &self.target.repository;
         let onward = self.host.memory().schemes.onward(repository)?;
-        let host = self.transport.host(&onward.origin, call.rule);
+        let host = self.transport.named(self.host, &onward.origin, call.rule);
         let stranger = Session {
             host: &host,
             credential: None,

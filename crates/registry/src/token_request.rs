@@ -280,11 +280,7 @@ impl Session<'_> {
     ) -> Result<Answer, Error> {
         let error = |fault| self.error(fault);
         let origin = place::check(&bearer.realm, &self.host.origin).map_err(error)?;
-        let host = if origin == self.host.origin {
-            Arc::clone(self.host)
-        } else {
-            self.transport.host(&origin, call.rule)
-        };
+        let host = self.transport.named(self.host, &origin, call.rule);
         let question = Question {
             operation: Operation::Token,
             uri: uri.ok_or_else(|| error(Fault::TokenAnswer))?,

@@ -1,29 +1,21 @@
 //! From an origin to the host behind it, under the options that are meant for it.
 
-use std::{
-    num::NonZeroUsize,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use http::HeaderValue;
 use jiff::Timestamp;
-use lru::LruCache;
 
 use crate::{
     Endpoint, HostPattern, Observer,
     body::BodyBudget,
-    bounded::bounded,
     connection::Connection,
     host::Host,
+    hosts::Hosts,
     options::{HostOptions, Options, OptionsError},
     proxy::Proxies,
     target::Origin,
     tls,
 };
-
-/// Hosts that are remembered; redirects can name any number of them.
-const MAX_HOSTS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023);
 
 /// The place of a host's options in the list, if there are any.
 pub(crate) type RuleIndex = Option<usize>;
@@ -40,7 +32,7 @@ pub(crate) struct Transport {
     common: Connection,
     common_max_concurrent_requests: usize,
     rules: Vec<Rule>,
-    hosts: Mutex<LruCache<(Origin, RuleIndex), Arc<Host>>>,
+    hosts: Hosts,
 }
 
 /// The options of some hosts, ready for use.
@@ -56,7 +48,7 @@ impl Transport {
     pub(crate) fn new(options: Options) -> Result<Self, OptionsError> {
         let user_agent = HeaderValue::try_from(&options.user_agent)
             .map_err(|_| OptionsError::UserAgent(options.user_agent.clone()))?;
-        let common = named("ca_certificates", &options.ca_certificates);
+        let common = numbered("ca_certificates", &options.ca_certificates);
         let proxies = Proxies::new(&options.proxy)?;
         let connect = |files: &[(String, &[u8])]| {
             let tls = tls::configuration(files)?;
@@ -72,7 +64,7 @@ impl Transport {
             let connection = if host.ca_certificates.is_empty() {
                 common_connection.clone()
             } else {
-                let own = named(&format!("hosts {}", host.pattern), &host.ca_certificates);
+                let own = numbered(&format!("hosts {}", host.pattern), &host.ca_certificates);
                 connect(&[common.clone(), own].concat())?
             };
             rules.push(Rule::new(host, connection)?);
@@ -88,7 +80,7 @@ impl Transport {
             common: common_connection,
             common_max_concurrent_requests: options.max_concurrent_requests.get(),
             rules,
-            hosts: Mutex::new(bounded(MAX_HOSTS)),
+            hosts: Hosts::new(),
         })
     }
 
@@ -112,26 +104,27 @@ impl Transport {
     /// The host of a registry itself, or its endpoint: under the options that are meant for the registry.
     pub(crate) fn registry(&self, origin: &Origin, rule: RuleIndex) -> Arc<Host> {
         let rule = rule.or_else(|| self.rule(&origin.to_string()));
-        self.known(origin, rule)
+        let key = (origin.clone(), rule);
+        self.hosts.registry(key, || self.new_host(origin, rule))
     }
 
-    /// The host at an origin. `asked_by` are the options of the registry that named it: a token server without options
-    /// of its own is trusted as its registry is.
-    pub(crate) fn host(&self, origin: &Origin, asked_by: RuleIndex) -> Arc<Host> {
+    /// A host that another one has named. `asked_by` are the options of the registry: a token server without options of its
+    /// own is trusted as its registry is.
+    pub(crate) fn named(&self, by: &Arc<Host>, origin: &Origin, asked_by: RuleIndex) -> Arc<Host> {
+        if *origin == by.origin {
+            return Arc::clone(by);
+        }
         let rule = self.rule(&origin.to_string()).or(asked_by);
-        self.known(origin, rule)
+        let key = (origin.clone(), rule);
+        self.hosts.named(by, key, || self.new_host(origin, rule))
     }
 
-    fn known(&self, origin: &Origin, rule: RuleIndex) -> Arc<Host> {
-        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        let host = hosts.get_or_insert((origin.clone(), rule), || {
-            let (connection, limit) = self.get(rule).map_or(
-                (&self.common, self.common_max_concurrent_requests),
-                |rule| (&rule.connection, rule.max_concurrent_requests),
-            );
-            Arc::new(Host::new(origin.clone(), connection.clone(), limit))
-        });
-        Arc::clone(host)
+    fn new_host(&self, origin: &Origin, rule: RuleIndex) -> Host {
+        let (connection, limit) = self.get(rule).map_or(
+            (&self.common, self.common_max_concurrent_requests),
+            |rule| (&rule.connection, rule.max_concurrent_requests),
+        );
+        Host::new(origin.clone(), connection.clone(), limit)
     }
 
     fn get(&self, rule: RuleIndex) -> Option<&Rule> {
@@ -157,7 +150,7 @@ impl Rule {
 }
 
 /// PEM files with names for messages.
-fn named<'a>(list: &str, files: &'a [Vec<u8>]) -> Vec<(String, &'a [u8])> {
+fn numbered<'a>(list: &str, files: &'a [Vec<u8>]) -> Vec<(String, &'a [u8])> {
     files
         .iter()
         .enumerate()
