@@ -12,6 +12,7 @@ use std::{
 use jiff::Timestamp;
 use kube_autorollout_core::{Digest, Reference, backoff::Backoff, schedule};
 use kube_autorollout_registry::{Client, Credentials, Fingerprint};
+use tokio::time::Instant;
 
 use crate::{clock, identity::Identity, registry_error::Failure, wake::Wake};
 
@@ -32,6 +33,9 @@ pub(crate) struct Tag {
 
 /// How soon a tag is asked for again after a failure that may pass by itself, and at the latest.
 const RETRY: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_secs(5 * 60));
+
+/// An answer that no workload follows is dropped after so long: a reconcile that has asked for it follows sooner.
+const UNFOLLOWED: Duration = Duration::from_secs(10 * 60);
 
 /// A digest that a tag was found to name.
 #[derive(Debug, Clone)]
@@ -115,11 +119,12 @@ struct Known {
     followed: HashMap<Identity, Box<[Key]>>,
 }
 
-#[derive(Default)]
 struct Entry {
     /// Held while a request is under way, by the one who waits for it.
     answer: tokio::sync::Mutex<Option<Tag>>,
     followers: Mutex<HashSet<Identity>>,
+    /// When it was asked for last.
+    asked: Mutex<Instant>,
 }
 
 impl Checker {
@@ -144,6 +149,7 @@ impl Checker {
             scope: credentials.fingerprint(),
         };
         let (key, entry) = lock(&self.known).entry(key);
+        *lock(&entry.asked) = Instant::now();
         let mut answer = entry.answer.lock().await;
         let now = clock::now();
         if let Some(tag) = answer.as_ref().filter(|tag| tag.serves(not_before, now)) {
@@ -183,6 +189,16 @@ impl Checker {
             known.followed.insert(identity.clone(), keys.into());
         }
     }
+
+    /// Drops answers that no workload follows: the one that asked has been deleted, or its reconcile was given up, before
+    /// it could.
+    pub(crate) fn tidy(&self) {
+        let mut known = lock(&self.known);
+        known.entries.retain(|_, entry| {
+            let is_used = Arc::strong_count(entry) > 1 || !lock(&entry.followers).is_empty();
+            is_used || lock(&entry.asked).elapsed() < UNFOLLOWED
+        });
+    }
 }
 
 impl Known {
@@ -191,7 +207,11 @@ impl Known {
         if let Some((key, entry)) = self.entries.get_key_value(&key) {
             return (key.clone(), Arc::clone(entry));
         }
-        let entry = Arc::default();
+        let entry = Arc::new(Entry {
+            answer: tokio::sync::Mutex::default(),
+            followers: Mutex::default(),
+            asked: Mutex::new(Instant::now()),
+        });
         self.entries.insert(key.clone(), Arc::clone(&entry));
         (key, entry)
     }
@@ -227,8 +247,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use kube_autorollout_core::state::Reason;
+    use tokio::time::advance;
 
     use super::*;
+    use crate::{
+        config,
+        metrics::Metrics,
+        observer::Observer,
+        registry_options::{self, CONTROLLER_REQUESTS},
+    };
 
     fn digest(letter: char) -> Digest {
         let hex = letter.to_string().repeat(64);
@@ -245,6 +272,35 @@ mod tests {
             transient: true,
             retry_after: None,
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_no_workload_follows_is_dropped_after_a_while() {
+        let environment = std::collections::BTreeMap::new();
+        let config = config::load(None, &environment).expect("defaults").config;
+        let metrics = Arc::new(Metrics::new().expect("metrics"));
+        let observer = Arc::new(Observer::new(metrics));
+        let client = registry_options::client(&config, &environment, observer, CONTROLLER_REQUESTS);
+        let checker = Checker::new(client.expect("a client"), Arc::default());
+        let web = Identity::deployment("shop", "web");
+        let ask = async |image: &str| {
+            let reference = image.parse().expect("a reference");
+            let credentials = Credentials::default();
+            let (_, key) = checker.tag(&reference, &credentials, Timestamp::MIN).await;
+            key
+        };
+        let followed = ask("localhost:1/followed:1").await;
+        checker.follow(&web, &[followed]);
+        ask("localhost:1/deleted:1").await;
+        let images = || {
+            checker.tidy();
+            lock(&checker.known).entries.len()
+        };
+        assert_eq!(images(), 2, "its reconcile may be about to follow");
+        advance(UNFOLLOWED).await;
+        assert_eq!(images(), 1);
+        checker.follow(&web, &[]);
+        assert_eq!(images(), 0);
     }
 
     #[test]

@@ -1,15 +1,21 @@
 //! What all reconciles share.
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
+use jiff::Timestamp;
 use kube::Client;
 use kube_autorollout_core::{platform::Platforms, schedule::Schedule};
 use kube_autorollout_registry as registry;
+use tokio::time;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     budget::Budget,
     checker::Checker,
+    clock,
     config::Rollouts,
     credentials::Credentials,
     identity::Identity,
@@ -36,7 +42,7 @@ pub(crate) struct Context {
     /// With what registries are asked.
     pub(crate) credentials: Credentials,
     /// Pods, kept.
-    pub(crate) pods: Arc<pods::Store>,
+    pub(crate) pods: pods::Store,
     /// The platforms of nodes.
     pub(crate) nodes: Nodes,
     /// The guard's second leg.
@@ -67,7 +73,30 @@ pub(crate) struct Context {
     pub(crate) restarted_at: &'static str,
 }
 
+/// How often is dropped what nobody needs any more.
+const TIDY: Duration = Duration::from_secs(10);
+
 impl Context {
+    /// Drops, for ever, what nobody needs any more and what no other event ends.
+    pub(crate) async fn keep_tidy(this: Weak<Self>) {
+        let mut ticks = time::interval(TIDY);
+        loop {
+            ticks.tick().await;
+            let Some(context) = this.upgrade() else {
+                return std::future::pending().await; // the process is about to end
+            };
+            context.tidy(clock::now());
+        }
+    }
+
+    fn tidy(&self, now: Timestamp) {
+        self.pods.tidy();
+        self.credentials.tidy();
+        self.checker.tidy();
+        self.memory.tidy(now, |uid| self.reports.is_selected(uid));
+        self.reports.tidy();
+    }
+
     /// Forgets what is remembered of a workload that is no longer selected.
     pub(crate) fn forget(&self, identity: &Identity) {
         self.checker.follow(identity, &[]);

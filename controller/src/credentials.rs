@@ -1,17 +1,20 @@
 //! With what a workload's images are asked for: the pull Secrets of its pods, then what is configured for the registry.
 
 mod configured;
+mod pull_secret;
 mod secrets;
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use jiff::Timestamp;
 use kube::Client;
 use kube_autorollout_core::{Reference, state::Reason};
 use kube_autorollout_registry as registry;
+use tokio::time::Instant;
 use tracing::warn;
 
 pub(crate) use self::configured::Configured;
@@ -60,6 +63,12 @@ impl Credentials {
         missing.or_else(|| self.configured.missing(reference))
     }
 
+    /// Drops what nobody has asked for lately.
+    pub(crate) fn tidy(&self) {
+        self.secrets.tidy();
+        self.configured.tidy();
+    }
+
     /// A registry refused what was asked for at `asked`: Secrets that were read before are read again for the next check.
     pub(crate) fn refused(
         &self,
@@ -77,25 +86,34 @@ impl Credentials {
     }
 }
 
+/// A trouble that nobody has met for so long is forgotten: those of a daily schedule are met once a day.
+const FORGOTTEN: Duration = Duration::from_secs(25 * 60 * 60);
+
 /// What the log was told of each place that credentials come from: trouble is told once, and again when it changes or
 /// comes back.
 #[derive(Debug, Default)]
-struct Told(Mutex<HashMap<String, String>>);
+struct Told(Mutex<HashMap<String, (String, Instant)>>);
 
 impl Told {
     /// How it stands with a place now.
     fn note(&self, place: &str, trouble: Option<String>) {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match trouble {
-            Some(trouble) if told.get(place) != Some(&trouble) => {
-                warn!("{trouble}");
-                told.insert(place.to_owned(), trouble);
-            }
-            Some(_) => {}
-            None => {
-                told.remove(place);
-            }
+        let mut told = self.lock();
+        let Some(trouble) = trouble else {
+            told.remove(place);
+            return;
+        };
+        if told.get(place).is_none_or(|(told, _)| *told != trouble) {
+            warn!("{trouble}");
         }
+        told.insert(place.to_owned(), (trouble, Instant::now()));
+    }
+
+    fn tidy(&self) {
+        self.lock().retain(|_, (_, met)| met.elapsed() < FORGOTTEN);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, (String, Instant)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -103,10 +121,10 @@ impl Told {
 mod tests {
     use super::*;
 
-    #[test]
-    fn trouble_that_comes_back_is_told_again() {
+    #[tokio::test(start_paused = true)]
+    async fn trouble_that_comes_back_is_told_again() {
         let told = Told::default();
-        let known = || told.0.lock().expect("no panic").get("a").cloned();
+        let known = || told.lock().get("a").map(|(trouble, _)| trouble.clone());
         told.note("a", Some("broken".to_owned()));
         told.note("a", Some("gone".to_owned()));
         assert_eq!(known().as_deref(), Some("gone"), "it has changed");
@@ -114,5 +132,12 @@ mod tests {
         assert!(known().is_some(), "another place");
         told.note("a", None);
         assert_eq!(known(), None, "so that it is told again");
+        told.note("a", Some("broken".to_owned()));
+        tokio::time::advance(Duration::from_secs(24 * 60 * 60)).await;
+        told.tidy();
+        assert!(known().is_some(), "it is met once a day");
+        tokio::time::advance(FORGOTTEN).await;
+        told.tidy();
+        assert_eq!(known(), None, "of what was deleted, nothing stays");
     }
 }

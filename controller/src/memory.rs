@@ -32,6 +32,14 @@ impl Memory {
         Some(remembered.clone())
     }
 
+    /// Forgets the rollouts of workloads that are not selected any more, once they say nothing.
+    pub(crate) fn tidy(&self, now: Timestamp, is_selected: impl Fn(&str) -> bool) {
+        let is_kept = |remembered: &Remembered| now.duration_since(remembered.at).abs() < KEPT;
+        self.lock().retain(|uid, all| {
+            all.iter().any(|(_, remembered)| is_kept(remembered)) || is_selected(uid)
+        });
+    }
+
     /// Remembers a rollout; one to another digest takes the place of the one before.
     pub(crate) fn remember(&self, uid: &str, rollout: &Rollout, now: Timestamp) {
         let mut rollouts = self.lock();
@@ -64,6 +72,7 @@ mod tests {
         annotations::{ContainerKind, Settings, TemplateContainer},
         compare::Verdict,
         decide::{Container, Observed, Policy, Running, decide},
+        record::{Attempts, Change, Record},
     };
 
     use super::*;
@@ -88,7 +97,7 @@ mod tests {
             unfinished: false,
             deadline_exceeded: false,
             on_delete: false,
-            record: kube_autorollout_core::record::Record::default(),
+            record: Record::default(),
             attempts: kube_autorollout_core::record::Attempts::default(),
             last_rollout: None,
             template_containers: vec!["app".to_owned()],
@@ -124,5 +133,31 @@ mod tests {
             }
         }
         assert_eq!(rollouts, [0, 3600, 7200]);
+    }
+
+    #[test]
+    fn rollouts_of_workloads_that_are_gone_are_forgotten_when_they_say_nothing_any_more() {
+        let memory = Memory::default();
+        let rollout = Rollout {
+            changes: vec![Change {
+                container: "app".to_owned(),
+                from: None,
+                to: Digest::from_str(&format!("sha256:{}", "a".repeat(64))).expect("a digest"),
+            }],
+            record: Record::default(),
+            attempts: Attempts::default(),
+        };
+        let begun = Timestamp::UNIX_EPOCH;
+        for uid in ["here", "gone"] {
+            memory.remember(uid, &rollout, begun);
+        }
+        let known = |minute: i64| {
+            let now = begun + SignedDuration::from_mins(minute);
+            memory.tidy(now, |uid| uid == "here");
+            ["here", "gone"].map(|uid| memory.remembered(uid, "app").is_some())
+        };
+        assert_eq!(known(59), [true, true], "its label may come back");
+        assert_eq!(known(60), [true, false]);
+        assert_eq!(known(10_000), [true, false]);
     }
 }

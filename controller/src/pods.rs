@@ -7,15 +7,12 @@ mod reader;
 mod shared;
 mod view;
 
-use std::{
-    sync::{Arc, Weak},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use kube::Client;
 use kube_autorollout_core::decide::Waiting;
-use tokio::time::{self, Instant};
+use tokio::time::Instant;
 
 pub(crate) use self::kept::REFRESH;
 use self::{
@@ -27,9 +24,6 @@ use crate::{
     identity::Identity,
     workload::{CurrentPods, Workload},
 };
-
-/// How often old lists are looked for.
-const TIDY: Duration = Duration::from_secs(10);
 
 /// The pods of a workload's current template, as of one list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -208,16 +202,9 @@ impl Store {
         self.kept.forget(identity);
     }
 
-    /// Lets go, for ever, of lists that serve nobody any more.
-    pub(crate) async fn keep_tidy(this: Weak<Self>) {
-        let mut ticks = time::interval(TIDY);
-        loop {
-            ticks.tick().await;
-            let Some(store) = this.upgrade() else {
-                return std::future::pending().await; // the process is about to end
-            };
-            store.reader.tidy();
-        }
+    /// Drops lists that serve nobody any more, and namespaces of which nobody asks.
+    pub(crate) fn tidy(&self) {
+        self.reader.tidy();
     }
 
     async fn read(

@@ -64,6 +64,10 @@ pub(crate) async fn reconcile(object: Arc<Guarded>, context: Arc<Context>) -> Ag
     };
     let reports = &context.reports;
     reports.reconciled(identity.kind, outcome, begun.elapsed());
+    if !reports.is_selected(&identity.uid) {
+        // The label has gone while we looked: what has been learnt is forgotten, too.
+        context.forget(identity);
+    }
     again
 }
 
@@ -126,9 +130,7 @@ async fn workload_now(
         decision,
         place,
     } = decided?;
-    if !context.reports.is_selected(identity) {
-        // The label has gone while we looked: what we have just learnt is forgotten, too.
-        context.forget(identity);
+    if !context.reports.is_selected(&identity.uid) {
         return Ok((None, Reconciled::Unchanged));
     }
     if let Some(tags) = &observation.tags {

@@ -5,7 +5,7 @@ mod told;
 mod warnings;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -54,7 +54,11 @@ impl Reports {
 
     /// From now on the workload is told of; what is decided of others, whose label has gone meanwhile, is not.
     pub(crate) fn select(&self, identity: &Identity) {
-        self.lock().entry(identity.clone()).or_default();
+        let mut all = self.lock();
+        if let Entry::Vacant(entry) = all.entry(identity.clone()) {
+            entry.insert(Box::default());
+            self.metrics.workloads.select(identity);
+        }
     }
 
     /// Whether it was told that the workload does not converge.
@@ -82,9 +86,14 @@ impl Reports {
         told.is_some_and(|told| !told.warnings.stands(&topic))
     }
 
-    /// Whether the workload is told of.
-    pub(crate) fn is_selected(&self, identity: &Identity) -> bool {
-        self.lock().contains_key(identity)
+    /// Whether the workload of this UID is told of.
+    pub(crate) fn is_selected(&self, uid: &str) -> bool {
+        self.lock().contains_key(uid)
+    }
+
+    /// Drops series of what is not there any more.
+    pub(crate) fn tidy(&self) {
+        self.metrics.registries.tidy();
     }
 
     /// A kind is watched from now on.

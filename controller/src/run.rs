@@ -146,7 +146,7 @@ fn servers(
     listener: TcpListener,
     health: &Arc<Health>,
     metrics: &Arc<Metrics>,
-    context: &Context,
+    context: &Arc<Context>,
 ) -> JoinSet<()> {
     let mut servers = JoinSet::new();
     let (metrics, leadership) = (Arc::clone(metrics), Arc::clone(&context.leadership));
@@ -156,7 +156,7 @@ fn servers(
     servers.spawn(admin::serve(listener, Arc::clone(health), scrape));
     let health = Arc::clone(health);
     servers.spawn(async move { health.keep_beating().await });
-    servers.spawn(pods::Store::keep_tidy(Arc::downgrade(&context.pods)));
+    servers.spawn(Context::keep_tidy(Arc::downgrade(context)));
     let retries = Arc::clone(&context.retries);
     servers.spawn(async move { retries.keep_waking().await });
     servers
@@ -243,7 +243,7 @@ fn context(
         checker: Checker::new(registry.clone(), Arc::clone(wake)),
         registry: registry.clone(),
         credentials: Credentials::new(client.clone(), &config.registries),
-        pods: Arc::new(pods::Store::new(client.clone())),
+        pods: pods::Store::new(client.clone()),
         nodes: Nodes::new(client.clone()),
         memory: Memory::default(),
         reports,

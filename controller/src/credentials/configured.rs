@@ -51,6 +51,11 @@ impl Configured {
         })
     }
 
+    /// Forgets what was reported long ago.
+    pub(super) fn tidy(&self) {
+        self.told.tidy();
+    }
+
     /// What is configured for the registry of an image, in the order in which it is tried.
     pub(crate) fn of(&self, reference: &Reference) -> Vec<Credential> {
         let Some(entry) = self.entry(reference) else {
@@ -252,7 +257,7 @@ mod tests {
             assert_eq!(told.len(), usize::from(said.is_some()), "{told:?}");
             assert!(
                 told.iter()
-                    .all(|told| told.contains(said.unwrap_or_default())),
+                    .all(|(told, _)| told.contains(said.unwrap_or_default())),
                 "{told:?}"
             );
         }

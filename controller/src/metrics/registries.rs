@@ -1,13 +1,14 @@
 //! Series about registries: also the observer of the registry client.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::{Mutex, PoisonError},
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use jiff::Timestamp;
 use prometheus::{GaugeVec, HistogramVec, IntCounterVec, IntGaugeVec};
+use tokio::time::Instant;
 
 use super::make::{Make, seconds};
 
@@ -16,6 +17,10 @@ const REQUEST_BUCKETS: &[f64] = &[
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0,
 ];
 
+/// The series of a registry go when nothing was heard of it for so long: a daily schedule asks once a day, and what it
+/// counts then has to be seen as an increase.
+const UNUSED: Duration = Duration::from_secs(49 * 60 * 60);
+
 /// What is asked of registries, and what they ask of us.
 pub(crate) struct Registries {
     requests: IntCounterVec,
@@ -23,8 +28,17 @@ pub(crate) struct Registries {
     rate_limit: IntGaugeVec,
     backoff_until: GaugeVec,
     quarantined: IntGaugeVec,
-    /// Registries that have refused a credential once: theirs goes back to 0.
-    refusing: Mutex<BTreeSet<String>>,
+    known: Mutex<HashMap<String, Known>>,
+}
+
+/// The series of one registry.
+struct Known {
+    /// When something was heard of it last.
+    at: Instant,
+    /// By operation and result.
+    requests: BTreeSet<(&'static str, &'static str)>,
+    /// It has refused a credential once: that series goes back to 0.
+    refuses: bool,
 }
 
 impl Registries {
@@ -57,12 +71,22 @@ impl Registries {
                 "Credentials that a registry has refused and that are not presented to it now",
                 &["registry"],
             )?,
-            refusing: Mutex::default(),
+            known: Mutex::default(),
         })
     }
 
     /// A request to a registry or its token server has ended with `ok` or the kind of its error.
-    pub(crate) fn request(&self, registry: &str, operation: &str, result: &str, took: Duration) {
+    pub(crate) fn request(
+        &self,
+        registry: &str,
+        operation: &'static str,
+        result: &'static str,
+        took: Duration,
+    ) {
+        let mut known = self.lock();
+        heard(&mut known, registry)
+            .requests
+            .insert((operation, result));
         let labels = [registry, operation, result];
         self.requests.with_label_values(&labels).inc();
         self.duration
@@ -73,6 +97,8 @@ impl Registries {
     /// A registry has said how many pulls it still grants.
     pub(crate) fn rate_limit(&self, registry: &str, remaining: u64) {
         let remaining = i64::try_from(remaining).unwrap_or(i64::MAX);
+        let mut known = self.lock();
+        heard(&mut known, registry);
         self.rate_limit
             .with_label_values(&[registry])
             .set(remaining);
@@ -81,14 +107,18 @@ impl Registries {
     /// A registry is left alone until then, or no longer.
     pub(crate) fn backoff(&self, registry: &str, until: Option<Timestamp>) {
         let until = until.map_or(0.0, seconds);
+        let mut known = self.lock();
+        heard(&mut known, registry);
         self.backoff_until.with_label_values(&[registry]).set(until);
     }
 
     /// So many credentials are not presented now, for each registry that has any.
     pub(super) fn quarantined(&self, counts: &BTreeMap<String, usize>) {
-        let mut refusing = self.refusing.lock().unwrap_or_else(PoisonError::into_inner);
-        refusing.extend(counts.keys().cloned());
-        for registry in &*refusing {
+        let mut known = self.lock();
+        for registry in counts.keys() {
+            heard(&mut known, registry).refuses = true;
+        }
+        for (registry, _) in known.iter().filter(|(_, known)| known.refuses) {
             let count = counts.get(registry).copied().unwrap_or_default();
             self.quarantined
                 .with_label_values(&[registry])
@@ -100,10 +130,48 @@ impl Registries {
     pub(super) fn clear(&self) {
         self.quarantined.reset();
     }
+
+    /// Drops the series of registries of which nothing was heard for long.
+    pub(crate) fn tidy(&self) {
+        self.lock().retain(|registry, known| {
+            if known.at.elapsed() < UNUSED {
+                return true;
+            }
+            for (operation, result) in &known.requests {
+                let labels = [registry, *operation, *result];
+                let _ = self.requests.remove_label_values(&labels);
+                let _ = self.duration.remove_label_values(&labels);
+            }
+            // What was never told is not there
+            let _ = self.rate_limit.remove_label_values(&[registry]);
+            let _ = self.backoff_until.remove_label_values(&[registry]);
+            let _ = self.quarantined.remove_label_values(&[registry]);
+            false
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Something was heard of the registry just now.
+fn heard<'a>(known: &'a mut HashMap<String, Known>, registry: &str) -> &'a mut Known {
+    let known = known.entry(registry.to_owned()).or_insert_with(|| Known {
+        at: Instant::now(),
+        requests: BTreeSet::new(),
+        refuses: false,
+    });
+    known.at = Instant::now();
+    known
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::time::advance;
+
     use super::super::Metrics;
 
     #[test]
@@ -120,5 +188,35 @@ mod tests {
         assert!(text.contains(&format!("{line} 0\n")), "{text}");
         let text = metrics.encode(false, &[].into());
         assert!(!text.contains(line), "only the leader tells: {text}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_series_of_a_registry_that_is_not_used_any_more_go() {
+        let metrics = Metrics::new().expect("metrics");
+        let registries = &metrics.registries;
+        let series = |registry: &str| {
+            let text = metrics.encode(true, &[].into());
+            let label = format!("registry=\"{registry}\"");
+            text.lines().filter(|line| line.contains(&label)).count()
+        };
+        let all = |registry| {
+            for result in ["ok", "Timeout"] {
+                registries.request(registry, "head", result, Duration::ZERO);
+            }
+            registries.rate_limit(registry, 100);
+            registries.backoff(registry, None);
+            metrics.encode(true, &[(registry.to_owned(), 1)].into());
+        };
+        all("a.io");
+        all("b.io");
+        let before = series("a.io");
+        // Once a day
+        for _ in 0..3 {
+            advance(Duration::from_secs(24 * 60 * 60)).await;
+            registries.request("a.io", "head", "ok", Duration::ZERO);
+            registries.tidy();
+        }
+        assert_eq!(series("a.io"), before);
+        assert_eq!(series("b.io"), 0);
     }
 }

@@ -1,6 +1,10 @@
 //! Series about workloads and their rollouts.
 
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use kube_autorollout_core::state::State;
@@ -55,7 +59,12 @@ pub(crate) struct Workloads {
     each: Each,
     rollouts: IntCounterVec,
     rollout_duration: HistogramVec,
+    selected: Mutex<HashMap<Place, usize>>,
 }
+
+/// A namespace and a kind. The series of both go with their last workload: namespaces come and go by hundreds a day where
+/// each change is tried out in one of its own, and a series is a kilobyte.
+type Place = (Arc<str>, &'static str);
 
 impl Workloads {
     pub(super) fn new(make: &Make<'_>) -> Result<Self, prometheus::Error> {
@@ -77,7 +86,13 @@ impl Workloads {
                 &["namespace", "kind"],
                 ROLLOUT_BUCKETS,
             )?,
+            selected: Mutex::default(),
         })
+    }
+
+    /// A workload is selected that was not.
+    pub(crate) fn select(&self, identity: &Identity) {
+        *self.lock().entry(place(identity)).or_default() += 1;
     }
 
     /// A workload is now in another state; nothing stands for not being selected.
@@ -116,9 +131,33 @@ impl Workloads {
         self.each.checked(identity, at);
     }
 
-    /// A workload is no longer selected: its own series go.
+    /// A workload is no longer selected: its own series go, and with the last one of its kind those of its namespace.
     pub(crate) fn forget(&self, identity: &Identity) {
         self.each.forget(identity);
+        let mut selected = self.lock();
+        let place = place(identity);
+        let left = selected
+            .get(&place)
+            .map_or(0, |count| count.saturating_sub(1));
+        if left > 0 {
+            selected.insert(place, left);
+            return;
+        }
+        selected.remove(&place);
+        let (namespace, kind) = (&*identity.namespace, identity.kind);
+        for state in State::ALL {
+            // What was never told is not there
+            let _ = self
+                .states
+                .remove_label_values(&[namespace, kind, state.as_str()]);
+        }
+        for outcome in Outcome::ALL {
+            let labels = [namespace, kind, outcome.as_str()];
+            let _ = self.rollouts.remove_label_values(&labels);
+        }
+        let _ = self
+            .rollout_duration
+            .remove_label_values(&[namespace, kind]);
     }
 
     /// This replica does not lead any more: what only the leader tells goes, so that sums over replicas are right.
@@ -132,8 +171,12 @@ impl Workloads {
         self.each.write(prefix, text);
     }
 
-    /// A rollout went on.
+    /// A rollout went on. That of a workload that has gone meanwhile is not counted, as nothing would end its series.
     pub(crate) fn rollout(&self, identity: &Identity, outcome: Outcome) {
+        let selected = self.lock();
+        if !selected.contains_key(&place(identity)) {
+            return;
+        }
         let labels = [&*identity.namespace, identity.kind, outcome.as_str()];
         self.rollouts.with_label_values(&labels).inc();
     }
@@ -144,5 +187,67 @@ impl Workloads {
         self.rollout_duration
             .with_label_values(&labels)
             .observe(took.as_secs_f64());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Place, usize>> {
+        self.selected.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn place(identity: &Identity) -> Place {
+    (Arc::clone(&identity.namespace), identity.kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::{super::Metrics, *};
+
+    /// The samples that name the namespace.
+    fn series(metrics: &Metrics, namespace: &str) -> usize {
+        let text = metrics.encode(true, &BTreeMap::new());
+        let label = format!("namespace=\"{namespace}\"");
+        text.lines().filter(|line| line.contains(&label)).count()
+    }
+
+    #[test]
+    fn the_series_of_a_namespace_go_with_its_last_workload() {
+        let metrics = Metrics::new().expect("metrics");
+        let workloads = &metrics.workloads;
+        let [web, api] = ["web", "api"].map(|name| Identity::deployment("shop", name));
+        let other = Identity::deployment("other", "web-of-another");
+        for identity in [&web, &api, &other] {
+            workloads.select(identity);
+            workloads.moved(identity, None, Some(State::RollingOut));
+            workloads.rollout(identity, Outcome::Triggered);
+            workloads.moved(identity, Some(State::RollingOut), Some(State::UpToDate));
+            workloads.rollout_took(identity, Duration::from_secs(3));
+            workloads.checked(identity, Timestamp::UNIX_EPOCH);
+            workloads.outdated(identity, false);
+        }
+        let before = series(&metrics, "shop");
+        let of_each = 2;
+        workloads.moved(&web, Some(State::UpToDate), None);
+        workloads.forget(&web);
+        assert_eq!(series(&metrics, "shop"), before - of_each);
+        workloads.moved(&api, Some(State::UpToDate), None);
+        workloads.forget(&api);
+        assert_eq!(series(&metrics, "shop"), 0);
+        workloads.rollout(&api, Outcome::Triggered);
+        assert_eq!(series(&metrics, "shop"), 0, "it is not there any more");
+        assert_eq!(series(&metrics, "other"), before - of_each);
+
+        workloads.select(&web);
+        workloads.moved(&web, None, Some(State::UpToDate));
+        let text = metrics.encode(true, &BTreeMap::new());
+        let counts_from_nothing = |line: &str| {
+            line.contains("rollouts_total") && line.contains("shop") && line.ends_with(" 0")
+        };
+        let counters = text
+            .lines()
+            .filter(|line| counts_from_nothing(line))
+            .count();
+        assert_eq!(counters, Outcome::ALL.len());
     }
 }

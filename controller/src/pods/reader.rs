@@ -141,11 +141,19 @@ impl Reader {
         })
     }
 
-    /// Lets go of lists that are too old to serve anybody.
+    /// Drops lists that are too old to serve anybody, and namespaces where nobody waits.
     pub(super) fn tidy(&self) {
-        for place in lock(&self.namespaces).values() {
-            lock(&place.whole).take_if(|whole| whole.at.elapsed() > HELD);
-        }
+        lock(&self.namespaces).retain(|_, place| {
+            let mut whole = lock(&place.whole);
+            whole.take_if(|whole| whole.at.elapsed() > HELD);
+            whole.is_some() || Arc::strong_count(place) > 1
+        });
+    }
+
+    /// How many namespaces are known.
+    #[cfg(test)]
+    pub(super) fn namespaces(&self) -> usize {
+        lock(&self.namespaces).len()
     }
 
     async fn serve(&self, namespace: &str, place: &Namespace, batch: Vec<Waiting>) {

@@ -240,3 +240,21 @@ async fn after_a_list_of_a_namespace_a_rollout_waits_a_little_for_the_next_and_o
         assert_eq!(about, [urgent, other], "{takes}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_kept_of_a_namespace_that_is_not_read_any_more() {
+    let given = Given::deployments(10);
+    let workloads: Vec<_> = (0..10).map(|number| deployment(number, "1", 1)).collect();
+    given.select(&workloads);
+    given.get(&workloads).await;
+    given.store.tidy();
+    assert_eq!(
+        given.store.reader.namespaces(),
+        1,
+        "its list may serve others"
+    );
+    time::advance(Duration::from_secs(60)).await;
+    given.store.tidy();
+    assert_eq!(given.store.reader.namespaces(), 0);
+    given.get(&workloads).await;
+}

@@ -50,6 +50,7 @@ mod rollout;
 mod scope;
 mod selection;
 mod several;
+mod soak;
 mod strange_node;
 mod told;
 mod unavailable;

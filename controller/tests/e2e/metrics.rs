@@ -18,6 +18,17 @@ impl Metrics {
         self.0.value(&full(name), labels)
     }
 
+    /// The samples of workloads, which have a label for their namespace.
+    pub(crate) fn of_namespaces(&self) -> Vec<&str> {
+        let lines = self.0.text().lines();
+        lines.filter(|line| line.contains("namespace=")).collect()
+    }
+
+    /// The memory that the controller takes, in bytes.
+    pub(crate) fn resident(&self) -> f64 {
+        self.0.sum("process_resident_memory_bytes", &[])
+    }
+
     /// How many workloads are in which state.
     pub(crate) fn states(&self) -> BTreeMap<String, usize> {
         let name = full("workloads");

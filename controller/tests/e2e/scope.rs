@@ -34,6 +34,15 @@ async fn permit(world: &World, namespace: &Namespace, rules: Vec<PolicyRule>) {
     create::<RoleBinding>(&namespace.api(), binding(world, SERVICE_ACCOUNT, "Role")).await;
 }
 
+/// Gives the world's controller these rights in all namespaces.
+pub(crate) async fn permit_everywhere(world: &World, rules: Vec<PolicyRule>) {
+    let (client, name) = (world.namespace.client(), world.namespace.name());
+    let role = json!({ "metadata": { "name": name }, "rules": rules });
+    create::<ClusterRole>(&Api::all(client.clone()), role).await;
+    let binding = binding(world, name, "ClusterRole");
+    create::<ClusterRoleBinding>(&Api::all(client), binding).await;
+}
+
 fn binding(world: &World, name: &str, kind: &str) -> Value {
     json!({
         "metadata": { "name": name },
@@ -102,18 +111,13 @@ async fn all_namespaces_are_watched_with_a_cluster_role() {
     let second = other(&world, "all-second").await;
     // The cluster is shared with other tests, so only watching is permitted everywhere.
     permit(&world, &second, controller::rights(&[])).await;
-    let name = world.namespace.name();
     let watching = controller::rule("apps", "deployments", &["list", "watch"]);
-    let role = json!({ "metadata": { "name": name }, "rules": [watching] });
-    let client = world.namespace.client();
-    create::<ClusterRole>(&Api::all(client.clone()), role).await;
-    let binding = binding(&world, name, "ClusterRole");
-    create::<ClusterRoleBinding>(&Api::all(client), binding).await;
+    permit_everywhere(&world, vec![watching]).await;
     let controller = world.controller("watch: { namespaces: ['*'] }").await;
     world.push(&world.version(2), "app").await;
     world.until_running(&world.marker(2), 1).await;
     until_running(&world, &second, &world.marker(2)).await;
-    for namespace in [name, second.name()] {
+    for namespace in [world.namespace.name(), second.name()] {
         let labels = [("namespace", namespace), ("state", "UpToDate")];
         controller
             .until("up to date", |metrics| {
