@@ -11,9 +11,7 @@ use rustls::{
 };
 use serde_json::{Map, Value};
 
-use super::{node::Node, problem::Mistake, reader::Reader};
-
-const CERTIFICATES: &str = "PEM certificates";
+use super::problem::Mistake;
 
 /// A file with at least one PEM certificate.
 #[derive(Clone, PartialEq, Eq)]
@@ -30,28 +28,16 @@ impl fmt::Debug for CaFile {
     }
 }
 
-/// Reads a list of paths and the certificates behind them.
-pub(super) fn certificates(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<Vec<CaFile>> {
-    reader.each(node, certificate_file)
-}
-
-fn certificate_file(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<CaFile> {
-    let path = path(reader, node)?;
-    let pem = read(reader, node, &path)?;
+/// Reads a file of certificates.
+///
+/// # Errors
+///
+/// The mistake of naming it: it cannot be read, or has no certificate that can be used.
+pub(super) fn certificates(path: PathBuf) -> Result<CaFile, Mistake> {
+    let pem = read(&path)?;
     match fault_of_certificates(&pem) {
-        None => Some(CaFile { path, pem }),
-        Some(fault) => {
-            let allowed = CERTIFICATES;
-            reader.mistake(
-                node,
-                Mistake::FileContent {
-                    path,
-                    fault,
-                    allowed,
-                },
-            );
-            None
-        }
+        None => Ok(CaFile { path, pem }),
+        Some(fault) => Err(content(path, fault, "PEM certificates")),
     }
 }
 
@@ -68,60 +54,49 @@ fn fault_of_certificates(pem: &[u8]) -> Option<&'static str> {
     store.is_empty().then_some("holds no certificate")
 }
 
-/// Checks that the Docker configuration in the folder of a mounted Secret can be used, and gives the folder.
-pub(super) fn docker_configuration(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<PathBuf> {
-    let folder = path(reader, node)?;
+/// Checks that the Docker configuration in the folder of a mounted Secret can be used.
+///
+/// # Errors
+///
+/// The mistake of naming it: it cannot be read, or is none.
+pub(super) fn docker_configuration(folder: &Path) -> Result<(), Mistake> {
     let path = folder.join(".dockerconfigjson");
-    let content = read(reader, node, &path)?;
-    if serde_json::from_slice::<Map<String, Value>>(&content).is_ok() {
-        return Some(folder);
-    }
-    let fault = "is not a JSON object"; // what the parser found might be secret
-    let allowed = "a Docker configuration with auths";
-    reader.mistake(
-        node,
-        Mistake::FileContent {
+    match serde_json::from_slice::<Map<String, Value>>(&read(&path)?) {
+        Ok(_) => Ok(()),
+        // What the parser found might be secret.
+        Err(_) => Err(content(
             path,
-            fault,
-            allowed,
-        },
-    );
-    None
+            "is not a JSON object",
+            "a Docker configuration with auths",
+        )),
+    }
 }
 
-/// Checks that the file of a token can be used, and gives its path.
-pub(super) fn token_file(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<PathBuf> {
-    let path = path(reader, node)?;
-    let content = read(reader, node, &path)?;
-    let fault = match std::str::from_utf8(&content) {
-        Ok(token) if !token.trim().is_empty() => return Some(path),
+/// Checks that the file of a token can be used.
+///
+/// # Errors
+///
+/// The mistake of naming it: it cannot be read, or has no token.
+pub(super) fn token_file(path: &Path) -> Result<(), Mistake> {
+    let fault = match std::str::from_utf8(&read(path)?) {
+        Ok(token) if !token.trim().is_empty() => return Ok(()),
         Ok(_) => "is empty",
         Err(_) => "is not UTF-8",
     };
-    let allowed = "a token";
-    reader.mistake(
-        node,
-        Mistake::FileContent {
-            path,
-            fault,
-            allowed,
-        },
-    );
-    None
+    Err(content(path.to_owned(), fault, "a token"))
 }
 
-fn path(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<PathBuf> {
-    reader.text(node, "the path of a file").map(PathBuf::from)
+fn read(path: &Path) -> Result<Vec<u8>, Mistake> {
+    std::fs::read(path).map_err(|error| Mistake::UnreadableFile {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    })
 }
 
-fn read(reader: &mut Reader<'_>, node: &Node<'_>, path: &Path) -> Option<Vec<u8>> {
-    match std::fs::read(path) {
-        Ok(content) => Some(content),
-        Err(error) => {
-            let reason = error.to_string();
-            let path = path.to_owned();
-            reader.mistake(node, Mistake::UnreadableFile { path, reason });
-            None
-        }
+fn content(path: PathBuf, fault: &'static str, allowed: &'static str) -> Mistake {
+    Mistake::FileContent {
+        path,
+        fault,
+        allowed,
     }
 }

@@ -1,11 +1,13 @@
 //! What is written to the log.
 
+use std::fmt;
+
+use serde::de::{
+    Deserialize, Deserializer, Error, IntoDeserializer, SeqAccess, Visitor, value::StrDeserializer,
+};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
-use super::{node::Node, reader::Reader};
-
-const LEVELS: &str =
-    "trace, debug, info, warn, error or off, or a comma-separated list of target=level";
+use super::scalar::{Refusal, Scalar, Valid};
 
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,7 +18,7 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// Which log lines are written: a level for all targets, and others for some.
+/// Which log lines are written: a level for all targets, and others for some. Targets that are not named keep `info`.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct LogLevel(Targets);
 
@@ -25,67 +27,79 @@ impl LogLevel {
     pub(crate) fn targets(&self) -> &Targets {
         &self.0
     }
+
+    fn new(directives: &[String]) -> Self {
+        let targets = match directives {
+            [] => Targets::new(),
+            some => some.join(",").parse().unwrap_or_default(), // each was checked
+        };
+        Self(match targets.default_level() {
+            Some(_) => targets,
+            None => targets.with_default(LevelFilter::INFO),
+        })
+    }
 }
 
-/// Reads `logLevel`: one text, or a list of them. Targets that it does not name keep the level `info`.
-pub(super) fn level(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<LogLevel> {
-    let read = |reader: &mut Reader<'_>, entry: &Node<'_>| reader.choose(entry, LEVELS, directives);
-    let directives = if node.is_list() {
-        reader.each(node, read)?.concat()
-    } else {
-        read(reader, node)?
-    };
-    Some(LogLevel(targets(&directives)))
+/// One text, or a list of them.
+impl<'de> Deserialize<'de> for LogLevel {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(LevelVisitor)
+    }
 }
 
-/// Reads `logFormat`.
-pub(super) fn format(reader: &mut Reader<'_>, node: &Node<'_>) -> Option<LogFormat> {
-    reader.choose(node, "text or json", |text| match text {
-        "text" => Some(LogFormat::Text),
-        "json" => Some(LogFormat::Json),
-        _ => None,
-    })
+struct LevelVisitor;
+
+impl<'de> Visitor<'de> for LevelVisitor {
+    type Value = LogLevel;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(Directives::ALLOWED)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<LogLevel, E> {
+        let text: StrDeserializer<'_, E> = text.into_deserializer();
+        let Valid(Directives(directives)) = Valid::deserialize(text)?;
+        Ok(LogLevel::new(&[directives]))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<LogLevel, A::Error> {
+        let mut directives = Vec::new();
+        while let Some(entry) = entries.next_element::<Option<Valid<Directives>>>()? {
+            directives.extend(entry.map(|Valid(Directives(text))| text));
+        }
+        Ok(LogLevel::new(&directives))
+    }
 }
 
-/// A level, of one target or of all.
-type Directive = (Option<String>, LevelFilter);
+/// Levels, of one target or of all, as [`Targets`] reads them.
+struct Directives(String);
 
-fn targets(directives: &[Directive]) -> Targets {
-    let mut levels = directives.iter().filter(|(target, _)| target.is_none());
-    let everything = levels
-        .next_back()
-        .map_or(LevelFilter::INFO, |(_, level)| *level);
-    let some = directives
-        .iter()
-        .filter_map(|(target, level)| Some((target.as_deref()?, *level)));
-    Targets::new().with_default(everything).with_targets(some)
-}
+impl Scalar for Directives {
+    const ALLOWED: &'static str =
+        "trace, debug, info, warn, error or off, or a comma-separated list of target=level";
 
-fn directives(text: &str) -> Option<Vec<Directive>> {
-    text.split(',').map(directive).collect()
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        let directives: Option<Vec<_>> = text.split(',').map(directive).collect();
+        directives
+            .map(|directives| Self(directives.join(",")))
+            .ok_or(Refusal::NotAllowed)
+    }
 }
 
 /// A target alone is refused, as it may be a misspelt level; so are spans and fields, which our filter does not know.
-fn directive(text: &str) -> Option<Directive> {
-    let Some((target, name)) = text.split_once('=') else {
-        return level_of(text).map(|level| (None, level));
+fn directive(text: &str) -> Option<String> {
+    let (target, level) = match text.split_once('=') {
+        Some((target, level)) => (Some(target.trim()), level.trim()),
+        None => (None, text.trim()),
     };
-    let target = target.trim();
+    let is_word = level.bytes().all(|byte| byte.is_ascii_alphabetic()) && !level.is_empty();
+    if !is_word || level.parse::<LevelFilter>().is_err() {
+        return None;
+    }
+    let Some(target) = target else {
+        return Some(level.to_owned());
+    };
     let is_target = |byte: u8| byte.is_ascii_alphanumeric() || b"_:-.".contains(&byte);
     let known = !target.is_empty() && target.bytes().all(is_target);
-    let level = level_of(name).filter(|_| known)?;
-    Some((Some(target.to_owned()), level))
-}
-
-fn level_of(name: &str) -> Option<LevelFilter> {
-    let level = match name.trim().to_ascii_lowercase().as_str() {
-        "trace" => LevelFilter::TRACE,
-        "debug" => LevelFilter::DEBUG,
-        "info" => LevelFilter::INFO,
-        "warn" => LevelFilter::WARN,
-        "error" => LevelFilter::ERROR,
-        "off" => LevelFilter::OFF,
-        _ => return None,
-    };
-    Some(level)
+    known.then(|| format!("{target}={level}"))
 }

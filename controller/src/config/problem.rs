@@ -2,6 +2,11 @@
 
 use std::{fmt, path::PathBuf};
 
+use figment::{
+    Error,
+    value::{Dict, Empty, Tag, Value},
+};
+
 /// The place of a value in the configuration, such as `registries[1].secret.token`; empty for the whole.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct KeyPath(Vec<Step>);
@@ -27,6 +32,79 @@ impl KeyPath {
     pub(super) fn join(mut self, inner: Self) -> Self {
         self.0.extend(inner.0);
         self
+    }
+
+    /// Where an error of figment was found in `root`.
+    pub(super) fn of(error: &Error, root: &Value) -> Self {
+        error.path.iter().fold(Self::default(), |path, name| {
+            let in_list = path
+                .find(root)
+                .is_some_and(|value| value.as_array().is_some());
+            match name.parse() {
+                Ok(index) if in_list => path.index(index),
+                _ => path.key(name),
+            }
+        })
+    }
+
+    /// The value at this place.
+    pub(super) fn find<'v>(&self, root: &'v Value) -> Option<&'v Value> {
+        self.0.iter().try_fold(root, Self::step)
+    }
+
+    /// The value at this place, or the innermost that this place would be in.
+    pub(super) fn find_nearest<'v>(&self, root: &'v Value) -> &'v Value {
+        let mut value = root;
+        for step in &self.0 {
+            match Self::step(value, step) {
+                Some(inner) => value = inner,
+                None => break,
+            }
+        }
+        value
+    }
+
+    fn step<'v>(value: &'v Value, step: &Step) -> Option<&'v Value> {
+        match step {
+            Step::Key(key) => value.as_dict()?.get(key),
+            Step::Index(index) => value.as_array()?.get(*index),
+        }
+    }
+
+    /// Puts `replacement` at this place, or leaves it empty. Says whether there was something to replace.
+    pub(super) fn replace(&self, root: &mut Value, replacement: Option<Value>) -> bool {
+        let Some((last, outer)) = self.0.split_last() else {
+            return false;
+        };
+        let outer = outer
+            .iter()
+            .try_fold(root, |value, step| match (value, step) {
+                (Value::Dict(_, values), Step::Key(key)) => values.get_mut(key),
+                (Value::Array(_, values), Step::Index(index)) => values.get_mut(*index),
+                _ => None,
+            });
+        match (outer, last) {
+            (Some(Value::Dict(_, values)), Step::Key(key)) => {
+                let before = values.remove(key);
+                values.extend(replacement.map(|value| (key.clone(), value)));
+                before.is_some()
+            }
+            (Some(Value::Array(_, values)), Step::Index(index)) => {
+                let value = values.get_mut(*index);
+                value
+                    .map(|value| *value = Value::from(Empty::None))
+                    .is_some()
+            }
+            _ => false,
+        }
+    }
+
+    /// Mappings and lists around `leaf`, so that it is at this place.
+    pub(super) fn around(&self, leaf: Value) -> Value {
+        self.0.iter().rev().fold(leaf, |value, step| match step {
+            Step::Key(key) => Value::from(Dict::from([(key.clone(), value)])),
+            Step::Index(_) => Value::Array(Tag::Default, vec![value]),
+        })
     }
 
     fn with(&self, step: Step) -> Self {
@@ -57,7 +135,7 @@ pub(crate) enum Mistake {
     UnreadableConfiguration { reason: String },
     #[error("not valid YAML: {reason}")]
     Yaml { reason: String },
-    #[error("set twice, on lines {first} and {second}")]
+    #[error("duplicate key (lines {first}, {second})")]
     SetTwice { first: u64, second: u64 },
     #[error("set twice, also by {variable}; names of variables are matched ignoring case")]
     SetByTwoVariables { variable: String },
@@ -66,18 +144,10 @@ pub(crate) enum Mistake {
     #[error("unknown key; the nearest known key is {nearest}")]
     UnknownKey { nearest: String },
     #[error("found {found}; allowed: {allowed}")]
-    Invalid {
-        found: String,
-        allowed: &'static str,
-    },
+    Invalid { found: String, allowed: String },
     #[error("{reason}")]
     Refused { reason: String },
-    #[error("found {found}, which is replaced by an empty text; allowed: {allowed}")]
-    ReplacedByNothing {
-        found: String,
-        allowed: &'static str,
-    },
-    #[error("left out; allowed: {allowed}")]
+    #[error("required; allowed: {allowed}")]
     Missing { allowed: &'static str },
     #[error("the environment variable {name} is not set")]
     VariableNotSet { name: String },
@@ -122,7 +192,7 @@ pub(crate) struct Problems(Vec<Problem>);
 impl From<Vec<Problem>> for Problems {
     fn from(mut problems: Vec<Problem>) -> Self {
         problems.sort();
-        problems.dedup(); // the check of the keys and the reading of the values both find a list that is none
+        problems.dedup();
         Self(problems)
     }
 }

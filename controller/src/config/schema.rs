@@ -1,172 +1,113 @@
 //! The names of all keys: what the environment may name, which keys are unknown, and which hold a secret.
 
-/// One key of a mapping.
+use figment::{
+    error::Kind,
+    value::{Dict, Value},
+};
+use serde::de::DeserializeOwned;
+
+use super::{problem::KeyPath, scalar::Scalar, secret::SecretText};
+
+/// One key of the configuration.
 pub(super) struct Key {
     /// As it is written in the file.
     pub(super) name: &'static str,
+    /// With the keys that it is in, such as `registries[].secret.token`.
+    pub(super) path: String,
     /// What stands under it.
     pub(super) holds: Holds,
 }
 
 /// What stands under a key.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Holds {
-    /// A text, number or boolean, or a list of them.
+    /// A text, number or boolean, or a list.
     Value,
     /// A text that is never shown.
     Secret,
-    /// A mapping with these keys.
-    Section(&'static [Key]),
-    /// A list of mappings with these keys.
-    Sections(&'static [Key]),
+    /// A mapping of other keys.
+    Section,
 }
 
-const fn value(name: &'static str) -> Key {
-    Key {
-        name,
-        holds: Holds::Value,
+impl Key {
+    /// The end of the environment variable that sets it; a key in a list has none.
+    fn variable(&self) -> Option<String> {
+        let in_list = self.path.contains("[]");
+        (!in_list).then(|| self.path.replace('.', "__").to_ascii_uppercase())
     }
 }
 
-const fn section(name: &'static str, keys: &'static [Key]) -> Key {
-    Key {
-        name,
-        holds: Holds::Section(keys),
-    }
+/// The keys of a model, as its own `Deserialize` knows them: a key that is in no mapping is refused with those that are.
+pub(super) fn keys<M: DeserializeOwned>() -> Vec<Key> {
+    let mut keys = Vec::new();
+    collect::<M>(&KeyPath::default(), "", &mut keys);
+    keys
 }
 
-/// The keys of the whole configuration.
-pub(super) const KEYS: &[Key] = &[
-    value("cronSchedule"),
-    value("interval"),
-    value("timeZone"),
-    value("logLevel"),
-    value("logFormat"),
-    section("webserver", &[value("port")]),
-    section("watch", &[value("namespaces")]),
-    value("platforms"),
-    section(
-        "rollouts",
-        &[
-            value("maxConcurrent"),
-            value("minInterval"),
-            value("settle"),
-            value("retryAfter"),
-        ],
-    ),
-    section("leaderElection", &[value("enabled")]),
-    Key {
-        name: "registries",
-        holds: Holds::Sections(REGISTRY),
-    },
-    section("tls", &[value("caCertificatePaths")]),
-    section(
-        "featureFlags",
-        &[
-            value("enableJfrogArtifactoryFallback"),
-            value("enableKubectlAnnotation"),
-        ],
-    ),
-];
-
-const REGISTRY: &[Key] = &[
-    value("hostnamePattern"),
-    value("endpoint"),
-    section("secret", SECRET),
-    value("caCertificatePaths"),
-    value("plainHttp"),
-    value("maxConcurrentRequests"),
-];
-
-const SECRET: &[Key] = &[
-    value("type"),
-    value("mountPath"),
-    value("username"),
-    Key {
-        name: "token",
-        holds: Holds::Secret,
-    },
-    value("tokenFile"),
-    value("name"), // the chart's word, of no meaning here
-    value("key"),  // the chart's word, of no meaning here
-];
-
-/// Finds a key by its exact name.
-pub(super) fn find<'k>(keys: &'k [Key], name: &str) -> Option<&'k Key> {
-    keys.iter().find(|key| key.name == name)
-}
-
-/// The keys that an environment variable can name by `levels`, ignoring case; those in lists have no such name.
-pub(super) fn resolve(levels: &str) -> Option<Vec<&'static str>> {
-    let mut keys = KEYS;
-    let mut path = Vec::new();
-    for level in levels.split("__") {
-        let key = keys
-            .iter()
-            .find(|key| key.name.eq_ignore_ascii_case(level))?;
-        path.push(key.name);
-        keys = match key.holds {
-            Holds::Section(keys) => keys,
-            Holds::Value | Holds::Secret | Holds::Sections(_) => &[],
-        };
-    }
-    Some(path)
-}
-
-/// Every key path that an environment variable can name, in the variables' own writing.
-pub(super) fn variables() -> Vec<String> {
-    fn walk(keys: &[Key], prefix: &str, into: &mut Vec<String>) {
-        for key in keys {
-            let name = format!("{prefix}{}", key.name.to_ascii_uppercase());
-            if let Holds::Section(keys) = key.holds {
-                walk(keys, &format!("{name}__"), into);
-            }
-            into.push(name);
+/// Collects the keys of the mapping at `place`, if there is one.
+fn collect<M: DeserializeOwned>(place: &KeyPath, prefix: &str, keys: &mut Vec<Key>) -> Holds {
+    let names = match probe::<M>(place) {
+        Some(Kind::UnknownField(_, names)) => names,
+        Some(Kind::InvalidType(_, allowed)) if allowed == SecretText::ALLOWED => {
+            return Holds::Secret;
         }
+        _ => return Holds::Value,
+    };
+    for name in names {
+        let (place, path) = (place.key(name), format!("{prefix}{name}"));
+        let mut holds = collect::<M>(&place, &format!("{path}."), keys);
+        if holds == Holds::Value {
+            let entries = collect::<M>(&place.index(0), &format!("{path}[]."), keys);
+            holds = match entries {
+                Holds::Secret => Holds::Secret,
+                Holds::Value | Holds::Section => Holds::Value,
+            };
+        }
+        keys.push(Key { name, path, holds });
     }
-    let mut names = Vec::new();
-    walk(KEYS, "", &mut names);
-    names
+    Holds::Section
+}
+
+/// Why the model refuses a mapping with a key of no name at `path`.
+fn probe<M: DeserializeOwned>(path: &KeyPath) -> Option<Kind> {
+    let nameless = Value::from(Dict::from([(String::new(), Value::from(true))]));
+    M::deserialize(&path.around(nameless))
+        .err()
+        .map(|error| error.kind)
+}
+
+/// The key that an environment variable names by `levels`, ignoring case.
+pub(super) fn by_variable<'k>(keys: &'k [Key], levels: &str) -> Option<&'k Key> {
+    let named = |key: &&Key| {
+        let variable = key.variable();
+        variable.is_some_and(|variable| variable.eq_ignore_ascii_case(levels))
+    };
+    keys.iter().find(named)
+}
+
+/// The end of the environment variable that is most like `levels`.
+pub(super) fn nearest_variable(keys: &[Key], levels: &str) -> String {
+    let variables: Vec<_> = keys.iter().filter_map(Key::variable).collect();
+    let candidates = variables.iter().map(|name| (name.as_str(), name.as_str()));
+    closest(levels, candidates)
 }
 
 /// The known key most like `name`: one of its `siblings` by its name, or one from elsewhere by its path.
-pub(super) fn nearest(name: &str, siblings: &[Key]) -> String {
-    let mut candidates = Vec::new();
-    walk(KEYS, "", &mut |key, path| {
-        candidates.push((key.name, path.to_owned()));
-    });
-    candidates.extend(
-        siblings.iter().map(|key| (key.name, key.name.to_owned())), // last: of equals, `closest` takes the last
-    );
-    closest(name, candidates).unwrap_or_default()
-}
-
-pub(super) fn walk(keys: &[Key], prefix: &str, visit: &mut dyn FnMut(&Key, &str)) {
-    for key in keys {
-        let path = format!("{prefix}{}", key.name);
-        visit(key, &path);
-        match key.holds {
-            Holds::Section(keys) => walk(keys, &format!("{path}."), visit),
-            Holds::Sections(keys) => walk(keys, &format!("{path}[]."), visit),
-            Holds::Value | Holds::Secret => {}
-        }
-    }
+pub(super) fn nearest(keys: &[Key], name: &str, siblings: &[&'static str]) -> String {
+    let elsewhere = keys.iter().map(|key| (key.name, key.path.as_str()));
+    let siblings = siblings.iter().map(|&sibling| (sibling, sibling));
+    closest(name, elsewhere.chain(siblings)) // of equals, the last is taken
 }
 
 /// The second of the pair whose first is most like `name`.
-pub(super) fn closest<'n>(
-    name: &str,
-    candidates: impl IntoIterator<Item = (&'n str, String)>,
-) -> Option<String> {
+fn closest<'n>(name: &str, candidates: impl Iterator<Item = (&'n str, &'n str)>) -> String {
     let name = name.to_ascii_lowercase();
+    let likeness = |candidate: &str| {
+        strsim::normalized_damerau_levenshtein(&name, &candidate.to_ascii_lowercase())
+    };
     candidates
-        .into_iter()
-        .map(|(candidate, answer)| {
-            let candidate = candidate.to_ascii_lowercase();
-            (
-                strsim::normalized_damerau_levenshtein(&name, &candidate),
-                answer,
-            )
-        })
+        .map(|(candidate, answer)| (likeness(candidate), answer))
         .max_by(|(one, _), (other, _)| one.total_cmp(other))
-        .map(|(_, answer)| answer)
+        .map(|(_, answer)| answer.to_owned())
+        .unwrap_or_default()
 }

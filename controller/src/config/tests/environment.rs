@@ -153,7 +153,7 @@ fn problems_name_the_variable_that_made_them() {
         [
             "platforms (in KUBE_AUTOROLLOUT_PLATFORMS): not valid YAML: unclosed bracket '[' at line 1, column 1",
             "rollouts.setle (in KUBE_AUTOROLLOUT_ROLLOUTS): unknown key; the nearest known key is settle",
-            "rollouts.settle (in KUBE_AUTOROLLOUT_ROLLOUTS): set twice, on lines 1 and 1",
+            "rollouts.settle (in KUBE_AUTOROLLOUT_ROLLOUTS): duplicate key (lines 1, 1)",
             "timeZone (in KUBE_AUTOROLLOUT_TIMEZONE): the environment variable ZONE is not set",
             "watch.namespaces (in KUBE_AUTOROLLOUT_WATCH__NAMESPACES): found a text; allowed: a list",
             "webserver.port (in KUBE_AUTOROLLOUT_WEBSERVER__PORT): found \"0\"; allowed: a whole number from 1 to 65535",

@@ -163,6 +163,10 @@ fn ports_are_numbers_from_1_to_65535() {
                 "webserver.port (in DIR/config.yaml): found a list; allowed: a whole number from 1 to 65535",
             ),
             (
+                "webserver: [80]",
+                "webserver (in DIR/config.yaml): found a list; allowed: a mapping",
+            ),
+            (
                 "webserver: 80",
                 "webserver (in DIR/config.yaml): found a number; allowed: a mapping",
             ),

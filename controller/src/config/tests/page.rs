@@ -6,7 +6,10 @@ use kube_autorollout_registry::Options;
 use serde_json::{Value, json};
 
 use super::{
-    super::schema::{self, Holds},
+    super::{
+        model::{Model, Section},
+        schema::{self, Holds},
+    },
     Given,
 };
 
@@ -28,12 +31,11 @@ fn rows() -> BTreeMap<String, String> {
 
 /// Every key that holds a value; a section is told of by its keys.
 fn keys() -> Vec<String> {
-    let mut keys = Vec::new();
-    schema::walk(schema::KEYS, "", &mut |key, path| {
-        if !matches!(key.holds, Holds::Section(_)) {
-            keys.push(path.to_owned());
-        }
-    });
+    let mut keys: Vec<_> = schema::keys::<Section<Model>>()
+        .into_iter()
+        .filter(|key| key.holds != Holds::Section)
+        .map(|key| key.path)
+        .collect();
     keys.sort();
     keys
 }

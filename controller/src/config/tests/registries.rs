@@ -194,13 +194,14 @@ fn entries_that_cannot_be_are_problems() {
                 "registries: [{hostnamePattern: '[a'}, {plainHttp: 2, secret: }, {hostnamePattern: 'https://x/y'}, {}]",
                 r#"
                 registries[0].hostnamePattern (in DIR/config.yaml): found "[a"; allowed: a glob over host or host:port without a scheme or path, such as ghcr.io or *.example.com
-                registries[1].hostnamePattern (in DIR/config.yaml): left out; allowed: a glob over host or host:port without a scheme or path, such as ghcr.io or *.example.com
+                registries[1].hostnamePattern (in DIR/config.yaml): required; allowed: a glob over host or host:port without a scheme or path, such as ghcr.io or *.example.com
                 registries[1].plainHttp (in DIR/config.yaml): found 2; allowed: true or false
                 registries[2].hostnamePattern (in DIR/config.yaml): found "https://x/y"; allowed: a glob over host or host:port without a scheme or path, such as ghcr.io or *.example.com
-                registries[3].hostnamePattern (in DIR/config.yaml): left out; allowed: a glob over host or host:port without a scheme or path, such as ghcr.io or *.example.com
+                registries[3].hostnamePattern (in DIR/config.yaml): required; allowed: a glob over host or host:port without a scheme or path, such as ghcr.io or *.example.com
                 "#,
             ),
             ("registries: ghcr.io", "registries (in DIR/config.yaml): found a text; allowed: a list"),
+            ("registries: [[ghcr.io]]", "registries[0] (in DIR/config.yaml): found a list; allowed: a mapping"),
             ("registries: [ghcr.io]", "registries[0] (in DIR/config.yaml): found a text; allowed: a mapping"),
             (
                 "registries: [{hostnamePattern: x, maxConcurrentRequests: 0}, {hostnamePattern: y, maxConcurrentRequests: 1001}]",
@@ -224,15 +225,15 @@ fn secrets_that_cannot_be_are_problems_that_do_not_show_them() {
         ),
         (
             "{username: me}",
-            ".type: left out; allowed: ImagePullSecret, Opaque or None",
+            ".type: required; allowed: ImagePullSecret, Opaque or None",
         ),
         (
             "{type: ImagePullSecret}",
-            ".mountPath: left out; allowed: the folder of a mounted Secret",
+            ".mountPath: required; allowed: the folder of a mounted Secret",
         ),
         (
             "{type: Opaque, username: me}",
-            ".token: left out; allowed: a token, or tokenFile with the path of one",
+            ".token: required; allowed: a token, or tokenFile with the path of one",
         ),
         (
             "{type: Opaque, token: 123456}",
@@ -261,6 +262,18 @@ fn secrets_that_cannot_be_are_problems_that_do_not_show_them() {
         (
             "{token: not-to-be-shown, tokenFile: DIR/token}",
             ".token: set together with tokenFile; allowed: only one of the two",
+        ),
+        (
+            "{type: Opaque, token: 98765432109876543210987654321}",
+            ".token: found a number; allowed: a text that is not empty",
+        ),
+        (
+            "{username: me, token: '${JFROG_TOKEN}'}",
+            ".token: the environment variable JFROG_TOKEN is not set",
+        ),
+        (
+            "{token: not-to-be-shown, username: '${EMPTY}'}",
+            ".username: found \"${EMPTY}\", which is replaced by an empty text; allowed: a name",
         ),
         (
             "{token: not-to-be-shown, username: 5}",

@@ -48,9 +48,9 @@ fn every_duplicate_key_is_told_with_its_lines() {
         &[(
             "interval: 1m\nregistries:\n  - hostnamePattern: a\n    hostnamePattern: b\ninterval: 2m\ninterval: 3m\n",
             "
-            interval (in DIR/config.yaml): set twice, on lines 1 and 5
-            interval (in DIR/config.yaml): set twice, on lines 1 and 6
-            registries[0].hostnamePattern (in DIR/config.yaml): set twice, on lines 3 and 4
+            interval (in DIR/config.yaml): duplicate key (lines 1, 5)
+            interval (in DIR/config.yaml): duplicate key (lines 1, 6)
+            registries[0].hostnamePattern (in DIR/config.yaml): duplicate key (lines 3, 4)
             ",
         )],
     );
@@ -186,6 +186,16 @@ fn variables_that_are_not_set_are_problems() {
                 timeZone (in DIR/config.yaml): the environment variable A is not set
                 timeZone (in DIR/config.yaml): the environment variable B is not set
                 webserver.port (in DIR/config.yaml): the environment variable C is not set
+                ",
+            ),
+            (
+                "{logLevle: '${A}', registries: [{hostnamePattern: a, caCertificatePaths: '${B}', secret: {tokn: '${C}'}}]}",
+                "
+                logLevle (in DIR/config.yaml): unknown key; the nearest known key is logLevel
+                logLevle (in DIR/config.yaml): the environment variable A is not set
+                registries[0].caCertificatePaths (in DIR/config.yaml): the environment variable B is not set
+                registries[0].secret.tokn (in DIR/config.yaml): unknown key; the nearest known key is token
+                registries[0].secret.tokn (in DIR/config.yaml): the environment variable C is not set
                 ",
             ),
             (

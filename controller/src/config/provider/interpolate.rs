@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::problem::Mistake;
+use super::super::problem::Mistake;
 
 /// Replaces each `${NAME}` of `text`. `$${` stands for a literal `${`, and what a variable holds is not looked at again.
 ///
 /// # Errors
 ///
 /// One mistake for each variable that is not set, and for each `${` that no name and `}` follow.
-pub(super) fn interpolate(
+pub(in crate::config) fn interpolate(
     text: &str,
     environment: &BTreeMap<String, String>,
 ) -> Result<String, Vec<Mistake>> {

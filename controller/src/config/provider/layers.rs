@@ -1,15 +1,13 @@
 //! The layers of a configuration, defaults < file < environment, and where each value came from.
 
-use std::path::Path;
-
 use figment::{
-    Figment, Metadata, Profile, Provider,
-    value::{Dict, Map, Tag, Value},
+    Figment,
+    value::{Dict, Tag, Value},
 };
 
 use super::{
-    node::kind,
-    problem::{KeyPath, Mistake, Problem},
+    super::problem::{KeyPath, Mistake, Problem},
+    layer::Layer,
     yaml,
 };
 
@@ -32,53 +30,37 @@ featureFlags: { enableJfrogArtifactoryFallback: false, enableKubectlAnnotation: 
 const INTERVAL: &str = "interval";
 const CRON_SCHEDULE: &str = "cronSchedule";
 
-/// Values that came from one file or one environment variable.
-pub(super) struct Layer {
-    /// The file's path or the variable's name; none for the defaults.
-    pub(super) origin: Option<String>,
-    /// The values, by key.
-    pub(super) values: Dict,
-}
-
-impl Provider for Layer {
-    fn metadata(&self) -> Metadata {
-        match &self.origin {
-            Some(origin) => Metadata::named("").source(origin.as_str()),
-            None => Metadata::named(""),
-        }
-    }
-
-    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
-        Ok(Profile::Default.collect(self.values.clone()))
-    }
-}
-
 /// All values, of which the highest layer's hold.
-pub(super) struct Merged {
+pub(in crate::config) struct Merged {
     figment: Figment,
     /// The mapping of the top level.
-    pub(super) root: Value,
+    pub(in crate::config) root: Value,
 }
 
 impl Merged {
     /// The file or environment variable that a value came from; none for a default.
-    pub(super) fn origin(&self, tag: Tag) -> Option<&str> {
+    pub(in crate::config) fn origin(&self, tag: Tag) -> Option<&str> {
         self.figment.get_metadata(tag)?.source.as_ref()?.custom()
     }
 }
 
+/// The values that hold where nothing else is set.
+pub(in crate::config) fn defaults() -> Dict {
+    let document = yaml::parse(DEFAULTS).ok();
+    document
+        .and_then(|document| document.value.into_dict())
+        .unwrap_or_default()
+}
+
 /// Merges the defaults, the file and the variables, the later the higher.
-pub(super) fn merge(
+pub(in crate::config) fn merge(
     file: Option<Layer>,
     variables: Vec<Layer>,
     problems: &mut Vec<Problem>,
 ) -> Merged {
     let defaults = Layer {
         origin: None,
-        values: yaml::parse(DEFAULTS)
-            .ok()
-            .and_then(|document| document.value.into_dict())
-            .unwrap_or_default(),
+        values: defaults(),
     };
     let mut ranks = [vec![defaults], file.into_iter().collect(), variables];
     choose_schedule(&mut ranks, problems);
@@ -116,51 +98,4 @@ fn choose_schedule(ranks: &mut [Vec<Layer>], problems: &mut Vec<Problem>) {
         }
         chosen |= sets_one;
     }
-}
-
-/// Reads the configuration file as a layer; none when it cannot be used, with the reason among the problems.
-pub(super) fn file(path: &Path, problems: &mut Vec<Problem>) -> Option<Layer> {
-    let origin = path.display().to_string();
-    let mut problem = |path: KeyPath, mistake: Mistake| {
-        problems.push(Problem {
-            path,
-            origin: Some(origin.clone()),
-            mistake,
-        });
-    };
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) => {
-            let reason = error.to_string();
-            problem(
-                KeyPath::default(),
-                Mistake::UnreadableConfiguration { reason },
-            );
-            return None;
-        }
-    };
-    let document = match yaml::parse(&text) {
-        Ok(document) => document,
-        Err(mistake) => {
-            problem(KeyPath::default(), mistake);
-            return None;
-        }
-    };
-    for (path, mistake) in document.twice {
-        problem(path, mistake);
-    }
-    let values = match document.value {
-        Value::Dict(_, values) => values,
-        Value::Empty(..) => Dict::new(),
-        other => {
-            let found = kind(&other).to_owned();
-            let allowed = "a mapping";
-            problem(KeyPath::default(), Mistake::Invalid { found, allowed });
-            return None;
-        }
-    };
-    Some(Layer {
-        origin: Some(origin),
-        values,
-    })
 }

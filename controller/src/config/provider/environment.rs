@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use figment::value::{Dict, Value};
+use figment::value::Value;
 
 use super::{
-    layers::Layer,
-    problem::{KeyPath, Mistake, Problem},
-    schema, yaml,
+    super::{
+        problem::{KeyPath, Mistake, Problem},
+        schema::{self, Key},
+    },
+    layer::Layer,
+    yaml,
 };
 
 /// Begins the names of our variables.
@@ -20,29 +23,31 @@ const RUST_LOG: &str = "RUST_LOG";
 ///
 /// A variable with an empty value counts as left out. One that names no key costs a warning only, as anybody may have
 /// put it there.
-pub(super) fn layers(
+pub(in crate::config) fn variables(
+    keys: &[Key],
     environment: &BTreeMap<String, String>,
     problems: &mut Vec<Problem>,
     warnings: &mut Vec<String>,
 ) -> Vec<Layer> {
     let mut layers = Vec::new();
-    let mut set = BTreeMap::<Vec<&str>, &str>::new();
+    let mut set = BTreeMap::<&str, &str>::new();
     for (variable, text) in environment {
         let Some(levels) = variable.strip_prefix(PREFIX) else {
             continue;
         };
-        let Some(path) = schema::resolve(levels) else {
+        let Some(key) = schema::by_variable(keys, levels) else {
             if !is_of_a_service(levels) {
-                warnings.push(unknown(variable, levels));
+                warnings.push(unknown(keys, variable, levels));
             }
             continue;
         };
         if text.is_empty() {
             continue;
         }
-        if let Some(other) = set.get(&path) {
+        let path = key.path.as_str();
+        if let Some(other) = set.get(path) {
             problems.push(Problem {
-                path: key_path(&path),
+                path: key_path(path),
                 origin: Some(variable.clone()),
                 mistake: Mistake::SetByTwoVariables {
                     variable: (*other).to_owned(),
@@ -50,8 +55,8 @@ pub(super) fn layers(
             });
             continue;
         }
-        if let Some(value) = value(text, &path, variable, problems) {
-            layers.push(layer(variable, &path, value));
+        if let Some(value) = value(text, path, variable, problems) {
+            layers.push(layer(variable, path, value));
         }
         set.insert(path, variable);
     }
@@ -59,7 +64,7 @@ pub(super) fn layers(
     let rust_log = environment
         .get(RUST_LOG)
         .filter(|text| !text.is_empty())
-        .map(|text| layer(RUST_LOG, &["logLevel"], Value::from(text.as_str())));
+        .map(|text| layer(RUST_LOG, "logLevel", Value::from(text.as_str())));
     layers
         .into_iter()
         .chain(rust_log)
@@ -68,19 +73,17 @@ pub(super) fn layers(
 }
 
 /// A layer with one value, and the depth of its key.
-fn layer(variable: &str, path: &[&str], value: Value) -> (usize, Layer) {
-    let nested = path.iter().rev().fold(value, |value, key| {
-        Value::from(Dict::from([((*key).to_owned(), value)]))
-    });
+fn layer(variable: &str, path: &str, value: Value) -> (usize, Layer) {
+    let nested = key_path(path).around(value);
     let layer = Layer {
         origin: Some(variable.to_owned()),
         values: nested.into_dict().unwrap_or_default(),
     };
-    (path.len(), layer)
+    (path.split('.').count(), layer)
 }
 
 /// Lists and mappings are YAML in flow style; everything else is text, so that `*/45 * * * * *` needs no quotes.
-fn value(text: &str, path: &[&str], variable: &str, problems: &mut Vec<Problem>) -> Option<Value> {
+fn value(text: &str, path: &str, variable: &str, problems: &mut Vec<Problem>) -> Option<Value> {
     if !text.trim_start().starts_with(['[', '{']) {
         return Some(Value::from(text));
     }
@@ -105,19 +108,15 @@ fn value(text: &str, path: &[&str], variable: &str, problems: &mut Vec<Problem>)
     }
 }
 
-fn key_path(path: &[&str]) -> KeyPath {
-    path.iter()
+fn key_path(path: &str) -> KeyPath {
+    path.split('.')
         .fold(KeyPath::default(), |path, key| path.key(key))
 }
 
-fn unknown(variable: &str, levels: &str) -> String {
-    let names = schema::variables();
-    let candidates = names
-        .iter()
-        .map(|name| (name.as_str(), format!("{PREFIX}{name}")));
-    let nearest = schema::closest(levels, candidates).unwrap_or_default();
+fn unknown(keys: &[Key], variable: &str, levels: &str) -> String {
+    let nearest = schema::nearest_variable(keys, levels);
     format!(
-        "the environment variable {variable} names no key of the configuration; the nearest is {nearest}"
+        "the environment variable {variable} names no key of the configuration; the nearest is {PREFIX}{nearest}"
     )
 }
 

@@ -1,6 +1,6 @@
 //! YAML text as a tree of figment values, without what was left out.
 
-use std::fmt;
+use std::{fmt, path::Path};
 
 use figment::value::{Dict, Empty, Tag, Value};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -8,10 +8,63 @@ use serde_saphyr::{
     DuplicateKeyPolicy, Error, MergeKeyPolicy, NonFiniteFloatPolicy, Options, Spanned,
 };
 
-use super::problem::{KeyPath, Mistake};
+use super::{
+    super::{
+        found::kind,
+        problem::{KeyPath, Mistake, Problem},
+    },
+    layer::Layer,
+};
 
 /// More levels than any configuration needs, and few enough for every stack.
 const MAX_DEPTH: usize = 64;
+
+/// Reads the configuration file as a layer; none when it cannot be used, with the reason among the problems.
+pub(in crate::config) fn file(path: &Path, problems: &mut Vec<Problem>) -> Option<Layer> {
+    let origin = path.display().to_string();
+    let mut problem = |path: KeyPath, mistake: Mistake| {
+        problems.push(Problem {
+            path,
+            origin: Some(origin.clone()),
+            mistake,
+        });
+    };
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) => {
+            let reason = error.to_string();
+            problem(
+                KeyPath::default(),
+                Mistake::UnreadableConfiguration { reason },
+            );
+            return None;
+        }
+    };
+    let document = match parse(&text) {
+        Ok(document) => document,
+        Err(mistake) => {
+            problem(KeyPath::default(), mistake);
+            return None;
+        }
+    };
+    for (path, mistake) in document.twice {
+        problem(path, mistake);
+    }
+    let values = match document.value {
+        Value::Dict(_, values) => values,
+        Value::Empty(..) => Dict::new(),
+        other => {
+            let found = kind(&other).to_owned();
+            let allowed = "a mapping".to_owned();
+            problem(KeyPath::default(), Mistake::Invalid { found, allowed });
+            return None;
+        }
+    };
+    Some(Layer {
+        origin: Some(origin),
+        values,
+    })
+}
 
 /// Reads one document. A key without a value counts as left out, so the tree has no nulls; but entries of lists keep
 /// their numbers, and a null entry its place.

@@ -1,0 +1,55 @@
+//! The configuration as the controller uses it.
+
+use std::num::NonZeroU16;
+
+use jiff::tz::TimeZone;
+use kube_autorollout_core::{platform::Platforms, schedule::Schedule};
+
+use super::{
+    files::CaFile,
+    log::{LogFormat, LogLevel},
+    registries::RegistryEntry,
+    rollouts::Rollouts,
+};
+
+/// The configuration in force.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    /// How often workloads are checked that do not say it themselves.
+    pub(crate) schedule: Schedule,
+    /// In which cron expressions are read, those of workloads too.
+    pub(crate) zone: TimeZone,
+    /// Which log lines are written.
+    pub(crate) log_level: LogLevel,
+    /// How log lines are written.
+    pub(crate) log_format: LogFormat,
+    /// Where health and metrics are served.
+    pub(crate) port: NonZeroU16,
+    /// Where workloads are watched.
+    pub(crate) namespaces: Namespaces,
+    /// What counts of an index; every platform stands for no answer here.
+    pub(crate) platforms: Platforms,
+    /// What keeps rollouts from becoming a storm.
+    pub(crate) rollouts: Rollouts,
+    /// Whether only one of several replicas acts.
+    pub(crate) leader_election: bool,
+    /// How to talk to registries; the first that matches counts.
+    pub(crate) registries: Vec<RegistryEntry>,
+    /// Trusted for every registry besides the public roots.
+    pub(crate) ca_certificates: Vec<CaFile>,
+    /// Whether a rollout is marked as `kubectl rollout restart` does it.
+    pub(crate) kubectl_annotation: bool,
+    /// Whether manifests of an Artifactory are also looked for at its native address.
+    pub(crate) artifactory_fallback: bool,
+}
+
+/// Where workloads are watched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Namespaces {
+    /// In the controller's own namespace.
+    Own,
+    /// In these, of which there is at least one.
+    Listed(Vec<String>),
+    /// In the whole cluster.
+    All,
+}

@@ -1,0 +1,234 @@
+//! The values that the configuration's keys may have.
+
+use std::{
+    num::{NonZeroU16, NonZeroUsize},
+    path::PathBuf,
+    time::Duration,
+};
+
+use jiff::tz::TimeZone;
+use kube_autorollout_core::{platform::Platform, schedule::Schedule};
+use kube_autorollout_registry::{Endpoint, HostPattern};
+
+use super::{
+    log::LogFormat,
+    scalar::{Refusal, Scalar},
+};
+
+/// More requests at once would hurt a registry; as many as this never help.
+const MAX_REQUESTS: usize = 1000;
+
+/// A cron expression, to be read in a time zone.
+pub(super) struct CronExpression(pub(super) String);
+
+/// A fixed time between checks.
+pub(super) struct Interval(pub(super) Schedule);
+
+/// A length of time.
+pub(super) struct Span(pub(super) Duration);
+
+/// A length of time that is not zero.
+pub(super) struct Wait(pub(super) Duration);
+
+/// The most of something; none for no limit.
+pub(super) struct Limit(pub(super) Option<usize>);
+
+/// The most requests in flight to one host.
+pub(super) struct Requests(pub(super) NonZeroUsize);
+
+/// The name of a namespace, or the star.
+pub(super) struct NamespaceName(pub(super) String);
+
+/// Whose password a token is; an empty one stands for none, as charts write it.
+pub(super) struct Username(pub(super) String);
+
+/// The types that a secret may have.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum SecretType {
+    ImagePullSecret,
+    Opaque,
+    None,
+}
+
+impl Scalar for CronExpression {
+    const ALLOWED: &'static str =
+        "a cron expression of 5 or 6 fields, or a nickname such as @hourly";
+
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        because(Schedule::parse_cron(text, &TimeZone::UTC)).map(|_| Self(text.to_owned()))
+    }
+}
+
+impl Scalar for Interval {
+    const ALLOWED: &'static str = "one whole number and s, m or h, from 1s to 24h";
+
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        because(Schedule::parse_interval(text)).map(Self)
+    }
+}
+
+impl Scalar for TimeZone {
+    const ALLOWED: &'static str = "an IANA name, such as Europe/Berlin";
+
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        Self::get(text).map_err(|_| Refusal::NotAllowed)
+    }
+}
+
+impl Scalar for LogFormat {
+    const ALLOWED: &'static str = "text or json";
+
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err(Refusal::NotAllowed),
+        }
+    }
+}
+
+impl Scalar for NonZeroU16 {
+    const ALLOWED: &'static str = "a whole number from 1 to 65535";
+
+    fn from_number(number: u64) -> Option<Self> {
+        u16::try_from(number).ok().and_then(Self::new)
+    }
+}
+
+impl Scalar for Limit {
+    const ALLOWED: &'static str = "a whole number, 0 for no limit";
+
+    fn from_number(number: u64) -> Option<Self> {
+        let most = usize::try_from(number).ok()?;
+        Some(Self((most > 0).then_some(most)))
+    }
+}
+
+impl Scalar for Requests {
+    const ALLOWED: &'static str = "a whole number from 1 to 1000";
+
+    fn from_number(number: u64) -> Option<Self> {
+        let number = usize::try_from(number).ok().and_then(NonZeroUsize::new)?;
+        (number.get() <= MAX_REQUESTS).then_some(Self(number))
+    }
+}
+
+impl Scalar for bool {
+    const ALLOWED: &'static str = "true or false";
+
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        let text = text.trim().to_ascii_lowercase();
+        text.parse().map_err(|_| Refusal::NotAllowed)
+    }
+
+    fn from_flag(flag: bool) -> Option<Self> {
+        Some(flag)
+    }
+}
+
+impl Scalar for Span {
+    const ALLOWED: &'static str = "one whole number and s, m or h";
+
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        duration(text).map(Self).ok_or(Refusal::NotAllowed)
+    }
+}
+
+impl Scalar for Wait {
+    const ALLOWED: &'static str = "one whole number and s, m or h, from 1s";
+
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        let wait = duration(text).filter(|wait| !wait.is_zero());
+        wait.map(Self).ok_or(Refusal::NotAllowed)
+    }
+}
+
+impl Scalar for Platform {
+    const ALLOWED: &'static str = "os/architecture or os/architecture/variant";
+
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        because(text.parse())
+    }
+}
+
+/// A DNS label, <https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-label-names>, or the star.
+impl Scalar for NamespaceName {
+    const ALLOWED: &'static str = "the name of a namespace, or [\"*\"] for the whole cluster";
+
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        let ends_well = !text.starts_with('-') && !text.ends_with('-');
+        let label = text.len() <= 63 && text.bytes().all(inner) && ends_well;
+        if label || text == "*" {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(Refusal::NotAllowed)
+        }
+    }
+}
+
+impl Scalar for PathBuf {
+    const ALLOWED: &'static str = "the path of a file";
+
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        Ok(Self::from(text))
+    }
+}
+
+impl Scalar for HostPattern {
+    const ALLOWED: &'static str =
+        "a glob over host or host:port without a scheme or path, such as ghcr.io or *.example.com";
+
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        text.parse().map_err(|_| Refusal::NotAllowed)
+    }
+}
+
+/// What was found is not repeated: it may hold a password.
+impl Scalar for Endpoint {
+    const ALLOWED: &'static str = "an http or https URL with an optional port and path, such as https://harbor.corp/docker-hub";
+
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        text.parse::<Self>()
+            .map_err(|error| Refusal::Described(error.to_string()))
+    }
+}
+
+impl Scalar for SecretType {
+    const ALLOWED: &'static str = "ImagePullSecret, Opaque or None";
+
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        match text {
+            "ImagePullSecret" => Ok(Self::ImagePullSecret),
+            "Opaque" => Ok(Self::Opaque),
+            "None" => Ok(Self::None),
+            _ => Err(Refusal::NotAllowed),
+        }
+    }
+}
+
+impl Scalar for Username {
+    const ALLOWED: &'static str = "a name";
+
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        Ok(Self(text.to_owned()))
+    }
+
+    fn from_nothing() -> Option<Self> {
+        Some(Self(String::new()))
+    }
+}
+
+fn because<T, E: std::error::Error>(result: Result<T, E>) -> Result<T, Refusal> {
+    result.map_err(|error| Refusal::Because(error.to_string()))
+}
+
+fn duration(text: &str) -> Option<Duration> {
+    let units = [('s', 1), ('m', 60), ('h', 60 * 60)];
+    let (digits, seconds) = units
+        .into_iter()
+        .find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, seconds)))?;
+    let plain = digits.bytes().all(|digit| digit.is_ascii_digit());
+    let number: u32 = digits.parse().ok().filter(|_| plain)?;
+    Some(Duration::from_secs(u64::from(number) * seconds))
+}
