@@ -103,7 +103,11 @@ const RULES: &[(&str, &[&str])] = &[
             "run.rs",
         ],
     ),
-    ("kube_autorollout_testbed", &["cluster/tls/tests.rs"]), // for its certificates
+    // for its certificates and digests
+    (
+        "kube_autorollout_testbed",
+        &["cluster/tls/tests.rs", "observe/manifests/tests.rs"],
+    ),
 ];
 
 #[test]
