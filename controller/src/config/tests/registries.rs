@@ -214,73 +214,75 @@ fn entries_that_cannot_be_are_problems() {
     );
 }
 
+/// Secrets, and what is reported of them.
+const SECRETS: &[(&str, &str)] = &[
+    ("not-to-be-shown", ": found a text; allowed: a mapping"),
+    (
+        "{type: opaque, token: not-to-be-shown}",
+        ".type: found \"opaque\"; allowed: ImagePullSecret, Opaque or None",
+    ),
+    (
+        "{username: me}",
+        ".type: required; allowed: ImagePullSecret, Opaque or None",
+    ),
+    (
+        "{type: ImagePullSecret}",
+        ".mountPath: required; allowed: the folder of a mounted Secret",
+    ),
+    (
+        "{type: Opaque, username: me}",
+        ".token: required; allowed: a token, or tokenFile with the path of one",
+    ),
+    (
+        "{type: Opaque, token: 123456}",
+        ".token: found a number; allowed: a text that is not empty",
+    ),
+    (
+        "{type: Opaque, token: [not-to-be-shown]}",
+        ".token: found a list; allowed: a text that is not empty",
+    ),
+    (
+        "{type: Opaque, token: {not-to-be-shown: x}}",
+        ".token: found a mapping; allowed: a text that is not empty",
+    ),
+    (
+        "{type: Opaque, token: ''}",
+        ".token: found an empty text; allowed: a text that is not empty",
+    ),
+    (
+        "{token: '${EMPTY}'}",
+        ".token: found \"${EMPTY}\", which is replaced by an empty text; allowed: a text that is not empty",
+    ),
+    (
+        "{token: '${JFROG_TOKEN}'}",
+        ".token: the environment variable JFROG_TOKEN is not set",
+    ),
+    (
+        "{token: not-to-be-shown, tokenFile: DIR/token}",
+        ".token: set together with tokenFile; allowed: only one of the two",
+    ),
+    (
+        "{type: Opaque, token: 98765432109876543210987654321}",
+        ".token: found a number; allowed: a text that is not empty",
+    ),
+    (
+        "{username: me, token: '${JFROG_TOKEN}'}",
+        ".token: the environment variable JFROG_TOKEN is not set",
+    ),
+    (
+        "{token: not-to-be-shown, username: '${EMPTY}'}",
+        ".username: found \"${EMPTY}\", which is replaced by an empty text; allowed: a name",
+    ),
+    (
+        "{token: not-to-be-shown, username: 5}",
+        ".username: found 5; allowed: a name",
+    ),
+];
+
 #[test]
 fn secrets_that_cannot_be_are_problems_that_do_not_show_them() {
     let given = Given::new().variable("EMPTY", "");
-    let table = [
-        ("not-to-be-shown", ": found a text; allowed: a mapping"),
-        (
-            "{type: opaque, token: not-to-be-shown}",
-            ".type: found \"opaque\"; allowed: ImagePullSecret, Opaque or None",
-        ),
-        (
-            "{username: me}",
-            ".type: required; allowed: ImagePullSecret, Opaque or None",
-        ),
-        (
-            "{type: ImagePullSecret}",
-            ".mountPath: required; allowed: the folder of a mounted Secret",
-        ),
-        (
-            "{type: Opaque, username: me}",
-            ".token: required; allowed: a token, or tokenFile with the path of one",
-        ),
-        (
-            "{type: Opaque, token: 123456}",
-            ".token: found a number; allowed: a text that is not empty",
-        ),
-        (
-            "{type: Opaque, token: [not-to-be-shown]}",
-            ".token: found a list; allowed: a text that is not empty",
-        ),
-        (
-            "{type: Opaque, token: {not-to-be-shown: x}}",
-            ".token: found a mapping; allowed: a text that is not empty",
-        ),
-        (
-            "{type: Opaque, token: ''}",
-            ".token: found an empty text; allowed: a text that is not empty",
-        ),
-        (
-            "{token: '${EMPTY}'}",
-            ".token: found \"${EMPTY}\", which is replaced by an empty text; allowed: a text that is not empty",
-        ),
-        (
-            "{token: '${JFROG_TOKEN}'}",
-            ".token: the environment variable JFROG_TOKEN is not set",
-        ),
-        (
-            "{token: not-to-be-shown, tokenFile: DIR/token}",
-            ".token: set together with tokenFile; allowed: only one of the two",
-        ),
-        (
-            "{type: Opaque, token: 98765432109876543210987654321}",
-            ".token: found a number; allowed: a text that is not empty",
-        ),
-        (
-            "{username: me, token: '${JFROG_TOKEN}'}",
-            ".token: the environment variable JFROG_TOKEN is not set",
-        ),
-        (
-            "{token: not-to-be-shown, username: '${EMPTY}'}",
-            ".username: found \"${EMPTY}\", which is replaced by an empty text; allowed: a name",
-        ),
-        (
-            "{token: not-to-be-shown, username: 5}",
-            ".username: found 5; allowed: a name",
-        ),
-    ];
-    for (text, problem) in table {
+    for (text, problem) in SECRETS {
         let (key, what) = problem.split_once(": ").expect("a place and a text");
         let expected = format!("registries[0].secret{key} (in DIR/config.yaml): {what}");
         let problems = given.problems(&format!(
