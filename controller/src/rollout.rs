@@ -187,3 +187,6 @@ fn triggered(
     context.memory.remember(&identity.uid, rollout, at);
     context.reports.triggered(identity, rollout, generation, at);
 }
+
+#[cfg(test)]
+mod tests;

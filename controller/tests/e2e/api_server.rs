@@ -147,6 +147,54 @@ async fn what_waited_for_the_api_server_is_rolled_out_as_soon_as_a_watch_is_answ
     }
 }
 
+#[tokio::test]
+async fn requests_that_get_no_answer_are_given_up_and_begun_anew() {
+    let world = World::new("hang").await;
+    world.push(&world.version(1), "app").await;
+    world.deploy("web", "app").await;
+    let gateway = gateway(&world).await;
+    let controller = at(&world, gateway.url(), "/readyz", "").await;
+    controller.until_all("UpToDate", 1).await;
+    // The watches that were answered end, and are begun again.
+    gateway.go_away(true);
+    let kinds = ["Deployment", "StatefulSet", "DaemonSet"].map(|kind| format!("kind=\"{kind}\""));
+    for kind in &kinds {
+        controller
+            .until_logged(&["WARN", "cannot watch", kind])
+            .await;
+    }
+    gateway.hang(true);
+    gateway.go_away(false);
+    for kind in &kinds {
+        let given_up = ["WARN", "did not answer within 30 s", kind];
+        controller.until_logged(&given_up).await;
+    }
+    assert_eq!(controller.get("/readyz").await, 200);
+    gateway.hang(false);
+    world.push(&world.version(2), "app").await;
+    world.until_running(&world.marker(2), 1).await;
+    controller.until_all("UpToDate", 1).await;
+    assert_eq!(world.patches(), 1);
+}
+
+#[tokio::test]
+async fn a_page_that_asks_to_come_back_in_an_hour_is_not_waited_for_so_long() {
+    let world = World::new("maintenance").await;
+    world.push(&world.version(1), "app").await;
+    world.deploy("web", "app").await;
+    let gateway = gateway(&world).await;
+    let controller = at(&world, gateway.url(), "/readyz", "").await;
+    controller.until_all("UpToDate", 1).await;
+    gateway.ask_to_wait(3600);
+    gateway.go_away(true);
+    controller.until_logged(&["WARN", "cannot watch"]).await;
+    gateway.go_away(false);
+    world.push(&world.version(2), "app").await;
+    world.until_running(&world.marker(2), 1).await;
+    controller.until_all("UpToDate", 1).await;
+    assert_eq!(world.patches(), 1);
+}
+
 /// From the first answer to a watch since then, of whatever kind, to the patch.
 fn waited(world: &World, since: Timestamp) -> SignedDuration {
     let requests = world.requests();

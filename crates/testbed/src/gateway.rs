@@ -1,6 +1,7 @@
 //! A gateway before a real API server that withholds or changes single answers: what a cluster of another version would
 //! say, and what cannot be had from a real server of this one.
 
+mod answer;
 mod documents;
 
 use std::{
@@ -12,24 +13,20 @@ use std::{
     time::Duration,
 };
 
-use bytes::{Bytes, BytesMut};
-use futures::Stream;
+use bytes::BytesMut;
 use http::{Method, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt as _, Either, Full, StreamBody};
-use hyper::{
-    body::{Frame, Incoming},
-    server::conn::http1,
-    service::service_fn,
-};
+use http_body_util::{BodyExt as _, Either, StreamBody};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use kube::{
     Client, Config,
     client::Body,
     config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::sleep};
 
+use answer::{Answer, BoxedFrames, refused, unavailable};
 use documents::{Documents, documents};
 
 /// Why there is no gateway.
@@ -53,6 +50,7 @@ pub struct Gateway {
     telling: watch::Sender<bool>,
     answering: watch::Sender<bool>,
     away: watch::Sender<bool>,
+    hanging: watch::Sender<bool>,
     _tasks: JoinSet<()>, // dropping it stops them
 }
 
@@ -82,6 +80,8 @@ struct Rules {
     losses: VecDeque<Loss>,
     /// By plural: how late lists are passed on.
     delays: HashMap<String, Duration>,
+    /// What clients are asked to wait while it is away, in seconds.
+    retry_after: Option<u32>,
     /// By plural and name: where an object is changed, and to what.
     changes: HashMap<(String, String), (String, Value)>,
 }
@@ -103,13 +103,14 @@ impl Gateway {
         let url = format!("http://{}", listener.local_addr()?);
         let rules = Arc::new(Mutex::new(Rules::default()));
         let (telling, answering) = (watch::Sender::new(true), watch::Sender::new(true));
-        let away = watch::Sender::new(false);
+        let (away, hanging) = (watch::Sender::new(false), watch::Sender::new(false));
         let server = Server {
             client,
             rules: Arc::clone(&rules),
             telling: telling.subscribe(),
             answering: answering.subscribe(),
             away: away.subscribe(),
+            hanging: hanging.subscribe(),
         };
         let mut tasks = JoinSet::new();
         tasks.spawn(serve(listener, server));
@@ -119,6 +120,7 @@ impl Gateway {
             telling,
             answering,
             away,
+            hanging,
             _tasks: tasks,
         })
     }
@@ -154,6 +156,16 @@ impl Gateway {
         self.away.send_replace(away);
     }
 
+    /// Whether requests hang that come from now on; those that hang are answered when they do not any more.
+    pub fn hang(&self, hanging: bool) {
+        self.hanging.send_replace(hanging);
+    }
+
+    /// While it is away, clients are asked to come back after so many seconds.
+    pub fn ask_to_wait(&self, seconds: u32) {
+        lock(&self.rules).retry_after = Some(seconds);
+    }
+
     /// From now on the API server does not know a kind, by its plural.
     pub fn lack(&self, plural: &str) {
         lock(&self.rules).lacking.insert(plural.to_owned());
@@ -186,6 +198,7 @@ struct Server {
     telling: watch::Receiver<bool>,
     answering: watch::Receiver<bool>,
     away: watch::Receiver<bool>,
+    hanging: watch::Receiver<bool>,
 }
 
 async fn serve(listener: TcpListener, server: Server) {
@@ -198,13 +211,11 @@ async fn serve(listener: TcpListener, server: Server) {
                 let service = service_fn(|request| async {
                     let away = *server.away.borrow();
                     let answer = if away {
-                        let message = "no server is available to handle this request";
-                        refused(
-                            StatusCode::SERVICE_UNAVAILABLE,
-                            "ServiceUnavailable",
-                            message,
-                        )
+                        unavailable(lock(&server.rules).retry_after)
                     } else {
+                        let mut hanging = server.hanging.clone();
+                        // Without the gateway there is nobody to answer
+                        drop(hanging.wait_for(|hanging| !hanging).await);
                         answer(&server, request).await?
                     };
                     Ok::<_, NoAnswer>(answer)
@@ -217,11 +228,6 @@ async fn serve(listener: TcpListener, server: Server) {
         while connections.try_join_next().is_some() {}
     }
 }
-
-/// What goes back: something short of our own, or what the API server says, document by document.
-type Answer = Either<Full<Bytes>, StreamBody<BoxedFrames>>;
-
-type BoxedFrames = std::pin::Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, kube::Error>> + Send>>;
 
 async fn answer(server: &Server, request: Request<Incoming>) -> Result<Response<Answer>, NoAnswer> {
     let rules = &server.rules;
@@ -310,18 +316,6 @@ fn plural(path: &str) -> Option<&str> {
         "namespaces" => parts.nth(1),
         plural => Some(plural),
     }
-}
-
-fn refused(code: StatusCode, reason: &str, message: &str) -> Response<Answer> {
-    let status = json!({
-        "kind": "Status", "apiVersion": "v1", "status": "Failure",
-        "message": message, "reason": reason, "code": code.as_u16(),
-    });
-    let mut response = Response::new(Either::Left(Full::from(status.to_string())));
-    *response.status_mut() = code;
-    let json = header::HeaderValue::from_static("application/json");
-    response.headers_mut().insert(header::CONTENT_TYPE, json);
-    response
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
