@@ -280,7 +280,7 @@ const ELECTED: &str = "leaderElection: { enabled: true }";
 async fn lacks_a_leader(world: &World) {
     world.push(&world.version(1), "app").await;
     world.deploy("web", "app").await;
-    let controller = world.controller(ELECTED).await;
+    let controller = world.controller_as_it_is(ELECTED).await;
     let refused = ["cannot hold the Lease", "forbidden"];
     controller.until_logged(&refused).await;
     let metrics = controller.metrics().await;
