@@ -168,10 +168,15 @@ impl Pass<'_> {
                 let probed = state.host.failed(self.of_host, fault, now);
                 if matches!(fault, Fault::Timeout { .. }) {
                     state.fail_path(&self.path, self.of_path, fault, now);
+                } else {
+                    state.abandon_path(&self.path, self.of_path);
                 }
                 probed.or_else(|| state.host.trip(fault, now))
             }
-            Fault::Connect(_) | Fault::Transport(_) => state.host.failed(self.of_host, fault, now),
+            Fault::Connect(_) | Fault::Transport(_) => {
+                state.abandon_path(&self.path, self.of_path);
+                state.host.failed(self.of_host, fault, now)
+            }
             // What the request itself is refused for says nothing of the host.
             _ => return None,
         };
@@ -197,15 +202,20 @@ impl Drop for Pass<'_> {
         if self.of_host == Admission::Probe {
             state.host.abandoned();
         }
-        if self.of_path == Admission::Probe
-            && let Some(breaker) = state.paths.get_mut(&self.path)
-        {
-            breaker.abandoned();
-        }
+        state.abandon_path(&self.path, self.of_path);
     }
 }
 
 impl State {
+    /// Nothing was found out about a path: if this was its probe, the next caller is.
+    fn abandon_path(&mut self, path: &str, admission: Admission) {
+        if admission == Admission::Probe
+            && let Some(breaker) = self.paths.get_mut(path)
+        {
+            breaker.abandoned();
+        }
+    }
+
     fn fail_path(&mut self, path: &str, admission: Admission, fault: &Fault, now: Instant) {
         if !self.paths.contains_key(path) && self.paths.len() >= MAX_PATHS {
             self.paths.retain(|_, breaker| breaker.check(now).is_err());
@@ -304,6 +314,25 @@ mod tests {
         pass_time(2).await;
         drop(pass(&circuit, WEB));
         assert_eq!(refused(&circuit, WEB), None, "the next probe");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_of_a_slow_path_that_fails_for_the_hosts_reasons_leaves_it_to_the_next_one() {
+        let reset = || Fault::Transport(std::sync::Arc::new(std::fmt::Error));
+        let no_connection = || Fault::ConnectTimeout {
+            after: Duration::from_secs(10),
+        };
+        for fault in [reset(), no_connection()] {
+            let circuit = Circuit::new();
+            let slow = pass(&circuit, WEB);
+            pass(&circuit, DB).answered(StatusCode::OK);
+            pass_time(30).await;
+            slow.failed(&TIMEOUT, true);
+            pass_time(2).await;
+            pass(&circuit, WEB).failed(&fault, true);
+            pass_time(60).await;
+            assert_eq!(refused(&circuit, WEB), None, "after {fault}");
+        }
     }
 
     #[tokio::test(start_paused = true)]
