@@ -151,10 +151,11 @@ async fn a_workload_that_is_deleted_before_our_patch_comes_is_no_failure() {
         gone.then_some(()).ok_or_else(|| format!("{requests:?}"))
     });
     refused.await.unwrap_or_else(|error| panic!("{error}"));
+    // As long as it is selected, its namespace has its series.
+    assert_eq!(outcomes(&controller.metrics().await), [0, 0, 0, 0]);
     gateway.tell(true);
     let gone = |metrics: &Metrics| metrics.states().is_empty();
-    let metrics = controller.until("no workload", gone).await;
-    assert_eq!(outcomes(&metrics), [0, 0, 0, 0]);
+    controller.until("no workload", gone).await;
     assert_eq!(world.events("web", "RolloutFailed").await.len(), 0);
     let log = controller.log();
     assert!(!log.contains("WARN"), "{log}");
