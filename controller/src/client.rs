@@ -2,6 +2,7 @@
 //! sent twice.
 
 mod deadline;
+pub(crate) mod list_stream;
 mod retry;
 
 use http::{Request, Response};

@@ -15,10 +15,11 @@ use tokio::time;
 use tracing::debug;
 
 use crate::{
+    client::list_stream,
     context::Context,
     health::Watch,
     identity::Identity,
-    keys, list,
+    keys,
     names::Names,
     workload::{Kind, View, Workload},
 };
@@ -84,11 +85,11 @@ async fn list(
     let request = Request::new(View::url_path(&kind, watch.1.as_deref()));
     let request = |parameters: &ListParams| {
         let mut request = request.list(parameters)?;
-        list::close_after(&mut request);
+        list_stream::close_after(&mut request);
         Ok(request)
     };
     let parameters = ListParams::default().labels(keys::SELECTOR);
-    let counted = list::all(client, request, parameters, |item| {
+    let counted = list_stream::all(client, request, parameters, |item| {
         // One that cannot be read is not known to be in flight
         if let Ok(view) = serde_json::from_str::<View>(item) {
             let identity = Identity::of(kind, view.meta(), &mut names);
@@ -101,6 +102,6 @@ async fn list(
         }
         Ok(())
     });
-    let counted = time::timeout(list::TIMEOUT, counted).await;
+    let counted = time::timeout(list_stream::TIMEOUT, counted).await;
     counted.map_err(|_| None)?.map_err(Some)
 }

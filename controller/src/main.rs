@@ -24,7 +24,6 @@ mod identity;
 mod keys;
 mod leadership;
 mod lease;
-mod list;
 mod memory;
 mod metrics;
 mod names;

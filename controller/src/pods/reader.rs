@@ -35,7 +35,8 @@ use super::{
     view::View,
 };
 use crate::{
-    clock, list,
+    client::list_stream,
+    clock,
     workload::{History, Past},
 };
 
@@ -189,12 +190,11 @@ impl Reader {
             });
             future::join(self.pods(namespace, selector), future::join_all(histories)).await
         };
-        let (pods, histories) =
-            time::timeout(list::TIMEOUT, lists)
-                .await
-                .map_err(|_| Error::Timeout {
-                    namespace: namespace.to_owned(),
-                })?;
+        let (pods, histories) = time::timeout(list_stream::TIMEOUT, lists)
+            .await
+            .map_err(|_| Error::Timeout {
+                namespace: namespace.to_owned(),
+            })?;
         let (pods, mut unreadable) = pods?;
         let histories = histories.into_iter().map(|(history, listed)| {
             let listed = listed.map(|(objects, bad)| {
@@ -278,11 +278,11 @@ impl Reader {
         let request = |parameters: &ListParams| {
             let mut request = request(parameters)?;
             if selector.is_empty() {
-                list::close_after(&mut request);
+                list_stream::close_after(&mut request);
             }
             Ok(request)
         };
-        let items = list::all(&self.client, request, parameters, |item| {
+        let items = list_stream::all(&self.client, request, parameters, |item| {
             match object::read(item)? {
                 Ok(object) => each(object),
                 Err(object) => unreadable.push(object),

@@ -11,11 +11,11 @@ use tokio::time;
 use tower::service_fn;
 
 use super::is_watch;
-use crate::{list, workload::View};
+use crate::{client::list_stream, workload::View};
 
 /// A list was not there in time.
 #[derive(Debug, thiserror::Error)]
-#[error("no list within {} s", list::TIMEOUT.as_secs())]
+#[error("no list within {} s", list_stream::TIMEOUT.as_secs())]
 struct TooLong;
 
 /// A client that hands each object of a list to `each`, and gives a watcher what is left: the list without its items, from
@@ -31,7 +31,11 @@ pub(super) fn apart(
             if is_watch(&request) {
                 return client.send(request).await;
             }
-            let left = time::timeout(list::TIMEOUT, without_items(&client, request, &*each)).await;
+            let left = time::timeout(
+                list_stream::TIMEOUT,
+                without_items(&client, request, &*each),
+            )
+            .await;
             left.unwrap_or_else(|_| Err(kube::Error::Service(TooLong.into())))
         }
     });
@@ -44,13 +48,13 @@ async fn without_items(
     mut request: Request<Body>,
     each: &(impl Fn(DeserializeGuard<View>) + Sync),
 ) -> Result<Response<Body>, kube::Error> {
-    list::close_after(&mut request);
+    list_stream::close_after(&mut request);
     let (mut head, body) = client.send(request).await?.into_parts();
     if !head.status.is_success() {
         return Ok(Response::from_parts(head, body));
     }
     let body = body.into_data_stream().map_err(io::Error::other);
-    let envelope = list::take_apart(body.into_async_read(), |item| {
+    let envelope = list_stream::take_apart(body.into_async_read(), |item| {
         each(read(item)?);
         Ok(())
     });

@@ -82,7 +82,7 @@ const RULES: &[(&str, &[&str])] = &[
             "events.rs",
             "identity.rs",
             "lease",
-            "list",
+            "client/list_stream",
             "nodes.rs",
             "pods/",
             "report.rs",
