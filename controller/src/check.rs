@@ -23,8 +23,8 @@ use self::{answer::Answer, asker::Asker};
 use crate::{
     arguments::{Output, Request},
     config::Config,
-    credentials::Configured,
-    registry_options,
+    registry::credentials::Configured,
+    registry::options,
 };
 
 /// After so long, and again after as long, a person at a terminal is told what is waited for.
@@ -38,7 +38,7 @@ const NAMED: usize = 3;
 pub(crate) enum Error {
     /// The configuration or the environment asks for what no registry client can do.
     #[error(transparent)]
-    Registry(#[from] registry_options::Error),
+    Registry(#[from] options::Error),
     /// The file cannot be read.
     #[error("cannot read the Docker configuration {}", path.display())]
     Read {
@@ -89,11 +89,11 @@ pub(crate) async fn run(
     environment: &BTreeMap<String, String>,
 ) -> Result<Report, Error> {
     let asker = Asker {
-        client: registry_options::client(
+        client: options::client(
             config,
             environment,
             Arc::new(Unobserved),
-            registry_options::CHECK_REQUESTS,
+            options::CHECK_REQUESTS,
         )?,
         keyring: keyring(request.docker_config.as_deref())?,
         configured: Configured::new(&config.registries),
@@ -263,7 +263,7 @@ mod tests {
         assert!(error.to_string().contains("config.json"), "{error}");
         fs::write(&path, r#"{"auths": {"a.io": {"auth": "planted"}}}"#).expect("a file");
         let error = keyring(Some(&path)).expect_err("it is malformed");
-        let text = crate::chain::Chain(&error).to_string();
+        let text = crate::error_chain::Chain(&error).to_string();
         assert!(
             text.contains("config.json") && !text.contains("planted"),
             "{text}"

@@ -16,7 +16,7 @@ use http::{HeaderValue, header};
 use kube::Client;
 use serde_json::Value;
 
-use crate::{chain::Chain, keys};
+use crate::{constants, error_chain::Chain};
 
 /// The cluster that the controller works in.
 pub(crate) struct Cluster {
@@ -72,7 +72,7 @@ pub(crate) fn connect(environment: &BTreeMap<String, String>) -> Result<Cluster,
     let mut access = kubeconfig::read(environment).or_else(|kubeconfig| {
         in_cluster::read(environment).map_err(|pod| Error::Nowhere(Nowhere { kubeconfig, pod }))
     })?;
-    let agent = HeaderValue::from_static(keys::USER_AGENT);
+    let agent = HeaderValue::from_static(constants::USER_AGENT);
     access.headers.insert(header::USER_AGENT, agent);
     let mounted = Path::new(in_cluster::MOUNTED).join("namespace");
     let namespace = own_namespace(&mounted, environment, access.namespace.take());

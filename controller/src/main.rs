@@ -4,49 +4,23 @@
 //! [`report`] tells people. Without a cluster, [`check`](mod@check) asks registries for images. `ARCHITECTURE.md` shows the
 //! whole.
 
-mod admin;
-mod apply;
+mod app;
 mod arguments;
-mod budget;
-mod chain;
 mod check;
-mod checker;
 mod client;
 mod clock;
 mod cluster;
 mod config;
-mod context;
-mod count;
-mod credentials;
-mod events;
-mod health;
-mod identity;
-mod keys;
-mod leadership;
-mod lease;
-mod memory;
+mod constants;
+mod controller;
+mod error_chain;
+mod leader_election;
 mod metrics;
-mod names;
-mod nodes;
-mod observation;
 mod observe;
-mod observer;
-mod patches;
-mod pods;
-mod queue;
-mod reconcile;
-mod registry_error;
-mod registry_options;
-mod report;
-mod retry;
+mod registry;
 mod rollout;
-mod run;
-mod selected;
-mod shutdown;
-mod telemetry;
-mod template_writer;
-mod wake;
-mod watch;
+mod server;
+mod status;
 mod workload;
 
 use std::{
@@ -59,9 +33,9 @@ use std::{
 use tokio::runtime::Runtime;
 
 use arguments::{Command, Request};
-use chain::Chain;
 use config::Config;
-use telemetry::Stream;
+use error_chain::Chain;
+use server::logging::Stream;
 
 /// Something failed at run time.
 const FAILED: u8 = 1;
@@ -118,7 +92,7 @@ fn start(
     });
     let loaded = config::load(file.as_deref(), environment)
         .map_err(|problems| fail(MISUSED, &problems.to_string()))?;
-    telemetry::start(
+    server::logging::start(
         log,
         loaded.config.log_format,
         loaded.config.log_level.targets().clone(),
@@ -137,9 +111,9 @@ fn start(
 
 /// Runs the controller.
 fn run(config: Config, environment: &BTreeMap<String, String>, runtime: &Runtime) -> ExitCode {
-    match runtime.block_on(run::run(config, environment)) {
+    match runtime.block_on(app::run(config, environment)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(run::Error::Registry(error)) => fail(MISUSED, &Chain(&error).to_string()),
+        Err(app::Error::Registry(error)) => fail(MISUSED, &Chain(&error).to_string()),
         Err(error) => {
             tracing::error!("{}", Chain(&error));
             ExitCode::from(FAILED)

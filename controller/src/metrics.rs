@@ -5,6 +5,7 @@
 mod each;
 mod make;
 mod registries;
+pub(crate) mod registry_observer;
 mod workloads;
 
 use std::{collections::BTreeMap, time::Duration};

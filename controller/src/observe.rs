@@ -7,6 +7,10 @@ mod comparison;
 mod container;
 mod image;
 mod manifests;
+pub(crate) mod nodes;
+pub(crate) mod observation;
+pub(crate) mod pods;
+pub(crate) mod tags;
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,13 +25,13 @@ use kube_autorollout_core::{
 use self::{
     comparison::Asking,
     container::{Learnt, Look, Seen},
+    pods::Pods,
 };
 use crate::{
     clock,
-    context::Context,
-    observation::{Observation, PROGRESS_DEADLINE},
-    pods::{self, Pods},
-    report::Followed,
+    controller::context::Context,
+    observe::observation::{Observation, PROGRESS_DEADLINE},
+    status::Followed,
     workload::{Progress, Workload},
 };
 

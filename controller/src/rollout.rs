@@ -4,7 +4,12 @@
 //! patch all the same, or takes it later. Then the workload itself says so, as it carries what the patch wrote: it is read
 //! once right away, and otherwise recognised when a watch shows it.
 
+pub(crate) mod budget;
 mod conflicts;
+pub(crate) mod field_manager;
+pub(crate) mod history;
+pub(crate) mod limiter;
+pub(crate) mod patch;
 mod unconfirmed;
 
 use std::time::Duration;
@@ -12,14 +17,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kube_autorollout_core::decide::Rollout;
 
+use self::patch::{Error, Unread};
 pub(crate) use self::{conflicts::Conflicts, unconfirmed::Unconfirmed};
 use crate::{
-    apply::{self, Error, Unread},
-    budget::Place,
-    clock,
-    context::Context,
-    identity::Identity,
-    workload::Workload,
+    clock, controller::context::Context, rollout::budget::Place, workload::Workload,
+    workload::identity::Identity,
 };
 
 /// After so many conflicts in a row of one workload, a change that no reconcile would read is not waited for any more.
@@ -65,7 +67,7 @@ pub(crate) async fn roll_out(
         let target = base.as_deref().unwrap_or(workload);
         let (unconfirmed, restarted_at) = (&context.unconfirmed, context.restarted_at);
         let written = unconfirmed.begin(identity, target, rollout, clock::now());
-        let sent = apply::rollout(&context.client, target, &written, restarted_at, end).await;
+        let sent = patch::rollout(&context.client, target, &written, restarted_at, end).await;
         let found = match sent {
             Ok(generation) => {
                 unconfirmed.forget(identity);
@@ -133,7 +135,7 @@ async fn found(
         Error::Refused(_) => return Err(error),
         Error::Conflict(_) | Error::Lost(_) | Error::Timeout => {}
     }
-    let (now, error) = match (apply::read(&context.client, target).await, error) {
+    let (now, error) = match (patch::read(&context.client, target).await, error) {
         (Ok(Some(now)), error) => (now, error),
         (Ok(None), _) => return Ok(Found::Gone),
         (Err(Unread), Error::Conflict(_)) => return Ok(Found::Theirs(None)),

@@ -6,6 +6,8 @@
 mod daemon_set;
 mod deployment;
 mod history;
+pub(crate) mod identity;
+pub(crate) mod interner;
 mod kind;
 mod metadata;
 #[cfg(test)]
@@ -141,7 +143,7 @@ pub(crate) struct Progress {
     /// It is meant to have pods.
     pub(crate) wants_pods: bool,
     /// Pods of an older template are left, by the numbers in its status. Where the pods of all templates have one owner,
-    /// those that are being deleted may be among them: [`Pods::older`](crate::pods::Pods::older) leaves them out.
+    /// those that are being deleted may be among them: [`Pods::older`](crate::observe::pods::Pods::older) leaves them out.
     pub(crate) replacing: bool,
     /// Its rollout is complete by the rule of `kubectl rollout status`: every pod is of its template and available.
     pub(crate) complete: bool,

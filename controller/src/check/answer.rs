@@ -3,7 +3,7 @@
 use kube_autorollout_core::{Digest, platform::Platform};
 use kube_autorollout_registry::{Authentication, RateLimit};
 
-use crate::registry_error::Failure;
+use crate::registry::failure::Failure;
 
 /// What a registry said of an image, or why it did not.
 #[derive(Debug)]

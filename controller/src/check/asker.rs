@@ -10,7 +10,7 @@ use kube_autorollout_core::{
 use kube_autorollout_registry::{Client, Credentials, Keyring};
 
 use super::answer::{Answer, Resolved};
-use crate::{credentials::Configured, registry_error::Failure};
+use crate::{registry::credentials::Configured, registry::failure::Failure};
 
 /// All that a question takes.
 pub(super) struct Asker {

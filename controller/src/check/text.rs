@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use kube_autorollout_registry::RateLimit;
 
 use super::answer::{Answer, Resolved};
-use crate::registry_error::Failure;
+use crate::registry::failure::Failure;
 
 /// A paragraph for each image, with aligned lines.
 pub(super) fn shown(answers: &[Answer]) -> String {

@@ -15,7 +15,7 @@ use super::{
     access::{Authority, Identity, Unreadable},
     unverified::Unverified,
 };
-use crate::chain::Chain;
+use crate::error_chain::Chain;
 
 /// How connections are secured.
 pub(super) struct Tls {

@@ -39,8 +39,8 @@ use super::{
     tls::{self, Tls},
 };
 use crate::{
-    chain::Chain,
     client::{InvalidBackoff, guarded},
+    error_chain::Chain,
 };
 
 /// A connection that is not there after so long is given up.

@@ -12,7 +12,7 @@ use std::{
 use jiff::Timestamp;
 
 use super::make::seconds;
-use crate::identity::{Described, Identity};
+use crate::workload::identity::{Described, Identity};
 
 /// What is told of each workload.
 #[derive(Debug, Default)]

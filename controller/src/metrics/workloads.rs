@@ -11,7 +11,7 @@ use kube_autorollout_core::state::State;
 use prometheus::{HistogramVec, IntCounterVec, IntGaugeVec};
 
 use super::{each::Each, make::Make};
-use crate::identity::Identity;
+use crate::workload::identity::Identity;
 
 /// Seconds; a rollout takes from seconds to the ten minutes after which Kubernetes gives up by default.
 const ROLLOUT_BUCKETS: &[f64] = &[

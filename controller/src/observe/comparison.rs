@@ -13,9 +13,9 @@ use kube_autorollout_core::{
 
 use super::{Freshness, manifests::Manifests};
 use crate::{
-    context::Context,
-    nodes::Node,
-    pods::{Container, Pod},
+    controller::context::Context,
+    observe::nodes::Node,
+    observe::pods::{Container, Pod},
 };
 
 /// How far the clock of a node may be off from ours.

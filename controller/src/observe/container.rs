@@ -12,7 +12,7 @@ use super::{
     comparison::Asking,
     image::{self, Asked, Image},
 };
-use crate::{pods::Pods, registry_error::Failure};
+use crate::{observe::pods::Pods, registry::failure::Failure};
 
 /// A container to be looked at.
 pub(super) struct Look<'a> {

@@ -14,10 +14,10 @@ use super::{
     manifests::Manifests,
 };
 use crate::{
-    checker::{Key, Tag},
     clock,
-    pods::{Container, Pod},
-    registry_error::Failure,
+    observe::pods::{Container, Pod},
+    observe::tags::{Key, Tag},
+    registry::failure::Failure,
 };
 
 /// The pods that name one image for a container and pull it with the same Secrets.
@@ -233,7 +233,7 @@ pub(super) fn is_pinned(image: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pods::ContainerSpec;
+    use crate::observe::pods::ContainerSpec;
 
     fn pod(name: &str, image: &str, secrets: &[&str]) -> Arc<Pod> {
         let container = |name: &str, image: &str| Container {

@@ -18,7 +18,7 @@ use kube_autorollout_core::{
 };
 use kube_autorollout_registry::{Client, Credentials, Error, ErrorKind};
 
-use crate::registry_error::Failure;
+use crate::registry::failure::Failure;
 
 /// Manifests of an index of indexes that are asked for at once: each may be as large as a manifest can be.
 const AT_ONCE: usize = 4;

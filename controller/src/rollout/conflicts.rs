@@ -14,7 +14,7 @@ use kube_autorollout_core::{backoff::Backoff, schedule};
 use tokio::time::Instant;
 
 use super::is_newer;
-use crate::{identity::Identity, workload::Workload};
+use crate::{workload::Workload, workload::identity::Identity};
 
 /// The wait after the second conflict in a row, and the longest.
 const RETRY: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(30));

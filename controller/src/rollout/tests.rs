@@ -12,7 +12,7 @@ use tokio::time::advance;
 
 use super::*;
 use crate::{
-    apply::Written,
+    rollout::patch::Written,
     workload::{Kind, View},
 };
 

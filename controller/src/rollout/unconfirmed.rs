@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use kube_autorollout_core::decide::Rollout;
 
 use super::is_newer;
-use crate::{apply::Written, identity::Identity, workload::Workload};
+use crate::{rollout::patch::Written, workload::Workload, workload::identity::Identity};
 
 /// Of each workload so many are kept: the first one, which is the likeliest to have been taken, and the last ones.
 const KEPT: usize = 4;

@@ -50,7 +50,7 @@ pub(super) struct PastLabels {
     pub(super) revision_hash: Option<Box<str>>,
 }
 
-/// The one annotation that is read, of ReplicaSets: [`REVISION`](crate::keys::REVISION).
+/// The one annotation that is read, of ReplicaSets: [`REVISION`](crate::constants::REVISION).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub(super) struct PastAnnotations {

@@ -12,13 +12,13 @@ use serde::{
 };
 use tokio::time::Instant;
 
-use crate::keys;
+use crate::constants;
 
 /// The metadata of a workload.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(from = "View")]
 pub(crate) struct Metadata {
-    /// What kube knows an object by; of its annotations those that begin with [`keys::PREFIX`].
+    /// What kube knows an object by; of its annotations those that begin with [`constants::PREFIX`].
     pub(super) object: ObjectMeta,
     /// Of a Deployment: the number of its template.
     pub(super) revision: Option<Box<str>>,
@@ -84,9 +84,9 @@ impl<'de> Visitor<'de> for Read {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Annotations, A::Error> {
         let mut annotations = Annotations::default();
         while let Some(key) = map.next_key::<String>()? {
-            if key.starts_with(keys::PREFIX) {
+            if key.starts_with(constants::PREFIX) {
                 annotations.ours.insert(key, map.next_value()?);
-            } else if key == keys::REVISION {
+            } else if key == constants::REVISION {
                 annotations.revision = Some(map.next_value()?);
             } else {
                 map.next_value::<IgnoredAny>()?;

@@ -96,7 +96,7 @@ fn what_is_wrong_is_said_without_secrets() {
         let Err(error) = access else {
             panic!("{text} was taken");
         };
-        let said = crate::chain::Chain(&error).to_string();
+        let said = crate::error_chain::Chain(&error).to_string();
         assert!(said.contains(expected), "{text}: {said}");
         assert!(!said.contains("planted"), "{said}");
     }
@@ -167,7 +167,7 @@ fn a_value_of_the_wrong_type_is_named_by_its_key_and_not_shown() {
         let Err(error) = access else {
             panic!("{text} was taken");
         };
-        let said = crate::chain::Chain(&error).to_string();
+        let said = crate::error_chain::Chain(&error).to_string();
         assert!(said.contains(key), "{text}: {said}");
         for shown in ["4242", "true", value] {
             assert!(!said.contains(shown), "{text}: {said}");
@@ -201,7 +201,7 @@ fn what_is_no_yaml_is_not_shown() {
         let Err(error) = access else {
             continue; // what is YAML is for the test above
         };
-        let said = crate::chain::Chain(&error).to_string();
+        let said = crate::error_chain::Chain(&error).to_string();
         assert!(!said.contains("4242"), "{text}: {said}");
     }
 }

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::pods::ContainerSpec;
+use crate::observe::pods::ContainerSpec;
 
 #[test]
 fn what_was_pulled_is_known_from_the_record_or_from_a_start_after_the_tag_was_seen() {

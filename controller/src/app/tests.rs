@@ -1,0 +1,139 @@
+//! The controllers as they are wired, against a scripted API server.
+
+use std::{process::Command, time::Duration};
+
+use ::http::{Request, Response};
+use kube::client::{Body, Client};
+use serde_json::{Value, json};
+use tokio::time;
+use tower::service_fn;
+
+use super::*;
+use crate::{
+    config::{self, LogFormat},
+    server::logging::{self, Stream},
+    workload::panicking::Panicking,
+};
+
+/// What has to happen happens long before, also on a busy machine.
+const SOON: Duration = Duration::from_secs(60);
+
+/// An API server with these Deployments and nothing else, where nothing ever changes.
+fn server(objects: &[Value]) -> Client {
+    let list =
+        |items| json!({ "metadata": { "resourceVersion": "1" }, "items": items }).to_string();
+    let [list, empty] = [list(objects), list(&[])];
+    let service = service_fn(move |request: Request<Body>| {
+        let is_theirs = request.uri().path().ends_with("/deployments");
+        let list = if is_theirs { &list } else { &empty }.clone();
+        async move {
+            if request
+                .uri()
+                .query()
+                .is_some_and(|query| query.contains("watch=true"))
+            {
+                std::future::pending::<()>().await;
+            }
+            Response::builder().body(Body::from(list.into_bytes()))
+        }
+    });
+    Client::new(service, "own")
+}
+
+fn object(name: &str, paused: bool) -> Value {
+    let metadata = json!({ "name": name, "namespace": "own", "uid": name, "resourceVersion": "1" });
+    json!({
+        "metadata": metadata,
+        "spec": {
+            "paused": paused,
+            "selector": {},
+            "template": { "spec": { "containers": [{ "name": "app", "image": "a" }] } },
+        },
+    })
+}
+
+/// Runs the controller of a kind that panics, until its metrics are as the condition wants them.
+async fn controlled(client: Client, condition: impl Fn(&str) -> bool) {
+    let environment = BTreeMap::new();
+    let config = config::load(None, &environment).expect("defaults").config;
+    let cluster = Cluster {
+        client: client.clone(),
+        namespace: "own".to_owned(),
+    };
+    let scope = Some(cluster.namespace.clone());
+    let watches = [("Deployment", scope.clone())];
+    let metrics = Arc::new(Metrics::new().expect("metrics"));
+    let observer = Arc::new(Observer::new(Arc::clone(&metrics)));
+    let registry = options::client(&config, &environment, observer, CONTROLLER_REQUESTS);
+    let registry = registry.expect("a client");
+    let patches = Arc::new(Patches::default());
+    let (events, _writer) = Events::new(
+        client,
+        Arc::clone(&metrics),
+        String::new(),
+        Arc::clone(&patches),
+    );
+    let leadership = Arc::new(Leadership::new(false));
+    let reports = Reports::new(Arc::clone(&metrics), events, Arc::clone(&leadership));
+    let wake = Arc::new(Wake::default());
+    let shared = (&wake, &leadership, &patches);
+    let context = context(&config, &cluster, &registry, reports, &watches, shared);
+    let context = Arc::new(context);
+    let health = Arc::new(Health::new(watches, leadership));
+    let shared = (&cluster, &health, &*wake, &context);
+    let running = controller(Kind::new(&Panicking), scope, shared);
+    let met = async {
+        while !condition(&metrics.encode(true, &BTreeMap::new())) {
+            time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::select! {
+        () = running => panic!("it ended by itself"),
+        met = time::timeout(SOON, met) => met.expect("in time"),
+    }
+}
+
+#[tokio::test]
+#[ignore = "panics, so it is run by the next test in a process of its own"]
+async fn a_reconcile_panics_and_another_does_not() {
+    logging::start(
+        Stream::Output,
+        LogFormat::Text,
+        "info".parse().expect("a filter"),
+    );
+    let client = server(&[object("bad", false), object("good", true)]);
+    let has = |metrics: &str, parts: &[&str]| {
+        let mut lines = metrics.lines();
+        lines.any(|line| parts.iter().all(|part| line.contains(part)))
+    };
+    controlled(client, |metrics| {
+        let state = |state: &str| has(metrics, &["_workloads{", state, "} 1"]);
+        let again = ["_reconciliations_total{", "error", "} 2"];
+        state("Paused") && state("Unknown") && has(metrics, &again)
+    })
+    .await;
+}
+
+#[test]
+fn a_panic_in_a_reconcile_is_in_the_log_with_its_place_and_ends_no_other() {
+    let this = std::env::current_exe().expect("this program");
+    let arguments = ["--ignored", "--exact", "--nocapture"];
+    let output = Command::new(this)
+        .args(arguments)
+        .arg("run::tests::a_reconcile_panics_and_another_does_not")
+        .output()
+        .expect("it runs");
+    let log = String::from_utf8_lossy(&output.stdout);
+    let errors = log.lines().filter(|line| line.contains("ERROR"));
+    let errors: Vec<_> = errors.collect();
+    let place = "panicked at controller/src/workload/panicking.rs:";
+    assert!(
+        !errors.is_empty()
+            && errors
+                .iter()
+                .all(|line| line.contains(place) && line.contains("planted")),
+        "{log}"
+    );
+    // Where a panic ends the process, that is for all to see.
+    assert_eq!(output.status.success(), cfg!(panic = "unwind"), "{log}");
+}

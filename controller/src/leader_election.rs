@@ -1,0 +1,4 @@
+//! Which replica leads.
+
+pub(crate) mod leadership;
+pub(crate) mod lease;

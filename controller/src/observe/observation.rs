@@ -1,0 +1,45 @@
+//! What was found out about a workload: handed from observing to deciding and telling.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use kube_autorollout_core::decide::Observed;
+
+use crate::{observe::pods::Pods, observe::tags::Key, registry::failure::Failure};
+
+/// The progress deadline of workloads whose controller keeps none, as long as that of a Deployment by default.
+pub(crate) const PROGRESS_DEADLINE: SignedDuration = SignedDuration::from_mins(10);
+
+/// What was found out about a workload.
+#[derive(Debug)]
+pub(crate) struct Observation {
+    /// The part that is decided upon.
+    pub(crate) observed: Observed,
+    /// The pods it rests on.
+    pub(crate) pods: Arc<Pods>,
+    /// Containers whose registries did not tell, and why not.
+    pub(crate) failures: Vec<(String, Failure)>,
+    /// When a registry was asked last of those whose answers it rests on.
+    pub(crate) asked: Timestamp,
+    /// When a registry that failed is asked again, whatever the schedule says.
+    pub(crate) retry: Option<Timestamp>,
+    /// The tags that its containers are on, each once; nothing where it was decided without looking at them.
+    pub(crate) tags: Option<Vec<Key>>,
+    /// Who else writes the pod template, where that was asked.
+    pub(crate) template_writer: Option<String>,
+}
+
+impl Observation {
+    /// A workload that says enough of itself, so that neither its pods nor its tags were looked at.
+    pub(crate) fn unseen(observed: Observed) -> Self {
+        Self {
+            observed,
+            pods: Arc::default(),
+            failures: Vec::new(),
+            asked: Timestamp::MIN,
+            retry: None,
+            tags: None,
+            template_writer: None,
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! The pods of a workload's current template: read when there is reason to, kept while there is none.
+
+mod answer;
+mod kept;
+mod object;
+mod reader;
+mod shared;
+mod view;
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use kube::Client;
+use kube_autorollout_core::decide::Waiting;
+use tokio::time::Instant;
+
+pub(crate) use self::kept::REFRESH;
+use self::{
+    answer::Since,
+    kept::{Found, KeptPods},
+    reader::{Reader, Wanted},
+};
+use crate::{
+    workload::identity::Identity,
+    workload::{CurrentPods, Workload},
+};
+
+/// The pods of a workload's current template, as of one list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Pods {
+    /// When the list began: what happened later is not in it.
+    pub(crate) begun: Timestamp,
+    /// The workload's history already holds its current template.
+    pub(crate) template_found: bool,
+    /// Neither terminating nor finished, the newest first.
+    pub(crate) current: Box<[Arc<Pod>]>,
+    /// Whether one of an older template is left that is not being deleted; nothing where those have another owner.
+    pub(crate) older: Option<bool>,
+    /// When one of those of the current template was created or became ready last.
+    pub(crate) progressed: Option<Timestamp>,
+    /// Of an earlier template, and not starting: as long as one is there, it is not replaced, and no other is. The newest
+    /// first.
+    pub(crate) blocking: Box<[Arc<Pod>]>,
+}
+
+/// What matters of one pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Pod {
+    /// For the people who read our evidence.
+    pub(crate) name: Box<str>,
+    /// Where it is bound to.
+    pub(crate) node: Option<Arc<str>>,
+    /// Its condition `Ready`.
+    pub(crate) ready: bool,
+    /// The Secrets that its images are pulled with: the effective list, which the `ServiceAccount` may have given.
+    pub(crate) pull_secrets: Arc<[String]>,
+    /// Of both lists.
+    pub(crate) containers: Box<[Container]>,
+}
+
+impl Pod {
+    /// Whether a container of it waits for a reason that does not pass by itself.
+    fn is_stuck(&self) -> bool {
+        let mut containers = self.containers.iter();
+        containers.any(|container| container.waiting.is_some())
+    }
+}
+
+/// What matters of one container of a pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Container {
+    /// What its pod asks for.
+    pub(crate) spec: Arc<ContainerSpec>,
+    /// As the runtime reports it, in one of many formats; empty before the first start.
+    pub(crate) image_id: Arc<str>,
+    /// Why it waits, if for a reason that does not pass by itself.
+    pub(crate) waiting: Option<Waiting>,
+    /// When it last started, by its node's clock.
+    pub(crate) started: Option<Timestamp>,
+}
+
+/// What a pod asks for of one container, after admission: the kubelet reads nothing else.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct ContainerSpec {
+    /// The name that joins it with the template.
+    pub(crate) name: Box<str>,
+    /// The image, which may be another than the template's.
+    pub(crate) image: Box<str>,
+    /// Its pull policy is `Always`.
+    pub(crate) pulls_always: bool,
+}
+
+/// Why the pods of a workload could not be read.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum Error {
+    /// The API server refused a list.
+    #[error("cannot list {plural} in namespace {namespace}")]
+    List {
+        /// What was to be listed.
+        plural: &'static str,
+        /// Where.
+        namespace: String,
+        /// The API server's answer, shared by all who waited for it.
+        #[source]
+        source: Arc<kube::Error>,
+    },
+    /// The API server took longer than a list may take.
+    #[error("listing the pods in namespace {namespace} timed out")]
+    Timeout {
+        /// Where.
+        namespace: String,
+    },
+    /// A pod or a past template is not what this version knows as one.
+    #[error("an object of its pods cannot be read by this version of the controller: {0}")]
+    Unreadable(Arc<str>),
+    /// Whoever read for several workloads was stopped.
+    #[error("listing the pods in namespace {namespace} was abandoned")]
+    Abandoned {
+        /// Where.
+        namespace: String,
+    },
+    /// The workload's pod selector has an operator that does not exist.
+    #[error("the selector of the pods cannot be used: {0}")]
+    Selector(String),
+}
+
+impl Error {
+    fn list(plural: &'static str, namespace: &str, source: kube::Error) -> Self {
+        Self::List {
+            plural,
+            namespace: namespace.to_owned(),
+            source: Arc::new(source),
+        }
+    }
+}
+
+/// Reads pods, and keeps what it read of each selected workload.
+pub(crate) struct Store {
+    reader: Reader,
+    kept: KeptPods,
+}
+
+impl Store {
+    /// A store that has read nothing yet.
+    pub(crate) fn new(client: Client) -> Self {
+        Self {
+            reader: Reader::new(client),
+            kept: KeptPods::default(),
+        }
+    }
+
+    /// From now on the workload is kept.
+    pub(crate) fn select(&self, identity: &Identity) {
+        self.kept.select(identity);
+    }
+
+    /// The pods of the workload as of its present `resourceVersion`: those kept, if they are not older than `age`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] when they had to be read and could not.
+    pub(crate) async fn get(&self, workload: &Workload, age: Duration) -> Result<Arc<Pods>, Error> {
+        let (current, others) = match self.kept.find(workload, age) {
+            Found::Good(pods) => return Ok(pods),
+            Found::Old { current, others } => (Some(current), others),
+            Found::Nothing { others } => (None, others),
+        };
+        let wanted = Wanted {
+            history: workload.kind.history().filter(|_| current.is_none()),
+            since: since(workload, age, None),
+            urgent: false,
+            whole: others,
+        };
+        self.read(workload, wanted, current).await
+    }
+
+    /// The pods of the workload with the certainty that a rollout takes: from a list that has begun lately, and after
+    /// the registry was `asked` last.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] when they could not be read.
+    pub(crate) async fn certain(
+        &self,
+        workload: &Workload,
+        age: Duration,
+        asked: Timestamp,
+    ) -> Result<Arc<Pods>, Error> {
+        // Where the template stands in its history does not change without the workload.
+        let current = self.kept.current(workload);
+        let wanted = Wanted {
+            history: workload.kind.history().filter(|_| current.is_none()),
+            since: since(workload, age, Some(asked)),
+            urgent: true,
+            whole: false,
+        };
+        self.read(workload, wanted, current).await
+    }
+
+    /// Forgets what was read of a workload that is no longer selected.
+    pub(crate) fn forget(&self, identity: &Identity) {
+        self.kept.forget(identity);
+    }
+
+    /// Drops lists that serve nobody any more, and namespaces of which nobody asks.
+    pub(crate) fn tidy(&self) {
+        self.reader.tidy();
+    }
+
+    async fn read(
+        &self,
+        workload: &Workload,
+        wanted: Wanted,
+        current: Option<CurrentPods>,
+    ) -> Result<Arc<Pods>, Error> {
+        let namespace = workload.namespace();
+        let selector = workload.selector().as_str();
+        let selector = selector.map_err(|error| Error::Selector(error.to_owned()))?;
+        let answer = self.reader.read(namespace, selector, wanted).await?;
+        let Some(current) = current else {
+            let current = answer.current(workload)?;
+            return self.kept.keep(workload, current, &answer);
+        };
+        if wanted.whole {
+            self.kept.refresh(namespace, &answer);
+        }
+        self.kept.keep(workload, Some(current), &answer)
+    }
+}
+
+/// A list is of use that began after the workload came, and not longer ago than `age`.
+fn since(workload: &Workload, age: Duration, asked: Option<Timestamp>) -> Since {
+    let now = Instant::now();
+    let recent = now.checked_sub(age).unwrap_or(now);
+    Since {
+        at: recent.max(workload.received()),
+        asked,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,199 @@
+//! What is kept of the pods of each selected workload.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{Error, Pods, answer::Answer};
+use crate::{
+    workload::identity::Identity,
+    workload::{CurrentPods, Workload},
+};
+
+/// How long pods that were read serve a workload that does not change. What they run can change meanwhile: a later pull
+/// on a node can give a running container another `imageID`.
+pub(crate) const REFRESH: Duration = Duration::from_secs(10 * 60);
+
+/// How long a workload that was not read yet counts as one that is about to be.
+const NEW: Duration = Duration::from_secs(10);
+
+/// Up to so many workloads that need a list have one each; of more, each saves the others theirs.
+const ALONE: usize = 2;
+
+/// The pods of all selected workloads.
+#[derive(Default)]
+pub(super) struct KeptPods(Mutex<Namespaces>);
+
+/// By namespace.
+type Namespaces = HashMap<Arc<str>, HashMap<Identity, Entry>>;
+
+/// A selected workload.
+struct Entry {
+    selected: Instant,
+    /// Nothing as long as its pods were not read.
+    kept: Option<Kept>,
+}
+
+/// What was read of a workload.
+struct Kept {
+    resource_version: Option<Box<str>>,
+    /// When the list began, by our monotonic clock.
+    read: Instant,
+    /// How to find its pods in another list, as long as it does not change.
+    current: Option<CurrentPods>,
+    pods: Arc<Pods>,
+}
+
+/// What is kept of a workload.
+pub(super) enum Found {
+    /// It is good enough.
+    Good(Arc<Pods>),
+    /// It is too old, but the workload has not changed since.
+    Old {
+        current: CurrentPods,
+        /// Others of the namespace are too old, whatever happens.
+        others: bool,
+    },
+    /// Nothing that is of use.
+    Nothing {
+        /// It is new, and so are others of the namespace.
+        others: bool,
+    },
+}
+
+impl KeptPods {
+    /// From now on the workload is kept.
+    pub(super) fn select(&self, identity: &Identity) {
+        let mut all = self.lock();
+        let namespace = all.entry(Arc::clone(&identity.namespace)).or_default();
+        namespace.entry(identity.clone()).or_insert_with(|| Entry {
+            selected: Instant::now(),
+            kept: None,
+        });
+    }
+
+    /// Forgets a workload that is no longer selected.
+    pub(super) fn forget(&self, identity: &Identity) {
+        let mut all = self.lock();
+        if let Some(namespace) = all.get_mut(&identity.namespace) {
+            namespace.remove(identity);
+            if namespace.is_empty() {
+                all.remove(&identity.namespace);
+            }
+        }
+    }
+
+    /// What is kept of the workload as it is now, good if it is not older than `age`.
+    pub(super) fn find(&self, workload: &Workload, age: Duration) -> Found {
+        let all = self.lock();
+        let namespace = all.get(workload.namespace());
+        let others = |need: fn(&Entry) -> bool| {
+            let entries = namespace.into_iter().flat_map(HashMap::values);
+            entries.filter(|entry| need(entry)).take(ALONE + 1).count() > ALONE
+        };
+        let Some(entry) = namespace.and_then(|namespace| namespace.get(workload.uid())) else {
+            return Found::Nothing { others: false };
+        };
+        let Some(kept) = &entry.kept else {
+            let others = entry.is_new() && others(Entry::is_new);
+            return Found::Nothing { others };
+        };
+        if kept.is_good(workload, age) {
+            return Found::Good(Arc::clone(&kept.pods));
+        }
+        match &kept.current {
+            Some(current) if kept.is_unchanged(workload) => Found::Old {
+                current: current.clone(),
+                others: entry.is_old() && others(Entry::is_old),
+            },
+            _ => Found::Nothing { others: false },
+        }
+    }
+
+    /// How to find the pods of the workload, if that is known of it as it is now.
+    pub(super) fn current(&self, workload: &Workload) -> Option<CurrentPods> {
+        let all = self.lock();
+        let entry = all.get(workload.namespace())?.get(workload.uid())?;
+        let kept = entry.kept.as_ref()?;
+        let current = kept.current.as_ref();
+        current.filter(|_| kept.is_unchanged(workload)).cloned()
+    }
+
+    /// Keeps what an answer says of a workload, as long as that is selected.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] when one of its pods cannot be read.
+    pub(super) fn keep(
+        &self,
+        workload: &Workload,
+        current: Option<CurrentPods>,
+        answer: &Answer,
+    ) -> Result<Arc<Pods>, Error> {
+        let pods = Arc::new(answer.pods_of(current.as_ref())?);
+        let mut all = self.lock();
+        let namespace = all.get_mut(workload.namespace());
+        if let Some(entry) = namespace.and_then(|namespace| namespace.get_mut(workload.uid())) {
+            let metadata = workload.meta();
+            entry.kept = Some(Kept {
+                resource_version: metadata.resource_version.as_deref().map(Into::into),
+                read: answer.at,
+                current,
+                pods: Arc::clone(&pods),
+            });
+        }
+        Ok(pods)
+    }
+
+    /// Takes over what a list of a whole namespace says of the pods of those who do not change.
+    pub(super) fn refresh(&self, namespace: &str, answer: &Answer) {
+        let mut all = self.lock();
+        let entries = all.get_mut(namespace).into_iter();
+        let entries = entries.flat_map(HashMap::values_mut);
+        for kept in entries.filter_map(|entry| entry.kept.as_mut()) {
+            kept.refresh(answer);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Namespaces> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entry {
+    /// It was selected lately, and not read yet.
+    fn is_new(&self) -> bool {
+        self.kept.is_none() && self.selected.elapsed() < NEW
+    }
+
+    /// What was read of it has to be read again, whatever happens.
+    fn is_old(&self) -> bool {
+        let kept = self.kept.as_ref();
+        kept.is_some_and(|kept| kept.read.elapsed() >= REFRESH)
+    }
+}
+
+impl Kept {
+    fn is_unchanged(&self, workload: &Workload) -> bool {
+        self.resource_version.as_deref() == workload.meta().resource_version.as_deref()
+    }
+
+    fn is_good(&self, workload: &Workload, age: Duration) -> bool {
+        self.read.elapsed() < age && self.is_unchanged(workload)
+    }
+
+    /// Takes what a later list says of the pods of a workload that may not have changed.
+    fn refresh(&mut self, answer: &Answer) {
+        // Pods that cannot be read are found so when the workload asks for them itself.
+        if let Some(current) = self.current.as_ref().filter(|_| self.read < answer.at)
+            && let Ok(pods) = answer.pods_of(Some(current))
+        {
+            self.pods = Arc::new(pods);
+            self.read = answer.at;
+        }
+    }
+}

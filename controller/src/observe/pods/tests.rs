@@ -1,0 +1,260 @@
+//! A store against a scripted API server that counts its lists, on a paused clock.
+
+use std::sync::Mutex;
+
+use futures::future;
+use http::{Request, Response};
+use kube::client::Body;
+use serde_json::{Value, json};
+use tokio::time;
+use tower::service_fn;
+
+use super::*;
+use crate::{
+    clock,
+    workload::interner::Names,
+    workload::{Kind, View},
+};
+
+const PODS: &str = "/api/v1/namespaces/shop/pods";
+const REPLICA_SETS: &str = "/apis/apps/v1/namespaces/shop/replicasets";
+
+/// Lists that were asked for: which objects, and with which selector.
+type Lists = Arc<Mutex<Vec<(String, String)>>>;
+
+/// A store, and what it asks for.
+struct Given {
+    store: Store,
+    lists: Lists,
+}
+
+impl Given {
+    /// So many Deployments of one pod each are in the cluster.
+    fn deployments(count: usize) -> Self {
+        Self::listed_in(Duration::from_millis(100), count)
+    }
+
+    /// The same, where each list takes so long.
+    fn listed_in(takes: Duration, count: usize) -> Self {
+        let lists = Lists::default();
+        let seen = Arc::clone(&lists);
+        let service = service_fn(move |request: Request<Body>| {
+            let (path, query) = (request.uri().path(), request.uri().query());
+            let selector = query.unwrap_or_default().replace("&labelSelector=", "");
+            seen.lock()
+                .expect("a lock")
+                .push((path.to_owned(), selector));
+            let answer = match path {
+                PODS => (0..count).map(pod).collect::<Vec<_>>(),
+                REPLICA_SETS => (0..count).map(replica_set).collect(),
+                other => panic!("{other}"),
+            };
+            let list = json!({ "metadata": {}, "items": answer }).to_string();
+            async move {
+                time::sleep(takes).await;
+                Response::builder().body(Body::from(list.into_bytes()))
+            }
+        });
+        Self {
+            store: Store::new(Client::new(service, "own")),
+            lists,
+        }
+    }
+
+    /// Those of the kind since the last call, with their selectors.
+    fn lists(&self) -> Vec<(String, String)> {
+        std::mem::take(&mut *self.lists.lock().expect("a lock"))
+    }
+
+    fn select(&self, workloads: &[Workload]) {
+        for workload in workloads {
+            let identity = Identity::of(workload.kind, workload.meta(), &mut Names::default());
+            self.store.select(&identity);
+        }
+    }
+
+    async fn get(&self, workloads: &[Workload]) {
+        let each = workloads
+            .iter()
+            .map(|workload| self.store.get(workload, REFRESH));
+        for (number, pods) in future::join_all(each).await.into_iter().enumerate() {
+            let pods = pods.expect("pods");
+            assert_eq!(&*pods.current[0].name, format!("web-{number}-pod"));
+        }
+    }
+}
+
+fn pod(number: usize) -> Value {
+    let owner = json!([{ "uid": format!("rs-{number}"), "controller": true }]);
+    json!({
+        "metadata": { "name": format!("web-{number}-pod"), "ownerReferences": owner },
+        "spec": { "containers": [{ "name": "app" }] },
+    })
+}
+
+fn replica_set(number: usize) -> Value {
+    json!({ "metadata": {
+        "uid": format!("rs-{number}"),
+        "annotations": { "deployment.kubernetes.io/revision": "1" },
+        "ownerReferences": [{ "uid": format!("web-{number}"), "controller": true }],
+    }})
+}
+
+/// A Deployment that came just now, whose rollout is complete when so many of its pods are updated.
+fn deployment(number: usize, version: &str, updated: i32) -> Workload {
+    let name = format!("web-{number}");
+    let deployment = json!({
+        "metadata": {
+            "name": name,
+            "namespace": "shop",
+            "uid": name,
+            "generation": 1,
+            "resourceVersion": version,
+            "annotations": { "deployment.kubernetes.io/revision": "1" },
+        },
+        "spec": { "selector": { "matchLabels": { "app": name } }, "template": {} },
+        "status": { "observedGeneration": 1, "replicas": 1, "updatedReplicas": updated, "availableReplicas": 1 },
+    });
+    let view: View = serde_json::from_value(deployment).expect("a Deployment");
+    view.of(Kind::ALL[0])
+}
+
+fn deployments(count: usize) -> Vec<Workload> {
+    let numbers = 0..count;
+    numbers.map(|number| deployment(number, "1", 1)).collect()
+}
+
+fn whole(path: &str) -> (String, String) {
+    (path.to_owned(), String::new())
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_new_workloads_share_one_list_of_their_namespace() {
+    let given = Given::deployments(30);
+    let all = deployments(30);
+    given.select(&all);
+    given.get(&all).await;
+    assert_eq!(given.lists(), [whole(PODS), whole(REPLICA_SETS)]);
+    given.get(&all).await;
+    assert_eq!(given.lists(), [], "they are kept");
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_who_come_a_little_later_are_served_by_the_same_list() {
+    let given = Given::deployments(30);
+    let all = deployments(30);
+    given.select(&all);
+    given.get(&all[..10]).await;
+    given.lists();
+    given.get(&all).await;
+    assert_eq!(given.lists(), [], "nothing has changed since it began");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_single_workload_has_a_list_of_its_own() {
+    let given = Given::deployments(30);
+    given.select(&deployments(1));
+    given.get(&deployments(1)).await;
+    let selectors = given.lists().into_iter().map(|(_, selector)| selector);
+    assert_eq!(
+        selectors.collect::<Vec<_>>(),
+        ["app%3Dweb-0", "app%3Dweb-0"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_ten_minutes_one_list_of_pods_refreshes_all_workloads_of_a_namespace() {
+    let given = Given::deployments(30);
+    let all = deployments(30);
+    given.select(&all);
+    given.get(&all).await;
+    given.lists();
+    time::advance(REFRESH).await;
+    for (number, workload) in all.iter().enumerate() {
+        let pods = given.store.get(workload, REFRESH).await;
+        let pods = pods.expect("pods");
+        assert_eq!(&*pods.current[0].name, format!("web-{number}-pod"));
+        time::advance(Duration::from_secs(10)).await;
+    }
+    assert_eq!(given.lists(), [whole(PODS)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollout_rests_on_a_list_that_began_after_its_registry_was_asked() {
+    let given = Given::deployments(30);
+    let all = deployments(30);
+    given.select(&all);
+    given.get(&all).await;
+    let before = clock::now();
+    given.lists();
+    let certain = |number: usize, asked| {
+        let age = Duration::from_secs(10);
+        given.store.certain(&all[number], age, asked)
+    };
+    let earlier = before - jiff::SignedDuration::from_mins(1);
+    certain(3, earlier).await.expect("pods");
+    assert_eq!(given.lists(), [], "the last list began later");
+    // Its template is where it was in its history, as it has not changed: only its pods are listed.
+    let own = |number: usize| (PODS.to_owned(), format!("app%3Dweb-{number}"));
+    certain(3, before).await.expect("pods");
+    assert_eq!(given.lists(), [own(3)], "the last list began earlier");
+    time::advance(Duration::from_secs(10)).await;
+    certain(4, earlier).await.expect("pods");
+    assert_eq!(given.lists(), [own(4)], "the last list is old");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_workload_that_has_changed_is_not_served_by_a_list_that_began_before() {
+    let given = Given::deployments(30);
+    let all = deployments(30);
+    given.select(&all);
+    given.get(&all).await;
+    given.lists();
+    time::advance(Duration::from_millis(1)).await;
+    given.get(&[deployment(0, "2", 1)]).await;
+    assert_eq!(given.lists().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_list_of_a_namespace_a_rollout_waits_a_little_for_the_next_and_others_wait_longer()
+{
+    // Milliseconds that a list takes, and when the next one has ended
+    for (takes, urgent, other) in [
+        (100, 500, 2_200),
+        (1_000, 3_000, 6_000),
+        (20_000, 50_000, 70_000),
+    ] {
+        let given = Given::listed_in(Duration::from_millis(takes), 30);
+        let all = deployments(30);
+        given.select(&all);
+        let begun = Instant::now();
+        given.get(&all).await;
+        let certain = given.store.certain(&all[3], REFRESH, clock::now());
+        certain.await.expect("pods");
+        let next = [begun.elapsed(), {
+            given.get(&[deployment(0, "2", 1)]).await;
+            begun.elapsed()
+        }];
+        // The paused clock goes by milliseconds
+        let about = next.map(|elapsed| elapsed.as_millis() / 10 * 10);
+        assert_eq!(about, [urgent, other], "{takes}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_kept_of_a_namespace_that_is_not_read_any_more() {
+    let given = Given::deployments(10);
+    let workloads: Vec<_> = (0..10).map(|number| deployment(number, "1", 1)).collect();
+    given.select(&workloads);
+    given.get(&workloads).await;
+    given.store.tidy();
+    assert_eq!(
+        given.store.reader.namespaces(),
+        1,
+        "its list may serve others"
+    );
+    time::advance(Duration::from_secs(60)).await;
+    given.store.tidy();
+    assert_eq!(given.store.reader.namespaces(), 0);
+    given.get(&workloads).await;
+}

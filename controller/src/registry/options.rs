@@ -1,0 +1,156 @@
+//! How the registry client is set up: what the configuration and the environment say of registries.
+
+use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc};
+
+use kube_autorollout_registry as registry;
+
+use crate::{
+    config::{CaFile, Config, RegistryEntry},
+    constants,
+};
+
+// The order, with upper case first, is that of hyper-util's own reading of the environment.
+const HTTPS_PROXY: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];
+const HTTP_PROXY: [&str; 2] = ["HTTP_PROXY", "http_proxy"];
+const NO_PROXY: [&str; 2] = ["NO_PROXY", "no_proxy"];
+
+/// Why no registry client can be made; all of it is for the user to mend.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// A proxy that cannot be used. It may hold a login, so it is not repeated.
+    #[error(
+        "cannot use the proxy of the environment variable {variable}; allowed: an address such as http://host:port"
+    )]
+    Proxy {
+        /// The variable that was used.
+        variable: &'static str,
+    },
+    /// Something else.
+    #[error("cannot make the registry client")]
+    Options(#[source] registry::OptionsError),
+}
+
+/// Requests in flight to one host at once, of the controller.
+pub(crate) const CONTROLLER_REQUESTS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(7);
+
+/// The same, while a person waits. An index costs a second request, for its platforms: with these, 100 images of one host
+/// still take less than 20 round trips.
+pub(crate) const CHECK_REQUESTS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
+
+/// A client that asks registries as it is configured. `requests` may be in flight to one host at once where nothing else
+/// is configured.
+///
+/// # Errors
+///
+/// [`Error`] when the configuration or the environment asks for what cannot be done.
+pub(crate) fn client(
+    config: &Config,
+    environment: &BTreeMap<String, String>,
+    observer: Arc<dyn registry::Observer>,
+    requests: NonZeroUsize,
+) -> Result<registry::Client, Error> {
+    let value = |names| variable(environment, names).map_or_else(String::new, |(_, value)| value);
+    let entries = config.registries.iter();
+    let hosts = entries.map(|entry| host_options(entry, requests));
+    let options = registry::Options {
+        hosts: hosts.collect(),
+        ca_certificates: contents(&config.ca_certificates),
+        user_agent: constants::USER_AGENT.to_owned(),
+        observer,
+        proxy: registry::Proxy {
+            https: value(HTTPS_PROXY),
+            http: value(HTTP_PROXY),
+            no: value(NO_PROXY),
+        },
+        artifactory_fallback: config.artifactory_fallback,
+        max_concurrent_requests: requests,
+        ..registry::Options::default()
+    };
+    registry::Client::new(options).map_err(|error| match error {
+        registry::OptionsError::Proxy { variable: scheme } => {
+            let names = if scheme == "http" {
+                HTTP_PROXY
+            } else {
+                HTTPS_PROXY
+            };
+            let [first, _] = names;
+            let variable = variable(environment, names).map_or(first, |(name, _)| name);
+            Error::Proxy { variable }
+        }
+        error => Error::Options(error),
+    })
+}
+
+/// The first of the variables that is set and not empty, and its value.
+fn variable(
+    environment: &BTreeMap<String, String>,
+    names: [&'static str; 2],
+) -> Option<(&'static str, String)> {
+    let set = |name| environment.get(name).filter(|value| !value.is_empty());
+    let mut found = names
+        .into_iter()
+        .filter_map(|name| Some((name, set(name)?)));
+    found.next().map(|(name, value)| (name, value.clone()))
+}
+
+fn host_options(entry: &RegistryEntry, requests: NonZeroUsize) -> registry::HostOptions {
+    registry::HostOptions {
+        endpoint: entry.endpoint.clone(),
+        plain_http: entry.plain_http,
+        ca_certificates: contents(&entry.ca_certificates),
+        max_concurrent_requests: entry.max_concurrent_requests.unwrap_or(requests).get(),
+        ..registry::HostOptions::new(entry.pattern.clone())
+    }
+}
+
+fn contents(files: &[CaFile]) -> Vec<Vec<u8>> {
+    files.iter().map(|file| file.pem.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(variables: &[(&str, &str)]) -> BTreeMap<String, String> {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        variables.iter().map(owned).collect()
+    }
+
+    #[test]
+    fn a_variable_is_read_in_either_case_and_an_empty_one_is_not_set() {
+        let cases = [
+            (vec![], None),
+            (vec![("https_proxy", "a:1")], Some(("https_proxy", "a:1"))),
+            (
+                vec![("https_proxy", "a:1"), ("HTTPS_PROXY", "b:1")],
+                Some(("HTTPS_PROXY", "b:1")),
+            ),
+            (
+                vec![("https_proxy", "a:1"), ("HTTPS_PROXY", "")],
+                Some(("https_proxy", "a:1")),
+            ),
+            (vec![("HTTP_PROXY", "a:1")], None),
+        ];
+        for (variables, expected) in cases {
+            let found = variable(&environment(&variables), HTTPS_PROXY);
+            let expected = expected.map(|(name, value)| (name, value.to_owned()));
+            assert_eq!(found, expected, "{variables:?}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_that_cannot_be_used_is_named_by_its_variable_without_its_login() {
+        let config = crate::config::load(None, &BTreeMap::new())
+            .expect("the defaults")
+            .config;
+        for name in ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"] {
+            let variables = environment(&[(name, "socks5://user:planted@proxy:1080")]);
+            let observer = Arc::new(registry::Unobserved);
+            let error = client(&config, &variables, observer, CONTROLLER_REQUESTS)
+                .expect_err("it cannot be used")
+                .to_string();
+            assert!(error.contains(name), "{name}: {error}");
+            assert!(!error.contains("planted"), "{error}");
+        }
+    }
+}

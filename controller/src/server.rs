@@ -1,0 +1,5 @@
+//! What the process serves and writes for those who run it.
+
+pub(crate) mod health;
+pub(crate) mod http;
+pub(crate) mod logging;

@@ -1,0 +1,202 @@
+//! The HTTP server for kubelets and Prometheus.
+
+use std::{collections::VecDeque, convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::{
+    body::{Bytes, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::{AbortHandle, JoinSet},
+    time::sleep,
+};
+use tracing::{debug, warn};
+
+use crate::server::health::Health;
+
+/// Connections that are open at once: a handful of probes and scrapers, and a bound on what strangers can cost.
+const CONNECTIONS: usize = 64;
+
+/// A client has so long to send the head of its request.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Gives the metrics of this moment, as text.
+pub(crate) type Scrape = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// Answers on the listener until the future is dropped.
+pub(crate) async fn serve(listener: TcpListener, health: Arc<Health>, scrape: Scrape) {
+    let mut connections = Connections::default();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    let (health, scrape) = (Arc::clone(&health), Arc::clone(&scrape));
+                    connections.add(async move { converse(stream, &health, &scrape).await });
+                }
+                Err(error) => {
+                    // Out of file descriptors, most likely: waiting lets some be closed.
+                    warn!(%error, "cannot accept a connection");
+                    connections.close_oldest();
+                    sleep(Duration::from_secs(1)).await;
+                }
+            },
+            Some(_) = connections.tasks.join_next() => {}
+        }
+    }
+}
+
+/// The connections that are open. A probe is never refused for others: of too many the oldest is closed, which has had the
+/// most time to ask, and a probe takes milliseconds.
+#[derive(Default)]
+struct Connections {
+    tasks: JoinSet<()>,
+    /// The oldest first.
+    open: VecDeque<AbortHandle>,
+}
+
+impl Connections {
+    fn add(&mut self, connection: impl Future<Output = ()> + Send + 'static) {
+        self.open.retain(|connection| !connection.is_finished());
+        if self.open.len() >= CONNECTIONS {
+            self.close_oldest();
+        }
+        self.open.push_back(self.tasks.spawn(connection));
+    }
+
+    fn close_oldest(&mut self) {
+        if let Some(oldest) = self.open.pop_front() {
+            oldest.abort();
+        }
+    }
+}
+
+/// Opens the port on every address of the host, IPv6 where there is any.
+///
+/// # Errors
+///
+/// When the port is taken or may not be used.
+pub(crate) async fn listen(port: u16) -> std::io::Result<TcpListener> {
+    match TcpListener::bind(SocketAddr::from(([0u16; 8], port))).await {
+        Ok(listener) => Ok(listener),
+        Err(_) => TcpListener::bind(SocketAddr::from(([0u8; 4], port))).await,
+    }
+}
+
+async fn converse(stream: TcpStream, health: &Health, scrape: &Scrape) {
+    let service =
+        service_fn(|request| async move { Ok::<_, Infallible>(answer(&request, health, scrape)) });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = connection.await {
+        debug!(%error, "a connection to the admin server ended early");
+    }
+}
+
+fn answer(request: &Request<Incoming>, health: &Health, scrape: &Scrape) -> Response<Full<Bytes>> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return text(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered\n");
+    }
+    match request.uri().path() {
+        "/health/live" | "/livez" => verdict(health.is_live()),
+        "/health/ready" | "/readyz" => verdict(health.is_ready()),
+        "/metrics" => {
+            let mut response = text(StatusCode::OK, scrape());
+            let kind = header::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+            response.headers_mut().insert(header::CONTENT_TYPE, kind);
+            response
+        }
+        _ => text(
+            StatusCode::NOT_FOUND,
+            "there are /livez, /readyz and /metrics here\n",
+        ),
+    }
+}
+
+fn verdict(good: bool) -> Response<Full<Bytes>> {
+    if good {
+        text(StatusCode::OK, "ok\n")
+    } else {
+        text(StatusCode::SERVICE_UNAVAILABLE, "not ok\n")
+    }
+}
+
+fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        time::timeout,
+    };
+
+    use super::*;
+    use crate::leader_election::leadership::Leadership;
+
+    /// Far less than a probe of a kubelet waits, and than a silent client is given.
+    const SOON: Duration = Duration::from_secs(5);
+
+    async fn server() -> (JoinSet<()>, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let health = Arc::new(Health::new([], Arc::new(Leadership::Always)));
+        let scrape: Scrape = Arc::new(String::new);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(serve(listener, health, scrape));
+        (tasks, address)
+    }
+
+    async fn get(address: SocketAddr, path: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.expect("a connection");
+        let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+        stream
+            .write_all(request.as_bytes())
+            .await
+            .expect("a server");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("an answer");
+        answer
+    }
+
+    #[tokio::test]
+    async fn probes_are_answered_however_many_clients_are_silent() {
+        let (_tasks, address) = server().await;
+        let mut silent = Vec::new();
+        for number in 0..5 * CONNECTIONS {
+            let mut stream = TcpStream::connect(address).await.expect("a connection");
+            if number % 2 == 0 {
+                let half = b"GET /metrics HTTP/1.1\r\nhost";
+                stream.write_all(half).await.expect("a server");
+            }
+            silent.push(stream);
+            if number % 50 == 0 {
+                let answer = timeout(SOON, get(address, "/livez")).await;
+                let answer = answer.expect("in time");
+                assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn the_oldest_connection_ends_when_there_are_too_many() {
+        let (_tasks, address) = server().await;
+        let mut clients = Vec::new();
+        for _ in 0..=CONNECTIONS {
+            clients.push(TcpStream::connect(address).await.expect("a connection"));
+        }
+        let ended = timeout(SOON, clients[0].read_u8()).await;
+        assert!(ended.expect("in time").is_err(), "it is closed");
+        let open = timeout(Duration::from_millis(100), clients[1].read_u8()).await;
+        assert!(open.is_err(), "{open:?}");
+    }
+}

@@ -1,0 +1,337 @@
+//! What people read: one sentence for the log and the Event alike.
+
+use std::{fmt::Write as _, sync::Arc};
+
+use kube_autorollout_core::{
+    Digest,
+    compare::Verdict,
+    decide::{Container, Decision, Rollout},
+    state::{Reason, State},
+};
+
+use super::warnings::{Topic, Warning};
+use crate::{observe::observation::Observation, observe::pods::Pod, status::recorder};
+
+/// Hexadecimal digits of a digest that people need to tell it from others.
+const SHORT: usize = 12;
+
+/// `sha256:0123456789ab`.
+pub(super) fn short(digest: &Digest) -> String {
+    let encoded = digest.digest();
+    format!(
+        "{}:{}",
+        digest.algorithm(),
+        encoded.get(..SHORT).unwrap_or(encoded)
+    )
+}
+
+/// Which containers are rolled out from what to what.
+pub(super) fn triggered(rollout: &Rollout) -> String {
+    let changes = rollout.changes.iter().map(|change| {
+        let from = change
+            .from
+            .as_ref()
+            .map_or_else(|| "an unknown image".to_owned(), short);
+        let attempt = match rollout.attempts.of(&change.container) {
+            1 => String::new(),
+            attempt => format!(" (attempt {attempt})"),
+        };
+        format!(
+            "container {}: {from} is now {}{attempt}",
+            change.container,
+            short(&change.to)
+        )
+    });
+    changes.collect::<Vec<_>>().join("; ")
+}
+
+/// Why a stale workload is not rolled out now.
+pub(super) fn waits(decision: &Decision) -> String {
+    let container = decision.container.as_deref().unwrap_or_default();
+    let why = decision
+        .reason
+        .map_or(decision.state.as_str(), Reason::as_str);
+    let mut note = format!("not rolled out yet: container {container}: {why}");
+    if let Some(end) = decision.again {
+        // Writing to a String cannot fail.
+        let _ = write!(note, " until {end:.0}");
+    }
+    note
+}
+
+/// Which digests the pods run now, of the containers that were ever rolled out. The tag may have moved on since then, and
+/// pods that could not start at first have pulled what it names by now.
+pub(super) fn completed(observation: &Observation) -> String {
+    let containers = observation.observed.containers.iter();
+    let running = containers.filter_map(|container| {
+        let digest = container.tag.as_ref().ok()?;
+        let recorded = observation.observed.record.digest(&container.name)?;
+        let mut note = format!("container {} runs {}", container.name, short(digest));
+        if recorded != digest {
+            let _ = write!(note, ", pushed after {}", short(recorded));
+        }
+        Some(note)
+    });
+    running.collect::<Vec<_>>().join("; ")
+}
+
+/// What of a decision and of what it rests on people should hear of.
+pub(super) fn warnings(decision: &Decision, observation: &Observation) -> Vec<Warning> {
+    let failures = observation
+        .failures
+        .iter()
+        .map(|(container, failure)| Warning {
+            topic: Topic::Registry(failure.reason, container.clone()),
+            event: Some(recorder::Reason::RegistryCheckFailed),
+            note: format!(
+                "container {container}: {}: {} ({})",
+                failure.reason, failure.detail, failure.advice
+            ),
+        });
+    let containers = observation.observed.containers.iter();
+    let unchecked = containers.filter(|container| container.tag == Err(Reason::PullPolicy));
+    let unchecked = unchecked.map(|container| Warning {
+        topic: Topic::PullPolicy(container.name.clone()),
+        event: Some(recorder::Reason::ImagePullPolicyNotAlways),
+        note: format!(
+            "container {} is not checked: with its imagePullPolicy a new pod may run the image that its node has; set Always",
+            container.name
+        ),
+    });
+    let stuck = (decision.state == State::NotConverging).then(|| stuck(decision, observation));
+    let missing = observation.observed.containers.iter();
+    let missing = missing.filter(|container| lacks_platform(container));
+    failures
+        .chain(missing.map(without_platform))
+        .chain(unchecked)
+        .chain(stuck)
+        .collect()
+}
+
+/// Whether new pods could not pull the image, as it is not there for their platform.
+fn lacks_platform(container: &Container) -> bool {
+    let lacking = Verdict::CannotStart(Reason::NoMatchingPlatform);
+    container.pods.iter().any(|pod| pod.verdict == lacking)
+}
+
+fn without_platform(container: &Container) -> Warning {
+    let reason = Reason::NoMatchingPlatform;
+    Warning {
+        topic: Topic::Registry(reason, container.name.clone()),
+        event: Some(recorder::Reason::RegistryCheckFailed),
+        note: format!(
+            "container {}: {reason}: the image behind the tag has no manifest for the platforms that count (push it for \
+             the platform of the pods' nodes, or mend platforms in the configuration)",
+            container.name
+        ),
+    }
+}
+
+fn stuck(decision: &Decision, observation: &Observation) -> Warning {
+    Warning {
+        topic: stuck_topic(decision, observation),
+        event: Some(recorder::Reason::NotConverging),
+        note: not_converging(decision, observation),
+    }
+}
+
+/// What is told of a workload that does not converge.
+pub(super) fn stuck_topic(decision: &Decision, observation: &Observation) -> Topic {
+    let name = decision.container.clone().unwrap_or_default();
+    let tag = decided_by(decision, observation).and_then(|container| container.tag.as_ref().ok());
+    Topic::NotConverging {
+        reason: decision.reason.unwrap_or(Reason::InFlight),
+        digest: tag.map(ToString::to_string).unwrap_or_default(),
+        attempt: observation.observed.attempts.of(&name),
+        container: name,
+    }
+}
+
+/// What was rolled out, of a container that does not converge.
+#[derive(Debug, PartialEq, Eq)]
+enum Rolled<'a> {
+    /// What its tag names, by the workload's own account.
+    Recorded,
+    /// The same, as we remember it, and the workload does not say so any more.
+    Lost,
+    /// What its tag named before.
+    Before(&'a Digest),
+}
+
+fn record<'a>(decision: &Decision, observation: &'a Observation) -> Rolled<'a> {
+    let Some(container) = decided_by(decision, observation) else {
+        return Rolled::Lost;
+    };
+    let tag = container.tag.as_ref().ok();
+    let remembered = container.remembered.as_ref();
+    match observation.observed.record.digest(&container.name) {
+        // Without a pod the tag is not asked for.
+        Some(record) if tag.is_none_or(|tag| tag == record) => Rolled::Recorded,
+        Some(record) if remembered.map(|rollout| &rollout.digest) != tag => Rolled::Before(record),
+        _ => Rolled::Lost,
+    }
+}
+
+/// Whether the workload has lost the record of what it was rolled out to.
+pub(super) fn has_lost_record(decision: &Decision, observation: &Observation) -> bool {
+    record(decision, observation) == Rolled::Lost
+}
+
+/// The container that decided it.
+fn decided_by<'a>(decision: &Decision, observation: &'a Observation) -> Option<&'a Container> {
+    let mut containers = observation.observed.containers.iter();
+    containers.find(|container| Some(&container.name) == decision.container.as_ref())
+}
+
+/// Why a rollout does not converge, and in which pod it shows.
+fn not_converging(decision: &Decision, observation: &Observation) -> String {
+    let reason = decision.reason.map_or("", Reason::as_str);
+    let name = decision.container.as_deref().unwrap_or_default();
+    let container = decided_by(decision, observation);
+    let mut note = format!("container {name}: {reason}");
+    let pods = &observation.pods;
+    let blocking = witness(name, &pods.blocking);
+    if let Some(pod) = witness(name, &pods.current).or(blocking) {
+        // Writing to a String cannot fail.
+        let _ = write!(note, " in pod {pod}");
+    }
+    let target = container.and_then(|container| container.tag.as_ref().ok());
+    let target = target.or_else(|| observation.observed.record.digest(name));
+    let target = target.map(short).unwrap_or_default();
+    let record = record(decision, observation);
+    if record == Rolled::Lost {
+        let writer = observation.template_writer.as_deref();
+        let writer = writer.map_or_else(String::new, |writer| {
+            format!(", which {writer} writes, too")
+        });
+        let _ = write!(
+            note,
+            "; {target} was rolled out, and its record is gone from the pod template{writer}: it is rolled out again \
+             after an hour at the soonest. Let no tool reset the annotations of the template",
+        );
+        return note;
+    }
+    let _ = match record {
+        Rolled::Before(digest) => write!(
+            note,
+            "; {} was rolled out, and the tag names {target} by now, which pods that wait pull by themselves",
+            short(digest)
+        ),
+        _ => write!(
+            note,
+            "; {target} was rolled out{}",
+            repetition(decision, observation, name)
+        ),
+    };
+    if let Some(advice) = decision.reason.and_then(|reason| advice(reason, container)) {
+        let _ = write!(note, ". {advice}");
+    }
+    if let Some(pod) = blocking {
+        let _ = write!(
+            note,
+            ". {pod} is of an earlier template, and no pod is replaced before it is ready: delete it if it does not start"
+        );
+    }
+    note
+}
+
+/// How often a digest was rolled out, and whether and when that is repeated.
+fn repetition(decision: &Decision, observation: &Observation, container: &str) -> String {
+    let attempt = match observation.observed.attempts.of(container) {
+        1 => String::new(),
+        attempts => format!(" (attempt {attempts})"),
+    };
+    match decision.again {
+        Some(again) => format!("{attempt} and will be rolled out again at {again:.0}"),
+        None => format!("{attempt} and will not be rolled out again"),
+    }
+}
+
+/// One of the pods in which the container waits, if it does.
+fn witness<'a>(container: &str, pods: &'a [Arc<Pod>]) -> Option<&'a str> {
+    let waits = |pod: &&Arc<Pod>| {
+        let mut containers = pod.containers.iter();
+        containers.any(|found| *found.spec.name == *container && found.waiting.is_some())
+    };
+    pods.iter().find(waits).map(|pod| &*pod.name)
+}
+
+/// What to do about a rollout that does not converge.
+fn advice(reason: Reason, container: Option<&Container>) -> Option<String> {
+    let advice = match reason {
+        Reason::ErrImagePull | Reason::ImagePullBackOff => {
+            "The nodes cannot pull the image: see the Events of the pod; the kubelet tries again by itself"
+        }
+        Reason::CrashLoopBackOff => {
+            "The new image crashes: see the log of the pod, and push a mended image or undo the rollout"
+        }
+        Reason::ProgressDeadlineExceeded => {
+            "The new pods did not become ready in time: see their Events and logs"
+        }
+        Reason::PullPolicy => {
+            "Set imagePullPolicy: Always, or the nodes go on running the image they have"
+        }
+        Reason::RuntimeReportsAlias => {
+            let reported = container?.pods.iter().find_map(|pod| pod.digest.as_ref())?;
+            return Some(format!(
+                "The pods report {}: their nodes pull from a mirror that is behind, or know the same image by another digest",
+                short(reported)
+            ));
+        }
+        _ => return None,
+    };
+    Some(advice.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use kube_autorollout_core::{
+        decide::Observed,
+        record::{Attempts, Change, Record},
+    };
+
+    use super::*;
+
+    fn digest(letter: char) -> Digest {
+        let hex = letter.to_string().repeat(64);
+        format!("sha256:{hex}").parse().expect("a digest")
+    }
+
+    #[test]
+    fn a_rollout_that_another_push_overtook_says_what_runs_in_the_end() {
+        let change = Change {
+            container: "app".to_owned(),
+            from: None,
+            to: digest('b'),
+        };
+        let names = ["app".to_owned()];
+        let observed = |tag| Observed {
+            paused: false,
+            generation_observed: true,
+            wants_pods: true,
+            replacing: false,
+            complete: true,
+            unfinished: true,
+            deadline_exceeded: false,
+            on_delete: false,
+            record: Record::default().after(std::slice::from_ref(&change), &names),
+            attempts: Attempts::default(),
+            last_rollout: None,
+            containers: vec![Container {
+                name: "app".to_owned(),
+                exempt: None,
+                tag: Ok(tag),
+                since: None,
+                remembered: None,
+                pods: Vec::new(),
+            }],
+            template_containers: names.to_vec(),
+        };
+        let note = |tag| completed(&Observation::unseen(observed(tag)));
+        assert_eq!(note(digest('b')), "container app runs sha256:bbbbbbbbbbbb");
+        assert_eq!(
+            note(digest('c')),
+            "container app runs sha256:cccccccccccc, pushed after sha256:bbbbbbbbbbbb"
+        );
+    }
+}

@@ -1,0 +1,206 @@
+//! Warnings that are told once, and again only when they change.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use kube_autorollout_core::state::Reason;
+
+use crate::status::recorder;
+
+/// A registry that fails is told of in Events at most this often, per workload and kind of error.
+const REGISTRY_EVENTS: SignedDuration = SignedDuration::from_hours(1);
+
+/// What a warning is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Topic {
+    /// A container's registry did not tell.
+    Registry(Reason, String),
+    /// A container's image is not pulled anew.
+    PullPolicy(String),
+    /// The digest that is the record of a container was rolled out, and the pods do not run it.
+    NotConverging {
+        reason: Reason,
+        digest: String,
+        /// Each attempt is reported by itself.
+        attempt: u32,
+        container: String,
+    },
+    /// The annotations cannot be followed.
+    Invalid(String),
+    /// The API server refused or did not answer.
+    ApiServer(String),
+}
+
+/// Something that went wrong, and how it is told.
+pub(super) struct Warning {
+    pub(super) topic: Topic,
+    /// Nothing where only the log tells it.
+    pub(super) event: Option<recorder::Reason>,
+    pub(super) note: String,
+}
+
+/// In which ways a warning is to be told now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Tell {
+    pub(super) log: bool,
+    pub(super) event: bool,
+}
+
+/// The warnings about one workload.
+#[derive(Debug, Default)]
+pub(super) struct Warnings {
+    raised: BTreeMap<Topic, Raised>,
+}
+
+#[derive(Debug)]
+struct Raised {
+    /// When an Event told of it last.
+    event: Option<Timestamp>,
+    /// It was the case at the last look.
+    stands: bool,
+}
+
+impl Warnings {
+    /// What is the case now, and how each of it is to be told; all else has passed. Only that a rollout does not
+    /// converge has not while the state is `open`: a container that crashes again and again runs in between.
+    pub(super) fn now(&mut self, topics: &[Topic], open: bool, now: Timestamp) -> Vec<Tell> {
+        self.raised.retain(|topic, raised| {
+            let is_open = open && matches!(topic, Topic::NotConverging { .. });
+            raised.stands = raised.stands && (is_open || topics.contains(topic));
+            raised.stands || raised.told_lately(now)
+        });
+        topics.iter().map(|topic| self.raise(topic, now)).collect()
+    }
+
+    /// Whether it was the case at the last look, and was told.
+    pub(super) fn stands(&self, topic: &Topic) -> bool {
+        self.raised.get(topic).is_some_and(|raised| raised.stands)
+    }
+
+    fn raise(&mut self, topic: &Topic, now: Timestamp) -> Tell {
+        let stood = self.stands(topic);
+        let event = match topic {
+            Topic::Registry(kind, _) => !self.told_lately(*kind, now),
+            _ => !stood,
+        };
+        let before = self.raised.get(topic).and_then(|raised| raised.event);
+        let raised = Raised {
+            event: if event { Some(now) } else { before },
+            stands: true,
+        };
+        self.raised.insert(topic.clone(), raised);
+        Tell { log: !stood, event }
+    }
+
+    /// Whether an Event of the last hour told of this kind of error, of whichever container.
+    fn told_lately(&self, kind: Reason, now: Timestamp) -> bool {
+        self.raised.iter().any(|(topic, raised)| {
+            let same = matches!(topic, Topic::Registry(other, _) if *other == kind);
+            same && raised.told_lately(now)
+        })
+    }
+}
+
+impl Raised {
+    /// Whether an Event of the last hour told of it. One of times to come was written before the clock was set back.
+    fn told_lately(&self, now: Timestamp) -> bool {
+        self.event
+            .is_some_and(|at| now.duration_since(at).abs() < REGISTRY_EVENTS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOTH: Tell = Tell {
+        log: true,
+        event: true,
+    };
+    const NEITHER: Tell = Tell {
+        log: false,
+        event: false,
+    };
+
+    fn minute(minute: i64) -> Timestamp {
+        Timestamp::UNIX_EPOCH + SignedDuration::from_mins(minute)
+    }
+
+    fn timeout(container: &str) -> Topic {
+        Topic::Registry(Reason::Timeout, container.to_owned())
+    }
+
+    #[test]
+    fn what_stands_is_told_once() {
+        let mut warnings = Warnings::default();
+        let topics = [Topic::PullPolicy("app".to_owned())];
+        assert_eq!(warnings.now(&topics, false, minute(0)), [BOTH]);
+        assert_eq!(warnings.now(&topics, false, minute(1)), [NEITHER]);
+        assert_eq!(warnings.now(&[], false, minute(2)), []);
+        assert_eq!(
+            warnings.now(&topics, false, minute(3)),
+            [BOTH],
+            "it has passed in between"
+        );
+    }
+
+    #[test]
+    fn events_of_a_failing_registry_are_an_hour_apart_for_each_kind() {
+        let mut warnings = Warnings::default();
+        assert_eq!(warnings.now(&[timeout("app")], false, minute(0)), [BOTH]);
+        assert_eq!(warnings.now(&[], false, minute(1)), []);
+        let logged = Tell {
+            log: true,
+            event: false,
+        };
+        assert_eq!(warnings.now(&[timeout("app")], false, minute(2)), [logged]);
+        assert_eq!(
+            warnings.now(&[timeout("app"), timeout("side")], false, minute(3)),
+            [NEITHER, logged]
+        );
+        let reminder = Tell {
+            log: false,
+            event: true,
+        };
+        assert_eq!(
+            warnings.now(&[timeout("app")], false, minute(60)),
+            [reminder]
+        );
+        let other = Topic::Registry(Reason::Denied, "app".to_owned());
+        assert_eq!(
+            warnings.now(&[other], false, minute(61)),
+            [BOTH],
+            "another kind is another warning"
+        );
+    }
+
+    #[test]
+    fn a_container_that_crashes_again_and_again_is_told_once() {
+        let stuck = |digest: &str| Topic::NotConverging {
+            reason: Reason::CrashLoopBackOff,
+            digest: digest.to_owned(),
+            attempt: 1,
+            container: "app".to_owned(),
+        };
+        let mut warnings = Warnings::default();
+        assert_eq!(warnings.now(&[stuck("a")], false, minute(0)), [BOTH]);
+        assert_eq!(warnings.now(&[], true, minute(1)), [], "it runs");
+        assert_eq!(warnings.now(&[stuck("a")], false, minute(2)), [NEITHER]);
+        assert_eq!(warnings.now(&[], true, minute(3)), [], "another image");
+        assert_eq!(warnings.now(&[stuck("b")], false, minute(4)), [BOTH]);
+        assert_eq!(warnings.now(&[], false, minute(5)), [], "it is mended");
+        assert_eq!(warnings.now(&[stuck("b")], false, minute(6)), [BOTH]);
+    }
+
+    #[test]
+    fn an_event_of_times_to_come_keeps_no_other_from_being_written() {
+        for (then, told_again) in [(-61, true), (-59, false), (59, false), (61, true)] {
+            let mut warnings = Warnings::default();
+            warnings.now(&[timeout("app")], false, minute(then));
+            warnings.now(&[], false, minute(0));
+            let again = warnings.now(&[timeout("app")], false, minute(0));
+            let event = again.iter().any(|tell| tell.event);
+            assert_eq!(event, told_again, "{then}");
+        }
+    }
+}

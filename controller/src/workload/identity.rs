@@ -1,0 +1,100 @@
+//! Which workload it is about.
+
+use std::{
+    borrow::Borrow,
+    fmt,
+    hash::{Hash, Hasher},
+    ops::Deref,
+    sync::Arc,
+};
+
+use k8s_openapi::{api::core::v1::ObjectReference, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+
+use crate::{workload::Kind, workload::interner::Names};
+
+/// A workload's identity, as logs, metrics and Events name it: one copy, shared by all that is remembered of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Identity(Arc<Described>);
+
+#[derive(Debug)]
+pub(crate) struct Described {
+    /// The kind's name.
+    pub(crate) kind: &'static str,
+    /// Where it lives.
+    pub(crate) namespace: Arc<str>,
+    /// Unique among its kind in the namespace, at one time.
+    pub(crate) name: Box<str>,
+    /// Unique for ever.
+    pub(crate) uid: Arc<str>,
+}
+
+impl Identity {
+    /// The identity of an object of the kind.
+    pub(crate) fn of(kind: Kind, metadata: &ObjectMeta, names: &mut Names) -> Self {
+        Self(Arc::new(Described {
+            kind: kind.name(),
+            namespace: names.one(metadata.namespace.as_deref().unwrap_or_default()),
+            name: metadata.name.as_deref().unwrap_or_default().into(),
+            uid: metadata.uid.as_deref().unwrap_or_default().into(),
+        }))
+    }
+
+    /// What an Event regards.
+    pub(crate) fn reference(&self) -> ObjectReference {
+        ObjectReference {
+            api_version: Some(Kind::api_version()),
+            kind: Some(self.kind.to_owned()),
+            name: Some(self.name.to_string()),
+            namespace: Some(self.namespace.to_string()),
+            uid: Some(self.uid.to_string()),
+            ..ObjectReference::default()
+        }
+    }
+
+    /// A Deployment of this name in the namespace, with the name for its UID.
+    #[cfg(test)]
+    pub(crate) fn deployment(namespace: &str, name: &str) -> Self {
+        let metadata = ObjectMeta {
+            namespace: Some(namespace.to_owned()),
+            name: Some(name.to_owned()),
+            uid: Some(name.to_owned()),
+            ..ObjectMeta::default()
+        };
+        let [deployment, ..] = Kind::ALL;
+        Self::of(deployment, &metadata, &mut Names::default())
+    }
+}
+
+impl Deref for Identity {
+    type Target = Described;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl PartialEq for Identity {
+    fn eq(&self, other: &Self) -> bool {
+        self.uid == other.uid
+    }
+}
+
+impl Eq for Identity {}
+
+impl Hash for Identity {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.uid.hash(hasher);
+    }
+}
+
+impl Borrow<str> for Identity {
+    fn borrow(&self) -> &str {
+        &self.uid
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} {}/{}", self.kind, self.namespace, self.name)
+    }
+}
