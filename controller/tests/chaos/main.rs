@@ -6,9 +6,10 @@
 use std::path::Path;
 
 use kube_autorollout_testbed::{
+    alone_with,
     chaos::{self, Plan, Scale},
+    control_plane::NodeGrace,
     environment::with_sources,
-    shared,
 };
 
 /// Drawn when nobody asks for another.
@@ -16,7 +17,7 @@ const SEED: u64 = 20_261_125;
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "whoever runs the test chooses the seed"
+    reason = "who runs the test chooses the seed"
 )]
 fn seed() -> u64 {
     match std::env::var("CHAOS_SEED") {
@@ -31,8 +32,9 @@ async fn through_every_fault_no_workload_is_patched_without_need_or_twice_and_no
     let plan = Plan::new(seed(), Scale::SHORT);
     eprintln!("{plan}");
     let program = Path::new(env!("CARGO_BIN_EXE_kube-autorollout"));
-    let tell = |text: &str| eprintln!("{text}");
-    let run = chaos::run(shared().await, program, &plan, &tell).await;
+    let progress = |text: &str| eprintln!("{text}");
+    let testbed = alone_with(NodeGrace::QUICK).await;
+    let run = chaos::run(&testbed, program, &plan, &progress).await;
     let report = run.unwrap_or_else(|error| panic!("{}", with_sources(&error)));
     assert!(report.is_fine(), "{report}");
     eprintln!("{report}");

@@ -8,7 +8,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, Client,
-    api::PostParams,
+    api::{DeleteParams, PostParams},
     core::{ApiResource, DynamicObject, GroupVersionKind},
 };
 use serde_json::{Value, json};
@@ -20,6 +20,22 @@ use crate::{
 
 /// How long the API server may take to know a policy: a second or two.
 const KNOWN_WITHIN: Duration = Duration::from_secs(60);
+
+const GROUP: &str = "admissionregistration.k8s.io";
+
+const VERSION: &str = "v1beta1";
+
+/// The name of a kind, and that of many of it.
+type Names = [&'static str; 2];
+
+/// A policy, and what puts it in force.
+const KINDS: [Names; 2] = [
+    ["MutatingAdmissionPolicy", "mutatingadmissionpolicies"],
+    [
+        "MutatingAdmissionPolicyBinding",
+        "mutatingadmissionpolicybindings",
+    ],
+];
 
 /// Why a policy is not in force.
 #[derive(Debug, thiserror::Error)]
@@ -68,20 +84,42 @@ impl ImagePolicy {
         }
     }
 
-    /// Puts the policy in force for new pods of a namespace, and waits until it is.
+    /// Puts the policy in force for new pods of a namespace, and waits until it is. One that is there already stays.
     ///
     /// # Errors
     ///
     /// When the API server refuses it, or it changes nothing within a minute.
     pub async fn put_in_force(&self, namespace: &Namespace) -> Result<(), Error> {
         let client = namespace.client();
-        // Cluster-wide objects, so their names have to differ from those of other tests
-        let name = format!("{}-{}", namespace.name(), self.name);
-        let spec = self.spec(namespace.name());
-        create(&client, "MutatingAdmissionPolicy", &name, &spec).await?;
+        let name = self.name_for(namespace);
         let binding = json!({ "policyName": name });
-        create(&client, "MutatingAdmissionPolicyBinding", &name, &binding).await?;
+        let specs = [self.spec(namespace.name()), binding];
+        for (kind, spec) in KINDS.into_iter().zip(specs) {
+            create(&client, kind, &name, &spec).await?;
+        }
         self.is_in_force(namespace).await
+    }
+
+    /// Takes the policy out of force, which the API server knows a second or two later.
+    ///
+    /// # Errors
+    ///
+    /// When the API server refuses that.
+    pub async fn withdraw(&self, namespace: &Namespace) -> Result<(), kube::Error> {
+        for kind in KINDS.into_iter().rev() {
+            let api = api(&namespace.client(), kind);
+            let name = self.name_for(namespace);
+            match api.delete(&name, &DeleteParams::default()).await {
+                Err(kube::Error::Api(status)) if status.is_not_found() => {}
+                deleted => drop(deleted?),
+            }
+        }
+        Ok(())
+    }
+
+    /// Policies are no objects of a namespace, so their names have to differ from those of others.
+    fn name_for(&self, namespace: &Namespace) -> String {
+        format!("{}-{}", namespace.name(), self.name)
     }
 
     fn spec(&self, namespace: &str) -> Value {
@@ -142,21 +180,27 @@ impl ImagePolicy {
     }
 }
 
-/// Creates an object of the API group of admission, which is too new for our types.
-async fn create(client: &Client, kind: &str, name: &str, spec: &Value) -> Result<(), Error> {
-    let kind = GroupVersionKind::gvk("admissionregistration.k8s.io", "v1beta1", kind);
-    let plural = match kind.kind.as_str() {
-        "MutatingAdmissionPolicy" => "mutatingadmissionpolicies",
-        _ => "mutatingadmissionpolicybindings",
-    };
-    let resource = ApiResource::from_gvk_with_plural(&kind, plural);
+/// Creates an object of the API group of admission, unless it is there.
+async fn create(client: &Client, kind: Names, name: &str, spec: &Value) -> Result<(), Error> {
+    let [kind_name, _] = kind;
     let object: DynamicObject = serde_json::from_value(json!({
-        "apiVersion": "admissionregistration.k8s.io/v1beta1",
-        "kind": kind.kind,
+        "apiVersion": format!("{GROUP}/{VERSION}"),
+        "kind": kind_name,
         "metadata": { "name": name },
         "spec": spec,
     }))?;
-    let api = Api::<DynamicObject>::all_with(client.clone(), &resource);
-    api.create(&PostParams::default(), &object).await?;
-    Ok(())
+    let created = api(client, kind)
+        .create(&PostParams::default(), &object)
+        .await;
+    match created {
+        Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
+        created => Ok(created.map(drop)?),
+    }
+}
+
+/// The API of a kind, which is too new for our types.
+fn api(client: &Client, [kind, plural]: Names) -> Api<DynamicObject> {
+    let kind = GroupVersionKind::gvk(GROUP, VERSION, kind);
+    let resource = ApiResource::from_gvk_with_plural(&kind, plural);
+    Api::all_with(client.clone(), &resource)
 }

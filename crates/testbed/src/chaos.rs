@@ -1,8 +1,8 @@
 //! Many workloads through faults that a seed draws, and a judge of what became of them.
 //!
 //! Two replicas of the controller watch workloads of three kinds in three namespaces, while tags move, owners change
-//! their minds, pods are deleted, and the API server, the registry and the controller fail in every way. Then all is
-//! mended and everything has to come to rest, and the logs of those who took part are held against each other: see
+//! their minds, pods are deleted or not ready, nodes are away, admission changes images, and the API server, two registries,
+//! a mirror and the controller fail in every way. Then all is well again and everything has to come to rest, and the logs of those who took part are held against each other: see
 //! [`judge`](mod@judge).
 
 mod cast;
@@ -12,7 +12,9 @@ pub mod history;
 pub mod judge;
 mod lanes;
 mod notes;
+mod owners;
 pub mod plan;
+mod pods;
 mod registry;
 mod report;
 mod settle;
@@ -26,7 +28,8 @@ pub use plan::{Plan, Scale};
 pub use report::Report;
 
 use crate::{
-    Testbed, control_plane, controller, environment, image::RequestError, registry as server,
+    Testbed, admission, control_plane, controller, environment, image::RequestError,
+    registry as server,
 };
 use world::World;
 
@@ -63,6 +66,9 @@ pub enum Error {
     /// The audit log cannot be read.
     #[error("the audit log could not be read")]
     Audit(#[from] control_plane::AuditError),
+    /// An admission policy is not in force.
+    #[error("an admission policy is not in force")]
+    Admission(#[from] admission::Error),
     /// There is no port for the way to the registry.
     #[error("there is no way to the registry")]
     Way(#[from] io::Error),
@@ -87,7 +93,7 @@ pub async fn run(
     tell("faults begin");
     let begun = Instant::now();
     lanes::run(&world, plan, begun).await?;
-    tell("all is mended");
+    tell("all faults are over");
     let settled = settle::settle(&world, tell).await?;
     tell("everything is at rest, or was given up");
     report::report(&world, plan, settled).await

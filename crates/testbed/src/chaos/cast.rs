@@ -5,10 +5,28 @@ use std::collections::BTreeMap;
 use kube::core::DynamicObject;
 
 use super::history::Name;
-use crate::workload::{DaemonSet, Deployment, Kind, StatefulSet, dynamic};
+use crate::{
+    node::Pods,
+    workload::{DaemonSet, Deployment, Kind, StatefulSet, dynamic},
+};
 
 /// How many namespaces there are.
 pub(super) const NAMESPACES: usize = 3;
+
+/// How many ways there are to the registry, which the controller takes for as many registries.
+pub(super) const WAYS: usize = 2;
+
+/// What admission turns into the host of each way.
+pub(super) const REWRITTEN: [&str; WAYS] = ["near.invalid/", "far.invalid/"];
+
+/// What admission turns into the image of the first tag.
+pub(super) const FILLED_IN: &str = "auto";
+
+/// The nodes on which crowded workloads have to run.
+pub(super) const POOL: &str = "crowded";
+
+/// How many nodes that are.
+pub(super) const POOL_NODES: u8 = 2;
 
 /// Each so manieth workload has a second container.
 const TWO_CONTAINERS: usize = 7;
@@ -16,8 +34,14 @@ const TWO_CONTAINERS: usize = 7;
 /// Each so manieth workload is one that must never be rolled out.
 const NEVER: usize = 13;
 
+/// Each so manieth workload lives under each of the conditions.
+const CONDITIONS: usize = 11;
+
 /// Tags that share a repository.
 const TAGS_OF_A_REPOSITORY: usize = 4;
+
+/// How many pods a workload has at most.
+pub(super) const MOST_PODS: usize = 3;
 
 /// The kind of the workload with this number: half of them are Deployments.
 pub(super) const fn kind_of(number: usize) -> Kind {
@@ -36,6 +60,19 @@ enum Never {
     OnDelete,
 }
 
+/// What a workload has to live with for the whole run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Condition {
+    /// A pod that is never ready (all of them, but for StatefulSets, which do not go on without).
+    NeverReady,
+    /// More pods than there are CPUs for.
+    Crowded,
+    /// Admission sends its images to a mirror.
+    Rewritten,
+    /// A container without an image of its own, which admission fills in.
+    FilledIn,
+}
+
 /// A workload, as its number makes it.
 #[derive(Debug, Clone)]
 pub(super) struct Role {
@@ -44,6 +81,7 @@ pub(super) struct Role {
     pub(super) namespace: usize,
     /// The number of the tag of each container.
     pub(super) tags: BTreeMap<&'static str, usize>,
+    pub(super) condition: Option<Condition>,
     never: Option<Never>,
 }
 
@@ -60,11 +98,23 @@ impl Role {
             (11, Kind::StatefulSet | Kind::DaemonSet) => Some(Never::OnDelete),
             _ => None,
         };
+        let condition = match (number % CONDITIONS, kind) {
+            _ if never.is_some() => None,
+            (1, _) => Some(Condition::FilledIn),
+            (3, _) => Some(Condition::NeverReady),
+            (6, Kind::Deployment) => Some(Condition::Crowded),
+            (9, _) => Some(Condition::Rewritten),
+            _ => None,
+        };
+        if condition == Some(Condition::FilledIn) {
+            of_containers.insert("proxy", 0);
+        }
         Self {
             number,
             kind,
             namespace: (number / 4) % NAMESPACES,
             tags: of_containers,
+            condition,
             never,
         }
     }
@@ -72,6 +122,30 @@ impl Role {
     /// Whether it may be rolled out.
     pub(super) const fn rolls(&self) -> bool {
         self.never.is_none()
+    }
+
+    /// How many pods it has at first.
+    pub(super) fn pods(&self, nodes: usize) -> usize {
+        match (self.kind, self.condition) {
+            (Kind::DaemonSet, _) => nodes,
+            (_, Some(Condition::Crowded)) => MOST_PODS,
+            _ => 1,
+        }
+    }
+
+    /// The pods of it that are never ready.
+    pub(super) fn never_ready(&self, namespace: &str) -> Option<Pods> {
+        let (namespace, workload) = (namespace.to_owned(), self.name());
+        (self.condition == Some(Condition::NeverReady)).then(|| match self.kind {
+            Kind::StatefulSet => Pods::Named {
+                namespace,
+                name: format!("{workload}-0"),
+            },
+            Kind::Deployment | Kind::DaemonSet => Pods::Of {
+                namespace,
+                workload,
+            },
+        })
     }
 
     /// The kind is seen at the name, so that no two kinds share one.
@@ -92,28 +166,54 @@ impl Role {
         }
     }
 
-    /// The object; `image` gives the reference of a tag, by its digest where that is asked for.
+    /// The object; `image` gives the reference of a tag at a host, by its digest where that is asked for. `hosts` are
+    /// those of the ways to the registry.
     ///
     /// # Errors
     ///
     /// When it is no JSON, which does not happen.
     pub(super) fn object(
         &self,
+        hosts: &[String],
         image: impl Fn(usize, bool) -> String,
     ) -> Result<DynamicObject, serde_json::Error> {
-        let mut like = Deployment::named(&self.name()).replicas(1).labelled();
+        let mut like = Deployment::named(&self.name()).labelled();
+        like = like.replicas(i32::try_from(self.pods(1)).unwrap_or(1));
         for (container, tag) in &self.tags {
-            like = like.container(container, &image(*tag, self.never == Some(Never::Pinned)));
+            let name = image(*tag, self.never == Some(Never::Pinned));
+            let way = way_of(*tag);
+            let host = match self.condition {
+                Some(Condition::Rewritten) => REWRITTEN.get(way).map(|host| (*host).to_owned()),
+                _ => hosts.get(way).cloned(),
+            };
+            like = match *container {
+                "proxy" => like.container(container, FILLED_IN),
+                _ => like.container(container, &format!("{}{name}", host.unwrap_or_default())),
+            };
         }
         if self.never == Some(Never::PullPolicy) {
             like = like.pull_policy("IfNotPresent");
         }
+        // What is not there is not waited for, or the next digest would have to wait for the progress deadline
+        let surge = i32::try_from(MOST_PODS).unwrap_or(i32::MAX);
+        like = match self.condition {
+            Some(Condition::NeverReady) => like.rolling(0, surge),
+            Some(Condition::Crowded) => like.rolling(0, surge).requests_cpus(1).on_pool(POOL),
+            _ => like,
+        };
+        let waits = self.condition != Some(Condition::NeverReady);
         match (self.never, self.kind) {
             (Some(Never::OnDelete), Kind::StatefulSet) => {
                 dynamic(&StatefulSet::like(like).on_delete().build())
             }
             (Some(Never::OnDelete), Kind::DaemonSet) => {
                 dynamic(&DaemonSet::like(like).on_delete().build())
+            }
+            (_, Kind::StatefulSet) if !waits => {
+                dynamic(&StatefulSet::like(like).parallel().build())
+            }
+            (_, Kind::DaemonSet) if !waits => {
+                dynamic(&DaemonSet::like(like).max_unavailable(surge).build())
             }
             (_, kind) => kind.object(like),
         }
@@ -123,6 +223,11 @@ impl Role {
 /// The repository of a tag.
 pub(super) fn repository(home: &str, tag: usize) -> String {
     format!("{home}/r{}", tag / TAGS_OF_A_REPOSITORY)
+}
+
+/// The way on which a tag's repository is reached.
+pub(super) const fn way_of(tag: usize) -> usize {
+    (tag / TAGS_OF_A_REPOSITORY) % WAYS
 }
 
 /// The name of the workload to which a pod belongs.
@@ -158,5 +263,29 @@ mod tests {
                 .any(|role| role.rolls() && role.tags.len() == 2)
         );
         assert_eq!(workload_of("d12-7c4f-xyz"), "d12");
+    }
+
+    #[test]
+    fn even_a_small_cast_lives_under_every_condition_and_each_way_has_tags() {
+        let roles: Vec<Role> = (0..60).map(|number| Role::of(number, 16)).collect();
+        let all = |kind, condition| {
+            let roles = roles.iter().filter(|role| role.kind == kind);
+            roles
+                .filter(|role| role.condition == Some(condition))
+                .count()
+        };
+        for kind in [Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet] {
+            assert!(all(kind, Condition::NeverReady) > 0, "{kind:?}");
+        }
+        for condition in [Condition::Rewritten, Condition::FilledIn] {
+            let of_it = roles
+                .iter()
+                .filter(|role| role.condition == Some(condition));
+            assert!(of_it.count() > 2, "{condition:?}");
+        }
+        assert!(all(Kind::Deployment, Condition::Crowded) > 1);
+        for way in 0..WAYS {
+            assert!((0..16).any(|tag| way_of(tag) == way));
+        }
     }
 }

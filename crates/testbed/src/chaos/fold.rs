@@ -2,31 +2,35 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{
     Error, cast,
     history::{Answer, History, Name, Patch, Run},
+    plan::RETRY_AFTER,
     world::World,
 };
-use crate::{control_plane::Request, node::Ran};
+use crate::{control_plane::Request, liar::Liar, node::Ran};
 
-/// The annotation with which the controller says what it rolled out.
-const RECORD: &str = "/spec/template/metadata/annotations/kube-autorollout~1digests";
+/// Where a patch has its annotations.
+const ANNOTATIONS: &str = "/spec/template/metadata/annotations";
 
 /// The `User-Agent` of the controller's questions begins with this.
 const USER_AGENT: &str = "kube-autorollout/";
 
 impl World<'_> {
     /// All that is known of the run so far.
-    pub(super) fn history(&self) -> Result<History, Error> {
+    pub(super) async fn history(&self) -> Result<History, Error> {
         let asked = self.asked()?.into_iter();
         let mut patches: Vec<Patch> = asked.filter_map(patch).collect();
         patches.sort_by_key(|patch| patch.at);
         Ok(History {
             answers: self.answers(),
             patches,
-            ..self.present()
+            retry_after: RETRY_AFTER
+                .map(|wait| wait.try_into().unwrap_or(SignedDuration::MAX))
+                .into(),
+            ..self.with_pods().await?
         })
     }
 
@@ -36,9 +40,21 @@ impl World<'_> {
         History {
             subjects: notes.subjects.clone(),
             moves: notes.moves.clone(),
-            runs: runs(self.testbed.nodes().journal()),
+            runs: self
+                .all_nodes()
+                .into_iter()
+                .flat_map(|nodes| runs(nodes.journal()))
+                .collect(),
             ..History::default()
         }
+    }
+
+    /// The same, with the pods as the API server knows them.
+    pub(super) async fn with_pods(&self) -> Result<History, Error> {
+        Ok(History {
+            pods: self.pods().await?,
+            ..self.present()
+        })
     }
 
     /// What the controller asked of the API server.
@@ -48,7 +64,7 @@ impl World<'_> {
     }
 
     pub(super) fn answers(&self) -> Vec<Answer> {
-        let told = self.liar.told().into_iter();
+        let told = self.ways.iter().flat_map(Liar::told);
         let ours = told.filter(|told| told.user_agent.starts_with(USER_AGENT));
         ours.map(|told| Answer {
             tag: format!("{}:{}", told.repository, told.tag),
@@ -66,19 +82,27 @@ fn patch(request: Request) -> Option<Patch> {
         && request.code == 200
         && request.subresource.is_empty()
         && kinds.contains(&request.resource.as_str());
-    let record = |body: serde_json::Value| {
-        let record = body.pointer(RECORD)?.as_str()?;
-        serde_json::from_str(record).ok()
+    if !taken {
+        return None;
+    }
+    let body = request.body.unwrap_or_default();
+    let annotation = |key: &str| {
+        let annotations = body.pointer(ANNOTATIONS)?;
+        annotations.get(format!("kube-autorollout/{key}"))?.as_str()
     };
-    taken.then(|| Patch {
+    // One without a record says nothing new, which the judge objects to
+    let record = annotation("digests").and_then(|text| serde_json::from_str(text).ok());
+    let attempts = annotation("attempts").and_then(|text| serde_json::from_str(text).ok());
+    Some(Patch {
         name: Name {
             namespace: request.namespace,
             resource: request.resource,
             name: request.name,
         },
         at: request.at,
-        // One without a record says nothing new, which the judge objects to
-        record: request.body.and_then(record).unwrap_or_default(),
+        record: record.unwrap_or_default(),
+        attempts: attempts.unwrap_or_default(),
+        restarted_at: annotation("restartedAt").and_then(|text| text.parse().ok()),
     })
 }
 
@@ -86,18 +110,20 @@ fn patch(request: Request) -> Option<Patch> {
 fn runs(journal: Vec<Ran>) -> Vec<Run> {
     let mut runs = Vec::new();
     let mut open: HashMap<String, BTreeMap<String, Run>> = HashMap::new();
+    let mut since: HashMap<String, Timestamp> = HashMap::new();
     for Ran {
         at,
         uid,
         containers,
     } in journal
     {
+        let pod_since = *since.entry(uid.clone()).or_insert(at);
         let running = open.entry(uid).or_default();
         let mut before = std::mem::take(running);
         for container in containers {
             let config = container.config_digest.to_string();
             let same = match before.remove(&container.container) {
-                Some(run) if run.config == config => Some(run),
+                Some(run) if run.config == config && run.ready == container.ready => Some(run),
                 Some(other) => {
                     runs.push(ended(other, at));
                     None
@@ -109,6 +135,8 @@ fn runs(journal: Vec<Ran>) -> Vec<Run> {
                 namespace: container.namespace,
                 container: container.container.clone(),
                 config,
+                ready: container.ready,
+                pod_since,
                 from: at,
                 to: None,
             });
@@ -129,13 +157,11 @@ fn ended(run: Run, at: Timestamp) -> Run {
 
 #[cfg(test)]
 mod tests {
-    use jiff::SignedDuration;
-
     use super::*;
     use crate::{image::Image, node::RunningContainer};
 
     #[test]
-    fn a_run_lasts_until_its_container_runs_another_image_or_nothing() {
+    fn a_run_lasts_until_its_container_runs_another_image_or_nothing_or_is_not_ready() {
         let second = |second| Timestamp::UNIX_EPOCH + SignedDuration::from_secs(second);
         let container = |name: &str, image: &str| RunningContainer {
             namespace: "one".to_owned(),
@@ -146,6 +172,11 @@ mod tests {
             config_digest: Image::new(image).config_digest(),
             pulled_digest: None,
             image_id: String::new(),
+            ready: true,
+        };
+        let unready = RunningContainer {
+            ready: false,
+            ..container("app", "b")
         };
         let ran = |at, containers: &[RunningContainer]| Ran {
             at: second(at),
@@ -157,6 +188,7 @@ mod tests {
             ran(2, &[container("app", "a"), container("side", "s")]),
             ran(3, &[container("app", "b"), container("side", "s")]),
             ran(4, &[container("app", "b")]),
+            ran(5, &[unready]),
         ]);
         runs.sort_by_key(|run| (run.from, run.to));
         let seen: Vec<_> = runs
@@ -166,9 +198,13 @@ mod tests {
         let expected = [
             ("app", second(1), Some(second(3))),
             ("side", second(2), Some(second(4))),
-            ("app", second(3), None),
+            ("app", second(3), Some(second(5))),
+            ("app", second(5), None),
         ];
         assert_eq!(seen, expected);
         assert!(runs.iter().all(|run| run.workload == "d1"));
+        assert!(runs.iter().all(|run| run.pod_since == second(1)));
+        let ready: Vec<_> = runs.iter().map(|run| run.ready).collect();
+        assert_eq!(ready, [true, true, true, false]);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 /// What is known of the instant of a change: it came between the first request for it and the answer to the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +76,8 @@ pub struct Subject {
     pub changes: Vec<(Span, Wish)>,
     /// How many pods it has in the end.
     pub pods: usize,
+    /// Whether some of them may be pending in the end, as there are not enough nodes.
+    pub crowded: bool,
 }
 
 impl Subject {
@@ -123,6 +125,10 @@ pub struct Patch {
     pub at: Timestamp,
     /// The record that it wrote: the digest of each container.
     pub record: BTreeMap<String, String>,
+    /// How often it has rolled out the digest of each container, by itself; none for once.
+    pub attempts: BTreeMap<String, u32>,
+    /// The instant that it wrote.
+    pub restarted_at: Option<Timestamp>,
 }
 
 /// A container that ran.
@@ -136,10 +142,25 @@ pub struct Run {
     pub container: String,
     /// The config of its image.
     pub config: String,
+    /// Whether it was ready.
+    pub ready: bool,
+    /// When the first container of its pod ran.
+    pub pod_since: Timestamp,
     /// Since when.
     pub from: Timestamp,
     /// Until when, if it has ended.
     pub to: Option<Timestamp>,
+}
+
+/// A pod that is there in the end, whether it runs or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pod {
+    /// The namespace of its workload.
+    pub namespace: String,
+    /// The name of its workload.
+    pub workload: String,
+    /// Whether it was made from its workload's present template.
+    pub newest: bool,
 }
 
 /// All of it.
@@ -153,6 +174,10 @@ pub struct History {
     pub answers: Vec<Answer>,
     /// Every patch, oldest first.
     pub patches: Vec<Patch>,
-    /// Every container that ran.
+    /// Every container that ran, in pieces: one that is no longer ready is another one.
     pub runs: Vec<Run>,
+    /// Every pod in the end.
+    pub pods: Vec<Pod>,
+    /// After which waits the controller may roll a digest out again.
+    pub retry_after: Vec<SignedDuration>,
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures::future;
+use http::StatusCode;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
@@ -10,7 +11,7 @@ use super::{
     plan::{End, Fault, Plan, Step},
     world::World,
 };
-use crate::{controller::Controller, liar::Mood};
+use crate::{controller::Controller, environment, liar::Mood, node::Pods};
 
 /// Runs all lanes to their end, each at its own pace.
 pub(super) async fn run(world: &World<'_>, plan: &Plan, begun: Instant) -> Result<(), Error> {
@@ -46,10 +47,29 @@ async fn happen(world: &World<'_>, fault: Fault) -> Result<(), Error> {
             sleep(away).await;
             Ok(registry.restart().await?)
         }
-        Fault::Registry { mood, lasts } => {
-            world.liar.set(mood);
+        Fault::Registry { way, mood, lasts } => {
+            moody(world, way, &[mood], lasts).await;
+            Ok(())
+        }
+        Fault::BrownOut { way, lasts } => {
+            let unavailable = Mood::Refuses(StatusCode::SERVICE_UNAVAILABLE);
+            moody(world, way, &[unavailable, Mood::Silent], lasts).await;
+            Ok(())
+        }
+        Fault::RealmMoves { way } => match world.ways.get(way) {
+            Some(way) => Ok(way.move_realm().await?),
+            None => Ok(()),
+        },
+        Fault::Unready { workload, lasts } => {
+            unready(world, workload, lasts).await;
+            Ok(())
+        }
+        Fault::NodeAway { node, lasts } => node_away(world, node, lasts).await,
+        Fault::Admission { namespace, lasts } => world.redirect(namespace, lasts).await,
+        Fault::MirrorLags { lasts } => {
+            world.mirror.lag();
             sleep(lasts).await;
-            world.liar.set(Mood::Honest);
+            world.mirror.catch_up();
             Ok(())
         }
         Fault::Controller { replica, end, away } => match world.replicas.get(replica) {
@@ -57,6 +77,49 @@ async fn happen(world: &World<'_>, fault: Fault) -> Result<(), Error> {
             None => Ok(()),
         },
     }
+}
+
+/// One of the registries has these moods, each for as long as the others.
+async fn moody(world: &World<'_>, way: usize, moods: &[Mood], lasts: Duration) {
+    let Some(way) = world.ways.get(way) else {
+        return;
+    };
+    for mood in moods {
+        way.set(*mood);
+        sleep(lasts / u32::try_from(moods.len()).unwrap_or(1)).await;
+    }
+    way.set(Mood::Honest);
+}
+
+async fn unready(world: &World<'_>, workload: usize, lasts: Duration) {
+    let role = world.roles.get(workload);
+    let Some((role, Ok(namespace))) = role.map(|role| (role, world.namespace(role))) else {
+        return;
+    };
+    let pods = Pods::Of {
+        namespace: namespace.name().to_owned(),
+        workload: role.name(),
+    };
+    if role.never_ready(namespace.name()).as_ref() == Some(&pods) {
+        return; // they are not ready as it is, and stay so
+    }
+    for nodes in world.all_nodes() {
+        nodes.make_unready(pods.clone());
+    }
+    sleep(lasts).await;
+    for nodes in world.all_nodes() {
+        nodes.make_ready(&pods);
+    }
+}
+
+async fn node_away(world: &World<'_>, node: usize, lasts: Duration) -> Result<(), Error> {
+    let nodes = world.testbed.nodes();
+    if let Some(node) = nodes.names().get(node) {
+        nodes.go_away(node).map_err(environment::Error::from)?;
+        sleep(lasts).await;
+        nodes.come_back(node).map_err(environment::Error::from)?;
+    }
+    Ok(())
 }
 
 async fn api_server(world: &World<'_>, away: Duration, compacted: bool) -> Result<(), Error> {

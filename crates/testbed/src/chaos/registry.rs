@@ -72,9 +72,8 @@ impl Tag {
             .rev()
             .find(|version| Some(version.image) != present.map(|version| version.image));
         let image = match (content, present, back) {
-            // Under a digest of its own: one that a workload's record names is not rolled out again, although its pods may
-            // have been replaced meanwhile, while the tag named something else
-            (Content::Back, _, Some(version)) => version.image,
+            (Content::Back, _, Some(version)) => return *version,
+            (Content::Rebuilt, _, Some(version)) => version.image,
             (Content::Attested, Some(present), _) => present.image,
             _ => {
                 self.newest.image += 1;

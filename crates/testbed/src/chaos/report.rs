@@ -67,8 +67,13 @@ impl fmt::Display for Report {
         }
         writeln!(
             formatter,
-            "  pushes: {}, patches: {} ({} overtaken on their way), conflicts: {}, watches begun: {}",
-            self.pushes, self.patches, self.verdict.raced, self.conflicts, self.watches
+            "  pushes: {}, patches: {} ({} overtaken on their way, {} further attempts), conflicts: {}, watches begun: {}",
+            self.pushes,
+            self.patches,
+            self.verdict.raced,
+            self.verdict.repeated,
+            self.conflicts,
+            self.watches
         )?;
         let memory = self
             .memory
@@ -110,7 +115,7 @@ pub(super) async fn report(
     plan: &Plan,
     settled: Settled,
 ) -> Result<Report, Error> {
-    let history = world.history()?;
+    let history = world.history().await?;
     let mut verdict = judge::judge(&history);
     for left in settled.left {
         if !verdict.violations.contains(&left) {
@@ -166,7 +171,7 @@ fn logs(world: &World<'_>) -> Vec<String> {
         .collect()
 }
 
-/// What there is to read for whoever looks for the reason.
+/// What there is to read for those who look for the reason.
 async fn evidence(world: &World<'_>, verdict: &Verdict) -> Vec<String> {
     let mut lines = Vec::new();
     for replica in &world.replicas {

@@ -7,6 +7,7 @@ use tokio::time::sleep;
 
 use super::{
     Error,
+    history::History,
     judge::{self, Violation},
     notes::now,
     world::World,
@@ -40,7 +41,7 @@ pub(super) async fn up(world: &World<'_>) -> Result<(), Error> {
     let within = UP_WITHIN.saturating_mul(hundreds.saturating_add(1));
     let up = eventually(within, "all pods run", async || {
         sleep(LOOK).await;
-        at_rest(world)
+        at_rest(&judge::stale(&world.present()))
     })
     .await;
     up.map_err(|error| Error::NotUp(error.to_string()))
@@ -50,16 +51,21 @@ pub(super) async fn up(world: &World<'_>) -> Result<(), Error> {
 /// after which nothing will be done that should not be.
 pub(super) async fn settle(
     world: &World<'_>,
-    tell: &(dyn Fn(&str) + Sync),
+    progress: &(dyn Fn(&str) + Sync),
 ) -> Result<Settled, Error> {
     let begun = now();
-    let mut told = String::new();
+    let mut last = String::new();
     let rest = eventually(REST_WITHIN, "coming to rest", async || {
         sleep(LOOK).await;
-        at_rest(world).inspect_err(|left| {
-            if told != *left {
-                tell(left);
-                left.clone_into(&mut told);
+        let mut rest = at_rest(&judge::stale(&world.present()));
+        if rest.is_ok() {
+            let history = world.with_pods().await.map_err(|error| error.to_string())?;
+            rest = at_rest(&left(&history));
+        }
+        rest.inspect_err(|left| {
+            if last != *left {
+                progress(left);
+                left.clone_into(&mut last);
             }
         })
     });
@@ -81,12 +87,18 @@ pub(super) async fn settle(
     }
     Ok(Settled {
         took,
-        left: judge::stale(&world.present()),
+        left: left(&world.with_pods().await?),
     })
 }
 
-fn at_rest(world: &World<'_>) -> Result<(), String> {
-    let left = judge::stale(&world.present());
+/// What is not as it should be.
+fn left(history: &History) -> Vec<Violation> {
+    let mut left = judge::stale(history);
+    left.extend(judge::outdated(history));
+    left
+}
+
+fn at_rest(left: &[Violation]) -> Result<(), String> {
     match left.first() {
         None => Ok(()),
         Some(first) => Err(format!("{} are left; {first}", left.len())),

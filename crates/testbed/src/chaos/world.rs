@@ -1,40 +1,36 @@
 //! What there is: namespaces, tags, workloads, replicas of the controller, and what their owners do with them.
 
-use std::{path::Path, time::Duration};
+use std::{net::SocketAddr, path::Path, time::Duration};
 
-use futures::{StreamExt as _, TryStreamExt as _, stream};
-use k8s_openapi::api::core::v1::Pod;
-use kube::{
-    Api, ResourceExt as _,
-    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
-    core::DynamicObject,
-};
-use serde_json::{Value, json};
+use futures::{StreamExt as _, TryStreamExt as _, future::try_join_all, stream};
+use kube::{Api, api::PostParams, core::DynamicObject};
+use serde_json::json;
 use tokio::{sync::Mutex, time::sleep};
 
 use super::{
     Error, REPLICAS,
-    cast::{self, Role},
-    history::{Span, Subject, Wish},
-    notes::{Notes, now},
-    plan::{Content, Edit, Plan},
+    cast::{self, Condition, REWRITTEN, Role},
+    history::{Subject, Wish},
+    notes::Notes,
+    owners::persistently,
+    plan::{Content, FAR, NEAR, Plan, RETRY_AFTER},
     registry::Tag,
     settle,
 };
 use crate::{
     Namespace, Testbed,
+    admission::ImagePolicy,
     controller::{self, Controller, SERVICE_ACCOUNT},
+    environment,
     image::Pusher,
     liar::Liar,
+    mirror::Mirror,
+    node::{Capacity, Nodes, NodesOptions, Scheduling},
     process::Mark,
-    workload::{ENABLED_LABEL, Kind},
 };
 
-/// After a request that failed, as when the API server is down.
-const RETRY: Duration = Duration::from_millis(200);
-
-/// So many attempts of a request fail before the run is given up: the API server is never down for so long.
-const ATTEMPTS: usize = 600;
+/// For how long the far registry's tokens are good.
+const TOKENS_LAST: Duration = Duration::from_secs(20);
 
 /// How many requests are under way at once while the workloads are made.
 const AT_ONCE: usize = 8;
@@ -42,7 +38,11 @@ const AT_ONCE: usize = 8;
 /// Everything of a run.
 pub(super) struct World<'a> {
     pub(super) testbed: &'a Testbed,
-    pub(super) liar: Liar,
+    /// To the one registry that there is: the near and the far one.
+    pub(super) ways: Vec<Liar>,
+    /// Through which the nodes of all workloads but the crowded ones pull from the near registry.
+    pub(super) mirror: Mirror,
+    pool: Nodes,
     pub(super) replicas: Vec<Controller>,
     pub(super) notes: Notes,
     /// The beginning of the audit log, and the user of the controller in it.
@@ -50,8 +50,8 @@ pub(super) struct World<'a> {
     pub(super) user: String,
     pub(super) tags: Vec<Mutex<Tag>>,
     pub(super) pusher: Pusher,
-    namespaces: Vec<Namespace>,
-    roles: Vec<Role>,
+    pub(super) namespaces: Vec<Namespace>,
+    pub(super) roles: Vec<Role>,
 }
 
 impl<'a> World<'a> {
@@ -66,14 +66,21 @@ impl<'a> World<'a> {
             namespaces.push(testbed.namespace(&format!("chaos-{number}")).await?);
         }
         let home = permit(&namespaces).await?;
-        testbed.nodes().keep_journal();
-        let address = testbed.registry().host().parse();
-        let address =
-            address.map_err(|_| Error::NotUp("the registry has no address".to_owned()))?;
+        let roles: Vec<Role> = (0..plan.scale.workloads)
+            .map(|number| Role::of(number, plan.scale.tags))
+            .collect();
+        let ways = ways(testbed).await?;
+        let mirror = mirror(testbed, &ways).await?;
+        let pool = pool(testbed, &roles).await?;
+        for nodes in [testbed.nodes(), &pool] {
+            nodes.keep_journal();
+        }
         let tags = 0..plan.scale.tags;
         let mut world = Self {
             testbed,
-            liar: Liar::start(address).await?,
+            ways,
+            mirror,
+            pool,
             replicas: Vec::new(),
             notes: Notes::default(),
             mark: testbed.control_plane().audit().mark()?,
@@ -83,14 +90,37 @@ impl<'a> World<'a> {
                 .collect(),
             pusher: Pusher::new(testbed.registry().host())?,
             namespaces,
-            roles: (0..plan.scale.workloads)
-                .map(|number| Role::of(number, plan.scale.tags))
-                .collect(),
+            roles,
         };
+        world.admit().await?;
         world.deploy().await?;
         settle::up(&world).await?;
         world.start(program, plan).await?;
         Ok(world)
+    }
+
+    /// Puts in force what admission does for the whole run.
+    async fn admit(&self) -> Result<(), Error> {
+        let mut policies = Vec::new();
+        for (name, from) in REWRITTEN.iter().enumerate() {
+            let to = format!("{}/", self.host(name));
+            policies.push(ImagePolicy::mirror(&format!("way-{name}"), from, &to));
+        }
+        let first = self.tags.first();
+        if let Some(first) = first {
+            let image = format!(
+                "{}/{}",
+                self.host(cast::way_of(0)),
+                first.lock().await.name()
+            );
+            policies.push(ImagePolicy::fill_in("fill-in", cast::FILLED_IN, &image));
+        }
+        let all = self.namespaces.iter().flat_map(|namespace| {
+            let policies = policies.iter();
+            policies.map(|policy| policy.put_in_force(namespace))
+        });
+        try_join_all(all).await?;
+        Ok(())
     }
 
     async fn deploy(&self) -> Result<(), Error> {
@@ -110,16 +140,21 @@ impl<'a> World<'a> {
     }
 
     async fn create(&self, role: &Role, images: &[[String; 2]]) -> Result<Subject, Error> {
-        let host = self.liar.host();
         let image = |tag: usize, pinned: bool| {
             let names = images
                 .get(tag)
                 .map(|[tag, digest]| if pinned { digest } else { tag });
-            format!("{host}/{}", names.map_or("", String::as_str))
+            names.cloned().unwrap_or_default()
         };
+        let hosts: Vec<_> = (0..cast::WAYS)
+            .map(|way| format!("{}/", self.host(way)))
+            .collect();
         let namespace = self.namespace(role)?;
+        if let Some(pods) = role.never_ready(namespace.name()) {
+            self.testbed.nodes().make_unready(pods);
+        }
         let api = self.api(role)?;
-        api.create(&PostParams::default(), &role.object(image)?)
+        api.create(&PostParams::default(), &role.object(&hosts, image)?)
             .await?;
         let tags = role.tags.iter().map(|(container, tag)| {
             let name = images.get(*tag).map(|[tag, _]| tag.clone());
@@ -131,10 +166,8 @@ impl<'a> World<'a> {
             rolls: role.rolls(),
             wish: Wish::ROLL_OUT,
             changes: Vec::new(),
-            pods: match role.kind {
-                Kind::DaemonSet => self.testbed.nodes().names().len(),
-                Kind::Deployment | Kind::StatefulSet => 1,
-            },
+            pods: role.pods(self.testbed.nodes().names().len()),
+            crowded: role.condition == Some(Condition::Crowded),
         })
     }
 
@@ -143,7 +176,10 @@ impl<'a> World<'a> {
         let configuration = json!({
             "interval": format!("{}s", plan.scale.interval.as_secs()),
             "logLevel": "info,kube_autorollout=debug",
-            "registries": [{ "hostnamePattern": self.liar.host(), "plainHttp": true }],
+            "registries": self.ways.iter().map(|way| {
+                json!({ "hostnamePattern": way.host(), "plainHttp": true })
+            }).collect::<Vec<_>>(),
+            "rollouts": { "retryAfter": RETRY_AFTER.map(|wait| format!("{}s", wait.as_secs())) },
             "watch": { "namespaces": names },
             "leaderElection": { "enabled": true },
         });
@@ -159,81 +195,35 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    /// Does what an owner does, and notes it.
-    pub(super) async fn edit(&self, workload: usize, edit: Edit) -> Result<(), Error> {
-        let Some(role) = self.roles.get(workload) else {
+    /// The host of a way to the registry.
+    pub(super) fn host(&self, way: usize) -> &str {
+        self.ways.get(way).map_or("", Liar::host)
+    }
+
+    /// The nodes of all, and those of the crowded.
+    pub(super) fn all_nodes(&self) -> [&Nodes; 2] {
+        [self.testbed.nodes(), &self.pool]
+    }
+
+    /// Sends new pods of a namespace from the near registry to the far one.
+    pub(super) async fn redirect(&self, namespace: usize, lasts: Duration) -> Result<(), Error> {
+        let Some(namespace) = self.namespaces.get(namespace) else {
             return Ok(());
         };
-        let patch = match edit {
-            Edit::Select(selected) => {
-                let value = selected.then_some("true");
-                json!({ "metadata": { "labels": { ENABLED_LABEL: value } } })
-            }
-            Edit::Hold(held) => {
-                let value = held.then_some("true");
-                json!({ "metadata": { "annotations": { "kube-autorollout/hold": value } } })
-            }
-            Edit::Pause(paused) => json!({ "spec": { "paused": paused } }),
-            Edit::Scale(replicas) => json!({ "spec": { "replicas": replicas } }),
-        };
-        let begun = now();
-        self.patch(role, &patch).await?;
-        let span = Span::since(begun);
-        if let Some(subject) = self.notes.content().subjects.get_mut(workload) {
-            let wish = subject.last_wish();
-            let changed = match edit {
-                Edit::Select(selected) => Wish { selected, ..wish },
-                Edit::Hold(held) => Wish { held, ..wish },
-                Edit::Pause(paused) => Wish { paused, ..wish },
-                Edit::Scale(replicas) => {
-                    subject.pods = replicas;
-                    return Ok(());
-                }
-            };
-            subject.changes.push((span, changed));
-        }
+        let [near, far] = [NEAR, FAR].map(|way| format!("{}/", self.host(way)));
+        let policy = ImagePolicy::mirror("redirect", &near, &far);
+        persistently(async || policy.put_in_force(namespace).await).await?;
+        sleep(lasts).await;
+        persistently(async || policy.withdraw(namespace).await).await?;
         Ok(())
     }
 
-    async fn patch(&self, role: &Role, patch: &Value) -> Result<(), Error> {
-        let api = self.api(role)?;
-        let name = role.name();
-        persistently(async || {
-            let parameters = PatchParams::default();
-            api.patch(&name, &parameters, &Patch::Merge(patch)).await
-        })
-        .await?;
-        Ok(())
-    }
-
-    /// Deletes a pod of a workload, if there is one.
-    pub(super) async fn delete_pod(&self, workload: usize) -> Result<(), Error> {
-        let Some(role) = self.roles.get(workload) else {
-            return Ok(());
-        };
-        let pods = self.namespace(role)?.api::<Pod>();
-        let of_workload = ListParams::default().labels(&format!("app={}", role.name()));
-        let list = persistently(async || pods.list(&of_workload).await).await?;
-        if let Some(pod) = list.items.first() {
-            let name = pod.name_any();
-            persistently(async || {
-                match pods.delete(&name, &DeleteParams::default()).await {
-                    // Somebody else was faster
-                    Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
-                    deleted => deleted.map(drop),
-                }
-            })
-            .await?;
-        }
-        Ok(())
-    }
-
-    fn namespace(&self, role: &Role) -> Result<&Namespace, Error> {
+    pub(super) fn namespace(&self, role: &Role) -> Result<&Namespace, Error> {
         let namespace = self.namespaces.get(role.namespace);
         namespace.ok_or_else(|| Error::NotUp("a namespace is missing".to_owned()))
     }
 
-    fn api(&self, role: &Role) -> Result<Api<DynamicObject>, Error> {
+    pub(super) fn api(&self, role: &Role) -> Result<Api<DynamicObject>, Error> {
         let namespace = self.namespace(role)?;
         let (client, resource) = (namespace.client(), role.kind.resource());
         Ok(Api::namespaced_with(client, namespace.name(), &resource))
@@ -260,16 +250,46 @@ async fn permit(namespaces: &[Namespace]) -> Result<String, Error> {
     Ok(home.unwrap_or_default().to_owned())
 }
 
-/// Asks again and again until the API server has done it.
-async fn persistently<T>(
-    request: impl AsyncFn() -> Result<T, kube::Error>,
-) -> Result<T, kube::Error> {
-    let mut attempts = 0;
-    loop {
-        match request().await {
-            Err(_) if attempts < ATTEMPTS => attempts += 1,
-            answer => return answer,
-        }
-        sleep(RETRY).await;
+/// Ways to the registry, of which the far one asks for tokens.
+async fn ways(testbed: &Testbed) -> Result<Vec<Liar>, Error> {
+    let mut ways = Vec::new();
+    for _ in 0..cast::WAYS {
+        ways.push(Liar::start(address(testbed.registry().host())?).await?);
     }
+    if let Some(far) = ways.get(FAR) {
+        far.ask_for_tokens(TOKENS_LAST).await?;
+    }
+    Ok(ways)
+}
+
+/// Lets the nodes pull from the near registry through a mirror.
+async fn mirror(testbed: &Testbed, ways: &[Liar]) -> Result<Mirror, Error> {
+    let near = ways.get(NEAR).map_or("", Liar::host);
+    let mirror = Mirror::start(address(near)?).await?;
+    let through = testbed.nodes().pull_through(near, Some(mirror.access()));
+    through.map_err(environment::Error::from)?;
+    Ok(mirror)
+}
+
+fn address(host: &str) -> Result<SocketAddr, Error> {
+    let address = host.parse();
+    address.map_err(|_| Error::NotUp(format!("{host} is no address")))
+}
+
+/// Nodes that have a CPU for two of three pods of the crowded workloads.
+async fn pool(testbed: &Testbed, roles: &[Role]) -> Result<Nodes, Error> {
+    let crowded = roles
+        .iter()
+        .filter(|role| role.condition == Some(Condition::Crowded));
+    let options = NodesOptions {
+        name: cast::POOL.to_owned(),
+        count: cast::POOL_NODES,
+        scheduling: Scheduling::Pool,
+        capacity: Capacity {
+            cpus: u32::try_from(crowded.count()).unwrap_or(u32::MAX),
+            ..Capacity::AMPLE
+        },
+        ..NodesOptions::default()
+    };
+    Ok(testbed.start_nodes(options).await?)
 }

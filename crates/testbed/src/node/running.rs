@@ -22,6 +22,8 @@ pub struct RunningContainer {
     pub pulled_digest: Option<Digest>,
     /// The `imageID` that its status shows, or is about to.
     pub image_id: String,
+    /// Whether it is ready.
+    pub ready: bool,
 }
 
 /// A change of what runs in a pod.

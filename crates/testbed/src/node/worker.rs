@@ -294,6 +294,7 @@ impl Worker {
             config_digest: image.facts.config,
             pulled_digest: image.pulled,
             image_id: image.image_id.unwrap_or_default(),
+            ready: container.is_ready(now()),
         })
     }
 

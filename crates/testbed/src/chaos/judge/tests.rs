@@ -1,7 +1,12 @@
 //! Each violation is found where it is, and not where it is not.
 
+mod end;
+mod repeated;
+
+use jiff::{SignedDuration, Timestamp};
+
 use super::*;
-use crate::chaos::history::{Answer, Span, Wish};
+use crate::chaos::history::{Answer, Move, Pod, Run, Span, Wish};
 
 /// A moment of a test's own time, in seconds.
 fn second(second: f64) -> Timestamp {
@@ -33,7 +38,7 @@ fn moved(at: f64, version: &str) -> Move {
     }
 }
 
-fn told(at: f64, version: &str) -> Answer {
+fn answered(at: f64, version: &str) -> Answer {
     Answer {
         tag: "app:1".to_owned(),
         at: second(at),
@@ -46,6 +51,8 @@ fn patched(at: f64, version: &str) -> Patch {
         name: name(),
         at: second(at),
         record: BTreeMap::from([("app".to_owned(), format!("digest {version}"))]),
+        attempts: BTreeMap::new(),
+        restarted_at: Some(second(at - 0.01)),
     }
 }
 
@@ -55,6 +62,8 @@ fn ran(version: &str, from: f64, to: Option<f64>) -> Run {
         workload: "web".to_owned(),
         container: "app".to_owned(),
         config: format!("config {version}"),
+        ready: true,
+        pod_since: second(from),
         from: second(from),
         to: to.map(second),
     }
@@ -70,11 +79,22 @@ fn fine() -> History {
             wish: Wish::ROLL_OUT,
             changes: Vec::new(),
             pods: 1,
+            crowded: false,
         }],
         moves: vec![moved(0.0, "1"), moved(100.0, "2")],
-        answers: vec![told(50.0, "1"), told(101.0, "2")],
+        answers: vec![answered(50.0, "1"), answered(101.0, "2")],
         patches: vec![patched(102.0, "2")],
         runs: vec![ran("1", 1.0, Some(103.0)), ran("2", 102.5, None)],
+        pods: vec![pod(true)],
+        retry_after: [2, 6, 30].map(SignedDuration::from_secs).into(),
+    }
+}
+
+fn pod(newest: bool) -> Pod {
+    Pod {
+        namespace: "one".to_owned(),
+        workload: "web".to_owned(),
+        newest,
     }
 }
 
@@ -88,7 +108,9 @@ fn a_rollout_for_each_move_is_fine() {
     assert_eq!(judge(&history), Verdict::default());
     // Back to the first version, and once more to the second.
     history.moves.extend([moved(110.0, "1"), moved(120.0, "2")]);
-    history.answers.extend([told(111.0, "1"), told(121.0, "2")]);
+    history
+        .answers
+        .extend([answered(111.0, "1"), answered(121.0, "2")]);
     history
         .patches
         .extend([patched(112.0, "1"), patched(122.0, "2")]);
@@ -136,7 +158,7 @@ fn a_patch_for_another_attestation_of_the_same_image_is_found() {
 fn a_patch_that_a_move_overtook_is_counted_and_the_next_one_is_no_second() {
     let mut history = fine();
     history.moves.push(moved(101.5, "3"));
-    history.answers.push(told(104.0, "3"));
+    history.answers.push(answered(104.0, "3"));
     history.patches.push(patched(105.0, "3"));
     history.runs = vec![
         ran("1", 1.0, Some(103.0)),
@@ -148,7 +170,7 @@ fn a_patch_that_a_move_overtook_is_counted_and_the_next_one_is_no_second() {
 }
 
 #[test]
-fn a_patch_to_what_was_never_pushed_or_not_told_lately_is_found() {
+fn a_patch_to_what_was_never_pushed_or_not_answered_lately_is_found() {
     let mut history = fine();
     history.patches[0]
         .record
@@ -163,7 +185,7 @@ fn a_patch_to_what_was_never_pushed_or_not_told_lately_is_found() {
     history.answers[1].at = second(70.0);
     let found = violations(&history);
     assert!(
-        matches!(found[..], [Violation::NotTold { .. }]),
+        matches!(found[..], [Violation::NotAnswered { .. }]),
         "{found:?}"
     );
 }
@@ -227,32 +249,6 @@ fn a_patch_of_somebody_elses_workload_is_found() {
 }
 
 #[test]
-fn what_does_not_run_the_tags_image_in_the_end_is_found_unless_its_owner_wants_that() {
-    let ends = [
-        vec![ran("1", 1.0, None)],                        // it was forgotten
-        vec![ran("1", 1.0, None), ran("2", 102.5, None)], // an old pod is left
-        vec![ran("1", 1.0, Some(102.1))],                 // nothing runs
-        vec![
-            ran("2", 102.5, None),
-            ran("2", 102.5, None),
-            ran("1", 1.0, Some(102.1)),
-        ], // one too many
-    ];
-    for runs in ends {
-        let mut history = fine();
-        history.runs = runs;
-        let found = violations(&history);
-        assert!(matches!(found[..], [Violation::Stale { .. }]), "{found:?}");
-        let held = Wish {
-            held: true,
-            ..Wish::ROLL_OUT
-        };
-        history.subjects[0].changes = vec![(span(110.0, 110.1), held)];
-        assert_eq!(violations(&history), []);
-    }
-}
-
-#[test]
 fn of_two_containers_the_one_that_moved_justifies_a_patch() {
     let mut history = fine();
     history.subjects[0]
@@ -276,7 +272,7 @@ fn of_two_containers_the_one_that_moved_justifies_a_patch() {
     });
     history.answers.push(Answer {
         tag: "side:1".to_owned(),
-        ..told(201.0, "t")
+        ..answered(201.0, "t")
     });
     let mut patch = patched(202.0, "2");
     patch

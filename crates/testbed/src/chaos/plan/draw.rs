@@ -1,0 +1,288 @@
+//! Draws the lanes of a plan.
+
+use std::{ops::Range, time::Duration};
+
+use http::StatusCode;
+
+use super::{Content, Edit, End, Fault, Scale, Step};
+use crate::{
+    chaos::{
+        REPLICAS,
+        cast::{MOST_PODS, NAMESPACES, kind_of},
+        dice::Dice,
+    },
+    liar::{Lie, Mood},
+    workload::Kind,
+};
+
+/// The way on which there is every trouble, one after the other, and through a mirror.
+pub(in crate::chaos) const NEAR: usize = 0;
+
+/// The way on which there are brown-outs, and tokens.
+pub(in crate::chaos) const FAR: usize = 1;
+
+/// How many nodes there are to go away.
+const NODES: usize = 2;
+
+/// Draws the steps of a lane.
+type Draw = fn(&mut Dice, Scale) -> Vec<Step>;
+
+/// All lanes.
+pub(super) const LANES: [Draw; 11] = [
+    pushes,
+    edits,
+    deletions,
+    unready,
+    nodes,
+    admission,
+    mirror,
+    api_server,
+    near_registry,
+    far_registry,
+    controllers,
+];
+
+const fn seconds(range: Range<u64>) -> Range<Duration> {
+    milliseconds(range.start * 1000..range.end * 1000)
+}
+
+const fn milliseconds(range: Range<u64>) -> Range<Duration> {
+    Duration::from_millis(range.start)..Duration::from_millis(range.end)
+}
+
+/// Steps with pauses in between, until the time for faults is over. `draw` also says how long a step lasts.
+fn steps(
+    dice: &mut Dice,
+    scale: Scale,
+    pause: &Range<Duration>,
+    mut draw: impl FnMut(&mut Dice) -> (Fault, Duration),
+) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let mut at = dice.time(pause.clone());
+    while at < scale.faults {
+        let (fault, lasts) = draw(dice);
+        steps.push(Step { at, fault });
+        at += lasts + dice.time(pause.clone());
+    }
+    steps
+}
+
+/// Single pushes, and now and then several to one tag within seconds.
+fn pushes(dice: &mut Dice, scale: Scale) -> Vec<Step> {
+    let mut left = 0;
+    let mut tag = 0;
+    steps(dice, scale, &milliseconds(100..1500), |dice| {
+        if left == 0 {
+            tag = dice.below(scale.tags);
+            left = if dice.one_in(4) { 2 + dice.below(3) } else { 1 };
+        }
+        left -= 1;
+        let content = match dice.below(8) {
+            0 => Content::Attested,
+            1 => Content::Back,
+            2 => Content::Rebuilt,
+            _ => Content::Next,
+        };
+        (Fault::Push { tag, content }, Duration::ZERO)
+    })
+}
+
+/// Labels, holds and pauses, of which most are taken back, and other numbers of replicas.
+fn edits(dice: &mut Dice, scale: Scale) -> Vec<Step> {
+    let mut off: Vec<(usize, Edit)> = Vec::new();
+    steps(dice, scale, &milliseconds(0..1500), |dice| {
+        let workload = dice.below(scale.workloads);
+        let is_off = off.iter().any(|(other, _)| *other == workload);
+        let back = off.len() > scale.workloads / 8 || is_off || dice.one_in(3);
+        let (workload, edit) = if back && !off.is_empty() {
+            let (workload, edit) = off.swap_remove(dice.below(off.len()));
+            let edit = match edit {
+                Edit::Select(_) => Edit::Select(true),
+                Edit::Hold(_) => Edit::Hold(false),
+                Edit::Pause(_) => Edit::Pause(false),
+                Edit::Scale(replicas) => Edit::Scale(replicas),
+            };
+            (workload, edit)
+        } else {
+            let edit = match (dice.below(4), kind_of(workload)) {
+                (0, _) => Edit::Select(false),
+                (1, Kind::Deployment) => Edit::Pause(true),
+                (2, Kind::Deployment | Kind::StatefulSet) => Edit::Scale(dice.below(MOST_PODS + 1)),
+                _ => Edit::Hold(true),
+            };
+            if !matches!(edit, Edit::Scale(_)) {
+                off.push((workload, edit));
+            }
+            (workload, edit)
+        };
+        (Fault::Edit { workload, edit }, Duration::ZERO)
+    })
+}
+
+/// Pods that are deleted under their workloads.
+fn deletions(dice: &mut Dice, scale: Scale) -> Vec<Step> {
+    steps(dice, scale, &milliseconds(200..2000), |dice| {
+        let workload = dice.below(scale.workloads);
+        (Fault::DeletePods { workload }, Duration::ZERO)
+    })
+}
+
+/// Pods that are not ready for a while.
+fn unready(dice: &mut Dice, scale: Scale) -> Vec<Step> {
+    steps(dice, scale, &milliseconds(100..1000), |dice| {
+        let workload = dice.below(scale.workloads);
+        let lasts = dice.time(milliseconds(500..6000));
+        (Fault::Unready { workload, lasts }, lasts)
+    })
+}
+
+/// Nodes that are away, every other time for so long that their pods are evicted.
+fn nodes(dice: &mut Dice, scale: Scale) -> Vec<Step> {
+    let mut evicted = false;
+    steps(dice, scale, &seconds(5..15), |dice| {
+        evicted = !evicted;
+        let lasts = dice.time(if evicted {
+            seconds(9..16)
+        } else {
+            seconds(1..6)
+        });
+        let node = dice.below(NODES);
+        (Fault::NodeAway { node, lasts }, lasts)
+    })
+}
+
+/// Pods of one namespace after the other are sent to the other registry.
+fn admission(dice: &mut Dice, scale: Scale) -> Vec<Step> {
+    let mut namespace = dice.below(NAMESPACES);
+    steps(dice, scale, &seconds(5..12), |dice| {
+        namespace = (namespace + 1) % NAMESPACES;
+        let lasts = dice.time(seconds(4..12));
+        (Fault::Admission { namespace, lasts }, lasts)
+    })
+}
+
+/// Two or three times within half a minute the mirror is behind, and then it is well for a long time, so that a digest
+/// that it did not have is there before the attempts to roll it out are used up.
+fn mirror(dice: &mut Dice, scale: Scale) -> Vec<Step> {
+    let mut left = 0;
+    let mut well = dice.time(seconds(3..8));
+    let mut steps = Vec::new();
+    let mut at = Duration::ZERO;
+    loop {
+        at += well;
+        if at >= scale.faults {
+            return steps;
+        }
+        if left == 0 {
+            left = 2 + dice.below(2);
+        }
+        left -= 1;
+        let lasts = dice.time(seconds(2..6));
+        steps.push(Step {
+            at,
+            fault: Fault::MirrorLags { lasts },
+        });
+        well = lasts
+            + dice.time(if left == 0 {
+                seconds(90..120)
+            } else {
+                seconds(1..3)
+            });
+    }
+}
+
+fn api_server(dice: &mut Dice, scale: Scale) -> Vec<Step> {
+    let mut compacted = dice.one_in(2);
+    steps(dice, scale, &seconds(10..25), |dice| {
+        compacted = !compacted;
+        let away = dice.time(milliseconds(200..6000));
+        (Fault::ApiServer { away, compacted }, away)
+    })
+}
+
+/// Every trouble of the near registry in turn, in an order of its own each time.
+fn near_registry(dice: &mut Dice, scale: Scale) -> Vec<Step> {
+    let mut coming = Vec::new();
+    steps(dice, scale, &milliseconds(500..3000), |dice| {
+        if coming.is_empty() {
+            coming = dice.shuffled(troubles());
+        }
+        let lasts = dice.time(milliseconds(1000..4000));
+        let fault = match coming.pop().flatten() {
+            Some(mood) => Fault::Registry {
+                way: NEAR,
+                mood,
+                lasts,
+            },
+            None => Fault::RegistryDown { away: lasts },
+        };
+        (fault, lasts)
+    })
+}
+
+/// All that a registry can do wrong; nothing stands for one that is not there.
+fn troubles() -> Vec<Option<Mood>> {
+    let statuses = [
+        StatusCode::UNAUTHORIZED,
+        StatusCode::FORBIDDEN,
+        StatusCode::TOO_MANY_REQUESTS,
+        StatusCode::SERVICE_UNAVAILABLE,
+    ];
+    let lies = [
+        Lie::Digest,
+        Lie::Content,
+        Lie::Truncated,
+        Lie::MediaType,
+        Lie::Page,
+    ];
+    let slow = Mood::Slow(Duration::from_millis(1500));
+    let moods = [slow, Mood::Silent, Mood::RefusesDigests].into_iter();
+    let moods = moods
+        .chain(statuses.map(Mood::Refuses))
+        .chain(lies.map(Mood::Lies));
+    moods.map(Some).chain([None]).collect()
+}
+
+/// The far registry's own troubles in turn: brown-outs, manifests that are refused, another token server.
+fn far_registry(dice: &mut Dice, scale: Scale) -> Vec<Step> {
+    let mut coming = Vec::new();
+    steps(dice, scale, &seconds(1..5), |dice| {
+        if coming.is_empty() {
+            coming = dice.shuffled(vec![0, 1, 2]);
+        }
+        match coming.pop() {
+            Some(0) => {
+                let lasts = dice.time(seconds(6..12));
+                (Fault::BrownOut { way: FAR, lasts }, lasts)
+            }
+            Some(1) => {
+                let lasts = dice.time(seconds(2..6));
+                let fault = Fault::Registry {
+                    way: FAR,
+                    mood: Mood::RefusesDigests,
+                    lasts,
+                };
+                (fault, lasts)
+            }
+            _ => (Fault::RealmMoves { way: FAR }, Duration::ZERO),
+        }
+    })
+}
+
+/// Replicas end in every way in turn; one that stands still does so for longer than a lease now and then.
+fn controllers(dice: &mut Dice, scale: Scale) -> Vec<Step> {
+    let mut coming = Vec::new();
+    steps(dice, scale, &seconds(1..6), |dice| {
+        if coming.is_empty() {
+            let ends = [End::Killed, End::Stopped, End::Frozen];
+            coming = dice.shuffled(ends.to_vec());
+        }
+        let end = coming.pop().unwrap_or(End::Killed);
+        let away = match end {
+            End::Frozen => dice.time(seconds(2..20)),
+            End::Killed | End::Stopped => dice.time(milliseconds(0..8000)),
+        };
+        let replica = dice.below(REPLICAS);
+        (Fault::Controller { replica, end, away }, away)
+    })
+}
