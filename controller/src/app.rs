@@ -235,7 +235,7 @@ fn controller(
 fn context(
     config: &Config,
     cluster: &Cluster,
-    registry: &registry::Client,
+    registry: &registry::RegistryClient,
     reports: Reports,
     watches: &[Watch],
     (wake, leadership, patches): (&Arc<Wake>, &Arc<Leadership>, &Arc<Patches>),

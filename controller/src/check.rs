@@ -16,7 +16,7 @@ use std::{
 
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use kube_autorollout_core::reference;
-use kube_autorollout_registry::{DockerConfigError, Keyring, Unobserved};
+use kube_autorollout_registry::{DockerConfigError, Keyring, NoopObserver};
 use tokio::time::{Instant, interval_at};
 
 use self::{answer::Answer, asker::Asker};
@@ -92,7 +92,7 @@ pub(crate) async fn run(
         client: options::client(
             config,
             environment,
-            Arc::new(Unobserved),
+            Arc::new(NoopObserver),
             options::CHECK_REQUESTS,
         )?,
         keyring: keyring(request.docker_config.as_deref())?,

@@ -1,7 +1,7 @@
 //! What is told of one image.
 
 use kube_autorollout_core::{Digest, platform::Platform};
-use kube_autorollout_registry::{Authentication, RateLimit};
+use kube_autorollout_registry::{AuthMethod, RateLimit};
 
 use crate::registry::failure::Failure;
 
@@ -23,8 +23,8 @@ pub(super) struct Resolved {
     pub(super) media_type: String,
     /// What an index offers images for, each once; nothing for a single image, whose manifest does not say.
     pub(super) platforms: Option<Vec<Platform>>,
-    /// How the registry was convinced.
-    pub(super) authentication: Authentication,
+    /// How the client authenticated.
+    pub(super) authentication: AuthMethod,
     /// How many pulls are left, where the registry tells it.
     pub(super) rate_limit: Option<RateLimit>,
 }
@@ -37,6 +37,14 @@ pub(super) mod tests {
 
     use super::*;
 
+    fn rate_limit() -> RateLimit {
+        let mut rate_limit = RateLimit::default();
+        rate_limit.limit = Some(100);
+        rate_limit.remaining = 87;
+        rate_limit.window = Some(Duration::from_secs(21_600));
+        rate_limit
+    }
+
     pub(in crate::check) fn resolved() -> Resolved {
         let digest = format!("sha256:{}", "a".repeat(64));
         Resolved {
@@ -46,12 +54,8 @@ pub(super) mod tests {
                 Platform::new("linux", "amd64"),
                 Platform::new("linux", "\u{1b}[31m"),
             ]),
-            authentication: Authentication::Bearer,
-            rate_limit: Some(RateLimit {
-                limit: Some(100),
-                remaining: 87,
-                window: Some(Duration::from_secs(21_600)),
-            }),
+            authentication: AuthMethod::Bearer,
+            rate_limit: Some(rate_limit()),
         }
     }
 
@@ -59,7 +63,7 @@ pub(super) mod tests {
     pub(in crate::check) fn answers() -> [Answer; 3] {
         let single = Resolved {
             platforms: None,
-            authentication: Authentication::Anonymous,
+            authentication: AuthMethod::Anonymous,
             rate_limit: None,
             media_type: "application/vnd.oci.image.manifest.v1+json".to_owned(),
             ..resolved()

@@ -7,14 +7,14 @@ use kube_autorollout_core::{
     reference,
     state::Reason,
 };
-use kube_autorollout_registry::{Client, Credentials, Keyring};
+use kube_autorollout_registry::{CredentialChain, Keyring, RegistryClient};
 
 use super::answer::{Answer, Resolved};
 use crate::{registry::credentials::Configured, registry::failure::Failure};
 
 /// All that a question takes.
 pub(super) struct Asker {
-    pub(super) client: Client,
+    pub(super) client: RegistryClient,
     /// Takes the place of the pods' own Secrets.
     pub(super) keyring: Keyring,
     pub(super) configured: Configured,
@@ -37,7 +37,7 @@ impl Asker {
         })?;
         let asked = self.configured.asked(&reference);
         let found = self.keyring.lookup(&asked).into_iter();
-        let credentials: Credentials = found.chain(self.configured.of(&reference)).collect();
+        let credentials: CredentialChain = found.chain(self.configured.of(&reference)).collect();
         let resolved = self.client.resolve(&reference, &credentials).await;
         let resolved = resolved.map_err(|error| {
             let failure = Failure::of(&reference, &error);
@@ -60,7 +60,7 @@ impl Asker {
             digest: resolved.digest,
             media_type: resolved.media_type,
             platforms,
-            authentication: resolved.authentication,
+            authentication: resolved.auth_method,
             rate_limit: resolved.rate_limit,
         })
     }
@@ -69,7 +69,7 @@ impl Asker {
         &self,
         reference: &Reference,
         digest: &Digest,
-        credentials: &Credentials,
+        credentials: &CredentialChain,
     ) -> Result<Manifest, Failure> {
         let manifest = self.client.manifest(reference, digest, credentials).await;
         let manifest = manifest.map_err(|error| Failure::of(reference, &error))?;
@@ -83,7 +83,7 @@ impl Asker {
         &self,
         reference: &Reference,
         index: &Index,
-        credentials: &Credentials,
+        credentials: &CredentialChain,
     ) -> Result<Vec<Platform>, Failure> {
         let counting = index.select(&self.platforms);
         if let Some(first) = counting.first()

@@ -36,7 +36,7 @@ pub(crate) struct Context {
     /// Whether this replica may act.
     pub(crate) leadership: Arc<Leadership>,
     /// Registries, for manifests; tags go through the checker.
-    pub(crate) registry: registry::Client,
+    pub(crate) registry: registry::RegistryClient,
     /// Tags, shared.
     pub(crate) checker: Checker,
     /// With what registries are asked.

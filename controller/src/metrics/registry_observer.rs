@@ -2,10 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use jiff::Timestamp;
 use kube_autorollout_registry::{self as registry, ErrorKind, Operation};
 
-use crate::metrics::Metrics;
+use crate::{clock, metrics::Metrics, registry::failure};
 
 /// Puts the client's reports into metrics.
 pub(crate) struct Observer(Arc<Metrics>);
@@ -24,7 +23,8 @@ impl registry::Observer for Observer {
         result: Result<(), ErrorKind>,
         took: Duration,
     ) {
-        let result = result.map_or_else(ErrorKind::as_str, |()| "ok");
+        let failed = |kind| failure::reason(kind).as_str();
+        let result = result.map_or_else(failed, |()| "ok");
         self.0
             .registries
             .request(host, operation.as_str(), result, took);
@@ -34,7 +34,8 @@ impl registry::Observer for Observer {
         self.0.registries.rate_limit(host, remaining);
     }
 
-    fn backoff(&self, host: &str, until: Option<Timestamp>) {
+    fn backoff(&self, host: &str, wait: Option<Duration>) {
+        let until = wait.and_then(|wait| clock::now().checked_add(wait).ok());
         self.0.registries.backoff(host, until);
     }
 }

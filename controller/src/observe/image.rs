@@ -7,7 +7,7 @@ use kube_autorollout_core::{
     Digest, Reference, compare::Verdict, decide::Running, image_id::ImageId, reference,
     state::Reason,
 };
-use kube_autorollout_registry::Credentials;
+use kube_autorollout_registry::CredentialChain;
 
 use super::{
     comparison::{Asking, CLOCK_SKEW, compare, described},
@@ -170,7 +170,7 @@ impl<'a> Image<'a> {
         failure: Failure,
         asking: Asking<'_>,
         reference: &Reference,
-        credentials: &Credentials,
+        credentials: &CredentialChain,
     ) -> Failure {
         if !credentials.is_empty() {
             return failure;
@@ -198,7 +198,7 @@ impl<'a> Image<'a> {
         &self,
         asking: Asking<'_>,
         reference: &Reference,
-        credentials: &Credentials,
+        credentials: &CredentialChain,
     ) -> (Tag, Key) {
         let checker = &asking.context.checker;
         let tick = asking.freshness.tick;

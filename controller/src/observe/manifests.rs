@@ -16,7 +16,7 @@ use kube_autorollout_core::{
     manifest::Manifest,
     state::Reason,
 };
-use kube_autorollout_registry::{Client, Credentials, Error, ErrorKind};
+use kube_autorollout_registry::{CredentialChain, Error, ErrorKind, RegistryClient};
 
 use crate::registry::failure::Failure;
 
@@ -28,9 +28,9 @@ const MOST_BYTES: usize = 8 * 1024 * 1024;
 
 /// The manifests of one repository that were asked for so far, and what came.
 pub(super) struct Manifests<'a> {
-    client: &'a Client,
+    client: &'a RegistryClient,
     reference: &'a Reference,
-    credentials: &'a Credentials,
+    credentials: &'a CredentialChain,
     answers: HashMap<Digest, Answer>,
     /// Of the bodies that were read.
     bytes: AtomicUsize,
@@ -39,9 +39,9 @@ pub(super) struct Manifests<'a> {
 
 impl<'a> Manifests<'a> {
     pub(super) fn new(
-        client: &'a Client,
+        client: &'a RegistryClient,
         reference: &'a Reference,
-        credentials: &'a Credentials,
+        credentials: &'a CredentialChain,
     ) -> Self {
         Self {
             client,
@@ -146,7 +146,7 @@ impl<'a> Manifests<'a> {
 /// One that is denied alone counts, as the registry denies it again when it is asked once more before a rollout: an image
 /// that a policy blocks is replaced by the next one. Where it was read before it was blocked, it is compared as it was.
 fn is_unavailable(error: &Error) -> bool {
-    error.kind() == ErrorKind::TagNotFound || error.is_manifest_denied()
+    error.kind() == ErrorKind::NotFound || error.is_manifest_denied()
 }
 
 #[cfg(test)]

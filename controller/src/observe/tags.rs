@@ -11,7 +11,7 @@ use std::{
 
 use jiff::Timestamp;
 use kube_autorollout_core::{Digest, Reference, backoff::Backoff, schedule};
-use kube_autorollout_registry::{Client, Credentials, Fingerprint};
+use kube_autorollout_registry::{CredentialChain, Fingerprint, RegistryClient};
 use tokio::time::Instant;
 
 use crate::{
@@ -109,7 +109,7 @@ pub(crate) struct Key {
 
 /// Asks registries, once for all who want to know the same.
 pub(crate) struct Checker {
-    client: Client,
+    client: RegistryClient,
     wake: Arc<Wake>,
     known: Mutex<Known>,
 }
@@ -131,7 +131,7 @@ struct Entry {
 
 impl Checker {
     /// Knows nothing yet, and wakes workloads when a tag moves.
-    pub(crate) fn new(client: Client, wake: Arc<Wake>) -> Self {
+    pub(crate) fn new(client: RegistryClient, wake: Arc<Wake>) -> Self {
         Self {
             client,
             wake,
@@ -143,7 +143,7 @@ impl Checker {
     pub(crate) async fn tag(
         &self,
         reference: &Reference,
-        credentials: &Credentials,
+        credentials: &CredentialChain,
         not_before: Timestamp,
     ) -> (Tag, Key) {
         let key = Key {
@@ -287,7 +287,7 @@ mod tests {
         let web = Identity::deployment("shop", "web");
         let ask = async |image: &str| {
             let reference = image.parse().expect("a reference");
-            let credentials = Credentials::default();
+            let credentials = CredentialChain::default();
             let (_, key) = checker.tag(&reference, &credentials, Timestamp::MIN).await;
             key
         };

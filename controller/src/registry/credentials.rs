@@ -43,7 +43,7 @@ impl Credentials {
         namespace: &str,
         pull_secrets: &[String],
         reference: &Reference,
-    ) -> registry::Credentials {
+    ) -> registry::CredentialChain {
         let keyring = self.secrets.keyring(namespace, pull_secrets).await;
         let found = keyring
             .lookup(&self.configured.asked(reference))

@@ -1,5 +1,7 @@
 //! Errors of registries in the words of decisions.
 
+mod advice;
+
 use std::time::Duration;
 
 use kube_autorollout_core::{
@@ -31,7 +33,7 @@ impl Failure {
         Self {
             reason: reason(error.kind()),
             detail: format!("{reference}: {}", Chain(error)),
-            advice: error.advice(),
+            advice: advice::of(error),
             transient: error.is_transient(),
             retry_after: error.retry_after(),
         }
@@ -114,7 +116,7 @@ impl Failure {
 pub(crate) fn reason(kind: ErrorKind) -> Reason {
     match kind {
         ErrorKind::InvalidReference => Reason::InvalidReference,
-        ErrorKind::TagNotFound => Reason::TagNotFound,
+        ErrorKind::NotFound => Reason::TagNotFound,
         ErrorKind::Unauthorized => Reason::Unauthorized,
         ErrorKind::Denied => Reason::Denied,
         ErrorKind::CredentialQuarantined => Reason::CredentialQuarantined,

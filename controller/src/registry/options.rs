@@ -1,6 +1,6 @@
 //! How the registry client is set up: what the configuration and the environment say of registries.
 
-use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc};
+use std::{collections::BTreeMap, num::NonZeroUsize, path::PathBuf, sync::Arc};
 
 use kube_autorollout_registry as registry;
 
@@ -14,7 +14,7 @@ const HTTPS_PROXY: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];
 const HTTP_PROXY: [&str; 2] = ["HTTP_PROXY", "http_proxy"];
 const NO_PROXY: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
-/// Why no registry client can be made; all of it is for the user to mend.
+/// Why no registry client can be made; all of it is for the user to correct.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// A proxy that cannot be used. It may hold a login, so it is not repeated.
@@ -25,9 +25,17 @@ pub(crate) enum Error {
         /// The variable that was used.
         variable: &'static str,
     },
+    /// A file whose certificates cannot be used.
+    #[error("cannot trust the certificates of {}", .path.display())]
+    Certificate {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: registry::InvalidCertificate,
+    },
     /// Something else.
     #[error("cannot make the registry client")]
-    Options(#[source] registry::OptionsError),
+    Build(#[from] registry::BuildError),
 }
 
 /// Requests in flight to one host at once, of the controller.
@@ -48,63 +56,72 @@ pub(crate) fn client(
     environment: &BTreeMap<String, String>,
     observer: Arc<dyn registry::Observer>,
     requests: NonZeroUsize,
-) -> Result<registry::Client, Error> {
-    let value = |names| variable(environment, names).map_or_else(String::new, |(_, value)| value);
-    let entries = config.registries.iter();
-    let hosts = entries.map(|entry| host_options(entry, requests));
-    let options = registry::Options {
-        hosts: hosts.collect(),
-        ca_certificates: contents(&config.ca_certificates),
-        user_agent: constants::USER_AGENT.to_owned(),
-        observer,
-        proxy: registry::Proxy {
-            https: value(HTTPS_PROXY),
-            http: value(HTTP_PROXY),
-            no: value(NO_PROXY),
-        },
-        artifactory_fallback: config.artifactory_fallback,
-        max_concurrent_requests: requests,
-        ..registry::Options::default()
-    };
-    registry::Client::new(options).map_err(|error| match error {
-        registry::OptionsError::Proxy { variable: scheme } => {
-            let names = if scheme == "http" {
-                HTTP_PROXY
-            } else {
-                HTTPS_PROXY
-            };
-            let [first, _] = names;
-            let variable = variable(environment, names).map_or(first, |(name, _)| name);
-            Error::Proxy { variable }
-        }
-        error => Error::Options(error),
+) -> Result<registry::RegistryClient, Error> {
+    let mut builder = registry::RegistryClient::builder()
+        .user_agent(constants::USER_AGENT)
+        .client_id(constants::NAME)
+        .observer(observer)
+        .proxy(proxy(environment)?)
+        .artifactory_fallback(config.artifactory_fallback)
+        .max_concurrent_requests(requests);
+    for file in &config.ca_certificates {
+        builder = builder.certificate(certificate(file)?);
+    }
+    for entry in &config.registries {
+        builder = builder.host(host_options(entry)?);
+    }
+    Ok(builder.build()?)
+}
+
+/// The proxies that the environment names.
+fn proxy(environment: &BTreeMap<String, String>) -> Result<registry::Proxy, Error> {
+    let value = |names| variable(environment, names).map_or("", |(_, value)| value);
+    let proxy =
+        registry::Proxy::from_env_values(value(HTTPS_PROXY), value(HTTP_PROXY), value(NO_PROXY));
+    proxy.map_err(|invalid| {
+        let names = if invalid.scheme == "http" {
+            HTTP_PROXY
+        } else {
+            HTTPS_PROXY
+        };
+        let [first, _] = names;
+        let variable = variable(environment, names).map_or(first, |(name, _)| name);
+        Error::Proxy { variable }
     })
 }
 
 /// The first of the variables that is set and not empty, and its value.
-fn variable(
-    environment: &BTreeMap<String, String>,
+fn variable<'e>(
+    environment: &'e BTreeMap<String, String>,
     names: [&'static str; 2],
-) -> Option<(&'static str, String)> {
+) -> Option<(&'static str, &'e str)> {
     let set = |name| environment.get(name).filter(|value| !value.is_empty());
     let mut found = names
         .into_iter()
         .filter_map(|name| Some((name, set(name)?)));
-    found.next().map(|(name, value)| (name, value.clone()))
+    found.next().map(|(name, value)| (name, value.as_str()))
 }
 
-fn host_options(entry: &RegistryEntry, requests: NonZeroUsize) -> registry::HostOptions {
-    registry::HostOptions {
-        endpoint: entry.endpoint.clone(),
-        plain_http: entry.plain_http,
-        ca_certificates: contents(&entry.ca_certificates),
-        max_concurrent_requests: entry.max_concurrent_requests.unwrap_or(requests).get(),
-        ..registry::HostOptions::new(entry.pattern.clone())
+fn host_options(entry: &RegistryEntry) -> Result<registry::HostOptions, Error> {
+    let mut options =
+        registry::HostOptions::new(entry.pattern.clone()).plain_http(entry.plain_http);
+    if let Some(endpoint) = &entry.endpoint {
+        options = options.endpoint(endpoint.clone());
     }
+    if let Some(limit) = entry.max_concurrent_requests {
+        options = options.max_concurrent_requests(limit);
+    }
+    for file in &entry.ca_certificates {
+        options = options.certificate(certificate(file)?);
+    }
+    Ok(options)
 }
 
-fn contents(files: &[CaFile]) -> Vec<Vec<u8>> {
-    files.iter().map(|file| file.pem.clone()).collect()
+fn certificate(file: &CaFile) -> Result<registry::Certificate, Error> {
+    registry::Certificate::from_pem(&file.pem).map_err(|source| Error::Certificate {
+        path: file.path.clone(),
+        source,
+    })
 }
 
 #[cfg(test)]
@@ -132,8 +149,8 @@ mod tests {
             (vec![("HTTP_PROXY", "a:1")], None),
         ];
         for (variables, expected) in cases {
-            let found = variable(&environment(&variables), HTTPS_PROXY);
-            let expected = expected.map(|(name, value)| (name, value.to_owned()));
+            let environment = environment(&variables);
+            let found = variable(&environment, HTTPS_PROXY);
             assert_eq!(found, expected, "{variables:?}");
         }
     }
@@ -145,7 +162,7 @@ mod tests {
             .config;
         for name in ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"] {
             let variables = environment(&[(name, "socks5://user:planted@proxy:1080")]);
-            let observer = Arc::new(registry::Unobserved);
+            let observer = Arc::new(registry::NoopObserver);
             let error = client(&config, &variables, observer, CONTROLLER_REQUESTS)
                 .expect_err("it cannot be used")
                 .to_string();

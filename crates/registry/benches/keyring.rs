@@ -8,7 +8,7 @@
 use std::hint::black_box;
 
 use divan::Bencher;
-use kube_autorollout_registry::{Credentials, Keyring, Reference};
+use kube_autorollout_registry::{CredentialChain, Keyring, Reference};
 
 fn main() {
     divan::main();
@@ -49,6 +49,6 @@ fn look_an_image_up(bencher: Bencher<'_, '_>, entries: usize) {
 fn fingerprint_credentials(bencher: Bencher<'_, '_>) {
     let image = "eu.registry-0.example.com/team/web:1";
     let image: Reference = image.parse().expect("a reference");
-    let credentials: Credentials = keyring(10).lookup(&image).into_iter().collect();
+    let credentials: CredentialChain = keyring(10).lookup(&image).into_iter().collect();
     bencher.bench(|| black_box(&credentials).fingerprint());
 }

@@ -3,14 +3,14 @@
 use http::{HeaderValue, StatusCode};
 
 use crate::{
-    Credential, Credentials,
+    Credential, CredentialChain,
     artifactory::{self, Layout},
     error::{Error, ErrorKind},
     exchange::{Answer, Call},
     fault::Fault,
     inquiry::Inquiry,
     observer::Operation,
-    session::{Authentication, Reply, Session},
+    session::{AuthMethod, Reply, Session},
     target::{Object, Target},
 };
 
@@ -23,7 +23,7 @@ impl Inquiry<'_> {
         &self,
         operation: Operation,
         unless: Option<&HeaderValue>,
-        credentials: &Credentials,
+        credentials: &CredentialChain,
         call: &mut Call<'_>,
     ) -> Result<Reply, Error> {
         let Some(native) = &self.native else {
@@ -67,12 +67,13 @@ impl Inquiry<'_> {
         target: &Target,
         operation: Operation,
         unless: Option<&HeaderValue>,
-        credentials: &Credentials,
+        credentials: &CredentialChain,
         call: &mut Call<'_>,
     ) -> Result<Reply, Error> {
         let session = Session {
             transport: &self.inner.transport,
             tokens: &self.inner.tokens,
+            client_id: &self.inner.client_id,
             quarantine: &self.inner.quarantine,
             target,
             host: &self.host,
@@ -96,8 +97,8 @@ impl Inquiry<'_> {
             };
             match self.ask_as(&session, call).await {
                 Ok(reply) if reply.answer.status == StatusCode::NOT_FOUND => {
-                    let same_for_all = reply.authentication == Authentication::Anonymous
-                        || self.is_let_in(&session);
+                    let same_for_all =
+                        reply.authentication == AuthMethod::Anonymous || self.is_let_in(&session);
                     missing = Some(reply);
                     if same_for_all {
                         break;
@@ -135,7 +136,10 @@ impl Inquiry<'_> {
     }
 
     /// The credentials in the order in which they are tried: first the one that the repository has let in.
-    fn in_order<'c>(&self, credentials: &'c Credentials) -> impl Iterator<Item = &'c Credential> {
+    fn in_order<'c>(
+        &self,
+        credentials: &'c CredentialChain,
+    ) -> impl Iterator<Item = &'c Credential> {
         let (repository, list) = (&self.target.repository, credentials.fingerprint());
         let preferred = self.host.memory().preferred(repository, list);
         let is_preferred = move |one: &&Credential| Some(one.fingerprint()) == preferred;
@@ -143,7 +147,7 @@ impl Inquiry<'_> {
         first.chain(credentials.iter().filter(move |one| !is_preferred(one)))
     }
 
-    fn prefer(&self, credentials: &Credentials, credential: &Credential) {
+    fn prefer(&self, credentials: &CredentialChain, credential: &Credential) {
         let (repository, list) = (&self.target.repository, credentials.fingerprint());
         let mut memory = self.host.memory();
         if credentials.iter().next() == Some(credential) {

@@ -2,17 +2,19 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
+use kube_autorollout_tls::TrustError;
 use oci_spec::{distribution::Reference, image::Digest};
 use tokio::time::Instant;
 
 use crate::{
-    Authentication, Credentials, Manifest, Options, OptionsError, RateLimit,
+    AuthMethod, ClientBuilder, CredentialChain, Manifest, RateLimit,
     error::Error,
     fault::Fault,
     flight::LastFailure,
     inquiry::Inquiry,
     manifest_cache::{Key, ManifestCache},
     quarantine::Quarantine,
+    settings::Settings,
     target::Target,
     token::TokenCache,
     transport::{RuleIndex, Transport},
@@ -22,7 +24,7 @@ use crate::{
 ///
 /// All futures may be dropped at any time: nothing stays locked, and caches hold whole answers only.
 #[derive(Clone)]
-pub struct Client {
+pub struct RegistryClient {
     inner: Arc<Inner>,
 }
 
@@ -33,10 +35,12 @@ pub(crate) struct Inner {
     pub(crate) quarantine: Quarantine,
     pub(crate) manifests: ManifestCache,
     pub(crate) artifactory_fallback: bool,
+    pub(crate) client_id: String,
 }
 
 /// What a registry has behind a reference.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Resolved {
     /// The digest that a node would pull.
     pub digest: Digest,
@@ -45,23 +49,24 @@ pub struct Resolved {
     /// The length of the manifest or index in bytes, where the registry tells it.
     pub size: Option<u64>,
     /// How the digest was learnt.
-    pub via: Via,
-    /// How the registry was convinced.
-    pub authentication: Authentication,
+    pub source: DigestSource,
+    /// How the client authenticated.
+    pub auth_method: AuthMethod,
     /// How many pulls are left, where the registry tells it.
     pub rate_limit: Option<RateLimit>,
 }
 
 /// How a digest was learnt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Via {
+#[non_exhaustive]
+pub enum DigestSource {
     /// From the headers alone.
     Head,
     /// From the body, as the headers did not tell. Docker Hub counts this as a pull.
     Get,
 }
 
-impl Via {
+impl DigestSource {
     /// The name in lower case.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -71,17 +76,22 @@ impl Via {
     }
 }
 
-impl Client {
-    /// A client that has asked nothing yet.
-    ///
-    /// # Errors
-    ///
-    /// [`OptionsError`] names the option that cannot be used, for example which certificate file cannot be read.
-    pub fn new(options: Options) -> Result<Self, OptionsError> {
+impl RegistryClient {
+    /// Sets up a client.
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::new()
+    }
+
+    pub(crate) fn new(
+        settings: Settings,
+        client_id: String,
+        artifactory_fallback: bool,
+    ) -> Result<Self, TrustError> {
         Ok(Self {
             inner: Arc::new(Inner {
-                artifactory_fallback: options.artifactory_fallback,
-                transport: Transport::new(options)?,
+                artifactory_fallback,
+                client_id,
+                transport: Transport::new(settings)?,
                 tokens: TokenCache::new(),
                 quarantine: Quarantine::new(),
                 manifests: ManifestCache::new(),
@@ -100,7 +110,7 @@ impl Client {
     pub async fn resolve(
         &self,
         reference: &Reference,
-        credentials: &Credentials,
+        credentials: &CredentialChain,
     ) -> Result<Resolved, Error> {
         let (target, rule) = self.target(reference, Target::of)?;
         let inquiry = Inquiry::new(&self.inner, target, rule);
@@ -124,7 +134,7 @@ impl Client {
         &self,
         reference: &Reference,
         digest: &Digest,
-        credentials: &Credentials,
+        credentials: &CredentialChain,
     ) -> Result<Manifest, Error> {
         let (target, rule) = self.target(reference, |reference, plain_http| {
             Target::of_digest(reference, digest, plain_http)
@@ -145,7 +155,7 @@ impl Client {
         inquiry: &Inquiry<'_>,
         key: Key,
         digest: &Digest,
-        credentials: &Credentials,
+        credentials: &CredentialChain,
     ) -> Result<Manifest, Error> {
         let manifests = &self.inner.manifests;
         let scope = credentials.fingerprint();
@@ -196,8 +206,10 @@ impl Client {
     }
 }
 
-impl fmt::Debug for Client {
+impl fmt::Debug for RegistryClient {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Client").finish_non_exhaustive()
+        formatter
+            .debug_struct("RegistryClient")
+            .finish_non_exhaustive()
     }
 }

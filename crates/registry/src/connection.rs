@@ -17,7 +17,7 @@ use tower::{ServiceExt as _, service_fn, util::BoxCloneSyncService};
 
 use crate::{
     fault::{Cause, Fault},
-    proxy::{Proxies, ProxyError},
+    proxy::{Proxy, ProxyError},
     stream::Stream,
 };
 
@@ -34,7 +34,7 @@ const MAX_HEADER_BYTES: usize = 64 * 1024;
 #[derive(Clone)]
 pub(crate) struct Connection {
     client: Client<BoxCloneSyncService<Uri, MaybeHttpsStream<Stream>, Cause>, Full<Bytes>>,
-    proxies: Proxies,
+    proxy: Proxy,
 }
 
 /// The connection was not ready in time.
@@ -43,7 +43,7 @@ pub(crate) struct Connection {
 struct ConnectTimeout(Duration);
 
 impl Connection {
-    pub(crate) fn new(tls: ClientConfig, proxies: Proxies, connect_timeout: Duration) -> Self {
+    pub(crate) fn new(tls: ClientConfig, proxy: Proxy, connect_timeout: Duration) -> Self {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -53,10 +53,10 @@ impl Connection {
             .https_or_http()
             .enable_all_versions()
             .wrap_connector(service_fn({
-                let proxies = proxies.clone();
+                let proxy = proxy.clone();
                 move |to| {
-                    let (proxies, tcp) = (proxies.clone(), tcp.clone());
-                    Box::pin(async move { proxies.connect(tcp, to).await })
+                    let (proxy, tcp) = (proxy.clone(), tcp.clone());
+                    Box::pin(async move { proxy.connect(tcp, to).await })
                 }
             }))
             .map_future(move |connecting| async move {
@@ -74,7 +74,7 @@ impl Connection {
             .http2_keep_alive_interval(KEEP_ALIVE)
             .http2_keep_alive_timeout(KEEP_ALIVE)
             .build(BoxCloneSyncService::new(connector));
-        Self { client, proxies }
+        Self { client, proxy }
     }
 
     /// Sends a request and waits for the head of the answer.
@@ -83,7 +83,7 @@ impl Connection {
         mut request: Request<Full<Bytes>>,
     ) -> Result<Response<Incoming>, Fault> {
         let to = request.uri().clone();
-        if let Some(authorization) = self.proxies.authorization(&to) {
+        if let Some(authorization) = self.proxy.authorization(&to) {
             let headers = request.headers_mut();
             headers.insert(PROXY_AUTHORIZATION, authorization);
         }
@@ -93,7 +93,7 @@ impl Connection {
                 (_, fault) => fault,
             }
         })?;
-        match self.proxies.refusal(&to, answer.status(), answer.headers()) {
+        match self.proxy.refusal(&to, answer.status(), answer.headers()) {
             Some(refusal) => Err(Fault::Proxy(Arc::new(refusal))),
             None => Ok(answer),
         }

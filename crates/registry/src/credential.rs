@@ -119,12 +119,12 @@ impl fmt::Debug for Fingerprint {
 
 /// Credentials in the order in which they are tried; none: anonymous.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Credentials {
+pub struct CredentialChain {
     list: Arc<[Credential]>,
     fingerprint: Fingerprint,
 }
 
-impl Credentials {
+impl CredentialChain {
     /// No credentials.
     pub fn anonymous() -> Self {
         std::iter::empty().collect()
@@ -146,7 +146,7 @@ impl Credentials {
     }
 }
 
-impl FromIterator<Credential> for Credentials {
+impl FromIterator<Credential> for CredentialChain {
     /// Keeps the order and drops repetitions.
     fn from_iter<I: IntoIterator<Item = Credential>>(credentials: I) -> Self {
         let mut list: Vec<Credential> = Vec::new();
@@ -166,7 +166,7 @@ impl FromIterator<Credential> for Credentials {
     }
 }
 
-impl Default for Credentials {
+impl Default for CredentialChain {
     fn default() -> Self {
         Self::anonymous()
     }
@@ -194,17 +194,17 @@ mod tests {
     fn the_scope_depends_on_order_and_not_on_repetitions() {
         let (a, b) = (Credential::bearer("a"), Credential::bearer("b"));
         let scope = |list: &[&Credential]| {
-            let credentials: Credentials = list.iter().map(|one| (*one).clone()).collect();
+            let credentials: CredentialChain = list.iter().map(|one| (*one).clone()).collect();
             credentials.fingerprint()
         };
         assert_eq!(scope(&[&a, &b]), scope(&[&a, &b, &a]));
         assert_ne!(scope(&[&a, &b]), scope(&[&b, &a]));
-        assert_ne!(scope(&[&a]), Credentials::anonymous().fingerprint());
+        assert_ne!(scope(&[&a]), CredentialChain::anonymous().fingerprint());
     }
 
     #[test]
     fn debug_output_shows_no_secret() {
-        let credentials: Credentials = [
+        let credentials: CredentialChain = [
             Credential::password("user", "planted-secret"),
             Credential::bearer("planted-secret"),
             Credential::identity("user", "planted-secret"),

@@ -4,7 +4,7 @@ use std::{error::Error as StdError, fmt, time::Duration};
 
 use http::StatusCode;
 
-use crate::{advice, error_body::ErrorBody, exchange::Answer, fault::Fault, rate_limit};
+use crate::{error_body::ErrorBody, exchange::Answer, fault::Fault, rate_limit};
 
 /// The longest wait that a server is granted, whatever it asks for.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
@@ -16,7 +16,7 @@ pub enum ErrorKind {
     /// The reference cannot be asked of a registry.
     InvalidReference,
     /// The tag, the digest or the whole repository is not there (404).
-    TagNotFound,
+    NotFound,
     /// The registry wants credentials, or does not accept those presented (401).
     Unauthorized,
     /// The registry knows who asks and refuses (403).
@@ -50,11 +50,11 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// The kind's own name, as used in metrics.
+    /// The kind's own name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::InvalidReference => "InvalidReference",
-            Self::TagNotFound => "TagNotFound",
+            Self::NotFound => "NotFound",
             Self::Unauthorized => "Unauthorized",
             Self::Denied => "Denied",
             Self::CredentialQuarantined => "CredentialQuarantined",
@@ -172,11 +172,6 @@ impl Error {
         self.0.answer.as_ref()?.said.message.as_deref()
     }
 
-    /// What a user may try, in one sentence.
-    pub fn advice(&self) -> &'static str {
-        advice::of(&self.0.fault)
-    }
-
     /// Whether asking again later may succeed without anybody changing anything: time-outs, connections that fail, servers
     /// that fail or have too much to do. Not so for refusals, missing images, and answers that are not understood.
     pub fn is_transient(&self) -> bool {
@@ -187,6 +182,35 @@ impl Error {
     /// policy of the registry about that manifest, which says nothing about the credential or the repository.
     pub fn is_manifest_denied(&self) -> bool {
         matches!(self.0.fault, Fault::ManifestDenied(_))
+    }
+
+    /// Whether a tag names a manifest that the registry does not have: its replicas or its cache are behind.
+    pub fn is_manifest_missing(&self) -> bool {
+        matches!(self.0.fault.cause(), Fault::ManifestMissing)
+    }
+
+    /// Whether access is refused to a request without credentials.
+    pub fn is_anonymous(&self) -> bool {
+        matches!(
+            self.0.fault.cause(),
+            Fault::Unauthorized {
+                had_credentials: false
+            } | Fault::Denied {
+                had_credentials: false
+            } | Fault::TokenDenied {
+                had_credentials: false
+            }
+        )
+    }
+
+    /// Whether it is the token server that denies access (403). GHCR answers so to a token that has expired, too.
+    pub fn is_token_denied(&self) -> bool {
+        matches!(self.0.fault.cause(), Fault::TokenDenied { .. })
+    }
+
+    /// Whether a proxy is why the registry cannot be reached.
+    pub fn is_proxy(&self) -> bool {
+        matches!(self.0.fault.cause(), Fault::Proxy(_))
     }
 
     /// The refusals of the other credentials, if several were tried in vain, in the order in which they were tried.

@@ -299,8 +299,7 @@ impl Transport {
         let limited = answer.status == StatusCode::TOO_MANY_REQUESTS;
         if limited && !is_pull_limit(&answer) {
             let wait = host.back_off(now, rate_limit::retry_after(&answer.headers));
-            let until = (self.clock)().checked_add(wait).ok();
-            self.observer.backoff(call.registry, until);
+            self.observer.backoff(call.registry, Some(wait));
             answer.backoff = Some(wait);
             return answer;
         }
@@ -351,7 +350,7 @@ fn kind(status: StatusCode, operation: Operation) -> Option<ErrorKind> {
         StatusCode::FORBIDDEN => Some(ErrorKind::Denied),
         StatusCode::TOO_MANY_REQUESTS => Some(ErrorKind::RateLimited),
         _ if operation == Operation::Token => Some(ErrorKind::TokenServer),
-        StatusCode::NOT_FOUND => Some(ErrorKind::TagNotFound),
+        StatusCode::NOT_FOUND => Some(ErrorKind::NotFound),
         _ => Some(ErrorKind::Server),
     }
 }

@@ -78,7 +78,7 @@ impl Fault {
     pub(crate) fn kind(&self) -> ErrorKind {
         match self {
             Self::InvalidReference(_) => ErrorKind::InvalidReference,
-            Self::NotFound | Self::ManifestMissing => ErrorKind::TagNotFound,
+            Self::NotFound | Self::ManifestMissing => ErrorKind::NotFound,
             Self::Unauthorized { .. } | Self::ManifestDenied(StatusCode::UNAUTHORIZED) => {
                 ErrorKind::Unauthorized
             }
@@ -104,6 +104,14 @@ impl Fault {
 }
 
 impl Fault {
+    /// What happened in the first place, where nothing is asked because of it.
+    pub(crate) fn cause(&self) -> &Self {
+        match self {
+            Self::Down { fault, .. } => fault.cause(),
+            other => other,
+        }
+    }
+
     /// Whether asking again later may succeed without anybody changing anything.
     pub(crate) fn is_transient(&self) -> bool {
         match self {

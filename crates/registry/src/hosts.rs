@@ -100,7 +100,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::{connection::Connection, options::Proxy, proxy::Proxies, tls};
+    use crate::{Proxy, connection::Connection, tls};
 
     fn key(host: &str) -> Key {
         let uri = format!("https://{host}/").parse().expect("an address");
@@ -109,9 +109,8 @@ mod tests {
 
     /// Makes hosts that are never asked.
     fn maker() -> impl Fn(&str) -> Host {
-        let proxies = Proxies::new(&Proxy::default()).expect("none");
-        let tls = tls::configuration(&[]).expect("the public roots");
-        let connection = Connection::new(tls, proxies, Duration::from_secs(1));
+        let tls = tls::configuration([].iter()).expect("the public roots");
+        let connection = Connection::new(tls, Proxy::default(), Duration::from_secs(1));
         move |host| Host::new(key(host).0, connection.clone(), 1)
     }
 

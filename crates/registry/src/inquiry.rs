@@ -7,7 +7,7 @@ use oci_spec::image::Digest;
 use tokio::time::timeout;
 
 use crate::{
-    Credentials, Manifest, RateLimit, Resolved, Via, artifactory,
+    CredentialChain, DigestSource, Manifest, RateLimit, Resolved, artifactory,
     client::Inner,
     error::Error,
     exchange::{Answer, Call},
@@ -50,7 +50,7 @@ impl<'a> Inquiry<'a> {
     }
 
     /// The digest behind the target, by HEAD if the registry's HEAD tells it.
-    pub(crate) async fn resolve(&self, credentials: &Credentials) -> Result<Resolved, Error> {
+    pub(crate) async fn resolve(&self, credentials: &CredentialChain) -> Result<Resolved, Error> {
         let mut call = self.call();
         let repository = &self.target.repository;
         let skip = self.host.memory().heads.is_skipped(repository);
@@ -80,7 +80,7 @@ impl<'a> Inquiry<'a> {
     pub(crate) async fn manifest(
         &self,
         digest: &Digest,
-        credentials: &Credentials,
+        credentials: &CredentialChain,
     ) -> Result<Manifest, Error> {
         let mut call = self.call();
         let reply = self.ask(Operation::Get, None, credentials, &mut call);
@@ -163,8 +163,8 @@ impl<'a> Inquiry<'a> {
             digest,
             media_type,
             size: manifest::length(&answer.headers),
-            via: Via::Head,
-            authentication: reply.authentication,
+            source: DigestSource::Head,
+            auth_method: reply.authentication,
             rate_limit: RateLimit::of(&answer.headers),
         }))
     }
@@ -182,8 +182,8 @@ impl<'a> Inquiry<'a> {
             digest: known.digest,
             media_type: known.media_type,
             size: Some(known.size),
-            via: Via::Get,
-            authentication: reply.authentication,
+            source: DigestSource::Get,
+            auth_method: reply.authentication,
             rate_limit: RateLimit::of(&answer.headers),
         })
     }

@@ -1,11 +1,12 @@
 #![doc = include_str!("../README.md")]
 
-mod advice;
 mod artifactory;
 mod attempt;
 mod body;
 mod bounded;
 mod breaker;
+mod builder;
+mod certificate;
 mod challenge;
 mod circuit;
 mod client;
@@ -19,6 +20,7 @@ mod fault;
 mod flight;
 mod head_support;
 mod host;
+mod host_options;
 mod host_pattern;
 mod hosts;
 mod inquiry;
@@ -31,7 +33,6 @@ mod negotiation;
 mod no_proxy;
 mod observer;
 mod onward;
-mod options;
 mod place;
 mod proof;
 mod proxy;
@@ -42,6 +43,7 @@ mod retry;
 mod scheme;
 mod schemes;
 mod session;
+mod settings;
 mod stream;
 mod target;
 mod tls;
@@ -53,17 +55,20 @@ mod verdict;
 pub use oci_spec::{distribution::Reference, image::Digest};
 
 pub use crate::{
-    client::{Client, Resolved, Via},
-    credential::{Credential, Credentials, Fingerprint},
+    builder::{BuildError, ClientBuilder},
+    certificate::{Certificate, InvalidCertificate},
+    client::{DigestSource, RegistryClient, Resolved},
+    credential::{Credential, CredentialChain, Fingerprint},
     endpoint::{Endpoint, EndpointError},
     error::{Error, ErrorKind},
+    host_options::HostOptions,
     host_pattern::{HostPattern, HostPatternError},
     keyring::{DockerConfigError, Keyring, MissingCredential},
     manifest::Manifest,
-    observer::{Observer, Operation, Unobserved},
-    options::{HostOptions, Options, OptionsError, Proxy},
+    observer::{NoopObserver, Observer, Operation},
+    proxy::{InvalidProxy, Proxy},
     rate_limit::RateLimit,
-    session::Authentication,
+    session::AuthMethod,
 };
 
 /// Checks the parser of challenges with an input of its fuzz target.

@@ -25,6 +25,7 @@ const DOCKER_CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-conten
 
 /// An index or a manifest, byte for byte as the registry has it. What is in it is for the caller to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Manifest {
     /// The digest of `body`, verified.
     pub digest: Digest,

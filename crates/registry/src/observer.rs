@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-
 use crate::error::ErrorKind;
 
 /// What a request was for.
@@ -28,7 +26,7 @@ impl Operation {
     }
 }
 
-/// Is told of every request. `host` is the registry as references name it, also for requests to its token server, so
+/// Is notified of every request. `host` is the registry as references name it, also for requests to its token server, so
 /// that no server can add names of its own.
 pub trait Observer: Send + Sync {
     /// One HTTP request has ended; a challenge counts as [`ErrorKind::Unauthorized`].
@@ -40,19 +38,19 @@ pub trait Observer: Send + Sync {
         took: Duration,
     );
 
-    /// The registry told how many requests are left.
+    /// The registry reported how many pulls are left.
     fn rate_limit(&self, host: &str, remaining: u64);
 
-    /// Nothing is asked of the host until then; `None`: it answers again.
-    fn backoff(&self, host: &str, until: Option<Timestamp>);
+    /// Nothing is asked of the host for so long; `None`: it answers again.
+    fn backoff(&self, host: &str, wait: Option<Duration>);
 }
 
-/// An observer that looks away.
+/// An observer that does nothing.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Unobserved;
+pub struct NoopObserver;
 
-impl Observer for Unobserved {
+impl Observer for NoopObserver {
     fn request(&self, _: &str, _: Operation, _: Result<(), ErrorKind>, _: Duration) {}
     fn rate_limit(&self, _: &str, _: u64) {}
-    fn backoff(&self, _: &str, _: Option<Timestamp>) {}
+    fn backoff(&self, _: &str, _: Option<Duration>) {}
 }

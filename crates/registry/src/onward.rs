@@ -13,7 +13,7 @@ use crate::{
     negotiation::Offered,
     scheme::{Bearer, Scheme},
     schemes::Onward,
-    session::{Authentication, Reply, Session},
+    session::{AuthMethod, Reply, Session},
     target::Origin,
     token,
 };
@@ -124,7 +124,7 @@ impl Session<'_> {
         }
         Ok(Reply {
             answer,
-            authentication: Authentication::Anonymous,
+            authentication: AuthMethod::Anonymous,
             operation: self.operation,
         })
     }

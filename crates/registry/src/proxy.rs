@@ -3,7 +3,7 @@
 //! HTTPS goes through a tunnel (CONNECT). Plain HTTP is forwarded by the proxy, which is asked for the whole address:
 //! many proxies allow tunnels to port 443 only.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use hyper_util::{
@@ -16,12 +16,7 @@ use hyper_util::{
 use tokio::net::TcpStream;
 use tower::{Service as _, ServiceExt as _};
 
-use crate::{
-    fault::Cause,
-    no_proxy::NoProxy,
-    options::{OptionsError, Proxy},
-    stream::Stream,
-};
+use crate::{fault::Cause, no_proxy::NoProxy, stream::Stream};
 
 /// Headers by which a proxy's own answer can be told from one that it passes on: Squid's, and that of RFC 9209.
 const OWN_ANSWER: [HeaderName; 2] = [
@@ -29,10 +24,20 @@ const OWN_ANSWER: [HeaderName; 2] = [
     HeaderName::from_static("proxy-status"),
 ];
 
-/// Which connections go through which proxy.
+/// Which connections go through which proxy. Its addresses may hold a login, so `Debug` does not show them.
 #[derive(Clone)]
-pub(crate) struct Proxies {
+pub struct Proxy {
     rules: Arc<Rules>,
+}
+
+/// An address of a proxy that is not understood, or not of a proxy that speaks plain HTTP to us. It may hold a login, so
+/// it is not repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+#[error("the proxy for {scheme} must be an address like http://host:port")]
+pub struct InvalidProxy {
+    /// Which of the addresses: `https` or `http`.
+    pub scheme: &'static str,
 }
 
 struct Rules {
@@ -49,28 +54,31 @@ pub(crate) enum ProxyError {
     Refused { proxy: String, reason: String },
 }
 
-impl Proxies {
-    pub(crate) fn new(options: &Proxy) -> Result<Self, OptionsError> {
+impl Proxy {
+    /// Proxies as the environment variables `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` give them; empty: none. Addresses
+    /// of proxies may hold a login and are `http://`, or without a scheme. `no` names hosts, domains, addresses and
+    /// networks that are reached directly, separated by commas.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidProxy`] when an address cannot be used.
+    pub fn from_env_values(https: &str, http: &str, no: &str) -> Result<Self, InvalidProxy> {
         // The matcher leaves out what it does not understand, and then nobody would know why there is no proxy.
-        for (variable, address, place) in [
-            ("https", &options.https, "https://registry"),
-            ("http", &options.http, "http://registry"),
+        for (scheme, address, uri) in [
+            ("https", https, "https://registry"),
+            ("http", http, "http://registry"),
         ] {
-            let matcher = Matcher::builder().all(address.as_str()).build();
-            let proxy = matcher.intercept(&Uri::from_static(place));
+            let matcher = Matcher::builder().all(address).build();
+            let proxy = matcher.intercept(&Uri::from_static(uri));
             let usable = proxy.is_some_and(|proxy| proxy.uri().scheme_str() == Some("http"));
             if !address.is_empty() && !usable {
-                return Err(OptionsError::Proxy { variable });
+                return Err(InvalidProxy { scheme });
             }
         }
-        let proxies = Matcher::builder()
-            .https(options.https.as_str())
-            .http(options.http.as_str())
-            .build();
         Ok(Self {
             rules: Arc::new(Rules {
-                proxies,
-                no_proxy: NoProxy::parse(&options.no),
+                proxies: Matcher::builder().https(https).http(http).build(),
+                no_proxy: NoProxy::parse(no),
             }),
         })
     }
@@ -117,6 +125,24 @@ impl Proxies {
             return None;
         }
         self.rules.proxies.intercept(to)
+    }
+}
+
+impl Default for Proxy {
+    /// No proxy.
+    fn default() -> Self {
+        Self {
+            rules: Arc::new(Rules {
+                proxies: Matcher::builder().build(),
+                no_proxy: NoProxy::default(),
+            }),
+        }
+    }
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Proxy").finish_non_exhaustive()
     }
 }
 
@@ -179,11 +205,7 @@ mod tests {
             ("://planted", false),
         ];
         for (address, usable) in cases {
-            let options = Proxy {
-                https: address.to_owned(),
-                ..Proxy::default()
-            };
-            match Proxies::new(&options) {
+            match Proxy::from_env_values(address, "", "") {
                 Ok(_) => assert!(usable, "{address}"),
                 Err(error) => {
                     let text = error.to_string();

@@ -8,7 +8,8 @@ use http::{
 };
 
 /// How many pulls are allowed, as Docker Hub tells it in `ratelimit-*` headers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RateLimit {
     /// Pulls that are allowed in a window.
     pub limit: Option<u64>,

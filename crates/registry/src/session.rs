@@ -23,9 +23,10 @@ use crate::{
     transport::Transport,
 };
 
-/// How the registry was convinced.
+/// How the client authenticated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Authentication {
+#[non_exhaustive]
+pub enum AuthMethod {
     /// Without credentials, directly or with a token for everybody.
     Anonymous,
     /// With user name and password.
@@ -34,7 +35,7 @@ pub enum Authentication {
     Bearer,
 }
 
-impl Authentication {
+impl AuthMethod {
     /// The name in lower case.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -54,6 +55,7 @@ const MAX_QUESTIONS: usize = 6;
 pub(crate) struct Session<'a> {
     pub(crate) transport: &'a Transport,
     pub(crate) tokens: &'a TokenCache,
+    pub(crate) client_id: &'a str,
     pub(crate) quarantine: &'a Quarantine,
     pub(crate) target: &'a Target,
     /// The registry's own host.
@@ -67,7 +69,7 @@ pub(crate) struct Session<'a> {
 /// An answer that is neither 401 nor 403.
 pub(crate) struct Reply {
     pub(crate) answer: Answer,
-    pub(crate) authentication: Authentication,
+    pub(crate) authentication: AuthMethod,
     /// GET, where HEAD has told too little.
     pub(crate) operation: Operation,
 }

@@ -22,9 +22,6 @@ use crate::{
     token::{Token, TokenKey},
 };
 
-/// Who asks, as `OAuth2` wants to know it; it is no secret and registers nothing.
-const CLIENT_ID: &str = "kube-autorollout";
-
 /// No token could be had, and what that would mean for the credential. That is not settled yet: a realm that was
 /// remembered may not be the registry's any more.
 pub(crate) struct TokenFailure {
@@ -265,7 +262,7 @@ impl Session<'_> {
         refresh_token: &str,
         call: &mut Call<'_>,
     ) -> Result<Answer, Error> {
-        let form = refresh_form(bearer, scopes, refresh_token);
+        let form = refresh_form(bearer, self.client_id, scopes, refresh_token);
         self.send(bearer, Some(bearer.realm.clone()), None, Some(form), call)
             .await
     }
@@ -346,13 +343,18 @@ fn token_uri(bearer: &Bearer, scopes: &[String]) -> Option<Uri> {
 }
 
 /// The form of an `OAuth2` refresh: one `scope` for all.
-fn refresh_form(bearer: &Bearer, scopes: &[String], refresh_token: &str) -> String {
+fn refresh_form(
+    bearer: &Bearer,
+    client_id: &str,
+    scopes: &[String],
+    refresh_token: &str,
+) -> String {
     let mut fields = Fields::new(None);
     fields.0.append_pair("grant_type", "refresh_token");
     fields.service(bearer);
     fields
         .0
-        .append_pair("client_id", CLIENT_ID)
+        .append_pair("client_id", client_id)
         .append_pair("scope", &scopes.join(" "))
         .append_pair("refresh_token", refresh_token);
     fields.0.finish()

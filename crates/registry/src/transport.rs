@@ -1,20 +1,13 @@
 //! From an origin to the host behind it, under the options that are meant for it.
 
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use http::HeaderValue;
-use jiff::Timestamp;
+use kube_autorollout_tls::TrustError;
 
 use crate::{
-    Endpoint, HostPattern, Observer,
-    body::BodyBudget,
-    connection::Connection,
-    host::Host,
-    hosts::Hosts,
-    options::{HostOptions, Options, OptionsError},
-    proxy::Proxies,
-    target::Origin,
-    tls,
+    Certificate, Endpoint, HostOptions, Observer, body::BodyBudget, connection::Connection,
+    host::Host, hosts::Hosts, settings::Settings, target::Origin, tls,
 };
 
 /// The place of a host's options in the list, if there are any.
@@ -28,57 +21,47 @@ pub(crate) struct Transport {
     pub(crate) total_timeout: Duration,
     pub(crate) queue_timeout: Duration,
     pub(crate) bodies: BodyBudget,
-    pub(crate) clock: fn() -> Timestamp,
     common: Connection,
-    common_max_concurrent_requests: usize,
+    max_concurrent_requests: NonZeroUsize,
     rules: Vec<Rule>,
     hosts: Hosts,
 }
 
 /// The options of some hosts, ready for use.
 struct Rule {
-    pattern: HostPattern,
-    endpoint: Option<Endpoint>,
-    plain_http: bool,
+    options: HostOptions,
     connection: Connection,
-    max_concurrent_requests: usize,
 }
 
 impl Transport {
-    pub(crate) fn new(options: Options) -> Result<Self, OptionsError> {
-        let user_agent = HeaderValue::try_from(&options.user_agent)
-            .map_err(|_| OptionsError::UserAgent(options.user_agent.clone()))?;
-        let common = numbered("ca_certificates", &options.ca_certificates);
-        let proxies = Proxies::new(&options.proxy)?;
-        let connect = |files: &[(String, &[u8])]| {
-            let tls = tls::configuration(files)?;
-            Ok::<_, OptionsError>(Connection::new(
-                tls,
-                proxies.clone(),
-                options.connect_timeout,
-            ))
+    pub(crate) fn new(settings: Settings) -> Result<Self, TrustError> {
+        let connect = |own: &[Certificate]| {
+            let tls = tls::configuration(settings.certificates.iter().chain(own))?;
+            let proxy = settings.proxy.clone();
+            Ok::<_, TrustError>(Connection::new(tls, proxy, settings.connect_timeout))
         };
-        let common_connection = connect(&common)?;
+        let common = connect(&[])?;
         let mut rules = Vec::new();
-        for host in &options.hosts {
-            let connection = if host.ca_certificates.is_empty() {
-                common_connection.clone()
+        for options in settings.hosts {
+            let connection = if options.certificates.is_empty() {
+                common.clone()
             } else {
-                let own = numbered(&format!("hosts {}", host.pattern), &host.ca_certificates);
-                connect(&[common.clone(), own].concat())?
+                connect(&options.certificates)?
             };
-            rules.push(Rule::new(host, connection)?);
+            rules.push(Rule {
+                options,
+                connection,
+            });
         }
         Ok(Self {
-            user_agent,
-            observer: options.observer,
-            request_timeout: options.request_timeout,
-            total_timeout: options.total_timeout,
-            queue_timeout: options.queue_timeout,
+            user_agent: settings.user_agent,
+            observer: settings.observer,
+            request_timeout: settings.request_timeout,
+            total_timeout: settings.total_timeout,
+            queue_timeout: settings.queue_timeout,
             bodies: BodyBudget::new(),
-            clock: options.clock,
-            common: common_connection,
-            common_max_concurrent_requests: options.max_concurrent_requests.get(),
+            common,
+            max_concurrent_requests: settings.max_concurrent_requests,
             rules,
             hosts: Hosts::new(),
         })
@@ -88,17 +71,17 @@ impl Transport {
     pub(crate) fn rule(&self, registry: &str) -> RuleIndex {
         self.rules
             .iter()
-            .position(|rule| rule.pattern.matches(registry))
+            .position(|rule| rule.options.pattern.matches(registry))
     }
 
     /// Whether options ask for plain HTTP.
     pub(crate) fn is_plain_http(&self, rule: RuleIndex) -> bool {
-        self.get(rule).is_some_and(|rule| rule.plain_http)
+        self.get(rule).is_some_and(|rule| rule.options.plain_http)
     }
 
     /// What answers in the place of a registry, if options name it.
     pub(crate) fn endpoint(&self, rule: RuleIndex) -> Option<&Endpoint> {
-        self.get(rule)?.endpoint.as_ref()
+        self.get(rule)?.options.endpoint.as_ref()
     }
 
     /// The host of a registry itself, or its endpoint: under the options that are meant for the registry.
@@ -120,40 +103,14 @@ impl Transport {
     }
 
     fn new_host(&self, origin: &Origin, rule: RuleIndex) -> Host {
-        let (connection, limit) = self.get(rule).map_or(
-            (&self.common, self.common_max_concurrent_requests),
-            |rule| (&rule.connection, rule.max_concurrent_requests),
-        );
-        Host::new(origin.clone(), connection.clone(), limit)
+        let rule = self.get(rule);
+        let connection = rule.map_or(&self.common, |rule| &rule.connection);
+        let limit = rule.and_then(|rule| rule.options.max_concurrent_requests);
+        let limit = limit.unwrap_or(self.max_concurrent_requests);
+        Host::new(origin.clone(), connection.clone(), limit.get())
     }
 
     fn get(&self, rule: RuleIndex) -> Option<&Rule> {
         self.rules.get(rule?)
     }
-}
-
-impl Rule {
-    fn new(options: &HostOptions, connection: Connection) -> Result<Self, OptionsError> {
-        if options.max_concurrent_requests == 0 {
-            return Err(OptionsError::NoRequests {
-                pattern: options.pattern.clone(),
-            });
-        }
-        Ok(Self {
-            pattern: options.pattern.clone(),
-            endpoint: options.endpoint.clone(),
-            plain_http: options.plain_http,
-            connection,
-            max_concurrent_requests: options.max_concurrent_requests,
-        })
-    }
-}
-
-/// PEM files with names for messages.
-fn numbered<'a>(list: &str, files: &'a [Vec<u8>]) -> Vec<(String, &'a [u8])> {
-    files
-        .iter()
-        .enumerate()
-        .map(|(index, pem)| (format!("{list}[{index}]"), pem.as_slice()))
-        .collect()
 }

@@ -12,7 +12,7 @@ use crate::{
     observer::Operation,
     proof::Proof,
     quarantine::Trial,
-    session::{Authentication, Reply, Session},
+    session::{AuthMethod, Reply, Session},
     target::Object,
 };
 
@@ -25,9 +25,9 @@ impl Session<'_> {
         call: &mut Call<'_>,
     ) -> Result<Reply, Error> {
         let authentication = match (&proof, self.credential) {
-            (Proof::None, _) | (_, None) => Authentication::Anonymous,
-            (Proof::Basic(..), _) => Authentication::Basic,
-            (Proof::Static(..) | Proof::Token { .. }, _) => Authentication::Bearer,
+            (Proof::None, _) | (_, None) => AuthMethod::Anonymous,
+            (Proof::Basic(..), _) => AuthMethod::Basic,
+            (Proof::Static(..) | Proof::Token { .. }, _) => AuthMethod::Bearer,
         };
         let (answer, operation) = self.without_head(&proof, answer, call).await;
         if answer.status == StatusCode::FORBIDDEN {

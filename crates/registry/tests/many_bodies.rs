@@ -10,7 +10,7 @@ mod script;
 use std::sync::Arc;
 
 use futures::future::join_all;
-use kube_autorollout_registry::{Client, Credentials};
+use kube_autorollout_registry::{CredentialChain, RegistryClient};
 use kube_autorollout_testbed::image::digest_of;
 use tokio::sync::Semaphore;
 
@@ -34,11 +34,15 @@ fn peak() -> usize {
 }
 
 /// Reads as many manifests from a host at once as may be, each from a repository of its own.
-async fn read_all(client: &Client, server: &Server, digest: &kube_autorollout_registry::Digest) {
+async fn read_all(
+    client: &RegistryClient,
+    server: &Server,
+    digest: &kube_autorollout_registry::Digest,
+) {
     let images: Vec<_> = (0..8)
         .map(|number| server.image(&format!("nested{number}:1")))
         .collect();
-    let anonymous = Credentials::anonymous();
+    let anonymous = CredentialChain::anonymous();
     let all = images.iter().map(async |image| {
         let manifest = client.manifest(image, digest, &anonymous).await;
         manifest.expect("it is what it should be").body.len()

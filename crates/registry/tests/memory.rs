@@ -6,7 +6,7 @@
 #[path = "it/script.rs"]
 mod script;
 
-use kube_autorollout_registry::{Client, ErrorKind};
+use kube_autorollout_registry::{ErrorKind, RegistryClient};
 
 use crate::script::{Answer, OCI_INDEX, Server, alice, client, credentials, status};
 
@@ -40,7 +40,7 @@ fn attack(target: &str, bomb: &Answer) -> Answer {
     }
 }
 
-async fn suffer_all(client: &Client, server: &Server) {
+async fn suffer_all(client: &RegistryClient, server: &Server) {
     let attacks = [
         ("endless", ErrorKind::ManifestTooLarge),
         ("bomb", ErrorKind::UnsupportedMediaType),

@@ -2,8 +2,9 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use kube_autorollout_registry::Options;
 use serde_json::{Value, json};
+
+use crate::registry::options::CONTROLLER_REQUESTS;
 
 use super::{
     super::{
@@ -51,7 +52,7 @@ fn the_page_has_the_defaults_that_hold() {
     let entry = Given::new().config("registries: [{ hostnamePattern: a }]");
     let entry = &entry.registries[0];
     let requests = entry.max_concurrent_requests;
-    let requests = requests.unwrap_or_else(|| Options::default().max_concurrent_requests);
+    let requests = requests.unwrap_or(CONTROLLER_REQUESTS);
     let of_entry = BTreeMap::from([
         ("plainHttp", json!(entry.plain_http)),
         ("maxConcurrentRequests", json!(requests)),

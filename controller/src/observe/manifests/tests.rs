@@ -1,6 +1,6 @@
 use std::{net::SocketAddr, time::Duration};
 
-use kube_autorollout_registry::{HostOptions, Options};
+use kube_autorollout_registry::HostOptions;
 use kube_autorollout_testbed::image::digest_of;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -96,16 +96,10 @@ fn indexes(number: usize, bytes: usize) -> Vec<Vec<u8>> {
     indexes.collect()
 }
 
-fn client() -> Client {
-    let plain = HostOptions {
-        plain_http: true,
-        ..HostOptions::new("*".parse().expect("a pattern"))
-    };
-    let options = Options {
-        hosts: vec![plain],
-        ..Options::default()
-    };
-    Client::new(options).expect("good options")
+fn client() -> RegistryClient {
+    let plain = HostOptions::new("*".parse().expect("a pattern")).plain_http(true);
+    let builder = RegistryClient::builder().host(plain);
+    builder.build().expect("good settings")
 }
 
 async fn until(condition: impl Fn() -> bool) {
@@ -121,7 +115,7 @@ async fn until(condition: impl Fn() -> bool) {
 #[tokio::test]
 async fn the_manifests_of_an_index_of_indexes_are_asked_for_a_few_at_once() {
     let registry = Registry::start(indexes(20, 100)).await;
-    let (client, credentials) = (client(), Credentials::anonymous());
+    let (client, credentials) = (client(), CredentialChain::anonymous());
     let reference = format!("{}/web:1", registry.address);
     let reference = reference.parse().expect("a reference");
     let mut manifests = Manifests::new(&client, &reference, &credentials);
@@ -146,7 +140,7 @@ async fn the_manifests_of_an_index_of_indexes_are_asked_for_a_few_at_once() {
 #[tokio::test]
 async fn manifests_that_are_too_large_together_are_not_read_to_the_end() {
     let registry = Registry::start(indexes(20, 1024 * 1024)).await;
-    let (client, credentials) = (client(), Credentials::anonymous());
+    let (client, credentials) = (client(), CredentialChain::anonymous());
     let reference = format!("{}/web:1", registry.address);
     let reference = reference.parse().expect("a reference");
     let mut manifests = Manifests::new(&client, &reference, &credentials);

@@ -1,7 +1,7 @@
 //! The cases of the kubelet's own `keyring_test.go`, and the shapes of Docker configurations.
 
 use super::*;
-use crate::Credentials;
+use crate::CredentialChain;
 
 fn keyring(keys: &[&str]) -> Keyring {
     let mut keyring = Keyring::default();
@@ -369,7 +369,7 @@ fn an_entry_without_content_is_no_credential_and_still_an_entry() {
     keyring
         .add_config_json(br#"{"auths": {"quay.io": {}, "a.io": {"username": "a"}}}"#)
         .expect("a document");
-    let credentials: Credentials = keyring
+    let credentials: CredentialChain = keyring
         .lookup(&"quay.io/app".parse().expect("a reference"))
         .into_iter()
         .collect();

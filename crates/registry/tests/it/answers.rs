@@ -1,12 +1,11 @@
 //! What becomes of the answers to HEAD and GET.
 
 use http::Method;
-use kube_autorollout_registry::{Authentication, Credentials, ErrorKind, RateLimit, Via};
+use kube_autorollout_registry::{AuthMethod, CredentialChain, DigestSource, ErrorKind, RateLimit};
 use kube_autorollout_testbed::image::digest_of;
 
 use crate::script::{
-    self, DIGEST, OCI_INDEX, Server, client, index, index_without_digest, options, pass, resolve,
-    status,
+    self, DIGEST, OCI_INDEX, Server, client, index, index_without_digest, pass, resolve, status,
 };
 
 #[tokio::test]
@@ -23,8 +22,8 @@ async fn one_head_tells_digest_type_size_and_limit() {
     assert_eq!(resolved.digest, digest_of(b"{}"));
     assert_eq!(resolved.media_type, OCI_INDEX);
     assert_eq!(resolved.size, Some(2));
-    assert_eq!(resolved.via, Via::Head);
-    assert_eq!(resolved.authentication, Authentication::Anonymous);
+    assert_eq!(resolved.source, DigestSource::Head);
+    assert_eq!(resolved.auth_method, AuthMethod::Anonymous);
     assert_eq!(
         resolved
             .rate_limit
@@ -77,8 +76,8 @@ async fn get_is_used_where_head_does_not_tell() {
             .await
             .expect(name);
         assert_eq!(
-            (resolved.via, resolved.digest),
-            (Via::Get, digest_of(b"{}")),
+            (resolved.source, resolved.digest),
+            (DigestSource::Get, digest_of(b"{}")),
             "{name}"
         );
         assert_eq!(resolved.size, Some(2), "{name}");
@@ -129,9 +128,9 @@ async fn one_head_that_tells_nothing_changes_nothing() {
     .await;
     let client = client();
     let image = server.image("web:1");
-    for expected in [Via::Get, Via::Head, Via::Head] {
+    for expected in [DigestSource::Get, DigestSource::Head, DigestSource::Head] {
         let resolved = resolve(&client, &image).await.expect("resolved");
-        assert_eq!(resolved.via, expected);
+        assert_eq!(resolved.source, expected);
     }
 }
 
@@ -175,7 +174,7 @@ async fn a_get_that_tells_no_more_than_head_is_not_repeated_within_the_hour() {
     pass(3601).await;
     let before = server.log().len();
     let error = resolve(&client, &server.image("other:1")).await;
-    assert_eq!(error.expect_err("missing").kind(), ErrorKind::TagNotFound);
+    assert_eq!(error.expect_err("missing").kind(), ErrorKind::NotFound);
     assert_eq!(server.log().len() - before, 2);
 }
 
@@ -211,7 +210,7 @@ async fn a_manifest_may_say_itself_what_it_is() {
             assert_eq!(resolved.media_type, OCI_INDEX, "{kind}");
             assert_eq!(server.log().len(), 2, "{kind}");
             let other = server.image("other:1");
-            let anonymous = Credentials::anonymous();
+            let anonymous = CredentialChain::anonymous();
             let read = client.manifest(&other, &resolved.digest, &anonymous).await;
             assert_eq!(read.expect(kind).media_type, OCI_INDEX);
         }
@@ -238,7 +237,7 @@ async fn answers_that_are_no_manifests_have_kinds_of_their_own() {
     let digest = digest_of(b"{}").to_string();
     // Where HEAD leaves open what it is, and where it fails for the first time, GET has the last word.
     let cases = [
-        (status(404), ErrorKind::TagNotFound, 2),
+        (status(404), ErrorKind::NotFound, 2),
         (status(403), ErrorKind::Denied, 2),
         (status(400), ErrorKind::Server, 2),
         (status(204), ErrorKind::Server, 1),
@@ -342,7 +341,7 @@ async fn nobody_at_the_port_is_a_transport_error_with_its_cause() {
     let host = listener.local_addr().expect("an address");
     drop(listener);
     let reference = format!("{host}/web:1").parse().expect("a reference");
-    let client = kube_autorollout_registry::Client::new(options()).expect("good options");
+    let client = client();
     let error = resolve(&client, &reference).await.expect_err("an error");
     assert_eq!(error.kind(), ErrorKind::Transport);
     let mut text = String::new();

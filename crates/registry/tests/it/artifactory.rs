@@ -5,26 +5,22 @@ use std::sync::{
     atomic::{AtomicBool, Ordering::SeqCst},
 };
 
-use kube_autorollout_registry::{Authentication, Client, Credential, ErrorKind, Options};
+use kube_autorollout_registry::{AuthMethod, Credential, ErrorKind, RegistryClient};
 use kube_autorollout_testbed::image::digest_of;
 
 use crate::{
     authentication::ALICE,
     script::{
-        self, Answer, Asked, Server, alice, client, credentials, index, index_without_digest,
-        options, pass, resolve, resolve_with, status, token,
+        self, Answer, Asked, Server, alice, build, client, credentials, index,
+        index_without_digest, options, pass, resolve, resolve_with, status, token,
     },
 };
 
 const MARKER: &str = "x-jfrog-version";
 
 /// A client that looks at the native address.
-fn with_fallback() -> Client {
-    Client::new(Options {
-        artifactory_fallback: true,
-        ..options()
-    })
-    .expect("good options")
+fn with_fallback() -> RegistryClient {
+    build(options().artifactory_fallback(true))
 }
 
 fn missing() -> Answer {
@@ -119,7 +115,7 @@ async fn the_native_address_has_a_token_server_of_its_own() {
     let resolved = resolve_with(&client, &image, &alice)
         .await
         .expect("resolved");
-    assert_eq!(resolved.authentication, Authentication::Bearer);
+    assert_eq!(resolved.auth_method, AuthMethod::Bearer);
     assert_eq!(
         server.count(|asked| asked.target.contains("/v2/token?")),
         1,
@@ -195,7 +191,7 @@ async fn a_missing_tag_costs_one_head_once_it_is_known_where_the_host_has_its_ma
         let error = resolve(&client, &server.image("local/web:2"))
             .await
             .expect_err("no such tag");
-        assert_eq!(error.kind(), ErrorKind::TagNotFound, "{where_they_are}");
+        assert_eq!(error.kind(), ErrorKind::NotFound, "{where_they_are}");
         assert_eq!(server.log().len() - before, 1, "{where_they_are}");
     }
 }
@@ -300,15 +296,15 @@ async fn an_identity_token_serves_as_password_and_as_bearer() {
     for (credential, expected) in [
         (
             Credential::password("alice", "identity-token"),
-            Authentication::Basic,
+            AuthMethod::Basic,
         ),
-        (Credential::bearer("identity-token"), Authentication::Bearer),
+        (Credential::bearer("identity-token"), AuthMethod::Bearer),
     ] {
         let credential = credentials(&[credential]);
         let resolved = resolve_with(&client(), &server.image("local/web:1"), &credential)
             .await
             .expect("resolved");
-        assert_eq!(resolved.authentication, expected);
+        assert_eq!(resolved.auth_method, expected);
     }
 }
 

@@ -11,14 +11,15 @@ use std::{
 use futures::future::join_all;
 use http::Method;
 use kube_autorollout_registry::{
-    Client, Credentials, Error, ErrorKind, HostOptions, Options, Reference, Resolved,
+    ClientBuilder, CredentialChain, Error, ErrorKind, Reference, RegistryClient, Resolved,
 };
 use tokio::sync::Semaphore;
 
 use crate::{
     authentication::challenge,
+    limits::limited,
     script::{
-        Answer, Asked, Server, alice, client, credentials, index, manifest, options, pass, resolve,
+        Answer, Asked, Server, alice, build, client, credentials, index, manifest, pass, resolve,
         resolve_with, status, token, until,
     },
 };
@@ -64,9 +65,9 @@ impl Breaking {
 }
 
 async fn resolve_all(
-    client: &Client,
+    client: &RegistryClient,
     images: &[Reference],
-    credentials: &Credentials,
+    credentials: &CredentialChain,
 ) -> Vec<Result<Resolved, Error>> {
     let all = images
         .iter()
@@ -132,7 +133,7 @@ async fn two_hundred_callers_cost_a_registry_that_fails_a_handful_of_requests() 
 #[tokio::test]
 async fn one_caller_finds_out_that_a_registry_is_back() {
     let registry = Breaking::start(|_| index("{}"), |_| Some(status(503))).await;
-    let (client, anonymous) = (client(), Credentials::anonymous());
+    let (client, anonymous) = (client(), CredentialChain::anonymous());
     let images = registry.images(20);
     registry.set_broken(true);
     resolve_all(&client, &images, &anonymous).await;
@@ -150,18 +151,11 @@ async fn one_caller_finds_out_that_a_registry_is_back() {
     assert!(all.iter().all(Result::is_ok));
 }
 
-/// Options for few requests at once, without patience.
-fn hasty(limit: usize) -> Options {
-    Options {
-        hosts: vec![HostOptions {
-            plain_http: true,
-            max_concurrent_requests: limit,
-            ..HostOptions::new("*".parse().expect("a pattern"))
-        }],
-        request_timeout: Duration::from_secs(2),
-        total_timeout: Duration::from_secs(3),
-        ..options()
-    }
+/// For few requests at once, without patience.
+fn hasty(limit: usize) -> ClientBuilder {
+    limited(limit)
+        .request_timeout(Duration::from_secs(2))
+        .total_timeout(Duration::from_secs(3))
 }
 
 #[tokio::test]
@@ -176,7 +170,7 @@ async fn a_path_that_hangs_holds_up_nobody_who_asks_for_something_else() {
         }
     })
     .await;
-    let client = Client::new(hasty(2)).expect("good options");
+    let client = build(hasty(2));
     go.add_permits(1);
     resolve(&client, &server.image("first:1"))
         .await
@@ -257,12 +251,7 @@ async fn a_caller_that_is_going_to_try_again_lets_others_pass_meanwhile() {
         }
     })
     .await;
-    let client = Client::new(Options {
-        request_timeout: Duration::from_secs(30),
-        total_timeout: Duration::from_secs(45),
-        ..hasty(1)
-    });
-    let client = client.expect("good options");
+    let client = build(limited(1));
     resolve(&client, &server.image("first:1"))
         .await
         .expect("it is known");

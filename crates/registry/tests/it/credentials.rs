@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use kube_autorollout_registry::{Credential, Credentials, ErrorKind};
+use kube_autorollout_registry::{Credential, CredentialChain, ErrorKind};
 
 use crate::script::{
     Answer, Asked, Server, alice, bob, client, credentials, index, pass, resolve_with, status,
@@ -115,13 +115,13 @@ async fn what_no_credential_finds_is_missing_even_if_one_is_refused() {
     .await;
     for both in [[alice(), bob()], [bob(), alice()]] {
         let error = resolve_with(&client(), &server.image("web:1"), &credentials(&both)).await;
-        assert_eq!(error.expect_err("missing").kind(), ErrorKind::TagNotFound);
+        assert_eq!(error.expect_err("missing").kind(), ErrorKind::NotFound);
     }
     // Where nobody is asked for credentials, none is shown, and one answer is that for all.
     let server = Server::start(|_| status(404)).await;
     let both = credentials(&[alice(), bob()]);
     let error = resolve_with(&client(), &server.image("web:1"), &both).await;
-    assert_eq!(error.expect_err("missing").kind(), ErrorKind::TagNotFound);
+    assert_eq!(error.expect_err("missing").kind(), ErrorKind::NotFound);
     assert_eq!(server.count(presented), 0);
     let lines = [
         "HEAD /v2/web/manifests/1",
@@ -162,7 +162,7 @@ async fn all_refusals_are_told() {
 #[tokio::test]
 async fn no_more_than_five_credentials_are_tried() {
     let server = Server::start(|_| status(401).with("www-authenticate", "Basic")).await;
-    let many: Credentials = (0..20)
+    let many: CredentialChain = (0..20)
         .map(|number| Credential::password("u", number.to_string()))
         .collect();
     let client = client();

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use kube_autorollout_registry::{
-    Authentication, Client, Credential, Credentials, ErrorKind, HostOptions, Options, Reference,
-    Via,
+    AuthMethod, Certificate, Credential, CredentialChain, DigestSource, ErrorKind, Reference,
+    RegistryClient,
 };
 use kube_autorollout_testbed::{
     image::{Image, ImageIndex, Pusher, digest_of},
@@ -12,26 +12,23 @@ use kube_autorollout_testbed::{
     registry::{ALICE, Access, BOB, Registry, User},
 };
 
-use crate::script::{credentials, pass, resolve, resolve_with};
+use crate::script::{build, credentials, host, pass, resolve, resolve_with};
+
+fn ca_certificate(registry: &Registry) -> Certificate {
+    Certificate::from_pem(registry.ca_certificate()).expect("a certificate")
+}
 
 async fn start(access: Access) -> Registry {
     let programs = Programs::find(&|_| {}).expect("found or built");
     Registry::start(&programs, access).await.expect("it starts")
 }
 
-fn client(registry: &Registry) -> Client {
-    let mut host = HostOptions::new(registry.host().parse().expect("a pattern"));
-    match registry.access() {
-        Access::Plain => host.plain_http = true,
-        Access::Htpasswd | Access::Token => {
-            host.ca_certificates = vec![registry.ca_certificate().to_vec()];
-        }
-    }
-    Client::new(Options {
-        hosts: vec![host],
-        ..Options::default()
-    })
-    .expect("good options")
+fn client(registry: &Registry) -> RegistryClient {
+    let host = host(registry.host());
+    build(RegistryClient::builder().host(match registry.access() {
+        Access::Plain => host.plain_http(true),
+        Access::Htpasswd | Access::Token => host.certificate(ca_certificate(registry)),
+    }))
 }
 
 fn image(registry: &Registry, name: &str) -> Reference {
@@ -40,7 +37,7 @@ fn image(registry: &Registry, name: &str) -> Reference {
         .expect("a reference")
 }
 
-fn login(user: User) -> Credentials {
+fn login(user: User) -> CredentialChain {
     credentials(&[Credential::password(user.name, user.password)])
 }
 
@@ -61,12 +58,15 @@ async fn a_plain_registry_tells_the_digest_of_what_was_pushed() {
         let reference = image(&registry, &format!("{name}:1"));
         let mark = registry.log().mark().expect("readable");
         let resolved = resolve(&client, &reference).await.expect("resolved");
-        assert_eq!((&resolved.digest, resolved.via), (&digest, Via::Head));
+        assert_eq!(
+            (&resolved.digest, resolved.source),
+            (&digest, DigestSource::Head)
+        );
         assert_eq!(resolved.size, Some(content.root().body.len() as u64));
         let requests = registry.log().requests_since(mark).expect("readable");
         assert_eq!(requests.len(), 1, "{requests:?}");
         let manifest = client
-            .manifest(&reference, &digest, &Credentials::anonymous())
+            .manifest(&reference, &digest, &CredentialChain::anonymous())
             .await
             .expect("read");
         assert_eq!(digest_of(&manifest.body), digest);
@@ -75,11 +75,11 @@ async fn a_plain_registry_tells_the_digest_of_what_was_pushed() {
     let error = resolve(&client, &image(&registry, "web:none"))
         .await
         .expect_err("no such tag");
-    assert_eq!(error.kind(), ErrorKind::TagNotFound);
+    assert_eq!(error.kind(), ErrorKind::NotFound);
     let error = resolve(&client, &image(&registry, "nothing:1"))
         .await
         .expect_err("no such repository");
-    assert_eq!(error.kind(), ErrorKind::TagNotFound);
+    assert_eq!(error.kind(), ErrorKind::NotFound);
 }
 
 #[tokio::test]
@@ -96,8 +96,8 @@ async fn a_password_file_lets_in_who_knows_the_password() {
         .await
         .expect("resolved");
     assert_eq!(
-        (resolved.digest, resolved.authentication),
-        (digest, Authentication::Basic)
+        (resolved.digest, resolved.auth_method),
+        (digest, AuthMethod::Basic)
     );
     let error = resolve(&client, &reference).await.expect_err("nobody");
     assert_eq!(error.kind(), ErrorKind::Unauthorized);
@@ -110,7 +110,7 @@ async fn a_password_file_lets_in_who_knows_the_password() {
         .await
         .expect_err("a wrong password");
     assert_eq!(error.kind(), ErrorKind::CredentialQuarantined);
-    let untrusting = Client::new(Options::default()).expect("good options");
+    let untrusting = build(RegistryClient::builder());
     let error = resolve_with(&untrusting, &reference, &login(BOB))
         .await
         .expect_err("another authority");
@@ -136,8 +136,8 @@ async fn tokens_are_fetched_once_for_each_life() {
             .await
             .expect("resolved");
         assert_eq!(
-            (&resolved.digest, resolved.authentication),
-            (&digest, Authentication::Bearer)
+            (&resolved.digest, resolved.auth_method),
+            (&digest, AuthMethod::Bearer)
         );
         assert_eq!(issuer.requests().len() - before, tokens, "{passed} s later");
     }
@@ -156,13 +156,16 @@ async fn a_forbidden_repository_is_refused_after_a_token_was_issued() {
     }
     issuer.forbid("secret");
     let client = client(&registry);
-    let kind = async |name: &str, credentials: &Credentials| {
+    let kind = async |name: &str, credentials: &CredentialChain| {
         let result = resolve_with(&client, &image(&registry, name), credentials).await;
         result.err().map(|error| error.kind())
     };
-    assert_eq!(kind("public/web:1", &Credentials::anonymous()).await, None);
     assert_eq!(
-        kind("web:1", &Credentials::anonymous()).await,
+        kind("public/web:1", &CredentialChain::anonymous()).await,
+        None
+    );
+    assert_eq!(
+        kind("web:1", &CredentialChain::anonymous()).await,
         Some(ErrorKind::Unauthorized)
     );
     assert_eq!(
@@ -193,26 +196,17 @@ async fn an_authority_given_for_all_registries_is_trusted_and_a_missing_one_is_n
         .await
         .expect("pushed");
     let reference = image(&registry, "web:1");
-    let trusting = Client::new(Options {
-        ca_certificates: vec![registry.ca_certificate().to_vec()],
-        ..Options::default()
-    })
-    .expect("good options");
+    let trusting = build(RegistryClient::builder().certificate(ca_certificate(&registry)));
     let resolved = resolve_with(&trusting, &reference, &login(ALICE))
         .await
         .expect("resolved");
     assert_eq!(resolved.digest, digest);
-    let untrusting = Client::new(Options::default()).expect("good options");
+    let untrusting = build(RegistryClient::builder());
     let error = resolve_with(&untrusting, &reference, &login(ALICE))
         .await
         .expect_err("another authority");
     assert_eq!(error.kind(), ErrorKind::Tls);
     assert!(error.to_string().contains("TLS"), "{error}");
-    assert!(
-        error.advice().contains("certificate authority"),
-        "{}",
-        error.advice()
-    );
     let mut causes =
         std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
     assert!(causes.any(|cause| cause.to_string().contains("UnknownIssuer")));

@@ -1,23 +1,16 @@
 //! Servers that are asked in the place of a registry.
 
-use kube_autorollout_registry::{Client, ErrorKind, HostOptions, Options, Reference};
+use kube_autorollout_registry::{ErrorKind, HostOptions, Reference, RegistryClient};
 
 use crate::script::{
-    Server, alice, credentials, index, manifest, resolve, resolve_with, status, token,
+    Server, alice, build, credentials, host, index, manifest, resolve, resolve_with, status, token,
 };
 
-/// Options that send what is for Docker Hub somewhere else.
-fn options(endpoint: &str, change: impl FnOnce(&mut HostOptions)) -> Options {
-    let mut docker_hub = HostOptions {
-        endpoint: Some(endpoint.parse().expect("an endpoint")),
-        ..HostOptions::new("docker.io".parse().expect("a pattern"))
-    };
-    change(&mut docker_hub);
-    let others = HostOptions::new("*".parse().expect("a pattern"));
-    Options {
-        hosts: vec![docker_hub, others],
-        ..Options::default()
-    }
+/// Asks an endpoint in the place of Docker Hub.
+fn through(endpoint: &str, change: impl FnOnce(HostOptions) -> HostOptions) -> RegistryClient {
+    let endpoint = endpoint.parse().expect("an endpoint");
+    let docker_hub = change(host("docker.io").endpoint(endpoint));
+    build(RegistryClient::builder().host(docker_hub).host(host("*")))
 }
 
 fn web() -> Reference {
@@ -28,7 +21,7 @@ fn web() -> Reference {
 async fn tags_and_manifests_are_asked_for_below_the_path_of_the_endpoint() {
     let mirror = Server::start(|_| index("{}")).await;
     let endpoint = format!("http://{}/docker-hub", mirror.host());
-    let client = Client::new(options(&endpoint, |_| ())).expect("good options");
+    let client = through(&endpoint, |entry| entry);
     resolve(&client, &web()).await.expect("resolved");
     let read = manifest(&client, &web(), "{}").await.expect("a manifest");
     let place = "/v2/docker-hub/library/web/manifests";
@@ -54,10 +47,9 @@ async fn tokens_are_for_the_repository_of_the_endpoint_under_the_options_of_the_
     .await;
     let endpoint = format!("https://{}/hub", mirror.host());
     // The entry that matches the endpoint's own host would not trust it.
-    let options = options(&endpoint, |entry| {
-        entry.ca_certificates = vec![mirror.ca_certificate()];
+    let client = through(&endpoint, |entry| {
+        entry.certificate(mirror.ca_certificate())
     });
-    let client = Client::new(options).expect("good options");
     resolve_with(&client, &web(), &credentials(&[alice()]))
         .await
         .expect("resolved");
@@ -71,23 +63,13 @@ async fn tokens_are_for_the_repository_of_the_endpoint_under_the_options_of_the_
 async fn there_is_no_way_back_to_the_registry() {
     let mirror = Server::start(|_| status(404)).await;
     let registry = Server::start(|_| index("{}")).await;
-    let client = Client::new(Options {
-        hosts: vec![HostOptions {
-            endpoint: Some(
-                format!("http://{}", mirror.host())
-                    .parse()
-                    .expect("an endpoint"),
-            ),
-            plain_http: true,
-            ..HostOptions::new(registry.host().parse().expect("a pattern"))
-        }],
-        ..Options::default()
-    })
-    .expect("good options");
+    let endpoint = format!("http://{}", mirror.host());
+    let by_mirror = host(&registry.host()).endpoint(endpoint.parse().expect("an endpoint"));
+    let client = build(RegistryClient::builder().host(by_mirror.plain_http(true)));
     let error = resolve(&client, &registry.image("web:1"))
         .await
         .expect_err("the mirror does not have it");
-    assert_eq!(error.kind(), ErrorKind::TagNotFound);
+    assert_eq!(error.kind(), ErrorKind::NotFound);
     assert_eq!(error.host(), mirror.host());
     let namespace = format!("?ns={}", registry.host().replace(':', "%3A"));
     let mut asked = mirror.lines().into_iter();

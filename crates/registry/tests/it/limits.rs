@@ -1,21 +1,21 @@
 //! Being polite: rate limits, back-off, requests in flight.
 
 use std::{
+    num::NonZeroUsize,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use futures::future::join_all;
 use http::Method;
-use jiff::Timestamp;
-use kube_autorollout_registry::{Client, ErrorKind, HostOptions, Observer, Operation, Options};
+use kube_autorollout_registry::{ClientBuilder, ErrorKind, Observer, Operation, RegistryClient};
 use tokio::sync::Semaphore;
 
 use crate::{
     authentication::challenge,
     script::{
-        Asked, Server, alice, client, credentials, index, manifest, options, pass, resolve,
-        resolve_with, status, tls_options, token, until,
+        Asked, Server, alice, build, client, credentials, host, index, manifest, options, pass,
+        resolve, resolve_with, status, tls_options, token, until,
     },
 };
 
@@ -43,19 +43,16 @@ impl Observer for Notes {
         self.push(format!("{remaining} left"));
     }
 
-    fn backoff(&self, _: &str, until: Option<Timestamp>) {
-        self.push(until.map_or_else(|| "back".to_owned(), |until| format!("until {until}")));
+    fn backoff(&self, _: &str, wait: Option<Duration>) {
+        let note = wait.map(|wait| format!("{} s", wait.as_secs()));
+        self.push(note.unwrap_or_else(|| "back".to_owned()));
     }
 }
 
-fn noted() -> (Client, Arc<Notes>) {
+fn noted() -> (RegistryClient, Arc<Notes>) {
     let notes = Arc::new(Notes::default());
-    let client = Client::new(Options {
-        observer: Arc::clone(&notes) as Arc<dyn Observer>,
-        clock: || Timestamp::UNIX_EPOCH,
-        ..options()
-    });
-    (client.expect("good options"), notes)
+    let observer = Arc::clone(&notes) as Arc<dyn Observer>;
+    (build(options().observer(observer)), notes)
 }
 
 #[tokio::test]
@@ -176,14 +173,11 @@ async fn the_observer_learns_of_requests_limits_and_back_offs() {
     resolve(&client, &server.image("missing:1"))
         .await
         .expect_err("missing");
-    assert_eq!(notes.take(), ["head TagNotFound", "get TagNotFound"]);
+    assert_eq!(notes.take(), ["head NotFound", "get NotFound"]);
     resolve(&client, &server.image("limited:1"))
         .await
         .expect_err("limited");
-    assert_eq!(
-        notes.take(),
-        ["until 1970-01-01T00:01:00Z", "head RateLimited"]
-    );
+    assert_eq!(notes.take(), ["60 s", "head RateLimited"]);
     pass(61).await;
     resolve(&client, &server.image("web:1"))
         .await
@@ -202,15 +196,10 @@ async fn a_503_that_asks_for_patience_is_not_retried_at_once() {
 }
 
 /// With so many requests to a host at once.
-fn limited(limit: usize) -> Options {
-    Options {
-        hosts: vec![HostOptions {
-            plain_http: true,
-            max_concurrent_requests: limit,
-            ..HostOptions::new("*".parse().expect("a pattern"))
-        }],
-        ..options()
-    }
+pub(crate) fn limited(limit: usize) -> ClientBuilder {
+    let limit = NonZeroUsize::new(limit).expect("one at least");
+    let all = host("*").plain_http(true);
+    RegistryClient::builder().host(all.max_concurrent_requests(limit))
 }
 
 #[tokio::test]
@@ -220,7 +209,7 @@ async fn no_more_requests_are_in_flight_than_allowed() {
         let hold = Arc::clone(&go);
         let server = Server::start(move |_| index("{}").hold(&hold)).await;
         let options = limit.map_or_else(options, limited);
-        let client = Client::new(options).expect("good options");
+        let client = build(options);
         let images: Vec<_> = (0..30)
             .map(|number| server.image(&format!("app{number}:1")))
             .collect();
@@ -241,7 +230,7 @@ async fn a_manifest_does_not_wait_for_all_tags_that_were_asked_for_before() {
     let go = Arc::new(Semaphore::new(1));
     let hold = Arc::clone(&go);
     let server = Server::start(move |_| index("{}").hold(&hold)).await;
-    let client = Client::new(limited(1)).expect("good options");
+    let client = build(limited(1));
     let images: Vec<_> = (0..10)
         .map(|number| server.image(&format!("app:{number}")))
         .collect();
@@ -280,7 +269,7 @@ async fn a_hundred_tags_of_a_host_cost_less_than_twenty_round_trips() {
         answer.hold(&hold)
     })
     .await;
-    let client = Client::new(tls_options(&server)).expect("good options");
+    let client = build(tls_options(&server));
     let alice = credentials(&[alice()]);
     let images: Vec<_> = (0..TAGS)
         .map(|number| server.image(&format!("web:{number}")))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 use http::Method;
-use kube_autorollout_registry::{Credentials, ErrorKind, Via};
+use kube_autorollout_registry::{CredentialChain, DigestSource, ErrorKind};
 use kube_autorollout_testbed::image::digest_of;
 use tokio::sync::Semaphore;
 
@@ -78,7 +78,7 @@ async fn a_digest_in_the_headers_of_head_only_is_enough() {
     let client = client();
     let image = server.image("web:1");
     let resolved = resolve(&client, &image).await.expect("resolved");
-    assert_eq!(resolved.via, Via::Head);
+    assert_eq!(resolved.source, DigestSource::Head);
     let manifest = manifest(&client, &image, "{}").await.expect("read");
     assert_eq!(manifest.digest, resolved.digest);
 }
@@ -92,7 +92,7 @@ async fn a_missing_manifest_is_not_asked_for_again_by_those_who_see_no_more() {
         let error = manifest(&client, &reference, "{}")
             .await
             .expect_err("missing");
-        assert_eq!(error.kind(), ErrorKind::TagNotFound);
+        assert_eq!(error.kind(), ErrorKind::NotFound);
     }
     assert_eq!(server.log().len(), 1);
     let other = credentials(&[alice()]);
@@ -121,7 +121,7 @@ async fn a_manifest_that_the_tag_names_is_asked_for_again_within_half_a_minute()
         resolve(&client, &reference).await.expect("the tag");
         let error = manifest(&client, &reference, "{}").await;
         let error = error.expect_err("behind");
-        assert_eq!(error.kind(), ErrorKind::TagNotFound);
+        assert_eq!(error.kind(), ErrorKind::NotFound);
         assert!(error.is_transient(), "{error}");
         if gets() > before {
             waits.push(second - since);
@@ -178,7 +178,11 @@ async fn a_digest_that_cannot_be_verified_is_refused() {
     let server = Server::start(|_| index("{}")).await;
     let digest = "blake3:abcdef".parse().expect("a digest");
     let error = client()
-        .manifest(&server.image("web:1"), &digest, &Credentials::anonymous())
+        .manifest(
+            &server.image("web:1"),
+            &digest,
+            &CredentialChain::anonymous(),
+        )
         .await
         .expect_err("unverifiable");
     assert_eq!(error.kind(), ErrorKind::InvalidReference);

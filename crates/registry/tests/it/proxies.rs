@@ -7,7 +7,7 @@ use std::{
 };
 
 use kube_autorollout_registry::{
-    Client, Error, ErrorKind, HostOptions, Options, OptionsError, Proxy, Reference,
+    ClientBuilder, Error, ErrorKind, Proxy, Reference, RegistryClient,
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -15,7 +15,9 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::script::{Server, alice, credentials, index, resolve, resolve_with, tls_options};
+use crate::script::{
+    Server, alice, build, credentials, host, index, resolve, resolve_with, tls_options,
+};
 
 /// A host that only the proxy can resolve, as which it reaches servers on this machine.
 const HOST: &str = "registry.test";
@@ -56,11 +58,7 @@ impl Proxying {
     /// With a login, for both schemes.
     fn options(&self, no: &str) -> Proxy {
         let address = format!("http://user:p%40ss@{}", self.address);
-        Proxy {
-            https: address.clone(),
-            http: address,
-            no: no.to_owned(),
-        }
+        Proxy::from_env_values(&address, &address, no).expect("an address")
     }
 
     /// The head of each request so far.
@@ -123,16 +121,10 @@ fn image(server: &Server) -> Reference {
     format!("{HOST}:{port}/web:1").parse().expect("a reference")
 }
 
-/// Options for a server without TLS under any name.
-fn plain(proxy: Proxy) -> Options {
-    Options {
-        hosts: vec![HostOptions {
-            plain_http: true,
-            ..HostOptions::new("*".parse().expect("a pattern"))
-        }],
-        proxy,
-        ..Options::default()
-    }
+/// For a server without TLS under any name.
+fn plain(proxy: Proxy) -> ClientBuilder {
+    let all = host("*").plain_http(true);
+    RegistryClient::builder().host(all).proxy(proxy)
 }
 
 const LOGIN: &str = "proxy-authorization: basic dxnlcjpwqhnz\r\n";
@@ -141,11 +133,8 @@ const LOGIN: &str = "proxy-authorization: basic dxnlcjpwqhnz\r\n";
 async fn https_goes_through_a_tunnel() {
     let proxy = Proxying::start(None).await;
     let server = Server::start_tls(|_| index("{}")).await;
-    let options = Options {
-        proxy: proxy.options(""),
-        ..tls_options(&server)
-    };
-    let client = Client::new(options).expect("good options");
+    let options = tls_options(&server).proxy(proxy.options(""));
+    let client = build(options);
     resolve(&client, &image(&server)).await.expect("resolved");
     let [asked] = &proxy.log()[..] else {
         panic!("{:?}", proxy.log());
@@ -163,7 +152,7 @@ async fn https_goes_through_a_tunnel() {
 async fn plain_http_is_forwarded_by_the_proxy() {
     let proxy = Proxying::start(None).await;
     let server = Server::start(|_| index("{}")).await;
-    let client = Client::new(plain(proxy.options(""))).expect("good options");
+    let client = build(plain(proxy.options("")));
     resolve(&client, &image(&server)).await.expect("resolved");
     let [asked] = &proxy.log()[..] else {
         panic!("{:?}", proxy.log());
@@ -192,7 +181,7 @@ async fn exempt_hosts_are_reached_directly() {
         ("*", true),
     ] {
         let before = proxy.log().len();
-        let client = Client::new(plain(proxy.options(no))).expect("good options");
+        let client = build(plain(proxy.options(no)));
         let result = resolve(&client, &image).await;
         // Without the proxy nobody knows the name.
         assert_eq!(result.is_err(), exempt, "{no}: {result:?}");
@@ -203,11 +192,8 @@ async fn exempt_hosts_are_reached_directly() {
 #[tokio::test]
 async fn loopback_is_reached_directly_and_a_dead_proxy_is_named() {
     let server = Server::start(|_| index("{}")).await;
-    let dead = Proxy {
-        http: "http://user:planted@127.0.0.1:1".to_owned(),
-        ..Proxy::default()
-    };
-    let client = Client::new(plain(dead)).expect("good options");
+    let dead = Proxy::from_env_values("", "http://user:planted@127.0.0.1:1", "");
+    let client = build(plain(dead.expect("an address")));
     resolve(&client, &server.image("web:1"))
         .await
         .expect("without the proxy");
@@ -239,20 +225,17 @@ async fn a_proxys_refusal_is_not_the_registrys() {
     let secure = Server::start_tls(|_| index("{}")).await;
     let unencrypted = Server::start(|_| index("{}")).await;
     let refusals = [
-        "407 Proxy Authentication Required\r\nproxy-authenticate: Basic realm=x",
+        "407 Proxy AuthMethod Required\r\nproxy-authenticate: Basic realm=x",
         "403 Forbidden\r\nx-squid-error: ERR_ACCESS_DENIED 0",
         "403 Forbidden\r\nproxy-status: gateway; error=http_request_denied",
         "503 Service Unavailable\r\nx-squid-error: ERR_DNS_FAIL 0",
     ];
     for refusal in refusals {
         let proxy = Proxying::start(Some(refusal)).await;
-        let options = Options {
-            proxy: proxy.options(""),
-            ..tls_options(&secure)
-        };
+        let options = tls_options(&secure).proxy(proxy.options(""));
         for (server, options) in [(&secure, options), (&unencrypted, plain(proxy.options("")))] {
             let before = proxy.log().len();
-            let client = Client::new(options).expect("good options");
+            let client = build(options);
             let alice = credentials(&[alice()]);
             let error = resolve_with(&client, &image(server), &alice)
                 .await
@@ -261,7 +244,7 @@ async fn a_proxys_refusal_is_not_the_registrys() {
             let chain = chain(&error);
             let named = format!("the proxy {} refuses", proxy.address);
             assert!(chain.contains(&named) && !chain.contains("p@ss"), "{chain}");
-            assert!(error.advice().contains("NO_PROXY"), "{}", error.advice());
+            assert!(error.is_proxy(), "{chain}");
             assert_eq!(client.quarantined().len(), 0, "{refusal}");
             assert_eq!(proxy.log().len() - before, 1, "a login is not tried again");
         }
@@ -271,16 +254,6 @@ async fn a_proxys_refusal_is_not_the_registrys() {
 
 #[test]
 fn a_proxy_that_cannot_be_used_stops_the_start() {
-    let options = Options {
-        proxy: Proxy {
-            https: "socks5://proxy:1080".to_owned(),
-            ..Proxy::default()
-        },
-        ..Options::default()
-    };
-    let error = Client::new(options).expect_err("another protocol");
-    assert!(
-        matches!(error, OptionsError::Proxy { variable: "https" }),
-        "{error}"
-    );
+    let proxy = Proxy::from_env_values("socks5://proxy:1080", "", "");
+    assert_eq!(proxy.expect_err("another protocol").scheme, "https");
 }

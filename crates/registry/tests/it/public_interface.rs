@@ -131,7 +131,7 @@ fn a_type_that_gets_out_would_be_found() {
     let source = "
 use std::{fmt, time::Duration};
 use http::{HeaderMap, header::DATE};
-use hyper_util::client::legacy::Client as Inner;
+use hyper_util::client::legacy::RegistryClient as Inner;
 
 pub struct Fine(Inner);
 pub struct Hidden {

@@ -7,7 +7,7 @@ use std::sync::{
 
 use futures::future::join_all;
 use http::Method;
-use kube_autorollout_registry::{Authentication, Credential, ErrorKind};
+use kube_autorollout_registry::{AuthMethod, Credential, ErrorKind};
 
 use crate::{
     authentication::{ALICE, challenge},
@@ -121,16 +121,16 @@ async fn a_registry_may_go_over_from_tokens_to_passwords_and_back() {
     let server = registry(&challenge).await;
     let (client, alice) = (client(), credentials(&[alice()]));
     let image = server.image("web:1");
-    let check = async |wanted: &str, expected: Authentication| {
+    let check = async |wanted: &str, expected: AuthMethod| {
         wanted.clone_into(&mut challenge.lock().expect("sound"));
         let resolved = resolve_with(&client, &image, &alice).await;
-        assert_eq!(resolved.expect(wanted).authentication, expected);
+        assert_eq!(resolved.expect(wanted).auth_method, expected);
     };
     // The token server goes on issuing tokens all the while.
-    check(&realm_of(&issuer), Authentication::Bearer).await;
-    check("Basic", Authentication::Basic).await;
-    check("Basic", Authentication::Basic).await;
-    check(&realm_of(&issuer), Authentication::Bearer).await;
+    check(&realm_of(&issuer), AuthMethod::Bearer).await;
+    check("Basic", AuthMethod::Basic).await;
+    check("Basic", AuthMethod::Basic).await;
+    check(&realm_of(&issuer), AuthMethod::Bearer).await;
     assert!(client.quarantined().is_empty());
 }
 
@@ -210,7 +210,7 @@ async fn a_registry_that_answers_strangers_as_if_there_were_nothing_is_asked_at_
         for image in ["web:1", "web:1", "other:1"] {
             let resolved = resolve_with(&client, &server.image(image), &alice).await;
             let resolved = resolved.expect(image);
-            assert_eq!(resolved.authentication, Authentication::Bearer, "{code}");
+            assert_eq!(resolved.auth_method, AuthMethod::Bearer, "{code}");
         }
         let base = server.count(|asked| asked.target == "/v2/");
         assert_eq!(base, 1, "it is remembered: {:?}", server.lines());

@@ -5,14 +5,14 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering::SeqCst},
 };
 
-use kube_autorollout_registry::{Client, ErrorKind};
+use kube_autorollout_registry::ErrorKind;
 use tokio::sync::Semaphore;
 
 use crate::{
     authentication::challenge,
     hostile::bearer,
     script::{
-        self, Answer, Asked, Server, alice, client, credentials, index, pass, resolve,
+        self, Answer, Asked, Server, alice, build, client, credentials, index, pass, resolve,
         resolve_with, status, token, until,
     },
 };
@@ -220,7 +220,7 @@ async fn an_encrypted_registry_cannot_send_us_to_plain_http() {
     ];
     for answer in answers {
         let server = Server::start_tls(move |_| answer()).await;
-        let client = Client::new(script::tls_options(&server)).expect("good options");
+        let client = build(script::tls_options(&server));
         let error = resolve_with(&client, &server.image("web:1"), &credentials(&[alice()])).await;
         assert_eq!(
             error.expect_err("a downgrade").kind(),

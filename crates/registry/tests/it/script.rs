@@ -20,7 +20,8 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use kube_autorollout_registry::{
-    Client, Credential, Credentials, HostOptions, Manifest, Options, Reference, Resolved,
+    Certificate, ClientBuilder, Credential, CredentialChain, HostOptions, Manifest, Reference,
+    RegistryClient, Resolved,
 };
 use kube_autorollout_testbed::{
     certificates::{Authority, Identity},
@@ -169,11 +170,9 @@ impl Server {
     }
 
     /// The certificate of the authority that signed the server's.
-    pub(crate) fn ca_certificate(&self) -> Vec<u8> {
-        self.authority
-            .clone()
-            .expect("a server with TLS")
-            .into_bytes()
+    pub(crate) fn ca_certificate(&self) -> Certificate {
+        let authority = self.authority.as_ref().expect("a server with TLS");
+        Certificate::from_pem(authority.as_bytes()).expect("a certificate")
     }
 
     /// All requests so far.
@@ -337,30 +336,30 @@ pub(crate) async fn raw(
     (address, task)
 }
 
-/// Options for servers on loopback without TLS, with little patience.
-pub(crate) fn options() -> Options {
-    Options {
-        hosts: vec![HostOptions {
-            plain_http: true,
-            ..HostOptions::new("127.0.0.1:*".parse().expect("a pattern"))
-        }],
-        ..Options::default()
-    }
+/// What is special about the hosts of a pattern.
+pub(crate) fn host(pattern: &str) -> HostOptions {
+    HostOptions::new(pattern.parse().expect("a pattern"))
 }
 
-/// Options for a server on loopback with TLS.
-pub(crate) fn tls_options(server: &Server) -> Options {
-    Options {
-        ca_certificates: vec![server.ca_certificate()],
-        ..Options::default()
-    }
+/// For servers on loopback without TLS.
+pub(crate) fn options() -> ClientBuilder {
+    RegistryClient::builder().host(host("127.0.0.1:*").plain_http(true))
 }
 
-pub(crate) fn client() -> Client {
-    Client::new(options()).expect("good options")
+/// For a server on loopback with TLS.
+pub(crate) fn tls_options(server: &Server) -> ClientBuilder {
+    RegistryClient::builder().certificate(server.ca_certificate())
 }
 
-pub(crate) fn credentials(list: &[Credential]) -> Credentials {
+pub(crate) fn build(builder: ClientBuilder) -> RegistryClient {
+    builder.build().expect("good settings")
+}
+
+pub(crate) fn client() -> RegistryClient {
+    build(options())
+}
+
+pub(crate) fn credentials(list: &[Credential]) -> CredentialChain {
     list.iter().cloned().collect()
 }
 
@@ -391,17 +390,17 @@ pub(crate) async fn pass(seconds: u64) {
 
 /// Resolves without credentials.
 pub(crate) async fn resolve(
-    client: &Client,
+    client: &RegistryClient,
     reference: &Reference,
 ) -> Result<Resolved, kube_autorollout_registry::Error> {
-    resolve_with(client, reference, &Credentials::anonymous()).await
+    resolve_with(client, reference, &CredentialChain::anonymous()).await
 }
 
 /// Resolves, within the time that a test may take.
 pub(crate) async fn resolve_with(
-    client: &Client,
+    client: &RegistryClient,
     reference: &Reference,
-    credentials: &Credentials,
+    credentials: &CredentialChain,
 ) -> Result<Resolved, kube_autorollout_registry::Error> {
     timeout(DEADLINE, client.resolve(reference, credentials))
         .await
@@ -410,14 +409,14 @@ pub(crate) async fn resolve_with(
 
 /// Reads the manifest of a body.
 pub(crate) async fn manifest(
-    client: &Client,
+    client: &RegistryClient,
     reference: &Reference,
     body: &str,
 ) -> Result<Manifest, kube_autorollout_registry::Error> {
     let digest = digest_of(body.as_bytes());
     timeout(
         DEADLINE,
-        client.manifest(reference, &digest, &Credentials::anonymous()),
+        client.manifest(reference, &digest, &CredentialChain::anonymous()),
     )
     .await
     .expect("an answer in time")

@@ -5,11 +5,11 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use kube_autorollout_registry::{Client, Credential, Credentials, Error};
+use kube_autorollout_registry::{Credential, CredentialChain, Error, Proxy};
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::script::{
-    Answer, Asked, Server, credentials, index, resolve_with, status, tls_options, token,
+    Answer, Asked, Server, build, credentials, index, resolve_with, status, tls_options, token,
 };
 
 /// Part of every secret here.
@@ -73,17 +73,19 @@ async fn no_secret_is_in_any_log_error_or_debug_output() {
     let issuer = Server::start_tls(|_| token("planted-token")).await;
     let realm = format!("https://{}/token?key=planted", issuer.host());
     let server = Server::start_tls(move |asked| registry(&realm, asked)).await;
-    let mut options = tls_options(&server);
-    options.ca_certificates.push(issuer.ca_certificate());
-    options.proxy.http = "http://user:planted@127.0.0.1:1".to_owned();
-    let mut shown = vec![format!("{options:?}")];
-    let client = Client::new(options).expect("good options");
+    let proxy = Proxy::from_env_values("", "http://user:planted@127.0.0.1:1", "");
+    let proxy = proxy.expect("an address");
+    let mut shown = vec![format!("{proxy:?}")];
+    let options = tls_options(&server).certificate(issuer.ca_certificate());
+    let options = options.proxy(proxy);
+    shown.push(format!("{options:?}"));
+    let client = build(options);
     for credential in [
         Credential::password("user", PLANTED),
         Credential::bearer(PLANTED),
         Credential::identity("user", PLANTED),
     ] {
-        let credentials: Credentials = credentials(&[credential]);
+        let credentials: CredentialChain = credentials(&[credential]);
         shown.push(format!("{credentials:?} {client:?}"));
         for image in ["web:1", "secret:1", "moved:1"] {
             match resolve_with(&client, &server.image(image), &credentials).await {

@@ -7,7 +7,9 @@ use std::sync::{
 
 use futures::future::join_all;
 use http::Method;
-use kube_autorollout_registry::{Client, Credential, Credentials, Error, ErrorKind, Manifest};
+use kube_autorollout_registry::{
+    Credential, CredentialChain, Error, ErrorKind, Manifest, RegistryClient,
+};
 use kube_autorollout_testbed::image::digest_of;
 
 use crate::{
@@ -49,7 +51,7 @@ fn open(asked: &Asked, inside: Inside) -> Answer {
 }
 
 /// Checks five images; tells how many of them were found.
-async fn check(client: &Client, server: &Server) -> usize {
+async fn check(client: &RegistryClient, server: &Server) -> usize {
     let alice = credentials(&[alice()]);
     // The forbidden one is the first to be asked for.
     let images = ["a-secret:1", "b:1", "c:1", "d:1", "e:1"].map(|image| server.image(image));
@@ -149,7 +151,7 @@ async fn a_token_that_ghcr_calls_denied_has_expired_if_nothing_is_to_be_had_with
             );
             assert!(told, "{error}");
             if error.kind() == ErrorKind::Denied {
-                assert!(error.advice().contains("renew"), "{}", error.advice());
+                assert!(error.is_token_denied(), "{error}");
             }
         }
         minutes[tick * 45 / 60] += presented() - before;
@@ -225,10 +227,10 @@ fn with_policy(asked: &Asked) -> Answer {
 }
 
 async fn read(
-    client: &Client,
+    client: &RegistryClient,
     server: &Server,
     body: &str,
-    credentials: &Credentials,
+    credentials: &CredentialChain,
 ) -> Result<Manifest, Error> {
     let digest = digest_of(body.as_bytes());
     client

@@ -1,15 +1,15 @@
-//! What a user may try, for each way of failing.
+//! What a user may try, for each way in which a registry fails.
 
-use crate::{error::ErrorKind, fault::Fault};
+use kube_autorollout_registry::{Error, ErrorKind};
 
-/// One sentence for a fault.
-pub(crate) fn of(fault: &Fault) -> &'static str {
-    if let Some(advice) = of_some(fault) {
+/// One sentence for an error.
+pub(super) fn of(error: &Error) -> &'static str {
+    if let Some(advice) = of_some(error) {
         return advice;
     }
-    match fault.kind() {
+    match error.kind() {
         ErrorKind::InvalidReference => "correct the image reference",
-        ErrorKind::TagNotFound => "check that the repository and the tag exist and are spelled so",
+        ErrorKind::NotFound => "check that the repository and the tag exist and are spelled so",
         ErrorKind::Unauthorized => {
             "renew the password or token in the secret used for this registry"
         }
@@ -37,41 +37,34 @@ pub(crate) fn of(fault: &Fault) -> &'static str {
         ErrorKind::Tls => {
             "configure the certificate authority of this registry, or plain HTTP where it speaks no TLS"
         }
-        ErrorKind::Transport => {
-            "check the registry's host name and port, and the network in between"
-        }
         ErrorKind::Server => "look at the registry's log, or try again later",
+        // The crate may grow kinds.
+        _ => "check the registry's host name and port, and the network in between",
     }
 }
 
 /// Where the kind alone does not tell what helps.
-fn of_some(fault: &Fault) -> Option<&'static str> {
-    match fault {
-        Fault::Down { fault, .. } => Some(of(fault)),
-        Fault::Unauthorized {
-            had_credentials: false,
-        }
-        | Fault::Denied {
-            had_credentials: false,
-        }
-        | Fault::TokenDenied {
-            had_credentials: false,
-        } => Some(
+fn of_some(error: &Error) -> Option<&'static str> {
+    if error.is_anonymous() {
+        return Some(
             "give the pods an image pull secret for this registry, or configure credentials for it",
-        ),
-        // GHCR answers so to a token that has expired, too.
-        Fault::TokenDenied { .. } => Some(
-            "renew the token in the secret used for this registry, or let its user read the repository",
-        ),
-        Fault::Proxy(_) => Some(
-            "check the address and the login of the proxy, and what it allows, or exempt the registry in NO_PROXY",
-        ),
-        Fault::ManifestDenied(_) => {
-            Some("see the registry's policies: it gives the tag to the same user")
-        }
-        Fault::ManifestMissing => {
-            Some("wait for the registry's replicas or cache to catch up, or push the image again")
-        }
-        _ => None,
+        );
     }
+    // GHCR answers so to a token that has expired, too.
+    if error.is_token_denied() {
+        return Some(
+            "renew the token in the secret used for this registry, or let its user read the repository",
+        );
+    }
+    if error.is_proxy() {
+        return Some(
+            "check the address and the login of the proxy, and what it allows, or exempt the registry in NO_PROXY",
+        );
+    }
+    if error.is_manifest_denied() {
+        return Some("see the registry's policies: it gives the tag to the same user");
+    }
+    error
+        .is_manifest_missing()
+        .then_some("wait for the registry's replicas or cache to catch up, or push the image again")
 }

@@ -1,0 +1,163 @@
+//! How a client is set up.
+
+use std::{fmt, num::NonZeroUsize, sync::Arc, time::Duration};
+
+use http::HeaderValue;
+
+use crate::{
+    Certificate, HostOptions, Observer, Proxy, RegistryClient, observer::NoopObserver,
+    settings::Settings,
+};
+
+/// Sets up a [`RegistryClient`]. The defaults suit public registries.
+#[must_use]
+pub struct ClientBuilder {
+    settings: Settings,
+    user_agent: String,
+    client_id: String,
+    artifactory_fallback: bool,
+}
+
+/// Settings of which no client can be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The user agent cannot be sent in a header.
+    #[error("the user agent {0:?} has characters that a header cannot carry")]
+    UserAgent(String),
+    /// TLS cannot be set up with the built-in cipher suites.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(String),
+}
+
+/// The crate and its version.
+const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+
+/// Requests in flight to one host: polite over HTTP/2, and 100 tags 50 ms away take under a second.
+const MAX_CONCURRENT_REQUESTS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(7);
+
+impl ClientBuilder {
+    pub(crate) fn new() -> Self {
+        Self {
+            settings: Settings {
+                hosts: Vec::new(),
+                certificates: Vec::new(),
+                user_agent: HeaderValue::from_static(USER_AGENT),
+                observer: Arc::new(NoopObserver),
+                connect_timeout: Duration::from_secs(10),
+                request_timeout: Duration::from_secs(30),
+                total_timeout: Duration::from_secs(45),
+                queue_timeout: Duration::from_secs(120),
+                proxy: Proxy::default(),
+                max_concurrent_requests: MAX_CONCURRENT_REQUESTS,
+            },
+            user_agent: USER_AGENT.to_owned(),
+            client_id: env!("CARGO_PKG_NAME").to_owned(),
+            artifactory_fallback: false,
+        }
+    }
+
+    /// Adds what is special about some registries. Of several whose pattern matches a registry the first one counts.
+    pub fn host(mut self, host: HostOptions) -> Self {
+        self.settings.hosts.push(host);
+        self
+    }
+
+    /// Trusts certificates besides the public roots.
+    pub fn certificate(mut self, certificate: Certificate) -> Self {
+        self.settings.certificates.push(certificate);
+        self
+    }
+
+    /// The `User-Agent` header, `name/version` by custom.
+    pub fn user_agent(mut self, user_agent: impl Into<String>) -> Self {
+        self.user_agent = user_agent.into();
+        self
+    }
+
+    /// The `client_id` with which identity tokens are exchanged (`OAuth2`): the name of the program. It is no secret and
+    /// registers nothing.
+    pub fn client_id(mut self, client_id: impl Into<String>) -> Self {
+        self.client_id = client_id.into();
+        self
+    }
+
+    /// Is notified of every request.
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.settings.observer = observer;
+        self
+    }
+
+    /// For name resolution, TCP and TLS together: 10 s.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.connect_timeout = timeout;
+        self
+    }
+
+    /// For one request and its response, body included: 30 s.
+    pub fn request_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.request_timeout = timeout;
+        self
+    }
+
+    /// For everything that one call costs: challenges, tokens, redirects and retries, but not waiting for other calls.
+    /// 45 s.
+    pub fn total_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.total_timeout = timeout;
+        self
+    }
+
+    /// For waiting for other calls: for those ahead that ask the same hosts, and for the one that asks for the same. A
+    /// call ends within this and [`total_timeout`](Self::total_timeout). 120 s.
+    pub fn queue_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.queue_timeout = timeout;
+        self
+    }
+
+    /// The proxies on the way to registries: none.
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.settings.proxy = proxy;
+        self
+    }
+
+    /// Look for the manifests of an Artifactory at its native address where `/v2/` has none, as behind a proxy that does
+    /// not rewrite `/v2/<repository key>/`. The first component of a repository is the key. Which address a repository
+    /// needs is remembered.
+    pub fn artifactory_fallback(mut self, enabled: bool) -> Self {
+        self.artifactory_fallback = enabled;
+        self
+    }
+
+    /// How many requests may be in flight to one host at once, where
+    /// [`HostOptions::max_concurrent_requests`] does not say: 8.
+    pub fn max_concurrent_requests(mut self, limit: NonZeroUsize) -> Self {
+        self.settings.max_concurrent_requests = limit;
+        self
+    }
+
+    /// A client that has asked nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`] names the setting that cannot be used.
+    pub fn build(self) -> Result<RegistryClient, BuildError> {
+        let user_agent = HeaderValue::try_from(&self.user_agent)
+            .map_err(|_| BuildError::UserAgent(self.user_agent))?;
+        let settings = Settings {
+            user_agent,
+            ..self.settings
+        };
+        RegistryClient::new(settings, self.client_id, self.artifactory_fallback)
+            .map_err(|error| BuildError::Tls(error.to_string()))
+    }
+}
+
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("ClientBuilder")
+            .field("hosts", &self.settings.hosts)
+            .field("user_agent", &self.user_agent)
+            .finish_non_exhaustive()
+    }
+}
