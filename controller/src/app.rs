@@ -13,7 +13,7 @@ use tracing::info;
 
 use crate::{
     app::shutdown::{Running, Signals},
-    cluster::{self, Cluster},
+    client::{self, Cluster},
     config::{Config, Namespaces},
     constants,
     controller::context::Context,
@@ -52,7 +52,7 @@ const RECONCILES: usize = 128;
 pub(crate) enum Error {
     /// There is no way to the API server.
     #[error(transparent)]
-    Cluster(#[from] cluster::Error),
+    Client(#[from] client::Error),
     /// The port cannot be opened.
     #[error("cannot listen on port {port}")]
     Listen {
@@ -88,7 +88,7 @@ pub(crate) async fn run(
     let metrics = Arc::new(Metrics::new()?);
     let observer = Arc::new(Observer::new(Arc::clone(&metrics)));
     let registry = options::client(&config, environment, observer, CONTROLLER_REQUESTS)?;
-    let cluster = cluster::connect(environment)?;
+    let cluster = client::connect(environment).await?;
     let scopes = scopes(&config.namespaces, &cluster.namespace);
     let watches = watches(&scopes);
     let leadership = Arc::new(Leadership::new(config.leader_election));

@@ -9,7 +9,6 @@ mod arguments;
 mod check;
 mod client;
 mod clock;
-mod cluster;
 mod config;
 mod constants;
 mod controller;
@@ -55,7 +54,7 @@ fn main() -> ExitCode {
             let environment = environment();
             start(config, &environment, Stream::Output).map_or_else(
                 |code| code,
-                |(config, runtime)| run(config, &environment, &runtime),
+                |(config, runtime)| run(config, &environment, runtime),
             )
         }
         Ok(Command::Check { config, request }) => {
@@ -110,8 +109,10 @@ fn start(
 }
 
 /// Runs the controller.
-fn run(config: Config, environment: &BTreeMap<String, String>, runtime: &Runtime) -> ExitCode {
-    match runtime.block_on(app::run(config, environment)) {
+fn run(config: Config, environment: &BTreeMap<String, String>, runtime: Runtime) -> ExitCode {
+    let ended = runtime.block_on(app::run(config, environment));
+    runtime.shutdown_background(); // an exec plugin that hangs is not waited for
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(app::Error::Registry(error)) => fail(MISUSED, &Chain(&error).to_string()),
         Err(error) => {

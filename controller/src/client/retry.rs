@@ -12,7 +12,7 @@ use kube::client::{Body, retry::RetryPolicy};
 use tokio::time::Sleep;
 use tower::{BoxError, retry::Policy};
 
-pub(crate) use kube::client::retry::InvalidBackoff;
+pub(super) use kube::client::retry::InvalidBackoff;
 
 /// The first pause. Callers have a back-off of their own, and should learn soon that they have to wait.
 const FIRST: Duration = Duration::from_millis(100);

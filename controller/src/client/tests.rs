@@ -106,3 +106,16 @@ async fn a_request_that_gets_no_answer_ends_and_says_so() {
         assert!(text.contains("did not answer within 30 s"), "{text}");
     }
 }
+
+#[test]
+fn the_own_namespace_is_that_of_the_service_account_first() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mounted = folder.path().join("namespace");
+    let mut environment = BTreeMap::new();
+    let own = |environment: &_| own_namespace(&mounted, environment, "context");
+    assert_eq!(own(&environment), "context");
+    environment.insert("POD_NAMESPACE".to_owned(), "pod".to_owned());
+    assert_eq!(own(&environment), "pod");
+    fs::write(&mounted, "mounted\n").expect("a file");
+    assert_eq!(own(&environment), "mounted");
+}

@@ -106,7 +106,7 @@ const RULES: &[(&str, &[&str])] = &[
     // for its certificates and digests
     (
         "kube_autorollout_testbed",
-        &["cluster/tls/tests.rs", "observe/manifests/tests.rs"],
+        &["client/authority/tests.rs", "observe/manifests/tests.rs"],
     ),
 ];
 

@@ -1,4 +1,4 @@
-//! Ways to the API server, as kubeconfigs name them.
+//! What a kubeconfig may say of the API server and of its user.
 
 use std::{
     fs,
@@ -65,7 +65,7 @@ async fn leads_to_the_api_server(world: &World, folder: &Folder, kubeconfig: &Va
     drop(server);
 }
 
-/// A program that writes down that it ran, and tells what is in a file.
+/// A program that records each run, and prints what is in a file.
 fn plugin(folder: &Path, told: &Value) -> Value {
     let script = "#!/bin/sh\ncd \"${0%/*}\" && echo \"$KUBERNETES_EXEC_INFO\" >>runs && cat told\n";
     let program = folder.join("plugin");
@@ -102,7 +102,7 @@ async fn a_token_may_lie_in_a_file_beside_the_kubeconfig() {
 }
 
 #[tokio::test]
-async fn a_certificate_tells_who_we_are() {
+async fn a_certificate_authenticates_the_controller() {
     let world = World::new("certificate").await;
     let good = good(&world).await;
     let [certificate, key] = world.testbed.control_plane().client_certificate();
@@ -117,7 +117,7 @@ async fn a_certificate_tells_who_we_are() {
 }
 
 #[tokio::test]
-async fn a_plugin_is_asked_once_until_its_token_ends() {
+async fn an_exec_plugin_is_run_once_until_its_token_expires() {
     let world = World::new("plugin").await;
     let good = good(&world).await;
     for (end, once) in [
@@ -180,7 +180,7 @@ async fn tunnel(client: TcpStream, tunnels: Arc<AtomicUsize>) -> std::io::Result
 }
 
 #[tokio::test]
-async fn a_server_that_nobody_vouches_for_is_not_talked_to_unless_the_kubeconfig_says_so() {
+async fn a_server_with_an_unknown_issuer_is_refused_unless_the_kubeconfig_skips_the_verification() {
     let world = World::new("unverified").await;
     let good = good(&world).await;
     let mut stranger = good.clone();

@@ -74,13 +74,38 @@ impl Trust {
         for certificate in CertificateDer::pem_slice_iter(text) {
             let certificate =
                 certificate.map_err(|error: pem::Error| TrustError::Pem(error.to_string()))?;
-            self.roots.add(certificate.clone())?;
-            self.configured.push(certificate);
+            self.add(certificate)?;
         }
         if self.configured.len() == before {
             return Err(TrustError::Empty);
         }
         Ok(())
+    }
+
+    /// Trusts a certificate, too: what it signs, and servers that present it.
+    ///
+    /// # Errors
+    ///
+    /// [`TrustError`] when the certificate makes no sense.
+    pub fn add(&mut self, certificate: CertificateDer<'static>) -> Result<(), TrustError> {
+        self.roots.add(certificate.clone())?;
+        self.configured.push(certificate);
+        Ok(())
+    }
+
+    /// What decides whether a server is trusted. The cryptography is ring's, whatever the process's default is.
+    ///
+    /// # Errors
+    ///
+    /// [`TrustError`] when nothing is trusted.
+    pub fn verifier(self) -> Result<Arc<dyn ServerCertVerifier>, TrustError> {
+        let provider = Arc::new(ring::default_provider());
+        let webpki =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(self.roots), provider).build();
+        Ok(Arc::new(Verifier {
+            webpki: webpki.map_err(|_| TrustError::Empty)?,
+            configured: self.configured,
+        }))
     }
 
     /// A client that trusts these certificates. The cryptography is ring's, whatever the process's default is.
@@ -90,17 +115,11 @@ impl Trust {
     /// [`TrustError`] when nothing is trusted.
     pub fn client(self) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, TrustError> {
         let provider = Arc::new(ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()?;
-        let verifier =
-            WebPkiServerVerifier::builder_with_provider(Arc::new(self.roots), provider).build();
-        let verifier = Verifier {
-            webpki: verifier.map_err(|_| TrustError::Empty)?,
-            configured: self.configured,
-        };
+        let builder =
+            ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
         Ok(builder
             .dangerous() // what the verifier adds is a chain of one certificate, see there
-            .with_custom_certificate_verifier(Arc::new(verifier)))
+            .with_custom_certificate_verifier(self.verifier()?))
     }
 }
 
