@@ -25,7 +25,7 @@
   {{- else if not $other }}
     {{- $_ := set $taken $path .what }}
   {{- else if ne $other .what }}{{/* entries of registries may share a Secret, which is mounted once */}}
-    {{- fail (printf "%s cannot be mounted at %s: %s is there already; give it a mountPath of its own" .what $path $other) }}
+    {{- fail (printf "%s cannot be mounted at %s, which is used by %s; set a different mountPath" .what $path $other) }}
   {{- end }}
 {{- end }}
 {{- end }}

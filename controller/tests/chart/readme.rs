@@ -10,22 +10,21 @@ use crate::{generated::is_up_to_date, helm::CHART};
 const HEAD: &str = "\
 # kube-autorollout
 
-Rolls workloads out when the image behind their unchanged tag has changed.
+Rolls out Kubernetes workloads when the image behind an unchanged tag has changed.
 
 ```console
 helm install kube-autorollout oci://ghcr.io/juv/charts/kube-autorollout --version 0.8.0 --namespace web
 helm test kube-autorollout --namespace web
 ```
 
-The release watches its own namespace with a Role there. `config.watch.namespaces` lists others, or `[\"*\"]` for all, which takes a ClusterRole. Values of the chart 0.7 work as they are; see
-[upgrading](../../docs/upgrading.md). Secrets that registries name are mounted and read again when they change; a custom CA certificate is mounted by `subPath` and needs a restart.
+By default, the controller watches the namespace of the release and has a Role in it. Set `config.watch.namespaces` to watch other namespaces, or to `[\"*\"]` for all namespaces, which requires a ClusterRole. Values of chart 0.7 work without
+changes; see [upgrading](../../docs/upgrading.md). The Secrets in `config.registries` are mounted and read again when they change. Custom CA certificates are mounted with `subPath`: restart the controller after a change.
 
-[Configuration](../../docs/configuration.md), [registries](../../docs/registries.md), [metrics](../../docs/metrics.md) and [alerts](../../docs/alerts.md) have pages of their own, and
-[`deploy/values`](../../deploy/values) has examples.
+See also [configuration](../../docs/configuration.md), [registries](../../docs/registries.md), [metrics](../../docs/metrics.md), [alerts](../../docs/alerts.md) and the examples in [`deploy/values`](../../deploy/values).
 
 ## Values
 
-| value | default | what it is |
+| value | default | description |
 | --- | --- | --- |
 ";
 
