@@ -12,7 +12,6 @@ mod model;
 mod problem;
 mod provider;
 mod registries;
-mod report;
 mod rollouts;
 mod scalar;
 mod schema;
@@ -29,7 +28,6 @@ use std::{collections::BTreeMap, path::Path};
 use self::{
     document::Document,
     model::{Model, Section},
-    report::Report,
 };
 pub(crate) use self::{
     files::CaFile,
@@ -68,22 +66,18 @@ pub(crate) fn load(
     let variables = provider::variables(&keys, environment, &mut problems, &mut warnings);
     let merged = provider::merge(file, variables, &mut problems);
 
-    let mut document = Document::new(merged, environment, &mut problems);
-    let model = document.extract::<Section<Model>>(&keys, &mut problems);
-    let mut report = Report {
-        document: &document,
-        problems,
-        warnings,
-    };
-    let config = model.and_then(|Section(model)| validate::config(model, &mut report));
-    let Report {
+    let mut document = Document::new(merged, environment, problems, warnings);
+    let model = document.extract::<Section<Model>>(&keys);
+    let config = model.and_then(|Section(model)| validate::config(model, &mut document));
+    let effective = effective::effective(document.written(), &keys);
+    let Document {
         problems, warnings, ..
-    } = report;
+    } = document;
     match config {
         Some(config) if problems.is_empty() => Ok(Loaded {
             config,
             warnings,
-            effective: effective::effective(document.written(), &keys),
+            effective,
         }),
         _ => Err(Problems::from(problems)),
     }

@@ -30,6 +30,10 @@ pub(super) struct Document {
     usable: Value,
     /// What takes the place of a value that cannot be used.
     defaults: Value,
+    /// What stops the start.
+    pub(super) problems: Vec<Problem>,
+    /// What is logged only.
+    pub(super) warnings: Vec<String>,
 }
 
 impl Document {
@@ -37,38 +41,37 @@ impl Document {
     pub(super) fn new(
         merged: Merged,
         environment: &BTreeMap<String, String>,
-        problems: &mut Vec<Problem>,
+        problems: Vec<Problem>,
+        warnings: Vec<String>,
     ) -> Self {
         let mut document = Self {
             usable: merged.root.clone(),
             merged,
             defaults: Value::from(provider::defaults()),
+            problems,
+            warnings,
         };
         let mut mistakes = Vec::new();
         let root = KeyPath::default();
         replace_variables(&mut document.usable, &root, environment, &mut mistakes);
         for (path, mistake) in mistakes {
             document.leave_empty(&path);
-            problems.push(document.problem(path, mistake));
+            document.mistake(path, mistake);
         }
         document
     }
 
     /// Reads the model. A value that it refuses becomes a problem and is left out, until nothing is refused any more.
-    pub(super) fn extract<M: DeserializeOwned>(
-        &mut self,
-        keys: &[Key],
-        problems: &mut Vec<Problem>,
-    ) -> Option<M> {
+    pub(super) fn extract<M: DeserializeOwned>(&mut self, keys: &[Key]) -> Option<M> {
         for _ in 0..MOST {
             let error = match M::deserialize(&self.usable) {
                 Ok(model) => return Some(model),
                 Err(error) => error,
             };
             let path = KeyPath::of(&error, &self.usable);
-            let mistake = self.mistake(&path, error.kind, keys);
+            let mistake = self.explained(&path, error.kind, keys);
             let left_out = self.leave_out(&path);
-            problems.push(self.problem(path, mistake));
+            self.mistake(path, mistake);
             if !left_out {
                 break;
             }
@@ -86,14 +89,44 @@ impl Document {
         path.find(self.written()).is_some()
     }
 
-    /// A mistake with the layer that it was made in.
-    pub(super) fn problem(&self, path: KeyPath, mistake: Mistake) -> Problem {
+    /// Keeps a mistake in the value at `path`.
+    pub(super) fn mistake(&mut self, path: KeyPath, mistake: Mistake) {
         let origin = self.origin(&path).map(ToOwned::to_owned);
-        Problem {
+        self.problems.push(Problem {
             path,
             origin,
             mistake,
+        });
+    }
+
+    /// Keeps that the value at `path` is none of those that are allowed.
+    pub(super) fn invalid(&mut self, path: KeyPath, allowed: &str) {
+        let found = self.found(&path, describe);
+        let allowed = allowed.to_owned();
+        self.mistake(path, Mistake::Invalid { found, allowed });
+    }
+
+    /// Keeps that a key is required, unless it has a value: one that cannot be used is a problem already.
+    pub(super) fn missing(&mut self, path: KeyPath, allowed: &'static str) {
+        if !self.has(&path) {
+            self.mistake(path, Mistake::Missing { allowed });
         }
+    }
+
+    /// Keeps a remark that does not stop the start.
+    pub(super) fn warn(&mut self, path: &KeyPath, remark: &str) {
+        let place = match self.origin(path) {
+            Some(origin) => format!("{path} (in {origin})"),
+            None => path.to_string(),
+        };
+        self.warnings.push(format!("{place}: {remark}"));
+    }
+
+    /// What a check gives, unless it finds a mistake in the value at `path`.
+    pub(super) fn checked<T>(&mut self, path: &KeyPath, result: Result<T, Mistake>) -> Option<T> {
+        result
+            .map_err(|mistake| self.mistake(path.clone(), mistake))
+            .ok()
     }
 
     /// The file or environment variable that has the value at `path`; none for a default.
@@ -125,7 +158,8 @@ impl Document {
             .filter(|&text| written.as_str() != Some(text))
     }
 
-    fn mistake(&self, path: &KeyPath, error: Kind, keys: &[Key]) -> Mistake {
+    /// What an error of figment says, without a secret.
+    fn explained(&self, path: &KeyPath, error: Kind, keys: &[Key]) -> Mistake {
         let (found, allowed) = match error {
             Kind::UnknownField(name, siblings) => {
                 let nearest = schema::nearest(keys, &name, siblings);

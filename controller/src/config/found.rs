@@ -20,13 +20,7 @@ pub(super) fn kind(value: &Value) -> &'static str {
 pub(super) fn describe(value: &Value) -> String {
     match value {
         Value::String(_, text) => Found::new(text).to_string(),
-        Value::Bool(_, flag) => flag.to_string(),
-        Value::Num(_, number) => number
-            .to_u128()
-            .map(|number| number.to_string())
-            .or_else(|| number.to_i128().map(|number| number.to_string()))
-            .or_else(|| number.to_f64().map(|number| number.to_string()))
-            .unwrap_or_default(),
+        Value::Bool(..) | Value::Num(..) => serde_json::json!(value).to_string(),
         _ => kind(value).to_owned(),
     }
 }

@@ -86,20 +86,12 @@ impl Scalar for Directives {
     }
 }
 
-/// A target alone is refused, as it may be a misspelt level; so are spans and fields, which our filter does not know.
+/// A target alone is refused, as it may be a misspelt level; so are numbers, spans and fields.
 fn directive(text: &str) -> Option<String> {
-    let (target, level) = match text.split_once('=') {
-        Some((target, level)) => (Some(target.trim()), level.trim()),
-        None => (None, text.trim()),
-    };
+    let text: String = text.split_whitespace().collect();
+    let (target, level) = text.rsplit_once('=').unwrap_or(("all", &text));
     let is_word = level.bytes().all(|byte| byte.is_ascii_alphabetic()) && !level.is_empty();
-    if !is_word || level.parse::<LevelFilter>().is_err() {
-        return None;
-    }
-    let Some(target) = target else {
-        return Some(level.to_owned());
-    };
-    let is_target = |byte: u8| byte.is_ascii_alphanumeric() || b"_:-.".contains(&byte);
-    let known = !target.is_empty() && target.bytes().all(is_target);
-    known.then(|| format!("{target}={level}"))
+    let is_target = !target.is_empty() && !target.contains(['[', '=']);
+    let is_default = text.parse::<Targets>().ok()?.default_level().is_some();
+    (is_word && is_target && is_default != text.contains('=')).then_some(text)
 }

@@ -2,7 +2,6 @@
 
 mod environment;
 mod interpolate;
-mod layer;
 mod layers;
 mod yaml;
 

@@ -1,18 +1,17 @@
 //! The model as a configuration: what its values mean together, and the files that they name.
 
-mod certificates;
 mod registries;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use jiff::tz::TimeZone;
 use kube_autorollout_core::{platform::Platforms, schedule::Schedule};
 
-use self::certificates::certificates;
 use super::{
+    document::Document,
+    files::{self, CaFile},
     model::{self, List, Model, Section, entries, values},
     problem::{KeyPath, Mistake},
-    report::Report,
     rollouts::Rollouts,
     scalar::Valid,
     settings::{Config, Namespaces},
@@ -23,15 +22,15 @@ use super::{
 const ALL: &str = "*";
 
 /// Makes the configuration, of which nothing is to be used when there are problems.
-pub(super) fn config(model: Model, report: &mut Report<'_>) -> Option<Config> {
+pub(super) fn config(model: Model, document: &mut Document) -> Option<Config> {
     let root = KeyPath::default();
     let Valid(zone) = model.time_zone;
-    let schedule = schedule(model.interval, model.cron_schedule, &zone, report);
+    let schedule = schedule(model.interval, model.cron_schedule, &zone, document);
     let Section(model::Watch { namespaces: names }) = model.watch;
-    let namespaces = namespaces(names, &root.key("watch").key("namespaces"), report);
-    let registries = registries::registries(model.registries, &root.key("registries"), report);
+    let namespaces = namespaces(names, &root.key("watch").key("namespaces"), document);
+    let registries = registries::registries(model.registries, &root.key("registries"), document);
     let authorities = root.key("tls").key("caCertificatePaths");
-    let ca_certificates = certificates(model.tls.0.ca_certificate_paths, &authorities, report);
+    let ca_certificates = certificates(model.tls.0.ca_certificate_paths, &authorities, document);
     let platforms: Vec<_> = values(model.platforms).collect();
     let Section(flags) = model.feature_flags;
     Some(Config {
@@ -59,7 +58,7 @@ fn schedule(
     interval: Option<Valid<Interval>>,
     cron: Option<Valid<CronExpression>>,
     zone: &TimeZone,
-    report: &mut Report<'_>,
+    document: &mut Document,
 ) -> Option<Schedule> {
     if let Some(Valid(Interval(interval))) = interval {
         return Some(interval);
@@ -68,21 +67,32 @@ fn schedule(
     let schedule = Schedule::parse_cron(&text, zone).map_err(|error| Mistake::Refused {
         reason: error.to_string(),
     });
-    report.checked(&KeyPath::default().key("cronSchedule"), schedule)
+    document.checked(&KeyPath::default().key("cronSchedule"), schedule)
+}
+
+/// Reads the files of a list.
+fn certificates(
+    files: List<Valid<PathBuf>>,
+    path: &KeyPath,
+    document: &mut Document,
+) -> Vec<CaFile> {
+    entries(files, path)
+        .filter_map(|(path, Valid(file))| document.checked(&path, files::certificates(file)))
+        .collect()
 }
 
 fn namespaces(
     names: List<Valid<NamespaceName>>,
     path: &KeyPath,
-    report: &mut Report<'_>,
+    document: &mut Document,
 ) -> Namespaces {
     let several = names.iter().flatten().count() > 1;
     let mut seen = BTreeSet::new();
     for (path, Valid(NamespaceName(name))) in entries(names.iter().map(Option::as_ref), path) {
         if name == ALL && several {
-            report.invalid(path, "[\"*\"] alone, or names only");
+            document.invalid(path, "[\"*\"] alone, or names only");
         } else if !seen.insert(name.clone()) {
-            report.invalid(path, "each namespace once");
+            document.invalid(path, "each namespace once");
         }
     }
     let names: Vec<_> = values(names).map(|NamespaceName(name)| name).collect();

@@ -7,7 +7,10 @@ use std::{
 };
 
 use jiff::tz::TimeZone;
-use kube_autorollout_core::{platform::Platform, schedule::Schedule};
+use kube_autorollout_core::{
+    platform::Platform,
+    schedule::{Schedule, parse_duration},
+};
 use kube_autorollout_registry::{Endpoint, HostPattern};
 
 use super::{
@@ -130,7 +133,9 @@ impl Scalar for Span {
     const ALLOWED: &'static str = "one whole number and s, m or h";
 
     fn parse(text: &str) -> Result<Self, Refusal> {
-        duration(text).map(Self).ok_or(Refusal::NotAllowed)
+        parse_duration(text)
+            .map(Self)
+            .map_err(|_| Refusal::NotAllowed)
     }
 }
 
@@ -138,7 +143,7 @@ impl Scalar for Wait {
     const ALLOWED: &'static str = "one whole number and s, m or h, from 1s";
 
     fn parse(text: &str) -> Result<Self, Refusal> {
-        let wait = duration(text).filter(|wait| !wait.is_zero());
+        let wait = parse_duration(text).ok().filter(|wait| !wait.is_zero());
         wait.map(Self).ok_or(Refusal::NotAllowed)
     }
 }
@@ -221,14 +226,4 @@ impl Scalar for Username {
 
 fn because<T, E: std::error::Error>(result: Result<T, E>) -> Result<T, Refusal> {
     result.map_err(|error| Refusal::Because(error.to_string()))
-}
-
-fn duration(text: &str) -> Option<Duration> {
-    let units = [('s', 1), ('m', 60), ('h', 60 * 60)];
-    let (digits, seconds) = units
-        .into_iter()
-        .find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, seconds)))?;
-    let plain = digits.bytes().all(|digit| digit.is_ascii_digit());
-    let number: u32 = digits.parse().ok().filter(|_| plain)?;
-    Some(Duration::from_secs(u64::from(number) * seconds))
 }

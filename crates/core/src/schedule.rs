@@ -13,7 +13,7 @@ pub use crate::spread::{place, seed};
 
 mod parse;
 
-pub use parse::{CronError, IntervalError};
+pub use parse::{CronError, IntervalError, parse_duration};
 
 /// The share of a tick over which workloads are spread: a tenth.
 const SPREAD: u32 = 10;

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use figment::value::Value;
+use figment::{util::nest, value::Value};
 
 use super::{
     super::{
         problem::{KeyPath, Mistake, Problem},
         schema::{self, Key},
     },
-    layer::Layer,
+    layers::Layer,
     yaml,
 };
 
@@ -74,10 +74,9 @@ pub(in crate::config) fn variables(
 
 /// A layer with one value, and the depth of its key.
 fn layer(variable: &str, path: &str, value: Value) -> (usize, Layer) {
-    let nested = key_path(path).around(value);
     let layer = Layer {
         origin: Some(variable.to_owned()),
-        values: nested.into_dict().unwrap_or_default(),
+        values: nest(path, value).into_dict().unwrap_or_default(),
     };
     (path.split('.').count(), layer)
 }

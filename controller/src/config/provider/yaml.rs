@@ -1,11 +1,12 @@
 //! YAML text as a tree of figment values, without what was left out.
 
-use std::{fmt, path::Path};
+use std::{collections::BTreeMap, fmt, path::Path};
 
 use figment::value::{Dict, Empty, Tag, Value};
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{
     DuplicateKeyPolicy, Error, MergeKeyPolicy, NonFiniteFloatPolicy, Options, Spanned,
+    with_deserializer_from_str_with_options,
 };
 
 use super::{
@@ -13,7 +14,7 @@ use super::{
         found::kind,
         problem::{KeyPath, Mistake, Problem},
     },
-    layer::Layer,
+    layers::Layer,
 };
 
 /// More levels than any configuration needs, and few enough for every stack.
@@ -22,48 +23,42 @@ const MAX_DEPTH: usize = 64;
 /// Reads the configuration file as a layer; none when it cannot be used, with the reason among the problems.
 pub(in crate::config) fn file(path: &Path, problems: &mut Vec<Problem>) -> Option<Layer> {
     let origin = path.display().to_string();
-    let mut problem = |path: KeyPath, mistake: Mistake| {
-        problems.push(Problem {
-            path,
-            origin: Some(origin.clone()),
-            mistake,
-        });
-    };
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) => {
-            let reason = error.to_string();
-            problem(
-                KeyPath::default(),
-                Mistake::UnreadableConfiguration { reason },
-            );
-            return None;
+    let mut mistakes = Vec::new();
+    let values = match read(path) {
+        Ok(document) => {
+            mistakes = document.twice;
+            mapping(document.value)
         }
+        Err(mistake) => Err(mistake),
     };
-    let document = match parse(&text) {
-        Ok(document) => document,
-        Err(mistake) => {
-            problem(KeyPath::default(), mistake);
-            return None;
-        }
-    };
-    for (path, mistake) in document.twice {
-        problem(path, mistake);
-    }
-    let values = match document.value {
-        Value::Dict(_, values) => values,
-        Value::Empty(..) => Dict::new(),
-        other => {
-            let found = kind(&other).to_owned();
-            let allowed = "a mapping".to_owned();
-            problem(KeyPath::default(), Mistake::Invalid { found, allowed });
-            return None;
-        }
-    };
+    let values = values.map_err(|mistake| mistakes.push((KeyPath::default(), mistake)));
+    problems.extend(mistakes.into_iter().map(|(path, mistake)| Problem {
+        path,
+        origin: Some(origin.clone()),
+        mistake,
+    }));
     Some(Layer {
+        values: values.ok()?,
         origin: Some(origin),
-        values,
     })
+}
+
+fn read(path: &Path) -> Result<Document, Mistake> {
+    let text = std::fs::read_to_string(path).map_err(|error| Mistake::UnreadableConfiguration {
+        reason: error.to_string(),
+    })?;
+    parse(&text)
+}
+
+fn mapping(value: Value) -> Result<Dict, Mistake> {
+    match value {
+        Value::Dict(_, values) => Ok(values),
+        Value::Empty(..) => Ok(Dict::new()),
+        other => Err(Mistake::Invalid {
+            found: kind(&other).to_owned(),
+            allowed: "a mapping".to_owned(),
+        }),
+    }
 }
 
 /// Reads one document. A key without a value counts as left out, so the tree has no nulls; but entries of lists keep
@@ -73,13 +68,16 @@ pub(in crate::config) fn file(path: &Path, problems: &mut Vec<Problem>) -> Optio
 ///
 /// [`Mistake::Yaml`] with the line and column where the text stops being YAML.
 pub(super) fn parse(text: &str) -> Result<Document, Mistake> {
-    let node = serde_saphyr::from_str_with_options::<Node>(text, options()).map_err(|error| {
-        Mistake::Yaml {
-            reason: explain(&error),
-        }
-    })?;
     let mut twice = Vec::new();
-    let value = node.into_value(&KeyPath::default(), &mut twice);
+    let root = Node {
+        path: KeyPath::default(),
+        twice: &mut twice,
+    };
+    let value =
+        with_deserializer_from_str_with_options(text, options(), |yaml| root.deserialize(yaml));
+    let value = value.map_err(|error| Mistake::Yaml {
+        reason: explain(&error),
+    })?;
     Ok(Document { value, twice })
 }
 
@@ -111,110 +109,86 @@ fn explain(error: &Error) -> String {
     }
 }
 
-/// A YAML node with the lines of its keys.
-enum Node {
-    Scalar(Value),
-    List(Vec<Self>),
-    Mapping(Vec<(Spanned<String>, Self)>),
+/// Reads the node at a place.
+struct Node<'t> {
+    path: KeyPath,
+    /// The keys that are set twice.
+    twice: &'t mut Vec<(KeyPath, Mistake)>,
 }
 
-impl Node {
-    fn into_value(self, path: &KeyPath, twice: &mut Vec<(KeyPath, Mistake)>) -> Value {
-        match self {
-            Self::Scalar(value) => value,
-            Self::List(entries) => Value::Array(
-                Tag::Default,
-                (0..)
-                    .zip(entries)
-                    .map(|(index, entry)| entry.into_value(&path.index(index), twice))
-                    .collect(),
-            ),
-            Self::Mapping(entries) => mapping(entries, path, twice),
-        }
+impl<'de> DeserializeSeed<'de> for Node<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
     }
 }
 
-/// A mapping whose keys all lack a value is itself left out.
-fn mapping(
-    entries: Vec<(Spanned<String>, Node)>,
-    path: &KeyPath,
-    twice: &mut Vec<(KeyPath, Mistake)>,
-) -> Value {
-    let written_empty = entries.is_empty();
-    let mut lines = std::collections::BTreeMap::new();
-    let mut values = Dict::new();
-    for (key, node) in entries {
-        let (name, line) = (key.value, key.referenced.line());
-        let path = path.key(&name);
-        if let Some(&first) = lines.get(&name) {
-            let second = line;
-            twice.push((path, Mistake::SetTwice { first, second }));
-            continue;
-        }
-        let value = node.into_value(&path, twice);
-        lines.insert(name.clone(), line);
-        if !matches!(value, Value::Empty(..)) {
-            values.insert(name, value);
-        }
-    }
-    if values.is_empty() && !written_empty {
-        return Value::from(Empty::None);
-    }
-    Value::from(values)
-}
-
-impl<'de> Deserialize<'de> for Node {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(NodeVisitor)
-    }
-}
-
-struct NodeVisitor;
-
-impl<'de> Visitor<'de> for NodeVisitor {
-    type Value = Node;
+impl<'de> Visitor<'de> for Node<'_> {
+    type Value = Value;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("a YAML value")
     }
 
-    fn visit_unit<E>(self) -> Result<Node, E> {
-        Ok(Node::Scalar(Value::from(Empty::None)))
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::from(Empty::None))
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Node, E> {
-        Ok(Node::Scalar(Value::from(value)))
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::from(value))
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Node, E> {
-        Ok(Node::Scalar(Value::from(value)))
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::from(value))
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Node, E> {
-        Ok(Node::Scalar(Value::from(value)))
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::from(value))
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Node, E> {
-        Ok(Node::Scalar(Value::from(value)))
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Value::from(value))
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Node, E> {
-        Ok(Node::Scalar(Value::from(value)))
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::from(value))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Node, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Value, A::Error> {
         let mut entries = Vec::new();
-        while let Some(entry) = sequence.next_element()? {
+        while let Some(entry) = sequence.next_element_seed(Node {
+            path: self.path.index(entries.len()),
+            twice: self.twice,
+        })? {
             entries.push(entry);
         }
-        Ok(Node::List(entries))
+        Ok(Value::Array(Tag::Default, entries))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
-        let mut entries = Vec::new();
-        while let Some(entry) = map.next_entry()? {
-            entries.push(entry);
+    /// A mapping whose keys all lack a value is itself left out.
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut lines = BTreeMap::new();
+        let mut values = Dict::new();
+        while let Some(key) = map.next_key::<Spanned<String>>()? {
+            let (name, line) = (key.value, key.referenced.line());
+            let path = self.path.key(&name);
+            if let Some(&first) = lines.get(&name) {
+                let second = line;
+                self.twice.push((path, Mistake::SetTwice { first, second }));
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            }
+            let twice = &mut *self.twice;
+            let value = map.next_value_seed(Node { path, twice })?;
+            lines.insert(name.clone(), line);
+            if !matches!(value, Value::Empty(..)) {
+                values.insert(name, value);
+            }
         }
-        Ok(Node::Mapping(entries))
+        if values.is_empty() && !lines.is_empty() {
+            return Ok(Value::from(Empty::None));
+        }
+        Ok(Value::from(values))
     }
 }

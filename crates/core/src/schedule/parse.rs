@@ -1,6 +1,6 @@
 //! Reading schedules as users write them.
 
-use std::{num::NonZeroU32, sync::Arc};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use croner::parser::{CronParser, Year};
 use jiff::{Timestamp, tz::TimeZone};
@@ -98,6 +98,27 @@ pub enum CronError {
     },
 }
 
+/// Reads a duration: one integer and `s`, `m` or `h`.
+///
+/// # Errors
+///
+/// [`IntervalError`] for everything else, and for an integer that no 32 bits hold.
+pub fn parse_duration(text: &str) -> Result<Duration, IntervalError> {
+    let found = || Found::new(text);
+    let units = [('s', 1), ('m', 60), ('h', 60 * 60)];
+    let (digits, seconds_per_unit) = units
+        .into_iter()
+        .find_map(|(unit, seconds)| Some((text.trim().strip_suffix(unit)?, seconds)))
+        .filter(|(digits, _)| {
+            !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+        })
+        .ok_or_else(|| IntervalError::Form { found: found() })?;
+    let number: u32 = digits
+        .parse() // only a number too large can fail
+        .map_err(|_| IntervalError::Range { found: found() })?;
+    Ok(Duration::from_secs(u64::from(number) * seconds_per_unit))
+}
+
 impl Schedule {
     /// Reads a period such as `45s`, `5m` or `24h`.
     ///
@@ -105,23 +126,15 @@ impl Schedule {
     ///
     /// [`IntervalError`] for everything but one integer and `s`, `m` or `h`, and for what is not within a second and a day.
     pub fn parse_interval(text: &str) -> Result<Self, IntervalError> {
-        let found = || Found::new(text);
-        let text = text.trim();
-        let units = [('s', 1), ('m', 60), ('h', 60 * 60)];
-        let (digits, seconds_per_unit) = units
-            .into_iter()
-            .find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, seconds)))
-            .filter(|(digits, _)| {
-                !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
-            })
-            .ok_or_else(|| IntervalError::Form { found: found() })?;
-        let number: Option<u32> = digits.parse().ok(); // only a number too large can fail
-        number
-            .and_then(|number| number.checked_mul(seconds_per_unit))
+        let seconds = parse_duration(text)?.as_secs();
+        u32::try_from(seconds)
+            .ok()
             .filter(|seconds| *seconds <= MAX_INTERVAL)
             .and_then(NonZeroU32::new)
             .map(|seconds| Self(Kind::Interval(Period { seconds })))
-            .ok_or_else(|| IntervalError::Range { found: found() })
+            .ok_or_else(|| IntervalError::Range {
+                found: Found::new(text),
+            })
     }
 
     /// Reads a cron expression of 5 fields, or 6 with seconds first, or a nickname such as `@hourly`, for the clocks

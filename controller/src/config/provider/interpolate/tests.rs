@@ -1,0 +1,49 @@
+use super::*;
+
+fn environment() -> BTreeMap<String, String> {
+    [("A", "one"), ("B", "${A}"), ("EMPTY", "")]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into()
+}
+
+#[test]
+fn each_variable_is_replaced_once() {
+    let table = [
+        ("", ""),
+        ("plain", "plain"),
+        ("${A}", "one"),
+        ("<${A}${A}>", "<oneone>"),
+        ("${EMPTY}x", "x"),
+        ("${B}", "${A}"), // not looked at again
+        ("$${A}", "${A}"),
+        ("$$${A}", "$${A}"),
+        ("$A ${A} $", "$A one $"),
+        ("$${${A}}", "${one}"),
+        ("é${A}ü", "éoneü"),
+    ];
+    for (text, expected) in table {
+        assert_eq!(
+            interpolate(text, &environment()),
+            Ok(expected.to_owned()),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn every_mistake_in_a_text_is_told() {
+    let not_set = |name: &str| Mistake::VariableNotSet {
+        name: name.to_owned(),
+    };
+    let table = [
+        ("${C}", vec![not_set("C")]),
+        ("${C}${A}${D}", vec![not_set("C"), not_set("D")]),
+        ("${a}", vec![not_set("a")]), // names keep their case
+        ("${}", vec![Mistake::VariableWithoutName]),
+        ("${A", vec![Mistake::VariableWithoutName]),
+        ("${", vec![Mistake::VariableWithoutName]),
+    ];
+    for (text, expected) in table {
+        assert_eq!(interpolate(text, &environment()), Err(expected), "{text}");
+    }
+}
