@@ -16,6 +16,8 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
+use crate::clock::now;
+
 /// Chunks that are on their way in one direction of one connection: far more than any answer of a registry has.
 const ON_THE_WAY: usize = 256;
 
@@ -198,14 +200,6 @@ async fn carry(
 
 fn locked(first: &First) -> MutexGuard<'_, Option<Timestamp>> {
     first.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "compared with the time stamps of the audit log"
-)]
-fn now() -> Timestamp {
-    Timestamp::now()
 }
 
 #[cfg(test)]

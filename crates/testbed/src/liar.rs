@@ -20,13 +20,13 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use jiff::Timestamp;
 use tokio::{sync::watch, task::JoinSet, time::sleep};
 
 pub use forgery::Lie;
 pub use question::Told;
 
 use crate::{
+    clock::now,
     locked::locked,
     relay::{self, Answer, NoAnswer, Relay, Upstream},
 };
@@ -254,14 +254,6 @@ impl State {
         let is_blocked = mood == Mood::RefusesDigests || rules.blocked.contains(&asked.reference);
         is_blocked.then(|| refusal::blocked(&asked.method, &asked.repository, &asked.reference))
     }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a server of the outside world, whose time passes"
-)]
-fn now() -> Timestamp {
-    Timestamp::now()
 }
 
 #[cfg(test)]

@@ -33,6 +33,7 @@
 //! | [`liar`] | a way to a registry that refuses, dawdles and lies when it is told to |
 //! | [`mirror`] | a mirror that nodes pull through and that may be behind |
 //! | [`gateway`] | a gateway before the API server that withholds or changes single answers |
+//! | [`clock`] | the present |
 //! | [`certificates`] | authorities and server certificates |
 //! | [`prometheus`] | Prometheus, which scrapes the controller |
 //! | [`installed()`] | programs of the system's packages, and skipping tests without them |
@@ -48,6 +49,7 @@ pub mod admission;
 mod ask;
 pub mod certificates;
 pub mod chaos;
+pub mod clock;
 pub mod control_plane;
 pub mod controller;
 pub mod environment;

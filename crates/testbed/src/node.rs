@@ -12,7 +12,6 @@
 //! [`NodesOptions::registries`] that every pod may use.
 
 mod back_off;
-mod clock;
 mod container;
 mod failure;
 mod faults;

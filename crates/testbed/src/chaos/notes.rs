@@ -12,6 +12,8 @@ use super::{
     plan::Fault,
 };
 
+use crate::clock::now;
+
 /// Notes of all lanes.
 #[derive(Default)]
 pub(super) struct Notes(Mutex<Content>);
@@ -34,15 +36,6 @@ impl Notes {
     pub(super) fn happened(&self, fault: &Fault) {
         *self.content().faults.entry(fault.name()).or_default() += 1;
     }
-}
-
-/// The present, as other processes write it into their logs.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "compared with the time stamps of logs"
-)]
-pub(super) fn now() -> Timestamp {
-    Timestamp::now()
 }
 
 impl Span {

@@ -14,11 +14,10 @@ use super::{
     Error,
     cast::Role,
     history::{Span, Wish},
-    notes::now,
     plan::Edit,
     world::World,
 };
-use crate::workload::ENABLED_LABEL;
+use crate::{clock::now, workload::ENABLED_LABEL};
 
 /// After a request that failed, as when the API server is down.
 const RETRY: Duration = Duration::from_millis(200);

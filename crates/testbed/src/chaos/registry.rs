@@ -7,10 +7,13 @@ use tokio::time::sleep;
 use super::{
     Error, cast,
     history::{Move, Span},
-    notes::{Notes, now},
+    notes::Notes,
     plan::Content,
 };
-use crate::image::{Image, ImageIndex, Pusher};
+use crate::{
+    clock::now,
+    image::{Image, ImageIndex, Pusher},
+};
 
 /// After a push that failed, as when the registry is down.
 const RETRY: Duration = Duration::from_millis(250);

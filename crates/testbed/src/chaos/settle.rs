@@ -9,10 +9,9 @@ use super::{
     Error,
     history::History,
     judge::{self, Violation},
-    notes::now,
     world::World,
 };
-use crate::workload::eventually;
+use crate::{clock::now, workload::eventually};
 
 /// How long the pods of each hundred workloads may take to come up, also on a busy machine.
 const UP_WITHIN: Duration = Duration::from_secs(120);

@@ -2,11 +2,8 @@
 
 use std::{collections::HashMap, sync::Mutex};
 
-use super::{
-    clock::now,
-    running::{Ran, RunningContainer},
-};
-use crate::locked::locked;
+use super::running::{Ran, RunningContainer};
+use crate::{clock::now, locked::locked};
 
 /// What runs, by the UIDs of pods; image IDs that are empty are filled in when they are asked for.
 #[derive(Debug, Default)]

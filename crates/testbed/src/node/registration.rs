@@ -20,7 +20,9 @@ use kube::{
 use serde_json::json;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::{clock::now, fleet::Fleet, host::Host, options::Capacity};
+use super::{fleet::Fleet, host::Host, options::Capacity};
+
+use crate::clock::now;
 
 /// After a lease could not be written, as in the first second of an API server, which makes the namespace.
 const RETRY: Duration = Duration::from_millis(500);

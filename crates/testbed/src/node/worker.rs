@@ -15,7 +15,6 @@ use tokio::{
 };
 
 use super::{
-    clock::now,
     container::{Container, State},
     failure::PullFailure,
     fleet::{Fleet, Victim},
@@ -29,6 +28,8 @@ use super::{
     running::RunningContainer,
     status::{Identity, status},
 };
+
+use crate::clock::now;
 
 /// A pull that takes longer than this is shown in the status while it lasts; a shorter one costs no request.
 const PATIENCE: Duration = Duration::from_millis(100);

@@ -13,7 +13,6 @@ use http::{Method, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::{body::Bytes, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_rustls::TlsAcceptor;
@@ -25,6 +24,7 @@ use super::{
 };
 use crate::{
     certificates::{Identity, SigningKey},
+    clock::now,
     locked::locked,
 };
 
@@ -253,14 +253,6 @@ impl Rules {
 
 fn error(code: &str) -> Value {
     json!({"errors": [{"code": code}]})
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a server of the outside world: the registry compares with the real clock"
-)]
-fn now() -> Timestamp {
-    Timestamp::now()
 }
 
 #[cfg(test)]

@@ -1,54 +1,45 @@
-//! Measures the release binary: its size, its memory, and how fast it rolls out.
+//! Measures the release binary on a real control plane: in short, or with many workloads phase by phase.
 //!
-//! `cargo run --release --package kube-autorollout-testbed --bin bench [-- --json]`
+//! `just bench [--json]`, `cargo bench-scale [OPTIONS]`
 
-mod figures;
-mod measure;
+mod arguments;
+mod ready;
+mod scale;
+mod summary;
 
-use std::{ffi::OsString, process::ExitCode};
+use std::{fmt::Display, process::ExitCode};
 
-use kube_autorollout_testbed::program::{Failure, Program, write};
-use lexopt::{Arg, Parser};
+use kube_autorollout_testbed::program::write;
+use serde_json::Value;
 
-const PROGRAM: Program = Program::new(
-    "bench",
-    "\
-Measures kube-autorollout on a control plane and a registry on this machine: some minutes.
-
-Usage: bench [--json]
-",
-);
-
-/// How figures are written.
-enum Format {
-    Text,
-    Json,
-}
+use arguments::{Command, PROGRAM};
+use scale::brown_out;
 
 fn main() -> ExitCode {
-    PROGRAM.run(format(std::env::args_os().skip(1)), async |format| {
-        let figures = measure::everything().await?;
-        match format {
-            Format::Text => write(&figures.to_string()),
-            Format::Json => write(&format!("{:#}\n", figures.json())),
+    let command = Command::parse(std::env::args_os().skip(1));
+    PROGRAM.run(command, async |command| match command {
+        Command::Summary { json } => {
+            let figures = summary::measure().await?;
+            show(json, &figures, summary::Figures::json);
+            Ok(true)
         }
-        Ok(true)
+        Command::Scale(options) if options.brown_out => {
+            let report = brown_out::measure(&options).await?;
+            show(options.json, &report, brown_out::Report::json);
+            Ok(report.is_fine())
+        }
+        Command::Scale(options) => {
+            let report = scale::measure(&options).await?;
+            show(options.json, &report, scale::Report::json);
+            Ok(true)
+        }
     })
 }
 
-fn format(arguments: impl Iterator<Item = OsString>) -> Result<Option<Format>, lexopt::Error> {
-    let mut parser = Parser::from_args(arguments);
-    let mut format = Format::Text;
-    while let Some(argument) = parser.next()? {
-        match argument {
-            Arg::Long("json") => format = Format::Json,
-            Arg::Long("help") | Arg::Short('h') => return Ok(None),
-            other => return Err(other.unexpected()),
-        }
+fn show<R: Display>(as_json: bool, report: &R, json: impl FnOnce(&R) -> Value) {
+    if as_json {
+        write(&format!("{:#}\n", json(report)));
+    } else {
+        write(&report.to_string());
     }
-    Ok(Some(format))
-}
-
-fn tell(text: &str) {
-    PROGRAM.tell(text);
 }

@@ -12,11 +12,12 @@ use kube_autorollout_testbed::{
     control_plane::Request,
     controller::{Controller, SERVICE_ACCOUNT},
     process::Mark,
+    program::Failure,
     registry,
 };
 use tokio::time::Instant;
 
-use super::{Failure, figures::Phase, others::Others};
+use super::{figures::Phase, others::Others};
 
 /// The agents that are not the program under test.
 const TESTBED: &str = "testbed-";
@@ -25,7 +26,7 @@ const TESTBED: &str = "testbed-";
 const MANIFESTS: &str = "/manifests/";
 
 /// Counts from the moment it was made.
-pub(super) struct Meter<'a> {
+pub(crate) struct Meter<'a> {
     testbed: &'a Testbed,
     user: String,
     asked: RefCell<Asked>,
@@ -44,7 +45,7 @@ struct Asked {
 
 impl<'a> Meter<'a> {
     /// Counts what the controller in this namespace costs from now on.
-    pub(super) fn start(
+    pub(crate) fn start(
         testbed: &'a Testbed,
         namespace: &Namespace,
         controller: Option<&Controller>,
@@ -78,7 +79,7 @@ impl<'a> Meter<'a> {
     }
 
     /// What was asked of the API server since.
-    pub(super) fn asked(&self) -> Result<Vec<Request>, Failure> {
+    pub(crate) fn asked(&self) -> Result<Vec<Request>, Failure> {
         let mut asked = self.asked.borrow_mut();
         let Asked { read, requests } = &mut *asked;
         let audit = self.testbed.control_plane().audit();
@@ -87,17 +88,17 @@ impl<'a> Meter<'a> {
     }
 
     /// What the program has used of the CPUs since.
-    pub(super) fn cpu(&self, controller: &Controller) -> Result<Duration, Failure> {
+    pub(crate) fn cpu(&self, controller: &Controller) -> Result<Duration, Failure> {
         Ok(controller.cpu_time()?.saturating_sub(self.cpu))
     }
 
     /// What everything else has used of the CPUs since.
-    pub(super) fn others(&self) -> Others {
+    pub(crate) fn others(&self) -> Others {
         Others::now(self.testbed).since(&self.others)
     }
 
     /// When workloads were patched since.
-    pub(super) fn patches(&self) -> Result<Vec<Timestamp>, Failure> {
+    pub(crate) fn patches(&self) -> Result<Vec<Timestamp>, Failure> {
         let asked = self.asked()?.into_iter();
         Ok(asked
             .filter(|request| request.verb == "patch" && request.code == 200)
@@ -106,7 +107,7 @@ impl<'a> Meter<'a> {
     }
 
     /// How many manifests the registry was asked for since, by their tags or digests.
-    pub(super) fn manifests(&self) -> Result<usize, Failure> {
+    pub(crate) fn manifests(&self) -> Result<usize, Failure> {
         let requests = self.asked_of_registry()?.into_iter();
         let paths = requests.map(|request| request.path);
         let manifests = paths.filter(|path| path.contains(MANIFESTS));
@@ -121,7 +122,7 @@ impl<'a> Meter<'a> {
     }
 
     /// The figures up to now.
-    pub(super) fn read(
+    pub(crate) fn read(
         self,
         name: &'static str,
         controller: &Controller,

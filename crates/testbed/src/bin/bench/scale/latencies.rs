@@ -7,17 +7,17 @@ use serde_json::{Value, json};
 
 /// The spread of many durations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Latencies {
-    pub(super) count: usize,
-    pub(super) median: Duration,
+pub(crate) struct Latencies {
+    pub(crate) count: usize,
+    pub(crate) median: Duration,
     /// Not more than one in a hundred took longer.
-    pub(super) most: Duration,
-    pub(super) last: Duration,
+    pub(crate) most: Duration,
+    pub(crate) last: Duration,
 }
 
 impl Latencies {
     /// From `start` to each of the `ends`; nothing if there is none.
-    pub(super) fn since(start: Timestamp, ends: impl Iterator<Item = Timestamp>) -> Option<Self> {
+    pub(crate) fn since(start: Timestamp, ends: impl Iterator<Item = Timestamp>) -> Option<Self> {
         let mut took: Vec<Duration> = ends
             .map(|end| Duration::try_from(end.duration_since(start)).unwrap_or_default())
             .collect();
@@ -32,7 +32,7 @@ impl Latencies {
         })
     }
 
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         json!({
             "count": self.count,
             "median_seconds": self.median.as_secs_f64(),

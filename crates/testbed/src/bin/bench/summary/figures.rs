@@ -5,27 +5,27 @@ use std::{fmt, time::Duration};
 use serde_json::{Value, json};
 
 /// The figures of one run.
-pub(super) struct Figures {
+pub(crate) struct Figures {
     /// The size of the stripped release binary, in bytes.
-    pub(super) binary: u64,
+    pub(crate) binary: u64,
     /// Resident memory without any workload, in bytes.
-    pub(super) idle: u64,
+    pub(crate) idle: u64,
     /// How many workloads were watched for the next figure.
-    pub(super) workloads: usize,
+    pub(crate) workloads: usize,
     /// Resident memory with those workloads, in bytes.
-    pub(super) busy: u64,
+    pub(crate) busy: u64,
     /// How many stale workloads, on how many tags, were rolled out for the next figure.
-    pub(super) stale: (usize, usize),
+    pub(crate) stale: (usize, usize),
     /// From the first registry request to the last patch.
-    pub(super) rolled_out: Duration,
+    pub(crate) rolled_out: Duration,
     /// From the kill of a leader to the first patch of the replica that follows it.
-    pub(super) failed_over: Duration,
+    pub(crate) failed_over: Duration,
 }
 
 const MEBIBYTE: f64 = 1024.0 * 1024.0;
 
 impl Figures {
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         json!({
             "binary_bytes": self.binary,
             "resident_bytes_idle": self.idle,

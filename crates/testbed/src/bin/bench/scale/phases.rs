@@ -3,20 +3,16 @@
 use std::{path::Path, time::Duration};
 
 use jiff::Timestamp;
-use kube_autorollout_testbed::{controller::Controller, workload::ENABLED_LABEL};
+use kube_autorollout_testbed::{
+    clock::now, controller::Controller, program::Failure, workload::ENABLED_LABEL,
+};
 use serde_json::json;
 use tokio::time::{sleep, timeout};
 
 use super::{
-    Failure,
-    arguments::{Arguments, Part},
-    cluster::Cluster,
-    figures::Phase,
-    latencies::Latencies,
-    meter::Meter,
-    tell,
-    timeline::Timeline,
+    cluster::Cluster, figures::Phase, latencies::Latencies, meter::Meter, timeline::Timeline,
 };
+use crate::arguments::{Options, PROGRAM, Part};
 
 /// How exactly the first request is waited for.
 const POLL: Duration = Duration::from_millis(5);
@@ -31,12 +27,12 @@ const TOGGLED: usize = 1000;
 const TICKS: u32 = 3;
 
 /// Everything that happens to one program.
-pub(super) async fn all(
+pub(crate) async fn all(
     cluster: &Cluster<'_>,
     program: &Path,
-    arguments: &Arguments,
+    arguments: &Options,
 ) -> Result<Vec<Phase>, Failure> {
-    tell("start-up");
+    PROGRAM.tell("start-up");
     let meter = Meter::start(cluster.testbed, &cluster.namespace, None)?;
     let controller = cluster.start(program).await?;
     // A look at the metrics of thousands costs the program something, one at the registry's log does not.
@@ -50,12 +46,12 @@ pub(super) async fn all(
     // What is known is told at once, as a run of many minutes may fail later
     let mut add = |more: Vec<Phase>| {
         for phase in &more {
-            tell(&format!("measured\n{phase}"));
+            PROGRAM.tell(&format!("measured\n{phase}"));
         }
         phases.extend(more);
     };
     add(vec![meter.read("start-up to first check", &controller)?]);
-    tell("quiet");
+    PROGRAM.tell("quiet");
     add(vec![quiet(cluster, &controller, arguments.quiet).await?]);
     let mut images = Images {
         first: "first",
@@ -81,25 +77,25 @@ async fn part(
 ) -> Result<Vec<Phase>, Failure> {
     match part {
         Part::OneTag => {
-            tell("one tag moves");
+            PROGRAM.tell("one tag moves");
             images.first = "moved";
             Ok(vec![one_tag(cluster, controller, images.first).await?])
         }
         Part::AllTags => {
-            tell("all tags move");
+            PROGRAM.tell("all tags move");
             [images.first, images.others] = ["second"; 2];
             Ok(vec![all_tags(cluster, controller, images.others).await?])
         }
         Part::Attestations => {
-            tell("attestation-only re-push of all tags");
+            PROGRAM.tell("attestation-only re-push of all tags");
             Ok(vec![attestations(cluster, controller, images).await?])
         }
         Part::Labels => {
-            tell("labels are taken away and given back");
+            PROGRAM.tell("labels are taken away and given back");
             Ok(labels(cluster, controller).await?.into())
         }
         Part::Restart => {
-            tell("the API server restarts");
+            PROGRAM.tell("the API server restarts");
             Ok(vec![restart(cluster, controller).await?])
         }
     }
@@ -272,12 +268,4 @@ async fn restart(cluster: &Cluster<'_>, controller: &Controller) -> Result<Phase
     sleep(cluster.interval * TICKS).await;
     cluster.settled(controller, cluster.many.workloads).await?;
     meter.read("API server restart", controller)
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "compared with the time stamps of the audit log"
-)]
-fn now() -> Timestamp {
-    Timestamp::now()
 }

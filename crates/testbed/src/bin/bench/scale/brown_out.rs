@@ -11,25 +11,24 @@ use std::{
 use jiff::Timestamp;
 use kube_autorollout_testbed::{
     Namespace, Testbed,
+    clock::now,
     control_plane::NodeGrace,
-    controller::{self, Controller, Metrics, SERVICE_ACCOUNT},
+    controller::{self, Controller, SERVICE_ACCOUNT},
     image::Pusher,
     liar::{Liar, Mood, Told},
+    program::Failure,
     workload::many::Many,
 };
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
-use super::{Failure, PROGRAM, arguments::Arguments, tell};
+use crate::{
+    arguments::{Options, PROGRAM},
+    ready::up_to_date,
+};
 
 /// For how many ticks each trouble lasts.
 const TICKS: u32 = 6;
-
-/// How long the program may take to check everything once, for each thousand workloads.
-const DONE_WITHIN: Duration = Duration::from_secs(180);
-
-/// Between two looks at the program's metrics.
-const LOOK: Duration = Duration::from_secs(2);
 
 /// The agents that are not the program under test.
 const TESTBED: &str = "testbed-";
@@ -43,7 +42,7 @@ struct Registry {
 
 /// What became of the healthy registry's tags during a trouble of the other.
 #[derive(Debug)]
-pub(super) struct Watched {
+pub(crate) struct Watched {
     trouble: &'static str,
     /// How many ticks were watched from beginning to end.
     ticks: usize,
@@ -57,7 +56,7 @@ pub(super) struct Watched {
 
 /// Everything that was watched.
 #[derive(Debug)]
-pub(super) struct Report {
+pub(crate) struct Report {
     workloads: usize,
     tags: usize,
     interval: Duration,
@@ -66,13 +65,13 @@ pub(super) struct Report {
 
 impl Report {
     /// Whether every tag of the healthy registry was checked in every tick.
-    pub(super) fn is_fine(&self) -> bool {
+    pub(crate) fn is_fine(&self) -> bool {
         let complete =
             |watched: &Watched| watched.checked.keys().all(|ticks| *ticks == watched.ticks);
         self.watched.iter().all(complete)
     }
 
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         let watched = self.watched.iter().map(|watched| {
             json!({
                 "trouble": watched.trouble,
@@ -131,24 +130,24 @@ impl fmt::Display for Watched {
 }
 
 /// Watches the healthy registry while the other answers 503, and while it does not answer.
-pub(super) async fn measure(arguments: &Arguments) -> Result<Report, Failure> {
+pub(crate) async fn measure(arguments: &Options) -> Result<Report, Failure> {
     let (testbed, program) = PROGRAM
         .prepared(arguments.program.as_deref(), NodeGrace::default())
         .await?;
-    tell("the workloads of both registries come up");
+    PROGRAM.tell("the workloads of both registries come up");
     let healthy = Registry::set_up(&testbed, "healthy", arguments).await?;
     let troubled = Registry::set_up(&testbed, "troubled", arguments).await?;
     healthy.way.set(Mood::Slow(arguments.latency));
     let both = [&healthy, &troubled];
     let controller = start(&testbed, &program, both, arguments.interval).await?;
-    settled(&controller, 2 * arguments.workloads).await?;
+    up_to_date(&controller, 2 * arguments.workloads).await?;
     let mut watched = Vec::new();
     let unavailable = http::StatusCode::SERVICE_UNAVAILABLE;
     for (trouble, mood) in [
         ("503 at once", Mood::Refuses(unavailable)),
         ("no answer", Mood::Silent),
     ] {
-        tell(trouble);
+        PROGRAM.tell(trouble);
         troubled.way.set(mood);
         let seen = watch(
             trouble,
@@ -158,10 +157,10 @@ pub(super) async fn measure(arguments: &Arguments) -> Result<Report, Failure> {
             arguments.interval,
         )
         .await?;
-        tell(&format!("measured\n{seen}"));
+        PROGRAM.tell(&format!("measured\n{seen}"));
         watched.push(seen);
         troubled.way.set(Mood::Honest);
-        settled(&controller, 2 * arguments.workloads).await?;
+        up_to_date(&controller, 2 * arguments.workloads).await?;
     }
     Ok(Report {
         workloads: arguments.workloads,
@@ -172,7 +171,7 @@ pub(super) async fn measure(arguments: &Arguments) -> Result<Report, Failure> {
 }
 
 impl Registry {
-    async fn set_up(testbed: &Testbed, name: &str, arguments: &Arguments) -> Result<Self, Failure> {
+    async fn set_up(testbed: &Testbed, name: &str, arguments: &Options) -> Result<Self, Failure> {
         let host = testbed.registry().host();
         let way = Liar::start(host.parse()?).await?;
         let namespace = testbed.namespace(name).await?;
@@ -217,27 +216,6 @@ async fn start(
     let configuration = configuration.to_string();
     let started = testbed.start_controller(home, program, &configuration, "/health/ready");
     Ok(started.await?)
-}
-
-/// Waits until so many workloads are up to date.
-async fn settled(controller: &Controller, workloads: usize) -> Result<(), Failure> {
-    let thousands = u32::try_from(workloads / 1000).unwrap_or(u32::MAX);
-    let deadline = Instant::now() + DONE_WITHIN.saturating_mul(thousands.saturating_add(1));
-    let up_to_date =
-        |metrics: &Metrics| metrics.count("kube_autorollout_workloads", &[("state", "UpToDate")]);
-    loop {
-        let done = controller
-            .metrics()
-            .await
-            .map(|metrics| up_to_date(&metrics));
-        if done.is_ok_and(|done| done == workloads as u64) {
-            return Ok(());
-        }
-        if Instant::now() > deadline {
-            return Err("it took too long until all workloads were up to date".into());
-        }
-        sleep(LOOK).await;
-    }
 }
 
 /// Watches whole ticks, which are multiples of the interval since 1970.
@@ -301,14 +279,6 @@ fn checked(
         *counts.entry(of_tag.len()).or_default() += 1;
     }
     counts
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "compared with the times at which a registry was asked"
-)]
-fn now() -> Timestamp {
-    Timestamp::now()
 }
 
 #[cfg(test)]

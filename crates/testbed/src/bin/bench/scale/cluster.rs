@@ -7,12 +7,14 @@ use kube_autorollout_testbed::{
     controller::{self, Controller, Metrics},
     forwarder::Forwarder,
     image::Pusher,
+    program::Failure,
     workload::many::Many,
 };
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use super::{Failure, arguments::Arguments, meter::Meter};
+use super::meter::Meter;
+use crate::arguments::Options;
 
 /// How long the program may take for whatever is waited for, for each thousand workloads.
 const DONE_WITHIN: Duration = Duration::from_secs(180);
@@ -21,21 +23,21 @@ const DONE_WITHIN: Duration = Duration::from_secs(180);
 const LOOK: Duration = Duration::from_millis(250);
 
 /// A testbed with a namespace for one program.
-pub(super) struct Cluster<'a> {
-    pub(super) testbed: &'a Testbed,
-    pub(super) namespace: Namespace,
-    pub(super) many: Many,
-    pub(super) pusher: Pusher,
-    pub(super) interval: Duration,
-    pub(super) forwarder: Forwarder,
+pub(crate) struct Cluster<'a> {
+    pub(crate) testbed: &'a Testbed,
+    pub(crate) namespace: Namespace,
+    pub(crate) many: Many,
+    pub(crate) pusher: Pusher,
+    pub(crate) interval: Duration,
+    pub(crate) forwarder: Forwarder,
 }
 
 impl<'a> Cluster<'a> {
     /// Pushes the first images and creates the workloads; the registry is near until they are up.
-    pub(super) async fn set_up(
+    pub(crate) async fn set_up(
         testbed: &'a Testbed,
         name: &str,
-        arguments: &Arguments,
+        arguments: &Options,
     ) -> Result<Self, Failure> {
         let registry = testbed.registry().host();
         let forwarder = Forwarder::start(registry.parse()?, Duration::ZERO).await?;
@@ -69,7 +71,7 @@ impl<'a> Cluster<'a> {
     }
 
     /// Starts the program on these workloads.
-    pub(super) async fn start(&self, program: &Path) -> Result<Controller, Failure> {
+    pub(crate) async fn start(&self, program: &Path) -> Result<Controller, Failure> {
         let configuration = json!({
             "interval": format!("{}s", self.interval.as_secs()),
             "registries": [{"hostnamePattern": self.forwarder.host(), "plainHttp": true}],
@@ -82,7 +84,7 @@ impl<'a> Cluster<'a> {
     }
 
     /// Waits until the program finds so many workloads, all up to date. One that has no such metric has two ticks.
-    pub(super) async fn settled(
+    pub(crate) async fn settled(
         &self,
         controller: &Controller,
         workloads: usize,
@@ -111,7 +113,7 @@ impl<'a> Cluster<'a> {
     }
 
     /// Waits until so many workloads are patched.
-    pub(super) async fn patched(&self, meter: &Meter<'_>, workloads: usize) -> Result<(), Failure> {
+    pub(crate) async fn patched(&self, meter: &Meter<'_>, workloads: usize) -> Result<(), Failure> {
         self.wait("every workload is patched", async || {
             Ok(meter.patches()?.len() >= workloads)
         })
@@ -119,7 +121,7 @@ impl<'a> Cluster<'a> {
     }
 
     /// Waits for something, looking now and then.
-    pub(super) async fn wait(
+    pub(crate) async fn wait(
         &self,
         what: &str,
         mut done: impl AsyncFnMut() -> Result<bool, Failure>,

@@ -2,17 +2,19 @@
 
 use serde_json::json;
 
-use super::{Failure, cluster::Cluster, figures::Bare, others::Others, timeline::Timeline};
+use super::{cluster::Cluster, figures::Bare, others::Others, timeline::Timeline};
+
+use kube_autorollout_testbed::program::Failure;
 
 /// How often it is measured before a program and after it, as it varies.
-pub(super) const TIMES: usize = 2;
+pub(crate) const TIMES: usize = 2;
 
 /// The annotation by which these patches are told apart in the audit log.
 const MARK: &str = "kube-autorollout-bench";
 
 /// Patches every template over sixteen connections, with nothing decided, while the controllers and nodes replace the
 /// pods as they do after any patch; all pods run before, and again after.
-pub(super) async fn patch_all(cluster: &Cluster<'_>, when: String) -> Result<Bare, Failure> {
+pub(crate) async fn patch_all(cluster: &Cluster<'_>, when: String) -> Result<Bare, Failure> {
     let (many, namespace) = (&cluster.many, &cluster.namespace);
     many.up(namespace, many.workloads).await?;
     let others = Others::now(cluster.testbed);

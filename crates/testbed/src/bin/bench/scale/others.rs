@@ -15,16 +15,16 @@ const TIMES: usize = 8;
 
 /// CPU times since the machine or the processes began, or differences of such.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Others {
+pub(crate) struct Others {
     /// By the names of the processes; the nodes are tasks of this process.
-    pub(super) each: BTreeMap<&'static str, Duration>,
+    pub(crate) each: BTreeMap<&'static str, Duration>,
     /// All that runs on the machine.
-    pub(super) machine: Duration,
+    pub(crate) machine: Duration,
 }
 
 impl Others {
     /// As it is now.
-    pub(super) fn now(testbed: &Testbed) -> Self {
+    pub(crate) fn now(testbed: &Testbed) -> Self {
         let servers = testbed.control_plane().cpu_times().into_iter();
         let registry = ("registry", testbed.registry().cpu_time());
         let own = ("nodes and testbed", own_cpu_time());
@@ -35,7 +35,7 @@ impl Others {
     }
 
     /// What was used since `before`; a process that was started again has begun at nothing.
-    pub(super) fn since(&self, before: &Self) -> Self {
+    pub(crate) fn since(&self, before: &Self) -> Self {
         let each = self.each.iter().map(|(name, time)| {
             let before = before.each.get(name).copied().unwrap_or_default();
             (*name, time.checked_sub(before).unwrap_or(*time))

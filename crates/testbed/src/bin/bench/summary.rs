@@ -1,20 +1,25 @@
-//! The measurements, one after the other, each in a namespace of its own.
+//! A few figures, each measured in a namespace of its own: size, memory, and how fast workloads are rolled out.
+
+mod figures;
 
 use std::{fs, path::Path, time::Duration};
 
 use jiff::Timestamp;
 use kube_autorollout_testbed::{
     Namespace, Testbed,
-    control_plane::NodeGrace,
-    control_plane::Request,
+    clock::now,
+    control_plane::{NodeGrace, Request},
     controller::{self, Controller, SERVICE_ACCOUNT},
     image::Pusher,
+    program::Failure,
     workload::{Kind, eventually, many::Many},
 };
 use serde_json::json;
 use tokio::time::sleep;
 
-use super::{Failure, PROGRAM, figures::Figures, tell};
+use crate::{arguments::PROGRAM, ready::up_to_date};
+
+pub(crate) use figures::Figures;
 
 /// How many workloads are watched at once.
 const WORKLOADS: usize = 500;
@@ -35,7 +40,7 @@ const SETTLED_AFTER: Duration = Duration::from_secs(15);
 const POLL: Duration = Duration::from_millis(2);
 
 /// Measures everything.
-pub(super) async fn everything() -> Result<Figures, Failure> {
+pub(crate) async fn measure() -> Result<Figures, Failure> {
     let (testbed, program) = PROGRAM.prepared(None, NodeGrace::default()).await?;
     let idle = idle(&testbed, &program).await?;
     let busy = busy(&testbed, &program).await?;
@@ -53,7 +58,7 @@ pub(super) async fn everything() -> Result<Figures, Failure> {
 }
 
 async fn idle(testbed: &Testbed, program: &Path) -> Result<u64, Failure> {
-    tell("memory without workloads");
+    PROGRAM.tell("memory without workloads");
     let namespace = testbed.namespace("idle").await?;
     let controller = start(testbed, &namespace, program).await?;
     sleep(SETTLED_AFTER).await;
@@ -61,7 +66,7 @@ async fn idle(testbed: &Testbed, program: &Path) -> Result<u64, Failure> {
 }
 
 async fn busy(testbed: &Testbed, program: &Path) -> Result<u64, Failure> {
-    tell(&format!("memory with {WORKLOADS} workloads"));
+    PROGRAM.tell(&format!("memory with {WORKLOADS} workloads"));
     let namespace = testbed.namespace("busy").await?;
     let (_, tags) = STALE;
     let many = many("busy", (WORKLOADS, tags));
@@ -77,7 +82,7 @@ async fn busy(testbed: &Testbed, program: &Path) -> Result<u64, Failure> {
 /// The controller starts when all workloads are stale already, and finds them at its first check.
 async fn roll_out(testbed: &Testbed, program: &Path) -> Result<Duration, Failure> {
     let (count, tags) = STALE;
-    tell(&format!("{count} stale workloads on {tags} tags"));
+    PROGRAM.tell(&format!("{count} stale workloads on {tags} tags"));
     let namespace = testbed.namespace("stale").await?;
     let many = many("stale", STALE);
     let pusher = Pusher::new(testbed.registry().host())?;
@@ -93,7 +98,7 @@ async fn roll_out(testbed: &Testbed, program: &Path) -> Result<Duration, Failure
 
 /// From the end of a leader to the patch of the replica that follows it: the longest of some.
 async fn fail_over(testbed: &Testbed, program: &Path) -> Result<Duration, Failure> {
-    tell("fail-over");
+    PROGRAM.tell("fail-over");
     let namespace = testbed.namespace("fail-over").await?;
     let many = many("fail-over", (1, 1));
     let pusher = Pusher::new(testbed.registry().host())?;
@@ -198,28 +203,4 @@ async fn run(
     let configuration = configuration.to_string();
     let started = testbed.start_controller(namespace, program, &configuration, "/readyz");
     Ok(started.await?)
-}
-
-async fn up_to_date(controller: &Controller, count: usize) -> Result<(), Failure> {
-    let states = [("state", "UpToDate")];
-    eventually(DONE_WITHIN, "every workload is up to date", async || {
-        let metrics = controller.metrics().await;
-        let metrics = metrics.map_err(|error| error.to_string())?;
-        let done = metrics.count("kube_autorollout_workloads", &states);
-        if done == count as u64 {
-            Ok(())
-        } else {
-            Err(format!("{done} of {count} are"))
-        }
-    })
-    .await?;
-    Ok(())
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "compared with the time stamps of the audit log"
-)]
-fn now() -> Timestamp {
-    Timestamp::now()
 }

@@ -2,13 +2,17 @@
 
 use std::{ffi::OsString, fs, path::PathBuf, str::FromStr, time::Duration};
 
-use kube_autorollout_testbed::workload::Kind;
+use kube_autorollout_testbed::{program::Program, workload::Kind};
 use lexopt::{Arg, Error, Parser, ValueExt as _};
 
-pub(super) const HELP: &str = "\
-Measures kube-autorollout with many workloads on a control plane and a registry on this machine.
+/// This program.
+pub(crate) const PROGRAM: Program = Program::new("bench", HELP);
 
-Usage: cargo bench-scale [OPTIONS]
+const HELP: &str = "\
+Measures kube-autorollout on a control plane and a registry on this machine.
+
+Usage: bench [summary] [--json]     size, memory and speed: some minutes
+       bench scale [OPTIONS]        many workloads, phase by phase; also: cargo bench-scale [OPTIONS]
 
   --workloads N        workloads of one pod each, or one on each of two nodes (500)
   --tags N             tags that they are spread over (50)
@@ -30,7 +34,7 @@ Usage: cargo bench-scale [OPTIONS]
 
 /// A phase that can be left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Part {
+pub(crate) enum Part {
     OneTag,
     AllTags,
     Attestations,
@@ -63,35 +67,64 @@ impl FromStr for Part {
     }
 }
 
-/// What to measure.
+/// What to do.
 #[derive(Debug, Clone)]
-pub(super) struct Arguments {
-    pub(super) workloads: usize,
-    pub(super) tags: usize,
-    pub(super) kinds: Vec<Kind>,
-    /// Whether Deployments are copies of one.
-    pub(super) copies: bool,
-    /// The round trip to the registry.
-    pub(super) latency: Duration,
-    /// From check to check.
-    pub(super) interval: Duration,
-    /// How long the quiet phase is.
-    pub(super) quiet: Duration,
-    /// Measured after ours.
-    pub(super) candidate: Option<PathBuf>,
-    /// Measured in the place of our release build.
-    pub(super) program: Option<PathBuf>,
-    /// What follows the start-up and the quiet phase.
-    pub(super) phases: Vec<Part>,
-    /// Two registries, of which one does not answer, in the place of all phases.
-    pub(super) brown_out: bool,
-    pub(super) json: bool,
+pub(crate) enum Command {
+    /// A few figures.
+    Summary { json: bool },
+    /// Many workloads.
+    Scale(Box<Options>),
 }
 
-impl Arguments {
+impl Command {
     /// Reads the arguments; nothing for `--help`.
-    pub(super) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Option<Self>, Error> {
+    pub(crate) fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Option<Self>, Error> {
+        let mut arguments = arguments.peekable();
+        let command = arguments.next_if(|first| first == "summary" || first == "scale");
         let mut parser = Parser::from_args(arguments);
+        if command.is_some_and(|command| command == "scale") {
+            let options = Options::parse(&mut parser)?;
+            return Ok(options.map(|options| Self::Scale(Box::new(options))));
+        }
+        let mut json = false;
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Arg::Long("json") => json = true,
+                Arg::Long("help") | Arg::Short('h') => return Ok(None),
+                other => return Err(other.unexpected()),
+            }
+        }
+        Ok(Some(Self::Summary { json }))
+    }
+}
+
+/// What to measure with many workloads.
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    pub(crate) workloads: usize,
+    pub(crate) tags: usize,
+    pub(crate) kinds: Vec<Kind>,
+    /// Whether Deployments are copies of one.
+    pub(crate) copies: bool,
+    /// The round trip to the registry.
+    pub(crate) latency: Duration,
+    /// From check to check.
+    pub(crate) interval: Duration,
+    /// How long the quiet phase is.
+    pub(crate) quiet: Duration,
+    /// Measured after ours.
+    pub(crate) candidate: Option<PathBuf>,
+    /// Measured in the place of our release build.
+    pub(crate) program: Option<PathBuf>,
+    /// What follows the start-up and the quiet phase.
+    pub(crate) phases: Vec<Part>,
+    /// Two registries, of which one does not answer, in the place of all phases.
+    pub(crate) brown_out: bool,
+    pub(crate) json: bool,
+}
+
+impl Options {
+    fn parse(parser: &mut Parser) -> Result<Option<Self>, Error> {
         let mut parsed = Self {
             workloads: 500,
             tags: 50,
@@ -108,9 +141,9 @@ impl Arguments {
         };
         while let Some(argument) = parser.next()? {
             match argument {
-                Arg::Long("workloads") => parsed.workloads = at_least_one(&mut parser)?,
-                Arg::Long("tags") => parsed.tags = at_least_one(&mut parser)?,
-                Arg::Long("kinds") => parsed.kinds = list(&mut parser)?,
+                Arg::Long("workloads") => parsed.workloads = at_least_one(parser)?,
+                Arg::Long("tags") => parsed.tags = at_least_one(parser)?,
+                Arg::Long("kinds") => parsed.kinds = list(parser)?,
                 Arg::Long("copies") => parsed.copies = true,
                 Arg::Long("latency") => {
                     parsed.latency = Duration::from_millis(parser.value()?.parse()?);
@@ -119,10 +152,10 @@ impl Arguments {
                     parsed.interval = Duration::from_secs(parser.value()?.parse()?);
                 }
                 Arg::Long("quiet") => parsed.quiet = Duration::from_secs(parser.value()?.parse()?),
-                Arg::Long("candidate") => parsed.candidate = Some(program(&mut parser)?),
-                Arg::Long("program") => parsed.program = Some(program(&mut parser)?),
+                Arg::Long("candidate") => parsed.candidate = Some(program(parser)?),
+                Arg::Long("program") => parsed.program = Some(program(parser)?),
                 Arg::Long("steady") => parsed.phases.clear(),
-                Arg::Long("phases") => parsed.phases = list(&mut parser)?,
+                Arg::Long("phases") => parsed.phases = list(parser)?,
                 Arg::Long("brown-out") => parsed.brown_out = true,
                 Arg::Long("json") => parsed.json = true,
                 Arg::Long("help") | Arg::Short('h') => return Ok(None),

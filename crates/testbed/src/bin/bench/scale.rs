@@ -1,20 +1,27 @@
-//! The programs that are measured, one after the other in the same testbed.
+//! What the controller costs with many workloads: requests, CPU, memory and latencies, phase by phase.
+
+mod bare;
+pub(crate) mod brown_out;
+mod cluster;
+mod figures;
+mod latencies;
+mod meter;
+mod others;
+mod phases;
+mod timeline;
 
 use std::{fs, path::Path};
 
-use kube_autorollout_testbed::control_plane::NodeGrace;
+use kube_autorollout_testbed::{control_plane::NodeGrace, program::Failure};
 
-use super::{
-    Failure, PROGRAM,
-    arguments::{Arguments, Part},
-    bare,
-    cluster::Cluster,
-    figures::{Bare, Program, Report},
-    phases, tell,
-};
+use crate::arguments::{Options, PROGRAM, Part};
+use cluster::Cluster;
+use figures::{Bare, Program};
+
+pub(crate) use figures::Report;
 
 /// Measures our program and the other one if there is one, each between as many bare patches where all tags move.
-pub(super) async fn measure_all(arguments: &Arguments) -> Result<Report, Failure> {
+pub(crate) async fn measure(arguments: &Options) -> Result<Report, Failure> {
     let (testbed, ours) = PROGRAM
         .prepared(arguments.program.as_deref(), NodeGrace::default())
         .await?;
@@ -25,7 +32,7 @@ pub(super) async fn measure_all(arguments: &Arguments) -> Result<Report, Failure
         .as_deref()
         .map(|path| ("candidate", path));
     for (name, path) in [("kube-autorollout", &*ours)].into_iter().chain(candidate) {
-        tell(&format!(
+        PROGRAM.tell(&format!(
             "{name}: {} workloads come up",
             arguments.workloads
         ));
@@ -48,17 +55,17 @@ async fn patches(
     cluster: &Cluster<'_>,
     when: &str,
     name: &str,
-    arguments: &Arguments,
+    arguments: &Options,
 ) -> Result<Vec<Bare>, Failure> {
     if !arguments.phases.contains(&Part::AllTags) {
         return Ok(Vec::new());
     }
     let mut all = Vec::new();
     for time in 1..=bare::TIMES {
-        tell(&format!("bare patches {when} {name}: {time}"));
+        PROGRAM.tell(&format!("bare patches {when} {name}: {time}"));
         let when = format!("{when} {name}");
         let bare = bare::patch_all(cluster, when).await?;
-        tell(&format!("measured\n{bare}"));
+        PROGRAM.tell(&format!("measured\n{bare}"));
         all.push(bare);
     }
     Ok(all)
@@ -68,7 +75,7 @@ async fn program(
     cluster: &Cluster<'_>,
     name: &str,
     path: &Path,
-    arguments: &Arguments,
+    arguments: &Options,
 ) -> Result<Program, Failure> {
     Ok(Program {
         name: name.to_owned(),

@@ -11,62 +11,62 @@ const MEBIBYTE: f64 = 1024.0 * 1024.0;
 
 /// What one phase cost.
 #[derive(Debug)]
-pub(super) struct Phase {
-    pub(super) name: &'static str,
-    pub(super) took: Duration,
+pub(crate) struct Phase {
+    pub(crate) name: &'static str,
+    pub(crate) took: Duration,
     /// Requests to the API server, by verb and resource.
-    pub(super) api: BTreeMap<String, u64>,
+    pub(crate) api: BTreeMap<String, u64>,
     /// Requests to the registry, by method and what was asked for.
-    pub(super) registry: BTreeMap<String, u64>,
+    pub(crate) registry: BTreeMap<String, u64>,
     /// Lines that the program logged at the level `info` and above.
-    pub(super) told: usize,
+    pub(crate) told: usize,
     /// CPU time of the program.
-    pub(super) cpu: Duration,
+    pub(crate) cpu: Duration,
     /// Resident memory at the end, in bytes.
-    pub(super) resident: u64,
+    pub(crate) resident: u64,
     /// The most resident memory within the phase, in bytes.
-    pub(super) peak: u64,
+    pub(crate) peak: u64,
     /// What everything else used of the CPUs.
-    pub(super) others: Others,
-    pub(super) latencies: Option<Latencies>,
+    pub(crate) others: Others,
+    pub(crate) latencies: Option<Latencies>,
     /// Where patches are timed.
-    pub(super) timeline: Option<Timeline>,
+    pub(crate) timeline: Option<Timeline>,
     /// What else is to be said.
-    pub(super) remarks: Vec<String>,
+    pub(crate) remarks: Vec<String>,
 }
 
 /// What one program cost.
 #[derive(Debug)]
-pub(super) struct Program {
-    pub(super) name: String,
+pub(crate) struct Program {
+    pub(crate) name: String,
     /// Its file, in bytes.
-    pub(super) size: u64,
-    pub(super) phases: Vec<Phase>,
+    pub(crate) size: u64,
+    pub(crate) phases: Vec<Phase>,
 }
 
 /// Everything that was measured in one run.
 #[derive(Debug)]
-pub(super) struct Report {
-    pub(super) workloads: usize,
-    pub(super) tags: usize,
-    pub(super) kinds: Vec<Kind>,
-    pub(super) latency: Duration,
-    pub(super) programs: Vec<Program>,
+pub(crate) struct Report {
+    pub(crate) workloads: usize,
+    pub(crate) tags: usize,
+    pub(crate) kinds: Vec<Kind>,
+    pub(crate) latency: Duration,
+    pub(crate) programs: Vec<Program>,
     /// As many patches with nothing to decide, where patches of all workloads are measured.
-    pub(super) bare: Vec<Bare>,
+    pub(crate) bare: Vec<Bare>,
 }
 
 /// As many patches as there are workloads, over sixteen connections, with nothing decided.
 #[derive(Debug)]
-pub(super) struct Bare {
+pub(crate) struct Bare {
     /// When they were made.
-    pub(super) when: String,
-    pub(super) timeline: Timeline,
-    pub(super) others: Others,
+    pub(crate) when: String,
+    pub(crate) timeline: Timeline,
+    pub(crate) others: Others,
 }
 
 impl Report {
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         let programs = self.programs.iter().map(|program| {
             json!({
                 "name": program.name,

@@ -11,9 +11,9 @@ const STEP: Duration = Duration::from_millis(250);
 
 /// Requests of one user from a first moment to the answer of its last patch.
 #[derive(Debug)]
-pub(super) struct Timeline {
+pub(crate) struct Timeline {
     /// From the moment to the end of the last patch.
-    pub(super) took: Duration,
+    pub(crate) took: Duration,
     /// How long nothing was under way, the longest time at once first.
     idle: [Duration; 2],
     /// By verbs: how many there were, and how long half of them took at most.
@@ -32,7 +32,7 @@ struct Step {
 
 impl Timeline {
     /// Of these requests; nothing if there is no patch among them.
-    pub(super) fn new(from: Timestamp, requests: &[Request]) -> Option<Self> {
+    pub(crate) fn new(from: Timestamp, requests: &[Request]) -> Option<Self> {
         let patches = requests.iter().filter(|request| request.verb == "patch");
         let to = patches.map(|request| request.done).max()?;
         let took = between(from, to);
@@ -55,7 +55,7 @@ impl Timeline {
         })
     }
 
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         let [longest, idle] = self.idle.map(|time| time.as_secs_f64());
         let steps = self.steps.iter().enumerate();
         let steps = steps.map(|(number, step)| {
@@ -79,7 +79,7 @@ impl Timeline {
     }
 
     /// In one line.
-    pub(super) fn summary(&self) -> String {
+    pub(crate) fn summary(&self) -> String {
         let kinds = self.kinds.iter().map(|(verb, (count, median))| {
             format!("{count} {verb} of {:.0} ms", median.as_secs_f64() * 1000.0)
         });
