@@ -39,7 +39,7 @@ async fn a_watch_that_has_expired_begins_anew_and_misses_nothing() {
     control_plane.stop_api_server();
     control_plane.start_api_server().await.expect("started");
     way.sever();
-    way.mend();
+    way.restore();
 
     for kind in ["Deployment", "StatefulSet", "DaemonSet"] {
         let kind = format!("kind=\"{kind}\"");

@@ -148,7 +148,7 @@ async fn a_conflict_with_what_no_watch_shows_is_not_tried_again_every_second() {
     let gateway = gateway(&world).await;
     let controller = at(&world, gateway.url(), "/readyz", "").await;
     controller.until_all("UpToDate", 1).await;
-    gateway.tell(false);
+    gateway.deliver_watches(false);
     edit::<Deployment>(&world).await;
     world.push(&world.version(2), "app").await;
     controller
@@ -164,7 +164,7 @@ async fn a_conflict_with_what_no_watch_shows_is_not_tried_again_every_second() {
         assert_eq!(patches(), 1, "the next would be refused, too");
         sleep(Duration::from_millis(200)).await;
     }
-    gateway.tell(true);
+    gateway.deliver_watches(true);
     world.until_running(&world.marker(2), 1).await;
     assert_eq!(world.patches(), 1);
     assert_eq!(patches(), 2);

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use kube_autorollout_core::state::{Reason, State};
 use kube_autorollout_testbed::{
+    fault_proxy::FaultProxy,
     image::{Content, Image, ImageIndex},
-    liar::Liar,
     workload::Deployment,
 };
 
@@ -17,24 +17,24 @@ use crate::{
 const LOGIN: &str = "registries: [{ hostnamePattern: '127.0.0.1:*', plainHttp: true, \
     secret: { type: Opaque, username: alice, token: alice-secret } }]";
 
-/// A world whose registry is reached through a liar.
+/// A world whose registry is reached through a fault proxy.
 struct Policed {
     world: World,
-    liar: Liar,
+    proxy: FaultProxy,
 }
 
 impl Policed {
     async fn new(hint: &str) -> Self {
         let world = World::new(hint).await;
         let address = world.testbed.registry().host().parse();
-        let liar = Liar::start(address.expect("an address")).await;
-        let liar = liar.expect("a liar");
-        Self { world, liar }
+        let proxy = FaultProxy::start(address.expect("an address")).await;
+        let proxy = proxy.expect("a proxy");
+        Self { world, proxy }
     }
 
     /// The Deployment `name` on a tag of the world's repository.
     async fn deploy(&self, name: &str, tag: &str) {
-        let (host, repository) = (self.liar.host(), self.world.namespace.name());
+        let (host, repository) = (self.proxy.host(), self.world.namespace.name());
         let image = format!("{host}/{repository}:{tag}");
         let deployment = Deployment::named(name).container("app", &image);
         self.world.create(deployment.labelled()).await;
@@ -58,13 +58,13 @@ async fn an_image_that_is_blocked_is_replaced_by_the_next_one_and_disturbs_no_ot
         ("blocked-jfrog", true, true),
     ] {
         let policed = Policed::new(hint).await;
-        let (world, liar) = (&policed.world, &policed.liar);
+        let (world, proxy) = (&policed.world, &policed.proxy);
         if login {
-            let tokens = liar.ask_for_tokens(Duration::from_secs(300)).await;
+            let tokens = proxy.require_tokens(Duration::from_secs(300)).await;
             tokens.expect("a token server");
         }
         if artifactory {
-            liar.be_artifactory();
+            proxy.send_artifactory_headers();
         }
         let versions = [world.version(1), world.version(2)];
         world.push(&versions[0], "app").await;
@@ -75,7 +75,7 @@ async fn an_image_that_is_blocked_is_replaced_by_the_next_one_and_disturbs_no_ot
         policed.deploy("other", "other").await;
         let controller = policed.controller(2, if login { LOGIN } else { "" }).await;
 
-        liar.block(versions[0].root_digest().as_ref());
+        proxy.block(versions[0].root_digest().as_ref());
         world.push(&versions[1], "app").await;
         controller
             .until("a completed rollout", |metrics| {
@@ -96,7 +96,7 @@ async fn an_image_that_is_blocked_is_replaced_by_the_next_one_and_disturbs_no_ot
 #[tokio::test]
 async fn an_image_that_was_read_before_it_was_blocked_is_compared_as_it_was() {
     let policed = Policed::new("blocked-later").await;
-    let (world, liar) = (&policed.world, &policed.liar);
+    let (world, proxy) = (&policed.world, &policed.proxy);
     let attested = |build: &str| ImageIndex::of([world.version(2)]).attested(build);
     world.push(&world.version(1), "app").await;
     policed.deploy("web", "app").await;
@@ -107,7 +107,7 @@ async fn an_image_that_was_read_before_it_was_blocked_is_compared_as_it_was() {
     assert_eq!(world.patches(), 1);
 
     // Only the attestations of the next push are new, and what runs is denied by now.
-    liar.block(attested("build 1").root_digest().as_ref());
+    proxy.block(attested("build 1").root_digest().as_ref());
     world.push(&attested("build 2"), "app").await;
     let (state, reason) = (State::UpToDate, Reason::IndexChangedOnly);
     until_told(world, &controller, "web", state, reason).await;
@@ -118,18 +118,18 @@ async fn an_image_that_was_read_before_it_was_blocked_is_compared_as_it_was() {
 #[tokio::test]
 async fn an_image_that_is_blocked_itself_is_not_rolled_out_and_the_event_says_why() {
     let policed = Policed::new("blocked-new").await;
-    let (world, liar) = (&policed.world, &policed.liar);
+    let (world, proxy) = (&policed.world, &policed.proxy);
     world.push(&world.version(1), "app").await;
     policed.deploy("web", "app").await;
     let controller = policed.controller(1, "").await;
-    liar.block(world.version(2).root_digest().as_ref());
+    proxy.block(world.version(2).root_digest().as_ref());
     world.push(&world.version(2), "app").await;
     until_told(world, &controller, "web", State::Unknown, Reason::Denied).await;
     let note = world.until_event("web", "RegistryCheckFailed").await;
     assert!(note.contains("this manifest alone"), "{note}");
     assert!(note.contains("Xray"), "what the registry says: {note}");
     assert_eq!(world.patches(), 0);
-    liar.unblock(world.version(2).root_digest().as_ref());
+    proxy.unblock(world.version(2).root_digest().as_ref());
     world.until_running(&world.marker(2), 1).await;
     assert_eq!(world.patches(), 1);
 }

@@ -142,7 +142,7 @@ async fn what_the_leader_before_began_counts_although_no_watch_has_told_of_it() 
     first.until_all("UpToDate", 2).await;
     let gateway = gateway(&world).await;
     let second = at(&world, gateway.url(), "/readyz", &configuration).await;
-    gateway.tell(false);
+    gateway.deliver_watches(false);
     let slow = world.version(2).download(Duration::from_secs(30));
     world.push(&slow, "app").await;
     let (rollouts, ()) = tokio::join!(Rollouts::watched(&world, 2), async {
@@ -152,7 +152,7 @@ async fn what_the_leader_before_began_counts_although_no_watch_has_told_of_it() 
         // It still sees both as they were.
         second.until_logged(&["changed by somebody else"]).await;
         second.until_logged(&["WaitingForBudget"]).await;
-        gateway.tell(true);
+        gateway.deliver_watches(true);
     });
     assert_eq!(rollouts.most_in_flight, 1);
     second.until_all("UpToDate", 2).await;
@@ -182,7 +182,7 @@ async fn a_leader_that_is_cut_off_ceases_before_another_begins() {
     world.until_running(&world.marker(2), 1).await;
     second.until_all("UpToDate", 1).await;
 
-    way.mend();
+    way.restore();
     first.until_logged(&["can be read and written again"]).await;
     let metrics = first.metrics().await;
     assert!(!leads(&metrics));

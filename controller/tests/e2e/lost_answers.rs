@@ -96,7 +96,7 @@ async fn a_patch_whose_answer_is_lost_in_an_outage_is_recognised_when_a_watch_sh
     let gateway = gateway(&world).await;
     let controller = at(&world, gateway.url(), "/readyz", "").await;
     controller.until_all("UpToDate", 1).await;
-    gateway.tell(false); // or the Event is written, and lost, in the outage
+    gateway.deliver_watches(false); // or the Event is written, and lost, in the outage
     gateway.answer_patches(false);
     gateway.lose_patch(Loss::Broken);
     world.push(&world.version(2), "app").await;
@@ -111,7 +111,7 @@ async fn a_patch_whose_answer_is_lost_in_an_outage_is_recognised_when_a_watch_sh
         .until_logged(&["WARN", "/web", "the answer to the patch was lost"])
         .await;
     assert_eq!(world.events("web", "RolloutFailed").await.len(), 0);
-    gateway.tell(true);
+    gateway.deliver_watches(true);
     gateway.go_away(false);
     world.until_running(&world.marker(2), 1).await;
     is_told_once_each(&world, &controller, &["web"], 1).await;
@@ -126,7 +126,7 @@ async fn a_workload_that_is_deleted_before_our_patch_comes_is_no_failure() {
     let controller = at(&world, gateway.url(), "/readyz", "").await;
     controller.until_all("UpToDate", 1).await;
     // The watch does not tell of the deletion before the patch has been answered.
-    gateway.tell(false);
+    gateway.deliver_watches(false);
     gateway.delay("pods", Duration::from_secs(2));
     let looks = || {
         let requests = world.requests();
@@ -153,7 +153,7 @@ async fn a_workload_that_is_deleted_before_our_patch_comes_is_no_failure() {
     refused.await.unwrap_or_else(|error| panic!("{error}"));
     // As long as it is selected, its namespace has its series.
     assert_eq!(outcomes(&controller.metrics().await), [0, 0, 0, 0]);
-    gateway.tell(true);
+    gateway.deliver_watches(true);
     let gone = |metrics: &Metrics| metrics.states().is_empty();
     controller.until("no workload", gone).await;
     assert_eq!(world.events("web", "RolloutFailed").await.len(), 0);

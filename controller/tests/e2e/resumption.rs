@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use kube_autorollout_testbed::{
-    liar::{Liar, Mood},
+    fault_proxy::{FaultProxy, Mode},
     workload,
 };
 use serde_json::json;
@@ -16,19 +16,19 @@ async fn a_check_that_failed_is_repeated_long_before_the_next_tick() {
     let world = World::new("daily").await;
     world.push(&world.version(1), "app").await;
     let address = world.testbed.registry().host().parse().expect("an address");
-    let registry = Liar::start(address).await.expect("a port");
+    let registry = FaultProxy::start(address).await.expect("a port");
     let image = world
         .image("app")
         .replace(world.testbed.registry().host(), registry.host());
     let web = workload::Deployment::named("web").container("app", &image);
     world.create(web.labelled()).await;
     world.rolled_out("web").await;
-    registry.set(Mood::Refuses(StatusCode::SERVICE_UNAVAILABLE));
+    registry.set(Mode::Refuses(StatusCode::SERVICE_UNAVAILABLE));
     let controller = world.controller("interval: 24h").await;
     controller.until_all("Unknown", 1).await;
 
     world.push(&world.version(2), "app").await;
-    registry.set(Mood::Honest);
+    registry.set(Mode::Healthy);
     world.until_running(&world.marker(2), 1).await;
     controller.until_all("UpToDate", 1).await;
     assert_eq!(world.patches(), 1);

@@ -80,7 +80,7 @@ impl Authority {
         self.sign(&parameters, "server certificate")
     }
 
-    /// Makes a certificate that tells Kubernetes who a client is
+    /// Makes a certificate that identifies a client to Kubernetes
     /// (<https://kubernetes.io/docs/reference/access-authn-authz/authentication/#x509-client-certificates>).
     ///
     /// # Errors

@@ -77,7 +77,7 @@ pub enum Error {
     NotUp(String),
 }
 
-/// Runs a plan with this program as the controller, and judges what came of it. `tell` hears what happens.
+/// Runs a plan with this program as the controller, and judges what came of it. `progress` is called with what happens.
 ///
 /// # Errors
 ///
@@ -86,15 +86,15 @@ pub async fn run(
     testbed: &Testbed,
     program: &Path,
     plan: &Plan,
-    tell: &(dyn Fn(&str) + Sync),
+    progress: &(dyn Fn(&str) + Sync),
 ) -> Result<Report, Error> {
-    tell(&format!("{} workloads come up", plan.scale.workloads));
+    progress(&format!("{} workloads come up", plan.scale.workloads));
     let world = World::new(testbed, program, plan).await?;
-    tell("faults begin");
+    progress("faults begin");
     let begun = Instant::now();
     lanes::run(&world, plan, begun).await?;
-    tell("all faults are over");
-    let settled = settle::settle(&world, tell).await?;
-    tell("everything is at rest, or was given up");
+    progress("all faults are over");
+    let settled = settle::settle(&world, progress).await?;
+    progress("everything is at rest, or was given up");
     report::report(&world, plan, settled).await
 }

@@ -37,7 +37,7 @@ pub enum Error {
         /// The path.
         path: &'static str,
     },
-    /// The kernel did not tell what the process uses.
+    /// The kernel does not say what the process uses.
     #[error("could not read what the controller uses of CPU and memory")]
     Usage,
 }
@@ -123,13 +123,13 @@ impl Controller {
     /// # Errors
     ///
     /// When the file cannot be read.
-    pub fn told_since(&self, mark: Mark) -> io::Result<usize> {
+    pub fn log_lines_since(&self, mark: Mark) -> io::Result<usize> {
         let text = Lines::new(self.log()).since(mark)?;
-        let is_told = |line: &&str| {
+        let is_for_people = |line: &&str| {
             let level = line.split_whitespace().nth(1);
             level.is_some_and(|level| matches!(level, "INFO" | "WARN" | "ERROR"))
         };
-        Ok(text.lines().filter(is_told).count())
+        Ok(text.lines().filter(is_for_people).count())
     }
 
     /// Leaves its log on the disk for good.

@@ -99,7 +99,7 @@ impl Forwarder {
     }
 
     /// All arrives that was sent meanwhile, and what is sent from now on.
-    pub fn mend(&self) {
+    pub fn restore(&self) {
         self.open.send_replace(true);
     }
 }
@@ -132,7 +132,7 @@ async fn accept(listener: TcpListener, way: Way, breaks: watch::Receiver<()>) {
                 breaks.mark_unchanged();
                 connections.spawn(async move {
                     tokio::select! {
-                        biased; // what is severed stays lost, though the way is mended in the same moment
+                        biased; // what is severed stays lost, though the way is restored in the same moment
                         // An error means that the forwarder is gone
                         _ = breaks.changed() => {}
                         () = carried => {}
@@ -259,7 +259,7 @@ mod tests {
         let mut word = [0; 4];
         let early = timeout(Duration::from_millis(100), stream.read_exact(&mut word)).await;
         assert!(early.is_err(), "{early:?}");
-        forwarder.mend();
+        forwarder.restore();
         stream.read_exact(&mut word).await.expect("a word");
         assert_eq!(&word, b"ping");
     }
@@ -282,7 +282,7 @@ mod tests {
         severed.read_to_end(&mut word).await.expect("its end");
         assert!(word.is_empty(), "{word:?}");
         let (_second, mut stream) = connect().await;
-        forwarder.mend();
+        forwarder.restore();
         let mut word = [0; 4];
         stream.read_exact(&mut word).await.expect("a word");
         assert_eq!(&word, b"ping");
@@ -300,7 +300,7 @@ mod tests {
             let early = timeout(Duration::from_millis(20), severed.read_u8()).await;
             assert!(early.is_err(), "{early:?}");
             forwarder.sever();
-            forwarder.mend();
+            forwarder.restore();
             let mut word = Vec::new();
             severed.read_to_end(&mut word).await.expect("its end");
             assert!(word.is_empty(), "{word:?}");

@@ -47,7 +47,7 @@ pub enum Error {
 pub struct Gateway {
     url: String,
     rules: Arc<Mutex<Rules>>,
-    telling: watch::Sender<bool>,
+    delivering: watch::Sender<bool>,
     answering: watch::Sender<bool>,
     away: watch::Sender<bool>,
     hanging: watch::Sender<bool>,
@@ -87,7 +87,7 @@ struct Rules {
 }
 
 impl Gateway {
-    /// Listens on a free port of loopback; whoever comes has the rights of the kubeconfig's user.
+    /// Listens on a free port of loopback; all who come have the rights of the kubeconfig's user.
     ///
     /// # Errors
     ///
@@ -102,12 +102,12 @@ impl Gateway {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let url = format!("http://{}", listener.local_addr()?);
         let rules = Arc::new(Mutex::new(Rules::default()));
-        let (telling, answering) = (watch::Sender::new(true), watch::Sender::new(true));
+        let (delivering, answering) = (watch::Sender::new(true), watch::Sender::new(true));
         let (away, hanging) = (watch::Sender::new(false), watch::Sender::new(false));
         let server = Server {
             client,
             rules: Arc::clone(&rules),
-            telling: telling.subscribe(),
+            delivering: delivering.subscribe(),
             answering: answering.subscribe(),
             away: away.subscribe(),
             hanging: hanging.subscribe(),
@@ -117,7 +117,7 @@ impl Gateway {
         Ok(Self {
             url,
             rules,
-            telling,
+            delivering,
             answering,
             away,
             hanging,
@@ -130,10 +130,10 @@ impl Gateway {
         &self.url
     }
 
-    /// Whether watches tell what happens, and what they held back while they did not: those of a busy API server may be
+    /// Whether watches deliver what happens, and what they held back while they did not: those of a busy API server may be
     /// silent for a while.
-    pub fn tell(&self, telling: bool) {
-        self.telling.send_replace(telling);
+    pub fn deliver_watches(&self, delivering: bool) {
+        self.delivering.send_replace(delivering);
     }
 
     /// Whether patches are answered once the API server has taken or refused them; those that wait are answered then.
@@ -195,7 +195,7 @@ impl Gateway {
 struct Server {
     client: Client,
     rules: Arc<Mutex<Rules>>,
-    telling: watch::Receiver<bool>,
+    delivering: watch::Receiver<bool>,
     answering: watch::Receiver<bool>,
     away: watch::Receiver<bool>,
     hanging: watch::Receiver<bool>,
@@ -235,7 +235,7 @@ async fn answer(server: &Server, request: Request<Incoming>) -> Result<Response<
         .uri()
         .query()
         .is_some_and(|query| query.contains("watch="));
-    let telling = watches.then(|| server.telling.clone());
+    let delivering = watches.then(|| server.delivering.clone());
     let plural = plural(request.uri().path()).unwrap_or_default().to_owned();
     if lock(rules).lacking.contains(&plural) {
         let message = "the server could not find the requested resource";
@@ -270,13 +270,13 @@ async fn answer(server: &Server, request: Request<Incoming>) -> Result<Response<
             Some(Loss::Withheld(_)) | None => {}
         }
     }
-    Ok(passed_on(server, plural, telling, answered))
+    Ok(passed_on(server, plural, delivering, answered))
 }
 
 fn passed_on(
     server: &Server,
     plural: String,
-    telling: Option<watch::Receiver<bool>>,
+    delivering: Option<watch::Receiver<bool>>,
     answered: Result<Response<Body>, kube::Error>,
 ) -> Response<Answer> {
     match answered {
@@ -291,7 +291,7 @@ fn passed_on(
                 rest: BytesMut::new(),
                 plural,
                 rules,
-                telling,
+                delivering,
                 away: server.away.clone(),
             });
             let body = StreamBody::new(Box::pin(frames) as BoxedFrames);

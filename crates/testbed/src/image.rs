@@ -28,7 +28,7 @@ pub use media_types::MediaTypes;
 pub use push::Pusher;
 pub(crate) use request::{Client, Response, Session};
 
-/// The config label that tells two images apart: what was given to [`Image::new`].
+/// The config label by which two images differ: what was given to [`Image::new`].
 pub const MARKER_LABEL: &str = "testbed.marker";
 
 /// The config label with the time in milliseconds that a simulated node needs to download the image.

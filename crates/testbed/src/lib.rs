@@ -30,7 +30,7 @@
 //! | [`registry`] | the distribution registry: plain, with passwords, with tokens; what was asked of it |
 //! | [`forwarder`] | a way to a server that takes as long as one through a network, and can be cut |
 //! | [`chaos`] | many workloads through faults that a seed draws, and a judge of what became of them |
-//! | [`liar`] | a way to a registry that refuses, dawdles and lies when it is told to |
+//! | [`fault_proxy`] | a proxy before a registry that refuses, delays, withholds and forges answers on request |
 //! | [`mirror`] | a mirror that nodes pull through and that may be behind |
 //! | [`gateway`] | a gateway before the API server that withholds or changes single answers |
 //! | [`clock`] | the present |
@@ -53,11 +53,11 @@ pub mod clock;
 pub mod control_plane;
 pub mod controller;
 pub mod environment;
+pub mod fault_proxy;
 pub mod forwarder;
 pub mod gateway;
 pub mod image;
 mod installed;
-pub mod liar;
 mod locked;
 pub mod mirror;
 pub mod node;

@@ -108,7 +108,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server that is not running yet; `ready` tells whether it serves.
+    /// A server that is not running yet; `ready` says whether it serves.
     pub fn new(
         launch: Launch,
         ready: impl Fn() -> BoxFuture<'static, bool> + Send + Sync + 'static,
@@ -147,7 +147,7 @@ impl Server {
         }
     }
 
-    /// Asks the process to end by SIGTERM and waits; kills it if it does not within 15 seconds. Tells how it ended,
+    /// Asks the process to end by SIGTERM and waits; kills it if it does not within 15 seconds. Says how it ended,
     /// `None` if it did not run or was killed.
     ///
     /// # Errors

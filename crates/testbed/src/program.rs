@@ -1,4 +1,4 @@
-//! What programs that measure or judge have in common: how they read arguments, tell what happens, and end.
+//! What programs that measure or judge have in common: how they read arguments, report progress, and end.
 
 use std::{
     error::Error,
@@ -56,14 +56,14 @@ impl Program {
                 return ExitCode::SUCCESS;
             }
             Err(error) => {
-                self.tell(&format!("{error}; try --help"));
+                self.progress(&format!("{error}; try --help"));
                 return ExitCode::from(MISUSED);
             }
         };
         let runtime = match Runtime::new() {
             Ok(runtime) => runtime,
             Err(error) => {
-                self.tell(&format!("could not start: {error}"));
+                self.progress(&format!("could not start: {error}"));
                 return ExitCode::from(FAILED);
             }
         };
@@ -77,7 +77,7 @@ impl Program {
         let ended = tokio::select! {
             ended = work => ended,
             _ = signal::ctrl_c() => {
-                self.tell("interrupted: everything is stopped");
+                self.progress("interrupted: everything is stopped");
                 return ExitCode::from(INTERRUPTED);
             }
         };
@@ -85,7 +85,7 @@ impl Program {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => ExitCode::from(FAILED),
             Err(error) => {
-                self.tell(&with_sources(error.as_ref()));
+                self.progress(&with_sources(error.as_ref()));
                 ExitCode::from(FAILED)
             }
         }
@@ -101,21 +101,21 @@ impl Program {
         given: Option<&Path>,
         grace: NodeGrace,
     ) -> Result<(Testbed, PathBuf), Failure> {
-        let progress = move |progress: &Progress| self.tell(&progress.to_string());
+        let progress = move |progress: &Progress| self.progress(&progress.to_string());
         let programs = spawn_blocking(move || Programs::find(&progress)).await??;
         let controller = if let Some(given) = given {
             given.to_owned()
         } else {
-            self.tell("building the controller");
+            self.progress("building the controller");
             spawn_blocking(|| controller::build(&|_| {})).await??
         };
-        self.tell("starting the testbed");
+        self.progress("starting the testbed");
         let testbed = Testbed::start_with(programs, grace).await?;
         Ok((testbed, controller))
     }
 
     /// Writes what happens, apart from the result.
-    pub fn tell(self, text: &str) {
+    pub fn progress(self, text: &str) {
         drop(writeln!(io::stderr(), "{}: {text}", self.name));
     }
 }

@@ -139,7 +139,7 @@ impl Registry {
         self.log.clone()
     }
 
-    /// The way here, as this user where a login is asked for, for whoever pushes and for the nodes.
+    /// The way here, as this user where a login is asked for, for pushes and for the nodes.
     pub fn access_as(&self, user: User) -> RegistryAccess {
         let way = RegistryAccess::new(&self.host);
         match self.access {
@@ -264,7 +264,7 @@ fn server(programs: &Programs, folder: &Path, host: String) -> Server {
         name: "registry",
         program: programs.file(Program::Registry).to_owned(),
         arguments: vec!["serve".to_owned(), CONFIGURATION.to_owned()],
-        // Its default is to look for a collector of traces on this machine
+        // Its default is a collector of traces on this machine
         environment: vec![("OTEL_TRACES_EXPORTER", "none".to_owned())],
         folder: folder.to_owned(),
     };

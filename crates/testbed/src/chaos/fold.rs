@@ -10,7 +10,7 @@ use super::{
     plan::RETRY_AFTER,
     world::World,
 };
-use crate::{control_plane::Request, liar::Liar, node::Ran};
+use crate::{control_plane::Request, fault_proxy::FaultProxy, node::Ran};
 
 /// Where a patch has its annotations.
 const ANNOTATIONS: &str = "/spec/template/metadata/annotations";
@@ -64,12 +64,12 @@ impl World<'_> {
     }
 
     pub(super) fn answers(&self) -> Vec<Answer> {
-        let told = self.ways.iter().flat_map(Liar::told);
-        let ours = told.filter(|told| told.user_agent.starts_with(USER_AGENT));
-        ours.map(|told| Answer {
-            tag: format!("{}:{}", told.repository, told.tag),
-            at: told.at,
-            digest: told.digest,
+        let answers = self.ways.iter().flat_map(FaultProxy::tag_answers);
+        let ours = answers.filter(|answer| answer.user_agent.starts_with(USER_AGENT));
+        ours.map(|answer| Answer {
+            tag: format!("{}:{}", answer.repository, answer.tag),
+            at: answer.at,
+            digest: answer.digest,
         })
         .collect()
     }

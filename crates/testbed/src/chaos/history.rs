@@ -1,4 +1,4 @@
-//! What happened, as the logs of all who took part tell it. All clocks are one, that of this machine.
+//! What happened, by the logs of all who took part. All clocks are one, that of this machine.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -105,7 +105,7 @@ pub struct Move {
     pub config: String,
 }
 
-/// A digest that the registry told the controller of a tag.
+/// A digest that the registry gave the controller for a tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     /// The tag: `<repository>:<tag>`.

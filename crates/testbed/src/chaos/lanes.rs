@@ -11,7 +11,7 @@ use super::{
     plan::{End, Fault, Plan, Step},
     world::World,
 };
-use crate::{controller::Controller, environment, liar::Mood, node::Pods};
+use crate::{controller::Controller, environment, fault_proxy::Mode, node::Pods};
 
 /// Runs all lanes to their end, each at its own pace.
 pub(super) async fn run(world: &World<'_>, plan: &Plan, begun: Instant) -> Result<(), Error> {
@@ -47,13 +47,13 @@ async fn happen(world: &World<'_>, fault: Fault) -> Result<(), Error> {
             sleep(away).await;
             Ok(registry.restart().await?)
         }
-        Fault::Registry { way, mood, lasts } => {
-            moody(world, way, &[mood], lasts).await;
+        Fault::Registry { way, mode, lasts } => {
+            in_modes(world, way, &[mode], lasts).await;
             Ok(())
         }
         Fault::BrownOut { way, lasts } => {
-            let unavailable = Mood::Refuses(StatusCode::SERVICE_UNAVAILABLE);
-            moody(world, way, &[unavailable, Mood::Silent], lasts).await;
+            let unavailable = Mode::Refuses(StatusCode::SERVICE_UNAVAILABLE);
+            in_modes(world, way, &[unavailable, Mode::Silent], lasts).await;
             Ok(())
         }
         Fault::RealmMoves { way } => match world.ways.get(way) {
@@ -79,16 +79,16 @@ async fn happen(world: &World<'_>, fault: Fault) -> Result<(), Error> {
     }
 }
 
-/// One of the registries has these moods, each for as long as the others.
-async fn moody(world: &World<'_>, way: usize, moods: &[Mood], lasts: Duration) {
+/// One of the registries has these modes, each for as long as the others.
+async fn in_modes(world: &World<'_>, way: usize, modes: &[Mode], lasts: Duration) {
     let Some(way) = world.ways.get(way) else {
         return;
     };
-    for mood in moods {
-        way.set(*mood);
-        sleep(lasts / u32::try_from(moods.len()).unwrap_or(1)).await;
+    for mode in modes {
+        way.set(*mode);
+        sleep(lasts / u32::try_from(modes.len()).unwrap_or(1)).await;
     }
-    way.set(Mood::Honest);
+    way.set(Mode::Healthy);
 }
 
 async fn unready(world: &World<'_>, workload: usize, lasts: Duration) {

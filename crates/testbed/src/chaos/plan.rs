@@ -5,7 +5,7 @@ mod draw;
 use std::{fmt, time::Duration};
 
 use super::dice::Dice;
-use crate::liar::Mood;
+use crate::fault_proxy::Mode;
 
 pub(super) use draw::{FAR, NEAR};
 
@@ -124,7 +124,7 @@ pub(super) enum Fault {
     },
     Registry {
         way: usize,
-        mood: Mood,
+        mode: Mode,
         lasts: Duration,
     },
     /// One of the registries answers 503, and then not at all.
@@ -162,7 +162,7 @@ impl Fault {
             }
             Self::ApiServer { .. } => "API server stopped and started".to_owned(),
             Self::RegistryDown { .. } => "registry: down".to_owned(),
-            Self::Registry { mood, .. } => format!("registry: {mood:?}"),
+            Self::Registry { mode, .. } => format!("registry: {mode:?}"),
             Self::BrownOut { .. } => "registry: brown-out".to_owned(),
             Self::RealmMoves { .. } => "registry: token server moved".to_owned(),
             Self::Controller { end, .. } => format!("replica: {end:?}"),

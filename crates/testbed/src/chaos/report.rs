@@ -1,4 +1,4 @@
-//! What is to be told of a run.
+//! The report of a run.
 
 use std::{collections::BTreeMap, fmt, fs, path::PathBuf, time::Duration};
 
@@ -39,7 +39,7 @@ pub struct Report {
     pub conflicts: usize,
     /// How many watches the controller began.
     pub watches: usize,
-    /// The lines of the controller's log of the level ERROR: what fails outside is told as a warning.
+    /// The lines of the controller's log of the level ERROR: what fails outside is a warning.
     pub errors: Vec<String>,
     /// The resident memory of each replica in the end, in bytes.
     pub memory: Vec<u64>,
@@ -171,7 +171,7 @@ fn logs(world: &World<'_>) -> Vec<String> {
         .collect()
 }
 
-/// What there is to read for those who look for the reason.
+/// What there is to read to find the reason.
 async fn evidence(world: &World<'_>, verdict: &Verdict) -> Vec<String> {
     let mut lines = Vec::new();
     for replica in &world.replicas {

@@ -16,15 +16,15 @@ use crate::{clock::now, workload::eventually};
 /// How long the pods of each hundred workloads may take to come up, also on a busy machine.
 const UP_WITHIN: Duration = Duration::from_secs(120);
 
-/// How long everything may take to come to rest once all is mended: a lease and some back-offs of Kubernetes's own
+/// How long everything may take to come to rest once all is well again: a lease and some back-offs of Kubernetes's own
 /// components, and then all that was put off.
 const REST_WITHIN: Duration = Duration::from_secs(240);
 
 /// How long the controller may take for two checks of every tag.
 const CHECKED_WITHIN: Duration = Duration::from_secs(60);
 
-/// Between two looks, each of which goes through all that has run.
-const LOOK: Duration = Duration::from_millis(500);
+/// Between two polls, each of which goes through all that has run.
+const POLL: Duration = Duration::from_millis(500);
 
 /// How it ended.
 pub(super) struct Settled {
@@ -39,7 +39,7 @@ pub(super) async fn up(world: &World<'_>) -> Result<(), Error> {
     let hundreds = u32::try_from(world.notes.content().subjects.len() / 100).unwrap_or(u32::MAX);
     let within = UP_WITHIN.saturating_mul(hundreds.saturating_add(1));
     let up = eventually(within, "all pods run", async || {
-        sleep(LOOK).await;
+        sleep(POLL).await;
         at_rest(&judge::stale(&world.present()))
     })
     .await;
@@ -55,7 +55,7 @@ pub(super) async fn settle(
     let begun = now();
     let mut last = String::new();
     let rest = eventually(REST_WITHIN, "coming to rest", async || {
-        sleep(LOOK).await;
+        sleep(POLL).await;
         let mut rest = at_rest(&judge::stale(&world.present()));
         if rest.is_ok() {
             let history = world.with_pods().await.map_err(|error| error.to_string())?;
@@ -76,7 +76,7 @@ pub(super) async fn settle(
         for _ in 0..2 {
             let since = now();
             let checked = eventually(CHECKED_WITHIN, "a check of every tag", async || {
-                sleep(LOOK).await;
+                sleep(POLL).await;
                 all_checked(world, since)
             });
             checked

@@ -22,8 +22,8 @@ use crate::{
     admission::ImagePolicy,
     controller::{self, Controller, SERVICE_ACCOUNT},
     environment,
+    fault_proxy::FaultProxy,
     image::Pusher,
-    liar::Liar,
     mirror::Mirror,
     node::{Capacity, Nodes, NodesOptions, Scheduling},
     process::Mark,
@@ -39,7 +39,7 @@ const AT_ONCE: usize = 8;
 pub(super) struct World<'a> {
     pub(super) testbed: &'a Testbed,
     /// To the one registry that there is: the near and the far one.
-    pub(super) ways: Vec<Liar>,
+    pub(super) ways: Vec<FaultProxy>,
     /// Through which the nodes of all workloads but the crowded ones pull from the near registry.
     pub(super) mirror: Mirror,
     pool: Nodes,
@@ -197,7 +197,7 @@ impl<'a> World<'a> {
 
     /// The host of a way to the registry.
     pub(super) fn host(&self, way: usize) -> &str {
-        self.ways.get(way).map_or("", Liar::host)
+        self.ways.get(way).map_or("", FaultProxy::host)
     }
 
     /// The nodes of all, and those of the crowded.
@@ -251,20 +251,20 @@ async fn permit(namespaces: &[Namespace]) -> Result<String, Error> {
 }
 
 /// Ways to the registry, of which the far one asks for tokens.
-async fn ways(testbed: &Testbed) -> Result<Vec<Liar>, Error> {
+async fn ways(testbed: &Testbed) -> Result<Vec<FaultProxy>, Error> {
     let mut ways = Vec::new();
     for _ in 0..cast::WAYS {
-        ways.push(Liar::start(address(testbed.registry().host())?).await?);
+        ways.push(FaultProxy::start(address(testbed.registry().host())?).await?);
     }
     if let Some(far) = ways.get(FAR) {
-        far.ask_for_tokens(TOKENS_LAST).await?;
+        far.require_tokens(TOKENS_LAST).await?;
     }
     Ok(ways)
 }
 
 /// Lets the nodes pull from the near registry through a mirror.
-async fn mirror(testbed: &Testbed, ways: &[Liar]) -> Result<Mirror, Error> {
-    let near = ways.get(NEAR).map_or("", Liar::host);
+async fn mirror(testbed: &Testbed, ways: &[FaultProxy]) -> Result<Mirror, Error> {
+    let near = ways.get(NEAR).map_or("", FaultProxy::host);
     let mirror = Mirror::start(address(near)?).await?;
     let through = testbed.nodes().pull_through(near, Some(mirror.access()));
     through.map_err(environment::Error::from)?;

@@ -11,7 +11,7 @@ use crate::{
     programs::{Program, Programs},
 };
 
-/// The users of the token file. Each component has a name of its own, so that the audit log tells them apart.
+/// The users of the token file. Each component has a name of its own, so that they differ in the audit log.
 pub(super) const ADMIN: &str = "testbed-admin";
 const CONTROLLER_MANAGER: &str = "system:kube-controller-manager";
 const SCHEDULER: &str = "system:kube-scheduler";
@@ -179,7 +179,7 @@ impl Site<'_> {
 /// The name of the token file in the folder.
 pub(super) const TOKENS: &str = "tokens.csv";
 
-/// What both clients of the API server are told.
+/// The arguments of both clients of the API server.
 fn component_flags() -> impl Iterator<Item = String> {
     [
         "--leader-elect=false",

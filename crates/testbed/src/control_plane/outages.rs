@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{ControlPlane, Error, components, etcd};
 
 impl ControlPlane {
-    /// Kills the API server; its data stay. Affects whoever shares this control plane.
+    /// Kills the API server; its data stay. Affects all who share this control plane.
     pub fn stop_api_server(&self) {
         self.api_server.kill();
     }
@@ -25,7 +25,7 @@ impl ControlPlane {
     }
 
     /// Makes etcd forget all revisions but the present one. A watch that begins at an earlier one is refused from then on
-    /// by an API server that was not there to see what came since. Affects whoever shares this control plane.
+    /// by an API server that was not there to see what came since. Affects all who share this control plane.
     ///
     /// # Errors
     ///
@@ -61,7 +61,7 @@ impl ControlPlane {
         Ok(self.controller_manager.start().await?)
     }
 
-    /// Makes the controller-manager stop in its tracks, as a busy one would lag. Affects whoever shares this control
+    /// Makes the controller-manager stop in its tracks, as a busy one would lag. Affects all who share this control
     /// plane.
     ///
     /// # Errors

@@ -21,7 +21,7 @@ const PACKAGE: &str = "kube-autorollout";
 const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
 /// How often cargo's output is looked at.
-const LOOK: Duration = Duration::from_millis(250);
+const POLL: Duration = Duration::from_millis(250);
 
 /// Why there is no binary.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +38,7 @@ pub enum Error {
         tail: String,
     },
     /// Cargo succeeded and named no binary.
-    #[error("cargo built the controller and did not tell where it is")]
+    #[error("cargo built the controller and did not say where it is")]
     Nowhere,
 }
 
@@ -67,7 +67,7 @@ pub fn build_static(progress: &dyn Fn(&str)) -> Result<PathBuf, Error> {
     run(&mut cargo, progress)
 }
 
-/// What cargo tells the programs that it runs of their package. Build scripts of dependencies (ring's) ask for such
+/// What cargo passes to the programs that it runs about their package. Build scripts of dependencies (ring's) ask for such
 /// variables, so that with those of another package everything would be built anew.
 const OF_THE_CALLER: [&str; 5] = [
     "CARGO_BIN_",
@@ -99,7 +99,7 @@ fn run(command: &mut Command, progress: &dyn Fn(&str)) -> Result<PathBuf, Error>
         if let Some(line) = tail(&log).lines().last() {
             progress(line.trim());
         }
-        thread::sleep(LOOK);
+        thread::sleep(POLL);
     };
     if !status.success() {
         let tail = tail(&log);

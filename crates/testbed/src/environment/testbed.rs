@@ -236,7 +236,7 @@ impl Testbed {
         }
     }
 
-    /// Leaves the logs of the servers on the disk for good, and tells where.
+    /// Leaves the logs of the servers on the disk for good, and says where.
     pub fn keep_logs(&self) -> [PathBuf; 2] {
         [self.control_plane.folder(), self.registry.folder()].map(|folder| {
             folder.keep();

@@ -19,7 +19,7 @@ pub(super) struct Documents {
     pub(super) rest: BytesMut,
     pub(super) plural: String,
     pub(super) rules: Arc<Mutex<Rules>>,
-    pub(super) telling: Option<watch::Receiver<bool>>,
+    pub(super) delivering: Option<watch::Receiver<bool>>,
     pub(super) away: watch::Receiver<bool>,
 }
 
@@ -37,9 +37,9 @@ pub(super) fn documents(
         let Some(line) = line else {
             return Ok(None);
         };
-        if let Some(telling) = &mut documents.telling {
-            // Without the gateway there is nobody to tell
-            drop(telling.wait_for(|telling| *telling).await);
+        if let Some(delivering) = &mut documents.delivering {
+            // Without the gateway nobody waits for it
+            drop(delivering.wait_for(|delivering| *delivering).await);
         }
         let changed = changed(&line, &documents.plural, &lock(&documents.rules));
         let line = changed.unwrap_or_else(|| line.freeze());

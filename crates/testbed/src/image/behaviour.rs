@@ -1,6 +1,6 @@
-//! What an image tells the simulated nodes to do.
+//! What an image makes the simulated nodes do.
 
-/// The config label with which an image tells the simulated nodes its [`Behaviour`].
+/// The config label with which an image gives the simulated nodes its [`Behaviour`].
 pub const BEHAVIOUR_LABEL: &str = "testbed.behaviour";
 
 /// What a container of an image does on a simulated node.

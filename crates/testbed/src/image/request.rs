@@ -43,7 +43,7 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// A client whose requests carry this `User-Agent`, by which they can be told apart in a registry's log.
+    /// A client whose requests carry this `User-Agent`, by which they can be recognized in a registry's log.
     pub(crate) fn new(
         access: RegistryAccess,
         user_agent: &'static str,

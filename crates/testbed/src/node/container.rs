@@ -97,7 +97,7 @@ pub(super) struct Container {
     pub(super) ended: Option<Ended>,
     /// How many processes have been started.
     pub(super) starts: u32,
-    /// Whether a process runs for real, whose readiness and end are told.
+    /// Whether a process runs for real, which says itself whether it is ready and when it ends.
     pub(super) real: bool,
     /// Whether its probes fail, whatever its image says.
     pub(super) fails_probes: bool,

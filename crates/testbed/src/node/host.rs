@@ -100,7 +100,7 @@ impl Host {
 
     /// Waits until its kubelet reaches the API server.
     pub(super) async fn connected(&self) {
-        // An error means that the node is gone, and whoever waits with it
+        // An error means that the node is gone, and all that wait with it
         drop(self.away.subscribe().wait_for(|away| !away).await);
     }
 }

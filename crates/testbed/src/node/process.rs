@@ -3,7 +3,7 @@
 //!
 //! Three things differ from a cluster. Pods share the machine's network, so their ports must be free and different. The
 //! address of the Service `kubernetes` does not route here: the API server's own address stands in its place. And
-//! mounted Secrets and `ConfigMap`s are looked at more often than by a kubelet.
+//! mounted Secrets and `ConfigMap`s are read more often than by a kubelet.
 
 mod environment;
 mod files;
@@ -33,8 +33,8 @@ use files::Live;
 use probe::Probes;
 use root::Program;
 
-/// How often a process and its probes are looked at.
-const LOOK: Duration = Duration::from_millis(50);
+/// How often a process and its probes are polled.
+const POLL: Duration = Duration::from_millis(50);
 
 /// How often mounted objects are read again, which takes a kubelet a minute or more.
 const FOLLOW: Duration = Duration::from_secs(1);
@@ -215,7 +215,7 @@ impl Process {
     /// Waits for what happens next. Nothing is lost when the wait is given up.
     pub(super) async fn change(&mut self) -> Change {
         loop {
-            sleep(LOOK).await;
+            sleep(POLL).await;
             if let Some(code) = self.exit_code() {
                 return Change::Ended(code);
             }
@@ -251,13 +251,13 @@ impl Process {
     pub(super) async fn stop(mut self, grace: Duration) {
         self.ask_to_end(grace);
         while self.exit_code().is_none() {
-            sleep(LOOK).await;
+            sleep(POLL).await;
         }
     }
 
     fn ask_to_end(&mut self, grace: Duration) {
         self.deadline = Some(Instant::now() + grace);
-        // A process that cannot be told is killed at the deadline
+        // A process that cannot be signalled is killed at the deadline
         drop(locked(&self.guarded).signal(Signal::Terminate));
     }
 

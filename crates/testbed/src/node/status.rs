@@ -18,7 +18,7 @@ use super::{
 };
 use crate::image::digest_of;
 
-/// What of a pod's status its containers do not tell.
+/// What a pod's status has beside its containers.
 #[derive(Debug, Clone)]
 pub(super) struct Identity {
     pub(super) uid: String,

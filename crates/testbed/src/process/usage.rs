@@ -1,4 +1,4 @@
-//! What a process uses, as Linux tells it.
+//! What a process uses, by Linux's own files.
 
 use std::{fs, io, time::Duration};
 
@@ -44,12 +44,12 @@ mod tests {
     #[test]
     fn our_own_process_uses_memory_and_time() {
         let own = std::process::id();
-        let resident = memory(own, "VmRSS:").expect("told");
-        let peak = memory(own, "VmHWM:").expect("told");
+        let resident = memory(own, "VmRSS:").expect("a number");
+        let peak = memory(own, "VmHWM:").expect("a number");
         assert!(resident > 0 && peak > 0);
-        let begun = cpu_time(own).expect("told");
+        let begun = cpu_time(own).expect("a number");
         let mut work = 0_u64;
-        while cpu_time(own).expect("told") == begun {
+        while cpu_time(own).expect("a number") == begun {
             work = work.wrapping_mul(31).wrapping_add(1);
         }
         assert!(cpu_time(own) > Some(begun), "{work}");

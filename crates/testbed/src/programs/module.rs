@@ -128,7 +128,7 @@ impl Module {
         self.required("go").unwrap_or("unknown")
     }
 
-    /// What a linker has to be told so that the program knows its version; Kubernetes will not work without.
+    /// What a linker has to be given so that the program knows its version; Kubernetes will not work without.
     pub(super) fn version_flag(self) -> String {
         let version = self.version();
         match self.main {
@@ -142,7 +142,7 @@ impl Module {
                 "-X {main}/internal/version.version={version} -X {main}/pkg/chartutil.k8sVersionMinor={minor} \
                  -X {main}/pkg/lint/rules.k8sVersionMinor={minor}",
                 main = self.main,
-                minor = KUBERNETES.minor(), // what `helm template` renders for, 20 unless told
+                minor = KUBERNETES.minor(), // what `helm template` renders for, 20 by default
             ),
             "helm.sh/helm/v4" => format!("-X {}/internal/version.version={version}", self.main),
             _ => String::new(),

@@ -124,7 +124,7 @@ impl Issuer {
         locked(&self.state.rules).lifetime = lifetime;
     }
 
-    /// Grants nothing for this repository any more, whoever asks.
+    /// Grants nothing for this repository any more, to nobody.
     pub fn forbid(&self, repository: &str) {
         let mut rules = locked(&self.state.rules);
         rules.forbidden.insert(repository.to_owned());

@@ -18,7 +18,7 @@ pub const ALICE: User = User {
     hash: "$2a$04$JLqSaPwSa2gPfElROL458.EbfP2WOALzeVaSREk7MwY5tqXpov1ei",
 };
 
-/// Another user, for tests that tell credentials apart.
+/// Another user, for tests with two credentials.
 pub const BOB: User = User {
     name: "bob",
     password: "bob-secret",

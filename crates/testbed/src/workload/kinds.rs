@@ -62,7 +62,7 @@ impl Kind {
     }
 }
 
-/// Any object, with its kind told by its content only.
+/// Any object, with its kind in its content only.
 ///
 /// # Errors
 ///

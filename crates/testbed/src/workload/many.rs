@@ -28,7 +28,7 @@ const AT_ONCE: usize = 16;
 /// How long the pods of each thousand workloads may take.
 const UP_WITHIN: Duration = Duration::from_secs(600);
 
-/// Between two looks at all, for each thousand workloads.
+/// Between two polls of all, for each thousand workloads.
 const PAUSE: Duration = Duration::from_secs(2);
 
 /// Why the workloads are not there.

@@ -1,4 +1,4 @@
-//! How far a rollout is, for any kind, of as little of the object as tells it: lists of thousands are read.
+//! How far a rollout is, for any kind, from as little of the object as possible: lists of thousands are read.
 
 use kube::core::Object;
 use serde::Deserialize;

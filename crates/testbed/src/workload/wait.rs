@@ -11,7 +11,7 @@ use kube::{
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::{Instant, sleep, timeout_at};
 
-/// Between two looks at something that cannot be watched.
+/// Between two polls of something that cannot be watched.
 const POLL: Duration = Duration::from_millis(20);
 
 /// A condition that did not come true in time.
@@ -22,11 +22,11 @@ pub struct TimedOut {
     pub what: String,
     /// For how long.
     pub deadline: Duration,
-    /// What there was instead at the last look.
+    /// What there was instead at the last poll.
     pub seen: String,
 }
 
-/// Asks again and again until `look` answers `Ok`, and gives that answer; an `Err` says what was seen instead.
+/// Asks again and again until `poll` answers `Ok`, and gives that answer; an `Err` says what was seen instead.
 ///
 /// # Errors
 ///
@@ -34,13 +34,13 @@ pub struct TimedOut {
 pub async fn eventually<T>(
     deadline: Duration,
     what: &str,
-    mut look: impl AsyncFnMut() -> Result<T, String>,
+    mut poll: impl AsyncFnMut() -> Result<T, String>,
 ) -> Result<T, TimedOut> {
     let end = Instant::now() + deadline;
     let mut seen = "nothing".to_owned();
     let looking = async {
         loop {
-            match look().await {
+            match poll().await {
                 Ok(answer) => return answer,
                 Err(other) => seen = other,
             }

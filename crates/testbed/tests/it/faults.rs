@@ -3,6 +3,6 @@
 
 mod admission;
 mod away;
+mod capacity;
 mod mirrors;
 mod readiness;
-mod room;

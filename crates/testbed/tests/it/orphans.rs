@@ -16,7 +16,7 @@ use kube_autorollout_testbed::{
 };
 use tokio::net::TcpStream;
 
-/// Begins the line on which the helper tells where its registry listens.
+/// Begins the line on which the helper says where its registry listens.
 const LINE: &str = "registry at ";
 
 /// Run as a process of its own by the test below, which kills it.
@@ -43,7 +43,7 @@ async fn a_killed_test_process_leaves_no_server_and_no_folder_behind() {
     let host = output
         .lines()
         .find_map(|line| Some(line.ok()?.strip_prefix(LINE)?.to_owned()))
-        .expect("it tells where");
+        .expect("it says where");
     TcpStream::connect(&host)
         .await
         .expect("the registry listens");

@@ -32,7 +32,7 @@ pub(crate) async fn measure(arguments: &Options) -> Result<Report, Failure> {
         .as_deref()
         .map(|path| ("candidate", path));
     for (name, path) in [("kube-autorollout", &*ours)].into_iter().chain(candidate) {
-        PROGRAM.tell(&format!(
+        PROGRAM.progress(&format!(
             "{name}: {} workloads come up",
             arguments.workloads
         ));
@@ -62,10 +62,10 @@ async fn patches(
     }
     let mut all = Vec::new();
     for time in 1..=bare::TIMES {
-        PROGRAM.tell(&format!("bare patches {when} {name}: {time}"));
+        PROGRAM.progress(&format!("bare patches {when} {name}: {time}"));
         let when = format!("{when} {name}");
         let bare = bare::patch_all(cluster, when).await?;
-        PROGRAM.tell(&format!("measured\n{bare}"));
+        PROGRAM.progress(&format!("measured\n{bare}"));
         all.push(bare);
     }
     Ok(all)

@@ -58,7 +58,7 @@ pub(crate) async fn measure() -> Result<Figures, Failure> {
 }
 
 async fn idle(testbed: &Testbed, program: &Path) -> Result<u64, Failure> {
-    PROGRAM.tell("memory without workloads");
+    PROGRAM.progress("memory without workloads");
     let namespace = testbed.namespace("idle").await?;
     let controller = start(testbed, &namespace, program).await?;
     sleep(SETTLED_AFTER).await;
@@ -66,7 +66,7 @@ async fn idle(testbed: &Testbed, program: &Path) -> Result<u64, Failure> {
 }
 
 async fn busy(testbed: &Testbed, program: &Path) -> Result<u64, Failure> {
-    PROGRAM.tell(&format!("memory with {WORKLOADS} workloads"));
+    PROGRAM.progress(&format!("memory with {WORKLOADS} workloads"));
     let namespace = testbed.namespace("busy").await?;
     let (_, tags) = STALE;
     let many = many("busy", (WORKLOADS, tags));
@@ -82,7 +82,7 @@ async fn busy(testbed: &Testbed, program: &Path) -> Result<u64, Failure> {
 /// The controller starts when all workloads are stale already, and finds them at its first check.
 async fn roll_out(testbed: &Testbed, program: &Path) -> Result<Duration, Failure> {
     let (count, tags) = STALE;
-    PROGRAM.tell(&format!("{count} stale workloads on {tags} tags"));
+    PROGRAM.progress(&format!("{count} stale workloads on {tags} tags"));
     let namespace = testbed.namespace("stale").await?;
     let many = many("stale", STALE);
     let pusher = Pusher::new(testbed.registry().host())?;
@@ -98,7 +98,7 @@ async fn roll_out(testbed: &Testbed, program: &Path) -> Result<Duration, Failure
 
 /// From the end of a leader to the patch of the replica that follows it: the longest of some.
 async fn fail_over(testbed: &Testbed, program: &Path) -> Result<Duration, Failure> {
-    PROGRAM.tell("fail-over");
+    PROGRAM.progress("fail-over");
     let namespace = testbed.namespace("fail-over").await?;
     let many = many("fail-over", (1, 1));
     let pusher = Pusher::new(testbed.registry().host())?;

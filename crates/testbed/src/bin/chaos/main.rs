@@ -34,6 +34,6 @@ async fn run(arguments: &Arguments, plan: &Plan) -> Result<Report, Failure> {
     let (testbed, program) = PROGRAM
         .prepared(arguments.program.as_deref(), NodeGrace::QUICK)
         .await?;
-    let tell = |text: &str| PROGRAM.tell(text);
-    Ok(chaos::run(&testbed, &program, plan, &tell).await?)
+    let progress = |text: &str| PROGRAM.progress(text);
+    Ok(chaos::run(&testbed, &program, plan, &progress).await?)
 }

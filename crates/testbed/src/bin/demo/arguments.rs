@@ -11,7 +11,7 @@ Usage: cargo demo [-- OPTIONS]
        cargo demo -- push HOST/REPOSITORY:TAG TEXT
 
 Options:
-  --keep      leave everything running until Ctrl-C, and tell how to use it
+  --keep      leave everything running until Ctrl-C, and say how to use it
   --help      this text
 
 Commands:

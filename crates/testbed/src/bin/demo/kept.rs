@@ -1,4 +1,4 @@
-//! What a demo that is kept tells its user.
+//! What the user of a demo that is kept has to know.
 
 use kube_autorollout_testbed::{Testbed, controller::Controller};
 

@@ -68,7 +68,7 @@ async fn run(command: Command, terminal: &mut Terminal) -> ExitCode {
         } => push(&host, &repository, &tag, &text).await,
         Command::Story { keep } => tokio::select! {
             biased; // an interrupted `--keep` has come to its proper end
-            result = story::tell(terminal, keep) => result,
+            result = story::show(terminal, keep) => result,
             result = interrupted() => match result {
                 Ok(()) => {
                     terminal.failure("interrupted: everything is stopped");

@@ -28,7 +28,7 @@ pub(super) fn running(testbed: &Testbed, namespace: &Namespace) {
     }
 }
 
-/// What the controller told about the rollout, once all is told.
+/// What the controller reported about the rollout, once all is reported.
 pub(super) async fn events(terminal: &mut Terminal, namespace: &Namespace) -> Result<(), Failure> {
     let events = namespace.api::<Event>();
     let title = "Read the controller's Events";

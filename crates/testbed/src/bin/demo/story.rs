@@ -22,7 +22,7 @@ use super::{
 /// How long the cluster or the controller may take for one step.
 pub(super) const SOON: Duration = Duration::from_secs(90);
 
-/// How often the controller looks at the registry.
+/// How often the controller checks the registry.
 const INTERVAL: &str = "2s";
 
 const REPOSITORY: &str = "shop/web";
@@ -38,17 +38,17 @@ struct Stage {
     testbed: Testbed,
 }
 
-/// Tells the story from the first build to the last metric; with `keep`, waits at its end for an interrupt.
-pub(super) async fn tell(terminal: &mut Terminal, keep: bool) -> Result<(), Failure> {
+/// Shows the story from the first build to the last metric; with `keep`, waits at its end for an interrupt.
+pub(super) async fn show(terminal: &mut Terminal, keep: bool) -> Result<(), Failure> {
     let stage = set_up(terminal).await?;
-    let told = roll_out(terminal, &stage).await;
-    if told.is_err() {
+    let outcome = roll_out(terminal, &stage).await;
+    if outcome.is_err() {
         terminal::detail(format_args!(
             "the controller's log ends with:\n{}",
             stage.controller.server().tail()
         ));
     }
-    told?;
+    outcome?;
     if keep {
         let Stage {
             controller,

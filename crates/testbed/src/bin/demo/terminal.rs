@@ -20,7 +20,7 @@ const WIDTH: usize = 32;
 /// Goes back to the start of the line and clears it.
 const CLEAR: &str = "\r\x1b[K";
 
-/// What a running step tells, from any thread.
+/// What a running step reports, from any thread.
 pub(super) enum Note {
     /// A line to keep.
     Detail(String),
@@ -28,7 +28,7 @@ pub(super) enum Note {
     Now(String),
 }
 
-/// Where a running step tells it.
+/// Where a running step reports it.
 pub(super) type Notes = mpsc::UnboundedSender<Note>;
 
 /// Standard output, with control characters only if somebody looks at it.
@@ -57,7 +57,7 @@ impl Terminal {
         if self.interactive {
             write(CLEAR);
         }
-        // When standard error is closed nobody is left to tell
+        // When standard error is closed nobody reads it
         drop(writeln!(io::stderr(), "demo: {text}"));
     }
 
@@ -78,7 +78,7 @@ impl Terminal {
         second.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let result = loop {
             tokio::select! {
-                biased; // what the step told is shown before its end
+                biased; // what the step reported is shown before its end
                 Some(note) = notes.recv() => match note {
                     Note::Detail(text) => {
                         self.clear();

@@ -11,7 +11,7 @@ use crate::{
         cast::{MOST_PODS, NAMESPACES, kind_of},
         dice::Dice,
     },
-    liar::{Lie, Mood},
+    fault_proxy::{Forgery, Mode},
     workload::Kind,
 };
 
@@ -209,9 +209,9 @@ fn near_registry(dice: &mut Dice, scale: Scale) -> Vec<Step> {
         }
         let lasts = dice.time(milliseconds(1000..4000));
         let fault = match coming.pop().flatten() {
-            Some(mood) => Fault::Registry {
+            Some(mode) => Fault::Registry {
                 way: NEAR,
-                mood,
+                mode,
                 lasts,
             },
             None => Fault::RegistryDown { away: lasts },
@@ -221,26 +221,26 @@ fn near_registry(dice: &mut Dice, scale: Scale) -> Vec<Step> {
 }
 
 /// All that a registry can do wrong; nothing stands for one that is not there.
-fn troubles() -> Vec<Option<Mood>> {
+fn troubles() -> Vec<Option<Mode>> {
     let statuses = [
         StatusCode::UNAUTHORIZED,
         StatusCode::FORBIDDEN,
         StatusCode::TOO_MANY_REQUESTS,
         StatusCode::SERVICE_UNAVAILABLE,
     ];
-    let lies = [
-        Lie::Digest,
-        Lie::Content,
-        Lie::Truncated,
-        Lie::MediaType,
-        Lie::Page,
+    let forgeries = [
+        Forgery::Digest,
+        Forgery::Content,
+        Forgery::Truncated,
+        Forgery::MediaType,
+        Forgery::Page,
     ];
-    let slow = Mood::Slow(Duration::from_millis(1500));
-    let moods = [slow, Mood::Silent, Mood::RefusesDigests].into_iter();
-    let moods = moods
-        .chain(statuses.map(Mood::Refuses))
-        .chain(lies.map(Mood::Lies));
-    moods.map(Some).chain([None]).collect()
+    let slow = Mode::Slow(Duration::from_millis(1500));
+    let modes = [slow, Mode::Silent, Mode::RefusesDigests].into_iter();
+    let modes = modes
+        .chain(statuses.map(Mode::Refuses))
+        .chain(forgeries.map(Mode::Forges));
+    modes.map(Some).chain([None]).collect()
 }
 
 /// The far registry's own troubles in turn: brown-outs, manifests that are refused, another token server.
@@ -259,7 +259,7 @@ fn far_registry(dice: &mut Dice, scale: Scale) -> Vec<Step> {
                 let lasts = dice.time(seconds(2..6));
                 let fault = Fault::Registry {
                     way: FAR,
-                    mood: Mood::RefusesDigests,
+                    mode: Mode::RefusesDigests,
                     lasts,
                 };
                 (fault, lasts)

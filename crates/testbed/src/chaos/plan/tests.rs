@@ -22,18 +22,18 @@ fn a_short_plan_has_every_way_to_end_a_replica_and_trouble_of_every_sort() {
         let plan = Plan::new(seed, Scale::SHORT);
         assert!(plan.lanes.iter().all(|lane| !lane.is_empty()), "{plan}");
         let mut ends = Vec::new();
-        let mut moods = Vec::new();
+        let mut modes = Vec::new();
         for step in plan.lanes.iter().flatten() {
             match step.fault {
                 Fault::Controller { end, .. } => ends.push(discriminant(&end)),
-                Fault::Registry { mood, .. } => moods.push(discriminant(&mood)),
+                Fault::Registry { mode, .. } => modes.push(discriminant(&mode)),
                 _ => {}
             }
         }
         ends.dedup();
         assert!(ends.len() > 2, "{plan}");
-        moods.dedup();
-        assert!(moods.len() > 3, "{plan}");
+        modes.dedup();
+        assert!(modes.len() > 3, "{plan}");
     }
 }
 

@@ -19,14 +19,14 @@ use crate::{
     workload::{Kind, eventually},
 };
 
-/// Between two looks at all pods.
+/// Between two lists of all pods.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// How many are written before the nodes have caught up.
 const ROUND: usize = 200;
 
-/// Between two looks at what the nodes run.
-const LOOK: Duration = Duration::from_millis(100);
+/// Between two polls of what the nodes run.
+const POLL: Duration = Duration::from_millis(100);
 
 /// How many digits the last part of a UID has.
 const LAST_PART: usize = 12;
@@ -91,7 +91,7 @@ impl Many {
             if running >= containers {
                 return Ok(());
             }
-            sleep(LOOK).await;
+            sleep(POLL).await;
             Err(format!("{running} of {containers} containers do"))
         })
         .await?;

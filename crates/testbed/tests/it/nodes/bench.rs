@@ -1,4 +1,4 @@
-//! What the tests of the nodes have in common: a namespace, a repository, and looks at pods.
+//! What the tests of the nodes have in common: a namespace, a repository, and lists of pods.
 
 use std::{ops::Deref, time::Duration};
 

@@ -9,7 +9,7 @@ use kube_autorollout_testbed::program::Failure;
 /// How often it is measured before a program and after it, as it varies.
 pub(crate) const TIMES: usize = 2;
 
-/// The annotation by which these patches are told apart in the audit log.
+/// The annotation by which these patches are recognized in the audit log.
 const MARK: &str = "kube-autorollout-bench";
 
 /// Patches every template over sixteen connections, with nothing decided, while the controllers and nodes replace the

@@ -14,8 +14,8 @@ use kube_autorollout_testbed::{
     clock::now,
     control_plane::NodeGrace,
     controller::{self, Controller, SERVICE_ACCOUNT},
+    fault_proxy::{FaultProxy, Mode, TagAnswer},
     image::Pusher,
-    liar::{Liar, Mood, Told},
     program::Failure,
     workload::many::Many,
 };
@@ -37,7 +37,7 @@ const TESTBED: &str = "testbed-";
 struct Registry {
     many: Many,
     namespace: Namespace,
-    way: Liar,
+    way: FaultProxy,
 }
 
 /// What became of the healthy registry's tags during a trouble of the other.
@@ -134,21 +134,21 @@ pub(crate) async fn measure(arguments: &Options) -> Result<Report, Failure> {
     let (testbed, program) = PROGRAM
         .prepared(arguments.program.as_deref(), NodeGrace::default())
         .await?;
-    PROGRAM.tell("the workloads of both registries come up");
+    PROGRAM.progress("the workloads of both registries come up");
     let healthy = Registry::set_up(&testbed, "healthy", arguments).await?;
     let troubled = Registry::set_up(&testbed, "troubled", arguments).await?;
-    healthy.way.set(Mood::Slow(arguments.latency));
+    healthy.way.set(Mode::Slow(arguments.latency));
     let both = [&healthy, &troubled];
     let controller = start(&testbed, &program, both, arguments.interval).await?;
     up_to_date(&controller, 2 * arguments.workloads).await?;
     let mut watched = Vec::new();
     let unavailable = http::StatusCode::SERVICE_UNAVAILABLE;
-    for (trouble, mood) in [
-        ("503 at once", Mood::Refuses(unavailable)),
-        ("no answer", Mood::Silent),
+    for (trouble, mode) in [
+        ("503 at once", Mode::Refuses(unavailable)),
+        ("no answer", Mode::Silent),
     ] {
-        PROGRAM.tell(trouble);
-        troubled.way.set(mood);
+        PROGRAM.progress(trouble);
+        troubled.way.set(mode);
         let seen = watch(
             trouble,
             &healthy,
@@ -157,9 +157,9 @@ pub(crate) async fn measure(arguments: &Options) -> Result<Report, Failure> {
             arguments.interval,
         )
         .await?;
-        PROGRAM.tell(&format!("measured\n{seen}"));
+        PROGRAM.progress(&format!("measured\n{seen}"));
         watched.push(seen);
-        troubled.way.set(Mood::Honest);
+        troubled.way.set(Mode::Healthy);
         up_to_date(&controller, 2 * arguments.workloads).await?;
     }
     Ok(Report {
@@ -173,7 +173,7 @@ pub(crate) async fn measure(arguments: &Options) -> Result<Report, Failure> {
 impl Registry {
     async fn set_up(testbed: &Testbed, name: &str, arguments: &Options) -> Result<Self, Failure> {
         let host = testbed.registry().host();
-        let way = Liar::start(host.parse()?).await?;
+        let way = FaultProxy::start(host.parse()?).await?;
         let namespace = testbed.namespace(name).await?;
         let many = Many {
             repository: namespace.name().to_owned(),
@@ -227,15 +227,15 @@ async fn watch(
     interval: Duration,
 ) -> Result<Watched, Failure> {
     let (cpu, requests) = (controller.cpu_time()?, troubled.way.requests());
-    let begun = healthy.way.told().len();
+    let begun = healthy.way.tag_answers().len();
     let first = now();
     // The tick that is under way is not watched, and the last one ends meanwhile
     sleep(interval * (TICKS + 1)).await;
     let last = now();
-    let told = healthy.way.told();
-    let told = told.get(begun..).unwrap_or_default();
+    let answers = healthy.way.tag_answers();
+    let answers = answers.get(begun..).unwrap_or_default();
     let ticks = tick(first, interval) + 1..tick(last, interval);
-    let checked = checked(told, &ticks, interval, healthy.many.tags);
+    let checked = checked(answers, &ticks, interval, healthy.many.tags);
     Ok(Watched {
         trouble,
         ticks: usize::try_from(ticks.end - ticks.start)?,
@@ -256,20 +256,20 @@ fn tick(at: Timestamp, interval: Duration) -> i64 {
 
 /// By in how many of these ticks they were checked, how many of so many tags.
 fn checked(
-    told: &[Told],
+    answers: &[TagAnswer],
     ticks: &Range<i64>,
     interval: Duration,
     tags: usize,
 ) -> BTreeMap<usize, usize> {
     let mut by_tag: BTreeMap<String, BTreeSet<i64>> =
         (0..tags).map(|tag| (tag.to_string(), [].into())).collect();
-    for told in told
+    for answer in answers
         .iter()
-        .filter(|told| !told.user_agent.starts_with(TESTBED))
+        .filter(|answer| !answer.user_agent.starts_with(TESTBED))
     {
-        let tick = tick(told.at, interval);
+        let tick = tick(answer.at, interval);
         if ticks.contains(&tick)
-            && let Some(of_tag) = by_tag.get_mut(&told.tag)
+            && let Some(of_tag) = by_tag.get_mut(&answer.tag)
         {
             of_tag.insert(tick);
         }
@@ -287,7 +287,7 @@ mod tests {
 
     #[test]
     fn tags_are_counted_by_the_ticks_in_which_they_were_told() {
-        let told = |tag: &str, second, user_agent: &str| Told {
+        let answered = |tag: &str, second, user_agent: &str| TagAnswer {
             repository: "healthy".to_owned(),
             tag: tag.to_owned(),
             digest: String::new(),
@@ -296,13 +296,13 @@ mod tests {
         };
         let ours = "kube-autorollout/1";
         let all = [
-            told("0", 99, ours), // before the first tick
-            told("0", 100, ours),
-            told("0", 109, ours),
-            told("0", 111, ours),
-            told("1", 112, ours),
-            told("1", 101, "testbed-kubelet"),
-            told("2", 120, ours), // after the last one
+            answered("0", 99, ours), // before the first tick
+            answered("0", 100, ours),
+            answered("0", 109, ours),
+            answered("0", 111, ours),
+            answered("1", 112, ours),
+            answered("1", 101, "testbed-kubelet"),
+            answered("2", 120, ours), // after the last one
         ];
         let interval = Duration::from_secs(10);
         let counts = checked(&all, &(10..12), interval, 3);

@@ -1,4 +1,4 @@
-//! The world that the program under test looks at.
+//! The workloads that the program under test watches.
 
 use std::{path::Path, time::Duration};
 
@@ -19,8 +19,8 @@ use crate::arguments::Options;
 /// How long the program may take for whatever is waited for, for each thousand workloads.
 const DONE_WITHIN: Duration = Duration::from_secs(180);
 
-/// Between two looks, and again for each thousand workloads: each costs the program some CPU time.
-const LOOK: Duration = Duration::from_millis(250);
+/// Between two polls, and again for each thousand workloads: each costs the program some CPU time.
+const POLL: Duration = Duration::from_millis(250);
 
 /// A testbed with a namespace for one program.
 pub(crate) struct Cluster<'a> {
@@ -94,14 +94,14 @@ impl<'a> Cluster<'a> {
             let [all, done] = [count(&[]), count(&[("state", "UpToDate")])];
             all == workloads as u64 && done == all
         };
-        let mut told = None;
+        let mut has_metrics = None;
         self.wait("the program answers", async || {
             let metrics = controller.metrics().await.ok();
-            told = metrics.map(|metrics| tells_workloads(&metrics));
-            Ok(told.is_some())
+            has_metrics = metrics.map(|metrics| has_build_info(&metrics));
+            Ok(has_metrics.is_some())
         })
         .await?;
-        if told != Some(true) {
+        if has_metrics != Some(true) {
             sleep(self.interval * 2).await;
             return Ok(());
         }
@@ -132,13 +132,13 @@ impl<'a> Cluster<'a> {
             if Instant::now() > deadline {
                 return Err(format!("it took too long until {what}").into());
             }
-            sleep(LOOK.saturating_mul(thousands.saturating_add(1))).await;
+            sleep(POLL.saturating_mul(thousands.saturating_add(1))).await;
         }
         Ok(())
     }
 }
 
-fn tells_workloads(metrics: &Metrics) -> bool {
-    let mut told = metrics.lines("kube_autorollout_build_info", &[]);
-    told.next().is_some()
+fn has_build_info(metrics: &Metrics) -> bool {
+    let mut lines = metrics.lines("kube_autorollout_build_info", &[]);
+    lines.next().is_some()
 }

@@ -19,7 +19,7 @@ pub(crate) struct Phase {
     /// Requests to the registry, by method and what was asked for.
     pub(crate) registry: BTreeMap<String, u64>,
     /// Lines that the program logged at the level `info` and above.
-    pub(crate) told: usize,
+    pub(crate) log_lines: usize,
     /// CPU time of the program.
     pub(crate) cpu: Duration,
     /// Resident memory at the end, in bytes.
@@ -99,7 +99,7 @@ impl Phase {
             "seconds": self.took.as_secs_f64(),
             "api_requests": self.api,
             "registry_requests": self.registry,
-            "log_lines": self.told,
+            "log_lines": self.log_lines,
             "cpu_seconds": self.cpu.as_secs_f64(),
             "resident_bytes": self.resident,
             "peak_bytes": self.peak,
@@ -192,7 +192,7 @@ impl fmt::Display for Phase {
         )?;
         writeln!(formatter, "      API server: {}", listed(&self.api))?;
         writeln!(formatter, "      registry:   {}", listed(&self.registry))?;
-        writeln!(formatter, "      log:        {} lines", self.told)?;
+        writeln!(formatter, "      log:        {} lines", self.log_lines)?;
         writeln!(formatter, "      others:     {}", self.others)?;
         if let Some(latencies) = &self.latencies {
             writeln!(

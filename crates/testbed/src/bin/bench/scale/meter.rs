@@ -141,7 +141,7 @@ impl<'a> Meter<'a> {
             took: self.begun.elapsed(),
             api,
             registry,
-            told: controller.told_since(self.log)?,
+            log_lines: controller.log_lines_since(self.log)?,
             cpu: self.cpu(controller)?,
             resident: controller.resident_memory()?,
             peak: controller.peak_memory()?,

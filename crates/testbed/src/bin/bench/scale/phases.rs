@@ -32,10 +32,10 @@ pub(crate) async fn all(
     program: &Path,
     arguments: &Options,
 ) -> Result<Vec<Phase>, Failure> {
-    PROGRAM.tell("start-up");
+    PROGRAM.progress("start-up");
     let meter = Meter::start(cluster.testbed, &cluster.namespace, None)?;
     let controller = cluster.start(program).await?;
-    // A look at the metrics of thousands costs the program something, one at the registry's log does not.
+    // Reading the metrics of thousands costs the program something, one at the registry's log does not.
     cluster
         .wait("every tag is asked for", async || {
             Ok(meter.manifests()? >= cluster.many.tags)
@@ -43,15 +43,15 @@ pub(crate) async fn all(
         .await?;
     cluster.settled(&controller, cluster.many.workloads).await?;
     let mut phases = Vec::new();
-    // What is known is told at once, as a run of many minutes may fail later
+    // What is known is reported at once, as a run of many minutes may fail later
     let mut add = |more: Vec<Phase>| {
         for phase in &more {
-            PROGRAM.tell(&format!("measured\n{phase}"));
+            PROGRAM.progress(&format!("measured\n{phase}"));
         }
         phases.extend(more);
     };
     add(vec![meter.read("start-up to first check", &controller)?]);
-    PROGRAM.tell("quiet");
+    PROGRAM.progress("quiet");
     add(vec![quiet(cluster, &controller, arguments.quiet).await?]);
     let mut images = Images {
         first: "first",
@@ -77,25 +77,25 @@ async fn part(
 ) -> Result<Vec<Phase>, Failure> {
     match part {
         Part::OneTag => {
-            PROGRAM.tell("one tag moves");
+            PROGRAM.progress("one tag moves");
             images.first = "moved";
             Ok(vec![one_tag(cluster, controller, images.first).await?])
         }
         Part::AllTags => {
-            PROGRAM.tell("all tags move");
+            PROGRAM.progress("all tags move");
             [images.first, images.others] = ["second"; 2];
             Ok(vec![all_tags(cluster, controller, images.others).await?])
         }
         Part::Attestations => {
-            PROGRAM.tell("attestation-only re-push of all tags");
+            PROGRAM.progress("attestation-only re-push of all tags");
             Ok(vec![attestations(cluster, controller, images).await?])
         }
         Part::Labels => {
-            PROGRAM.tell("labels are taken away and given back");
+            PROGRAM.progress("labels are taken away and given back");
             Ok(labels(cluster, controller).await?.into())
         }
         Part::Restart => {
-            PROGRAM.tell("the API server restarts");
+            PROGRAM.progress("the API server restarts");
             Ok(vec![restart(cluster, controller).await?])
         }
     }

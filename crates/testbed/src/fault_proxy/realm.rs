@@ -1,4 +1,4 @@
-//! A token server, for whoever asks, that can move to another address.
+//! A token server that lets everybody in and can move to another address.
 
 use std::{
     collections::HashMap,

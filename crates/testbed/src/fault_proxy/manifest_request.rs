@@ -1,4 +1,4 @@
-//! What is asked about manifests, and what is told of tags.
+//! Requests for manifests, and the answers about tags.
 
 use http::{
     Method, Response, StatusCode,
@@ -10,9 +10,9 @@ use jiff::Timestamp;
 use super::forgery::DIGEST;
 use crate::relay;
 
-/// A digest that a client was told of a tag, as the registry had it.
+/// A digest that a client was given for a tag, as the registry had it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
+pub struct TagAnswer {
     /// The repository.
     pub repository: String,
     /// The tag.
@@ -25,9 +25,9 @@ pub struct Told {
     pub at: Timestamp,
 }
 
-/// What was asked about a manifest.
+/// A request for a manifest.
 #[derive(Debug)]
-pub(super) struct Question {
+pub(super) struct ManifestRequest {
     pub(super) method: Method,
     pub(super) repository: String,
     /// A tag or a digest.
@@ -37,7 +37,7 @@ pub(super) struct Question {
     known: Option<String>,
 }
 
-impl Question {
+impl ManifestRequest {
     pub(super) fn read(head: &Parts) -> Option<Self> {
         let (repository, reference) = relay::manifest(head.uri.path())?;
         let text = |name| head.headers.get(name).and_then(|value| value.to_str().ok());
@@ -55,14 +55,14 @@ impl Question {
         relay::is_digest(&self.reference)
     }
 
-    /// What the answer tells of a tag.
-    pub(super) fn told<B>(self, response: &Response<B>, at: Timestamp) -> Option<Told> {
+    /// What the answer says of a tag.
+    pub(super) fn tag_answer<B>(self, response: &Response<B>, at: Timestamp) -> Option<TagAnswer> {
         let digest = match response.status() {
             StatusCode::OK => response.headers().get(DIGEST)?.to_str().ok()?.to_owned(),
             StatusCode::NOT_MODIFIED => self.known?,
             _ => return None,
         };
-        (!relay::is_digest(&self.reference)).then_some(Told {
+        (!relay::is_digest(&self.reference)).then_some(TagAnswer {
             repository: self.repository,
             tag: self.reference,
             digest,

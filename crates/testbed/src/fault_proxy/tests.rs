@@ -1,4 +1,4 @@
-//! What arrives through a liar.
+//! What arrives through a fault proxy.
 
 use std::net::Ipv4Addr;
 
@@ -22,8 +22,8 @@ const MANIFEST: &str = r#"{"schemaVersion": 2}"#;
 /// The bytes, media type and digest header of an answer.
 type Seen = (u16, String, Option<String>, Option<String>);
 
-/// A registry with one manifest, behind a liar, until it is dropped.
-async fn behind() -> (Liar, JoinSet<()>) {
+/// A registry with one manifest, behind a proxy, until it is dropped.
+async fn behind() -> (FaultProxy, JoinSet<()>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
     let listener = listener.expect("a port");
     let address = listener.local_addr().expect("an address");
@@ -52,8 +52,8 @@ async fn behind() -> (Liar, JoinSet<()>) {
             });
         }
     });
-    let liar = Liar::start(address).await.expect("a liar");
-    (liar, registry)
+    let proxy = FaultProxy::start(address).await.expect("a proxy");
+    (proxy, registry)
 }
 
 /// The answer to a request; nothing when there is none.
@@ -72,14 +72,14 @@ async fn send(method: Method, url: &str, token: &str) -> Option<Response<Bytes>>
     Some(Response::from_parts(head, body))
 }
 
-fn manifest(liar: &Liar, repository: &str, reference: &str) -> String {
-    let host = liar.host();
+fn manifest(proxy: &FaultProxy, repository: &str, reference: &str) -> String {
+    let host = proxy.host();
     format!("http://{host}/v2/{repository}/manifests/{reference}")
 }
 
 /// The answer to a question about the tag `a/b:v1`; nothing when there is none.
-async fn ask(liar: &Liar, method: Method) -> Option<Seen> {
-    let answer = send(method, &manifest(liar, "a/b", "v1"), "").await?;
+async fn ask(proxy: &FaultProxy, method: Method) -> Option<Seen> {
+    let answer = send(method, &manifest(proxy, "a/b", "v1"), "").await?;
     let (head, body) = answer.into_parts();
     let text = |name: &str| {
         let value = head.headers.get(name)?.to_str().ok()?;
@@ -95,82 +95,87 @@ async fn ask(liar: &Liar, method: Method) -> Option<Seen> {
 
 #[tokio::test]
 async fn an_honest_answer_is_passed_on_and_noted() {
-    let (liar, _registry) = behind().await;
-    let (status, body, _, digest) = ask(&liar, Method::GET).await.expect("an answer");
+    let (proxy, _registry) = behind().await;
+    let (status, body, _, digest) = ask(&proxy, Method::GET).await.expect("an answer");
     assert_eq!((status, body.as_str()), (200, MANIFEST));
-    let told = liar.told();
-    let [told] = told.as_slice() else {
-        panic!("{told:?}");
+    let answers = proxy.tag_answers();
+    let [answer] = answers.as_slice() else {
+        panic!("{answers:?}");
     };
-    assert_eq!(Some(&told.digest), digest.as_ref());
-    let names = [&*told.repository, &*told.tag, &*told.user_agent];
+    assert_eq!(Some(&answer.digest), digest.as_ref());
+    let names = [&*answer.repository, &*answer.tag, &*answer.user_agent];
     assert_eq!(names, ["a/b", "v1", "test/1"]);
 }
 
 #[tokio::test]
 async fn no_lie_can_be_verified_and_only_true_digests_are_noted() {
-    let (liar, _registry) = behind().await;
+    let (proxy, _registry) = behind().await;
     let honest = digest_of(MANIFEST.as_bytes()).to_string();
-    for lie in [
-        Lie::Digest,
-        Lie::Content,
-        Lie::Truncated,
-        Lie::MediaType,
-        Lie::Page,
+    for forgery in [
+        Forgery::Digest,
+        Forgery::Content,
+        Forgery::Truncated,
+        Forgery::MediaType,
+        Forgery::Page,
     ] {
-        liar.set(Mood::Lies(lie));
-        let (_, body, media_type, digest) = ask(&liar, Method::GET).await.expect("an answer");
+        proxy.set(Mode::Forges(forgery));
+        let (_, body, media_type, digest) = ask(&proxy, Method::GET).await.expect("an answer");
         let holds = digest.as_ref() == Some(&digest_of(body.as_bytes()).to_string());
         let manifest = media_type.is_some_and(|text| text.contains("manifest"));
-        assert!(!(holds && manifest), "{lie:?}");
-        let (_, _, media_type, digest) = ask(&liar, Method::HEAD).await.expect("an answer");
+        assert!(!(holds && manifest), "{forgery:?}");
+        let (_, _, media_type, digest) = ask(&proxy, Method::HEAD).await.expect("an answer");
         let other = digest.is_none_or(|digest| digest != honest)
             || media_type.is_none_or(|text| !text.contains("manifest"));
         assert_eq!(
             other,
-            !matches!(lie, Lie::Content | Lie::Truncated),
-            "{lie:?}"
+            !matches!(forgery, Forgery::Content | Forgery::Truncated),
+            "{forgery:?}"
         );
     }
-    // Of three lies, by both methods
-    assert_eq!(liar.told().len(), 6);
-    assert!(liar.told().iter().all(|told| told.digest == honest));
+    // Of three forgeries, by both methods
+    assert_eq!(proxy.tag_answers().len(), 6);
+    assert!(
+        proxy
+            .tag_answers()
+            .iter()
+            .all(|answer| answer.digest == honest)
+    );
 }
 
 #[tokio::test]
 async fn who_is_refused_gets_the_status_and_who_is_kept_waiting_gets_nothing() {
-    let (liar, _registry) = behind().await;
-    liar.set(Mood::Refuses(StatusCode::TOO_MANY_REQUESTS));
-    let (status, ..) = ask(&liar, Method::HEAD).await.expect("an answer");
+    let (proxy, _registry) = behind().await;
+    proxy.set(Mode::Refuses(StatusCode::TOO_MANY_REQUESTS));
+    let (status, ..) = ask(&proxy, Method::HEAD).await.expect("an answer");
     assert_eq!(status, 429);
-    liar.set(Mood::Silent);
-    let (answer, ()) = tokio::join!(ask(&liar, Method::HEAD), async {
-        while liar.state.mood.receiver_count() == 0 {
+    proxy.set(Mode::Silent);
+    let (answer, ()) = tokio::join!(ask(&proxy, Method::HEAD), async {
+        while proxy.state.mode.receiver_count() == 0 {
             sleep(Duration::from_millis(1)).await;
         }
-        liar.set(Mood::Honest);
+        proxy.set(Mode::Healthy);
     });
     assert_eq!(answer, None);
-    assert!(ask(&liar, Method::HEAD).await.is_some());
-    assert_eq!(liar.told().len(), 1);
+    assert!(ask(&proxy, Method::HEAD).await.is_some());
+    assert_eq!(proxy.tag_answers().len(), 1);
 }
 
 #[tokio::test]
 async fn one_manifest_is_refused_by_its_digest_and_told_by_its_tag() {
-    let (liar, _registry) = behind().await;
+    let (proxy, _registry) = behind().await;
     let digest = digest_of(MANIFEST.as_bytes()).to_string();
     let by_digest = async || {
-        let url = manifest(&liar, "a/b", &digest);
+        let url = manifest(&proxy, "a/b", &digest);
         send(Method::GET, &url, "").await.expect("an answer")
     };
     assert_eq!(by_digest().await.status(), 200);
     assert!(!by_digest().await.headers().contains_key("x-jfrog-version"));
-    liar.be_artifactory();
+    proxy.send_artifactory_headers();
     for refuse in [
-        (|liar: &Liar, digest: &str| liar.block(digest)) as fn(&Liar, &str),
-        |liar, _| liar.set(Mood::RefusesDigests),
+        (|proxy: &FaultProxy, digest: &str| proxy.block(digest)) as fn(&FaultProxy, &str),
+        |proxy, _| proxy.set(Mode::RefusesDigests),
     ] {
-        refuse(&liar, &digest);
+        refuse(&proxy, &digest);
         let refused = by_digest().await;
         assert_eq!(refused.status(), 403);
         assert!(refused.headers().contains_key("x-jfrog-version"));
@@ -179,37 +184,38 @@ async fn one_manifest_is_refused_by_its_digest_and_told_by_its_tag() {
             body.contains("blocking policy configured in Xray"),
             "{body}"
         );
-        let (status, ..) = ask(&liar, Method::HEAD).await.expect("an answer");
+        let (status, ..) = ask(&proxy, Method::HEAD).await.expect("an answer");
         assert_eq!(status, 200, "by its tag");
-        liar.unblock(&digest);
-        liar.set(Mood::Honest);
+        proxy.unblock(&digest);
+        proxy.set(Mode::Healthy);
         assert_eq!(by_digest().await.status(), 200);
     }
 }
 
 #[tokio::test]
 async fn one_repository_is_denied_and_no_other_of_a_similar_name() {
-    let (liar, _registry) = behind().await;
-    liar.deny("a/b");
+    let (proxy, _registry) = behind().await;
+    proxy.deny("a/b");
     let status = async |repository| {
-        let url = manifest(&liar, repository, "v1");
+        let url = manifest(&proxy, repository, "v1");
         let answer = send(Method::HEAD, &url, "").await.expect("an answer");
         (answer.status().as_u16(), answer.body().len())
     };
     assert_eq!(status("a/b").await, (403, 0), "HEAD has no body");
     assert_eq!(status("a/bc").await.0, 200);
     assert_eq!(status("a").await.0, 200);
-    liar.permit("a/b");
+    proxy.permit("a/b");
     assert_eq!(status("a/b").await.0, 200);
 }
 
 #[tokio::test]
 async fn a_realm_that_has_moved_is_named_by_challenges_and_gone_from_where_it_was() {
-    let (liar, _registry) = behind().await;
-    liar.ask_for_tokens(Duration::from_secs(60))
+    let (proxy, _registry) = behind().await;
+    proxy
+        .require_tokens(Duration::from_secs(60))
         .await
         .expect("a port");
-    let url = manifest(&liar, "a/b", "v1");
+    let url = manifest(&proxy, "a/b", "v1");
     let realm = async || {
         let answer = send(Method::HEAD, &url, "none").await.expect("an answer");
         assert_eq!(answer.status(), 401);
@@ -224,7 +230,7 @@ async fn a_realm_that_has_moved_is_named_by_challenges_and_gone_from_where_it_wa
     };
     let before = realm().await;
     let first = token(&before).await.expect("a token");
-    liar.move_realm().await.expect("a port");
+    proxy.move_realm().await.expect("a port");
     let after = realm().await;
     assert_ne!(before, after);
     assert_eq!(token(&before).await, None, "nobody is there");

@@ -1,4 +1,4 @@
-//! Pods for which there is no room, and pods that may not be.
+//! Pods that fit on no node, and pods that may not be.
 
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
 use kube::api::ListParams;
@@ -27,21 +27,21 @@ async fn until_counts(bench: &Bench, expected: [i32; 3]) -> Deployment {
 
 #[tokio::test]
 async fn a_pod_that_no_node_has_room_for_stays_pending() {
-    let bench = Bench::new("room").await;
+    let bench = Bench::new("capacity").await;
     let options = NodesOptions {
-        name: "room".to_owned(),
+        name: "capacity".to_owned(),
         count: 2,
         scheduling: Scheduling::Pool,
         capacity: Capacity { cpus: 1, pods: 110 },
         ..NodesOptions::default()
     };
     let nodes = bench.testbed.start_nodes(options).await.expect("nodes");
-    bench.push(&Image::new("room"), "stable").await;
+    bench.push(&Image::new("capacity"), "stable").await;
     let web = workload::Deployment::named("web")
         .replicas(3)
         .container("app", &bench.reference("stable"))
         .requests_cpus(1)
-        .on_pool("room");
+        .on_pool("capacity");
     bench.create(web).await;
     until_counts(&bench, [3, 3, 2]).await;
     assert_eq!(nodes.running(bench.namespace.name()).len(), 2);

@@ -20,7 +20,7 @@ const PAGE: &str = "<html><body>Sign in</body></html>";
 
 /// A forgery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lie {
+pub enum Forgery {
     /// A digest of which the registry has nothing.
     Digest,
     /// Other bytes than those of the digest.
@@ -33,13 +33,13 @@ pub enum Lie {
     Page,
 }
 
-impl Lie {
-    /// Whether the digest of a tag is not told. The others lie about what is behind it.
-    pub(super) const fn hides_the_digest(self) -> bool {
+impl Forgery {
+    /// Whether the digest of a tag is withheld. The others are about what is behind it.
+    pub(super) const fn hides_digest(self) -> bool {
         matches!(self, Self::Digest | Self::Page)
     }
 
-    /// The forged answer to a question about the tag or digest `reference`.
+    /// The forged answer to a request for the tag or digest `reference`.
     pub(super) fn forge(
         self,
         method: &Method,

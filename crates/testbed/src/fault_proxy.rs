@@ -1,7 +1,7 @@
-//! A way to a registry that can be told to refuse, to dawdle and to lie.
+//! A proxy before a registry with faults on request: it refuses, delays, withholds and forges answers.
 
 mod forgery;
-mod question;
+mod manifest_request;
 mod realm;
 mod refusal;
 
@@ -22,37 +22,37 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::{sync::watch, task::JoinSet, time::sleep};
 
-pub use forgery::Lie;
-pub use question::Told;
+pub use forgery::Forgery;
+pub use manifest_request::TagAnswer;
 
 use crate::{
     clock::now,
     locked::locked,
     relay::{self, Answer, NoAnswer, Relay, Upstream},
 };
-use question::Question;
+use manifest_request::ManifestRequest;
 use realm::Realm;
 
 /// What is done with requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mood {
+pub enum Mode {
     /// They are passed on.
-    Honest,
+    Healthy,
     /// They are passed on later.
     Slow(Duration),
-    /// They hang until the mood changes, and get no answer then.
+    /// They hang until the mode changes, and get no answer then.
     Silent,
     /// They are answered with this status.
     Refuses(StatusCode),
-    /// Manifests are refused by their digests, with 403, and told by their tags.
+    /// Manifests are refused by their digests, with 403, and answered by their tags.
     RefusesDigests,
-    /// Answers about manifests are forged. None of the lies can be taken for a push, as none can be verified.
-    Lies(Lie),
+    /// Answers about manifests are forged. None of the forgeries can be taken for a push, as none can be verified.
+    Forges(Forgery),
 }
 
-/// Passes requests on to a registry that speaks plain HTTP, as far as its mood and its rules let it. It ends when it is
+/// Passes requests on to a registry that speaks plain HTTP, as far as its mode and its rules let it. It ends when it is
 /// dropped.
-pub struct Liar {
+pub struct FaultProxy {
     host: String,
     state: Arc<State>,
     _tasks: JoinSet<()>, // dropping it stops them
@@ -60,14 +60,14 @@ pub struct Liar {
 
 struct State {
     upstream: Upstream,
-    mood: watch::Sender<Mood>,
+    mode: watch::Sender<Mode>,
     rules: Mutex<Rules>,
     realm: OnceLock<Realm>,
-    told: Mutex<Vec<Told>>,
+    answers: Mutex<Vec<TagAnswer>>,
     requests: AtomicUsize,
 }
 
-/// What is refused whatever the mood.
+/// What is refused in every mode.
 #[derive(Debug, Default)]
 struct Rules {
     /// Whether answers have the headers of Artifactory.
@@ -78,8 +78,8 @@ struct Rules {
     blocked: BTreeSet<String>,
 }
 
-impl Liar {
-    /// Listens on a free port of loopback, honest at first.
+impl FaultProxy {
+    /// Listens on a free port of loopback, healthy at first.
     ///
     /// # Errors
     ///
@@ -87,10 +87,10 @@ impl Liar {
     pub async fn start(registry: SocketAddr) -> io::Result<Self> {
         let state = Arc::new(State {
             upstream: Upstream::new(registry),
-            mood: watch::Sender::new(Mood::Honest),
+            mode: watch::Sender::new(Mode::Healthy),
             rules: Mutex::default(),
             realm: OnceLock::new(),
-            told: Mutex::default(),
+            answers: Mutex::default(),
             requests: AtomicUsize::new(0),
         });
         let (host, tasks) = relay::listen(Arc::clone(&state)).await?;
@@ -107,12 +107,12 @@ impl Liar {
     }
 
     /// From now on, what is done with requests.
-    pub fn set(&self, mood: Mood) {
-        self.state.mood.send_replace(mood);
+    pub fn set(&self, mode: Mode) {
+        self.state.mode.send_replace(mode);
     }
 
     /// From now on every answer has the headers by which Artifactory is known (`X-JFrog-Version` and others).
-    pub fn be_artifactory(&self) {
+    pub fn send_artifactory_headers(&self) {
         locked(&self.state.rules).artifactory = true;
     }
 
@@ -122,18 +122,18 @@ impl Liar {
         rules.denied.insert(repository.to_owned());
     }
 
-    /// Takes [`Liar::deny`] back.
+    /// Takes [`FaultProxy::deny`] back.
     pub fn permit(&self, repository: &str) {
         locked(&self.state.rules).denied.remove(repository);
     }
 
-    /// Refuses one manifest by its digest, with 403 and the body of a policy of Xray. Tags tell it as before.
+    /// Refuses one manifest by its digest, with 403 and the body of a policy of Xray. Its tags are answered as before.
     pub fn block(&self, digest: &str) {
         let mut rules = locked(&self.state.rules);
         rules.blocked.insert(digest.to_owned());
     }
 
-    /// Takes [`Liar::block`] back.
+    /// Takes [`FaultProxy::block`] back.
     pub fn unblock(&self, digest: &str) {
         locked(&self.state.rules).blocked.remove(digest);
     }
@@ -144,14 +144,14 @@ impl Liar {
     /// # Errors
     ///
     /// When no port is to be had.
-    pub async fn ask_for_tokens(&self, lifetime: Duration) -> io::Result<()> {
+    pub async fn require_tokens(&self, lifetime: Duration) -> io::Result<()> {
         let realm = Realm::start(lifetime).await?;
         // An error means that there is one, and this one ends
         drop(self.state.realm.set(realm));
         Ok(())
     }
 
-    /// Moves the token server of [`Liar::ask_for_tokens`] to another port. Nobody listens on the one before, and tokens
+    /// Moves the token server of [`FaultProxy::require_tokens`] to another port. Nobody listens on the one before, and tokens
     /// stay good.
     ///
     /// # Errors
@@ -170,8 +170,8 @@ impl Liar {
     }
 
     /// All true answers about tags, in the order in which they were given.
-    pub fn told(&self) -> Vec<Told> {
-        locked(&self.state.told).clone()
+    pub fn tag_answers(&self) -> Vec<TagAnswer> {
+        locked(&self.state.answers).clone()
     }
 }
 
@@ -189,26 +189,26 @@ impl Relay for State {
 impl State {
     async fn unmarked(&self, request: Request<Incoming>) -> Answer {
         let at = now();
-        let mood = *self.mood.borrow();
-        match mood {
-            Mood::Silent => {
-                let mut moods = self.mood.subscribe();
-                drop(moods.wait_for(|mood| *mood != Mood::Silent).await);
+        let mode = *self.mode.borrow();
+        match mode {
+            Mode::Silent => {
+                let mut modes = self.mode.subscribe();
+                drop(modes.wait_for(|mode| *mode != Mode::Silent).await);
                 return Err(NoAnswer);
             }
-            Mood::Slow(delay) => sleep(delay).await,
-            Mood::Refuses(status) => return Ok(refusal::status(status)),
-            Mood::Honest | Mood::Lies(_) | Mood::RefusesDigests => {}
+            Mode::Slow(delay) => sleep(delay).await,
+            Mode::Refuses(status) => return Ok(refusal::status(status)),
+            Mode::Healthy | Mode::Forges(_) | Mode::RefusesDigests => {}
         }
         let (head, body) = request.into_parts();
-        let asked = Question::read(&head);
+        let asked = ManifestRequest::read(&head);
         if let Some(realm) = self.realm.get() {
             let repository = asked.as_ref().map_or("", |asked| &asked.repository);
             if let Some(challenge) = realm.challenge(&head.headers, repository) {
                 return Ok(challenge);
             }
         }
-        if let Some(refused) = self.refused(mood, head.uri.path(), asked.as_ref()) {
+        if let Some(refused) = self.refused(mode, head.uri.path(), asked.as_ref()) {
             return Ok(refused);
         }
         let target = relay::target(&head).to_owned();
@@ -216,26 +216,26 @@ impl State {
         let Some(asked) = asked else {
             return Ok(response.map(Full::new));
         };
-        let response = match mood {
-            Mood::Lies(lie) if response.status() == StatusCode::OK => {
-                let forged = lie.forge(&asked.method, &asked.reference, response);
-                if lie.hides_the_digest() {
+        let response = match mode {
+            Mode::Forges(forgery) if response.status() == StatusCode::OK => {
+                let forged = forgery.forge(&asked.method, &asked.reference, response);
+                if forgery.hides_digest() {
                     return Ok(forged);
                 }
                 forged
             }
             _ => response.map(Full::new),
         };
-        locked(&self.told).extend(asked.told(&response, at));
+        locked(&self.answers).extend(asked.tag_answer(&response, at));
         Ok(response)
     }
 
     /// What is answered to a request that the rules refuse.
     fn refused(
         &self,
-        mood: Mood,
+        mode: Mode,
         path: &str,
-        asked: Option<&Question>,
+        asked: Option<&ManifestRequest>,
     ) -> Option<Response<Full<Bytes>>> {
         let rules = locked(&self.rules);
         let is_denied = |repository: &&String| {
@@ -251,7 +251,7 @@ impl State {
             return Some(refusal::denied(&method, repository));
         }
         let asked = asked.filter(|asked| asked.is_by_digest())?;
-        let is_blocked = mood == Mood::RefusesDigests || rules.blocked.contains(&asked.reference);
+        let is_blocked = mode == Mode::RefusesDigests || rules.blocked.contains(&asked.reference);
         is_blocked.then(|| refusal::blocked(&asked.method, &asked.repository, &asked.reference))
     }
 }
