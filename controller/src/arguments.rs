@@ -6,38 +6,44 @@ use lexopt::{Arg, Parser, ValueExt as _};
 
 /// What `--help` prints.
 pub(crate) const HELP: &str = "\
-Rolls Kubernetes workloads out when the image behind their unchanged tag has changed.
+Rolls out Kubernetes workloads when the image behind an unchanged tag has changed.
 
 Usage: kube-autorollout [OPTIONS]
        kube-autorollout check [OPTIONS] IMAGE...
 
 Commands:
-  check              Ask registries for images as the controller does; check --help tells more
+  check              Resolve images with the configuration of the controller; see 'check --help'
 
 Options:
-      --config FILE  The configuration; the environment variable CONFIG_FILE does the same
+      --config FILE  Path of the configuration file [env: CONFIG_FILE]
   -h, --help         Print this help
   -V, --version      Print the version
 
-Exit codes: 0 asked to stop, 1 failed, 2 bad usage or configuration.
+Exit codes:
+  0  terminated by a signal
+  1  runtime error
+  2  invalid arguments or configuration
 ";
 
 /// What `check --help` prints.
 pub(crate) const CHECK_HELP: &str = "\
-Asks registries for images as the controller does, and prints what they answer. No cluster is needed.
+Resolves images in their registries with the configuration of the controller, without a cluster.
 
 Usage: kube-autorollout check [OPTIONS] IMAGE...
 
 Options:
-      --config FILE         The configuration; the environment variable CONFIG_FILE does the same
-      --docker-config FILE  A .dockerconfigjson, as of a pull Secret: tried before what is configured
-      --output FORMAT       text or json [default: text]
+      --config FILE         Path of the configuration file [env: CONFIG_FILE]
+      --docker-config FILE  Path of a .dockerconfigjson, as in a pull Secret; its credentials are tried first
+      --output FORMAT       Output format: text or json [default: text]
   -h, --help                Print this help
 
-Exit codes: 0 all images resolved, 1 at least one did not, 2 bad usage or configuration.
+Exit codes:
+  0  all images were resolved
+  1  at least one image was not resolved
+  2  invalid arguments or configuration
 ";
 
-/// What the user asked for.
+/// What the arguments ask for.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     /// Run the controller.
@@ -45,20 +51,20 @@ pub(crate) enum Command {
         /// Given with `--config`.
         config: Option<PathBuf>,
     },
-    /// Ask registries for images.
+    /// Resolve images.
     Check {
         /// Given with `--config`.
         config: Option<PathBuf>,
-        /// What to ask for, and how to tell.
+        /// Which images, and how to print the result.
         request: Request,
     },
-    /// Print a help.
+    /// Print a help text.
     Help(&'static str),
     /// Print the version.
     Version,
 }
 
-/// What `check` is asked for.
+/// The arguments of `check`.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Request {
     /// The images, at least one.
@@ -69,7 +75,7 @@ pub(crate) struct Request {
     pub(crate) output: Output,
 }
 
-/// How `check` tells what it found.
+/// How `check` prints its result.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Output {
     /// For people.
@@ -79,17 +85,17 @@ pub(crate) enum Output {
     Json,
 }
 
-/// Why the arguments cannot be followed.
+/// Why the arguments are invalid.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// One of them is not known, or lacks its value.
+    /// An unknown argument, or an option without its value.
     #[error(transparent)]
     Argument(#[from] lexopt::Error),
-    /// There is no such output.
+    /// Not an output format.
     #[error("invalid value {0:?} for option '--output'; allowed: text or json")]
     Output(OsString),
     /// `check` without an image.
-    #[error("check needs at least one image")]
+    #[error("check requires at least one image")]
     NoImage,
 }
 
@@ -97,7 +103,7 @@ pub(crate) enum Error {
 ///
 /// # Errors
 ///
-/// [`Error`] when they cannot be followed.
+/// [`Error`] when they are invalid.
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, Error> {
     let mut parser = Parser::from_args(arguments);
     let mut config = None;
@@ -209,7 +215,7 @@ mod tests {
         assert_eq!(parsed(&["check", "--help"]), Ok(Command::Help(CHECK_HELP)));
         assert_eq!(
             parsed(&["check"]),
-            Err("check needs at least one image".to_owned())
+            Err("check requires at least one image".to_owned())
         );
         let yaml = parsed(&["check", "--output", "yaml", "a"]).expect_err("not offered");
         assert!(yaml.contains("yaml") && yaml.contains("json"), "{yaml}");

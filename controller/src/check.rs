@@ -1,4 +1,4 @@
-//! `kube-autorollout check`: asks registries for images as the controller does, and tells what they answer.
+//! `kube-autorollout check`: resolves images as the controller does, and prints the result.
 
 mod answer;
 mod asker;
@@ -27,13 +27,13 @@ use crate::{
     registry::options,
 };
 
-/// After so long, and again after as long, a person at a terminal is told what is waited for.
+/// The interval at which a terminal shows which images are pending.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Images named in one line of progress.
 const NAMED: usize = 3;
 
-/// Why nothing can be asked; all of it is for the user to mend.
+/// Why no image can be resolved; the user has to correct it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// The configuration or the environment asks for what no registry client can do.
@@ -48,7 +48,7 @@ pub(crate) enum Error {
         source: io::Error,
     },
     /// The file is no Docker configuration.
-    #[error("cannot use the Docker configuration {}", path.display())]
+    #[error("invalid Docker configuration {}", path.display())]
     Malformed {
         /// As it was given.
         path: PathBuf,
@@ -183,7 +183,7 @@ async fn all(
     }
 }
 
-/// What is still waited for.
+/// Which images are pending.
 fn waiting(images: &[String], answers: &BTreeMap<usize, Answer>, since: Duration) -> String {
     let places = images.iter().enumerate();
     let left: Vec<&str> = places
@@ -210,7 +210,7 @@ mod tests {
     use super::{answer::tests::resolved, *};
 
     #[tokio::test(start_paused = true)]
-    async fn answers_keep_the_order_of_the_images_and_slow_ones_are_told_of() {
+    async fn answers_keep_the_order_of_the_images_and_slow_ones_are_reported() {
         let images = ["slow", "quick", "slower", "slower", "slower", "slower"].map(str::to_owned);
         let lines = RefCell::new(Vec::new());
         let ask = async |image: &str| {

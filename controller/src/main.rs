@@ -1,8 +1,8 @@
-//! Rolls Kubernetes workloads out when the image behind their unchanged tag has changed.
+//! Rolls out Kubernetes workloads when the image behind an unchanged tag has changed.
 //!
-//! Data flows one way: [`watch`] tells of workloads, [`reconcile`] observes, lets `core` decide, and applies, and
-//! [`report`] tells people. Without a cluster, [`check`](mod@check) asks registries for images. `ARCHITECTURE.md` shows the
-//! whole.
+//! Data flows one way: the informers of [`controller`] watch workloads, its reconciler observes them, lets `core` decide and
+//! rolls out, and [`status`] reports. [`check`](mod@check) resolves images without a cluster. `ARCHITECTURE.md` has the
+//! overview.
 
 mod app;
 mod arguments;
@@ -39,7 +39,7 @@ use server::logging::Stream;
 /// Something failed at run time.
 const FAILED: u8 = 1;
 
-/// The arguments or the configuration cannot be followed.
+/// The arguments or the configuration are invalid.
 const MISUSED: u8 = 2;
 
 fn main() -> ExitCode {
@@ -64,10 +64,7 @@ fn main() -> ExitCode {
                 |(config, runtime)| check(&request, &config, &environment, &runtime),
             )
         }
-        Err(error) => fail(
-            MISUSED,
-            &format!("{error}; kube-autorollout --help tells what is known"),
-        ),
+        Err(error) => fail(MISUSED, &format!("{error}; see 'kube-autorollout --help'")),
     }
 }
 
@@ -77,7 +74,7 @@ fn environment() -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Reads the configuration, and starts the log and the runtime; else the exit code, with all said.
+/// Reads the configuration, and starts the log and the runtime; else the exit code, after the error was printed.
 fn start(
     file: Option<PathBuf>,
     environment: &BTreeMap<String, String>,
@@ -122,7 +119,7 @@ fn run(config: Config, environment: &BTreeMap<String, String>, runtime: Runtime)
     }
 }
 
-/// Asks registries for images.
+/// Resolves images.
 fn check(
     request: &Request,
     config: &Config,
@@ -151,7 +148,7 @@ fn print(text: &str) -> ExitCode {
     }
 }
 
-/// Says why nothing was started.
+/// Prints why nothing was started.
 fn fail(code: u8, text: &str) -> ExitCode {
     // Without standard error there is the exit code.
     drop(writeln!(io::stderr(), "kube-autorollout: {text}"));

@@ -1,4 +1,4 @@
-//! What is told of one image.
+//! The result for one image.
 
 use kube_autorollout_core::{Digest, platform::Platform};
 use kube_autorollout_registry::{AuthMethod, RateLimit};
@@ -25,7 +25,7 @@ pub(super) struct Resolved {
     pub(super) platforms: Option<Vec<Platform>>,
     /// How the client authenticated.
     pub(super) authentication: AuthMethod,
-    /// How many pulls are left, where the registry tells it.
+    /// How many pulls are left, where the registry reports it.
     pub(super) rate_limit: Option<RateLimit>,
 }
 

@@ -32,7 +32,7 @@ impl Asker {
 
     async fn resolve(&self, image: &str) -> Result<Resolved, Failure> {
         let reference = reference::parse(image).map_err(|error| Failure {
-            advice: "write the image as registry/repository:tag",
+            advice: "use the form registry/repository:tag",
             ..Failure::invalid_reference(error)
         })?;
         let asked = self.configured.asked(&reference);
@@ -109,16 +109,16 @@ fn platforms(reference: &Reference, index: &Index, counts: bool) -> Result<Vec<P
             offered.push(platform.clone());
         }
     }
-    // An index of indexes tells its platforms further down.
+    // The platforms of an index of indexes are in its children.
     if index.runnable().next().is_some() && !counts {
         let offered: Vec<String> = offered.iter().map(ToString::to_string).collect();
         return Err(Failure {
             reason: Reason::NoMatchingPlatform,
             detail: format!(
-                "{reference}: there is no image for the configured platforms, only for {}",
+                "{reference}: no image for the configured platforms; the index has {}",
                 offered.join(", ")
             ),
-            advice: "build the image for these platforms too, or correct platforms in the configuration",
+            advice: "build the image for these platforms, or change platforms in the configuration",
             transient: false,
             retry_after: None,
         });

@@ -40,8 +40,8 @@ fn found(resolved: &Resolved) -> Vec<(&'static str, String)> {
         ),
         ("rate limit", resolved.rate_limit.as_ref().map(left)),
     ];
-    let told = |(name, value): (_, Option<String>)| Some((name, value?));
-    rows.into_iter().filter_map(told).collect()
+    let known = |(name, value): (_, Option<String>)| Some((name, value?));
+    rows.into_iter().filter_map(known).collect()
 }
 
 fn failed(failure: &Failure) -> Vec<(&'static str, String)> {

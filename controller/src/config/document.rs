@@ -143,7 +143,7 @@ impl Document {
         let written = path.find_nearest(self.written());
         match self.replacement(path) {
             Some("") => format!(
-                "{}, which is replaced by an empty text",
+                "{}, which expands to an empty string",
                 describe(written) // of variables only
             ),
             _ => show(written).into(),

@@ -48,13 +48,13 @@ fn fault_of_certificates(pem: &[u8]) -> Option<&'static str> {
             return Some("is not valid PEM");
         };
         if store.add(certificate).is_err() {
-            return Some("holds a certificate that cannot be used");
+            return Some("contains an invalid certificate");
         }
     }
-    store.is_empty().then_some("holds no certificate")
+    store.is_empty().then_some("contains no certificate")
 }
 
-/// Checks that the Docker configuration in the folder of a mounted Secret can be used.
+/// Checks that the Docker configuration in the mount path of a Secret can be used.
 ///
 /// # Errors
 ///

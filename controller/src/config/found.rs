@@ -6,8 +6,8 @@ use kube_autorollout_core::found::Found;
 /// What kind of value it is.
 pub(super) fn kind(value: &Value) -> &'static str {
     match value {
-        Value::String(_, text) if text.is_empty() => "an empty text",
-        Value::String(..) | Value::Char(..) => "a text",
+        Value::String(_, text) if text.is_empty() => "an empty string",
+        Value::String(..) | Value::Char(..) => "a string",
         Value::Bool(..) => "a boolean",
         Value::Num(..) => "a number",
         Value::Empty(..) => "nothing",

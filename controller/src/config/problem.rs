@@ -137,9 +137,9 @@ pub(crate) enum Mistake {
     Yaml { reason: String },
     #[error("duplicate key (lines {first}, {second})")]
     SetTwice { first: u64, second: u64 },
-    #[error("set twice, also by {variable}; names of variables are matched ignoring case")]
+    #[error("also set by {variable} (variable names are not case-sensitive)")]
     SetByTwoVariables { variable: String },
-    #[error("set together with {other}; allowed: only one of the two")]
+    #[error("cannot be set together with {other}")]
     Exclusive { other: &'static str },
     #[error("unknown key; the nearest known key is {nearest}")]
     UnknownKey { nearest: String },

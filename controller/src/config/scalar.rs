@@ -9,7 +9,7 @@ pub(super) trait Scalar: Sized {
     /// What may be written, for messages.
     const ALLOWED: &'static str;
 
-    /// Reads a text that is not empty; by itself a number that is written as text, as in the environment.
+    /// Reads a non-empty string; by itself a number that is written as text, as in the environment.
     fn parse(text: &str) -> Result<Self, Refusal> {
         let number = text.trim().parse().ok().and_then(Self::from_number);
         number.ok_or(Refusal::NotAllowed)

@@ -22,7 +22,7 @@ impl fmt::Debug for SecretText {
 }
 
 impl Scalar for SecretText {
-    const ALLOWED: &'static str = "a text that is not empty";
+    const ALLOWED: &'static str = "a non-empty string";
 
     fn parse(text: &str) -> Result<Self, Refusal> {
         Ok(Self(text.to_owned()))

@@ -92,7 +92,7 @@ fn namespaces(
         if name == ALL && several {
             document.invalid(path, "[\"*\"] alone, or names only");
         } else if !seen.insert(name.clone()) {
-            document.invalid(path, "each namespace once");
+            document.invalid(path, "unique namespaces");
         }
     }
     let names: Vec<_> = values(names).map(|NamespaceName(name)| name).collect();

@@ -63,7 +63,7 @@ impl Scalar for CronExpression {
 }
 
 impl Scalar for Interval {
-    const ALLOWED: &'static str = "one whole number and s, m or h, from 1s to 24h";
+    const ALLOWED: &'static str = "an integer and s, m or h, from 1s to 24h";
 
     fn parse(text: &str) -> Result<Self, Refusal> {
         because(Schedule::parse_interval(text)).map(Self)
@@ -71,7 +71,7 @@ impl Scalar for Interval {
 }
 
 impl Scalar for TimeZone {
-    const ALLOWED: &'static str = "an IANA name, such as Europe/Berlin";
+    const ALLOWED: &'static str = "an IANA time zone such as Europe/Berlin";
 
     fn parse(text: &str) -> Result<Self, Refusal> {
         Self::get(text).map_err(|_| Refusal::NotAllowed)
@@ -91,7 +91,7 @@ impl Scalar for LogFormat {
 }
 
 impl Scalar for NonZeroU16 {
-    const ALLOWED: &'static str = "a whole number from 1 to 65535";
+    const ALLOWED: &'static str = "an integer from 1 to 65535";
 
     fn from_number(number: u64) -> Option<Self> {
         u16::try_from(number).ok().and_then(Self::new)
@@ -99,7 +99,7 @@ impl Scalar for NonZeroU16 {
 }
 
 impl Scalar for Limit {
-    const ALLOWED: &'static str = "a whole number, 0 for no limit";
+    const ALLOWED: &'static str = "an integer, 0 for no limit";
 
     fn from_number(number: u64) -> Option<Self> {
         let most = usize::try_from(number).ok()?;
@@ -108,7 +108,7 @@ impl Scalar for Limit {
 }
 
 impl Scalar for Requests {
-    const ALLOWED: &'static str = "a whole number from 1 to 1000";
+    const ALLOWED: &'static str = "an integer from 1 to 1000";
 
     fn from_number(number: u64) -> Option<Self> {
         let number = usize::try_from(number).ok().and_then(NonZeroUsize::new)?;
@@ -130,7 +130,7 @@ impl Scalar for bool {
 }
 
 impl Scalar for Span {
-    const ALLOWED: &'static str = "one whole number and s, m or h";
+    const ALLOWED: &'static str = "an integer and s, m or h";
 
     fn parse(text: &str) -> Result<Self, Refusal> {
         parse_duration(text)
@@ -140,7 +140,7 @@ impl Scalar for Span {
 }
 
 impl Scalar for Wait {
-    const ALLOWED: &'static str = "one whole number and s, m or h, from 1s";
+    const ALLOWED: &'static str = "an integer and s, m or h, from 1s";
 
     fn parse(text: &str) -> Result<Self, Refusal> {
         let wait = parse_duration(text).ok().filter(|wait| !wait.is_zero());
@@ -173,7 +173,7 @@ impl Scalar for NamespaceName {
 }
 
 impl Scalar for PathBuf {
-    const ALLOWED: &'static str = "the path of a file";
+    const ALLOWED: &'static str = "a file path";
 
     fn parse(text: &str) -> Result<Self, Refusal> {
         Ok(Self::from(text))
@@ -213,7 +213,7 @@ impl Scalar for SecretType {
 }
 
 impl Scalar for Username {
-    const ALLOWED: &'static str = "a name";
+    const ALLOWED: &'static str = "a user name";
 
     fn parse(text: &str) -> Result<Self, Refusal> {
         Ok(Self(text.to_owned()))

@@ -18,15 +18,13 @@ const NO_PROXY: [&str; 2] = ["NO_PROXY", "no_proxy"];
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// A proxy that cannot be used. It may hold a login, so it is not repeated.
-    #[error(
-        "cannot use the proxy of the environment variable {variable}; allowed: an address such as http://host:port"
-    )]
+    #[error("invalid proxy in the environment variable {variable}; allowed: http://host:port")]
     Proxy {
         /// The variable that was used.
         variable: &'static str,
     },
     /// A file whose certificates cannot be used.
-    #[error("cannot trust the certificates of {}", .path.display())]
+    #[error("invalid CA certificates in {}", .path.display())]
     Certificate {
         /// The file.
         path: PathBuf,
@@ -34,7 +32,7 @@ pub(crate) enum Error {
         source: registry::InvalidCertificate,
     },
     /// Something else.
-    #[error("cannot make the registry client")]
+    #[error("cannot create the registry client")]
     Build(#[from] registry::BuildError),
 }
 

@@ -124,7 +124,7 @@ async fn in_a_pod_beside_a_service_of_its_own_name_it_starts_and_rolls_a_workloa
     world.rolled_out("web").await;
     let log = log(&world, "own").await;
     assert!(
-        !log.contains("names no key"),
+        !log.contains("unknown environment variable"),
         "Service variables warn: {log}"
     );
 }

@@ -21,8 +21,7 @@ const RUST_LOG: &str = "RUST_LOG";
 
 /// The values that environment variables give, the last the highest.
 ///
-/// A variable with an empty value counts as left out. One that names no key costs a warning only, as anybody may have
-/// put it there.
+/// A variable with an empty value counts as left out. An unknown one is only a warning: other programs may have set it.
 pub(in crate::config) fn variables(
     keys: &[Key],
     environment: &BTreeMap<String, String>,
@@ -115,7 +114,7 @@ fn key_path(path: &str) -> KeyPath {
 fn unknown(keys: &[Key], variable: &str, levels: &str) -> String {
     let nearest = schema::nearest_variable(keys, levels);
     format!(
-        "the environment variable {variable} names no key of the configuration; the nearest is {PREFIX}{nearest}"
+        "unknown environment variable {variable}; the nearest known variable is {PREFIX}{nearest}"
     )
 }
 

@@ -104,7 +104,7 @@ fn options() -> Options {
 
 fn explain(error: &Error) -> String {
     match error {
-        Error::UnknownAnchor { .. } => format!("{error} (a text that begins with * needs quotes)"),
+        Error::UnknownAnchor { .. } => format!("{error} (quote strings that begin with *)"),
         _ => error.to_string(),
     }
 }

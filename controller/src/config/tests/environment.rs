@@ -129,8 +129,8 @@ fn interval_and_cron_in_the_environment_are_a_problem_as_in_the_file() {
     assert_eq!(
         given.problems("{interval: 5m, cronSchedule: '@daily'}"),
         [
-            "interval (in DIR/config.yaml): set together with cronSchedule; allowed: only one of the two",
-            "interval (in KUBE_AUTOROLLOUT_INTERVAL): set together with cronSchedule; allowed: only one of the two",
+            "interval (in DIR/config.yaml): cannot be set together with cronSchedule",
+            "interval (in KUBE_AUTOROLLOUT_INTERVAL): cannot be set together with cronSchedule",
         ]
     );
 }
@@ -155,9 +155,9 @@ fn problems_name_the_variable_that_made_them() {
             "rollouts.setle (in KUBE_AUTOROLLOUT_ROLLOUTS): unknown key; the nearest known key is settle",
             "rollouts.settle (in KUBE_AUTOROLLOUT_ROLLOUTS): duplicate key (lines 1, 1)",
             "timeZone (in KUBE_AUTOROLLOUT_TIMEZONE): the environment variable ZONE is not set",
-            "watch.namespaces (in KUBE_AUTOROLLOUT_WATCH__NAMESPACES): found a text; allowed: a list",
-            "webserver.port (in KUBE_AUTOROLLOUT_WEBSERVER__PORT): found \"0\"; allowed: a whole number from 1 to 65535",
-            "webserver.port (in KUBE_AUTOROLLOUT_Webserver__Port): set twice, also by KUBE_AUTOROLLOUT_WEBSERVER__PORT; names of variables are matched ignoring case",
+            "watch.namespaces (in KUBE_AUTOROLLOUT_WATCH__NAMESPACES): found a string; allowed: a list",
+            "webserver.port (in KUBE_AUTOROLLOUT_WEBSERVER__PORT): found \"0\"; allowed: an integer from 1 to 65535",
+            "webserver.port (in KUBE_AUTOROLLOUT_Webserver__Port): also set by KUBE_AUTOROLLOUT_WEBSERVER__PORT (variable names are not case-sensitive)",
         ]
     );
 }
@@ -186,7 +186,7 @@ fn a_variable_that_names_no_key_is_a_warning() {
         assert_eq!(
             warnings,
             [format!(
-                "the environment variable {variable} names no key of the configuration; the nearest is {nearest}"
+                "unknown environment variable {variable}; the nearest known variable is {nearest}"
             )]
         );
     }

@@ -40,14 +40,14 @@ fn every_file_that_cannot_be_used_is_told() {
             (
                 "{tls: {caCertificatePaths: [DIR/empty.crt, DIR/key.crt, DIR/cut.crt, DIR/zero.crt, DIR/none.crt, DIR, '', 5]}}",
                 r#"
-                tls.caCertificatePaths[0] (in DIR/config.yaml): the file DIR/empty.crt holds no certificate; allowed: PEM certificates
-                tls.caCertificatePaths[1] (in DIR/config.yaml): the file DIR/key.crt holds no certificate; allowed: PEM certificates
+                tls.caCertificatePaths[0] (in DIR/config.yaml): the file DIR/empty.crt contains no certificate; allowed: PEM certificates
+                tls.caCertificatePaths[1] (in DIR/config.yaml): the file DIR/key.crt contains no certificate; allowed: PEM certificates
                 tls.caCertificatePaths[2] (in DIR/config.yaml): the file DIR/cut.crt is not valid PEM; allowed: PEM certificates
-                tls.caCertificatePaths[3] (in DIR/config.yaml): the file DIR/zero.crt holds a certificate that cannot be used; allowed: PEM certificates
+                tls.caCertificatePaths[3] (in DIR/config.yaml): the file DIR/zero.crt contains an invalid certificate; allowed: PEM certificates
                 tls.caCertificatePaths[4] (in DIR/config.yaml): the file DIR/none.crt cannot be read: No such file or directory (os error 2)
                 tls.caCertificatePaths[5] (in DIR/config.yaml): the file DIR cannot be read: Is a directory (os error 21)
-                tls.caCertificatePaths[6] (in DIR/config.yaml): found ""; allowed: the path of a file
-                tls.caCertificatePaths[7] (in DIR/config.yaml): found 5; allowed: the path of a file
+                tls.caCertificatePaths[6] (in DIR/config.yaml): found ""; allowed: a file path
+                tls.caCertificatePaths[7] (in DIR/config.yaml): found 5; allowed: a file path
                 "#,
             ),
             (
@@ -56,7 +56,7 @@ fn every_file_that_cannot_be_used_is_told() {
             ),
             (
                 "tls: {caCertificatePaths: DIR/one.crt}",
-                "tls.caCertificatePaths (in DIR/config.yaml): found a text; allowed: a list",
+                "tls.caCertificatePaths (in DIR/config.yaml): found a string; allowed: a list",
             ),
         ],
     );

@@ -144,7 +144,7 @@ fn ports_are_numbers_from_1_to_65535() {
         "\"8080x\"",
     ] {
         let expected = format!(
-            "webserver.port (in DIR/config.yaml): found {found}; allowed: a whole number from 1 to 65535"
+            "webserver.port (in DIR/config.yaml): found {found}; allowed: an integer from 1 to 65535"
         );
         assert_eq!(
             given.problems(&format!("webserver: {{ port: {found} }}")),
@@ -156,11 +156,11 @@ fn ports_are_numbers_from_1_to_65535() {
         &[
             (
                 "webserver: { port: \"${WORD}\" }",
-                r#"webserver.port (in DIR/config.yaml): found "${WORD}"; allowed: a whole number from 1 to 65535"#,
+                r#"webserver.port (in DIR/config.yaml): found "${WORD}"; allowed: an integer from 1 to 65535"#,
             ),
             (
                 "webserver: { port: [80] }",
-                "webserver.port (in DIR/config.yaml): found a list; allowed: a whole number from 1 to 65535",
+                "webserver.port (in DIR/config.yaml): found a list; allowed: an integer from 1 to 65535",
             ),
             (
                 "webserver: [80]",
@@ -270,38 +270,38 @@ fn brakes_that_cannot_be_are_problems() {
             (
                 "rollouts: { maxConcurrent: few, minInterval: -5m, settle: 10 }",
                 r#"
-                rollouts.maxConcurrent (in DIR/config.yaml): found "few"; allowed: a whole number, 0 for no limit
-                rollouts.minInterval (in DIR/config.yaml): found "-5m"; allowed: one whole number and s, m or h
-                rollouts.settle (in DIR/config.yaml): found 10; allowed: one whole number and s, m or h
+                rollouts.maxConcurrent (in DIR/config.yaml): found "few"; allowed: an integer, 0 for no limit
+                rollouts.minInterval (in DIR/config.yaml): found "-5m"; allowed: an integer and s, m or h
+                rollouts.settle (in DIR/config.yaml): found 10; allowed: an integer and s, m or h
                 "#,
             ),
             (
                 "rollouts: { maxConcurrent: -1, minInterval: s, settle: 1h30m }",
                 r#"
-                rollouts.maxConcurrent (in DIR/config.yaml): found -1; allowed: a whole number, 0 for no limit
-                rollouts.minInterval (in DIR/config.yaml): found "s"; allowed: one whole number and s, m or h
-                rollouts.settle (in DIR/config.yaml): found "1h30m"; allowed: one whole number and s, m or h
+                rollouts.maxConcurrent (in DIR/config.yaml): found -1; allowed: an integer, 0 for no limit
+                rollouts.minInterval (in DIR/config.yaml): found "s"; allowed: an integer and s, m or h
+                rollouts.settle (in DIR/config.yaml): found "1h30m"; allowed: an integer and s, m or h
                 "#,
             ),
             (
                 "rollouts: { minInterval: 99999999999s, settle: 1.5h }",
                 r#"
-                rollouts.minInterval (in DIR/config.yaml): found "99999999999s"; allowed: one whole number and s, m or h
-                rollouts.settle (in DIR/config.yaml): found "1.5h"; allowed: one whole number and s, m or h
+                rollouts.minInterval (in DIR/config.yaml): found "99999999999s"; allowed: an integer and s, m or h
+                rollouts.settle (in DIR/config.yaml): found "1.5h"; allowed: an integer and s, m or h
                 "#,
             ),
             (
                 "rollouts: { retryAfter: [0s, 10, 1h30m] }",
                 r#"
-                rollouts.retryAfter[0] (in DIR/config.yaml): found "0s"; allowed: one whole number and s, m or h, from 1s
-                rollouts.retryAfter[1] (in DIR/config.yaml): found 10; allowed: one whole number and s, m or h, from 1s
-                rollouts.retryAfter[2] (in DIR/config.yaml): found "1h30m"; allowed: one whole number and s, m or h, from 1s
+                rollouts.retryAfter[0] (in DIR/config.yaml): found "0s"; allowed: an integer and s, m or h, from 1s
+                rollouts.retryAfter[1] (in DIR/config.yaml): found 10; allowed: an integer and s, m or h, from 1s
+                rollouts.retryAfter[2] (in DIR/config.yaml): found "1h30m"; allowed: an integer and s, m or h, from 1s
                 "#,
             ),
             (
                 "rollouts: { retryAfter: 10m }",
                 r"
-                rollouts.retryAfter (in DIR/config.yaml): found a text; allowed: a list
+                rollouts.retryAfter (in DIR/config.yaml): found a string; allowed: a list
                 ",
             ),
         ],

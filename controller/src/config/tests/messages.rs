@@ -23,7 +23,7 @@ tls:
   logLevle (in DIR/config.yaml): unknown key; the nearest known key is logLevel
   registries[0].secret.token (in DIR/config.yaml): the environment variable GHCR_TOKEN is not set
   tls.caCertificatePaths[0] (in DIR/config.yaml): the file DIR/ca.crt cannot be read: No such file or directory (os error 2)
-  webserver.port (in DIR/config.yaml): found 0; allowed: a whole number from 1 to 65535"#
+  webserver.port (in DIR/config.yaml): found 0; allowed: an integer from 1 to 65535"#
     );
 }
 
@@ -34,7 +34,7 @@ fn one_problem_is_one_problem() {
         .expect_err("a mistake");
     assert_eq!(
         message,
-        "the configuration has 1 problem:\n  webserver.port (in DIR/config.yaml): found 0; allowed: a whole number from 1 to 65535"
+        "the configuration has 1 problem:\n  webserver.port (in DIR/config.yaml): found 0; allowed: an integer from 1 to 65535"
     );
 }
 

@@ -99,7 +99,7 @@ fn the_scheme_of_an_endpoint_is_what_counts() {
         .expect("a start");
     let file = given.path("config.yaml");
     let expected = format!(
-        "registries[0].plainHttp (in {}): has no effect beside endpoint, whose scheme counts",
+        "registries[0].plainHttp (in {}): is ignored, because the scheme of endpoint applies",
         file.display()
     );
     assert_eq!(loaded.warnings, [expected]);
@@ -152,17 +152,17 @@ fn what_a_secret_does_not_use_is_a_warning() {
         (
             "{type: None, token: not-to-be-shown}",
             ".token",
-            "has no effect with this type of secret",
+            "is ignored for this type of secret",
         ),
         (
             "{type: ImagePullSecret, mountPath: DIR, username: me}",
             ".username",
-            "has no effect with this type of secret",
+            "is ignored for this type of secret",
         ),
         (
             "{type: Opaque, token: a, mountPath: DIR}",
             ".mountPath",
-            "has no effect with this type of secret",
+            "is ignored for this type of secret",
         ),
         (
             "{name: a, key: b}",
@@ -200,14 +200,14 @@ fn entries_that_cannot_be_are_problems() {
                 registries[3].hostnamePattern (in DIR/config.yaml): required; allowed: a glob over host or host:port without a scheme or path, such as ghcr.io or *.example.com
                 "#,
             ),
-            ("registries: ghcr.io", "registries (in DIR/config.yaml): found a text; allowed: a list"),
+            ("registries: ghcr.io", "registries (in DIR/config.yaml): found a string; allowed: a list"),
             ("registries: [[ghcr.io]]", "registries[0] (in DIR/config.yaml): found a list; allowed: a mapping"),
-            ("registries: [ghcr.io]", "registries[0] (in DIR/config.yaml): found a text; allowed: a mapping"),
+            ("registries: [ghcr.io]", "registries[0] (in DIR/config.yaml): found a string; allowed: a mapping"),
             (
                 "registries: [{hostnamePattern: x, maxConcurrentRequests: 0}, {hostnamePattern: y, maxConcurrentRequests: 1001}]",
                 "
-                registries[0].maxConcurrentRequests (in DIR/config.yaml): found 0; allowed: a whole number from 1 to 1000
-                registries[1].maxConcurrentRequests (in DIR/config.yaml): found 1001; allowed: a whole number from 1 to 1000
+                registries[0].maxConcurrentRequests (in DIR/config.yaml): found 0; allowed: an integer from 1 to 1000
+                registries[1].maxConcurrentRequests (in DIR/config.yaml): found 1001; allowed: an integer from 1 to 1000
                 ",
             ),
         ],
@@ -216,7 +216,7 @@ fn entries_that_cannot_be_are_problems() {
 
 /// Secrets, and what is reported of them.
 const SECRETS: &[(&str, &str)] = &[
-    ("not-to-be-shown", ": found a text; allowed: a mapping"),
+    ("not-to-be-shown", ": found a string; allowed: a mapping"),
     (
         "{type: opaque, token: not-to-be-shown}",
         ".type: found \"opaque\"; allowed: ImagePullSecret, Opaque or None",
@@ -227,7 +227,7 @@ const SECRETS: &[(&str, &str)] = &[
     ),
     (
         "{type: ImagePullSecret}",
-        ".mountPath: required; allowed: the folder of a mounted Secret",
+        ".mountPath: required; allowed: the mount path of a Secret",
     ),
     (
         "{type: Opaque, username: me}",
@@ -235,23 +235,23 @@ const SECRETS: &[(&str, &str)] = &[
     ),
     (
         "{type: Opaque, token: 123456}",
-        ".token: found a number; allowed: a text that is not empty",
+        ".token: found a number; allowed: a non-empty string",
     ),
     (
         "{type: Opaque, token: [not-to-be-shown]}",
-        ".token: found a list; allowed: a text that is not empty",
+        ".token: found a list; allowed: a non-empty string",
     ),
     (
         "{type: Opaque, token: {not-to-be-shown: x}}",
-        ".token: found a mapping; allowed: a text that is not empty",
+        ".token: found a mapping; allowed: a non-empty string",
     ),
     (
         "{type: Opaque, token: ''}",
-        ".token: found an empty text; allowed: a text that is not empty",
+        ".token: found an empty string; allowed: a non-empty string",
     ),
     (
         "{token: '${EMPTY}'}",
-        ".token: found \"${EMPTY}\", which is replaced by an empty text; allowed: a text that is not empty",
+        ".token: found \"${EMPTY}\", which expands to an empty string; allowed: a non-empty string",
     ),
     (
         "{token: '${JFROG_TOKEN}'}",
@@ -259,11 +259,11 @@ const SECRETS: &[(&str, &str)] = &[
     ),
     (
         "{token: not-to-be-shown, tokenFile: DIR/token}",
-        ".token: set together with tokenFile; allowed: only one of the two",
+        ".token: cannot be set together with tokenFile",
     ),
     (
         "{type: Opaque, token: 98765432109876543210987654321}",
-        ".token: found a number; allowed: a text that is not empty",
+        ".token: found a number; allowed: a non-empty string",
     ),
     (
         "{username: me, token: '${JFROG_TOKEN}'}",
@@ -271,11 +271,11 @@ const SECRETS: &[(&str, &str)] = &[
     ),
     (
         "{token: not-to-be-shown, username: '${EMPTY}'}",
-        ".username: found \"${EMPTY}\", which is replaced by an empty text; allowed: a name",
+        ".username: found \"${EMPTY}\", which expands to an empty string; allowed: a user name",
     ),
     (
         "{token: not-to-be-shown, username: 5}",
-        ".username: found 5; allowed: a name",
+        ".username: found 5; allowed: a user name",
     ),
 ];
 

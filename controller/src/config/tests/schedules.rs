@@ -55,7 +55,7 @@ fn schedules_that_cannot_be_are_problems() {
             ),
             (
                 "interval: 45",
-                "interval (in DIR/config.yaml): found 45; allowed: one whole number and s, m or h, from 1s to 24h",
+                "interval (in DIR/config.yaml): found 45; allowed: an integer and s, m or h, from 1s to 24h",
             ),
             (
                 "interval: 25h",
@@ -64,23 +64,23 @@ fn schedules_that_cannot_be_are_problems() {
             // What a variable holds is not repeated.
             (
                 "interval: ${EVERY}",
-                r#"interval (in DIR/config.yaml): found "${EVERY}"; allowed: one whole number and s, m or h, from 1s to 24h"#,
+                r#"interval (in DIR/config.yaml): found "${EVERY}"; allowed: an integer and s, m or h, from 1s to 24h"#,
             ),
             (
                 "timeZone: Mars/Olympus",
-                r#"timeZone (in DIR/config.yaml): found "Mars/Olympus"; allowed: an IANA name, such as Europe/Berlin"#,
+                r#"timeZone (in DIR/config.yaml): found "Mars/Olympus"; allowed: an IANA time zone such as Europe/Berlin"#,
             ),
             (
                 "{interval: 45s, cronSchedule: '@hourly'}",
-                "interval (in DIR/config.yaml): set together with cronSchedule; allowed: only one of the two",
+                "interval (in DIR/config.yaml): cannot be set together with cronSchedule",
             ),
             (
                 "{interval: x, cronSchedule: '@always', timeZone: ''}",
                 r#"
                 cronSchedule (in DIR/config.yaml): cannot parse cron expression "@always": the nicknames are @yearly, @annually, @monthly, @weekly, @daily, @midnight and @hourly; for a fixed period set an interval
-                interval (in DIR/config.yaml): set together with cronSchedule; allowed: only one of the two
+                interval (in DIR/config.yaml): cannot be set together with cronSchedule
                 interval (in DIR/config.yaml): cannot parse interval "x": allowed is one integer and s, m or h, such as 45s
-                timeZone (in DIR/config.yaml): found ""; allowed: an IANA name, such as Europe/Berlin
+                timeZone (in DIR/config.yaml): found ""; allowed: an IANA time zone such as Europe/Berlin
                 "#,
             ),
         ],

@@ -43,11 +43,11 @@ fn namespaces_that_cannot_be_are_problems() {
             ),
             (
                 "watch: { namespaces: [one, ~, one] }",
-                r#"watch.namespaces[2] (in DIR/config.yaml): found "one"; allowed: each namespace once"#,
+                r#"watch.namespaces[2] (in DIR/config.yaml): found "one"; allowed: unique namespaces"#,
             ),
             (
                 "watch: { namespaces: one }",
-                "watch.namespaces (in DIR/config.yaml): found a text; allowed: a list",
+                "watch.namespaces (in DIR/config.yaml): found a string; allowed: a list",
             ),
             (
                 "watch: { namespaces: [12] }",

@@ -12,14 +12,17 @@ fn a_file_that_is_no_mapping_of_yaml_is_one_problem() {
             ("# a remark\n", ""),
             ("{}", ""),
             ("- a", "DIR/config.yaml: found a list; allowed: a mapping"),
-            ("hello", "DIR/config.yaml: found a text; allowed: a mapping"),
+            (
+                "hello",
+                "DIR/config.yaml: found a string; allowed: a mapping",
+            ),
             (
                 "webserver:\n  port: [1\nlogLevel: x",
                 "DIR/config.yaml: not valid YAML: illegal placement of ':' indicator at line 3, column 9",
             ),
             (
                 "cronSchedule: */45 * * * * *",
-                "DIR/config.yaml: not valid YAML: alias references unknown anchor at line 1, column 15 (a text that begins with * needs quotes)",
+                "DIR/config.yaml: not valid YAML: alias references unknown anchor at line 1, column 15 (quote strings that begin with *)",
             ),
         ],
     );
@@ -35,7 +38,7 @@ fn a_file_that_cannot_be_read_is_a_problem_beside_those_of_the_environment() {
         format!(
             "the configuration has 2 problems:\n  \
              {}: the file cannot be read: No such file or directory (os error 2)\n  \
-             webserver.port (in KUBE_AUTOROLLOUT_WEBSERVER__PORT): found \"0\"; allowed: a whole number from 1 to 65535",
+             webserver.port (in KUBE_AUTOROLLOUT_WEBSERVER__PORT): found \"0\"; allowed: an integer from 1 to 65535",
             path.display()
         )
     );
@@ -200,7 +203,7 @@ fn variables_that_are_not_set_are_problems() {
             ),
             (
                 "webserver: {port: '${EMPTY}'}",
-                r#"webserver.port (in DIR/config.yaml): found "${EMPTY}", which is replaced by an empty text; allowed: a whole number from 1 to 65535"#,
+                r#"webserver.port (in DIR/config.yaml): found "${EMPTY}", which expands to an empty string; allowed: an integer from 1 to 65535"#,
             ),
         ],
     );

@@ -33,7 +33,7 @@ fn registry(
 ) -> Option<RegistryEntry> {
     document.missing(path.key("hostnamePattern"), HostPattern::ALLOWED);
     if entry.endpoint.is_some() && entry.plain_http.is_some() {
-        let remark = "has no effect beside endpoint, whose scheme counts";
+        let remark = "is ignored, because the scheme of endpoint applies";
         document.warn(&path.key("plainHttp"), remark);
     }
     let secret = entry.secret.map_or(Some(Secret::None), |Section(written)| {
@@ -72,7 +72,7 @@ fn secret(secret: model::Secret, path: &KeyPath, document: &mut Document) -> Opt
     for key in ["mountPath", "username", "token", "tokenFile"] {
         let unused = path.key(key);
         if document.has(&unused) && !keys(kind).contains(&key) {
-            document.warn(&unused, "has no effect with this type of secret");
+            document.warn(&unused, "is ignored for this type of secret");
         }
     }
     match kind {
@@ -80,7 +80,7 @@ fn secret(secret: model::Secret, path: &KeyPath, document: &mut Document) -> Opt
         SecretType::Opaque => opaque(secret, path, document),
         SecretType::ImagePullSecret => {
             let path = path.key("mountPath");
-            document.missing(path.clone(), "the folder of a mounted Secret");
+            document.missing(path.clone(), "the mount path of a Secret");
             let Valid(mount_path) = secret.mount_path?;
             document.checked(&path, files::docker_configuration(&mount_path))?;
             Some(Secret::ImagePullSecret { mount_path })
