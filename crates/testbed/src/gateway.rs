@@ -3,13 +3,13 @@
 
 mod answer;
 mod documents;
+mod rules;
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
     io,
     net::Ipv4Addr,
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -26,8 +26,12 @@ use kube::{
 use serde_json::Value;
 use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::sleep};
 
+use crate::locked::locked;
 use answer::{Answer, BoxedFrames, refused, unavailable};
 use documents::{Documents, documents};
+use rules::Rules;
+
+pub use rules::Loss;
 
 /// Why there is no gateway.
 #[derive(Debug, thiserror::Error)]
@@ -54,37 +58,10 @@ pub struct Gateway {
     _tasks: JoinSet<()>, // dropping it stops them
 }
 
-/// How a client is kept from learning what the API server has answered to a patch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Loss {
-    /// A load balancer answers with this status instead.
-    Status(StatusCode),
-    /// The same, and the API server has not got the patch.
-    Withheld(StatusCode),
-    /// The connection ends without an answer.
-    Broken,
-    /// A load balancer sends the patch once more, and passes on the answer to that.
-    Repeated,
-}
-
 /// The connection ends without an answer.
 #[derive(Debug, thiserror::Error)]
 #[error("no answer")]
 struct NoAnswer;
-
-#[derive(Default)]
-struct Rules {
-    /// Plurals of kinds that this API server does not have.
-    lacking: HashSet<String>,
-    /// What becomes of the answers to the next patches, one after the other.
-    losses: VecDeque<Loss>,
-    /// By plural: how late lists are passed on.
-    delays: HashMap<String, Duration>,
-    /// What clients are asked to wait while it is away, in seconds.
-    retry_after: Option<u32>,
-    /// By plural and name: where an object is changed, and to what.
-    changes: HashMap<(String, String), (String, Value)>,
-}
 
 impl Gateway {
     /// Listens on a free port of loopback; all who come have the rights of the kubeconfig's user.
@@ -143,12 +120,12 @@ impl Gateway {
 
     /// The answer to the next patch is lost like this, and the one after those for which this was asked before.
     pub fn lose_patch(&self, loss: Loss) {
-        lock(&self.rules).losses.push_back(loss);
+        locked(&self.rules).losses.push_back(loss);
     }
 
     /// From now on answers to requests for objects of such a kind, but for watches, are passed on so late.
     pub fn delay(&self, plural: &str, delay: Duration) {
-        lock(&self.rules).delays.insert(plural.to_owned(), delay);
+        locked(&self.rules).delays.insert(plural.to_owned(), delay);
     }
 
     /// Whether there is no API server behind the gateway, as a load balancer says it: with 503. What is being answered ends.
@@ -163,30 +140,30 @@ impl Gateway {
 
     /// While it is away, clients are asked to come back after so many seconds.
     pub fn ask_to_wait(&self, seconds: u32) {
-        lock(&self.rules).retry_after = Some(seconds);
+        locked(&self.rules).retry_after = Some(seconds);
     }
 
     /// From now on the API server does not know a kind, by its plural.
     pub fn lack(&self, plural: &str) {
-        lock(&self.rules).lacking.insert(plural.to_owned());
+        locked(&self.rules).lacking.insert(plural.to_owned());
     }
 
     /// Takes [`Gateway::lack`] back.
     pub fn have(&self, plural: &str) {
-        lock(&self.rules).lacking.remove(plural);
+        locked(&self.rules).lacking.remove(plural);
     }
 
     /// From now on an object of such a kind has this `value` at the place that a JSON pointer names.
     pub fn change(&self, plural: &str, name: &str, pointer: &str, value: Value) {
         let key = (plural.to_owned(), name.to_owned());
         let change = (pointer.to_owned(), value);
-        lock(&self.rules).changes.insert(key, change);
+        locked(&self.rules).changes.insert(key, change);
     }
 
     /// Takes [`Gateway::change`] back, for what is sent from now on.
     pub fn leave(&self, plural: &str, name: &str) {
         let key = (plural.to_owned(), name.to_owned());
-        lock(&self.rules).changes.remove(&key);
+        locked(&self.rules).changes.remove(&key);
     }
 }
 
@@ -211,7 +188,7 @@ async fn serve(listener: TcpListener, server: Server) {
                 let service = service_fn(|request| async {
                     let away = *server.away.borrow();
                     let answer = if away {
-                        unavailable(lock(&server.rules).retry_after)
+                        unavailable(locked(&server.rules).retry_after)
                     } else {
                         let mut hanging = server.hanging.clone();
                         // Without the gateway there is nobody to answer
@@ -237,12 +214,12 @@ async fn answer(server: &Server, request: Request<Incoming>) -> Result<Response<
         .is_some_and(|query| query.contains("watch="));
     let delivering = watches.then(|| server.delivering.clone());
     let plural = plural(request.uri().path()).unwrap_or_default().to_owned();
-    if lock(rules).lacking.contains(&plural) {
+    if locked(rules).lacking.contains(&plural) {
         let message = "the server could not find the requested resource";
         return Ok(refused(StatusCode::NOT_FOUND, "NotFound", message));
     }
     let patches = request.method() == Method::PATCH;
-    let delay = (!watches).then(|| lock(rules).delays.get(&plural).copied());
+    let delay = (!watches).then(|| locked(rules).delays.get(&plural).copied());
     let (mut head, body) = request.into_parts();
     // The client adds its own
     for name in [header::HOST, header::AUTHORIZATION, header::CONTENT_LENGTH] {
@@ -253,7 +230,7 @@ async fn answer(server: &Server, request: Request<Incoming>) -> Result<Response<
         let body = Body::from(body.to_vec());
         server.client.send(Request::from_parts(head.clone(), body))
     };
-    let loss = patches.then(|| lock(rules).losses.pop_front()).flatten();
+    let loss = patches.then(|| locked(rules).losses.pop_front()).flatten();
     if let Some(Loss::Withheld(status)) = loss {
         return Ok(refused(status, "", "the patch is lost"));
     }
@@ -316,8 +293,4 @@ fn plural(path: &str) -> Option<&str> {
         "namespaces" => parts.nth(1),
         plural => Some(plural),
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

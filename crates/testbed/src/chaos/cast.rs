@@ -13,6 +13,15 @@ use crate::{
 /// How many namespaces there are.
 pub(super) const NAMESPACES: usize = 3;
 
+/// How many replicas of the controller there are.
+pub(super) const REPLICAS: usize = 2;
+
+/// The way on which there is every trouble, one after the other, and through a mirror.
+pub(super) const NEAR: usize = 0;
+
+/// The way on which there are brown-outs, and tokens.
+pub(super) const FAR: usize = 1;
+
 /// How many ways there are to the registry, which the controller takes for as many registries.
 pub(super) const WAYS: usize = 2;
 

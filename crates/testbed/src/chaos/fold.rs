@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Error, cast,
+    cast,
+    error::Error,
     history::{Answer, History, Name, Patch, Run},
     plan::RETRY_AFTER,
     world::World,

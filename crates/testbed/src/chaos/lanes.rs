@@ -7,7 +7,7 @@ use http::StatusCode;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
-    Error,
+    error::Error,
     plan::{End, Fault, Plan, Step},
     world::World,
 };

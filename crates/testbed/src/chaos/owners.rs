@@ -1,29 +1,21 @@
 //! What owners do with their workloads, and somebody else with their pods.
 
-use std::time::Duration;
-
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     ResourceExt as _,
     api::{DeleteParams, ListParams, Patch, PatchParams},
 };
 use serde_json::{Value, json};
-use tokio::time::sleep;
 
 use super::{
-    Error,
     cast::Role,
+    error::Error,
     history::{Span, Wish},
     plan::Edit,
+    retry::persistently,
     world::World,
 };
 use crate::{clock::now, workload::ENABLED_LABEL};
-
-/// After a request that failed, as when the API server is down.
-const RETRY: Duration = Duration::from_millis(200);
-
-/// So many attempts of a request fail before the run is given up: the API server is never down for so long.
-const ATTEMPTS: usize = 600;
 
 impl World<'_> {
     /// Does what an owner does, and notes it.
@@ -93,17 +85,5 @@ impl World<'_> {
             .await?;
         }
         Ok(())
-    }
-}
-
-/// Asks again and again until the API server has done it.
-pub(super) async fn persistently<T, E>(request: impl AsyncFn() -> Result<T, E>) -> Result<T, E> {
-    let mut attempts = 0;
-    loop {
-        match request().await {
-            Err(_) if attempts < ATTEMPTS => attempts += 1,
-            answer => return answer,
-        }
-        sleep(RETRY).await;
     }
 }

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Pod as PodObject;
 use kube::{Api, ResourceExt as _, api::ListParams, core::DynamicObject};
 use serde_json::Value;
 
-use super::{Error, history::Pod, owners::persistently, world::World};
+use super::{error::Error, history::Pod, retry::persistently, world::World};
 use crate::workload::Kind;
 
 /// Where a workload has the annotations of its pods.

@@ -5,7 +5,8 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::{
-    Error, cast,
+    cast,
+    error::Error,
     history::{Move, Span},
     notes::Notes,
     plan::Content,

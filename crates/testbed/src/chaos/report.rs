@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt, fs, path::PathBuf, time::Duration};
 
 use super::{
-    Error,
+    error::Error,
     history::{History, Name},
     judge::{self, Verdict, Violation},
     plan::Plan,

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use tokio::time::sleep;
 
 use super::{
-    Error,
+    error::Error,
     history::History,
     judge::{self, Violation},
     world::World,

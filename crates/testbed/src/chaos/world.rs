@@ -8,14 +8,13 @@ use serde_json::json;
 use tokio::{sync::Mutex, time::sleep};
 
 use super::{
-    Error, REPLICAS,
-    cast::{self, Condition, REWRITTEN, Role},
+    cast::{self, Condition, FAR, NEAR, REPLICAS, REWRITTEN, Role},
+    error::Error,
     history::{Subject, Wish},
     notes::Notes,
-    owners::persistently,
-    plan::{Content, FAR, NEAR, Plan, RETRY_AFTER},
+    plan::{Content, Plan, RETRY_AFTER},
     registry::Tag,
-    settle,
+    retry::persistently,
 };
 use crate::{
     Namespace, Testbed,
@@ -55,12 +54,8 @@ pub(super) struct World<'a> {
 }
 
 impl<'a> World<'a> {
-    /// Everything is up, and the controller finds it so.
-    pub(super) async fn new(
-        testbed: &'a Testbed,
-        program: &Path,
-        plan: &Plan,
-    ) -> Result<Self, Error> {
+    /// With all workloads, which are coming up.
+    pub(super) async fn new(testbed: &'a Testbed, plan: &Plan) -> Result<Self, Error> {
         let mut namespaces = Vec::new();
         for number in 1..=cast::NAMESPACES {
             namespaces.push(testbed.namespace(&format!("chaos-{number}")).await?);
@@ -76,7 +71,7 @@ impl<'a> World<'a> {
             nodes.keep_journal();
         }
         let tags = 0..plan.scale.tags;
-        let mut world = Self {
+        let world = Self {
             testbed,
             ways,
             mirror,
@@ -94,8 +89,6 @@ impl<'a> World<'a> {
         };
         world.admit().await?;
         world.deploy().await?;
-        settle::up(&world).await?;
-        world.start(program, plan).await?;
         Ok(world)
     }
 
@@ -171,7 +164,8 @@ impl<'a> World<'a> {
         })
     }
 
-    async fn start(&mut self, program: &Path, plan: &Plan) -> Result<(), Error> {
+    /// Starts the replicas of the controller, each with the same configuration.
+    pub(super) async fn start(&mut self, program: &Path, plan: &Plan) -> Result<(), Error> {
         let names: Vec<&str> = self.namespaces.iter().map(Namespace::name).collect();
         let configuration = json!({
             "interval": format!("{}s", plan.scale.interval.as_secs()),

@@ -10,7 +10,8 @@ use kube::client::Body;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::{Rules, lock};
+use super::rules::Rules;
+use crate::locked::locked;
 
 /// A list, an object, or the events of a watch, one a line.
 pub(super) struct Documents {
@@ -41,7 +42,7 @@ pub(super) fn documents(
             // Without the gateway nobody waits for it
             drop(delivering.wait_for(|delivering| *delivering).await);
         }
-        let changed = changed(&line, &documents.plural, &lock(&documents.rules));
+        let changed = changed(&line, &documents.plural, &locked(&documents.rules));
         let line = changed.unwrap_or_else(|| line.freeze());
         Ok(Some((Frame::data(line), documents)))
     })

@@ -7,6 +7,7 @@
 
 mod environment;
 mod files;
+mod place;
 mod probe;
 mod root;
 
@@ -21,8 +22,6 @@ use std::{
     time::Duration,
 };
 
-use k8s_openapi::api::core::v1::{Container, Pod};
-use kube::Client;
 use tokio::time::{Instant, sleep};
 
 use crate::{
@@ -30,34 +29,17 @@ use crate::{
     process::{Folder, Guarded, Signal},
 };
 use files::Live;
+use place::Kept;
 use probe::Probes;
 use root::Program;
+
+pub(super) use place::{Error, Place};
 
 /// How often a process and its probes are polled.
 const POLL: Duration = Duration::from_millis(50);
 
 /// How often mounted objects are read again, which takes a kubelet a minute or more.
 const FOLLOW: Duration = Duration::from_secs(1);
-
-/// Why a container could not be started.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Error {
-    /// Something that the pod names could not be read.
-    #[error("read {what}")]
-    Read {
-        /// Which object.
-        what: String,
-        /// Why not.
-        #[source]
-        source: Box<kube::Error>,
-    },
-    /// The pod asks for what is not there, or what these nodes do not do.
-    #[error("{0}")]
-    Unfit(String),
-    /// A file could not be made, or the program not be started.
-    #[error("prepare the container")]
-    Files(#[from] io::Error),
-}
 
 /// What became of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,52 +48,6 @@ pub(super) enum Change {
     Ended(i32),
     /// Its readiness is another.
     Ready(bool),
-}
-
-/// What of a pod is known only to its node.
-pub(super) struct Place<'a> {
-    pub(super) client: &'a Client,
-    pub(super) pod: &'a Pod,
-    pub(super) container: &'a Container,
-    pub(super) pod_ip: &'a str,
-    pub(super) host_ip: &'a str,
-}
-
-impl Place<'_> {
-    fn namespace(&self) -> &str {
-        self.pod.metadata.namespace.as_deref().unwrap_or_default()
-    }
-}
-
-/// The same for as long as a process runs.
-struct Kept {
-    client: Client,
-    pod: Box<Pod>,
-    container: Box<Container>,
-    pod_ip: String,
-    host_ip: String,
-}
-
-impl Kept {
-    fn new(place: &Place<'_>) -> Self {
-        Self {
-            client: place.client.clone(),
-            pod: Box::new(place.pod.clone()),
-            container: Box::new(place.container.clone()),
-            pod_ip: place.pod_ip.to_owned(),
-            host_ip: place.host_ip.to_owned(),
-        }
-    }
-
-    fn place(&self) -> Place<'_> {
-        Place {
-            client: &self.client,
-            pod: &self.pod,
-            container: &self.container,
-            pod_ip: &self.pod_ip,
-            host_ip: &self.host_ip,
-        }
-    }
 }
 
 /// An image whose containers run for real, and their logs.

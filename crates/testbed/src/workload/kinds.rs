@@ -6,7 +6,7 @@ use k8s_openapi::{api::apps::v1 as apps, apimachinery::pkg::util::intstr::IntOrS
 use kube::core::{ApiResource, DynamicObject};
 use serde::Serialize;
 
-use super::Deployment;
+use super::deployment::Deployment;
 
 /// A kind of workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,16 +6,14 @@ mod show;
 mod story;
 mod terminal;
 
-use std::{error::Error, io, process::ExitCode};
+use std::process::ExitCode;
 
 use kube_autorollout_testbed::{
     environment::with_sources,
     image::{Image, Pusher},
+    program::Failure,
 };
-use tokio::{
-    runtime::Runtime,
-    signal::unix::{SignalKind, signal},
-};
+use tokio::runtime::Runtime;
 
 use arguments::Command;
 use terminal::Terminal;
@@ -28,9 +26,6 @@ const MISUSED: u8 = 2;
 
 /// What a shell calls a program that ended by Ctrl-C.
 const INTERRUPTED: u8 = 130;
-
-/// Where an error ends that nobody handles but by reading it.
-type Failure = Box<dyn Error + Send + Sync>;
 
 fn main() -> ExitCode {
     let mut terminal = Terminal::new();
@@ -69,7 +64,7 @@ async fn run(command: Command, terminal: &mut Terminal) -> ExitCode {
         Command::Story { keep } => tokio::select! {
             biased; // an interrupted `--keep` has come to its proper end
             result = story::show(terminal, keep) => result,
-            result = interrupted() => match result {
+            result = terminal::interrupted() => match result {
                 Ok(()) => {
                     terminal.failure("interrupted: everything is stopped");
                     return ExitCode::from(INTERRUPTED);
@@ -92,18 +87,5 @@ async fn push(host: &str, repository: &str, tag: &str, text: &str) -> Result<(),
     let pusher = Pusher::new(host)?;
     let digest = pusher.push(&Image::new(text), repository, tag).await?;
     terminal::line(&format!("{host}/{repository}:{tag} is {digest} now"));
-    Ok(())
-}
-
-/// Ends when the user or the system asks for it.
-async fn interrupted() -> io::Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut hang_up = signal(SignalKind::hangup())?;
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-        _ = hang_up.recv() => {}
-    }
     Ok(())
 }

@@ -1,19 +1,24 @@
 //! What there is to see of a rollout.
 
+use std::time::Duration;
+
 use k8s_openapi::api::events::v1::Event;
 use kube::api::ListParams;
 use kube_autorollout_testbed::{
     Namespace, Testbed,
     control_plane::Request,
     controller::{Controller, SERVICE_ACCOUNT},
+    program::Failure,
     workload::eventually,
 };
 
-use super::{
-    Failure,
-    story::{DEPLOYMENT, SOON},
-    terminal::{self, Terminal},
-};
+use super::terminal::{self, Terminal};
+
+/// How long the cluster or the controller may take for one step.
+pub(super) const SOON: Duration = Duration::from_secs(90);
+
+/// The Deployment that is rolled out.
+pub(super) const DEPLOYMENT: &str = "web";
 
 /// What the pods really run.
 pub(super) fn running(testbed: &Testbed, namespace: &Namespace) {

@@ -1,6 +1,6 @@
 //! The story: one Deployment, one tag, two images.
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::PostParams;
@@ -8,6 +8,7 @@ use kube_autorollout_testbed::{
     Namespace, Testbed,
     controller::{self, Controller},
     image::{Image, Pusher},
+    program::Failure,
     programs::{Programs, Progress},
     workload::{self, TimedOut, eventually, rolled_out},
 };
@@ -15,19 +16,16 @@ use serde_json::json;
 use tokio::task::spawn_blocking;
 
 use super::{
-    Failure, interrupted, kept, show,
+    kept,
+    show::{self, DEPLOYMENT, SOON},
     terminal::{self, Note, Notes, Terminal},
 };
-
-/// How long the cluster or the controller may take for one step.
-pub(super) const SOON: Duration = Duration::from_secs(90);
 
 /// How often the controller checks the registry.
 const INTERVAL: &str = "2s";
 
 const REPOSITORY: &str = "shop/web";
 const TAG: &str = "stable";
-pub(super) const DEPLOYMENT: &str = "web";
 const REPLICAS: i32 = 3;
 
 /// What is there once everything has been set up; dropped in this order, which stops everything.
@@ -59,7 +57,7 @@ pub(super) async fn show(terminal: &mut Terminal, keep: bool) -> Result<(), Fail
         let image = image(testbed);
         let text = kept::instructions(testbed, controller, namespace.name(), &image);
         terminal::line(&text);
-        interrupted().await?;
+        terminal::interrupted().await?;
     }
     let end = "everything is stopped";
     let seconds = terminal.elapsed().as_secs_f64();

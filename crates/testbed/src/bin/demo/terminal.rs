@@ -7,6 +7,7 @@ use std::{
 };
 
 use tokio::{
+    signal::unix::{SignalKind, signal},
     sync::mpsc,
     time::{MissedTickBehavior, interval},
 };
@@ -129,4 +130,17 @@ fn write(text: &str) {
     let mut output = io::stdout().lock();
     drop(output.write_all(text.as_bytes()));
     drop(output.flush());
+}
+
+/// Ends when the user or the system asks for it.
+pub(super) async fn interrupted() -> io::Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        _ = hang_up.recv() => {}
+    }
+    Ok(())
 }

@@ -4,22 +4,15 @@ use std::{ops::Range, time::Duration};
 
 use http::StatusCode;
 
-use super::{Content, Edit, End, Fault, Scale, Step};
+use super::fault::{Content, Edit, End, Fault, Scale, Step};
 use crate::{
     chaos::{
-        REPLICAS,
-        cast::{MOST_PODS, NAMESPACES, kind_of},
+        cast::{FAR, MOST_PODS, NAMESPACES, NEAR, REPLICAS, kind_of},
         dice::Dice,
     },
     fault_proxy::{Forgery, Mode},
     workload::Kind,
 };
-
-/// The way on which there is every trouble, one after the other, and through a mirror.
-pub(in crate::chaos) const NEAR: usize = 0;
-
-/// The way on which there are brown-outs, and tokens.
-pub(in crate::chaos) const FAR: usize = 1;
 
 /// How many nodes there are to go away.
 const NODES: usize = 2;

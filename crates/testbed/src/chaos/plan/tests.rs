@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     mem::discriminant,
+    time::Duration,
 };
 
 use super::*;

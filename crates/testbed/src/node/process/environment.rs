@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{ConfigMap, EnvVar, ObjectFieldSelector, Service};
 use kube::{Api, Client, ResourceExt as _, api::ListParams};
 
-use super::{Error, Place, root::Program};
+use super::{
+    place::{Error, Place},
+    root::Program,
+};
 
 /// Variables by their names.
 pub(super) type Variables = BTreeMap<String, String>;

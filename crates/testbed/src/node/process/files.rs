@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
-    os::unix::fs::{PermissionsExt as _, symlink},
+    os::unix::fs::symlink,
     path::{Path, PathBuf},
 };
 
@@ -17,7 +17,10 @@ use k8s_openapi::api::{
 };
 use kube::{Api, api::PostParams};
 
-use super::{Error, Place, root::inside};
+use super::{
+    place::{Error, Place},
+    root::{inside, set_mode},
+};
 
 /// The files of a volume: by their paths, their contents.
 type Files = BTreeMap<String, Vec<u8>>;
@@ -129,11 +132,6 @@ fn write(file: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     }
     fs::write(file, content)?;
     set_mode(file, mode)
-}
-
-/// Sets the permissions of a file or folder.
-pub(super) fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
-    fs::set_permissions(path, fs::Permissions::from_mode(mode))
 }
 
 /// The files of a volume and their mode; `None` for an `emptyDir`.

@@ -14,7 +14,7 @@ use k8s_openapi::{
 };
 use tokio::time::{Instant, timeout};
 
-use super::Error;
+use super::place::Error;
 
 /// How often a probe is asked that does not pass.
 const EAGER: Duration = Duration::from_millis(200);

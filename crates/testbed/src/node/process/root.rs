@@ -3,6 +3,7 @@
 use std::{
     fs, io,
     net::SocketAddr,
+    os::unix::fs::PermissionsExt as _,
     path::{Component, Path, PathBuf},
     process::Command,
 };
@@ -46,7 +47,7 @@ impl Program {
             fs::copy(from, to)?;
         }
         let parent = root.parent().unwrap_or(root);
-        super::files::set_mode(parent, 0o755)
+        set_mode(parent, 0o755)
     }
 }
 
@@ -55,4 +56,9 @@ pub(super) fn inside(root: &Path, path: &Path) -> PathBuf {
     let parts = path.components();
     let parts = parts.filter(|part| matches!(part, Component::Normal(_)));
     root.join(parts.collect::<PathBuf>())
+}
+
+/// Sets the permissions of a file or folder.
+pub(super) fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
 }

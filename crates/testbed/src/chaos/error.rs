@@ -1,0 +1,49 @@
+//! Why a run did not come to its end.
+
+use std::io;
+
+use crate::{
+    admission, control_plane, controller, environment, image::RequestError, process,
+    registry as server,
+};
+
+/// Why a run did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A namespace or the controller is not there.
+    #[error("the world could not be made")]
+    Environment(#[from] environment::Error),
+    /// The API server refuses what it should not.
+    #[error("the API server did not do what was asked")]
+    Api(#[from] kube::Error),
+    /// A workload of ours is none.
+    #[error("a workload could not be described")]
+    Object(#[from] serde_json::Error),
+    /// An image could not be pushed.
+    #[error("an image could not be pushed")]
+    Push(#[from] RequestError),
+    /// The control plane does not come back.
+    #[error("the control plane did not come back")]
+    ControlPlane(#[from] control_plane::Error),
+    /// The registry does not come back.
+    #[error("the registry did not come back")]
+    Registry(#[from] server::Error),
+    /// The controller does not come back.
+    #[error("the controller did not come back")]
+    Controller(#[from] controller::Error),
+    /// The controller's process cannot be signalled.
+    #[error("the controller could not be ended")]
+    Process(#[from] process::Error),
+    /// The audit log cannot be read.
+    #[error("the audit log could not be read")]
+    Audit(#[from] control_plane::AuditError),
+    /// An admission policy is not in force.
+    #[error("an admission policy is not in force")]
+    Admission(#[from] admission::Error),
+    /// There is no port for the way to the registry.
+    #[error("there is no way to the registry")]
+    Way(#[from] io::Error),
+    /// The workloads did not come up before the first fault.
+    #[error("the workloads did not come up: {0}")]
+    NotUp(String),
+}
