@@ -3,11 +3,9 @@
 use std::{fmt, str::FromStr};
 
 use http::Uri;
+use oci_spec::distribution::Reference;
 
-use crate::{
-    Reference,
-    target::{Origin, is_repository},
-};
+use crate::{origin::Origin, reference::is_repository};
 
 /// The URL of a server that answers for a registry: scheme, host, optional port and path.
 ///

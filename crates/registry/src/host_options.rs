@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use crate::{Certificate, Endpoint, HostPattern};
+use crate::{certificate::Certificate, endpoint::Endpoint, host_pattern::HostPattern};
 
 /// What is special about the registries of a pattern.
 #[derive(Debug, Clone)]

@@ -16,7 +16,9 @@ use glob::Pattern;
 use docker_config::DockerConfig;
 pub use docker_config::{DockerConfigError, MissingCredential};
 
-use crate::{Credential, Reference};
+use oci_spec::distribution::Reference;
+
+use crate::credential::Credential;
 
 /// Under this key credentials for Docker Hub are found when no other key matches.
 const DEFAULT_REGISTRY: &str = "index.docker.io";

@@ -1,10 +1,8 @@
 //! A lock that goes on to the next caller when its holder takes too long.
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use tokio::{
     sync::Notify,
     time::{Instant, sleep_until},
@@ -62,7 +60,7 @@ impl Lead {
     /// The lock, or when it may be taken over.
     fn take(&self, patience: Duration) -> Result<u64, Instant> {
         let now = Instant::now();
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if let Some(holder) = state.holder
             && now < holder.since + patience
         {
@@ -73,15 +71,11 @@ impl Lead {
         state.holder = Some(Holder { number, since: now });
         Ok(number)
     }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Drop for LeadGuard {
     fn drop(&mut self) {
-        let mut state = self.lead.state();
+        let mut state = self.lead.state.lock();
         if state
             .holder
             .is_some_and(|holder| holder.number == self.number)

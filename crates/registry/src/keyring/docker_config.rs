@@ -13,7 +13,7 @@ use serde::{
 };
 use serde_json::Value;
 
-use crate::Credential;
+use crate::credential::Credential;
 
 /// As Go's `base64.StdEncoding` and `RawStdEncoding`: with padding, as Docker writes it, or without, and whatever the
 /// bits after the last byte are.

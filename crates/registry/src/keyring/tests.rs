@@ -1,7 +1,7 @@
 //! The cases of the kubelet's own `keyring_test.go`, and the shapes of Docker configurations.
 
 use super::*;
-use crate::CredentialChain;
+use crate::credential::CredentialChain;
 
 fn keyring(keys: &[&str]) -> Keyring {
     let mut keyring = Keyring::default();

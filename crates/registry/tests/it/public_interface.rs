@@ -8,8 +8,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Crates that are nobody's business but ours. Those of `bytes`, `jiff` and `oci_spec` may be named.
+/// Crates that are nobody's business but ours. Those of `bytes` and `oci_spec` may be named.
 const OURS: &[&str] = &[
+    "backon",
     "base64",
     "form_urlencoded",
     "glob",
@@ -19,8 +20,10 @@ const OURS: &[&str] = &[
     "hyper_rustls",
     "hyper_util",
     "ipnet",
+    "jiff",
     "kube_autorollout_tls",
     "lru",
+    "parking_lot",
     "ring",
     "rustls",
     "serde",

@@ -1,0 +1,127 @@
+//! What a conversation with a registry is about.
+
+use std::sync::Arc;
+
+use http::{HeaderValue, StatusCode};
+
+use super::{
+    authorization::Authorization,
+    head_fallback::HeadFallback,
+    quarantine::{Probe, Quarantine},
+    resource::{Resource, Subject},
+    state::AuthState,
+    token::TokenCache,
+};
+use crate::{
+    credential::{Credential, Fingerprint},
+    error::{Error, repr::Repr},
+    http::{HostClient, HttpClient, Request, Response},
+    observer::Operation,
+};
+
+/// What a conversation is about: which resource of which host is asked for, and with which credential.
+#[derive(Clone, Copy)]
+pub(crate) struct Context<'a> {
+    pub(crate) http: &'a HttpClient,
+    pub(crate) tokens: &'a TokenCache,
+    pub(crate) quarantine: &'a Quarantine,
+    pub(crate) client_id: &'a str,
+    pub(crate) host: &'a Arc<HostClient>,
+    pub(crate) resource: &'a Resource,
+    pub(crate) fallback: &'a dyn HeadFallback,
+    pub(crate) credential: Option<&'a Credential>,
+}
+
+impl<'a> Context<'a> {
+    /// The same without credentials, at another host.
+    pub(crate) fn anonymous(self, host: &'a Arc<HostClient>) -> Self {
+        Self {
+            host,
+            credential: None,
+            ..self
+        }
+    }
+
+    pub(crate) fn fingerprint(&self) -> Option<Fingerprint> {
+        self.credential.map(Credential::fingerprint)
+    }
+
+    /// Waits for the right to present the credential.
+    pub(crate) async fn admit(&self, credential: Fingerprint) -> Result<Probe, Error> {
+        let admitted = self.quarantine.admit(self.host, credential).await;
+        admitted.map_err(|repr| self.error(repr))
+    }
+
+    pub(crate) fn error(&self, repr: Repr) -> Error {
+        self.host.error(repr)
+    }
+
+    /// Whether a refusal is about a manifest alone, as the caller was let in to the repository's tag.
+    pub(crate) fn concerns_the_manifest_alone(&self, response: &Response) -> bool {
+        let (repository, credential) = (&self.resource.repository, self.fingerprint());
+        let state = AuthState::of(self.host);
+        let mut state = state.lock();
+        if self.resource.subject == Subject::Repository {
+            state.forget_let_in(repository, credential);
+            return false;
+        }
+        let refused = response.status == StatusCode::UNAUTHORIZED;
+        state.is_let_in(repository, credential, refused)
+    }
+
+    /// The registry accepts the credential and does not let it read the repository.
+    pub(crate) fn refuse_repository(&self, response: Option<&Response>) -> Error {
+        if let Some(credential) = self.fingerprint() {
+            let (registry, repository) = (&self.host.origin, &self.resource.repository);
+            let quarantine = self.quarantine;
+            quarantine.refuse_repository(registry, repository, credential);
+        }
+        self.unauthorized(response)
+    }
+
+    /// The registry lets in a request.
+    pub(crate) fn let_in(&self, authorization: Authorization) {
+        let (registry, repository) = (&self.host.origin, &self.resource.repository);
+        let credential = self.fingerprint();
+        if self.resource.subject == Subject::Repository {
+            let state = AuthState::of(self.host);
+            state.lock().learn_let_in(repository, credential);
+        }
+        let authenticated = !matches!(authorization, Authorization::None);
+        if let Some(credential) = credential.filter(|_| authenticated) {
+            let quarantine = self.quarantine;
+            quarantine.accept_repository(registry, repository, credential);
+        }
+        authorization.accept();
+    }
+
+    pub(crate) fn unauthorized(&self, response: Option<&Response>) -> Error {
+        let repr = Repr::Unauthorized {
+            had_credentials: self.credential.is_some(),
+        };
+        match response {
+            Some(response) => response.error(repr),
+            None => self.error(repr),
+        }
+    }
+
+    /// A request on the account of the credential.
+    pub(crate) fn request(&self, of: &Request, authorization: Option<HeaderValue>) -> Request {
+        Request {
+            authorization,
+            account: self.fingerprint(),
+            ..of.clone()
+        }
+    }
+
+    /// The same for the registry's base.
+    pub(crate) fn base_request(&self, of: &Request, authorization: Option<HeaderValue>) -> Request {
+        Request {
+            operation: Operation::Get,
+            uri: self.resource.base.clone(),
+            max_bytes: self.fallback.max_bytes(),
+            if_none_match: None,
+            ..self.request(of, authorization)
+        }
+    }
+}

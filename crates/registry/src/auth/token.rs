@@ -1,0 +1,186 @@
+//! Tokens: fetched once for all who need the same one, kept until shortly before they expire.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use http::HeaderValue;
+use serde::Deserialize;
+use tokio::time::Instant;
+
+use super::{header::bearer, scheme::Bearer};
+use crate::{
+    cache::MAX_REPOSITORIES,
+    credential::Fingerprint,
+    error::{Error, repr::Repr},
+    single_flight::SingleFlight,
+};
+
+/// The life of a token that does not tell its own, and the shortest that one is taken to have
+/// (<https://distribution.github.io/distribution/spec/auth/token/>, `expires_in`).
+const MIN_LIFE: Duration = Duration::from_secs(60);
+
+/// Longer lives are not believed.
+const MAX_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What a token is good for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct TokenKey {
+    realm: String,
+    service: Option<String>,
+    /// Sorted.
+    scopes: Vec<String>,
+    credential: Option<Fingerprint>,
+}
+
+impl TokenKey {
+    pub(crate) fn new(bearer: &Bearer, scopes: &[String], credential: Option<Fingerprint>) -> Self {
+        let mut scopes = scopes.to_vec();
+        scopes.sort_unstable();
+        Self {
+            realm: bearer.realm.to_string(),
+            service: bearer.service.clone(),
+            scopes,
+            credential,
+        }
+    }
+}
+
+/// A token, ready to be sent.
+#[derive(Clone)]
+pub(crate) struct Token {
+    pub(crate) authorization: HeaderValue,
+    /// From when on it is not used any more.
+    renew: Instant,
+    /// More than one request has it.
+    shared: Arc<AtomicBool>,
+}
+
+impl Token {
+    /// Reads a token server's answer that came at `now`. Clocks of servers are not asked: only the length of life counts.
+    pub(crate) fn read(body: &[u8], now: Instant) -> Result<Self, Repr> {
+        #[derive(Deserialize)]
+        struct Body {
+            token: Option<String>,
+            access_token: Option<String>,
+            expires_in: Option<serde_json::Value>,
+        }
+        // The error of the parser could quote the token.
+        let body: Body = serde_json::from_slice(body).map_err(|_| Repr::TokenAnswer)?;
+        let present = |token: Option<String>| token.filter(|token| !token.is_empty());
+        let token = present(body.access_token)
+            .or_else(|| present(body.token))
+            .ok_or(Repr::TokenAnswer)?;
+        let life = body
+            .expires_in
+            .as_ref()
+            .and_then(seconds)
+            .unwrap_or(MIN_LIFE);
+        let life = life.clamp(MIN_LIFE, MAX_LIFE);
+        let margin = Duration::from_secs(10).min(life / 10);
+        Ok(Self {
+            authorization: bearer(&token).ok_or(Repr::TokenAnswer)?,
+            renew: now + life.saturating_sub(margin),
+            shared: Arc::default(),
+        })
+    }
+
+    /// The same token, for another request.
+    pub(crate) fn share(&self) -> Self {
+        self.shared.store(true, Ordering::Relaxed);
+        self.clone()
+    }
+
+    /// Whether more than one request has it.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.shared.load(Ordering::Relaxed)
+    }
+
+    /// Whether the token may be used.
+    pub(crate) fn is_usable(&self, now: Instant) -> bool {
+        now < self.renew
+    }
+}
+
+/// Some servers write numbers as texts or with fractions.
+fn seconds(value: &serde_json::Value) -> Option<Duration> {
+    let seconds = value.as_f64().or_else(|| value.as_str()?.parse().ok())?;
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+/// All tokens: one for each repository and credential in use.
+pub(crate) type TokenCache = SingleFlight<TokenKey, Token, Error>;
+
+/// A cache without tokens.
+pub(crate) fn cache() -> TokenCache {
+    SingleFlight::new(MAX_REPOSITORIES, |token| token.is_usable(Instant::now()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn life(body: &str) -> Option<Duration> {
+        let now = Instant::now();
+        let token = Token::read(body.as_bytes(), now).ok()?;
+        Some(token.renew.duration_since(now))
+    }
+
+    #[test]
+    fn a_token_is_renewed_shortly_before_it_expires() {
+        let cases = [
+            (r#"{"token":"t"}"#, Some(54)),
+            (r#"{"token":"t","expires_in":5}"#, Some(54)),
+            (r#"{"token":"t","expires_in":60}"#, Some(54)),
+            (r#"{"token":"t","expires_in":90}"#, Some(81)),
+            (r#"{"token":"t","expires_in":300}"#, Some(290)),
+            (r#"{"token":"t","expires_in":"300"}"#, Some(290)),
+            (r#"{"token":"t","expires_in":300.0}"#, Some(290)),
+            (r#"{"token":"t","expires_in":-1}"#, Some(54)),
+            (r#"{"token":"t","expires_in":null}"#, Some(54)),
+            (r#"{"token":"t","expires_in":1e300}"#, Some(54)),
+            (
+                r#"{"token":"t","expires_in":99999999}"#,
+                Some(24 * 3600 - 10),
+            ),
+            (
+                r#"{"token":"t","issued_at":"2099-01-01T00:00:00Z","expires_in":300}"#,
+                Some(290),
+            ),
+            (r#"{"token":""}"#, None),
+            (r"{}", None),
+            (r#"{"token":"line\nbreak"}"#, None),
+            ("not json", None),
+        ];
+        for (body, expected) in cases {
+            assert_eq!(life(body), expected.map(Duration::from_secs), "{body}");
+        }
+    }
+
+    #[test]
+    fn an_access_token_is_preferred_and_never_shown() {
+        let body = br#"{"token":"planted-a","access_token":"planted-b"}"#;
+        let token = Token::read(body, Instant::now()).expect("a token");
+        assert_eq!(token.authorization.as_bytes(), b"Bearer planted-b");
+        assert!(!format!("{:?}", token.authorization).contains("planted"));
+    }
+
+    #[test]
+    fn the_key_does_not_depend_on_the_order_of_scopes() {
+        let bearer = Bearer {
+            realm: "https://auth.example/token".parse().expect("an address"),
+            service: None,
+            scopes: Vec::new(),
+        };
+        let key = |scopes: &[&str]| {
+            let scopes: Vec<String> = scopes.iter().map(|scope| (*scope).to_owned()).collect();
+            TokenKey::new(&bearer, &scopes, None)
+        };
+        assert_eq!(key(&["a", "b"]), key(&["b", "a"]));
+        assert_ne!(key(&["a"]), key(&["b"]));
+    }
+}

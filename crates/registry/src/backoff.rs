@@ -1,0 +1,46 @@
+//! Waits that double with each failure in a row.
+
+use std::{fmt, time::Duration};
+
+use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
+
+/// Waits from `first` on, each twice the one before, up to `longest`.
+pub(crate) struct Doubling {
+    longest: Duration,
+    waits: ExponentialBackoff,
+}
+
+impl Doubling {
+    pub(crate) fn new(first: Duration, longest: Duration) -> Self {
+        let waits = ExponentialBuilder::new()
+            .with_factor(2.0)
+            .with_min_delay(first)
+            .with_max_delay(longest)
+            .without_max_times()
+            .build();
+        Self { longest, waits }
+    }
+
+    /// The next wait.
+    pub(crate) fn next(&mut self) -> Duration {
+        self.waits.next().unwrap_or(self.longest)
+    }
+}
+
+impl fmt::Debug for Doubling {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.waits.fmt(formatter)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_the_longest() {
+        let mut waits = Doubling::new(Duration::from_secs(15), Duration::from_secs(100));
+        let waits: Vec<_> = (0..6).map(|_| waits.next().as_secs()).collect();
+        assert_eq!(waits, [15, 30, 60, 100, 100, 100]);
+    }
+}

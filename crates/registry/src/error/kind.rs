@@ -1,0 +1,74 @@
+//! The kinds of failures.
+
+use std::fmt;
+
+/// What kind of failure it was: the closed list that metrics, logs and decisions use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The reference cannot be asked of a registry.
+    InvalidReference,
+    /// The tag, the digest or the whole repository is not there (404).
+    NotFound,
+    /// The registry wants credentials, or does not accept those presented (401).
+    Unauthorized,
+    /// The registry knows who asks and refuses (403).
+    Denied,
+    /// The credential was refused before and is not presented again yet.
+    CredentialQuarantined,
+    /// Too many requests (429), or the host is still backing off after such an answer.
+    RateLimited,
+    /// The registry asks for a way of authentication that this client does not speak.
+    UnsupportedChallenge,
+    /// The token server failed, or its answer makes no sense.
+    TokenServer,
+    /// The answer is not one of the four kinds of manifests.
+    UnsupportedMediaType,
+    /// The answer is a manifest of schema 1, which runtimes no longer pull.
+    Schema1,
+    /// The body does not have the digest that was asked for.
+    DigestMismatch,
+    /// The manifest is larger than any runtime would accept.
+    ManifestTooLarge,
+    /// The registry points at a place where this client does not go.
+    RedirectRefused,
+    /// No answer in time.
+    Timeout,
+    /// The TLS handshake failed.
+    Tls,
+    /// The connection failed.
+    Transport,
+    /// The registry answered with a failure of its own (5xx, or a status that has no meaning here).
+    Server,
+}
+
+impl ErrorKind {
+    /// The kind's own name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidReference => "InvalidReference",
+            Self::NotFound => "NotFound",
+            Self::Unauthorized => "Unauthorized",
+            Self::Denied => "Denied",
+            Self::CredentialQuarantined => "CredentialQuarantined",
+            Self::RateLimited => "RateLimited",
+            Self::UnsupportedChallenge => "UnsupportedChallenge",
+            Self::TokenServer => "TokenServer",
+            Self::UnsupportedMediaType => "UnsupportedMediaType",
+            Self::Schema1 => "Schema1",
+            Self::DigestMismatch => "DigestMismatch",
+            Self::ManifestTooLarge => "ManifestTooLarge",
+            Self::RedirectRefused => "RedirectRefused",
+            Self::Timeout => "Timeout",
+            Self::Tls => "Tls",
+            Self::Transport => "Transport",
+            Self::Server => "Server",
+        }
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}

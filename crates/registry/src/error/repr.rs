@@ -1,0 +1,163 @@
+//! What went wrong at a host, in the detail that messages need.
+
+use std::{sync::Arc, time::Duration};
+
+use http::StatusCode;
+
+use super::kind::ErrorKind;
+
+/// The error of a library below.
+pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// The same, kept as the source: one failure may be that of several callers.
+pub(crate) type Source = Arc<dyn std::error::Error + Send + Sync>;
+
+/// What went wrong at a host.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum Repr {
+    #[error("the reference has {0}")]
+    InvalidReference(&'static str),
+    #[error("no such tag, digest or repository")]
+    NotFound,
+    #[error("{}", if *.had_credentials { "the credentials are not accepted" } else { "credentials are needed" })]
+    Unauthorized { had_credentials: bool },
+    #[error("access is denied{}", if *.had_credentials { "" } else { " without credentials" })]
+    Denied { had_credentials: bool },
+    #[error("the token server denies access{}", if *.had_credentials { "" } else { " without credentials" })]
+    TokenDenied { had_credentials: bool },
+    #[error("access to this manifest alone is denied")]
+    ManifestDenied(StatusCode),
+    #[error("the tag names a manifest that the registry does not have")]
+    ManifestMissing,
+    #[error("the credentials were refused before and are not presented again for {} s", .remaining.as_secs())]
+    Quarantined { remaining: Duration },
+    #[error("too many requests, to be asked again in {} s", .retry_after.as_secs())]
+    RateLimited { retry_after: Duration },
+    #[error("authentication by {schemes} is asked for, which cannot be given")]
+    UnsupportedChallenge { schemes: String },
+    #[error("the token server answered with status {}", .0.as_u16())]
+    TokenStatus(StatusCode),
+    #[error("the token server's answer is not understood")]
+    TokenAnswer,
+    #[error("the answer is {found}, not a manifest")]
+    UnsupportedMediaType { found: String },
+    #[error("the answer is a manifest of schema 1")]
+    Schema1,
+    #[error("digest {expected} was asked for, the answer's is {found}")]
+    DigestMismatch { expected: String, found: String },
+    #[error("the answer is larger than {limit} bytes")]
+    TooLarge { limit: usize },
+    #[error("pointed at {to}, which is not followed: {reason}")]
+    RedirectRefused { to: String, reason: &'static str },
+    #[error("no answer within {} s", rounded(.after))]
+    Timeout { after: Duration },
+    #[error("no connection within {} s", rounded(.after))]
+    ConnectTimeout { after: Duration },
+    #[error("{repr}; not asked again for {} s", .remaining.as_secs().max(1))]
+    Down {
+        /// What happened to those who have asked.
+        repr: Box<Self>,
+        remaining: Duration,
+    },
+    #[error("no end after {0} requests")]
+    TooManyRequests(u32),
+    #[error("the TLS handshake failed")]
+    Tls(#[source] Source),
+    #[error("the registry cannot be reached")]
+    Proxy(#[source] Source),
+    #[error("no connection could be made")]
+    Connect(#[source] Source),
+    #[error("the connection failed")]
+    Transport(#[source] Source),
+    #[error("status {}", .0.as_u16())]
+    Status(StatusCode),
+}
+
+impl Repr {
+    /// The kind that callers see.
+    pub(crate) fn kind(&self) -> ErrorKind {
+        match self {
+            Self::InvalidReference(_) => ErrorKind::InvalidReference,
+            Self::NotFound | Self::ManifestMissing => ErrorKind::NotFound,
+            Self::Unauthorized { .. } | Self::ManifestDenied(StatusCode::UNAUTHORIZED) => {
+                ErrorKind::Unauthorized
+            }
+            Self::Denied { .. } | Self::TokenDenied { .. } | Self::ManifestDenied(_) => {
+                ErrorKind::Denied
+            }
+            Self::Quarantined { .. } => ErrorKind::CredentialQuarantined,
+            Self::RateLimited { .. } => ErrorKind::RateLimited,
+            Self::UnsupportedChallenge { .. } => ErrorKind::UnsupportedChallenge,
+            Self::TokenStatus(_) | Self::TokenAnswer => ErrorKind::TokenServer,
+            Self::UnsupportedMediaType { .. } => ErrorKind::UnsupportedMediaType,
+            Self::Schema1 => ErrorKind::Schema1,
+            Self::DigestMismatch { .. } => ErrorKind::DigestMismatch,
+            Self::TooLarge { .. } => ErrorKind::ManifestTooLarge,
+            Self::RedirectRefused { .. } => ErrorKind::RedirectRefused,
+            Self::Timeout { .. } | Self::ConnectTimeout { .. } => ErrorKind::Timeout,
+            Self::Down { repr, .. } => repr.kind(),
+            Self::Tls(_) => ErrorKind::Tls,
+            Self::Connect(_) | Self::Proxy(_) | Self::Transport(_) => ErrorKind::Transport,
+            Self::Status(_) | Self::TooManyRequests(_) => ErrorKind::Server,
+        }
+    }
+}
+
+impl Repr {
+    /// What happened in the first place, where nothing is asked because of it.
+    pub(crate) fn cause(&self) -> &Self {
+        match self {
+            Self::Down { repr, .. } => repr.cause(),
+            other => other,
+        }
+    }
+
+    /// Whether asking again later may succeed without anybody changing anything.
+    pub(crate) fn is_transient(&self) -> bool {
+        match self {
+            Self::Status(status) => {
+                !status.is_client_error()
+                    || matches!(*status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY)
+            }
+            // Replicas catch up.
+            Self::ManifestMissing => true,
+            Self::Down { repr, .. } => repr.is_transient(),
+            _ => matches!(
+                self.kind(),
+                ErrorKind::RateLimited
+                    | ErrorKind::TokenServer
+                    | ErrorKind::Timeout
+                    | ErrorKind::Transport
+            ),
+        }
+    }
+}
+
+impl Repr {
+    /// The same, of a host that was asked for a token.
+    pub(crate) fn of_token_server(self) -> Self {
+        match self {
+            Self::Down { repr, remaining } => {
+                let repr = match *repr {
+                    Self::Status(status) => Self::TokenStatus(status),
+                    other => other,
+                };
+                Self::Down {
+                    repr: Box::new(repr),
+                    remaining,
+                }
+            }
+            other => other,
+        }
+    }
+}
+
+/// Seconds without digits that would be others each time.
+fn rounded(duration: &Duration) -> f32 {
+    let seconds = duration.as_secs_f32();
+    if seconds < 1.0 {
+        (seconds * 10.0).round() / 10.0
+    } else {
+        seconds.round()
+    }
+}

@@ -1,0 +1,32 @@
+//! HTTP: one request and its response, politely.
+//!
+//! From the top: [`HttpClient`] follows redirects from host to host; a [`HostClient`] retries, waits for a permit of its
+//! host, and limits the time; a [`Transport`](transport::Transport) has the connections.
+
+pub(crate) mod body;
+mod breaker;
+pub(crate) mod call;
+mod circuit;
+mod error_body;
+mod host_client;
+pub(crate) mod host_config;
+mod hosts;
+mod http_client;
+mod no_proxy;
+mod permits;
+pub(crate) mod proxy;
+mod pull_limits;
+pub(crate) mod rate_limit;
+pub(crate) mod redirect_policy;
+pub(crate) mod request;
+pub(crate) mod response;
+mod retry;
+pub(crate) mod settings;
+mod stream;
+mod tls;
+mod transport;
+
+pub(crate) use self::{
+    call::Call, host_client::HostClient, host_config::HostConfigId, http_client::HttpClient,
+    request::Request, response::Response, settings::Settings,
+};

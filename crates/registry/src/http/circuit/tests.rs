@@ -1,0 +1,122 @@
+use super::*;
+use crate::error::ErrorKind;
+
+const WEB: &str = "https://a.example/v2/web/manifests/1";
+const DB: &str = "https://a.example/v2/db/manifests/1";
+const TIMEOUT: Repr = Repr::Timeout {
+    after: Duration::from_secs(30),
+};
+
+fn pass<'a>(circuit: &'a Circuit, uri: &'static str) -> Pass<'a> {
+    let admitted = circuit.admit(&Uri::from_static(uri));
+    admitted.unwrap_or_else(|repr| panic!("{repr}"))
+}
+
+fn refused(circuit: &Circuit, uri: &'static str) -> Option<ErrorKind> {
+    let admitted = circuit.admit(&Uri::from_static(uri));
+    admitted.err().map(|repr| repr.kind())
+}
+
+async fn pass_time(seconds: u64) {
+    tokio::time::advance(Duration::from_secs(seconds)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_time_out_of_a_silent_host_leaves_it_alone_at_once() {
+    let circuit = Circuit::new();
+    let [web, late] = [pass(&circuit, WEB), pass(&circuit, DB)];
+    pass_time(30).await;
+    let change = web.failed(&TIMEOUT, true);
+    assert_eq!(change, Some(Change::Opened(Duration::from_secs(2))));
+    assert_eq!(late.failed(&TIMEOUT, true), None, "for the same reason");
+    assert_eq!(refused(&circuit, DB), Some(ErrorKind::Timeout));
+    pass_time(2).await;
+    let probe = pass(&circuit, DB);
+    assert_eq!(refused(&circuit, WEB), Some(ErrorKind::Timeout));
+    assert_eq!(probe.answered(StatusCode::OK), Some(Change::Closed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_path_of_a_host_that_answers_is_left_alone_by_itself() {
+    let circuit = Circuit::new();
+    let slow = pass(&circuit, WEB);
+    pass_time(1).await;
+    assert_eq!(pass(&circuit, DB).answered(StatusCode::OK), None);
+    pass_time(29).await;
+    assert_eq!(slow.failed(&TIMEOUT, true), None);
+    assert_eq!(refused(&circuit, WEB), Some(ErrorKind::Timeout));
+    assert_eq!(refused(&circuit, DB), None);
+    assert_eq!(
+        circuit.remaining(&Uri::from_static(WEB)),
+        Duration::from_secs(2)
+    );
+    assert_eq!(circuit.remaining(&Uri::from_static(DB)), Duration::ZERO);
+    pass_time(2).await;
+    pass(&circuit, WEB).answered(StatusCode::NOT_FOUND);
+    assert_eq!(refused(&circuit, WEB), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn time_outs_that_were_cut_short_and_requests_that_were_given_up_say_nothing() {
+    let circuit = Circuit::new();
+    assert_eq!(pass(&circuit, WEB).failed(&TIMEOUT, false), None);
+    drop(pass(&circuit, WEB));
+    assert_eq!(refused(&circuit, WEB), None);
+    pass(&circuit, WEB).failed(&TIMEOUT, true);
+    pass_time(2).await;
+    drop(pass(&circuit, WEB));
+    assert_eq!(refused(&circuit, WEB), None, "the next probe");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_of_a_slow_path_that_fails_for_the_hosts_reasons_leaves_it_to_the_next_one() {
+    let reset = || Repr::Transport(std::sync::Arc::new(std::fmt::Error));
+    let no_connection = || Repr::ConnectTimeout {
+        after: Duration::from_secs(10),
+    };
+    for repr in [reset(), no_connection()] {
+        let circuit = Circuit::new();
+        let slow = pass(&circuit, WEB);
+        pass(&circuit, DB).answered(StatusCode::OK);
+        pass_time(30).await;
+        slow.failed(&TIMEOUT, true);
+        pass_time(2).await;
+        pass(&circuit, WEB).failed(&repr, true);
+        pass_time(60).await;
+        assert_eq!(refused(&circuit, WEB), None, "after {repr}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_in_a_row_are_those_of_the_host_whatever_was_asked_for() {
+    let circuit = Circuit::new();
+    for (number, status) in [500, 503, 408, 502].into_iter().enumerate() {
+        let status = StatusCode::from_u16(status).expect("a status");
+        let uri = if number % 2 == 0 { WEB } else { DB };
+        assert_eq!(pass(&circuit, uri).answered(status), None);
+    }
+    let gone = pass(&circuit, WEB).answered(StatusCode::NOT_IMPLEMENTED);
+    assert_eq!(gone, None, "an answer like others");
+    for _ in 0..4 {
+        assert_eq!(pass(&circuit, WEB).answered(StatusCode::BAD_GATEWAY), None);
+    }
+    let fifth = pass(&circuit, DB).answered(StatusCode::BAD_GATEWAY);
+    assert_eq!(fifth, Some(Change::Opened(Duration::from_secs(2))));
+    assert_eq!(refused(&circuit, WEB), Some(ErrorKind::Server));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_learns_that_it_makes_no_sense() {
+    let circuit = Circuit::new();
+    let probe = async {
+        tokio::task::yield_now().await;
+        pass(&circuit, WEB).failed(&TIMEOUT, true);
+    };
+    let (waited, ()) = tokio::join!(circuit.queue(std::future::pending::<()>()), probe);
+    let kind = waited.map_err(|repr| repr.kind());
+    assert_eq!(kind, Err(ErrorKind::Timeout));
+    let kind = circuit.queue(async {}).await.map_err(|repr| repr.kind());
+    assert_eq!(kind, Err(ErrorKind::Timeout), "and whoever comes later");
+    pass_time(2).await;
+    assert!(circuit.queue(async {}).await.is_ok());
+}

@@ -1,0 +1,300 @@
+//! One host: its requests wait for a permit, are limited in time, and are retried.
+//!
+//! From the outside in: [`send`](HostClient::send) → [`with_retry`](HostClient::with_retry) →
+//! [`with_permit`](HostClient::with_permit) (circuit breaker, rate limit, concurrency) →
+//! [`with_timeout`](HostClient::with_timeout) → [`round_trip`](HostClient::round_trip).
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode};
+use parking_lot::Mutex;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::{
+    body::{self, BodyBudget},
+    call::Call,
+    circuit::{Change, Circuit, Pass},
+    error_body::{self, Secrets},
+    permits::Permits,
+    pull_limits::{PullLimits, has_no_pulls_left, is_pull_limit},
+    rate_limit::{self, Backoff, RateLimit},
+    request::{Account, Request},
+    response::Response,
+    retry::Retry,
+    transport::Transport,
+};
+use crate::{
+    error::{Error, body::ErrorBody, repr::Repr},
+    observer::{Observer, Operation},
+    origin::Origin,
+};
+
+/// For the body of a failure, of which the status is what matters.
+const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What the clients of all hosts share.
+pub(crate) struct Shared {
+    user_agent: HeaderValue,
+    observer: Arc<dyn Observer>,
+    request_timeout: Duration,
+    bodies: BodyBudget,
+}
+
+/// The client of one host.
+pub(crate) struct HostClient {
+    pub(crate) origin: Origin,
+    shared: Arc<Shared>,
+    transport: Transport,
+    circuit: Circuit,
+    permits: Permits,
+    backoff: Mutex<Backoff>,
+    pull_limits: PullLimits,
+    /// What the layers above remember of the host; it ends with it.
+    extensions: Mutex<http::Extensions>,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        user_agent: HeaderValue,
+        observer: Arc<dyn Observer>,
+        request_timeout: Duration,
+    ) -> Self {
+        Self {
+            user_agent,
+            observer,
+            request_timeout,
+            bodies: BodyBudget::new(),
+        }
+    }
+}
+
+impl HostClient {
+    pub(crate) fn new(
+        origin: Origin,
+        transport: Transport,
+        max_concurrent_requests: usize,
+        shared: Arc<Shared>,
+    ) -> Self {
+        Self {
+            origin,
+            shared,
+            transport,
+            circuit: Circuit::new(),
+            permits: Permits::new(max_concurrent_requests),
+            backoff: Mutex::default(),
+            pull_limits: PullLimits::default(),
+            extensions: Mutex::default(),
+        }
+    }
+
+    /// What a layer above remembers of the host.
+    pub(crate) fn extension<T: Default + Clone + Send + Sync + 'static>(&self) -> T {
+        let mut extensions = self.extensions.lock();
+        extensions.get_or_insert_with(T::default).clone()
+    }
+
+    /// An error of this host.
+    pub(crate) fn error(&self, repr: Repr) -> Error {
+        Error::new(self.origin.to_string(), repr)
+    }
+
+    /// Waits in a queue for this host, and not longer than until it is not asked.
+    pub(crate) async fn queue<T>(&self, wait: impl Future<Output = T>) -> Result<T, Repr> {
+        self.circuit.queue(wait).await
+    }
+
+    /// Whether the host has ever answered.
+    pub(crate) fn has_answered(&self) -> bool {
+        self.circuit.answered().is_some()
+    }
+
+    /// Sends a request, and again where a failure may pass.
+    pub(crate) async fn send(
+        &self,
+        request: &Request,
+        call: &mut Call<'_>,
+    ) -> Result<Response, Error> {
+        let is_token = request.operation == Operation::Token;
+        let allowed = self.pull_limits.check(request.account);
+        let sent = match allowed {
+            Ok(()) => self.with_retry(request, call).await,
+            Err(repr) => Err(repr),
+        };
+        sent.map_err(|repr| {
+            self.error(if is_token {
+                repr.of_token_server()
+            } else {
+                repr
+            })
+        })
+    }
+
+    async fn with_retry(&self, request: &Request, call: &mut Call<'_>) -> Result<Response, Repr> {
+        let begun = Instant::now();
+        let mut retry = Retry::new(request);
+        let mut last = None;
+        loop {
+            let result = match self.with_permit(request, call).await {
+                // Nothing was asked: what was answered before says more.
+                Err(Repr::Down { .. }) if last.is_some() => break,
+                result => result,
+            };
+            let delay = retry.next(&result, self.circuit.remaining(&request.uri));
+            last = Some(result);
+            let Some(delay) = delay.filter(|delay| *delay < call.left) else {
+                break;
+            };
+            tracing::debug!(host = %self.origin, operation = request.operation.as_str(), "asking again");
+            sleep(delay).await; // without a permit: nobody waits for us meanwhile
+            call.spend(delay);
+        }
+        match last {
+            Some(Err(Repr::Timeout { .. })) | None => Err(Repr::Timeout {
+                after: begun.elapsed(), // of all attempts
+            }),
+            Some(result) => result,
+        }
+    }
+
+    async fn with_permit(&self, request: &Request, call: &mut Call<'_>) -> Result<Response, Repr> {
+        self.backoff.lock().check(Instant::now())?;
+        let acquired = self.permits.acquire(request.operation, &self.circuit);
+        let _permit = acquired.await?;
+        // The wait may have been long, and the one before may have been refused.
+        self.backoff.lock().check(Instant::now())?;
+        call.count()?;
+        let pass = self.circuit.admit(&request.uri)?;
+        let begun = Instant::now();
+        let result = self.with_timeout(request, pass, call).await;
+        let took = begun.elapsed();
+        call.spend(took);
+        let result = match result {
+            Ok(response) => Ok(self.observe_response(response, request.account, call)),
+            Err(Repr::TooLarge { .. }) if request.operation == Operation::Token => {
+                Err(Repr::TokenAnswer)
+            }
+            Err(repr) => Err(repr),
+        };
+        let kind = match &result {
+            Ok(response) => response.kind(request.operation),
+            Err(repr) => Err(repr.kind()),
+        };
+        let observer = &self.shared.observer;
+        observer.request(call.registry, request.operation, kind, took);
+        result
+    }
+
+    async fn with_timeout(
+        &self,
+        request: &Request,
+        pass: Pass<'_>,
+        call: &Call<'_>,
+    ) -> Result<Response, Repr> {
+        let request_timeout = self.shared.request_timeout;
+        let limit = request_timeout.min(call.left);
+        let result = self.round_trip(request, &pass, limit).await;
+        let change = match &result {
+            Ok(response) => pass.answered(response.status),
+            // A time-out that was cut short is a matter of the call.
+            Err(repr) => pass.failed(repr, limit >= request_timeout / 2),
+        };
+        if let Some(change) = change {
+            self.log(change, &result);
+        }
+        result
+    }
+
+    /// Sends a request and reads the response, for no longer than `limit`.
+    async fn round_trip(
+        &self,
+        request: &Request,
+        pass: &Pass<'_>,
+        limit: Duration,
+    ) -> Result<Response, Repr> {
+        let sent = request.to_http(&self.shared.user_agent)?;
+        let secrets = Secrets::of(sent.headers(), request.form.as_ref());
+        let begun = Instant::now();
+        let response = within(limit, limit, self.transport.send(sent)).await?;
+        let (head, body) = response.into_parts();
+        pass.head_arrived();
+        tracing::trace!(host = %self.origin, status = head.status.as_u16(), "answered");
+        let left = limit.saturating_sub(begun.elapsed());
+        let (mut read, mut said) = (Bytes::new(), ErrorBody::default());
+        if head.status.is_success() && request.max_bytes > 0 {
+            // Not the server's time.
+            let _memory = self.shared.bodies.acquire(&body, request.max_bytes).await?;
+            read = within(limit, left, body::read(body, request.max_bytes)).await?;
+        } else if head.status.is_client_error() || head.status.is_server_error() {
+            // The status is an answer, whatever else comes.
+            let reading = error_body::read(&head.headers, body, &secrets);
+            let reading = timeout(left.min(ERROR_BODY_TIMEOUT), reading).await;
+            said = reading.unwrap_or_default();
+        }
+        Ok(Response {
+            status: head.status,
+            headers: head.headers,
+            body: read,
+            said,
+            backoff: None,
+            origin: self.origin.clone(),
+            uri: request.uri.clone(),
+        })
+    }
+
+    /// Learns what a response says about the host as a whole, or about the account.
+    fn observe_response(
+        &self,
+        mut response: Response,
+        account: Account,
+        call: &Call<'_>,
+    ) -> Response {
+        let observer = &self.shared.observer;
+        if let Some(limit) = RateLimit::of(&response.headers) {
+            observer.rate_limit(call.registry, limit.remaining);
+        }
+        let now = Instant::now();
+        let limited = response.status == StatusCode::TOO_MANY_REQUESTS;
+        let asked = rate_limit::retry_after(&response.headers);
+        if limited && !is_pull_limit(&response) {
+            let wait = self.backoff.lock().begin(now, asked);
+            observer.backoff(call.registry, Some(wait));
+            response.backoff = Some(wait);
+            return response;
+        }
+        if limited {
+            response.backoff = Some(self.pull_limits.back_off(account, asked));
+        } else if response.status.is_success() && !has_no_pulls_left(&response) {
+            self.pull_limits.answered(account);
+        }
+        if self.backoff.lock().end(now) {
+            observer.backoff(call.registry, None);
+        }
+        response
+    }
+
+    /// Logs when the host is not asked for a while, and when that is over.
+    fn log(&self, change: Change, result: &Result<Response, Repr>) {
+        match change {
+            Change::Closed => tracing::info!(host = %self.origin, "it answers again"),
+            Change::Opened(wait) => {
+                let failure = match result {
+                    Ok(response) => Repr::Status(response.status).to_string(),
+                    Err(repr) => repr.to_string(),
+                };
+                let seconds = wait.as_secs();
+                tracing::info!(host = %self.origin, seconds, failure, "it is not asked for a while");
+            }
+        }
+    }
+}
+
+/// Waits for a part of a response: `left` of the time that all of it may take.
+async fn within<T>(
+    limit: Duration,
+    left: Duration,
+    wait: impl Future<Output = Result<T, Repr>>,
+) -> Result<T, Repr> {
+    let waited = timeout(left, wait).await;
+    waited.unwrap_or(Err(Repr::Timeout { after: limit }))
+}

@@ -1,0 +1,219 @@
+//! Proxies on the way to registries and token servers.
+//!
+//! HTTPS goes through a tunnel (CONNECT). Plain HTTP is forwarded by the proxy, which is asked for the whole address:
+//! many proxies allow tunnels to port 443 only.
+
+use std::{fmt, sync::Arc};
+
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
+use hyper_util::{
+    client::{
+        legacy::connect::{HttpConnector, proxy::Tunnel},
+        proxy::matcher::{Intercept, Matcher},
+    },
+    rt::TokioIo,
+};
+use tokio::net::TcpStream;
+use tower::{Service as _, ServiceExt as _};
+
+use super::{no_proxy::NoProxy, stream::Stream};
+use crate::error::repr::Cause;
+
+/// Headers by which a proxy's own answer can be told from one that it passes on: Squid's, and that of RFC 9209.
+const OWN_ANSWER: [HeaderName; 2] = [
+    HeaderName::from_static("x-squid-error"),
+    HeaderName::from_static("proxy-status"),
+];
+
+/// Which connections go through which proxy. Its addresses may hold a login, so `Debug` does not show them.
+#[derive(Clone)]
+pub struct Proxy {
+    rules: Arc<Rules>,
+}
+
+/// An address of a proxy that is not understood, or not of a proxy that speaks plain HTTP to us. It may hold a login, so
+/// it is not repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+#[error("the proxy for {scheme} must be an address like http://host:port")]
+pub struct InvalidProxy {
+    /// Which of the addresses: `https` or `http`.
+    pub scheme: &'static str,
+}
+
+struct Rules {
+    proxies: Matcher,
+    no_proxy: NoProxy,
+}
+
+/// A failure between us and the proxy, or of the proxy itself.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ProxyError {
+    #[error("the proxy {proxy} cannot be reached")]
+    Unreachable { proxy: String, source: Cause },
+    #[error("the proxy {proxy} refuses: {reason}")]
+    Refused { proxy: String, reason: String },
+}
+
+impl Proxy {
+    /// Proxies as the environment variables `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` give them; empty: none. Addresses
+    /// of proxies may hold a login and are `http://`, or without a scheme. `no` names hosts, domains, addresses and
+    /// networks that are reached directly, separated by commas.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidProxy`] when an address cannot be used.
+    pub fn from_env_values(https: &str, http: &str, no: &str) -> Result<Self, InvalidProxy> {
+        // The matcher leaves out what it does not understand, and then nobody would know why there is no proxy.
+        for (scheme, address, uri) in [
+            ("https", https, "https://registry"),
+            ("http", http, "http://registry"),
+        ] {
+            let matcher = Matcher::builder().all(address).build();
+            let proxy = matcher.intercept(&Uri::from_static(uri));
+            let usable = proxy.is_some_and(|proxy| proxy.uri().scheme_str() == Some("http"));
+            if !address.is_empty() && !usable {
+                return Err(InvalidProxy { scheme });
+            }
+        }
+        Ok(Self {
+            rules: Arc::new(Rules {
+                proxies: Matcher::builder().https(https).http(http).build(),
+                no_proxy: NoProxy::parse(no),
+            }),
+        })
+    }
+
+    /// A connection for requests to an address: direct, to the proxy that forwards them, or a tunnel through it.
+    pub(crate) async fn connect(&self, mut tcp: HttpConnector, to: Uri) -> Result<Stream, Cause> {
+        let Some(proxy) = self.proxy(&to) else {
+            tcp.ready().await?;
+            return Ok(Stream::new(tcp.call(to).await?, false));
+        };
+        let forwards = is_forwarded(&to);
+        let connected = if forwards {
+            connect(tcp, &proxy).await
+        } else {
+            tunnel(tcp, &proxy, to).await
+        };
+        Ok(Stream::new(connected?, forwards))
+    }
+
+    /// What a request that a proxy forwards carries to log in to it.
+    pub(crate) fn authorization(&self, to: &Uri) -> Option<HeaderValue> {
+        let proxy = self.proxy(to).filter(|_| is_forwarded(to))?;
+        proxy.basic_auth().cloned()
+    }
+
+    /// Whether an answer is the proxy's own refusal, and not that of the server behind it.
+    pub(crate) fn refusal(
+        &self,
+        to: &Uri,
+        status: StatusCode,
+        headers: &HeaderMap,
+    ) -> Option<ProxyError> {
+        let proxy = self.proxy(to).filter(|_| is_forwarded(to))?;
+        let is_own = status == StatusCode::PROXY_AUTHENTICATION_REQUIRED
+            || (!status.is_success() && OWN_ANSWER.iter().any(|name| headers.contains_key(name)));
+        is_own.then(|| ProxyError::Refused {
+            proxy: name(&proxy),
+            reason: format!("status {}", status.as_u16()),
+        })
+    }
+
+    fn proxy(&self, to: &Uri) -> Option<Intercept> {
+        if self.rules.no_proxy.contains(to) {
+            return None;
+        }
+        self.rules.proxies.intercept(to)
+    }
+}
+
+impl Default for Proxy {
+    /// No proxy.
+    fn default() -> Self {
+        Self {
+            rules: Arc::new(Rules {
+                proxies: Matcher::builder().build(),
+                no_proxy: NoProxy::default(),
+            }),
+        }
+    }
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Proxy").finish_non_exhaustive()
+    }
+}
+
+/// Whether requests to an address are for the proxy to read.
+fn is_forwarded(to: &Uri) -> bool {
+    to.scheme_str() == Some("http")
+}
+
+async fn connect(mut tcp: HttpConnector, proxy: &Intercept) -> Result<TokioIo<TcpStream>, Cause> {
+    tcp.ready().await?;
+    let connected = tcp.call(proxy.uri().clone()).await;
+    Ok(connected.map_err(|error| ProxyError::Unreachable {
+        proxy: name(proxy),
+        source: error.into(),
+    })?)
+}
+
+async fn tunnel(
+    tcp: HttpConnector,
+    proxy: &Intercept,
+    to: Uri,
+) -> Result<TokioIo<TcpStream>, Cause> {
+    let mut tunnel = Tunnel::new(proxy.uri().clone(), tcp);
+    if let Some(login) = proxy.basic_auth() {
+        tunnel = tunnel.with_auth(login.clone());
+    }
+    tunnel.ready().await?;
+    let connected = tunnel.call(to).await;
+    Ok(connected.map_err(|error| {
+        let (proxy, reason) = (name(proxy), error.to_string());
+        // What has a cause of its own is the network's, everything else the proxy's answer.
+        if std::error::Error::source(&error).is_some() {
+            let source = error.into();
+            ProxyError::Unreachable { proxy, source }
+        } else {
+            ProxyError::Refused { proxy, reason }
+        }
+    })?)
+}
+
+/// A proxy for messages: without its login.
+fn name(proxy: &Intercept) -> String {
+    let authority = proxy.uri().authority();
+    authority.map(ToString::to_string).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxy_that_cannot_be_used_is_named_and_its_login_is_not() {
+        let cases = [
+            ("http://proxy:3128", true),
+            ("proxy:3128", true),
+            ("http://user:planted@proxy:3128", true),
+            ("", true),
+            ("socks5://user:planted@proxy:1080", false),
+            ("https://user:planted@proxy:3129", false),
+            ("://planted", false),
+        ];
+        for (address, usable) in cases {
+            match Proxy::from_env_values(address, "", "") {
+                Ok(_) => assert!(usable, "{address}"),
+                Err(error) => {
+                    let text = error.to_string();
+                    assert!(!usable && text.contains("https"), "{address}: {text}");
+                    assert!(!text.contains("planted"), "{text}");
+                }
+            }
+        }
+    }
+}

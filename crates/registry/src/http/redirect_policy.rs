@@ -1,0 +1,173 @@
+//! Where a server may send us: realms of token servers and targets of redirects.
+//!
+//! A registry that we were told to ask can name any address. Inside a cluster that is a way to make us ask servers that
+//! only we can reach, so addresses of private networks are followed only on the registry's own host.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use http::Uri;
+
+use crate::{error::repr::Repr, origin::Origin};
+
+/// The origin of a place that `registry` points at, if we go there.
+///
+/// Names are not resolved: a token server with a name in a private network is normal.
+pub(crate) fn check(place: &Uri, registry: &Origin) -> Result<Origin, Repr> {
+    let refused = |reason| Repr::RedirectRefused {
+        // Never the path and query, which may hold a signature.
+        to: place.authority().map_or_else(String::new, |authority| {
+            let host = authority.as_str();
+            host.rsplit('@').next().unwrap_or(host).to_owned()
+        }),
+        reason,
+    };
+    let origin =
+        Origin::of(place).ok_or_else(|| refused("it is no plain http or https address"))?;
+    if registry.secure && !origin.secure {
+        return Err(refused("it is not encrypted, and the registry is"));
+    }
+    if origin.host != registry.host && is_private(&origin.host) {
+        return Err(refused("it is an address of a private network"));
+    }
+    Ok(origin)
+}
+
+/// Resolves the `Location` of an answer against the address of its request, as RFC 3986, section 5.2, has it; fragments
+/// are dropped.
+pub(crate) fn join(base: &Uri, location: &str) -> Option<Uri> {
+    let location = location.split('#').next()?;
+    let (scheme, authority) = (base.scheme_str()?, base.authority()?);
+    if has_scheme(location) {
+        return location.parse().ok();
+    }
+    if location.starts_with("//") {
+        return format!("{scheme}:{location}").parse().ok();
+    }
+    let (path, query) = match location.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (location, None),
+    };
+    let (path, query) = if path.is_empty() {
+        (base.path().to_owned(), query.or_else(|| base.query()))
+    } else if path.starts_with('/') {
+        (without_dots(path), query)
+    } else {
+        let folder = base.path().rsplit_once('/')?.0;
+        (without_dots(&format!("{folder}/{path}")), query)
+    };
+    let query = query.map_or_else(String::new, |query| format!("?{query}"));
+    format!("{scheme}://{authority}{path}{query}").parse().ok()
+}
+
+/// Whether an address begins with a scheme (RFC 3986, section 3.1): that of a query is none.
+fn has_scheme(address: &str) -> bool {
+    let Some((scheme, _)) = address.split_once(':') else {
+        return false;
+    };
+    let inner = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+    scheme.starts_with(|first: char| first.is_ascii_alphabetic()) && scheme.bytes().all(inner)
+}
+
+/// An absolute path without the segments `.` and `..` (RFC 3986, section 5.2.4).
+fn without_dots(path: &str) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    let mut segments = path.split('/').skip(1).peekable();
+    while let Some(segment) = segments.next() {
+        match segment {
+            "." => {}
+            ".." => {
+                kept.pop();
+            }
+            segment => kept.push(segment),
+        }
+        // What ends in a dot segment is a folder.
+        if matches!(segment, "." | "..") && segments.peek().is_none() {
+            kept.push("");
+        }
+    }
+    format!("/{}", kept.join("/"))
+}
+
+/// Whether a host is an address, in any form that a resolver takes for one, of a network that is not public.
+fn is_private(host: &str) -> bool {
+    let host = host.trim_end_matches('.');
+    if host == "localhost" || host.ends_with(".localhost") {
+        return true;
+    }
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    match bare.parse::<IpAddr>() {
+        Ok(IpAddr::V4(address)) => is_private_v4(address),
+        Ok(IpAddr::V6(address)) => is_private_v6(address),
+        // Resolvers read 2130706433, 0x7f.1 and 127.1 as addresses; no public name ends in a number.
+        Err(_) => host.rsplit('.').next().is_some_and(is_number),
+    }
+}
+
+fn is_number(label: &str) -> bool {
+    let hexadecimal = label
+        .strip_prefix("0x")
+        .is_some_and(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
+    hexadecimal || (!label.is_empty() && label.bytes().all(|digit| digit.is_ascii_digit()))
+}
+
+/// Networks that are not of the public internet, by the first address and the length of the prefix
+/// (<https://www.iana.org/assignments/iana-ipv4-special-registry>).
+const PRIVATE_V4: [(Ipv4Addr, u32); 16] = [
+    (Ipv4Addr::UNSPECIFIED, 8),
+    (Ipv4Addr::new(10, 0, 0, 0), 8),
+    (Ipv4Addr::new(100, 64, 0, 0), 10), // shared between carriers and their customers
+    (Ipv4Addr::new(127, 0, 0, 0), 8),
+    (Ipv4Addr::new(168, 63, 129, 16), 32), // Azure's own, beside the registry
+    (Ipv4Addr::new(169, 254, 0, 0), 16),
+    (Ipv4Addr::new(172, 16, 0, 0), 12),
+    (Ipv4Addr::new(192, 0, 0, 0), 24), // with the instance metadata of Oracle's cloud
+    (Ipv4Addr::new(192, 0, 2, 0), 24),
+    (Ipv4Addr::new(192, 88, 99, 0), 24),
+    (Ipv4Addr::new(192, 168, 0, 0), 16),
+    (Ipv4Addr::new(198, 18, 0, 0), 15),
+    (Ipv4Addr::new(198, 51, 100, 0), 24),
+    (Ipv4Addr::new(203, 0, 113, 0), 24),
+    (Ipv4Addr::new(224, 0, 0, 0), 4), // multicast
+    (Ipv4Addr::new(240, 0, 0, 0), 4),
+];
+
+/// The same (<https://www.iana.org/assignments/iana-ipv6-special-registry>).
+const PRIVATE_V6: [(Ipv6Addr, u32); 11] = [
+    (Ipv6Addr::UNSPECIFIED, 127), // and loopback
+    (Ipv6Addr::new(0x64, 0xff9b, 1, 0, 0, 0, 0, 0), 48),
+    (Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 0), 64),
+    (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23),
+    (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32),
+    (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20),
+    (Ipv6Addr::new(0x5f00, 0, 0, 0, 0, 0, 0, 0), 16),
+    (Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7), // unique local
+    (Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10), // link-local
+    (Ipv6Addr::new(0xfec0, 0, 0, 0, 0, 0, 0, 0), 10),
+    (Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8), // multicast
+];
+
+fn is_private_v4(address: Ipv4Addr) -> bool {
+    let bits = address.to_bits();
+    let mut networks = PRIVATE_V4.iter();
+    networks.any(|(network, prefix)| (bits ^ network.to_bits()).leading_zeros() >= *prefix)
+}
+
+fn is_private_v6(address: Ipv6Addr) -> bool {
+    let bits = address.to_bits();
+    let mut networks = PRIVATE_V6.iter();
+    networks.any(|(network, prefix)| (bits ^ network.to_bits()).leading_zeros() >= *prefix)
+        || embedded(address).is_some_and(is_private_v4)
+}
+
+/// The IPv4 address that is reached at an IPv6 address.
+fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    let of = |high: u16, low: u16| Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low));
+    match address.segments() {
+        // NAT64 and 6to4
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => Some(of(high, low)),
+        _ => address.to_ipv4(), // ::a.b.c.d and ::ffff:a.b.c.d
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,88 @@
+//! What is asked of a host.
+
+use bytes::Bytes;
+use http::{
+    HeaderValue, Method, Uri,
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, IF_NONE_MATCH, USER_AGENT},
+};
+use http_body_util::Full;
+
+use crate::{credential::Fingerprint, error::repr::Repr, observer::Operation, origin::Origin};
+
+/// On whose account a request counts; none: anybody's.
+pub(crate) type Account = Option<Fingerprint>;
+
+/// What is asked of a host.
+#[derive(Clone)]
+pub(crate) struct Request {
+    pub(crate) operation: Operation,
+    pub(crate) uri: Uri,
+    /// The media types that are understood.
+    pub(crate) accept: Option<&'static str>,
+    /// The largest body that is read, in bytes.
+    pub(crate) max_bytes: usize,
+    pub(crate) authorization: Option<HeaderValue>,
+    /// What takes the place of `authorization` at another origin, if the host redirects to there.
+    pub(crate) onward: Option<(Origin, HeaderValue)>,
+    pub(crate) account: Account,
+    /// The entity tag of what is known already.
+    pub(crate) if_none_match: Option<HeaderValue>,
+    /// Fields of a form, sent by POST.
+    pub(crate) form: Option<Bytes>,
+}
+
+impl Request {
+    /// A request without credentials that fetches nothing but what is at an address.
+    pub(crate) fn new(operation: Operation, uri: Uri, max_bytes: usize) -> Self {
+        Self {
+            operation,
+            uri,
+            accept: None,
+            max_bytes,
+            authorization: None,
+            onward: None,
+            account: None,
+            if_none_match: None,
+            form: None,
+        }
+    }
+
+    /// Whether a token server gets a credential: a refresh token may be good for one use, and a server that fails behind
+    /// its login may have counted a failed one.
+    pub(crate) fn is_login(&self) -> bool {
+        self.operation == Operation::Token && (self.form.is_some() || self.authorization.is_some())
+    }
+
+    /// The request as it is sent.
+    pub(crate) fn to_http(
+        &self,
+        user_agent: &HeaderValue,
+    ) -> Result<http::Request<Full<Bytes>>, Repr> {
+        let method = match (&self.form, self.operation) {
+            (Some(_), _) => Method::POST,
+            (None, Operation::Head) => Method::HEAD,
+            (None, Operation::Get | Operation::Token) => Method::GET,
+        };
+        let form = self.form.is_some();
+        let form = form.then(|| HeaderValue::from_static("application/x-www-form-urlencoded"));
+        let headers = [
+            (USER_AGENT, Some(user_agent.clone())),
+            (ACCEPT, self.accept.map(HeaderValue::from_static)),
+            (AUTHORIZATION, self.authorization.clone()),
+            (IF_NONE_MATCH, self.if_none_match.clone()),
+            (CONTENT_TYPE, form),
+        ];
+        let request = http::Request::builder()
+            .method(method)
+            .uri(self.uri.clone());
+        let request = headers
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)))
+            .fold(request, |request, (name, value)| {
+                request.header(name, value)
+            });
+        request
+            .body(Full::new(self.form.clone().unwrap_or_default()))
+            .map_err(|error| Repr::Transport(std::sync::Arc::new(error)))
+    }
+}

@@ -1,0 +1,221 @@
+//! Manifests by digest never change, so they are kept as long as there is room; one that is missing is not asked for
+//! again for a while.
+
+use std::{num::NonZeroUsize, time::Duration};
+
+use lru::LruCache;
+use oci_spec::image::Digest;
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::{content::Manifest, url::ManifestUrl};
+use crate::{
+    cache::bounded,
+    credential::Fingerprint,
+    error::{Error, repr::Repr},
+    single_flight::SingleFlight,
+};
+
+/// Room for bodies, in bytes. Most are a few kilobytes.
+const MAX_BYTES: usize = 16 * 1024 * 1024;
+
+/// What a kept manifest costs besides its body, in bytes, about.
+const OVERHEAD: usize = 512;
+
+/// How long a missing manifest is not asked for: a digest that a registry has dropped comes back only by a push.
+const MISSING: Duration = Duration::from_secs(60 * 60);
+
+/// How long a manifest is not asked for that is denied alone: policies change.
+const DENIED: Duration = Duration::from_secs(60);
+
+/// How long at first, and at the longest, a manifest is not asked for that a tag names: the registry's replicas or its
+/// cache are behind, and it comes.
+const NAMED: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(30));
+
+/// Manifests that are fetched at the same time.
+const MAX_FLIGHTS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023);
+
+/// Failures that are remembered.
+const MAX_FAILURES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4095);
+
+/// Digests that tags name and that are remembered; what is asked next of them follows within seconds.
+const MAX_NAMED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023);
+
+/// For how long a tag is taken to name a digest.
+const NAMES: Duration = Duration::from_secs(10 * 60);
+
+/// Where a manifest is. Registries authorise by repository, so the same digest in another one is another question.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    registry: String,
+    repository: String,
+    digest: Digest,
+}
+
+impl Key {
+    pub(crate) fn new(url: &ManifestUrl, digest: &Digest) -> Self {
+        Self {
+            registry: url.registry.clone(),
+            repository: url.repository.clone(),
+            digest: digest.clone(),
+        }
+    }
+}
+
+/// All manifests that were read.
+pub(crate) struct ManifestCache {
+    /// One caller at a time fetches a manifest. A failure is that of certain credentials.
+    pub(crate) flights: SingleFlight<Key, (), (Fingerprint, Error)>,
+    state: Mutex<State>,
+}
+
+struct State {
+    manifests: LruCache<Key, Manifest>,
+    bytes: usize,
+    /// Somebody who may see more may find what another one does not.
+    failures: LruCache<(Key, Fingerprint), Failure>,
+    /// Digests that tags were found to name.
+    named: LruCache<Key, Instant>,
+}
+
+/// Why a manifest was not there for somebody.
+struct Failure {
+    error: Error,
+    until: Instant,
+    /// The wait that ends then.
+    wait: Duration,
+}
+
+impl ManifestCache {
+    pub(crate) fn new() -> Self {
+        Self {
+            flights: SingleFlight::new(MAX_FLIGHTS, |()| false),
+            state: Mutex::new(State {
+                manifests: LruCache::unbounded(),
+                bytes: 0,
+                failures: bounded(MAX_FAILURES),
+                named: bounded(MAX_NAMED),
+            }),
+        }
+    }
+
+    pub(crate) fn get(&self, key: &Key) -> Option<Manifest> {
+        self.state.lock().manifests.get(key).cloned()
+    }
+
+    pub(crate) fn put(&self, key: Key, manifest: Manifest) {
+        let mut state = self.state.lock();
+        state.bytes = state.bytes.saturating_add(cost(&manifest));
+        if let Some(replaced) = state.manifests.put(key, manifest) {
+            state.bytes = state.bytes.saturating_sub(cost(&replaced));
+        }
+        while state.bytes > MAX_BYTES {
+            let Some((_, oldest)) = state.manifests.pop_lru() else {
+                break;
+            };
+            state.bytes = state.bytes.saturating_sub(cost(&oldest));
+        }
+    }
+
+    /// A tag names the digest.
+    pub(crate) fn name(&self, key: Key) {
+        self.state.lock().named.put(key, Instant::now());
+    }
+
+    /// Why the manifest was not there lately, for someone with these credentials.
+    pub(crate) fn failure(&self, key: &Key, credentials: Fingerprint) -> Option<Error> {
+        let question = (key.clone(), credentials);
+        let state = self.state.lock();
+        let failure = state.failures.peek(&question)?;
+        let lasts = Instant::now() < failure.until;
+        // What a tag names by now may have been missing for good before.
+        let counts = lasts && (failure.wait <= NAMED.1 || !state.is_named(key));
+        counts.then(|| failure.error.clone())
+    }
+
+    /// Remembers why the manifest is not there, if that is going to last. Returns what is to be said of it.
+    pub(crate) fn put_failure(&self, key: Key, credentials: Fingerprint, error: Error) -> Error {
+        let wait = match error.repr() {
+            Repr::NotFound => MISSING,
+            Repr::ManifestDenied(_) => DENIED,
+            _ => return error,
+        };
+        let mut state = self.state.lock();
+        let named = state.is_named(&key);
+        let question = (key, credentials);
+        let (wait, error) = if named {
+            let before = state.failures.peek(&question).map(|before| before.wait);
+            let before = before.filter(|before| *before <= NAMED.1);
+            let wait = before.map_or(NAMED.0, |before| before.saturating_mul(2).min(NAMED.1));
+            (wait, error.of_a_tag())
+        } else {
+            (wait, error)
+        };
+        let failure = Failure {
+            error: error.clone(),
+            until: Instant::now() + wait,
+            wait,
+        };
+        state.failures.put(question, failure);
+        error
+    }
+}
+
+impl State {
+    fn is_named(&self, key: &Key) -> bool {
+        let since = self.named.peek(key);
+        since.is_some_and(|since| since.elapsed() < NAMES)
+    }
+}
+
+fn cost(manifest: &Manifest) -> usize {
+    manifest.body.len().saturating_add(OVERHEAD)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(number: usize) -> Key {
+        Key {
+            registry: "registry.example".to_owned(),
+            repository: "a".to_owned(),
+            digest: format!("sha256:{number:064x}").parse().expect("a digest"),
+        }
+    }
+
+    fn manifest(number: usize, length: usize) -> Manifest {
+        Manifest {
+            digest: key(number).digest,
+            media_type: String::new(),
+            body: vec![0; length].into(),
+        }
+    }
+
+    #[test]
+    fn the_least_recently_used_give_way_when_the_room_is_full() {
+        let cache = ManifestCache::new();
+        for number in 0..4 {
+            cache.put(key(number), manifest(number, MAX_BYTES / 4 - OVERHEAD));
+        }
+        assert!(cache.get(&key(0)).is_some(), "all four fit");
+        cache.put(key(4), manifest(4, 1));
+        assert!(
+            cache.get(&key(1)).is_none(),
+            "the one not used for longest is gone"
+        );
+        for number in [0, 2, 3, 4] {
+            assert!(cache.get(&key(number)).is_some(), "{number}");
+        }
+    }
+
+    #[test]
+    fn replacing_a_manifest_does_not_count_it_twice() {
+        let cache = ManifestCache::new();
+        for _ in 0..10 {
+            cache.put(key(0), manifest(0, MAX_BYTES / 2));
+        }
+        cache.put(key(1), manifest(1, 1));
+        assert!(cache.get(&key(0)).is_some());
+    }
+}

@@ -1,0 +1,283 @@
+//! One manifest, asked for by HEAD and by GET.
+
+use std::sync::Arc;
+
+use http::{HeaderValue, StatusCode};
+use oci_spec::image::Digest;
+
+use super::{
+    artifactory::{self, Layout},
+    cache::{Key, ManifestCache},
+    content::{self, Manifest},
+    repository_heads::RepositoryHeads,
+    resolved::{DigestSource, Resolved},
+    state::{CachedDescriptor, ManifestState},
+    url::{ManifestUrl, Object},
+};
+use crate::{
+    auth::{Authenticator, Reply},
+    credential::CredentialChain,
+    error::{Error, repr::Repr},
+    http::{Call, HostClient, HostConfigId, Request, Response, rate_limit::RateLimit},
+    observer::Operation,
+};
+
+/// A request for one manifest.
+pub(crate) struct ManifestRequest<'a> {
+    auth: &'a Authenticator,
+    pub(crate) url: ManifestUrl,
+    /// Where it may be instead, with Artifactory.
+    native: Option<ManifestUrl>,
+    config: HostConfigId,
+    pub(crate) host: Arc<HostClient>,
+}
+
+impl<'a> ManifestRequest<'a> {
+    pub(crate) fn new(
+        auth: &'a Authenticator,
+        url: ManifestUrl,
+        config: HostConfigId,
+        artifactory_fallback: bool,
+    ) -> Self {
+        let host = auth.http.registry(&url.origin, config);
+        let native = artifactory_fallback
+            .then(|| artifactory::native(&url))
+            .flatten();
+        Self {
+            auth,
+            url,
+            native,
+            config,
+            host,
+        }
+    }
+
+    /// The digest behind the URL, by HEAD if the registry's HEAD reports it.
+    pub(crate) async fn resolve(
+        &self,
+        credentials: &CredentialChain,
+        cache: &ManifestCache,
+    ) -> Result<Resolved, Error> {
+        let mut call = self.call();
+        let state = ManifestState::of(&self.host);
+        let heads = self.heads();
+        let skip = heads.is_skipped();
+        if !skip {
+            let reply = self.send(Operation::Head, None, credentials, &mut call);
+            let reply = reply.await?;
+            if reply.operation == Operation::Get {
+                return self.resolved_by_get(&reply, None, cache);
+            }
+            if let Some(resolved) = self.resolved_by_head(&reply)? {
+                heads.work();
+                return Ok(resolved);
+            }
+        }
+        let path = self.url.uri.path();
+        let known = state.lock().descriptors.get(path).cloned();
+        let etag = known.as_ref().and_then(CachedDescriptor::etag);
+        let reply = self.send(Operation::Get, etag, credentials, &mut call);
+        let resolved = self.resolved_by_get(&reply.await?, known, cache)?;
+        if !skip {
+            heads.are_useless();
+        }
+        Ok(resolved)
+    }
+
+    /// The manifest with a digest, which is the URL's own.
+    pub(crate) async fn manifest(
+        &self,
+        digest: &Digest,
+        credentials: &CredentialChain,
+    ) -> Result<Manifest, Error> {
+        let mut call = self.call();
+        let reply = self.send(Operation::Get, None, credentials, &mut call);
+        let response = reply.await?.response;
+        found(&response)?;
+        let media_type = media_type(&response)?;
+        content::verify(digest, &response.body).map_err(|repr| response.error(repr))?;
+        Ok(Manifest {
+            digest: digest.clone(),
+            media_type,
+            body: response.body,
+        })
+    }
+
+    fn call(&self) -> Call<'_> {
+        let left = self.auth.http.total_timeout;
+        Call::new(&self.url.registry, self.config, left)
+    }
+
+    fn heads(&self) -> RepositoryHeads<'_> {
+        RepositoryHeads::new(&self.host, &self.url.repository)
+    }
+
+    /// Asks where the host has its manifests, as far as is known, else at both addresses.
+    async fn send(
+        &self,
+        operation: Operation,
+        if_none_match: Option<HeaderValue>,
+        credentials: &CredentialChain,
+        call: &mut Call<'_>,
+    ) -> Result<Reply, Error> {
+        let send = async |url: &ManifestUrl, call: &mut Call<'_>| {
+            let max_bytes = match operation {
+                Operation::Head => 0,
+                Operation::Get | Operation::Token => content::MAX_BYTES,
+            };
+            let request = Request {
+                accept: Some(content::ACCEPT),
+                if_none_match: if_none_match.clone(),
+                ..Request::new(operation, url.uri.clone(), max_bytes)
+            };
+            let (resource, heads) = (url.resource(), self.heads());
+            let subject = (&resource, &heads as _);
+            let sent = self
+                .auth
+                .send(&self.host, subject, &request, credentials, call);
+            sent.await
+        };
+        let Some(native) = &self.native else {
+            return send(&self.url, call).await;
+        };
+        let at = |layout| match layout {
+            Layout::Standard => &self.url,
+            Layout::Native => native,
+        };
+        let repository = &self.url.repository;
+        let state = ManifestState::of(&self.host);
+        let (mut layout, sure) = state.lock().layouts.get(repository);
+        let mut reply = send(at(layout), call).await?;
+        if !sure && self.may_be_elsewhere(&reply.response) {
+            layout = layout.other();
+            reply = send(at(layout), call).await?;
+        }
+        if reply.response.is_found() {
+            state.lock().layouts.learn(repository, layout);
+        }
+        Ok(reply)
+    }
+
+    /// Whether an Artifactory says that it has nothing here.
+    fn may_be_elsewhere(&self, response: &Response) -> bool {
+        response.status == StatusCode::NOT_FOUND
+            && response.origin == self.host.origin
+            && response.is_artifactory()
+    }
+
+    /// What HEAD reports; nothing if the registry does not response it, or not with all that is needed.
+    fn resolved_by_head(&self, reply: &Reply) -> Result<Option<Resolved>, Error> {
+        let response = &reply.response;
+        if matches!(
+            response.status,
+            StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED
+        ) {
+            return Ok(None);
+        }
+        found(response)?;
+        let Some(digest) = content::claimed_digest(&response.headers) else {
+            return Ok(None);
+        };
+        let media_type = match content::media_type(&response.headers) {
+            Ok(media_type) => media_type,
+            Err(Repr::Schema1) => return Err(response.error(Repr::Schema1)),
+            Err(_) if content::tells_nothing(&response.headers) => return Ok(None),
+            Err(repr) => return Err(response.error(repr)),
+        };
+        if let Object::Digest(expected) = &self.url.object
+            && *expected != digest
+        {
+            // The registry may call the same bytes by another algorithm.
+            if expected.algorithm() != digest.algorithm() {
+                return Ok(None);
+            }
+            return Err(response.error(Repr::DigestMismatch {
+                expected: expected.to_string(),
+                found: digest.to_string(),
+            }));
+        }
+        Ok(Some(Resolved {
+            digest,
+            media_type,
+            size: content::length(&response.headers),
+            source: DigestSource::Head,
+            auth_method: reply.auth_method,
+            rate_limit: RateLimit::of(&response.headers),
+        }))
+    }
+
+    /// What GET reports; `known` is what the registry may say that it is the same as.
+    fn resolved_by_get(
+        &self,
+        reply: &Reply,
+        known: Option<CachedDescriptor>,
+        cache: &ManifestCache,
+    ) -> Result<Resolved, Error> {
+        let response = &reply.response;
+        let known = match known {
+            Some(known) if response.status == StatusCode::NOT_MODIFIED => known,
+            _ => self.read(response, cache)?,
+        };
+        let path = self.url.uri.path().to_owned();
+        let state = ManifestState::of(&self.host);
+        state.lock().descriptors.put(path, known.clone());
+        Ok(Resolved {
+            digest: known.digest,
+            media_type: known.media_type,
+            size: Some(known.size),
+            source: DigestSource::Get,
+            auth_method: reply.auth_method,
+            rate_limit: RateLimit::of(&response.headers),
+        })
+    }
+
+    /// Takes a manifest from a response, and keeps it for those who ask for it by digest.
+    fn read(&self, response: &Response, cache: &ManifestCache) -> Result<CachedDescriptor, Error> {
+        found(response)?;
+        let media_type = media_type(response)?;
+        let digest = match &self.url.object {
+            Object::Digest(digest) => {
+                content::verify(digest, &response.body).map(|()| digest.clone())
+            }
+            Object::Tag(_) => content::computed_digest(&response.body),
+        }
+        .map_err(|repr| response.error(repr))?;
+        let known = CachedDescriptor {
+            digest: digest.clone(),
+            media_type: media_type.clone(),
+            size: response.body.len() as u64,
+        };
+        let body = response.body.clone();
+        let key = Key::new(&self.url, &digest);
+        cache.put(
+            key,
+            Manifest {
+                digest,
+                media_type,
+                body,
+            },
+        );
+        Ok(known)
+    }
+}
+
+/// Whether a response has what was asked for.
+fn found(response: &Response) -> Result<(), Error> {
+    match response.status {
+        StatusCode::OK => Ok(()),
+        StatusCode::NOT_FOUND => Err(response.error(Repr::NotFound)),
+        status => Err(response.error(Repr::Status(status))),
+    }
+}
+
+/// The media type of a manifest, in its headers or, where they say nothing, in itself.
+fn media_type(response: &Response) -> Result<String, Error> {
+    let repr = match content::media_type(&response.headers) {
+        Ok(media_type) => return Ok(media_type),
+        Err(repr) => repr,
+    };
+    let own = content::is_unspecific(&response.headers)
+        .then(|| content::own_media_type(&response.body))
+        .flatten();
+    own.ok_or_else(|| response.error(repr))
+}

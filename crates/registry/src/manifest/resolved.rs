@@ -1,0 +1,43 @@
+//! What a registry has behind a reference.
+
+use oci_spec::image::Digest;
+
+use crate::{auth::method::AuthMethod, http::rate_limit::RateLimit};
+
+/// What a registry has behind a reference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Resolved {
+    /// The digest that a node would pull.
+    pub digest: Digest,
+    /// One of the four kinds: a manifest or an index, of OCI or Docker.
+    pub media_type: String,
+    /// The length of the manifest or index in bytes, where the registry reports it.
+    pub size: Option<u64>,
+    /// How the digest was learnt.
+    pub source: DigestSource,
+    /// How the client authenticated.
+    pub auth_method: AuthMethod,
+    /// How many pulls are left, where the registry reports it.
+    pub rate_limit: Option<RateLimit>,
+}
+
+/// How a digest was learnt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DigestSource {
+    /// From the headers alone.
+    Head,
+    /// From the body, as the headers did not say. Docker Hub counts this as a pull.
+    Get,
+}
+
+impl DigestSource {
+    /// The name in lower case.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Head => "head",
+            Self::Get => "get",
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! The digest behind a reference, and manifests by their digest.
+
+use std::{collections::BTreeMap, future::Future};
+
+use oci_spec::{distribution::Reference, image::Digest};
+use tokio::time::{Instant, timeout};
+
+use super::{
+    cache::{Key, ManifestCache},
+    content::Manifest,
+    request::ManifestRequest,
+    resolved::Resolved,
+    url::ManifestUrl,
+};
+use crate::{
+    auth::Authenticator,
+    credential::CredentialChain,
+    error::{Error, repr::Repr},
+    http::HostConfigId,
+};
+
+/// Resolves references and reads manifests, and keeps those that it has read.
+pub(crate) struct ManifestService {
+    auth: Authenticator,
+    cache: ManifestCache,
+    artifactory_fallback: bool,
+}
+
+impl ManifestService {
+    pub(crate) fn new(auth: Authenticator, artifactory_fallback: bool) -> Self {
+        Self {
+            auth,
+            cache: ManifestCache::new(),
+            artifactory_fallback,
+        }
+    }
+
+    /// The digest that a reference stands for now.
+    pub(crate) async fn resolve(
+        &self,
+        reference: &Reference,
+        credentials: &CredentialChain,
+    ) -> Result<Resolved, Error> {
+        let (url, config) = self.url(reference, ManifestUrl::of)?;
+        let request = self.request(url, config);
+        let resolved = request.resolve(credentials, &self.cache);
+        let resolved = self.in_time(&request, Box::pin(resolved)).await?;
+        self.cache.name(Key::new(&request.url, &resolved.digest));
+        Ok(resolved)
+    }
+
+    /// A manifest by its digest.
+    pub(crate) async fn manifest(
+        &self,
+        reference: &Reference,
+        digest: &Digest,
+        credentials: &CredentialChain,
+    ) -> Result<Manifest, Error> {
+        let (url, config) = self.url(reference, |reference, plain_http| {
+            ManifestUrl::of_digest(reference, digest, plain_http)
+        })?;
+        let key = Key::new(&url, digest);
+        if let Some(manifest) = self.cache.get(&key) {
+            return Ok(manifest);
+        }
+        let request = self.request(url, config);
+        let fetched = self.fetch(&request, key, digest, credentials);
+        self.in_time(&request, Box::pin(fetched)).await
+    }
+
+    /// The credentials now refused as such, counted for each registry.
+    pub(crate) fn quarantined(&self) -> BTreeMap<String, usize> {
+        self.auth.quarantined()
+    }
+
+    /// Fetches a manifest, once for all who ask for it at the same time. They share a failure, too.
+    async fn fetch(
+        &self,
+        request: &ManifestRequest<'_>,
+        key: Key,
+        digest: &Digest,
+        credentials: &CredentialChain,
+    ) -> Result<Manifest, Error> {
+        let chain = credentials.fingerprint();
+        let asked = Instant::now();
+        let flight = self.cache.flights.join(key.clone());
+        let locked = request.host.queue(flight.lock()).await;
+        let mut last = locked.map_err(|repr| request.host.error(repr))?;
+        if let Some(manifest) = self.cache.get(&key) {
+            return Ok(manifest);
+        }
+        // With other credentials the answer may be another.
+        match last.failure_since(asked) {
+            Some((with, error)) if *with == chain => return Err(error.clone()),
+            _ => {}
+        }
+        if let Some(error) = self.cache.failure(&key, chain) {
+            return Err(error);
+        }
+        match request.manifest(digest, credentials).await {
+            Ok(manifest) => {
+                self.cache.put(key, manifest.clone());
+                Ok(manifest)
+            }
+            Err(error) => {
+                let error = self.cache.put_failure(key, chain, error);
+                last.fail((chain, error.clone()));
+                Err(error)
+            }
+        }
+    }
+
+    /// Limits a call, with all that it waits for.
+    async fn in_time<T>(
+        &self,
+        request: &ManifestRequest<'_>,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let http = &self.auth.http;
+        let after = http.total_timeout.saturating_add(http.queue_timeout);
+        let ended = timeout(after, call).await;
+        ended.unwrap_or_else(|_| Err(request.host.error(Repr::Timeout { after })))
+    }
+
+    fn request(&self, url: ManifestUrl, config: HostConfigId) -> ManifestRequest<'_> {
+        ManifestRequest::new(&self.auth, url, config, self.artifactory_fallback)
+    }
+
+    fn url(
+        &self,
+        reference: &Reference,
+        of: impl FnOnce(&Reference, bool) -> Result<ManifestUrl, Repr>,
+    ) -> Result<(ManifestUrl, HostConfigId), Error> {
+        let http = &self.auth.http;
+        let config = http.config_id(reference.registry());
+        let url = of(reference, http.is_plain_http(config));
+        let url = url.and_then(|url| match http.endpoint(config) {
+            Some(endpoint) => url.at(endpoint),
+            None => Ok(url),
+        });
+        let url = url.map_err(|repr| Error::new(reference.registry(), repr))?;
+        Ok((url, config))
+    }
+}

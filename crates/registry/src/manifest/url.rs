@@ -1,0 +1,290 @@
+//! From a reference to the URL of its manifest.
+
+use std::fmt;
+
+use http::{
+    Uri,
+    uri::{Authority, Scheme},
+};
+use oci_spec::{distribution::Reference, image::Digest};
+
+use crate::{
+    auth::{Resource, Subject},
+    endpoint::Endpoint,
+    error::repr::Repr,
+    origin::Origin,
+    reference::{is_repository, is_tag},
+};
+
+/// What of a repository is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Object {
+    Tag(String),
+    Digest(Digest),
+}
+
+impl fmt::Display for Object {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tag(tag) => formatter.write_str(tag),
+            Self::Digest(digest) => digest.fmt(formatter),
+        }
+    }
+}
+
+/// A manifest in a repository of a registry.
+#[derive(Debug, Clone)]
+pub(crate) struct ManifestUrl {
+    /// The registry as the reference names it.
+    pub(crate) registry: String,
+    pub(crate) repository: String,
+    /// The repository as the host itself names it in scopes.
+    pub(crate) name: String,
+    pub(crate) object: Object,
+    /// Where the registry is.
+    pub(crate) origin: Origin,
+    /// Where the manifest is.
+    pub(crate) uri: Uri,
+}
+
+impl ManifestUrl {
+    /// The URL of what a reference names; a digest wins over a tag, as in every runtime.
+    pub(crate) fn of(reference: &Reference, plain_http: bool) -> Result<Self, Repr> {
+        let object = match (reference.digest(), reference.tag()) {
+            (Some(digest), _) => Object::Digest(
+                digest
+                    .parse()
+                    .map_err(|_| Repr::InvalidReference("a malformed digest"))?,
+            ),
+            (None, Some(tag)) => Object::Tag(tag.to_owned()),
+            (None, None) => return Err(Repr::InvalidReference("neither tag nor digest")),
+        };
+        Self::new(reference, object, plain_http)
+    }
+
+    /// The URL of a manifest in a reference's repository.
+    pub(crate) fn of_digest(
+        reference: &Reference,
+        digest: &Digest,
+        plain_http: bool,
+    ) -> Result<Self, Repr> {
+        Self::new(reference, Object::Digest(digest.clone()), plain_http)
+    }
+
+    // References can be put together without being parsed, so every part is checked before it goes into an address.
+    fn new(reference: &Reference, object: Object, plain_http: bool) -> Result<Self, Repr> {
+        let repository = reference.repository();
+        if !is_repository(repository) {
+            return Err(Repr::InvalidReference("a malformed repository"));
+        }
+        if matches!(&object, Object::Tag(tag) if !is_tag(tag)) {
+            return Err(Repr::InvalidReference("a malformed tag"));
+        }
+        let registry = reference.registry().to_ascii_lowercase();
+        // Docker Hub's registry does not answer at the name that its references have.
+        let host = match registry.as_str() {
+            "docker.io" | "index.docker.io" => "registry-1.docker.io",
+            host => host,
+        };
+        let malformed = || Repr::InvalidReference("a malformed registry host");
+        let authority: Authority = host.parse().map_err(|_| malformed())?;
+        let uri = Uri::builder()
+            .scheme(if plain_http {
+                Scheme::HTTP
+            } else {
+                Scheme::HTTPS
+            })
+            .authority(authority)
+            .path_and_query(format!("/v2/{repository}/manifests/{object}"))
+            .build()
+            .map_err(|_| malformed())?;
+        Ok(Self {
+            origin: Origin::of(&uri).ok_or_else(malformed)?,
+            registry,
+            repository: repository.to_owned(),
+            name: repository.to_owned(),
+            object,
+            uri,
+        })
+    }
+
+    /// Where the registry itself answers: `/v2/`, before the repository.
+    fn base(&self) -> Uri {
+        let path = self.uri.path();
+        let end = path.find("/v2/").map_or(0, |start| start.saturating_add(4));
+        let mut parts = self.uri.clone().into_parts();
+        parts.path_and_query = path.get(..end).and_then(|base| base.parse().ok());
+        Uri::from_parts(parts).unwrap_or_else(|_| self.uri.clone())
+    }
+
+    /// The same manifest at the endpoint that answers for its registry.
+    pub(crate) fn at(self, endpoint: &Endpoint) -> Result<Self, Repr> {
+        let name = endpoint.repository(&self.repository);
+        let base = endpoint.base();
+        let mut address = format!("{base}/v2/{name}/manifests/{}", self.object);
+        let malformed = |_| Repr::InvalidReference("a malformed registry host");
+        // A mirror has to know whose image is meant, the registry itself knows.
+        let registry_itself = self.origin.to_string();
+        if !base.ends_with(&format!("//{registry_itself}")) {
+            let mut query = form_urlencoded::Serializer::new(String::new());
+            query.append_pair("ns", &self.registry);
+            address = format!("{address}?{}", query.finish());
+        }
+        let uri: Uri = address.parse().map_err(malformed)?;
+        let origin = Origin::of(&uri);
+        Ok(Self {
+            origin: origin.ok_or(Repr::InvalidReference("a malformed registry host"))?,
+            name,
+            uri,
+            ..self
+        })
+    }
+
+    /// What access is needed to.
+    pub(crate) fn resource(&self) -> Resource {
+        Resource {
+            repository: self.repository.clone(),
+            scope: self.scope(),
+            base: self.base(),
+            subject: match self.object {
+                Object::Tag(_) => Subject::Repository,
+                Object::Digest(_) => Subject::Manifest,
+            },
+        }
+    }
+
+    /// The scope of a token that reads the manifest.
+    fn scope(&self) -> String {
+        format!("repository:{}:pull", self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEX: &str = "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff";
+
+    #[test]
+    fn references_lead_to_their_manifests() {
+        let digest = format!("sha256:{HEX}");
+        let cases = [
+            (
+                "nginx".to_owned(),
+                false,
+                "https://registry-1.docker.io/v2/library/nginx/manifests/latest".to_owned(),
+            ),
+            (
+                "index.docker.io/acme/web:1".to_owned(),
+                false,
+                "https://registry-1.docker.io/v2/acme/web/manifests/1".to_owned(),
+            ),
+            (
+                "ghcr.io/a/b/c:v1.0_x-y".to_owned(),
+                false,
+                "https://ghcr.io/v2/a/b/c/manifests/v1.0_x-y".to_owned(),
+            ),
+            (
+                "localhost:5000/web".to_owned(),
+                true,
+                "http://localhost:5000/v2/web/manifests/latest".to_owned(),
+            ),
+            (
+                format!("ghcr.io/a/b:tag@{digest}"),
+                false,
+                format!("https://ghcr.io/v2/a/b/manifests/{digest}"),
+            ),
+        ];
+        for (text, plain_http, expected) in cases {
+            let reference: Reference = text.parse().expect("a reference");
+            let target = ManifestUrl::of(&reference, plain_http).expect("a target");
+            assert_eq!(target.uri.to_string(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_endpoint_is_asked_in_the_place_of_the_registry() {
+        let digest = format!("sha256:{HEX}");
+        let cases = [
+            (
+                "library/web:main".to_owned(),
+                "https://harbor.corp/docker-hub",
+                "https://harbor.corp/v2/docker-hub/library/web/manifests/main?ns=docker.io"
+                    .to_owned(),
+                "repository:docker-hub/library/web:pull",
+            ),
+            (
+                "localhost:32000/app".to_owned(),
+                "http://registry.registry.svc:5000",
+                "http://registry.registry.svc:5000/v2/app/manifests/latest?ns=localhost%3A32000"
+                    .to_owned(),
+                "repository:app:pull",
+            ),
+            (
+                format!("ghcr.io/a/b@{digest}"),
+                "http://ghcr.io",
+                format!("http://ghcr.io/v2/a/b/manifests/{digest}"),
+                "repository:a/b:pull",
+            ),
+            (
+                "library/web:main".to_owned(),
+                "https://registry-1.docker.io",
+                "https://registry-1.docker.io/v2/library/web/manifests/main".to_owned(),
+                "repository:library/web:pull",
+            ),
+        ];
+        for (image, endpoint, expected, scope) in cases {
+            let reference: Reference = image.parse().expect("a reference");
+            let target = ManifestUrl::of(&reference, false).expect("a target");
+            let (registry, repository) = (target.registry.clone(), target.repository.clone());
+            let target = target.at(&endpoint.parse().expect("an endpoint"));
+            let target = target.expect("a target");
+            assert_eq!(target.uri.to_string(), expected);
+            assert_eq!(target.scope(), scope);
+            assert_eq!((target.registry, target.repository), (registry, repository));
+        }
+    }
+
+    #[test]
+    fn an_ipv6_address_keeps_its_brackets() {
+        for (registry, plain_http, expected) in [
+            ("[fd00::10]", false, "https://[fd00::10]/v2/web/manifests/1"),
+            (
+                "[FD00::10]:5000",
+                true,
+                "http://[fd00::10]:5000/v2/web/manifests/1",
+            ),
+        ] {
+            let reference =
+                Reference::with_tag(registry.to_owned(), "web".to_owned(), "1".to_owned());
+            let target = ManifestUrl::of(&reference, plain_http).expect("a target");
+            assert_eq!(target.uri.to_string(), expected);
+            assert_eq!(target.origin.to_string(), registry.to_lowercase());
+        }
+    }
+
+    #[test]
+    fn parts_that_would_change_the_address_are_refused() {
+        let cases = [
+            ("ghcr.io", "a/../../admin", "1"),
+            ("ghcr.io", "a//b", "1"),
+            ("ghcr.io", "", "1"),
+            ("ghcr.io", "a", "1?x=y"),
+            ("ghcr.io", "a", "../../x"),
+            ("ghcr.io", "a", "ümlaut"),
+            ("ghcr.io", "a", ""),
+            ("user@ghcr.io", "a", "1"),
+            ("ghcr.io/x", "a", "1"),
+            ("", "a", "1"),
+        ];
+        for (registry, repository, tag) in cases {
+            let reference =
+                Reference::with_tag(registry.to_owned(), repository.to_owned(), tag.to_owned());
+            let repr = ManifestUrl::of(&reference, false).expect_err(repository);
+            assert!(
+                matches!(repr, Repr::InvalidReference(_)),
+                "{registry}/{repository}:{tag}: {repr}"
+            );
+        }
+    }
+}
