@@ -49,7 +49,12 @@ fn each_alert_has_its_section_of_the_runbook_and_the_runbook_no_other() {
         .collect();
     assert_eq!(rules("runbook_url: "), links);
     for section in page.split("\n## ").skip(1) {
-        for part in ["**Meaning.**", "**Causes.**", "**Check.**", "**Cure.**"] {
+        for part in [
+            "**Meaning.**",
+            "**Causes.**",
+            "**Check.**",
+            "**Resolution.**",
+        ] {
             assert!(section.contains(part), "no {part} in {section}");
         }
     }
