@@ -120,7 +120,7 @@ fn a_panic_in_a_reconcile_is_in_the_log_with_its_place_and_ends_no_other() {
     let arguments = ["--ignored", "--exact", "--nocapture"];
     let output = Command::new(this)
         .args(arguments)
-        .arg("run::tests::a_reconcile_panics_and_another_does_not")
+        .arg("app::tests::a_reconcile_panics_and_another_does_not")
         .output()
         .expect("it runs");
     let log = String::from_utf8_lossy(&output.stdout);

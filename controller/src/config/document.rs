@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::{
     found::{describe, kind},
-    problem::{KeyPath, Mistake, Problem},
+    problem::{KeyPath, Mistake, Problem, invalid},
     provider::{self, Merged},
     scalar::Scalar,
     schema::{self, Key},
@@ -102,14 +102,13 @@ impl Document {
     /// Keeps that the value at `path` is none of those that are allowed.
     pub(super) fn invalid(&mut self, path: KeyPath, allowed: &str) {
         let found = self.found(&path, describe);
-        let allowed = allowed.to_owned();
-        self.mistake(path, Mistake::Invalid { found, allowed });
+        self.mistake(path, invalid(&found, allowed));
     }
 
     /// Keeps that a key is required, unless it has a value: one that cannot be used is a problem already.
-    pub(super) fn missing(&mut self, path: KeyPath, allowed: &'static str) {
+    pub(super) fn missing(&mut self, path: KeyPath, allowed: &str) {
         if !self.has(&path) {
-            self.mistake(path, Mistake::Missing { allowed });
+            self.mistake(path, format!("required; allowed: {allowed}"));
         }
     }
 
@@ -163,13 +162,13 @@ impl Document {
         let (found, allowed) = match error {
             Kind::UnknownField(name, siblings) => {
                 let nearest = schema::nearest(keys, &name, siblings);
-                return Mistake::UnknownKey { nearest };
+                return format!("unknown key; the nearest known key is {nearest}");
             }
             Kind::InvalidType(_, allowed) if allowed == SecretText::ALLOWED => {
                 (self.found(path, kind), allowed)
             }
             Kind::InvalidValue(Actual::Other(reason), _) if self.replacement(path).is_none() => {
-                return Mistake::Refused { reason };
+                return reason;
             }
             Kind::InvalidType(Actual::Other(found), allowed) => (found, allowed),
             Kind::InvalidType(_, allowed) | Kind::InvalidValue(_, allowed) => {
@@ -184,11 +183,10 @@ impl Document {
             }
             _ => (self.found(path, kind), "another value".to_owned()), // no other error is made
         };
-        let allowed = match allowed.as_str() {
-            SEQUENCE => "a list".to_owned(),
-            _ => allowed,
-        };
-        Mistake::Invalid { found, allowed }
+        match allowed.as_str() {
+            SEQUENCE => invalid(&found, "a list"),
+            allowed => invalid(&found, allowed),
+        }
     }
 
     /// Takes the value at `path` back to its default, or to nothing: a key that is unknown is still to be reported.

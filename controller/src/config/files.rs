@@ -37,7 +37,7 @@ pub(super) fn certificates(path: PathBuf) -> Result<CaFile, Mistake> {
     let pem = read(&path)?;
     match fault_of_certificates(&pem) {
         None => Ok(CaFile { path, pem }),
-        Some(fault) => Err(content(path, fault, "PEM certificates")),
+        Some(fault) => Err(content(&path, fault, "PEM certificates")),
     }
 }
 
@@ -65,7 +65,7 @@ pub(super) fn docker_configuration(folder: &Path) -> Result<(), Mistake> {
         Ok(_) => Ok(()),
         // What the parser found might be secret.
         Err(_) => Err(content(
-            path,
+            &path,
             "is not a JSON object",
             "a Docker configuration with auths",
         )),
@@ -83,20 +83,14 @@ pub(super) fn token_file(path: &Path) -> Result<(), Mistake> {
         Ok(_) => "is empty",
         Err(_) => "is not UTF-8",
     };
-    Err(content(path.to_owned(), fault, "a token"))
+    Err(content(path, fault, "a token"))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Mistake> {
-    std::fs::read(path).map_err(|error| Mistake::UnreadableFile {
-        path: path.to_owned(),
-        reason: error.to_string(),
-    })
+    std::fs::read(path)
+        .map_err(|error| format!("the file {} cannot be read: {error}", path.display()))
 }
 
-fn content(path: PathBuf, fault: &'static str, allowed: &'static str) -> Mistake {
-    Mistake::FileContent {
-        path,
-        fault,
-        allowed,
-    }
+fn content(path: &Path, fault: &str, allowed: &str) -> Mistake {
+    format!("the file {} {fault}; allowed: {allowed}", path.display())
 }

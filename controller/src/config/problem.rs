@@ -1,6 +1,6 @@
 //! What is wrong with a configuration: every mistake, each with its place.
 
-use std::{fmt, path::PathBuf};
+use std::fmt;
 
 use figment::{
     Error,
@@ -129,38 +129,16 @@ impl fmt::Display for KeyPath {
 
 /// What is wrong with one value. Texts that were found are shown as they are written, before their variables are
 /// replaced, and never those of secrets.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
-pub(crate) enum Mistake {
-    #[error("the file cannot be read: {reason}")]
-    UnreadableConfiguration { reason: String },
-    #[error("not valid YAML: {reason}")]
-    Yaml { reason: String },
-    #[error("duplicate key (lines {first}, {second})")]
-    SetTwice { first: u64, second: u64 },
-    #[error("also set by {variable} (variable names are not case-sensitive)")]
-    SetByTwoVariables { variable: String },
-    #[error("cannot be set together with {other}")]
-    Exclusive { other: &'static str },
-    #[error("unknown key; the nearest known key is {nearest}")]
-    UnknownKey { nearest: String },
-    #[error("found {found}; allowed: {allowed}")]
-    Invalid { found: String, allowed: String },
-    #[error("{reason}")]
-    Refused { reason: String },
-    #[error("required; allowed: {allowed}")]
-    Missing { allowed: &'static str },
-    #[error("the environment variable {name} is not set")]
-    VariableNotSet { name: String },
-    #[error("found ${{ without a name and }}; allowed: ${{NAME}}, or $${{ for a literal ${{")]
-    VariableWithoutName,
-    #[error("the file {} cannot be read: {reason}", path.display())]
-    UnreadableFile { path: PathBuf, reason: String },
-    #[error("the file {} {fault}; allowed: {allowed}", path.display())]
-    FileContent {
-        path: PathBuf,
-        fault: &'static str,
-        allowed: &'static str,
-    },
+pub(super) type Mistake = String;
+
+/// The mistake of a value that is not allowed.
+pub(super) fn invalid(found: &str, allowed: &str) -> Mistake {
+    format!("found {found}; allowed: {allowed}")
+}
+
+/// The mistake of a key that is set beside another one.
+pub(super) fn exclusive(other: &str) -> Mistake {
+    format!("cannot be set together with {other}")
 }
 
 /// One mistake and where it was made.
@@ -174,6 +152,17 @@ pub(crate) struct Problem {
     pub(super) mistake: Mistake,
 }
 
+impl Problem {
+    /// A mistake in the value that `origin` has at `path`.
+    pub(super) fn new(path: KeyPath, origin: &str, mistake: Mistake) -> Self {
+        Self {
+            path,
+            origin: Some(origin.to_owned()),
+            mistake,
+        }
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.origin, self.path.0.is_empty()) {
@@ -181,7 +170,7 @@ impl fmt::Display for Problem {
             (Some(origin), false) => write!(formatter, "{} (in {origin}): ", self.path)?,
             (None, _) => write!(formatter, "{}: ", self.path)?,
         }
-        self.mistake.fmt(formatter)
+        formatter.write_str(&self.mistake)
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
     document::Document,
     files::{self, CaFile},
     model::{self, List, Model, Section, entries, values},
-    problem::{KeyPath, Mistake},
+    problem::KeyPath,
     rollouts::Rollouts,
     scalar::Valid,
     settings::{Config, Namespaces},
@@ -64,9 +64,7 @@ fn schedule(
         return Some(interval);
     }
     let Valid(CronExpression(text)) = cron?;
-    let schedule = Schedule::parse_cron(&text, zone).map_err(|error| Mistake::Refused {
-        reason: error.to_string(),
-    });
+    let schedule = Schedule::parse_cron(&text, zone).map_err(|error| error.to_string());
     document.checked(&KeyPath::default().key("cronSchedule"), schedule)
 }
 

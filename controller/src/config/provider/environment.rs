@@ -6,7 +6,7 @@ use figment::{util::nest, value::Value};
 
 use super::{
     super::{
-        problem::{KeyPath, Mistake, Problem},
+        problem::{KeyPath, Problem},
         schema::{self, Key},
     },
     layers::Layer,
@@ -45,13 +45,8 @@ pub(in crate::config) fn variables(
         }
         let path = key.path.as_str();
         if let Some(other) = set.get(path) {
-            problems.push(Problem {
-                path: key_path(path),
-                origin: Some(variable.clone()),
-                mistake: Mistake::SetByTwoVariables {
-                    variable: (*other).to_owned(),
-                },
-            });
+            let mistake = format!("also set by {other} (variable names are not case-sensitive)");
+            problems.push(Problem::new(key_path(path), variable, mistake));
             continue;
         }
         if let Some(value) = value(text, path, variable, problems) {
@@ -85,13 +80,7 @@ fn value(text: &str, path: &str, variable: &str, problems: &mut Vec<Problem>) ->
     if !text.trim_start().starts_with(['[', '{']) {
         return Some(Value::from(text));
     }
-    let mut problem = |path: KeyPath, mistake: Mistake| {
-        problems.push(Problem {
-            path,
-            origin: Some(variable.to_owned()),
-            mistake,
-        });
-    };
+    let mut problem = |path, mistake| problems.push(Problem::new(path, variable, mistake));
     match yaml::parse(text) {
         Ok(document) => {
             for (inner, mistake) in document.twice {

@@ -4,6 +4,10 @@ use std::collections::BTreeMap;
 
 use super::super::problem::Mistake;
 
+/// The mistake of a `${` that is no variable.
+const WITHOUT_NAME: &str =
+    "found ${ without a name and }; allowed: ${NAME}, or $${ for a literal ${";
+
 /// Replaces each `${NAME}` of `text`. `$${` stands for a literal `${`, and what a variable holds is not looked at again.
 ///
 /// # Errors
@@ -29,12 +33,10 @@ pub(in crate::config) fn interpolate(
                 rest = after;
                 match environment.get(name) {
                     Some(value) => replaced.push_str(value),
-                    None => mistakes.push(Mistake::VariableNotSet {
-                        name: name.to_owned(),
-                    }),
+                    None => mistakes.push(format!("the environment variable {name} is not set")),
                 }
             }
-            _ => mistakes.push(Mistake::VariableWithoutName),
+            _ => mistakes.push(WITHOUT_NAME.to_owned()),
         }
     }
     replaced.push_str(rest);

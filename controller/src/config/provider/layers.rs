@@ -6,7 +6,7 @@ use figment::{
 };
 
 use super::{
-    super::problem::{KeyPath, Mistake, Problem},
+    super::problem::{KeyPath, Problem, exclusive},
     yaml,
 };
 
@@ -101,13 +101,9 @@ fn choose_schedule(ranks: &mut [Vec<Layer>], problems: &mut Vec<Problem>) {
         let setting = |name: &str| rank.iter().find(|layer| layer.values.contains_key(name));
         let (interval, cron) = (setting(INTERVAL), setting(CRON_SCHEDULE));
         if let (Some(layer), Some(_)) = (interval, cron) {
-            problems.push(Problem {
-                path: KeyPath::default().key(INTERVAL),
-                origin: layer.origin.clone(),
-                mistake: Mistake::Exclusive {
-                    other: CRON_SCHEDULE,
-                },
-            });
+            let path = KeyPath::default().key(INTERVAL);
+            let origin = layer.origin.as_deref().unwrap_or_default();
+            problems.push(Problem::new(path, origin, exclusive(CRON_SCHEDULE)));
         }
         let sets_one = interval.or(cron).is_some();
         if chosen {

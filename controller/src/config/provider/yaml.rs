@@ -12,7 +12,7 @@ use serde_saphyr::{
 use super::{
     super::{
         found::kind,
-        problem::{KeyPath, Mistake, Problem},
+        problem::{KeyPath, Mistake, Problem, invalid},
     },
     layers::Layer,
 };
@@ -32,11 +32,8 @@ pub(in crate::config) fn file(path: &Path, problems: &mut Vec<Problem>) -> Optio
         Err(mistake) => Err(mistake),
     };
     let values = values.map_err(|mistake| mistakes.push((KeyPath::default(), mistake)));
-    problems.extend(mistakes.into_iter().map(|(path, mistake)| Problem {
-        path,
-        origin: Some(origin.clone()),
-        mistake,
-    }));
+    let mistakes = mistakes.into_iter();
+    problems.extend(mistakes.map(|(path, mistake)| Problem::new(path, &origin, mistake)));
     Some(Layer {
         values: values.ok()?,
         origin: Some(origin),
@@ -44,9 +41,8 @@ pub(in crate::config) fn file(path: &Path, problems: &mut Vec<Problem>) -> Optio
 }
 
 fn read(path: &Path) -> Result<Document, Mistake> {
-    let text = std::fs::read_to_string(path).map_err(|error| Mistake::UnreadableConfiguration {
-        reason: error.to_string(),
-    })?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| format!("the file cannot be read: {error}"))?;
     parse(&text)
 }
 
@@ -54,10 +50,7 @@ fn mapping(value: Value) -> Result<Dict, Mistake> {
     match value {
         Value::Dict(_, values) => Ok(values),
         Value::Empty(..) => Ok(Dict::new()),
-        other => Err(Mistake::Invalid {
-            found: kind(&other).to_owned(),
-            allowed: "a mapping".to_owned(),
-        }),
+        other => Err(invalid(kind(&other), "a mapping")),
     }
 }
 
@@ -66,7 +59,7 @@ fn mapping(value: Value) -> Result<Dict, Mistake> {
 ///
 /// # Errors
 ///
-/// [`Mistake::Yaml`] with the line and column where the text stops being YAML.
+/// A [`Mistake`] with the line and column where the text stops being YAML.
 pub(super) fn parse(text: &str) -> Result<Document, Mistake> {
     let mut twice = Vec::new();
     let root = Node {
@@ -75,9 +68,7 @@ pub(super) fn parse(text: &str) -> Result<Document, Mistake> {
     };
     let value =
         with_deserializer_from_str_with_options(text, options(), |yaml| root.deserialize(yaml));
-    let value = value.map_err(|error| Mistake::Yaml {
-        reason: explain(&error),
-    })?;
+    let value = value.map_err(|error| format!("not valid YAML: {}", explain(&error)))?;
     Ok(Document { value, twice })
 }
 
@@ -173,9 +164,9 @@ impl<'de> Visitor<'de> for Node<'_> {
         while let Some(key) = map.next_key::<Spanned<String>>()? {
             let (name, line) = (key.value, key.referenced.line());
             let path = self.path.key(&name);
-            if let Some(&first) = lines.get(&name) {
-                let second = line;
-                self.twice.push((path, Mistake::SetTwice { first, second }));
+            if let Some(first) = lines.get(&name) {
+                let mistake = format!("duplicate key (lines {first}, {line})");
+                self.twice.push((path, mistake));
                 map.next_value::<IgnoredAny>()?;
                 continue;
             }

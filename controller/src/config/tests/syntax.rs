@@ -194,11 +194,11 @@ fn variables_that_are_not_set_are_problems() {
             (
                 "{logLevle: '${A}', registries: [{hostnamePattern: a, caCertificatePaths: '${B}', secret: {tokn: '${C}'}}]}",
                 "
-                logLevle (in DIR/config.yaml): unknown key; the nearest known key is logLevel
                 logLevle (in DIR/config.yaml): the environment variable A is not set
+                logLevle (in DIR/config.yaml): unknown key; the nearest known key is logLevel
                 registries[0].caCertificatePaths (in DIR/config.yaml): the environment variable B is not set
-                registries[0].secret.tokn (in DIR/config.yaml): unknown key; the nearest known key is token
                 registries[0].secret.tokn (in DIR/config.yaml): the environment variable C is not set
+                registries[0].secret.tokn (in DIR/config.yaml): unknown key; the nearest known key is token
                 ",
             ),
             (

@@ -7,7 +7,7 @@ use super::{
         document::Document,
         files,
         model::{self, List, Section, entries},
-        problem::{KeyPath, Mistake},
+        problem::{KeyPath, exclusive},
         registries::{RegistryEntry, Secret, TokenSource},
         scalar::{Scalar, Valid},
         values::{SecretType, Username},
@@ -118,8 +118,7 @@ fn opaque(secret: model::Secret, path: &KeyPath, document: &mut Document) -> Opt
             TokenSource::File(token)
         }
         (Some(_), Some(_)) => {
-            let other = "tokenFile";
-            document.mistake(inline, Mistake::Exclusive { other });
+            document.mistake(inline, exclusive("tokenFile"));
             return None;
         }
         (None, None) => {

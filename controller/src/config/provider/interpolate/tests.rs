@@ -32,16 +32,15 @@ fn each_variable_is_replaced_once() {
 
 #[test]
 fn every_mistake_in_a_text_is_told() {
-    let not_set = |name: &str| Mistake::VariableNotSet {
-        name: name.to_owned(),
-    };
+    let not_set = |name: &str| format!("the environment variable {name} is not set");
+    let without_name = || vec![WITHOUT_NAME.to_owned()];
     let table = [
         ("${C}", vec![not_set("C")]),
         ("${C}${A}${D}", vec![not_set("C"), not_set("D")]),
         ("${a}", vec![not_set("a")]), // names keep their case
-        ("${}", vec![Mistake::VariableWithoutName]),
-        ("${A", vec![Mistake::VariableWithoutName]),
-        ("${", vec![Mistake::VariableWithoutName]),
+        ("${}", without_name()),
+        ("${A", without_name()),
+        ("${", without_name()),
     ];
     for (text, expected) in table {
         assert_eq!(interpolate(text, &environment()), Err(expected), "{text}");
