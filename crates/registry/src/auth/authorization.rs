@@ -2,7 +2,7 @@
 
 use http::HeaderValue;
 
-use super::{method::AuthMethod, quarantine::Probe, step::Sent, token::Token};
+use super::{method::AuthMethod, quarantine::Probe, token::Token};
 
 /// What a request carries to authenticate.
 pub(crate) enum Authorization {
@@ -25,16 +25,9 @@ impl Authorization {
         }
     }
 
-    /// What of it matters when it is refused.
-    pub(crate) fn sent(&self) -> Sent {
-        match self {
-            Self::None => Sent::Nothing,
-            Self::Basic(..) => Sent::Basic,
-            Self::Static(..) => Sent::Static,
-            Self::Token { token, kept } => Sent::Token {
-                replaceable: *kept || token.is_shared(),
-            },
-        }
+    /// Whether it is a token that is older than the call, or that others use, too.
+    pub(crate) fn is_replaceable(&self) -> bool {
+        matches!(self, Self::Token { token, kept } if *kept || token.is_shared())
     }
 
     /// How that authenticates a caller with a credential.

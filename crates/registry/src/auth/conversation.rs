@@ -1,5 +1,7 @@
 //! One conversation with a registry: asks for a resource with one credential, as [`step`](super::step) says.
 
+use std::sync::Arc;
+
 use http::StatusCode;
 use tokio::sync::OwnedMutexGuard;
 
@@ -12,7 +14,7 @@ use super::{
     reply::Reply,
     scheme::{AuthScheme, Offered},
     state::{AuthState, first_challenge},
-    step::{Action, Event, Failure, Means, Negotiation, Presents},
+    step::{Action, Event, Failure, Means, Negotiation},
     token::Token,
     token_source::{TokenFailure, TokenSource},
 };
@@ -38,7 +40,7 @@ pub(crate) struct Conversation<'a> {
 
 impl<'a> Conversation<'a> {
     fn new(context: Context<'a>, request: &'a Request) -> Self {
-        let credential = context.credential.map(|one| Presents::of(&one.secret));
+        let credential = context.credential.map(|one| Arc::clone(&one.secret));
         let state = AuthState::of(context.host);
         let schemes = &mut state.lock().schemes;
         let remembered = schemes.get(&context.resource.repository);
@@ -204,12 +206,12 @@ impl<'a> Conversation<'a> {
             let followed = cross_origin::follow(context, self.request, response, onward, call);
             return followed.await.map(Sent::Elsewhere);
         }
-        let (sent, status) = (authorization.sent(), response.status);
-        let event = if status == StatusCode::UNAUTHORIZED {
-            let offered = self.offered(&response);
-            Event::Refused { sent, offered }
-        } else {
-            Event::Answered { sent, status }
+        let event = match response.status {
+            StatusCode::UNAUTHORIZED => Event::Refused {
+                replaceable: authorization.is_replaceable(),
+                offered: self.offered(&response),
+            },
+            status => Event::Answered(status),
         };
         self.heard = Some((authorization, response));
         Ok(Sent::Here(event))

@@ -24,10 +24,11 @@ pub(crate) enum Event {
     TokenFetched,
     /// Nothing can be presented. `outdated`: as what is remembered of the registry may not hold any more.
     NotAuthorized { outdated: bool },
-    /// The registry refuses what it was sent (401), and offers this.
-    Refused { sent: Sent, offered: Offered },
+    /// The registry refuses what it was sent (401), and offers this. `replaceable`: that was a token that is older than
+    /// this call, or that others use, too, so that another one may do better.
+    Refused { replaceable: bool, offered: Offered },
     /// The registry answers with another status.
-    Answered { sent: Sent, status: StatusCode },
+    Answered(StatusCode),
     /// The registry's base offers this.
     Base(Offered),
 }
@@ -79,29 +80,6 @@ pub(crate) enum Failure {
     Unsupported(Repr),
 }
 
-/// What the request carried that was answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Sent {
-    Nothing,
-    /// A token. `replaceable`: it is older than this call or others use it, too, so that another one may do better.
-    Token {
-        replaceable: bool,
-    },
-    Basic,
-    Static,
-}
-
-/// How a credential can be presented.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Presents {
-    /// To a registry or its token server.
-    Password,
-    /// To a token server.
-    Identity,
-    /// To a registry.
-    Static,
-}
-
 /// How to authenticate.
 #[derive(Debug)]
 enum Known {
@@ -113,10 +91,11 @@ enum Known {
 }
 
 /// The state of one conversation.
-#[derive(Debug)]
 pub(crate) struct Negotiation {
     scheme: Known,
-    credential: Option<Presents>,
+    credential: Option<Arc<Secret>>,
+    /// What the last request carried.
+    sent: Means,
     /// What was remembered and does not work.
     failed: Option<Arc<AuthScheme>>,
     /// A refused token was replaced.
@@ -130,26 +109,17 @@ pub(crate) struct Negotiation {
     requests: u32,
 }
 
-impl Presents {
-    pub(crate) fn of(secret: &Secret) -> Self {
-        match secret {
-            Secret::Password { .. } => Self::Password,
-            Secret::Identity { .. } => Self::Identity,
-            Secret::Bearer { .. } => Self::Static,
-        }
-    }
-}
-
 impl Negotiation {
     /// A conversation under the scheme that is remembered, if one is. `base_asked`: the registry's base has no challenge.
     pub(crate) fn new(
         remembered: Option<Arc<AuthScheme>>,
-        credential: Option<Presents>,
+        credential: Option<Arc<Secret>>,
         base_asked: bool,
     ) -> Self {
         Self {
             scheme: remembered.map_or(Known::Nothing, Known::Remembered),
             credential,
+            sent: Means::Nothing,
             failed: None,
             renewed: false,
             base_asked,
@@ -168,13 +138,16 @@ impl Negotiation {
                 let restarted = if outdated { self.restart() } else { None };
                 restarted.unwrap_or(Action::Fail(Failure::NotAuthorized))
             }
-            Event::Refused { sent, offered } => {
+            Event::Refused {
+                replaceable,
+                offered,
+            } => {
                 self.refused = true;
-                self.challenged(sent, offered)
+                self.challenged(replaceable, offered)
             }
-            Event::Answered { sent, status } => {
+            Event::Answered(status) => {
                 self.refused = false;
-                if sent == Sent::Nothing && hides(status) && self.asks_base() {
+                if self.sent == Means::Nothing && hides(status) && self.asks_base() {
                     return Action::AskBase;
                 }
                 Action::Done
@@ -200,14 +173,16 @@ impl Negotiation {
         let Some(scheme) = self.scheme() else {
             return self.send(Means::Nothing);
         };
-        match (&**scheme, self.credential) {
+        match (&**scheme, self.credential.as_deref()) {
             (AuthScheme::Basic, None) => self.send(Means::Nothing),
-            (_, Some(Presents::Static)) => self.send(Means::Static),
-            (AuthScheme::Basic, Some(Presents::Password)) => self.send(Means::Basic),
-            (AuthScheme::Basic, Some(Presents::Identity)) => self.restart().unwrap_or_else(|| {
-                let schemes = "basic, with an identity token at hand,".to_owned();
-                Action::Fail(Failure::Unsupported(Repr::UnsupportedChallenge { schemes }))
-            }),
+            (_, Some(Secret::Bearer { .. })) => self.send(Means::Static),
+            (AuthScheme::Basic, Some(Secret::Password { .. })) => self.send(Means::Basic),
+            (AuthScheme::Basic, Some(Secret::Identity { .. })) => {
+                self.restart().unwrap_or_else(|| {
+                    let schemes = "basic, with an identity token at hand,".to_owned();
+                    Action::Fail(Failure::Unsupported(Repr::UnsupportedChallenge { schemes }))
+                })
+            }
             (AuthScheme::Bearer(_), _) => Action::FetchToken {
                 scheme: Arc::clone(scheme),
                 renew,
@@ -216,6 +191,7 @@ impl Negotiation {
     }
 
     fn send(&mut self, means: Means) -> Action {
+        self.sent = means;
         self.count().unwrap_or(Action::Send(means))
     }
 
@@ -227,6 +203,7 @@ impl Negotiation {
         let scheme = Arc::clone(scheme);
         self.failed = Some(Arc::clone(&scheme));
         self.scheme = Known::Nothing;
+        self.sent = Means::Nothing;
         Some(self.count().unwrap_or(Action::Restart(scheme)))
     }
 
@@ -235,27 +212,27 @@ impl Negotiation {
         (self.requests > MAX_REQUESTS).then_some(Action::Fail(Failure::Repository))
     }
 
-    fn challenged(&mut self, sent: Sent, offered: Offered) -> Action {
-        match (sent, offered) {
-            (Sent::Nothing, offered) => self.first_challenge(offered),
+    fn challenged(&mut self, replaceable: bool, offered: Offered) -> Action {
+        match (self.sent, offered) {
+            (Means::Nothing, offered) => self.first_challenge(offered),
             // Other scopes or another realm, or tokens in the place of passwords.
-            (Sent::Token { .. } | Sent::Basic, Offered::Scheme(scheme @ AuthScheme::Bearer(_)))
+            (Means::Token | Means::Basic, Offered::Scheme(scheme @ AuthScheme::Bearer(_)))
                 if self.scheme().is_none_or(|known| **known != scheme) =>
             {
                 self.adopt(scheme);
                 self.present(true)
             }
-            (Sent::Basic | Sent::Static, _) => Action::Fail(Failure::Credential),
+            (Means::Basic | Means::Static, _) => Action::Fail(Failure::Credential),
             // Harbor offers Basic to any bad token: the realm is the one that it named before.
-            (Sent::Token { replaceable: true }, _) if !self.renewed => {
+            (Means::Token, _) if replaceable && !self.renewed => {
                 self.renewed = true;
                 self.present(true)
             }
-            (Sent::Token { .. }, Offered::Scheme(AuthScheme::Bearer(_))) => {
+            (Means::Token, Offered::Scheme(AuthScheme::Bearer(_))) => {
                 Action::Fail(Failure::Repository)
             }
             // A registry that takes no tokens any more answers so, too.
-            (Sent::Token { .. }, _) => {
+            (Means::Token, _) => {
                 let restarted = self.restart();
                 restarted.unwrap_or(Action::Fail(Failure::Repository))
             }

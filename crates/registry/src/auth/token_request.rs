@@ -1,7 +1,8 @@
 //! What a token server is asked, and what its response says.
 
-use http::{StatusCode, Uri, uri::PathAndQuery};
+use http::{StatusCode, Uri};
 use tokio::time::Instant;
+use url::{Url, form_urlencoded};
 
 use super::{scheme::Bearer, token::Token};
 use crate::{error::repr::Repr, http::Response};
@@ -42,30 +43,13 @@ pub(crate) fn read(response: &Response, had_credentials: bool) -> Result<Token, 
     }
 }
 
-/// The fields of a form or a query.
-struct Fields(form_urlencoded::Serializer<'static, String>);
-
-impl Fields {
-    fn new(query: Option<&str>) -> Self {
-        let query = query.unwrap_or_default().to_owned();
-        Self(form_urlencoded::Serializer::for_suffix(query, 0))
-    }
-
-    fn service(&mut self, bearer: &Bearer) {
-        if let Some(service) = &bearer.service {
-            self.0.append_pair("service", service);
-        }
-    }
-}
-
 /// Where a token is asked for with GET: one `scope` for each, and what the realm had already.
 pub(crate) fn token_uri(bearer: &Bearer, scopes: &[String]) -> Option<Uri> {
-    let mut fields = Fields::new(bearer.realm.query());
-    fields.service(bearer);
-    for scope in scopes {
-        fields.0.append_pair("scope", scope);
-    }
-    with_query(&bearer.realm, &fields.0.finish())
+    let mut url = Url::parse(&bearer.realm.to_string()).ok()?;
+    let service = bearer.service.iter().map(|service| ("service", service));
+    let scopes = scopes.iter().map(|scope| ("scope", scope));
+    url.query_pairs_mut().extend_pairs(service.chain(scopes));
+    url.as_str().parse().ok()
 }
 
 /// The form of an `OAuth2` refresh: one `scope` for all.
@@ -75,20 +59,12 @@ pub(crate) fn refresh_form(
     scopes: &[String],
     refresh_token: &str,
 ) -> String {
-    let mut fields = Fields::new(None);
-    fields.0.append_pair("grant_type", "refresh_token");
-    fields.service(bearer);
-    fields
-        .0
+    let service = bearer.service.iter();
+    form_urlencoded::Serializer::new(String::new())
+        .append_pair("grant_type", "refresh_token")
+        .extend_pairs(service.map(|service| ("service", service)))
         .append_pair("client_id", client_id)
         .append_pair("scope", &scopes.join(" "))
-        .append_pair("refresh_token", refresh_token);
-    fields.0.finish()
-}
-
-fn with_query(uri: &Uri, query: &str) -> Option<Uri> {
-    let path = PathAndQuery::try_from(format!("{}?{query}", uri.path())).ok()?;
-    let mut parts = uri.clone().into_parts();
-    parts.path_and_query = Some(path);
-    Uri::from_parts(parts).ok()
+        .append_pair("refresh_token", refresh_token)
+        .finish()
 }

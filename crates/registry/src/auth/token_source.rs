@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderValue, StatusCode, Uri};
+use http::HeaderValue;
 use tokio::time::Instant;
 
 use super::{
@@ -47,23 +47,13 @@ struct Refusal {
     bearer: Bearer,
 }
 
-/// A token request that failed.
-struct Failed {
-    error: Error,
-    verdict: Option<TokenVerdict>,
-}
+/// A token request that failed, and what it says of the credential, if it says anything.
+type Failed = (Error, Option<TokenVerdict>);
 
 impl From<Error> for TokenFailure {
     fn from(error: Error) -> Self {
         let refusal = None;
         Self { error, refusal }
-    }
-}
-
-impl From<Error> for Failed {
-    fn from(error: Error) -> Self {
-        let verdict = None;
-        Self { error, verdict }
     }
 }
 
@@ -115,7 +105,7 @@ async fn is_still_good(
     let source = TokenSource::new(context, bearer, &proven.scopes);
     match source.request(call).await {
         Ok(_) => Some(true),
-        Err(failure) => failure.verdict.map(|_| false),
+        Err((_, verdict)) => verdict.map(|_| false),
     }
 }
 
@@ -150,10 +140,7 @@ impl<'a> TokenSource<'a> {
             return Ok((token.share(), true));
         }
         let requested = match context.credential {
-            None => self
-                .request(call)
-                .await
-                .map_err(|failed| failed.error.into()),
+            None => self.request(call).await.map_err(|(error, _)| error.into()),
             Some(credential) => self.request_with(credential, call).await,
         };
         match requested {
@@ -183,7 +170,7 @@ impl<'a> TokenSource<'a> {
                 });
                 Ok(token)
             }
-            Err(Failed { error, verdict }) => Err(TokenFailure {
+            Err((error, verdict)) => Err(TokenFailure {
                 error,
                 refusal: verdict.map(|verdict| Refusal {
                     verdict,
@@ -195,38 +182,34 @@ impl<'a> TokenSource<'a> {
     }
 
     async fn request(&self, call: &mut Call<'_>) -> Result<Token, Failed> {
+        let response = self.send(call).await.map_err(|error| (error, None))?;
+        let had_credentials = self.context.credential.is_some();
+        token_request::read(&response, had_credentials).map_err(|repr| {
+            let verdict = token_request::verdict(&repr, &response);
+            (response.error(repr), verdict)
+        })
+    }
+
+    async fn send(&self, call: &mut Call<'_>) -> Result<Response, Error> {
         let credential = self.context.credential;
         let response = match credential.map(|credential| &*credential.secret) {
-            None | Some(Secret::Bearer { .. }) => self.get(None, call).await?,
+            None | Some(Secret::Bearer { .. }) => return self.get(None, call).await,
             Some(Secret::Password { username, password }) => {
                 self.get(Some(basic(username, password)), call).await?
             }
             Some(Secret::Identity { username, token }) => {
                 let response = self.post(token, call).await?;
                 // Only these mean "no such method"; after any other the token is not presented twice.
-                if matches!(
-                    response.status,
-                    StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED
-                ) {
+                if matches!(response.status.as_u16(), 404 | 405) {
                     self.get(Some(basic(username, token)), call).await?
                 } else {
                     response
                 }
             }
         };
-        if credential.is_some() {
-            self.came_from(&response)?;
-        }
-        token_request::read(&response, credential.is_some()).map_err(|repr| Failed {
-            verdict: token_request::verdict(&repr, &response),
-            error: response.error(repr),
-        })
-    }
-
-    /// Where a token server redirects to does not get the credential, so what it answers is not for who has it.
-    fn came_from(&self, response: &Response) -> Result<(), Error> {
+        // Where a token server redirects to does not get the credential, so what it answers is not for the credential.
         if Origin::of(&response.uri) == Origin::of(&self.bearer.realm) {
-            return Ok(());
+            return Ok(response);
         }
         Err(self.context.error(Repr::RedirectRefused {
             to: response.origin.to_string(),
@@ -241,15 +224,9 @@ impl<'a> TokenSource<'a> {
     ) -> Result<Response, Error> {
         let uri = token_request::token_uri(self.bearer, self.scopes);
         let uri = uri.ok_or_else(|| self.context.error(Repr::TokenAnswer))?;
-        let request = self.to(uri);
-        self.send(
-            Request {
-                authorization,
-                ..request
-            },
-            call,
-        )
-        .await
+        let mut request = Request::new(Operation::Token, uri, MAX_BYTES);
+        request.authorization = authorization;
+        self.ask(request, call).await
     }
 
     /// `OAuth2`, for identity tokens only: passwords sent so cost some servers a failed login
@@ -257,29 +234,17 @@ impl<'a> TokenSource<'a> {
     async fn post(&self, refresh_token: &str, call: &mut Call<'_>) -> Result<Response, Error> {
         let client_id = self.context.client_id;
         let form = token_request::refresh_form(self.bearer, client_id, self.scopes, refresh_token);
-        let request = self.to(self.bearer.realm.clone());
-        self.send(
-            Request {
-                form: Some(form.into()),
-                ..request
-            },
-            call,
-        )
-        .await
+        let mut request = Request::new(Operation::Token, self.bearer.realm.clone(), MAX_BYTES);
+        request.form = Some(form.into());
+        self.ask(request, call).await
     }
 
-    fn to(&self, uri: Uri) -> Request {
-        Request {
-            account: self.context.fingerprint(),
-            ..Request::new(Operation::Token, uri, MAX_BYTES)
-        }
-    }
-
-    async fn send(&self, request: Request, call: &mut Call<'_>) -> Result<Response, Error> {
+    async fn ask(&self, mut request: Request, call: &mut Call<'_>) -> Result<Response, Error> {
         let context = self.context;
         let origin = redirect_policy::check(&self.bearer.realm, &context.host.origin);
         let origin = origin.map_err(|repr| context.error(repr))?;
         let host = context.http.named(context.host, &origin, call.config);
+        request.account = context.fingerprint();
         context.http.send(&host, request, call).await
     }
 }

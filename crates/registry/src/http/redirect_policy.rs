@@ -3,9 +3,10 @@
 //! A registry that we were told to ask can name any address. Inside a cluster that is a way to make us ask servers that
 //! only we can reach, so addresses of private networks are followed only on the registry's own host.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use http::Uri;
+use url::{Host, Url};
 
 use crate::{error::repr::Repr, origin::Origin};
 
@@ -32,82 +33,25 @@ pub(crate) fn check(place: &Uri, registry: &Origin) -> Result<Origin, Repr> {
     Ok(origin)
 }
 
-/// Resolves the `Location` of an answer against the address of its request, as RFC 3986, section 5.2, has it; fragments
-/// are dropped.
+/// Resolves the `Location` of a response against the address of its request; fragments are dropped.
 pub(crate) fn join(base: &Uri, location: &str) -> Option<Uri> {
-    let location = location.split('#').next()?;
-    let (scheme, authority) = (base.scheme_str()?, base.authority()?);
-    if has_scheme(location) {
-        return location.parse().ok();
-    }
-    if location.starts_with("//") {
-        return format!("{scheme}:{location}").parse().ok();
-    }
-    let (path, query) = match location.split_once('?') {
-        Some((path, query)) => (path, Some(query)),
-        None => (location, None),
-    };
-    let (path, query) = if path.is_empty() {
-        (base.path().to_owned(), query.or_else(|| base.query()))
-    } else if path.starts_with('/') {
-        (without_dots(path), query)
-    } else {
-        let folder = base.path().rsplit_once('/')?.0;
-        (without_dots(&format!("{folder}/{path}")), query)
-    };
-    let query = query.map_or_else(String::new, |query| format!("?{query}"));
-    format!("{scheme}://{authority}{path}{query}").parse().ok()
-}
-
-/// Whether an address begins with a scheme (RFC 3986, section 3.1): that of a query is none.
-fn has_scheme(address: &str) -> bool {
-    let Some((scheme, _)) = address.split_once(':') else {
-        return false;
-    };
-    let inner = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
-    scheme.starts_with(|first: char| first.is_ascii_alphabetic()) && scheme.bytes().all(inner)
-}
-
-/// An absolute path without the segments `.` and `..` (RFC 3986, section 5.2.4).
-fn without_dots(path: &str) -> String {
-    let mut kept: Vec<&str> = Vec::new();
-    let mut segments = path.split('/').skip(1).peekable();
-    while let Some(segment) = segments.next() {
-        match segment {
-            "." => {}
-            ".." => {
-                kept.pop();
-            }
-            segment => kept.push(segment),
-        }
-        // What ends in a dot segment is a folder.
-        if matches!(segment, "." | "..") && segments.peek().is_none() {
-            kept.push("");
-        }
-    }
-    format!("/{}", kept.join("/"))
+    let mut joined = Url::parse(&base.to_string()).ok()?.join(location).ok()?;
+    joined.set_fragment(None);
+    joined.as_str().parse().ok()
 }
 
 /// Whether a host is an address, in any form that a resolver takes for one, of a network that is not public.
 fn is_private(host: &str) -> bool {
-    let host = host.trim_end_matches('.');
-    if host == "localhost" || host.ends_with(".localhost") {
-        return true;
+    match Host::parse(host) {
+        Ok(Host::Ipv4(address)) => is_private_v4(address),
+        Ok(Host::Ipv6(address)) => is_private_v6(address),
+        Ok(Host::Domain(name)) => {
+            let name = name.trim_end_matches('.');
+            name == "localhost" || name.ends_with(".localhost")
+        }
+        // No public name is malformed, for example one that ends in a number.
+        Err(_) => true,
     }
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    match bare.parse::<IpAddr>() {
-        Ok(IpAddr::V4(address)) => is_private_v4(address),
-        Ok(IpAddr::V6(address)) => is_private_v6(address),
-        // Resolvers read 2130706433, 0x7f.1 and 127.1 as addresses; no public name ends in a number.
-        Err(_) => host.rsplit('.').next().is_some_and(is_number),
-    }
-}
-
-fn is_number(label: &str) -> bool {
-    let hexadecimal = label
-        .strip_prefix("0x")
-        .is_some_and(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
-    hexadecimal || (!label.is_empty() && label.bytes().all(|digit| digit.is_ascii_digit()))
 }
 
 /// Networks that are not of the public internet, by the first address and the length of the prefix

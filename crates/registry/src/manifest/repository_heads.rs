@@ -10,39 +10,29 @@ use crate::{
 
 /// The answers of one repository to HEAD.
 pub(crate) struct RepositoryHeads<'a> {
-    host: &'a HostClient,
-    repository: &'a str,
+    pub(crate) host: &'a HostClient,
+    pub(crate) repository: &'a str,
 }
 
-impl<'a> RepositoryHeads<'a> {
-    pub(crate) fn new(host: &'a HostClient, repository: &'a str) -> Self {
-        Self { host, repository }
-    }
-
-    /// Whether the repository is asked by GET at once.
-    pub(crate) fn is_skipped(&self) -> bool {
-        self.support(|heads| heads.is_skipped(self.repository))
-    }
-
-    /// HEAD was of use.
-    pub(crate) fn work(&self) {
-        self.support(|heads| heads.works(self.repository));
+impl RepositoryHeads<'_> {
+    /// What is known of them is used.
+    pub(crate) fn support<T>(&self, use_of: impl FnOnce(&mut HeadSupport, &str) -> T) -> T {
+        use_of(
+            &mut ManifestState::of(self.host).lock().heads,
+            self.repository,
+        )
     }
 
     /// GET has reported what HEAD has not.
     pub(crate) fn are_useless(&self) {
         let may_skip = !counts_as_pull(&self.host.origin);
-        self.support(|heads| heads.is_useless(self.repository, may_skip));
-    }
-
-    fn support<T>(&self, use_of: impl FnOnce(&mut HeadSupport) -> T) -> T {
-        use_of(&mut ManifestState::of(self.host).lock().heads)
+        self.support(|heads, repository| heads.is_useless(repository, may_skip));
     }
 }
 
 impl HeadFallback for RepositoryHeads<'_> {
     fn wants_get(&self, failure: &Response) -> bool {
-        self.support(|heads| heads.may_know_more(self.repository, failure.status))
+        self.support(|heads, repository| heads.may_know_more(repository, failure.status))
     }
 
     fn max_bytes(&self) -> usize {
@@ -56,7 +46,7 @@ impl HeadFallback for RepositoryHeads<'_> {
                 (get, Operation::Get)
             }
             get => {
-                self.support(|heads| heads.asked_in_vain(self.repository));
+                self.support(HeadSupport::asked_in_vain);
                 match get.filter(|get| get.status == head.status) {
                     Some(get) => (get, Operation::Get),
                     None => (head, Operation::Head),

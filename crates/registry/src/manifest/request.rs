@@ -9,6 +9,7 @@ use super::{
     artifactory::{self, Layout},
     cache::{Key, ManifestCache},
     content::{self, Manifest},
+    head_support::HeadSupport,
     repository_heads::RepositoryHeads,
     resolved::{DigestSource, Resolved},
     state::{CachedDescriptor, ManifestState},
@@ -61,7 +62,7 @@ impl<'a> ManifestRequest<'a> {
         let mut call = self.call();
         let state = ManifestState::of(&self.host);
         let heads = self.heads();
-        let skip = heads.is_skipped();
+        let skip = heads.support(HeadSupport::is_skipped);
         if !skip {
             let reply = self.send(Operation::Head, None, credentials, &mut call);
             let reply = reply.await?;
@@ -69,7 +70,7 @@ impl<'a> ManifestRequest<'a> {
                 return self.resolved_by_get(&reply, None, cache);
             }
             if let Some(resolved) = self.resolved_by_head(&reply)? {
-                heads.work();
+                heads.support(HeadSupport::works);
                 return Ok(resolved);
             }
         }
@@ -109,7 +110,10 @@ impl<'a> ManifestRequest<'a> {
     }
 
     fn heads(&self) -> RepositoryHeads<'_> {
-        RepositoryHeads::new(&self.host, &self.url.repository)
+        RepositoryHeads {
+            host: &self.host,
+            repository: &self.url.repository,
+        }
     }
 
     /// Asks where the host has its manifests, as far as is known, else at both addresses.

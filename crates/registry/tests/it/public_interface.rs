@@ -30,6 +30,7 @@ const OURS: &[&str] = &[
     "serde_json",
     "tokio",
     "tower",
+    "url",
 ];
 
 /// The words of a text that could be names.

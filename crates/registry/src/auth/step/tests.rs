@@ -1,5 +1,5 @@
 use super::*;
-use crate::auth::scheme::Bearer;
+use crate::{auth::scheme::Bearer, credential::Credential};
 
 fn bearer(realm: &str) -> AuthScheme {
     let realm = format!("https://auth.example/{realm}");
@@ -10,12 +10,12 @@ fn bearer(realm: &str) -> AuthScheme {
     })
 }
 
-fn begin(remembered: Option<AuthScheme>, credential: Option<Presents>) -> Negotiation {
+fn begin(remembered: Option<AuthScheme>, credential: Option<Arc<Secret>>) -> Negotiation {
     Negotiation::new(remembered.map(Arc::new), credential, false)
 }
 
 fn remembered(scheme: AuthScheme) -> Negotiation {
-    begin(Some(scheme), Some(Presents::Password))
+    begin(Some(scheme), Some(password()))
 }
 
 fn unsupported() -> Repr {
@@ -24,25 +24,52 @@ fn unsupported() -> Repr {
     }
 }
 
-/// A 401 with a challenge.
-fn refused(sent: Sent, scheme: AuthScheme) -> Event {
-    let offered = Offered::Scheme(scheme);
-    Event::Refused { sent, offered }
+fn secret(credential: &Credential) -> Arc<Secret> {
+    Arc::clone(&credential.secret)
+}
+
+fn password() -> Arc<Secret> {
+    secret(&Credential::password("user", "password"))
+}
+
+fn identity() -> Arc<Secret> {
+    secret(&Credential::identity("user", "token"))
+}
+
+/// A credential that is a token itself.
+fn fixed() -> Arc<Secret> {
+    secret(&Credential::bearer("token"))
+}
+
+/// A 401 with a challenge, to anything but a token that others may have, too.
+fn refused(scheme: AuthScheme) -> Event {
+    Event::Refused {
+        replaceable: false,
+        offered: Offered::Scheme(scheme),
+    }
+}
+
+/// The same to a token that others may have, too.
+fn refused_kept(scheme: AuthScheme) -> Event {
+    Event::Refused {
+        replaceable: true,
+        offered: Offered::Scheme(scheme),
+    }
 }
 
 /// A 401 without a challenge.
-fn unchallenged(sent: Sent) -> Event {
-    let offered = Offered::Nothing(unsupported());
-    Event::Refused { sent, offered }
+fn unchallenged() -> Event {
+    Event::Refused {
+        replaceable: false,
+        offered: Offered::Nothing(unsupported()),
+    }
 }
 
-fn answered(sent: Sent, status: u16) -> Event {
-    let status = StatusCode::from_u16(status).expect("a status");
-    Event::Answered { sent, status }
+fn not_found() -> Event {
+    Event::Answered(StatusCode::NOT_FOUND)
 }
 
-const KEPT: Sent = Sent::Token { replaceable: true };
-const FRESH: Sent = Sent::Token { replaceable: false };
+const FETCHED: Event = Event::TokenFetched;
 const OUTDATED: Event = Event::NotAuthorized { outdated: true };
 
 /// An action in one or two words.
@@ -79,24 +106,16 @@ fn check<const N: usize>(mut negotiation: Negotiation, first: &str, rest: [(Even
 #[test]
 fn what_is_remembered_is_presented_as_the_credential_allows() {
     let cases = [
-        (None, Some(Presents::Password), "send Nothing"),
+        (None, Some(password()), "send Nothing"),
         (Some(AuthScheme::Basic), None, "send Nothing"),
-        (
-            Some(AuthScheme::Basic),
-            Some(Presents::Password),
-            "send Basic",
-        ),
-        (
-            Some(AuthScheme::Basic),
-            Some(Presents::Static),
-            "send Static",
-        ),
+        (Some(AuthScheme::Basic), Some(password()), "send Basic"),
+        (Some(AuthScheme::Basic), Some(fixed()), "send Static"),
         // It may take tokens by now.
-        (Some(AuthScheme::Basic), Some(Presents::Identity), "restart"),
+        (Some(AuthScheme::Basic), Some(identity()), "restart"),
         (Some(bearer("a")), None, "fetch/a"),
-        (Some(bearer("a")), Some(Presents::Password), "fetch/a"),
-        (Some(bearer("a")), Some(Presents::Identity), "fetch/a"),
-        (Some(bearer("a")), Some(Presents::Static), "send Static"),
+        (Some(bearer("a")), Some(password()), "fetch/a"),
+        (Some(bearer("a")), Some(identity()), "fetch/a"),
+        (Some(bearer("a")), Some(fixed()), "send Static"),
     ];
     for (remembered, credential, expected) in cases {
         check(begin(remembered, credential), expected, []);
@@ -105,19 +124,17 @@ fn what_is_remembered_is_presented_as_the_credential_allows() {
 
 #[test]
 fn a_first_challenge_is_answered_if_there_is_anything_to_present() {
-    let password = Some(Presents::Password);
-    let basic = || refused(Sent::Nothing, AuthScheme::Basic);
-    let token = || refused(Sent::Nothing, bearer("a"));
-    let none = || unchallenged(Sent::Nothing);
+    let basic = || refused(AuthScheme::Basic);
+    let token = || refused(bearer("a"));
     let cases = [
-        (password, basic(), "send Basic"),
+        (Some(password()), basic(), "send Basic"),
         (None, basic(), "fail Unauthorized"),
-        (Some(Presents::Identity), basic(), "fail Unsupported"),
-        (Some(Presents::Static), basic(), "send Static"),
+        (Some(identity()), basic(), "fail Unsupported"),
+        (Some(fixed()), basic(), "send Static"),
         (None, token(), "fetch/a"),
-        (password, token(), "fetch/a"),
-        (password, none(), "ask base"),
-        (None, none(), "fail Unsupported"),
+        (Some(password()), token(), "fetch/a"),
+        (Some(password()), unchallenged(), "ask base"),
+        (None, unchallenged(), "fail Unsupported"),
     ];
     for (credential, event, expected) in cases {
         check(begin(None, credential), "send Nothing", [(event, expected)]);
@@ -126,45 +143,52 @@ fn a_first_challenge_is_answered_if_there_is_anything_to_present() {
 
 #[test]
 fn a_refused_token_is_replaced_once_if_another_may_do_better() {
-    let again = |sent| refused(sent, bearer("a"));
     check(
         remembered(bearer("a")),
         "fetch/a",
         [
-            (Event::TokenFetched, "send Token"),
-            (again(KEPT), "fetch/a anew"),
-            (Event::TokenFetched, "send Token"),
-            (again(KEPT), "fail Repository"),
+            (FETCHED, "send Token"),
+            (refused_kept(bearer("a")), "fetch/a anew"),
+            (FETCHED, "send Token"),
+            (refused_kept(bearer("a")), "fail Repository"),
         ],
     );
     check(
         remembered(bearer("a")),
         "fetch/a",
-        [(again(FRESH), "fail Repository")],
+        [
+            (FETCHED, "send Token"),
+            (refused(bearer("a")), "fail Repository"),
+        ],
     );
 }
 
 #[test]
 fn another_realm_is_asked_whatever_was_refused() {
-    for sent in [KEPT, FRESH, Sent::Basic] {
+    for event in [refused, refused_kept] {
         check(
             remembered(bearer("a")),
             "fetch/a",
-            [(refused(sent, bearer("b")), "fetch/b anew")],
+            [
+                (FETCHED, "send Token"),
+                (event(bearer("b")), "fetch/b anew"),
+            ],
         );
     }
+    check(
+        remembered(AuthScheme::Basic),
+        "send Basic",
+        [(refused(bearer("b")), "fetch/b anew")],
+    );
 }
 
 #[test]
 fn a_refused_credential_is_not_presented_again() {
-    for (credential, sent, first) in [
-        (Presents::Password, Sent::Basic, "send Basic"),
-        (Presents::Static, Sent::Static, "send Static"),
-    ] {
+    for (credential, first) in [(password(), "send Basic"), (fixed(), "send Static")] {
         check(
             begin(Some(AuthScheme::Basic), Some(credential)),
             first,
-            [(refused(sent, AuthScheme::Basic), "fail Credential")],
+            [(refused(AuthScheme::Basic), "fail Credential")],
         );
     }
 }
@@ -176,9 +200,11 @@ fn what_is_remembered_and_does_not_work_is_found_out_without_authentication() {
         remembered(bearer("a")),
         "fetch/a",
         [
-            (refused(KEPT, AuthScheme::Basic), "fetch/a anew"),
-            (refused(FRESH, AuthScheme::Basic), "restart"),
-            (refused(Sent::Nothing, bearer("a")), "fail NotAuthorized"),
+            (FETCHED, "send Token"),
+            (refused_kept(AuthScheme::Basic), "fetch/a anew"),
+            (FETCHED, "send Token"),
+            (refused(AuthScheme::Basic), "restart"),
+            (refused(bearer("a")), "fail NotAuthorized"),
         ],
     );
     // A registry that takes passwords now, and not this one.
@@ -186,9 +212,10 @@ fn what_is_remembered_and_does_not_work_is_found_out_without_authentication() {
         remembered(bearer("a")),
         "fetch/a",
         [
-            (refused(FRESH, AuthScheme::Basic), "restart"),
-            (refused(Sent::Nothing, AuthScheme::Basic), "send Basic"),
-            (refused(Sent::Basic, AuthScheme::Basic), "fail Credential"),
+            (FETCHED, "send Token"),
+            (refused(AuthScheme::Basic), "restart"),
+            (refused(AuthScheme::Basic), "send Basic"),
+            (refused(AuthScheme::Basic), "fail Credential"),
         ],
     );
 }
@@ -198,7 +225,7 @@ fn a_token_server_that_fails_is_doubted_once() {
     let mut negotiation = remembered(bearer("a"));
     negotiation.step(Event::Begin);
     assert_eq!(name(&negotiation.step(OUTDATED)), "restart");
-    let next = negotiation.step(refused(Sent::Nothing, bearer("b")));
+    let next = negotiation.step(refused(bearer("b")));
     assert_eq!(name(&next), "fetch/b");
     assert_eq!(negotiation.take_news().as_deref(), Some(&bearer("b")));
     let next = negotiation.step(OUTDATED);
@@ -214,40 +241,40 @@ fn a_token_server_that_fails_is_doubted_once() {
 
 #[test]
 fn the_base_is_asked_once_and_by_those_who_have_something_to_present() {
-    let password = Some(Presents::Password);
-    let hidden = || answered(Sent::Nothing, 404);
-    check(
-        begin(None, password),
-        "send Nothing",
-        [
-            (hidden(), "ask base"),
-            (
-                Event::Base(Offered::Scheme(AuthScheme::Basic)),
-                "send Basic",
-            ),
-            (answered(Sent::Basic, 404), "done"),
-        ],
-    );
+    let stranger = || begin(None, Some(password()));
+    let basic = || Event::Base(Offered::Scheme(AuthScheme::Basic));
     let nothing = || Event::Base(Offered::Nothing(unsupported()));
     check(
-        begin(None, password),
-        "send Nothing",
-        [(hidden(), "ask base"), (nothing(), "done")],
-    );
-    check(
-        begin(None, password),
+        stranger(),
         "send Nothing",
         [
-            (unchallenged(Sent::Nothing), "ask base"),
+            (not_found(), "ask base"),
+            (basic(), "send Basic"),
+            (not_found(), "done"),
+        ],
+    );
+    check(
+        stranger(),
+        "send Nothing",
+        [(not_found(), "ask base"), (nothing(), "done")],
+    );
+    check(
+        stranger(),
+        "send Nothing",
+        [
+            (unchallenged(), "ask base"),
             (nothing(), "fail Unsupported"),
         ],
     );
     for (others, first) in [
         (begin(None, None), "send Nothing"),
-        (Negotiation::new(None, password, true), "send Nothing"),
+        (
+            Negotiation::new(None, Some(password()), true),
+            "send Nothing",
+        ),
         (remembered(AuthScheme::Basic), "send Basic"),
     ] {
-        check(others, first, [(hidden(), "done")]);
+        check(others, first, [(not_found(), "done")]);
     }
 }
 
@@ -256,12 +283,12 @@ fn a_registry_that_names_ever_new_realms_is_given_up() {
     let mut negotiation = begin(None, None);
     negotiation.step(Event::Begin);
     for number in 1..MAX_REQUESTS {
-        let next = negotiation.step(refused(FRESH, bearer(&number.to_string())));
+        let next = negotiation.step(refused(bearer(&number.to_string())));
         assert!(matches!(next, Action::FetchToken { .. }), "{next:?}");
         let next = negotiation.step(Event::TokenFetched);
         assert!(matches!(next, Action::Send(Means::Token)), "{next:?}");
     }
-    negotiation.step(refused(FRESH, bearer("last")));
+    negotiation.step(refused(bearer("last")));
     assert_eq!(
         name(&negotiation.step(Event::TokenFetched)),
         "fail Repository"
