@@ -9,8 +9,8 @@ use lru::LruCache;
 /// next is always the one that has just gone.
 pub(crate) const MAX_REPOSITORIES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(16_383);
 
-/// A cache that holds no more than so many entries, and takes no room for those that it does not hold: `LruCache::new`
-/// makes room for all of them at once.
+/// A cache that holds no more than so many entries, and allocates as it grows: `LruCache::new` allocates for all of them
+/// at once.
 pub(crate) fn bounded<K: Hash + Eq, V>(most: NonZeroUsize) -> LruCache<K, V> {
     let mut cache = LruCache::unbounded();
     cache.resize(most);

@@ -33,7 +33,7 @@ impl RegistryClient {
     /// The digest that a reference stands for now: of its digest if it has one, else of its tag.
     ///
     /// Costs one HEAD once the registry's way of authentication is known and a token is at hand. GET is used only if
-    /// HEAD does not tell. The credentials are tried in order, the next one only after a refusal.
+    /// HEAD does not report the digest. The credentials are tried in order, the next one only after a refusal.
     ///
     /// # Errors
     ///

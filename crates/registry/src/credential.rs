@@ -8,7 +8,7 @@ use std::{
 
 use ring::digest::{Context, SHA256};
 
-/// One way to prove who asks.
+/// One way to authenticate.
 ///
 /// Two credentials are equal when their content is. `Debug` shows the user name only.
 #[derive(Clone)]
@@ -24,12 +24,12 @@ pub(crate) enum Secret {
     Identity { username: String, token: String },
 }
 
-/// Tells the content of credentials apart without holding it.
+/// A hash of the content of credentials.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fingerprint([u8; 32]);
 
 impl Credential {
-    /// A user name and a password, or a token that takes the password's place.
+    /// A user name and a password, or a token that replaces the password.
     pub fn password(username: impl Into<String>, password: impl Into<String>) -> Self {
         Self::new(Secret::Password {
             username: username.into(),

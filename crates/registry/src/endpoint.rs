@@ -1,4 +1,4 @@
-//! Where a registry is asked in the place of its own host: a mirror, a proxy cache, or its address inside the cluster.
+//! Where a registry is asked instead of its own host: a mirror, a proxy cache, or its address inside the cluster.
 
 use std::{fmt, str::FromStr};
 

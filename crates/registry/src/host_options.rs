@@ -27,7 +27,7 @@ impl HostOptions {
         }
     }
 
-    /// Ask here in the place of the registry itself. There is no way back to it. Credentials are those for the endpoint,
+    /// Ask here instead of the registry itself. There is no way back to it. Credentials are those for the endpoint,
     /// see [`Endpoint::locate`].
     pub fn endpoint(mut self, endpoint: Endpoint) -> Self {
         self.endpoint = Some(endpoint);

@@ -38,7 +38,7 @@ const DEFAULT_REGISTRY: &str = "index.docker.io";
 pub struct Keyring {
     /// Under one key, in the order in which they were added.
     credentials: BTreeMap<String, Vec<Credential>>,
-    /// What the documents have in the place of credentials, the first of each key.
+    /// What the documents have instead of credentials, the first of each key.
     missing: BTreeMap<String, MissingCredential>,
     /// The first helper that a document names for all registries.
     store: Option<MissingCredential>,
@@ -91,7 +91,7 @@ impl Keyring {
         found
     }
 
-    /// What the documents have for an image in the place of credentials; nothing where [`Keyring::lookup`] finds some,
+    /// What the documents have for an image instead of credentials; nothing where [`Keyring::lookup`] finds some,
     /// or where no document names the registry.
     pub fn missing(&self, reference: &Reference) -> Option<&MissingCredential> {
         if !self.lookup(reference).is_empty() {
@@ -172,7 +172,7 @@ fn normalized(key: &str) -> String {
     }
 }
 
-/// A place that images are pulled from, taken apart as keys are compared.
+/// A repository, in the parts by which keys are compared.
 struct Place<'a> {
     labels: Vec<&'a str>,
     port: Option<&'a str>,

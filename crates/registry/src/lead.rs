@@ -8,7 +8,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// Held by the one caller that goes ahead of others. Whoever waits for longer than the others can be asked to takes it
+/// Held by the one caller that goes ahead of others. A caller that waits for longer than its patience takes it
 /// over; the one before goes on all the same, so that there may be several of them.
 #[derive(Default)]
 pub(crate) struct Lead {
@@ -36,7 +36,7 @@ pub(crate) struct LeadGuard {
 }
 
 impl Lead {
-    /// Waits until nobody holds the lock, or the one who does has held it for `patience`.
+    /// Waits until nobody holds the lock, or its holder has held it for `patience`.
     pub(crate) async fn lock(self: Arc<Self>, patience: Duration) -> LeadGuard {
         loop {
             let freed = self.freed.notified();

@@ -1,4 +1,4 @@
-//! One caller at a time fetches what a key stands for; those who want the same meanwhile wait, and share what came of it.
+//! One fetch at a time for each key; callers that need the same meanwhile wait, and share its outcome.
 
 use std::{hash::Hash, num::NonZeroUsize, sync::Arc, time::Duration};
 

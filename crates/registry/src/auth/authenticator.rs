@@ -21,7 +21,7 @@ use crate::{
     http::{Call, HostClient, HttpClient, Request},
 };
 
-/// Credentials that are presented for one resource; more would look like guessing.
+/// Credentials that are presented for one resource; more would resemble a guessing attack.
 const MAX_CREDENTIALS: usize = 5;
 
 /// Asks with credentials: what it has learnt of them and of registries, it uses for all requests.
@@ -92,7 +92,9 @@ impl Authenticator {
                 }
                 Ok(reply) => {
                     if reply.response.is_found() {
-                        prefer(context, credentials, credential);
+                        let state = AuthState::of(host);
+                        let mut state = state.lock();
+                        state.prefer(&resource.repository, credentials, credential);
                     }
                     return Ok(reply);
                 }
@@ -138,17 +140,6 @@ fn in_order<'c>(
     first.chain(credentials.iter().filter(move |one| !is_preferred(one)))
 }
 
-fn prefer(context: Context<'_>, credentials: &CredentialChain, credential: &Credential) {
-    let (repository, chain) = (&context.resource.repository, credentials.fingerprint());
-    let state = AuthState::of(context.host);
-    let mut state = state.lock();
-    if credentials.iter().next() == Some(credential) {
-        state.prefer_none(repository, chain);
-    } else {
-        state.prefer(repository, chain, credential.fingerprint());
-    }
-}
-
 /// Whether a manifest is missing for a caller that finds the tag of the same repository.
 fn is_let_in(context: Context<'_>) -> bool {
     let state = AuthState::of(context.host);
@@ -157,7 +148,7 @@ fn is_let_in(context: Context<'_>) -> bool {
         && state.lock().is_let_in(repository, credential, false)
 }
 
-/// One error of several refusals: the registry's own word says more than our silence, and the last one most.
+/// One error of several refusals: an answer of the registry says more than a credential that was held back, and the last one most.
 fn refusal(host: &HostClient, mut refusals: Vec<Error>) -> Error {
     let own = |error: &Error| error.kind() != ErrorKind::CredentialQuarantined;
     let telling = refusals.iter().rposition(own).unwrap_or(0);

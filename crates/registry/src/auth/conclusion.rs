@@ -96,7 +96,6 @@ async fn after_head(
     }
     let get = Request {
         operation: Operation::Get,
-        max_bytes: context.fallback.max_bytes(),
         ..context.request(request, authorization.header())
     };
     let got = context.http.send(context.host, get, call).await;

@@ -119,7 +119,6 @@ impl<'a> Context<'a> {
         Request {
             operation: Operation::Get,
             uri: self.resource.base.clone(),
-            max_bytes: self.fallback.max_bytes(),
             if_none_match: None,
             ..self.request(of, authorization)
         }

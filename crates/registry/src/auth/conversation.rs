@@ -201,7 +201,7 @@ impl<'a> Conversation<'a> {
             Err(error) => return Err(self.failure.take().map_or(error, |one| one.error)),
         };
         if response.origin != context.host.origin {
-            // The registry redirects: it lets in who asked.
+            // A registry that redirects has accepted the request.
             context.let_in(authorization);
             let followed = cross_origin::follow(context, self.request, response, onward, call);
             return followed.await.map(Sent::Elsewhere);

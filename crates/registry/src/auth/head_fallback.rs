@@ -8,9 +8,6 @@ pub(crate) trait HeadFallback: Sync {
     /// Whether GET may say more than this failure of HEAD.
     fn wants_get(&self, failure: &Response) -> bool;
 
-    /// The largest body of a GET that is read, in bytes.
-    fn max_bytes(&self) -> usize;
-
     /// Which of the two counts: the failure of HEAD, or what GET was answered, if it was.
     fn choose(&self, head: Response, get: Option<Response>) -> (Response, Operation);
 }

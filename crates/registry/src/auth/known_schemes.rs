@@ -14,12 +14,12 @@ use crate::{
 /// Repositories on other registries that are remembered.
 const MAX_ONWARD: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023);
 
-/// For how long a host's word counts.
+/// For how long a challenge is remembered.
 const LIFE: Duration = Duration::from_secs(60 * 60);
 
 /// What one host has said.
 pub(crate) struct KnownSchemes {
-    /// Its word for one repository counts for all that it has said nothing else of.
+    /// The scheme of one repository is that of all others without one of their own.
     default: Option<Kept<Arc<AuthScheme>>>,
     /// Some registries have a realm for each group of repositories.
     repositories: LruCache<String, Kept<Arc<AuthScheme>>>,

@@ -24,7 +24,7 @@ use crate::{
 /// The first back-off; it doubles with each further refusal.
 const FIRST: Duration = Duration::from_secs(5 * 60);
 
-/// How long a login is left alone that may be suspended: Artifactory suspends for a minute at the most, and then right
+/// How long a credential is not presented whose login may be suspended: Artifactory suspends for a minute at the most, and then right
 /// passwords, too (`JFrog`'s documentation, "User Lock and Login Suspension").
 const SUSPENSION: Duration = Duration::from_secs(90);
 
@@ -45,7 +45,7 @@ const LONGEST: Duration = Duration::from_secs(80 * 60);
 /// a change of password one failed login happens and not one for each request in flight.
 const TRUST: Duration = Duration::from_secs(10);
 
-/// How long the one may take who finds out whether a credential is good: one repository may hang, and the credential be
+/// How long a probe may take that finds out whether a credential is good: one repository may hang, and the credential be
 /// good for all others. Then the next one presents it, too.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -153,15 +153,16 @@ impl Quarantine {
         known.map_or(Ok(()), |entry| entry.check(Instant::now()).map(|_| ()))
     }
 
-    /// The registry accepts the credential and does not let it read the repository. Tells whether that is news.
+    /// The registry accepts the credential and does not let it read the repository. Returns whether that is news.
     pub(crate) fn refuse_repository(
         &self,
         registry: &Origin,
         repository: &str,
         credential: Fingerprint,
     ) -> bool {
-        self.entry(registry, Some(repository), credential)
-            .refuse(Instant::now())
+        let entry = self.entry(registry, Some(repository), credential);
+        let mut state = entry.state.lock();
+        state.refuse(Instant::now())
     }
 
     /// The registry lets the credential read the repository.
@@ -222,35 +223,28 @@ impl Entry {
                 .is_some_and(|at| now.duration_since(at) < TRUST)),
         }
     }
-
-    /// Tells whether it is the first refusal since the credential was accepted.
-    fn refuse(&self, now: Instant) -> bool {
-        self.state.lock().refuse(now)
-    }
-
-    fn accept(&self, now: Instant, proven: Option<Arc<Proven>>) {
-        let mut state = self.state.lock();
-        let proven = proven.or_else(|| state.proven.take());
-        *state = State {
-            accepted: Some(now),
-            proven,
-            ..State::default()
-        };
-    }
 }
 
 impl State {
+    /// Returns whether it is the first refusal since the credential was accepted.
     fn refuse(&mut self, now: Instant) -> bool {
         let is_news = self.waits.is_none();
         // Requests that were in flight together are refused for one reason and count once.
         if !self.is_refused(now) {
-            let waits = self.waits.take();
-            let mut waits = waits.unwrap_or_else(|| Doubling::new(FIRST, LONGEST));
-            let wait = waits.next();
-            self.waits = Some(waits);
+            let waits = &mut self.waits;
+            let wait = waits.get_or_insert_with(|| Doubling::new(FIRST, LONGEST));
+            let wait = wait.next();
             self.leave_alone(now, wait);
         }
         is_news
+    }
+
+    fn accept(&mut self, now: Instant, proven: Option<Arc<Proven>>) {
+        *self = Self {
+            accepted: Some(now),
+            proven: proven.or_else(|| self.proven.take()),
+            ..Self::default()
+        };
     }
 
     fn leave_alone(&mut self, now: Instant, wait: Duration) {
@@ -278,12 +272,15 @@ impl Probe {
 
     /// The credential is good.
     pub(crate) fn accept(self) {
-        self.entry.accept(Instant::now(), None);
+        self.entry.state.lock().accept(Instant::now(), None);
     }
 
     /// The credential is good for a token.
     pub(crate) fn accept_for(self, proven: Proven) {
-        self.entry.accept(Instant::now(), Some(Arc::new(proven)));
+        self.entry
+            .state
+            .lock()
+            .accept(Instant::now(), Some(Arc::new(proven)));
     }
 
     /// The token server gives no token for a repository. `is_news`: it did not refuse that one before.
@@ -301,7 +298,7 @@ impl Probe {
 
     /// The credential is refused.
     pub(crate) fn refuse(self) {
-        self.entry.refuse(Instant::now());
+        self.entry.state.lock().refuse(Instant::now());
     }
 
     /// The credential is refused as far as is known, which may be the repr of the repositories that were asked for.

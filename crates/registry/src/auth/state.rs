@@ -12,7 +12,7 @@ use tokio::{
 use super::known_schemes::KnownSchemes;
 use crate::{
     cache::{MAX_REPOSITORIES, bounded},
-    credential::Fingerprint,
+    credential::{Credential, CredentialChain, Fingerprint},
     error::repr::Repr,
     http::HostClient,
 };
@@ -87,23 +87,36 @@ impl AuthState {
         since.is_some_and(|since| since.elapsed() < limit)
     }
 
-    /// Of a list of credentials, the one that a repository has let in.
-    pub(crate) fn preferred(&mut self, repository: &str, list: Fingerprint) -> Option<Fingerprint> {
-        let key = (repository.to_owned(), list);
+    /// Of a chain of credentials, the one that a repository has let in.
+    pub(crate) fn preferred(
+        &mut self,
+        repository: &str,
+        chain: Fingerprint,
+    ) -> Option<Fingerprint> {
+        let key = (repository.to_owned(), chain);
         let (preferred, since) = self.preferred.get(&key)?;
         (since.elapsed() < PREFERRED).then_some(*preferred)
     }
 
-    /// The order of the list is right for a repository.
-    pub(crate) fn prefer_none(&mut self, repository: &str, list: Fingerprint) {
-        if !self.preferred.is_empty() {
-            self.preferred.pop(&(repository.to_owned(), list));
+    /// A repository has let in one of a chain of credentials, which goes first from now on.
+    pub(crate) fn prefer(
+        &mut self,
+        repository: &str,
+        chain: &CredentialChain,
+        credential: &Credential,
+    ) {
+        let is_first = chain.iter().next() == Some(credential);
+        if is_first && self.preferred.is_empty() {
+            return;
         }
-    }
-
-    /// A repository has let in one of a list of credentials, which is not the first.
-    pub(crate) fn prefer(&mut self, repository: &str, list: Fingerprint, credential: Fingerprint) {
-        let key = (repository.to_owned(), list);
+        let (key, credential) = (
+            (repository.to_owned(), chain.fingerprint()),
+            credential.fingerprint(),
+        );
+        if is_first {
+            self.preferred.pop(&key);
+            return;
+        }
         let renewed = self.preferred.peek(&key);
         if renewed.is_some_and(|(known, since)| *known == credential && since.elapsed() < PREFERRED)
         {

@@ -215,7 +215,7 @@ impl Negotiation {
     fn challenged(&mut self, replaceable: bool, offered: Offered) -> Action {
         match (self.sent, offered) {
             (Means::Nothing, offered) => self.first_challenge(offered),
-            // Other scopes or another realm, or tokens in the place of passwords.
+            // Other scopes or another realm, or tokens instead of passwords.
             (Means::Token | Means::Basic, Offered::Scheme(scheme @ AuthScheme::Bearer(_)))
                 if self.scheme().is_none_or(|known| **known != scheme) =>
             {

@@ -1,4 +1,4 @@
-//! Tokens: fetched once for all who need the same one, kept until shortly before they expire.
+//! Tokens: fetched once for all requests that need the same one, kept until shortly before they expire.
 
 use std::{
     sync::{
@@ -20,7 +20,7 @@ use crate::{
     single_flight::SingleFlight,
 };
 
-/// The life of a token that does not tell its own, and the shortest that one is taken to have
+/// The life of a token that does not state its own, and the shortest that one is taken to have
 /// (<https://distribution.github.io/distribution/spec/auth/token/>, `expires_in`).
 const MIN_LIFE: Duration = Duration::from_secs(60);
 

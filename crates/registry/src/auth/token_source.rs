@@ -92,7 +92,7 @@ impl TokenFailure {
     }
 }
 
-/// Whether a credential still gets the token that it got before, if that can be told.
+/// Whether a credential still gets the token that it got before, as far as that is known.
 async fn is_still_good(
     context: Context<'_>,
     bearer: &Bearer,

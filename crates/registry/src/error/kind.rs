@@ -12,7 +12,7 @@ pub enum ErrorKind {
     NotFound,
     /// The registry wants credentials, or does not accept those presented (401).
     Unauthorized,
-    /// The registry knows who asks and refuses (403).
+    /// The registry refuses an authenticated request, or any (403).
     Denied,
     /// The credential was refused before and is not presented again yet.
     CredentialQuarantined,
@@ -30,7 +30,7 @@ pub enum ErrorKind {
     DigestMismatch,
     /// The manifest is larger than any runtime would accept.
     ManifestTooLarge,
-    /// The registry points at a place where this client does not go.
+    /// The registry points at an address that this client does not follow.
     RedirectRefused,
     /// No answer in time.
     Timeout,

@@ -55,7 +55,7 @@ pub(crate) enum Repr {
     ConnectTimeout { after: Duration },
     #[error("{repr}; not asked again for {} s", .remaining.as_secs().max(1))]
     Down {
-        /// What happened to those who have asked.
+        /// What happened to the requests that were sent.
         repr: Box<Self>,
         remaining: Duration,
     },
@@ -104,7 +104,7 @@ impl Repr {
 }
 
 impl Repr {
-    /// What happened in the first place, where nothing is asked because of it.
+    /// The failure because of which nothing is requested.
     pub(crate) fn cause(&self) -> &Self {
         match self {
             Self::Down { repr, .. } => repr.cause(),

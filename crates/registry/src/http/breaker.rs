@@ -1,6 +1,6 @@
-//! A circuit breaker: who keeps failing is left alone for a while, and then asked by one caller first.
+//! A circuit breaker: a server that keeps failing gets no requests for a while, and then one probe first.
 //!
-//! Pure: time is handed in, and whoever holds it sees to it that one thread at a time does.
+//! Pure: time is a parameter, and the owner provides the lock.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ const FIRST: Duration = Duration::from_secs(2);
 /// The longest time that it stays open without a probe.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// When those come back who are refused while a probe is under way.
+/// When requests that are refused during a probe may be repeated.
 const PROBING: Duration = Duration::from_secs(1);
 
 /// The failures of one server, or of one part of it.
@@ -86,13 +86,13 @@ impl Breaker {
         })
     }
 
-    /// Who was admitted has got an answer. Returns whether that ends an outage.
+    /// An admitted request was answered. Returns whether that ends an outage.
     pub(crate) fn succeeded(&mut self) -> bool {
         self.failures = 0;
         self.open.take().is_some()
     }
 
-    /// Who was admitted has got none, or one that is a failure. Returns for how long nothing is asked, if that begins now.
+    /// An admitted request was not answered, or with a failure. Returns for how long it opens, if it does now.
     pub(crate) fn failed(
         &mut self,
         admission: Admission,

@@ -19,7 +19,7 @@ const MAX_PATHS: usize = 256;
 /// The breakers of one host.
 pub(crate) struct Circuit {
     state: Mutex<State>,
-    /// For those who wait: it is time to look whether it makes sense to go on waiting.
+    /// Wakes the queue, so that it is checked whether it makes sense to go on waiting.
     changed: watch::Sender<()>,
 }
 
@@ -32,7 +32,7 @@ struct State {
     answered: Option<Instant>,
 }
 
-/// The right to send one request. What becomes of it has to be told; a request that is given up says nothing.
+/// The right to send one request. Its outcome has to be reported; a request that is dropped says nothing.
 pub(crate) struct Pass<'a> {
     circuit: &'a Circuit,
     path: String,
@@ -45,7 +45,7 @@ pub(crate) struct Pass<'a> {
 /// A change that is worth a line in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// The host is left alone for so long.
+    /// The host gets no requests for so long.
     Opened(Duration),
     /// The host is asked again as before.
     Closed,
@@ -83,7 +83,7 @@ impl Circuit {
         let now = Instant::now();
         let path = path(uri);
         let mut state = self.state.lock();
-        // Who may not ask for the path must not become the probe of the host.
+        // A request that may not be sent to the path must not become the probe of the host.
         if let Some(breaker) = state.paths.get(path) {
             breaker.check(now).map_err(down)?;
         }

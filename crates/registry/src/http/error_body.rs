@@ -94,7 +94,7 @@ impl Secrets {
             secrets.extend(password.map(|(_, password)| password.to_owned()));
             secrets.push(secret.to_owned());
         }
-        for (name, value) in form_urlencoded::parse(form.map_or(&[][..], |form| form)) {
+        for (name, value) in url::form_urlencoded::parse(form.map_or(&[][..], |form| form)) {
             if name == "refresh_token" {
                 secrets.push(value.into_owned());
             }

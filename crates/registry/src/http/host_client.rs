@@ -221,7 +221,7 @@ impl HostClient {
         tracing::trace!(host = %self.origin, status = head.status.as_u16(), "answered");
         let left = limit.saturating_sub(begun.elapsed());
         let (mut read, mut said) = (Bytes::new(), ErrorBody::default());
-        if head.status.is_success() && request.max_bytes > 0 {
+        if head.status.is_success() && request.operation != Operation::Head {
             // Not the server's time.
             let _memory = self.shared.bodies.acquire(&body, request.max_bytes).await?;
             read = within(limit, left, body::read(body, request.max_bytes)).await?;

@@ -3,7 +3,7 @@
 use super::transport::Transport;
 use crate::host_options::HostOptions;
 
-/// The place of a host's options in the list, if there are any.
+/// The index of a host's options in the list, if there are any.
 pub(crate) type HostConfigId = Option<usize>;
 
 /// The options of some hosts, with the connections that they ask for.

@@ -83,7 +83,7 @@ impl HttpClient {
             .is_some_and(|config| config.options.plain_http)
     }
 
-    /// What answers in the place of a registry, if options name it.
+    /// The endpoint of a registry, if options name one.
     pub(crate) fn endpoint(&self, id: HostConfigId) -> Option<&Endpoint> {
         self.config(id)?.options.endpoint.as_ref()
     }

@@ -1,4 +1,4 @@
-//! How many requests are in flight to one host at once, and who goes first.
+//! How many requests are in flight to one host at once, and in which order.
 
 use std::{future::Future, sync::Arc, time::Duration};
 

@@ -19,7 +19,7 @@ use tower::{Service as _, ServiceExt as _};
 use super::{no_proxy::NoProxy, stream::Stream};
 use crate::error::repr::Cause;
 
-/// Headers by which a proxy's own answer can be told from one that it passes on: Squid's, and that of RFC 9209.
+/// Headers that a proxy's own answer has, and one that it forwards has not: Squid's, and that of RFC 9209.
 const OWN_ANSWER: [HeaderName; 2] = [
     HeaderName::from_static("x-squid-error"),
     HeaderName::from_static("proxy-status"),

@@ -1,4 +1,4 @@
-//! What registries tell about how often they may be asked.
+//! Rate limits, as registries report them.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::{backoff::Doubling, error::repr::Repr};
 
-/// How many pulls are allowed, as Docker Hub tells it in `ratelimit-*` headers.
+/// How many pulls are allowed, as Docker Hub reports it in `ratelimit-*` headers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RateLimit {

@@ -1,6 +1,6 @@
 //! Where a server may send us: realms of token servers and targets of redirects.
 //!
-//! A registry that we were told to ask can name any address. Inside a cluster that is a way to make us ask servers that
+//! A configured registry can name any address. Inside a cluster that is a way to make us ask servers that
 //! only we can reach, so addresses of private networks are followed only on the registry's own host.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -10,7 +10,7 @@ use url::{Host, Url};
 
 use crate::{error::repr::Repr, origin::Origin};
 
-/// The origin of a place that `registry` points at, if we go there.
+/// The origin of an address that `registry` points at, if it is followed.
 ///
 /// Names are not resolved: a token server with a name in a private network is normal.
 pub(crate) fn check(place: &Uri, registry: &Origin) -> Result<Origin, Repr> {

@@ -22,7 +22,7 @@ pub(crate) struct Request {
     /// The largest body that is read, in bytes.
     pub(crate) max_bytes: usize,
     pub(crate) authorization: Option<HeaderValue>,
-    /// What takes the place of `authorization` at another origin, if the host redirects to there.
+    /// What replaces `authorization` at another origin, if the host redirects to there.
     pub(crate) onward: Option<(Origin, HeaderValue)>,
     pub(crate) account: Account,
     /// The entity tag of what is known already.

@@ -47,7 +47,7 @@ impl Retry {
         }
         let own = self.delays.next()?;
         match result {
-            // One lost packet costs a whole time-out, so that it is worth waiting to be the one who asks first.
+            // One lost packet costs a whole time-out, so that it is worth waiting to be the first request.
             Err(Repr::Timeout { .. }) => Some(own.max(down)),
             _ if !down.is_zero() => None,
             Err(Repr::ConnectTimeout { .. } | Repr::Connect(_) | Repr::Transport(_)) => Some(own),

@@ -13,7 +13,7 @@ use hyper_util::{
 };
 use tokio::net::TcpStream;
 
-/// A TCP connection that knows who is at its other end.
+/// A TCP connection that knows whether it is one to a proxy.
 pub(crate) struct Stream {
     tcp: TokioIo<TcpStream>,
     forwards: bool,

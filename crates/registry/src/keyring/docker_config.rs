@@ -47,7 +47,7 @@ pub enum DockerConfigError {
     },
 }
 
-/// What a Docker configuration has for a registry in the place of credentials.
+/// What a Docker configuration has for a registry instead of credentials.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MissingCredential {
@@ -108,7 +108,7 @@ fn read<T: Fields>(json: &[u8]) -> Result<T, DockerConfigError> {
     let text = String::from_utf8_lossy(json);
     match serde_json::from_str(&text) {
         Ok(Go(value)) => Ok(value),
-        // What serde says may quote a secret, so only the place is kept.
+        // What serde says may quote a secret, so only the position is kept.
         Err(error) => Err(DockerConfigError::Shape {
             line: error.line(),
             column: error.column(),

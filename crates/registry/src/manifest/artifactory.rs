@@ -33,13 +33,13 @@ impl Layout {
 
 /// Where a host was found to have its manifests. A proxy may rewrite the addresses of some repositories only.
 pub(crate) struct Layouts {
-    /// That of the last repository: where to look first.
+    /// That of the last repository, which is tried first.
     last: Layout,
     repositories: LruCache<String, (Layout, Instant)>,
 }
 
 impl Layouts {
-    /// Where to look for a repository's manifests, and whether that is sure.
+    /// The layout to try first for a repository, and whether that is certain.
     pub(crate) fn get(&mut self, repository: &str) -> (Layout, bool) {
         self.known(repository)
             .map_or((self.last, false), |layout| (layout, true))

@@ -1,4 +1,4 @@
-//! Manifests by digest never change, so they are kept as long as there is room; one that is missing is not asked for
+//! Manifests by digest never change, so they are kept within a bound of bytes; one that is missing is not requested
 //! again for a while.
 
 use std::{num::NonZeroUsize, time::Duration};
@@ -44,7 +44,7 @@ const MAX_NAMED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023);
 /// For how long a tag is taken to name a digest.
 const NAMES: Duration = Duration::from_secs(10 * 60);
 
-/// Where a manifest is. Registries authorise by repository, so the same digest in another one is another question.
+/// Where a manifest is. Registries authorise by repository, so the same digest in another one is another entry.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     registry: String,
@@ -72,7 +72,7 @@ pub(crate) struct ManifestCache {
 struct State {
     manifests: LruCache<Key, Manifest>,
     bytes: usize,
-    /// Somebody who may see more may find what another one does not.
+    /// By chain of credentials: another one may have access to more.
     failures: LruCache<(Key, Fingerprint), Failure>,
     /// Digests that tags were found to name.
     named: LruCache<Key, Instant>,
@@ -124,9 +124,9 @@ impl ManifestCache {
 
     /// Why the manifest was not there lately, for someone with these credentials.
     pub(crate) fn failure(&self, key: &Key, credentials: Fingerprint) -> Option<Error> {
-        let question = (key.clone(), credentials);
+        let entry = (key.clone(), credentials);
         let state = self.state.lock();
-        let failure = state.failures.peek(&question)?;
+        let failure = state.failures.peek(&entry)?;
         let lasts = Instant::now() < failure.until;
         // What a tag names by now may have been missing for good before.
         let counts = lasts && (failure.wait <= NAMED.1 || !state.is_named(key));
@@ -142,9 +142,9 @@ impl ManifestCache {
         };
         let mut state = self.state.lock();
         let named = state.is_named(&key);
-        let question = (key, credentials);
+        let entry = (key, credentials);
         let (wait, error) = if named {
-            let before = state.failures.peek(&question).map(|before| before.wait);
+            let before = state.failures.peek(&entry).map(|before| before.wait);
             let before = before.filter(|before| *before <= NAMED.1);
             let wait = before.map_or(NAMED.0, |before| before.saturating_mul(2).min(NAMED.1));
             (wait, error.of_a_tag())
@@ -156,7 +156,7 @@ impl ManifestCache {
             until: Instant::now() + wait,
             wait,
         };
-        state.failures.put(question, failure);
+        state.failures.put(entry, failure);
         error
     }
 }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::cache::{MAX_REPOSITORIES, bounded};
 
-/// For how long HEAD is not tried, and for how long a GET that told no more than HEAD is not repeated.
+/// For how long HEAD is not tried, and for how long a GET that reported no more than HEAD is not repeated.
 const LIFE: Duration = Duration::from_secs(60 * 60);
 
 /// Answers of no use in a row after which HEAD is not tried for a while.
@@ -27,7 +27,7 @@ struct State {
     /// Answers of no use since.
     useless: u32,
     skipped: Option<Instant>,
-    /// When a GET after a failure told no more than HEAD.
+    /// When a GET after a failure reported no more than HEAD.
     in_vain: Option<Instant>,
 }
 
@@ -45,7 +45,7 @@ impl HeadSupport {
         state.useless = 0;
     }
 
-    /// GET has told what HEAD has not. `may_skip`: a registry that counts GET as a pull is asked by HEAD all the same.
+    /// GET has reported what HEAD has not. `may_skip`: a registry that counts GET as a pull is asked by HEAD all the same.
     pub(crate) fn is_useless(&mut self, repository: &str, may_skip: bool) {
         let state = self.state(repository);
         state.useless = state.useless.saturating_add(1);
@@ -56,7 +56,7 @@ impl HeadSupport {
         }
     }
 
-    /// Whether GET may tell more than this failure of HEAD. Where nothing is found, HEAD is believed if it ever worked;
+    /// Whether GET may report more than this failure of HEAD. Where nothing is found, HEAD is believed if it ever worked;
     /// other failures have a reason in their bodies, which HEAD has not.
     pub(crate) fn may_know_more(&mut self, repository: &str, status: StatusCode) -> bool {
         let state = self.0.get(repository);
@@ -70,7 +70,7 @@ impl HeadSupport {
         }
     }
 
-    /// GET has told no more than a failure of HEAD.
+    /// GET has reported no more than a failure of HEAD.
     pub(crate) fn asked_in_vain(&mut self, repository: &str) {
         self.state(repository).in_vain = Some(Instant::now());
     }

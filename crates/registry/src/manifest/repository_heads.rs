@@ -1,6 +1,6 @@
 //! Whether one repository is asked by HEAD, and by GET after it.
 
-use super::{content, head_support::HeadSupport, state::ManifestState};
+use super::{head_support::HeadSupport, state::ManifestState};
 use crate::{
     auth::HeadFallback,
     http::{HostClient, Response},
@@ -33,10 +33,6 @@ impl RepositoryHeads<'_> {
 impl HeadFallback for RepositoryHeads<'_> {
     fn wants_get(&self, failure: &Response) -> bool {
         self.support(|heads, repository| heads.may_know_more(repository, failure.status))
-    }
-
-    fn max_bytes(&self) -> usize {
-        content::MAX_BYTES
     }
 
     fn choose(&self, head: Response, get: Option<Response>) -> (Response, Operation) {

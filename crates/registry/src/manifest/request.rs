@@ -125,14 +125,10 @@ impl<'a> ManifestRequest<'a> {
         call: &mut Call<'_>,
     ) -> Result<Reply, Error> {
         let send = async |url: &ManifestUrl, call: &mut Call<'_>| {
-            let max_bytes = match operation {
-                Operation::Head => 0,
-                Operation::Get | Operation::Token => content::MAX_BYTES,
-            };
             let request = Request {
                 accept: Some(content::ACCEPT),
                 if_none_match: if_none_match.clone(),
-                ..Request::new(operation, url.uri.clone(), max_bytes)
+                ..Request::new(operation, url.uri.clone(), content::MAX_BYTES)
             };
             let (resource, heads) = (url.resource(), self.heads());
             let subject = (&resource, &heads as _);
@@ -235,7 +231,7 @@ impl<'a> ManifestRequest<'a> {
         })
     }
 
-    /// Takes a manifest from a response, and keeps it for those who ask for it by digest.
+    /// Takes a manifest from a response, and keeps it for requests by its digest.
     fn read(&self, response: &Response, cache: &ManifestCache) -> Result<CachedDescriptor, Error> {
         found(response)?;
         let media_type = media_type(response)?;

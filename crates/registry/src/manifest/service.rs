@@ -73,7 +73,7 @@ impl ManifestService {
         self.auth.quarantined()
     }
 
-    /// Fetches a manifest, once for all who ask for it at the same time. They share a failure, too.
+    /// Fetches a manifest, once for all concurrent calls. They share a failure, too.
     async fn fetch(
         &self,
         request: &ManifestRequest<'_>,

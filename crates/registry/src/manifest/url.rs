@@ -7,6 +7,7 @@ use http::{
     uri::{Authority, Scheme},
 };
 use oci_spec::{distribution::Reference, image::Digest};
+use url::form_urlencoded::byte_serialize;
 
 use crate::{
     auth::{Resource, Subject},
@@ -126,9 +127,8 @@ impl ManifestUrl {
         // A mirror has to know whose image is meant, the registry itself knows.
         let registry_itself = self.origin.to_string();
         if !base.ends_with(&format!("//{registry_itself}")) {
-            let mut query = form_urlencoded::Serializer::new(String::new());
-            query.append_pair("ns", &self.registry);
-            address = format!("{address}?{}", query.finish());
+            let registry: String = byte_serialize(self.registry.as_bytes()).collect();
+            address = format!("{address}?ns={registry}");
         }
         let uri: Uri = address.parse().map_err(malformed)?;
         let origin = Origin::of(&uri);

@@ -12,7 +12,6 @@ use std::{
 const OURS: &[&str] = &[
     "backon",
     "base64",
-    "form_urlencoded",
     "glob",
     "http",
     "http_body_util",
