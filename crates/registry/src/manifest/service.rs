@@ -1,6 +1,6 @@
 //! The digest behind a reference, and manifests by their digest.
 
-use std::{collections::BTreeMap, future::Future};
+use std::{collections::BTreeMap, future::Future, pin::Pin};
 
 use oci_spec::{distribution::Reference, image::Digest};
 use tokio::time::{Instant, timeout};
@@ -18,6 +18,9 @@ use crate::{
     error::{Error, repr::Repr},
     http::HostConfigId,
 };
+
+/// A call, without the type that it is made of: callers that are futures themselves would have it in theirs.
+type BoxedCall<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
 
 /// Resolves references and reads manifests, and keeps those that it has read.
 pub(crate) struct ManifestService {
@@ -114,7 +117,7 @@ impl ManifestService {
     async fn in_time<T>(
         &self,
         request: &ManifestRequest<'_>,
-        call: impl Future<Output = Result<T, Error>>,
+        call: BoxedCall<'_, T>,
     ) -> Result<T, Error> {
         let http = &self.auth.http;
         let after = http.total_timeout.saturating_add(http.queue_timeout);
