@@ -53,7 +53,7 @@ const PLUGIN: Duration = Duration::from_secs(60);
 /// The same type as the registry client's, so that the binary has the code of an HTTP client once.
 type Connector = BoxCloneSyncService<Uri, MaybeHttpsStream<TokioIo<TcpStream>>, BoxError>;
 
-/// A request without an answer. It tells all of its causes itself, as watches show no more than one error.
+/// A request without an answer. Its text has all causes, because watches show only one error.
 #[derive(Debug)]
 struct Unanswered(legacy::Error);
 
