@@ -94,8 +94,8 @@ impl Error {
         (!status.is_success()).then(|| status.as_u16())
     }
 
-    /// The error codes in the answer's body, as the server writes them: those of the distribution specification
-    /// (`DENIED`, `MANIFEST_UNKNOWN`, …) or of `OAuth2` (`invalid_grant`, …). An answer to HEAD has none.
+    /// The error codes in the response's body, as the server writes them: those of the distribution specification
+    /// (`DENIED`, `MANIFEST_UNKNOWN`, …) or of `OAuth2` (`invalid_grant`, …). A response to HEAD has none.
     pub fn codes(&self) -> &[String] {
         let response = self.0.response.as_ref();
         response.map_or(&[], |response| &response.said.codes)
@@ -170,7 +170,7 @@ impl Error {
         &self.0.repr
     }
 
-    /// What the answer says, if it says anything.
+    /// What the response says, if it says anything.
     fn said(&self) -> Option<&ErrorBody> {
         let said = &self.0.response.as_ref()?.said;
         (!said.is_empty()).then_some(said)

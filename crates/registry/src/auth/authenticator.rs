@@ -148,7 +148,7 @@ fn is_let_in(context: Context<'_>) -> bool {
         && state.lock().is_let_in(repository, credential, false)
 }
 
-/// One error of several refusals: an answer of the registry says more than a credential that was held back, and the last one most.
+/// One error of several refusals: a response of the registry says more than a credential that was held back, and the last one most.
 fn refusal(host: &HostClient, mut refusals: Vec<Error>) -> Error {
     let own = |error: &Error| error.kind() != ErrorKind::CredentialQuarantined;
     let telling = refusals.iter().rposition(own).unwrap_or(0);

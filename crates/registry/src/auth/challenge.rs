@@ -26,7 +26,7 @@ impl Challenge {
     }
 }
 
-/// All challenges of an answer, in order, over all its header lines.
+/// All challenges of a response, in order, over all its header lines.
 pub(crate) fn parse(headers: &HeaderMap) -> Vec<Challenge> {
     let mut challenges = Vec::new();
     for line in headers.get_all(WWW_AUTHENTICATE) {

@@ -167,7 +167,7 @@ impl<'a> Conversation<'a> {
             }
             (Means::Static, Some((one, Secret::Bearer { token }))) => {
                 let header = bearer(token).ok_or_else(|| {
-                    let schemes = "bearer, with a token that no header can carry,".to_owned();
+                    let schemes = "bearer, with a token that no header can carry".to_owned();
                     self.context.error(Repr::UnsupportedChallenge { schemes })
                 })?;
                 let probe = self.context.admit(one.fingerprint()).await?;

@@ -301,7 +301,7 @@ impl Probe {
         self.entry.state.lock().refuse(Instant::now());
     }
 
-    /// The credential is refused as far as is known, which may be the repr of the repositories that were asked for.
+    /// The credential is refused as far as is known, which may be due to the repositories that were requested.
     pub(crate) fn rest(self) {
         self.entry.state.lock().leave_alone(Instant::now(), FIRST);
     }

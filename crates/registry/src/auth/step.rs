@@ -179,7 +179,7 @@ impl Negotiation {
             (AuthScheme::Basic, Some(Secret::Password { .. })) => self.send(Means::Basic),
             (AuthScheme::Basic, Some(Secret::Identity { .. })) => {
                 self.restart().unwrap_or_else(|| {
-                    let schemes = "basic, with an identity token at hand,".to_owned();
+                    let schemes = "basic, which an identity token cannot answer".to_owned();
                     Action::Fail(Failure::Unsupported(Repr::UnsupportedChallenge { schemes }))
                 })
             }

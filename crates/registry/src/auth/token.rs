@@ -61,7 +61,7 @@ pub(crate) struct Token {
 }
 
 impl Token {
-    /// Reads a token server's answer that came at `now`. Clocks of servers are not asked: only the length of life counts.
+    /// Reads a token server's response that came at `now`. Clocks of servers are not asked: only the length of life counts.
     pub(crate) fn read(body: &[u8], now: Instant) -> Result<Self, Repr> {
         #[derive(Deserialize)]
         struct Body {

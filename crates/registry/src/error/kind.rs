@@ -16,15 +16,15 @@ pub enum ErrorKind {
     Denied,
     /// The credential was refused before and is not presented again yet.
     CredentialQuarantined,
-    /// Too many requests (429), or the host is still backing off after such an answer.
+    /// Too many requests (429), or the host is still backing off after such a response.
     RateLimited,
     /// The registry asks for a way of authentication that this client does not speak.
     UnsupportedChallenge,
-    /// The token server failed, or its answer makes no sense.
+    /// The token server failed, or its response makes no sense.
     TokenServer,
-    /// The answer is not one of the four kinds of manifests.
+    /// The response is not one of the four kinds of manifests.
     UnsupportedMediaType,
-    /// The answer is a manifest of schema 1, which runtimes no longer pull.
+    /// The response is a manifest of schema 1, which runtimes no longer pull.
     Schema1,
     /// The body does not have the digest that was asked for.
     DigestMismatch,
@@ -32,7 +32,7 @@ pub enum ErrorKind {
     ManifestTooLarge,
     /// The registry points at an address that this client does not follow.
     RedirectRefused,
-    /// No answer in time.
+    /// No response in time.
     Timeout,
     /// The TLS handshake failed.
     Tls,

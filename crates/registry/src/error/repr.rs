@@ -31,35 +31,35 @@ pub(crate) enum Repr {
     ManifestMissing,
     #[error("the credentials were refused before and are not presented again for {} s", .remaining.as_secs())]
     Quarantined { remaining: Duration },
-    #[error("too many requests, to be asked again in {} s", .retry_after.as_secs())]
+    #[error("too many requests: retry after {} s", .retry_after.as_secs())]
     RateLimited { retry_after: Duration },
-    #[error("authentication by {schemes} is asked for, which cannot be given")]
+    #[error("unsupported authentication challenge: {schemes}")]
     UnsupportedChallenge { schemes: String },
     #[error("the token server answered with status {}", .0.as_u16())]
     TokenStatus(StatusCode),
-    #[error("the token server's answer is not understood")]
+    #[error("the token server's response is malformed")]
     TokenAnswer,
-    #[error("the answer is {found}, not a manifest")]
+    #[error("the response is {found}, not a manifest")]
     UnsupportedMediaType { found: String },
-    #[error("the answer is a manifest of schema 1")]
+    #[error("the response is a manifest of schema 1")]
     Schema1,
-    #[error("digest {expected} was asked for, the answer's is {found}")]
+    #[error("expected digest {expected}, got {found}")]
     DigestMismatch { expected: String, found: String },
-    #[error("the answer is larger than {limit} bytes")]
+    #[error("the response is larger than {limit} bytes")]
     TooLarge { limit: usize },
-    #[error("pointed at {to}, which is not followed: {reason}")]
+    #[error("refused to follow {to}: {reason}")]
     RedirectRefused { to: String, reason: &'static str },
-    #[error("no answer within {} s", rounded(.after))]
+    #[error("no response within {} s", rounded(.after))]
     Timeout { after: Duration },
     #[error("no connection within {} s", rounded(.after))]
     ConnectTimeout { after: Duration },
-    #[error("{repr}; not asked again for {} s", .remaining.as_secs().max(1))]
+    #[error("{repr}; next request in {} s", .remaining.as_secs().max(1))]
     Down {
         /// What happened to the requests that were sent.
         repr: Box<Self>,
         remaining: Duration,
     },
-    #[error("no end after {0} requests")]
+    #[error("gave up after {0} requests")]
     TooManyRequests(u32),
     #[error("the TLS handshake failed")]
     Tls(#[source] Source),

@@ -58,7 +58,7 @@ pub(crate) enum Admission {
 }
 
 impl Breaker {
-    /// Whether somebody may ask now or is going to be the next probe.
+    /// Whether a request may be sent now or is going to be the next probe.
     pub(crate) fn check(&self, now: Instant) -> Result<(), Outage> {
         let Some(open) = &self.open else {
             return Ok(());
@@ -108,12 +108,12 @@ impl Breaker {
         opens.then(|| self.open(repr, now))
     }
 
-    /// Opens at once: somebody has tried for long, and in vain. Returns for how long, unless it is open already.
+    /// Opens at once: a request has waited for long, and in vain. Returns for how long, unless it is open already.
     pub(crate) fn trip(&mut self, repr: &Repr, now: Instant) -> Option<Duration> {
         self.open.is_none().then(|| self.open(repr, now))
     }
 
-    /// A probe was given up without an answer: the next caller is the next probe.
+    /// A probe was given up without a response: the next caller is the next probe.
     pub(crate) fn abandoned(&mut self) {
         if let Some(open) = &mut self.open {
             open.probing = false;

@@ -28,7 +28,7 @@ struct State {
     host: Breaker,
     /// By the path of the repository, or of a token server's realm.
     paths: HashMap<String, Breaker>,
-    /// When the host last sent the head of an answer.
+    /// When the host last sent the head of a response.
     answered: Option<Instant>,
 }
 
@@ -107,7 +107,7 @@ impl Circuit {
         })
     }
 
-    /// How long until somebody may ask for something at an address.
+    /// How long until a request may be sent to an address.
     pub(crate) fn remaining(&self, uri: &Uri) -> Duration {
         let now = Instant::now();
         let state = self.state.lock();
@@ -120,12 +120,12 @@ impl Circuit {
 }
 
 impl Pass<'_> {
-    /// The head of an answer has come.
+    /// The head of a response has come.
     pub(crate) fn head_arrived(&self) {
         self.circuit.state.lock().answered = Some(Instant::now());
     }
 
-    /// A whole answer has come. Tells whether that changes how the host is asked.
+    /// A whole response has come. Returns whether that changes how the host is asked.
     pub(crate) fn answered(mut self, status: StatusCode) -> Option<Change> {
         self.is_settled = true;
         let now = Instant::now();
@@ -140,7 +140,7 @@ impl Pass<'_> {
         self.opened(opened)
     }
 
-    /// No answer has come. `is_patient`: a time-out was one of the full length. Tells whether that changes how the host is
+    /// No response has come. `is_patient`: a time-out was one of the full length. Returns whether that changes how the host is
     /// asked.
     pub(crate) fn failed(mut self, repr: &Repr, is_patient: bool) -> Option<Change> {
         let now = Instant::now();

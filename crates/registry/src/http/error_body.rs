@@ -1,4 +1,4 @@
-//! What a server says about a failure in the body of its answer.
+//! What a server says about a failure in the body of its response.
 //!
 //! Registries answer with the error codes of the distribution specification
 //! (<https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes>), token servers with those of

@@ -226,7 +226,7 @@ impl HostClient {
             let _memory = self.shared.bodies.acquire(&body, request.max_bytes).await?;
             read = within(limit, left, body::read(body, request.max_bytes)).await?;
         } else if head.status.is_client_error() || head.status.is_server_error() {
-            // The status is an answer, whatever else comes.
+            // The status is a response, whatever else comes.
             let reading = error_body::read(&head.headers, body, &secrets);
             let reading = timeout(left.min(ERROR_BODY_TIMEOUT), reading).await;
             said = reading.unwrap_or_default();

@@ -105,7 +105,7 @@ impl Proxy {
         proxy.basic_auth().cloned()
     }
 
-    /// Whether an answer is the proxy's own refusal, and not that of the server behind it.
+    /// Whether a response is the proxy's own refusal, and not that of the server behind it.
     pub(crate) fn refusal(
         &self,
         to: &Uri,

@@ -27,7 +27,7 @@ const IDLE: Duration = Duration::from_secs(90);
 /// A silent HTTP/2 connection with requests on it is asked for a sign of life this often.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// Room for the headers of an answer; more is an error, not memory.
+/// The largest headers of a response; more is an error, not memory.
 const MAX_HEADER_BYTES: usize = 64 * 1024;
 
 /// A pool of connections under one TLS configuration.
@@ -77,7 +77,7 @@ impl Transport {
         Self { client, proxy }
     }
 
-    /// Sends a request and waits for the head of the answer.
+    /// Sends a request and waits for the head of the response.
     pub(crate) async fn send(
         &self,
         mut request: Request<Full<Bytes>>,

@@ -35,7 +35,7 @@ pub struct Manifest {
     pub body: Bytes,
 }
 
-/// The media type of an answer, without parameters, if it is one of the four kinds.
+/// The media type of a response, without parameters, if it is one of the four kinds.
 pub(crate) fn media_type(headers: &HeaderMap) -> Result<String, Repr> {
     let found = headers
         .get(CONTENT_TYPE)
@@ -109,7 +109,7 @@ pub(crate) fn own_media_type(body: &[u8]) -> Option<String> {
     known.then_some(body.media_type)
 }
 
-/// The digest that the answer claims, if it is one of an algorithm that can be verified.
+/// The digest that the response claims, if it is one of an algorithm that can be verified.
 pub(crate) fn claimed_digest(headers: &HeaderMap) -> Option<Digest> {
     let claimed = headers.get(DOCKER_CONTENT_DIGEST)?.to_str().ok()?;
     let digest: Digest = claimed.trim().parse().ok()?;
@@ -117,7 +117,7 @@ pub(crate) fn claimed_digest(headers: &HeaderMap) -> Option<Digest> {
     known.then_some(digest)
 }
 
-/// The length that the answer claims, in bytes.
+/// The length that the response claims, in bytes.
 pub(crate) fn length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }

@@ -165,7 +165,7 @@ impl<'a> ManifestRequest<'a> {
             && response.is_artifactory()
     }
 
-    /// What HEAD reports; nothing if the registry does not response it, or not with all that is needed.
+    /// What HEAD reports; nothing if the registry does not answer it, or not with all that is needed.
     fn resolved_by_head(&self, reply: &Reply) -> Result<Option<Resolved>, Error> {
         let response = &reply.response;
         if matches!(

@@ -92,7 +92,7 @@ impl ManifestService {
         if let Some(manifest) = self.cache.get(&key) {
             return Ok(manifest);
         }
-        // With other credentials the answer may be another.
+        // With other credentials the response may be another.
         match last.failure_since(asked) {
             Some((with, error)) if *with == chain => return Err(error.clone()),
             _ => {}

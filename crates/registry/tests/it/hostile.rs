@@ -164,7 +164,7 @@ async fn a_host_that_never_answers_costs_the_total_time_out_once() {
     for one in all.await {
         let error = one.expect_err("silent");
         assert_eq!(error.kind(), ErrorKind::Timeout);
-        told |= error.to_string().ends_with("no answer within 45 s");
+        told |= error.to_string().ends_with("no response within 45 s");
     }
     assert!(told, "how long it took");
     assert!(
