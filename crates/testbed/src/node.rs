@@ -12,28 +12,17 @@
 //! [`NodesOptions::registries`] that every pod may use.
 
 mod back_off;
-mod container;
-mod failure;
 mod faults;
 mod fleet;
 mod host;
 mod images;
 mod journal;
-mod names;
-mod object;
+mod kubelet;
 mod options;
-mod platform;
 mod pod;
 mod process;
-mod processes;
-mod pull;
 mod readiness;
-mod registration;
 mod running;
-mod runtime;
-mod status;
-mod watch;
-mod worker;
 
 use std::{fs, io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
@@ -43,16 +32,17 @@ use tokio::task::JoinSet;
 
 use crate::image::{Image, RegistryAccess, RequestError};
 use fleet::Fleet;
-use images::ImageFacts;
+use images::store::ImageFacts;
+use kubelet::{registration, watch};
 use process::Real;
 
 pub use back_off::BackOff;
+pub use images::platform::Platform;
+pub use images::runtime::Runtime;
 pub(crate) use options::POOL;
 pub use options::{Capacity, NodesOptions, Scheduling, Speed};
-pub use platform::Platform;
 pub use readiness::Pods;
 pub use running::{Ran, RunningContainer};
-pub use runtime::Runtime;
 
 /// Why nodes could not be started or changed.
 #[derive(Debug, thiserror::Error)]

@@ -18,15 +18,17 @@ use tokio::{
 };
 
 use super::{
-    container::{Pace, PullPolicy},
-    failure::PullFailure,
     host::Host,
-    images::{ImageFacts, Provided},
+    images::{
+        failure::PullFailure,
+        names::Digests,
+        pull::pull,
+        store::{ImageFacts, Provided},
+    },
     journal::Journal,
-    names::Digests,
     options::{NodesOptions, Speed},
+    pod::container::{Pace, PullPolicy},
     process::Real,
-    pull::pull,
     readiness::Unready,
     running::RunningContainer,
 };

@@ -6,10 +6,12 @@ use oci_spec::image::Digest;
 use tokio::sync::watch;
 
 use super::{
-    images::{ImageFacts, ImageStore, Provided},
+    images::{
+        platform::Platform,
+        runtime::Runtime,
+        store::{ImageFacts, ImageStore, Provided},
+    },
     options::{Capacity, NodesOptions, POOL, Scheduling},
-    platform::Platform,
-    runtime::Runtime,
 };
 use crate::locked::locked;
 

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::{back_off::BackOff, platform::Platform, runtime::Runtime};
+use super::{
+    back_off::BackOff,
+    images::{platform::Platform, runtime::Runtime},
+};
 use crate::image::RegistryAccess;
 
 /// How long things take on the nodes.

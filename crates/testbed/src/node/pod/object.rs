@@ -7,7 +7,7 @@ use serde_json::Value;
 
 /// Whether the node lifecycle controller wrote that the pod is not ready, as its node was taken for dead: a kubelet gives a
 /// reason where it writes that.
-pub(super) fn is_doubted(pod: &Pod) -> bool {
+pub(crate) fn is_doubted(pod: &Pod) -> bool {
     let status = pod.status.iter();
     let mut conditions = status.flat_map(|status| status.conditions.iter().flatten());
     conditions.any(|condition| {
@@ -16,7 +16,7 @@ pub(super) fn is_doubted(pod: &Pod) -> bool {
 }
 
 /// Takes the reason of before away from conditions that have none now: a patch would leave it.
-pub(super) fn forget_reasons(patch: &mut Value) {
+pub(crate) fn forget_reasons(patch: &mut Value) {
     let conditions = patch.pointer_mut("/status/conditions");
     let conditions = conditions.and_then(Value::as_array_mut);
     for condition in conditions.into_iter().flatten() {
@@ -30,20 +30,20 @@ pub(super) fn forget_reasons(patch: &mut Value) {
 }
 
 /// The grace period of a pod that is being deleted.
-pub(super) fn grace_of_deletion(pod: &Pod) -> Option<Duration> {
+pub(crate) fn grace_of_deletion(pod: &Pod) -> Option<Duration> {
     pod.metadata.deletion_timestamp.as_ref()?;
     let seconds = pod.metadata.deletion_grace_period_seconds.unwrap_or(0);
     Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
 }
 
 /// The label `app`, by which the testbed's workloads select their pods.
-pub(super) fn workload(pod: &Pod) -> Option<&str> {
+pub(crate) fn workload(pod: &Pod) -> Option<&str> {
     let labels = pod.metadata.labels.as_ref()?;
     labels.get("app").map(String::as_str)
 }
 
 /// The container of a pod that has this index in [`Pod::containers`].
-pub(super) fn container_spec(pod: &Pod, index: usize) -> Option<&Container> {
+pub(crate) fn container_spec(pod: &Pod, index: usize) -> Option<&Container> {
     let spec = pod.spec.as_ref()?;
     let init = spec.init_containers.iter().flatten();
     init.chain(&spec.containers).nth(index)

@@ -16,8 +16,8 @@ use serde_json::Value;
 
 use super::{
     failure::PullError,
-    images::{ImageFacts, ImageStore},
     platform::Platform,
+    store::{ImageFacts, ImageStore},
 };
 use crate::{
     image::{
@@ -37,15 +37,15 @@ const DEPTH: usize = 4;
 
 /// What the tag resolved to, and the image that this node runs of it.
 #[derive(Debug)]
-pub(super) struct Pulled {
-    pub(super) target: Digest,
+pub(crate) struct Pulled {
+    pub(crate) target: Digest,
     /// The manifest of the image: the target itself, or one that the index lists.
-    pub(super) manifest: Digest,
-    pub(super) facts: ImageFacts,
+    pub(crate) manifest: Digest,
+    pub(crate) facts: ImageFacts,
 }
 
 /// One pull by one node.
-pub(super) struct Pull<'a> {
+pub(crate) struct Pull<'a> {
     session: Session<'a>,
     repository: &'a str,
     store: &'a Mutex<ImageStore>,
@@ -53,7 +53,7 @@ pub(super) struct Pull<'a> {
 }
 
 /// Resolves a reference and reads what a container needs to know of the image. Nothing is added to the store's names.
-pub(super) async fn pull(
+pub(crate) async fn pull(
     client: &Client,
     reference: &Reference,
     store: &Mutex<ImageStore>,

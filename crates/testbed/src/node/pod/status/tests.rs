@@ -7,7 +7,9 @@ use super::*;
 use crate::{
     image::Behaviour,
     node::{
-        back_off::BackOff, container::Pace, failure::PullError, images::ImageFacts, names::Digests,
+        back_off::BackOff,
+        images::{failure::PullError, names::Digests, store::ImageFacts},
+        pod::container::Pace,
     },
 };
 

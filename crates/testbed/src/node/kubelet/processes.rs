@@ -5,15 +5,15 @@ use std::{collections::HashMap, time::Duration};
 use futures::future;
 use k8s_openapi::api::core::v1::Pod;
 
-use super::{
-    failure::PullFailure,
+use crate::node::{
     fleet::Fleet,
-    object::container_spec,
+    images::failure::PullFailure,
+    pod::object::container_spec,
     process::{Change, Place, Process},
 };
 
 /// By the places of their containers in the pod.
-pub(super) struct Processes {
+pub(crate) struct Processes {
     /// The object, where a container of it runs for real.
     object: Option<Box<Pod>>,
     running: HashMap<usize, Process>,
@@ -21,7 +21,7 @@ pub(super) struct Processes {
 
 impl Processes {
     /// None yet, of this pod.
-    pub(super) fn of(fleet: &Fleet, pod: &Pod) -> Self {
+    pub(crate) fn of(fleet: &Fleet, pod: &Pod) -> Self {
         let spec = pod.spec.iter();
         let mut images = spec
             .flat_map(|spec| {
@@ -39,7 +39,7 @@ impl Processes {
     }
 
     /// Starts the process of a container, if its image runs for real; whether it does.
-    pub(super) async fn start(
+    pub(crate) async fn start(
         &mut self,
         fleet: &Fleet,
         index: usize,
@@ -67,7 +67,7 @@ impl Processes {
     }
 
     /// The first change of any process; never, when there is none.
-    pub(super) async fn change(&mut self) -> (usize, Change) {
+    pub(crate) async fn change(&mut self) -> (usize, Change) {
         if self.running.is_empty() {
             return future::pending().await;
         }
@@ -80,12 +80,12 @@ impl Processes {
     }
 
     /// A process has ended.
-    pub(super) fn remove(&mut self, index: usize) {
+    pub(crate) fn remove(&mut self, index: usize) {
         self.running.remove(&index);
     }
 
     /// Asks all to end, and kills those that do not in time.
-    pub(super) async fn stop(&mut self, grace: Duration) {
+    pub(crate) async fn stop(&mut self, grace: Duration) {
         let stopped = self.running.drain();
         future::join_all(stopped.map(|(_, process)| process.stop(grace))).await;
     }

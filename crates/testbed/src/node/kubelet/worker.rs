@@ -3,33 +3,31 @@
 use std::{collections::HashSet, pin::pin, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Pod as PodObject, PodStatus};
-use kube::{
-    Api, ResourceExt,
-    api::{DeleteParams, Patch, PatchParams, Preconditions},
-};
-use serde_json::json;
+use k8s_openapi::api::core::v1::Pod as PodObject;
+use kube::ResourceExt;
 use tokio::{
     sync::{broadcast, watch},
     time::{sleep, timeout},
 };
 
-use super::{
-    container::{Container, State},
-    failure::PullFailure,
-    fleet::{Fleet, Victim},
-    host::Host,
-    object::{forget_reasons, workload},
-    pod::{Next, Pod},
-    process::Change,
-    processes::Processes,
-    readiness::{Candidate, Pods},
-    registration::FIELD_MANAGER,
-    running::RunningContainer,
-    status::{Identity, status},
+use super::{processes::Processes, writer::Writer};
+use crate::{
+    clock::now,
+    node::{
+        fleet::{Fleet, Victim},
+        host::Host,
+        images::failure::PullFailure,
+        pod::{
+            container::{Container, State},
+            lifecycle::{Next, Pod},
+            object::workload,
+            status::{Identity, status},
+        },
+        process::Change,
+        readiness::{Candidate, Pods},
+        running::RunningContainer,
+    },
 };
-
-use crate::clock::now;
 
 /// A pull that takes longer than this is shown in the status while it lasts; a shorter one costs no request.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -38,9 +36,9 @@ const PATIENCE: Duration = Duration::from_millis(100);
 const RETRY: Duration = Duration::from_millis(250);
 
 /// The worker of one pod.
-pub(super) struct Worker {
+pub(crate) struct Worker {
     fleet: Arc<Fleet>,
-    api: Api<PodObject>,
+    writer: Writer,
     node: String,
     namespace: String,
     name: String,
@@ -49,20 +47,17 @@ pub(super) struct Worker {
     identity: Identity,
     pod: Pod,
     processes: Processes,
-    written: Option<PodStatus>,
     deletion: watch::Receiver<Option<Duration>>,
     renames: watch::Receiver<()>,
     unready: watch::Receiver<HashSet<Pods>>,
     away: watch::Receiver<bool>,
     crashes: broadcast::Receiver<Victim>,
     doubts: watch::Receiver<()>,
-    /// What was written is no longer what stands there.
-    doubted: bool,
 }
 
 impl Worker {
     /// A worker for a pod of one of our nodes.
-    pub(super) fn new(
+    pub(crate) fn new(
         fleet: &Arc<Fleet>,
         pod: &PodObject,
         deletion: watch::Receiver<Option<Duration>>,
@@ -75,7 +70,7 @@ impl Worker {
         let state = Pod::new(spec, now());
         Some(Self {
             fleet: Arc::clone(fleet),
-            api: Api::namespaced(fleet.client().clone(), &namespace),
+            writer: Writer::new(fleet, &namespace, &name, &uid),
             node: host.name.clone(),
             identity: Identity {
                 title: format!("{name}_{namespace}({uid})"),
@@ -86,7 +81,6 @@ impl Worker {
             },
             processes: Processes::of(fleet, pod),
             pod: state,
-            written: None,
             deletion,
             renames: host.renames(),
             unready: fleet.unready.changes(),
@@ -94,14 +88,13 @@ impl Worker {
             crashes: fleet.crashes.subscribe(),
             workload: workload(pod).map(str::to_owned),
             doubts,
-            doubted: false,
             name,
             namespace,
         })
     }
 
     /// Runs the pod until it is deleted.
-    pub(super) async fn run(mut self) {
+    pub(crate) async fn run(mut self) {
         let fleet = Arc::clone(&self.fleet);
         let Some(host) = fleet.host(&self.node) else {
             return;
@@ -152,7 +145,7 @@ impl Worker {
             biased;
             outcome = &mut pull => outcome,
             () = sleep(PATIENCE) => {
-                self.write(host).await.unwrap_or_else(|error| self.report(&error));
+                self.write(host).await;
                 tokio::select! {
                     outcome = &mut pull => outcome,
                     _ = deletion.changed() => return,
@@ -205,12 +198,10 @@ impl Worker {
         self.renames.mark_unchanged();
         let written = self.write(host).await;
         let pause = until.map(|until| Duration::try_from(until - now()).unwrap_or_default());
-        let pause = match written {
-            Ok(()) => pause,
-            Err(error) => {
-                self.report(&error);
-                Some(pause.map_or(RETRY, |pause| pause.min(RETRY)))
-            }
+        let pause = if written {
+            pause
+        } else {
+            Some(pause.map_or(RETRY, |pause| pause.min(RETRY)))
         };
         let time = async {
             match pause {
@@ -229,7 +220,7 @@ impl Worker {
                 None
             }
             Ok(()) = self.doubts.changed() => {
-                self.doubted = true;
+                self.writer.forget();
                 None
             }
             change = self.processes.change() => Some(change),
@@ -251,29 +242,18 @@ impl Worker {
         }
     }
 
-    /// Writes the status if it has changed, and the node is not cut off.
-    async fn write(&mut self, host: &Host) -> Result<(), kube::Error> {
+    /// Writes the status if it has changed and the node is not cut off; false when that failed.
+    async fn write(&mut self, host: &Host) -> bool {
         let status = host.images(|images| {
-            let previous = self.written.as_ref();
+            let previous = self.writer.written();
             status(&self.pod, &self.identity, images, previous, now())
         });
-        if self.written.as_ref() == Some(&status) && !self.doubted || host.is_away() {
-            return Ok(());
+        if host.is_away() || !self.writer.is_news(&status) {
+            return true;
         }
         let uid = &self.identity.uid;
         self.fleet.journal.set_running(uid, self.running());
-        let mut patch = json!({ "metadata": { "uid": uid }, "status": &status });
-        forget_reasons(&mut patch);
-        let parameters = PatchParams {
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..PatchParams::default()
-        };
-        let patch = Patch::Strategic(patch);
-        let request = self.api.patch_status(&self.name, &parameters, &patch);
-        self.fleet.in_turn(request).await?;
-        self.written = Some(status);
-        self.doubted = false;
-        Ok(())
+        self.writer.write(status).await
     }
 
     fn running(&self) -> Vec<RunningContainer> {
@@ -308,27 +288,7 @@ impl Worker {
             grace = self.deletion.borrow_and_update().unwrap_or_default();
         }
         self.fleet.journal.stopped(&self.identity.uid);
-        let parameters = DeleteParams {
-            grace_period_seconds: Some(0),
-            preconditions: Some(Preconditions {
-                uid: Some(self.identity.uid.clone()),
-                resource_version: None,
-            }),
-            ..DeleteParams::default()
-        };
-        let delete = || self.fleet.in_turn(self.api.delete(&self.name, &parameters));
         host.connected().await;
-        while let Err(error) = delete().await {
-            if matches!(&error, kube::Error::Api(status) if status.is_not_found() || status.is_conflict())
-            {
-                return; // gone, or another pod of that name
-            }
-            self.report(&error);
-            sleep(RETRY).await;
-        }
-    }
-
-    fn report(&self, error: &kube::Error) {
-        tracing::debug!(pod = self.identity.title, %error, "write to the API server");
+        self.writer.delete().await;
     }
 }

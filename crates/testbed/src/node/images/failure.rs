@@ -9,7 +9,7 @@ use crate::{image::RequestError, sources::with_sources};
 
 /// Why a pull failed.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum PullError {
+pub(crate) enum PullError {
     /// No such repository, tag or digest.
     #[error("the registry has no such manifest")]
     NotFound,
@@ -35,18 +35,18 @@ pub(super) enum PullError {
 
 /// Why a container has no image, in the kubelet's words.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct PullFailure {
+pub(crate) struct PullFailure {
     /// The waiting reason.
-    pub(super) reason: &'static str,
+    pub(crate) reason: &'static str,
     /// The waiting message.
-    pub(super) message: String,
+    pub(crate) message: String,
 }
 
 impl PullFailure {
-    pub(super) const ERR_IMAGE_PULL: &'static str = "ErrImagePull";
+    pub(crate) const ERR_IMAGE_PULL: &'static str = "ErrImagePull";
 
     /// A reference that is none.
-    pub(super) fn invalid_name(image: &str) -> Self {
+    pub(crate) fn invalid_name(image: &str) -> Self {
         Self {
             reason: "InvalidImageName",
             message: format!(
@@ -57,7 +57,7 @@ impl PullFailure {
     }
 
     /// A policy that forbids the pull that would be needed.
-    pub(super) fn never_pull(image: &str) -> Self {
+    pub(crate) fn never_pull(image: &str) -> Self {
         Self {
             reason: "ErrImageNeverPull",
             message: format!(
@@ -67,7 +67,7 @@ impl PullFailure {
     }
 
     /// An image that is there, and a container that could not be made of it.
-    pub(super) fn not_created(error: &dyn Error) -> Self {
+    pub(crate) fn not_created(error: &dyn Error) -> Self {
         Self {
             reason: "CreateContainerConfigError",
             message: with_sources(error),
@@ -75,13 +75,13 @@ impl PullFailure {
     }
 
     /// A registry that no node knows a way to.
-    pub(super) fn unknown_host(image: &str, host: &str) -> Self {
+    pub(crate) fn unknown_host(image: &str, host: &str) -> Self {
         let detail = format!("failed to do request: dial tcp: lookup {host}: no such host");
         Self::unresolved(image, "Unknown", &detail)
     }
 
     /// A pull that failed.
-    pub(super) fn failed(image: &str, error: &PullError) -> Self {
+    pub(crate) fn failed(image: &str, error: &PullError) -> Self {
         let (code, detail) = match error {
             PullError::NotFound => ("NotFound", format!("{image}: not found")),
             PullError::NoPlatform => (

@@ -5,15 +5,18 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1 as core;
 
-use super::{back_off::BackOff, failure::PullFailure, images::Provided};
 use crate::image::Behaviour;
+use crate::node::{
+    back_off::BackOff,
+    images::{failure::PullFailure, store::Provided},
+};
 
 /// How long a container with [`Behaviour::CrashesLater`] is ready.
 const CRASH_DELAY: Duration = Duration::from_secs(1);
 
 /// When a container runs relative to the others of its pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
+pub(crate) enum Role {
     /// Runs to its end before the next one starts.
     Init,
     /// Started in its turn among the init containers, and goes on running.
@@ -24,7 +27,7 @@ pub(super) enum Role {
 
 /// Whether the registry is asked before a container starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum PullPolicy {
+pub(crate) enum PullPolicy {
     Always,
     IfNotPresent,
     Never,
@@ -32,7 +35,7 @@ pub(super) enum PullPolicy {
 
 /// Whether a pod's containers are started again when they end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Restart {
+pub(crate) enum Restart {
     Always,
     OnFailure,
     Never,
@@ -40,15 +43,15 @@ pub(super) enum Restart {
 
 /// How fast containers start, and how long is waited after failures.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Pace {
-    pub(super) start: Duration,
-    pub(super) ready: Duration,
-    pub(super) back_off: BackOff,
+pub(crate) struct Pace {
+    pub(crate) start: Duration,
+    pub(crate) ready: Duration,
+    pub(crate) back_off: BackOff,
 }
 
 /// What a container is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum State {
+pub(crate) enum State {
     /// Nothing has been tried since the pod came, or since it crashed for the first time.
     Waiting,
     /// Its image cannot be had. The failure itself is shown until `quiet`, then the wait for the next attempt.
@@ -75,32 +78,32 @@ pub(super) enum State {
 
 /// How a container's process ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Ended {
-    pub(super) exit_code: i32,
-    pub(super) since: Timestamp,
-    pub(super) at: Timestamp,
-    pub(super) run: u32,
+pub(crate) struct Ended {
+    pub(crate) exit_code: i32,
+    pub(crate) since: Timestamp,
+    pub(crate) at: Timestamp,
+    pub(crate) run: u32,
 }
 
 /// One container of a pod.
 #[derive(Debug, Clone)]
-pub(super) struct Container {
-    pub(super) name: String,
+pub(crate) struct Container {
+    pub(crate) name: String,
     /// The reference as the pod has it.
-    pub(super) image: String,
-    pub(super) role: Role,
-    pub(super) policy: PullPolicy,
-    pub(super) state: State,
+    pub(crate) image: String,
+    pub(crate) role: Role,
+    pub(crate) policy: PullPolicy,
+    pub(crate) state: State,
     /// The image that runs, or that ran last.
-    pub(super) runs: Option<Provided>,
+    pub(crate) runs: Option<Provided>,
     /// The end of the last process.
-    pub(super) ended: Option<Ended>,
+    pub(crate) ended: Option<Ended>,
     /// How many processes have been started.
-    pub(super) starts: u32,
+    pub(crate) starts: u32,
     /// Whether a process runs for real, which says itself whether it is ready and when it ends.
-    pub(super) real: bool,
+    pub(crate) real: bool,
     /// Whether its probes fail, whatever its image says.
-    pub(super) fails_probes: bool,
+    pub(crate) fails_probes: bool,
     /// Whether it is started again after an end with this exit code.
     restart: Restart,
     crashes: u32,
@@ -109,7 +112,7 @@ pub(super) struct Container {
 
 impl Container {
     /// A container of a pod's spec, before anything was done about it.
-    pub(super) fn new(spec: &core::Container, role: Role) -> Self {
+    pub(crate) fn new(spec: &core::Container, role: Role) -> Self {
         Self {
             name: spec.name.clone(),
             image: spec.image.clone().unwrap_or_default(),
@@ -132,7 +135,7 @@ impl Container {
     }
 
     /// Whether it is to be started now.
-    pub(super) fn wants_start(&self, now: Timestamp) -> bool {
+    pub(crate) fn wants_start(&self, now: Timestamp) -> bool {
         match &self.state {
             State::Waiting => true,
             State::Unpullable { retry: at, .. } | State::BackingOff { until: at } => *at <= now,
@@ -141,7 +144,7 @@ impl Container {
     }
 
     /// When time alone changes it next.
-    pub(super) fn wakes(&self, now: Timestamp) -> Option<Timestamp> {
+    pub(crate) fn wakes(&self, now: Timestamp) -> Option<Timestamp> {
         let times = match &self.state {
             State::Waiting | State::Finished => [None, None],
             State::Unpullable { quiet, retry, .. } => [Some(*quiet), Some(*retry)],
@@ -152,7 +155,7 @@ impl Container {
     }
 
     /// Whether the next one in the order of init containers may start.
-    pub(super) fn lets_next_start(&self) -> bool {
+    pub(crate) fn lets_next_start(&self) -> bool {
         match self.role {
             Role::Init => self.state == State::Finished,
             Role::Sidecar | Role::Regular => self.starts > 0,
@@ -160,7 +163,7 @@ impl Container {
     }
 
     /// Whether it is ready.
-    pub(super) fn is_ready(&self, now: Timestamp) -> bool {
+    pub(crate) fn is_ready(&self, now: Timestamp) -> bool {
         match &self.state {
             State::Running { ready, .. } => {
                 !self.fails_probes && ready.is_some_and(|ready| ready <= now)
@@ -171,7 +174,7 @@ impl Container {
     }
 
     /// Its image is on the node.
-    pub(super) fn image_is_here(&mut self, image: Provided, now: Timestamp, pace: Pace) {
+    pub(crate) fn image_is_here(&mut self, image: Provided, now: Timestamp, pace: Pace) {
         self.pull_failures = 0;
         self.state = State::Starting {
             until: now + pace.start,
@@ -181,7 +184,7 @@ impl Container {
     }
 
     /// Its image cannot be had.
-    pub(super) fn image_failed(&mut self, failure: PullFailure, now: Timestamp, pace: Pace) {
+    pub(crate) fn image_failed(&mut self, failure: PullFailure, now: Timestamp, pace: Pace) {
         self.pull_failures = self.pull_failures.saturating_add(1);
         let pause = pace.back_off.after(self.pull_failures);
         self.state = State::Unpullable {
@@ -192,7 +195,7 @@ impl Container {
     }
 
     /// Lets it start, and crash or finish if it is of that kind, when it is time.
-    pub(super) fn pass_time(&mut self, now: Timestamp, pace: Pace) {
+    pub(crate) fn pass_time(&mut self, now: Timestamp, pace: Pace) {
         match &self.state {
             State::Starting { until, image } if *until <= now => {
                 let image = image.clone();
@@ -211,20 +214,20 @@ impl Container {
     }
 
     /// With the restart policy of its pod.
-    pub(super) fn restarted(mut self, restart: Restart) -> Self {
+    pub(crate) fn restarted(mut self, restart: Restart) -> Self {
         self.restart = restart;
         self
     }
 
     /// Its process says whether it is ready.
-    pub(super) fn set_ready(&mut self, is_ready: bool, now: Timestamp) {
+    pub(crate) fn set_ready(&mut self, is_ready: bool, now: Timestamp) {
         if let State::Running { ready, .. } = &mut self.state {
             *ready = is_ready.then_some(now);
         }
     }
 
     /// Its process has ended.
-    pub(super) fn exited(&mut self, exit_code: i32, now: Timestamp, pace: Pace) {
+    pub(crate) fn exited(&mut self, exit_code: i32, now: Timestamp, pace: Pace) {
         let State::Running { since, .. } = &self.state else {
             return;
         };

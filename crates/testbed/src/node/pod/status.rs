@@ -11,26 +11,28 @@ use k8s_openapi::{
 
 use super::{
     container::{Container, Ended, Role, State},
-    failure::PullFailure,
-    images::{ImageStore, Provided},
-    pod::Pod,
-    runtime::Runtime,
+    lifecycle::Pod,
 };
 use crate::image::digest_of;
+use crate::node::images::{
+    failure::PullFailure,
+    runtime::Runtime,
+    store::{ImageStore, Provided},
+};
 
 /// What a pod's status has beside its containers.
 #[derive(Debug, Clone)]
-pub(super) struct Identity {
-    pub(super) uid: String,
+pub(crate) struct Identity {
+    pub(crate) uid: String,
     /// `name_namespace(uid)`, as the kubelet's messages name a pod.
-    pub(super) title: String,
-    pub(super) pod_ip: String,
-    pub(super) host_ip: String,
-    pub(super) runtime: Runtime,
+    pub(crate) title: String,
+    pub(crate) pod_ip: String,
+    pub(crate) host_ip: String,
+    pub(crate) runtime: Runtime,
 }
 
 /// The status of a pod at this time; conditions that did not change keep the time of `previous`.
-pub(super) fn status(
+pub(crate) fn status(
     pod: &Pod,
     identity: &Identity,
     images: &ImageStore,

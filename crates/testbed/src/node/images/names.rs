@@ -6,29 +6,29 @@ use oci_spec::image::Digest;
 
 /// What an image is known as on a node.
 #[derive(Debug, Default)]
-pub(super) struct Names {
+pub(crate) struct Names {
     /// `repository:tag`
-    pub(super) tags: BTreeSet<String>,
+    pub(crate) tags: BTreeSet<String>,
     /// `repository@digest` with what the tag resolved to.
-    pub(super) pulls: BTreeSet<String>,
+    pub(crate) pulls: BTreeSet<String>,
     /// The repositories it was pulled from.
-    pub(super) repositories: BTreeSet<String>,
+    pub(crate) repositories: BTreeSet<String>,
     /// What tags resolved to, and the image's own manifests.
-    pub(super) manifests: BTreeSet<String>,
+    pub(crate) manifests: BTreeSet<String>,
 }
 
 /// The digests of one pull.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Digests<'a> {
+pub(crate) struct Digests<'a> {
     /// What the tag resolved to: an index or a manifest.
-    pub(super) target: &'a Digest,
+    pub(crate) target: &'a Digest,
     /// The manifest of the image.
-    pub(super) manifest: &'a Digest,
+    pub(crate) manifest: &'a Digest,
 }
 
 impl Names {
     /// Says whether anything was not known before.
-    pub(super) fn add(
+    pub(crate) fn add(
         &mut self,
         tag: Option<String>,
         repository: &str,

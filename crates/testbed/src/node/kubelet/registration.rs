@@ -20,7 +20,7 @@ use kube::{
 use serde_json::json;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::{fleet::Fleet, host::Host, options::Capacity};
+use crate::node::{fleet::Fleet, host::Host, options::Capacity};
 
 use crate::clock::now;
 
@@ -28,10 +28,10 @@ use crate::clock::now;
 const RETRY: Duration = Duration::from_millis(500);
 
 /// The field manager of the kubelet.
-pub(super) const FIELD_MANAGER: &str = "kubelet";
+pub(crate) const FIELD_MANAGER: &str = "kubelet";
 
 /// Creates the Node, or brings one of an earlier process up to date.
-pub(super) async fn register(client: &Client, host: &Host) -> Result<(), kube::Error> {
+pub(crate) async fn register(client: &Client, host: &Host) -> Result<(), kube::Error> {
     let nodes: Api<Node> = Api::all(client.clone());
     let node = node(host, now());
     let status = Patch::Strategic(json!({ "status": &node.status }));
@@ -57,7 +57,7 @@ pub(super) async fn register(client: &Client, host: &Host) -> Result<(), kube::E
 }
 
 /// Renews the leases of all nodes that are there for ever, and reports them ready where they were given up meanwhile.
-pub(super) async fn renew_leases(fleet: Arc<Fleet>) {
+pub(crate) async fn renew_leases(fleet: Arc<Fleet>) {
     let leases: Api<Lease> = Api::namespaced(fleet.client().clone(), "kube-node-lease");
     let nodes: Api<Node> = Api::all(fleet.client().clone());
     let parameters = PatchParams::apply(FIELD_MANAGER).force();

@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1 as core;
 use super::*;
 use crate::{
     image::{Behaviour, digest_of},
-    node::{back_off::BackOff, container::State, images::ImageFacts},
+    node::{back_off::BackOff, images::store::ImageFacts, pod::container::State},
 };
 
 const PACE: Pace = Pace {

@@ -21,7 +21,7 @@ pub enum Runtime {
 
 impl Runtime {
     /// Its name as it stands before `://`.
-    pub(super) const fn scheme(self) -> &'static str {
+    pub(crate) const fn scheme(self) -> &'static str {
         match self {
             Self::Containerd => "containerd",
             Self::CriO => "cri-o",
@@ -30,7 +30,7 @@ impl Runtime {
     }
 
     /// A version that it could have.
-    pub(super) const fn version(self) -> &'static str {
+    pub(crate) const fn version(self) -> &'static str {
         match self {
             Self::Containerd => "2.1.4",
             Self::CriO => "1.34.1",
@@ -39,12 +39,12 @@ impl Runtime {
     }
 
     /// Whether an `imageID` is found once for each container, and then stays.
-    pub(super) const fn decides_at_creation(self) -> bool {
+    pub(crate) const fn decides_at_creation(self) -> bool {
         matches!(self, Self::CriO)
     }
 
     /// The `imageID` of an image that a node has under these names; with none, it was loaded from a file.
-    pub(super) fn image_id(self, config: &Digest, names: &Names) -> String {
+    pub(crate) fn image_id(self, config: &Digest, names: &Names) -> String {
         let first = names.pulls.first();
         match self {
             Self::Containerd => first.cloned().unwrap_or_else(|| config.to_string()),

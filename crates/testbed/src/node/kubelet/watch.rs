@@ -19,13 +19,14 @@ use tokio::{
     time::sleep,
 };
 
-use super::{fleet::Fleet, object, worker::Worker};
+use super::worker::Worker;
+use crate::node::{fleet::Fleet, pod::object};
 
 /// After an error of the watch, for example while the API server is down.
 const RETRY: Duration = Duration::from_millis(250);
 
 /// Runs the pods of our nodes until it is aborted, and the workers with it.
-pub(super) async fn run(fleet: Arc<Fleet>) {
+pub(crate) async fn run(fleet: Arc<Fleet>) {
     let pods: Api<Pod> = Api::all(fleet.client().clone());
     let bound = watcher::Config::default().fields("spec.nodeName!=");
     let mut events = pin!(watcher::watcher(pods, bound));

@@ -1,0 +1,7 @@
+//! What the kubelets of the nodes do: they register, watch for pods, and run each to its end.
+
+mod processes;
+pub(super) mod registration;
+pub(super) mod watch;
+mod worker;
+mod writer;
