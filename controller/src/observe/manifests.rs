@@ -122,8 +122,15 @@ impl<'a> Manifests<'a> {
             .manifest(self.reference, digest, self.credentials);
         let manifest = match fetched.await {
             Ok(manifest) => manifest,
-            Err(error) if digest != tag && is_unavailable(&error) => {
+            Err(error) if digest != tag && error.kind() == ErrorKind::NotFound => {
                 return Ok(Answer::Unavailable);
+            }
+            Err(error) if digest != tag && error.is_manifest_denied() => {
+                return match self.is_denied_alone(digest, tag).await {
+                    Ok(true) => Ok(Answer::Unavailable),
+                    Ok(false) => Err(Failure::of(self.reference, &error)),
+                    Err(error) => Err(Failure::of(self.reference, &error)),
+                };
             }
             Err(error) => return Err(Failure::of(self.reference, &error)),
         };
@@ -134,19 +141,35 @@ impl<'a> Manifests<'a> {
         }
     }
 
+    /// Whether the registry denies this manifest now, and gives the one that the tag names: it has a policy about this
+    /// image, which the next one replaces. A registry that denies both has another trouble, and what is remembered of
+    /// either is no answer to that.
+    async fn is_denied_alone(&self, digest: &Digest, tag: &Digest) -> Result<bool, Error> {
+        self.ask_again(tag).await?;
+        match self.ask_again(digest).await {
+            Ok(()) => Ok(false),
+            Err(error) if error.is_manifest_denied() => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Asks the registry for a manifest by `HEAD`, whatever is remembered of it.
+    async fn ask_again(&self, digest: &Digest) -> Result<(), Error> {
+        let (registry, repository) = (self.reference.registry(), self.reference.repository());
+        let reference = Reference::with_digest(
+            registry.to_owned(),
+            repository.to_owned(),
+            digest.to_string(),
+        );
+        let answer = self.client.resolve(&reference, self.credentials);
+        Box::pin(answer).await.map(drop)
+    }
+
     fn failed(&mut self, failure: Failure) -> Answer {
         let reason = failure.reason;
         self.failure = Some(failure);
         Answer::Failed(reason)
     }
-}
-
-/// Whether the manifest is not there for us, as opposed to an answer that may be another one later.
-///
-/// One that is denied alone counts, as the registry denies it again when it is asked once more before a rollout: an image
-/// that a policy blocks is replaced by the next one. Where it was read before it was blocked, it is compared as it was.
-fn is_unavailable(error: &Error) -> bool {
-    error.kind() == ErrorKind::NotFound || error.is_manifest_denied()
 }
 
 #[cfg(test)]

@@ -64,6 +64,13 @@ impl Pod {
         let mut containers = self.containers.iter();
         containers.any(|container| container.waiting.is_some())
     }
+
+    /// Whether a container of it waits, or has not started on its node.
+    fn is_unsettled(&self) -> bool {
+        let mut containers = self.containers.iter();
+        let starts = containers.any(|container| container.image_id.is_empty());
+        self.is_stuck() || self.node.is_some() && starts
+    }
 }
 
 /// What matters of one container of a pod.
@@ -154,12 +161,14 @@ impl Store {
         self.kept.select(identity);
     }
 
-    /// The pods of the workload as of its present `resourceVersion`: those kept, if they are not older than `age`.
+    /// The pods of the workload as of its present `resourceVersion`: those kept, if they are not older than `age` or than
+    /// what is kept of such pods may be.
     ///
     /// # Errors
     ///
     /// [`Error`] when they had to be read and could not.
     pub(crate) async fn get(&self, workload: &Workload, age: Duration) -> Result<Arc<Pods>, Error> {
+        let age = age.min(self.kept.lifetime(workload));
         let (current, others) = match self.kept.find(workload, age) {
             Found::Good(pods) => return Ok(pods),
             Found::Old { current, others } => (Some(current), others),

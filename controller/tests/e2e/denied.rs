@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kube_autorollout_core::state::{Reason, State};
 use kube_autorollout_testbed::{
-    fault_proxy::FaultProxy,
+    fault_proxy::{FaultProxy, Mode},
     image::{Content, Image, ImageIndex},
     workload::Deployment,
 };
@@ -131,5 +131,31 @@ async fn an_image_that_is_blocked_itself_is_not_rolled_out_and_the_event_says_wh
     assert_eq!(world.patches(), 0);
     proxy.unblock(world.version(2).root_digest().as_ref());
     world.until_running(&world.marker(2), 1).await;
+    assert_eq!(world.patches(), 1);
+}
+
+/// The manifest that the tag names was read before, and that of the image that runs was not: they are of the same image.
+#[tokio::test]
+async fn while_a_registry_denies_all_manifests_nothing_is_rolled_out() {
+    let policed = Policed::new("all-denied").await;
+    let (world, proxy) = (&policed.world, &policed.proxy);
+    let attested = |build: &str| ImageIndex::of([world.version(1)]).attested(build);
+    world.push(&attested("build 1"), "app").await;
+    world.push(&world.version(2), "other").await;
+    policed.deploy("web", "app").await;
+    policed.deploy("other", "other").await;
+    let controller = policed.controller(2, "").await;
+    world.push(&attested("build 2"), "other").await;
+    controller
+        .until("a completed rollout", |metrics| {
+            metrics.rollouts("completed") > 0.0
+        })
+        .await;
+    assert_eq!(world.patches(), 1, "of the other one");
+
+    proxy.set(Mode::RefusesDigests);
+    world.push(&attested("build 2"), "app").await;
+    until_told(world, &controller, "web", State::Unknown, Reason::Denied).await;
+    controller.checks("other", 3).await;
     assert_eq!(world.patches(), 1);
 }

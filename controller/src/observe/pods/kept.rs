@@ -18,6 +18,10 @@ use crate::{
 /// on a node can give a running container another `imageID`.
 pub(crate) const REFRESH: Duration = Duration::from_secs(10 * 60);
 
+/// How long they serve while a container of one waits or has not started: the kubelet goes on with it, and nothing changes
+/// in the workload where its pod does not become ready then.
+pub(super) const REFRESH_UNSETTLED: Duration = Duration::from_secs(60);
+
 /// How long a workload that was not read yet counts as one that is about to be.
 const NEW: Duration = Duration::from_secs(10);
 
@@ -114,6 +118,15 @@ impl KeptPods {
         }
     }
 
+    /// How long what is kept of the workload serves while that does not change.
+    pub(super) fn lifetime(&self, workload: &Workload) -> Duration {
+        let all = self.lock();
+        let namespace = all.get(workload.namespace());
+        let entry = namespace.and_then(|namespace| namespace.get(workload.uid()));
+        let kept = entry.and_then(|entry| entry.kept.as_ref());
+        kept.map_or(REFRESH, Kept::lifetime)
+    }
+
     /// How to find the pods of the workload, if that is known of it as it is now.
     pub(super) fn current(&self, workload: &Workload) -> Option<CurrentPods> {
         let all = self.lock();
@@ -173,13 +186,22 @@ impl Entry {
     /// What was read of it has to be read again, whatever happens.
     fn is_old(&self) -> bool {
         let kept = self.kept.as_ref();
-        kept.is_some_and(|kept| kept.read.elapsed() >= REFRESH)
+        kept.is_some_and(|kept| kept.read.elapsed() >= kept.lifetime())
     }
 }
 
 impl Kept {
     fn is_unchanged(&self, workload: &Workload) -> bool {
         self.resource_version.as_deref() == workload.meta().resource_version.as_deref()
+    }
+
+    fn lifetime(&self) -> Duration {
+        let mut pods = self.pods.current.iter();
+        if pods.any(|pod| pod.is_unsettled()) {
+            REFRESH_UNSETTLED
+        } else {
+            REFRESH
+        }
     }
 
     fn is_good(&self, workload: &Workload, age: Duration) -> bool {

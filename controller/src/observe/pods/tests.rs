@@ -36,6 +36,10 @@ impl Given {
 
     /// The same, where each list takes so long.
     fn listed_in(takes: Duration, count: usize) -> Self {
+        Self::of_pods(takes, count, pod)
+    }
+
+    fn of_pods(takes: Duration, count: usize, pod: fn(usize) -> Value) -> Self {
         let lists = Lists::default();
         let seen = Arc::clone(&lists);
         let service = service_fn(move |request: Request<Body>| {
@@ -177,6 +181,31 @@ async fn after_ten_minutes_one_list_of_pods_refreshes_all_workloads_of_a_namespa
         time::advance(Duration::from_secs(10)).await;
     }
     assert_eq!(given.lists(), [whole(PODS)]);
+}
+
+/// A pod whose image cannot be pulled may come to run another one and never be ready, which changes nothing in its workload.
+#[tokio::test(start_paused = true)]
+async fn after_a_minute_one_list_refreshes_the_workloads_of_which_a_container_waits() {
+    let waiting = |number: usize| {
+        let mut pod = pod(number);
+        let state = json!({ "waiting": { "reason": "ImagePullBackOff" } });
+        let image = json!({ "name": "app", "imageID": "", "state": state });
+        pod["status"] = json!({ "containerStatuses": [image] });
+        pod
+    };
+    let given = Given::of_pods(Duration::from_millis(100), 30, waiting);
+    let all = deployments(30);
+    given.select(&all);
+    given.get(&all).await;
+    given.lists();
+    time::advance(kept::REFRESH_UNSETTLED / 2).await;
+    given.get(&all).await;
+    assert_eq!(given.lists(), [], "they are kept");
+    time::advance(kept::REFRESH_UNSETTLED / 2).await;
+    given.get(&all[..1]).await;
+    assert_eq!(given.lists(), [whole(PODS)]);
+    given.get(&all).await;
+    assert_eq!(given.lists(), [], "they are kept again");
 }
 
 #[tokio::test(start_paused = true)]
