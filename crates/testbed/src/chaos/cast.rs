@@ -110,13 +110,17 @@ impl Role {
         let condition = match (number % CONDITIONS, kind) {
             _ if never.is_some() => None,
             (1, _) => Some(Condition::FilledIn),
-            (3, _) => Some(Condition::NeverReady),
+            (3, _) if steady(tags).is_some() => Some(Condition::NeverReady),
             (6, Kind::Deployment) => Some(Condition::Crowded),
             (9, _) => Some(Condition::Rewritten),
             _ => None,
         };
-        if condition == Some(Condition::FilledIn) {
-            of_containers.insert("proxy", 0);
+        match condition {
+            Some(Condition::FilledIn) => drop(of_containers.insert("proxy", 0)),
+            Some(Condition::NeverReady) => {
+                of_containers = steady(tags).map(|tag| ("app", tag)).into_iter().collect();
+            }
+            _ => {}
         }
         Self {
             number,
@@ -237,6 +241,12 @@ pub(super) fn repository(home: &str, tag: usize) -> String {
 /// The way on which a tag's repository is reached.
 pub(super) const fn way_of(tag: usize) -> usize {
     (tag / TAGS_OF_A_REPOSITORY) % WAYS
+}
+
+/// The tag of workloads that are never ready: a digest that their pods do not run is not rolled out to them again, so there
+/// is no mirror that could be behind, and no digest comes back.
+pub(super) fn steady(tags: usize) -> Option<usize> {
+    (0..tags).rev().find(|tag| way_of(*tag) == FAR)
 }
 
 /// The name of the workload to which a pod belongs.

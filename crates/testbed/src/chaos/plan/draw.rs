@@ -7,7 +7,7 @@ use http::StatusCode;
 use super::fault::{Content, Edit, End, Fault, Scale, Step};
 use crate::{
     chaos::{
-        cast::{FAR, MOST_PODS, NAMESPACES, NEAR, REPLICAS, kind_of},
+        cast::{FAR, MOST_PODS, NAMESPACES, NEAR, REPLICAS, kind_of, steady},
         dice::Dice,
     },
     fault_proxy::{Forgery, Mode},
@@ -72,8 +72,8 @@ fn pushes(dice: &mut Dice, scale: Scale) -> Vec<Step> {
         left -= 1;
         let content = match dice.below(8) {
             0 => Content::Attested,
-            1 => Content::Back,
-            2 => Content::Rebuilt,
+            1 if steady(scale.tags) != Some(tag) => Content::Back,
+            1 | 2 => Content::Rebuilt,
             _ => Content::Next,
         };
         (Fault::Push { tag, content }, Duration::ZERO)

@@ -7,7 +7,10 @@ use std::{
 };
 
 use super::*;
-use crate::{chaos::cast::Role, workload::Kind};
+use crate::{
+    chaos::cast::{Role, steady},
+    workload::Kind,
+};
 
 #[test]
 fn a_seed_always_draws_the_same_plan_and_another_one_another() {
@@ -48,7 +51,10 @@ fn the_steps_of_a_lane_come_one_after_the_other_and_concern_what_there_is() {
     for step in plan.lanes.iter().flatten() {
         assert!(step.at < Scale::LONG.faults);
         match step.fault {
-            Fault::Push { tag, .. } => assert!(tag < Scale::LONG.tags),
+            Fault::Push { tag, content } => {
+                assert!(tag < Scale::LONG.tags);
+                assert!(content != Content::Back || steady(Scale::LONG.tags) != Some(tag));
+            }
             Fault::Edit { workload, edit } => {
                 edited.insert(workload);
                 let kind = Role::of(workload, Scale::LONG.tags).kind;
