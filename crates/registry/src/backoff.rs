@@ -1,10 +1,11 @@
 //! Waits that double with each failure in a row.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 
 /// Waits from `first` on, each twice the one before, up to `longest`.
+#[derive(Debug)]
 pub(crate) struct Doubling {
     longest: Duration,
     waits: ExponentialBackoff,
@@ -24,12 +25,6 @@ impl Doubling {
     /// The next wait.
     pub(crate) fn next(&mut self) -> Duration {
         self.waits.next().unwrap_or(self.longest)
-    }
-}
-
-impl fmt::Debug for Doubling {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.waits.fmt(formatter)
     }
 }
 

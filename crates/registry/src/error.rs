@@ -19,10 +19,10 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 /// Its text names the host and what happened, with what the registry itself says about it, escaped and cut to a line;
 /// never a credential or the query of a URL. The caller knows the reference that it asked for, so the text does not
 /// repeat it.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Error(Box<Inner>);
 
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 struct Inner {
     host: Box<str>,
     repr: Repr,
@@ -31,7 +31,7 @@ struct Inner {
 }
 
 /// What is kept of a response that is a failure.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 struct FailedResponse {
     status: StatusCode,
     said: ErrorBody,
@@ -177,19 +177,6 @@ impl Error {
     }
 }
 
-impl fmt::Debug for Error {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Error")
-            .field("host", &self.0.host)
-            .field("repr", &self.0.repr)
-            .field("status", &self.status())
-            .field("said", &self.said())
-            .field("refusals", &self.0.refusals)
-            .finish()
-    }
-}
-
 impl fmt::Display for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}: {}", self.0.host, self.0.repr)?;
@@ -197,7 +184,7 @@ impl fmt::Display for Error {
             write!(formatter, " ({said})")?;
         }
         if !self.0.refusals.is_empty() {
-            let kinds = self.0.refusals.iter().map(|error| error.kind().as_str());
+            let kinds = self.0.refusals.iter().map(|error| error.kind().to_string());
             let kinds = kinds.collect::<Vec<_>>().join(", ");
             write!(formatter, "; with other credentials: {kinds}")?;
         }

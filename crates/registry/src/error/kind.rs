@@ -42,33 +42,9 @@ pub enum ErrorKind {
     Server,
 }
 
-impl ErrorKind {
-    /// The kind's own name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::InvalidReference => "InvalidReference",
-            Self::NotFound => "NotFound",
-            Self::Unauthorized => "Unauthorized",
-            Self::Denied => "Denied",
-            Self::CredentialQuarantined => "CredentialQuarantined",
-            Self::RateLimited => "RateLimited",
-            Self::UnsupportedChallenge => "UnsupportedChallenge",
-            Self::TokenServer => "TokenServer",
-            Self::UnsupportedMediaType => "UnsupportedMediaType",
-            Self::Schema1 => "Schema1",
-            Self::DigestMismatch => "DigestMismatch",
-            Self::ManifestTooLarge => "ManifestTooLarge",
-            Self::RedirectRefused => "RedirectRefused",
-            Self::Timeout => "Timeout",
-            Self::Tls => "Tls",
-            Self::Transport => "Transport",
-            Self::Server => "Server",
-        }
-    }
-}
-
+/// The name of the kind, `NotFound` for example.
 impl fmt::Display for ErrorKind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.as_str())
+        fmt::Debug::fmt(self, formatter)
     }
 }

@@ -31,13 +31,3 @@ pub enum DigestSource {
     /// From the body, as the headers did not say. Docker Hub counts this as a pull.
     Get,
 }
-
-impl DigestSource {
-    /// The name in lower case.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Head => "head",
-            Self::Get => "get",
-        }
-    }
-}

@@ -35,7 +35,7 @@ impl Notes {
 
 impl Observer for Notes {
     fn request(&self, _: &str, operation: Operation, result: Result<(), ErrorKind>, _: Duration) {
-        let result = result.map_or_else(ErrorKind::as_str, |()| "ok");
+        let result = result.map_or_else(|kind| kind.to_string(), |()| "ok".to_owned());
         self.push(format!("{} {result}", operation.as_str()));
     }
 
