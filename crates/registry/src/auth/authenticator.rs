@@ -68,7 +68,7 @@ impl Authenticator {
             credential: None,
         };
         if credentials.is_empty() {
-            return Conversation::hold(context, request, call).await;
+            return send_as(context, request, call).await;
         }
         let mut missing: Option<Reply> = None;
         let mut refusals: Vec<Error> = Vec::new();
@@ -81,7 +81,7 @@ impl Authenticator {
                 credential: Some(credential),
                 ..context
             };
-            match send_as(context, credential, request, call).await {
+            match send_as(context, request, call).await {
                 Ok(reply) if reply.response.status == StatusCode::NOT_FOUND => {
                     let same_for_all =
                         reply.auth_method == AuthMethod::Anonymous || is_let_in(context);
@@ -115,15 +115,12 @@ impl Authenticator {
 
 async fn send_as(
     context: Context<'_>,
-    credential: &Credential,
     request: &Request,
     call: &mut Call<'_>,
 ) -> Result<Reply, Error> {
-    let (registry, repository) = (&context.host.origin, &context.resource.repository);
-    context
-        .quarantine
-        .check_repository(registry, repository, credential.fingerprint())
-        .map_err(|repr| context.error(repr))?;
+    let key = context.key();
+    let allowed = key.map_or(Ok(()), |key| context.quarantine.check(&key));
+    allowed.map_err(|repr| context.error(repr))?;
     Conversation::hold(context, request, call).await
 }
 

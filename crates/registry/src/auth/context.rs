@@ -7,7 +7,7 @@ use http::{HeaderValue, StatusCode};
 use super::{
     authorization::Authorization,
     head_fallback::HeadFallback,
-    quarantine::{Probe, Quarantine},
+    quarantine::{Key, Probe, Quarantine},
     resource::{Resource, Subject},
     state::AuthState,
     token::TokenCache,
@@ -46,6 +46,15 @@ impl<'a> Context<'a> {
         self.credential.map(Credential::fingerprint)
     }
 
+    /// Under which it is known whether the repository is refused to the credential.
+    pub(crate) fn key(&self) -> Option<Key> {
+        Some(Key {
+            registry: self.host.origin.clone(),
+            repository: Some(self.resource.repository.clone()),
+            credential: self.fingerprint()?,
+        })
+    }
+
     /// Waits for the right to present the credential.
     pub(crate) async fn admit(&self, credential: Fingerprint) -> Result<Probe, Error> {
         let admitted = self.quarantine.admit(self.host, credential).await;
@@ -71,26 +80,21 @@ impl<'a> Context<'a> {
 
     /// The registry accepts the credential and does not let it read the repository.
     pub(crate) fn refuse_repository(&self, response: Option<&Response>) -> Error {
-        if let Some(credential) = self.fingerprint() {
-            let (registry, repository) = (&self.host.origin, &self.resource.repository);
-            let quarantine = self.quarantine;
-            quarantine.refuse_repository(registry, repository, credential);
+        if let Some(key) = self.key() {
+            self.quarantine.refuse(key);
         }
         self.unauthorized(response)
     }
 
     /// The registry lets in a request.
     pub(crate) fn let_in(&self, authorization: Authorization) {
-        let (registry, repository) = (&self.host.origin, &self.resource.repository);
-        let credential = self.fingerprint();
         if self.resource.subject == Subject::Repository {
-            let state = AuthState::of(self.host);
-            state.lock().learn_let_in(repository, credential);
+            let (state, repository) = (AuthState::of(self.host), &self.resource.repository);
+            state.lock().learn_let_in(repository, self.fingerprint());
         }
         let authenticated = !matches!(authorization, Authorization::None);
-        if let Some(credential) = credential.filter(|_| authenticated) {
-            let quarantine = self.quarantine;
-            quarantine.accept_repository(registry, repository, credential);
+        if let Some(key) = self.key().filter(|_| authenticated) {
+            self.quarantine.accept(&key);
         }
         authorization.accept();
     }

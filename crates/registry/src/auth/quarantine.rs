@@ -54,11 +54,11 @@ const MAX_ENTRIES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(16_383);
 
 /// What is refused where.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Key {
-    registry: Origin,
+pub(crate) struct Key {
+    pub(crate) registry: Origin,
     /// With a repository, only it is refused to the credential.
-    repository: Option<String>,
-    credential: Fingerprint,
+    pub(crate) repository: Option<String>,
+    pub(crate) credential: Fingerprint,
 }
 
 #[derive(Default)]
@@ -125,7 +125,11 @@ impl Quarantine {
         host: &HostClient,
         credential: Fingerprint,
     ) -> Result<Probe, Repr> {
-        let entry = self.entry(&host.origin, None, credential);
+        let entry = self.entry(Key {
+            registry: host.origin.clone(),
+            repository: None,
+            credential,
+        });
         if entry.check(Instant::now())? {
             return Ok(Probe {
                 entry,
@@ -142,38 +146,21 @@ impl Quarantine {
     }
 
     /// Whether a repository may be asked for with a credential.
-    pub(crate) fn check_repository(
-        &self,
-        registry: &Origin,
-        repository: &str,
-        credential: Fingerprint,
-    ) -> Result<(), Repr> {
-        let key = Key::new(registry, Some(repository), credential);
-        let known = self.entries.lock().get(&key).cloned();
+    pub(crate) fn check(&self, repository: &Key) -> Result<(), Repr> {
+        let known = self.entries.lock().get(repository).cloned();
         known.map_or(Ok(()), |entry| entry.check(Instant::now()).map(|_| ()))
     }
 
     /// The registry accepts the credential and does not let it read the repository. Returns whether that is news.
-    pub(crate) fn refuse_repository(
-        &self,
-        registry: &Origin,
-        repository: &str,
-        credential: Fingerprint,
-    ) -> bool {
-        let entry = self.entry(registry, Some(repository), credential);
+    pub(crate) fn refuse(&self, repository: Key) -> bool {
+        let entry = self.entry(repository);
         let mut state = entry.state.lock();
         state.refuse(Instant::now())
     }
 
     /// The registry lets the credential read the repository.
-    pub(crate) fn accept_repository(
-        &self,
-        registry: &Origin,
-        repository: &str,
-        credential: Fingerprint,
-    ) {
-        let key = Key::new(registry, Some(repository), credential);
-        self.entries.lock().pop(&key);
+    pub(crate) fn accept(&self, repository: &Key) {
+        self.entries.lock().pop(repository);
     }
 
     /// The credentials now refused as such, counted for each registry.
@@ -188,24 +175,8 @@ impl Quarantine {
         counts
     }
 
-    fn entry(
-        &self,
-        registry: &Origin,
-        repository: Option<&str>,
-        credential: Fingerprint,
-    ) -> Arc<Entry> {
-        let key = Key::new(registry, repository, credential);
+    fn entry(&self, key: Key) -> Arc<Entry> {
         Arc::clone(self.entries.lock().get_or_insert(key, Arc::default))
-    }
-}
-
-impl Key {
-    fn new(registry: &Origin, repository: Option<&str>, credential: Fingerprint) -> Self {
-        Self {
-            registry: registry.clone(),
-            repository: repository.map(str::to_owned),
-            credential,
-        }
     }
 }
 

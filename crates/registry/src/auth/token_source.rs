@@ -69,15 +69,11 @@ impl TokenFailure {
         else {
             return error;
         };
-        let (TokenVerdict::Forbidden { suspends }, Some(credential)) =
-            (verdict, context.credential)
-        else {
+        let (TokenVerdict::Forbidden { suspends }, Some(key)) = (verdict, context.key()) else {
             probe.refuse();
             return error;
         };
-        let (registry, repository) = (&context.host.origin, &context.resource.repository);
-        let quarantine = context.quarantine;
-        let is_news = quarantine.refuse_repository(registry, repository, credential.fingerprint());
+        let is_news = context.quarantine.refuse(key);
         if let Suspicion::Credential { proven, is_new } = probe.forbidden(is_news) {
             let proven = proven.filter(|proven| proven.realm == bearer.realm);
             match is_still_good(context, &bearer, proven, call).await {
