@@ -8,7 +8,11 @@ use std::{
     process::ExitCode,
 };
 
-use tokio::{runtime::Runtime, signal, task::spawn_blocking};
+use tokio::{
+    runtime::Runtime,
+    signal::unix::{SignalKind, signal},
+    task::spawn_blocking,
+};
 
 use crate::{
     control_plane::NodeGrace,
@@ -75,11 +79,15 @@ impl Program {
 
     async fn ended(self, work: impl Future<Output = Result<bool, Failure>>) -> ExitCode {
         let ended = tokio::select! {
+            biased; // work that waits for the interruption has come to its proper end
             ended = work => ended,
-            _ = signal::ctrl_c() => {
-                self.progress("interrupted: everything is stopped");
-                return ExitCode::from(INTERRUPTED);
-            }
+            interrupted = interrupted() => match interrupted {
+                Ok(()) => {
+                    self.progress("interrupted: everything is stopped");
+                    return ExitCode::from(INTERRUPTED);
+                }
+                Err(error) => Err(error.into()),
+            },
         };
         match ended {
             Ok(true) => ExitCode::SUCCESS,
@@ -118,6 +126,23 @@ impl Program {
     pub fn progress(self, text: &str) {
         drop(writeln!(io::stderr(), "{}: {text}", self.name));
     }
+}
+
+/// Ends when the user or the system asks for it.
+///
+/// # Errors
+///
+/// When signals cannot be received.
+pub async fn interrupted() -> io::Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        _ = hang_up.recv() => {}
+    }
+    Ok(())
 }
 
 /// Writes a result; when nobody reads it, nothing is lost.

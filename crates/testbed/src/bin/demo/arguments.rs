@@ -15,12 +15,12 @@ Options:
   --help      this text
 
 Commands:
-  push        build an image that differs by TEXT from others, and push it to a demo that was kept";
+  push        build an image that differs by TEXT from others, and push it to a demo that was kept
+";
 
 /// What was asked for.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Command {
-    Help,
     Story {
         /// Do not stop at the end.
         keep: bool,
@@ -45,13 +45,16 @@ pub(super) enum Error {
     Image(String),
 }
 
-pub(super) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, Error> {
+/// Reads the arguments; nothing for `--help`.
+pub(super) fn parse(
+    arguments: impl IntoIterator<Item = OsString>,
+) -> Result<Option<Command>, Error> {
     let mut parser = Parser::from_args(arguments);
     let mut keep = false;
     let mut words = Vec::new();
     while let Some(argument) = parser.next()? {
         match argument {
-            Arg::Long("help") | Arg::Short('h') => return Ok(Command::Help),
+            Arg::Long("help") | Arg::Short('h') => return Ok(None),
             Arg::Long("keep") if words.is_empty() => keep = true,
             Arg::Value(word) if !keep => words.push(word.string()?),
             other => return Err(other.unexpected().into()),
@@ -64,8 +67,8 @@ pub(super) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
         words.next(),
         words.next(),
     ) {
-        (None, ..) => Ok(Command::Story { keep }),
-        (Some("push"), Some(image), Some(text), None) => push(&image, text),
+        (None, ..) => Ok(Some(Command::Story { keep })),
+        (Some("push"), Some(image), Some(text), None) => push(&image, text).map(Some),
         (Some("push"), ..) => Err(Error::Missing),
         (Some(word), ..) => Err(lexopt::Error::UnexpectedArgument(word.into()).into()),
     }
@@ -89,7 +92,7 @@ fn push(image: &str, text: String) -> Result<Command, Error> {
 mod tests {
     use super::*;
 
-    fn parsed(line: &str) -> Result<Command, String> {
+    fn parsed(line: &str) -> Result<Option<Command>, String> {
         let words = line.split_whitespace().map(OsString::from);
         parse(words).map_err(|error| error.to_string())
     }
@@ -104,10 +107,10 @@ mod tests {
         };
         let image = "\"web\" is not of the form HOST/REPOSITORY:TAG".to_owned();
         let table = [
-            ("", Ok(Command::Story { keep: false })),
-            ("--keep", Ok(Command::Story { keep: true })),
-            ("push 127.0.0.1:5000/shop/web:stable v3", Ok(push)),
-            ("push --help", Ok(Command::Help)),
+            ("", Ok(Some(Command::Story { keep: false }))),
+            ("--keep", Ok(Some(Command::Story { keep: true }))),
+            ("push 127.0.0.1:5000/shop/web:stable v3", Ok(Some(push))),
+            ("push --help", Ok(None)),
             ("push", Err("push needs an image and a text".to_owned())),
             ("push web v3", Err(image)),
             ("pull", Err("unexpected argument \"pull\"".to_owned())),

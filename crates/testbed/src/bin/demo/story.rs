@@ -8,7 +8,7 @@ use kube_autorollout_testbed::{
     Namespace, Testbed,
     controller::{self, Controller},
     image::{Image, Pusher},
-    program::Failure,
+    program::{Failure, interrupted},
     programs::{Programs, Progress},
     workload::{self, TimedOut, eventually, rolled_out},
 };
@@ -57,7 +57,7 @@ pub(super) async fn show(terminal: &mut Terminal, keep: bool) -> Result<(), Fail
         let image = image(testbed);
         let text = kept::instructions(testbed, controller, namespace.name(), &image);
         terminal::line(&text);
-        terminal::interrupted().await?;
+        interrupted().await?;
     }
     let end = "everything is stopped";
     let seconds = terminal.elapsed().as_secs_f64();

@@ -7,7 +7,6 @@ use std::{
 };
 
 use tokio::{
-    signal::unix::{SignalKind, signal},
     sync::mpsc,
     time::{MissedTickBehavior, interval},
 };
@@ -39,6 +38,15 @@ pub(super) struct Terminal {
     step: usize,
 }
 
+impl Drop for Terminal {
+    /// What ends the story is written on a line of its own.
+    fn drop(&mut self) {
+        if self.interactive {
+            write(CLEAR);
+        }
+    }
+}
+
 impl Terminal {
     pub(super) fn new() -> Self {
         Self {
@@ -51,15 +59,6 @@ impl Terminal {
     /// The time since the start.
     pub(super) fn elapsed(&self) -> Duration {
         self.start.elapsed()
-    }
-
-    /// Writes what ended the story, on standard error.
-    pub(super) fn failure(&mut self, text: &str) {
-        if self.interactive {
-            write(CLEAR);
-        }
-        // When standard error is closed nobody reads it
-        drop(writeln!(io::stderr(), "demo: {text}"));
     }
 
     /// Runs one step of the story and shows its number, its title, its details and how long it took.
@@ -130,17 +129,4 @@ fn write(text: &str) {
     let mut output = io::stdout().lock();
     drop(output.write_all(text.as_bytes()));
     drop(output.flush());
-}
-
-/// Ends when the user or the system asks for it.
-pub(super) async fn interrupted() -> io::Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut hang_up = signal(SignalKind::hangup())?;
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-        _ = hang_up.recv() => {}
-    }
-    Ok(())
 }
