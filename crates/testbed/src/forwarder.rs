@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_sent_while_the_way_is_cut_arrives_when_it_is_mended() {
+    async fn what_is_sent_while_the_way_is_cut_arrives_when_it_is_restored() {
         let (server, forwarder) = way(Duration::ZERO).await;
         let mut client = TcpStream::connect(forwarder.host())
             .await
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_severed_is_lost_though_the_way_is_mended_in_the_same_moment() {
+    async fn what_is_severed_is_lost_though_the_way_is_restored_in_the_same_moment() {
         let (server, forwarder) = way(Duration::ZERO).await;
         for _ in 0..20 {
             forwarder.cut();

@@ -26,7 +26,7 @@ async fn until_counts(bench: &Bench, expected: [i32; 3]) -> Deployment {
 }
 
 #[tokio::test]
-async fn a_pod_that_no_node_has_room_for_stays_pending() {
+async fn a_pod_that_fits_on_no_node_stays_pending() {
     let bench = Bench::new("capacity").await;
     let options = NodesOptions {
         name: "capacity".to_owned(),

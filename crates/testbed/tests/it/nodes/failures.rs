@@ -76,7 +76,7 @@ async fn a_container_that_crashes_later_completes_its_rollout_first() {
 }
 
 #[tokio::test]
-async fn a_name_that_is_none_and_a_host_that_nobody_knows_are_told_apart() {
+async fn a_name_that_is_none_and_a_host_that_nobody_knows_have_messages_of_their_own() {
     let bench = Bench::new("names").await;
     let images = [
         ("upper", "UPPER/Case:v1", "InvalidImageName"),
