@@ -2,50 +2,33 @@
 
 pub(crate) mod shutdown;
 
+mod term;
+
 use std::{collections::BTreeMap, sync::Arc};
 
-use futures::{StreamExt as _, stream};
-use kube_autorollout_core::annotations::{KUBECTL_RESTARTED_AT, RESTARTED_AT};
-use kube_autorollout_registry as registry;
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use self::{
+    shutdown::{Running, Signals},
+    term::{Shared, Term},
+};
 use crate::{
-    app::shutdown::{Running, Signals},
     client::{self, Cluster},
     config::{Config, Namespaces},
     constants,
-    controller::context::Context,
-    controller::count,
-    controller::informer as watch,
-    controller::queue,
-    controller::reconciler as reconcile,
-    controller::retry::Retries,
-    controller::selected::Selected,
-    controller::triggers::Wake,
-    leader_election::leadership::Leadership,
-    leader_election::lease::Candidate,
-    metrics::Metrics,
-    metrics::registry_observer::Observer,
-    observe::nodes::Nodes,
-    observe::pods,
-    observe::tags::Checker,
-    registry::credentials::Credentials,
+    leader_election::{leadership::Leadership, lease::Candidate},
+    metrics::{Metrics, registry_observer::Observer},
     registry::options::{self, CONTROLLER_REQUESTS},
-    rollout::budget::Budget,
-    rollout::history::Memory,
-    rollout::limiter::Patches,
-    rollout::{Conflicts, Unconfirmed},
-    server::health::{Health, Watch},
-    server::http::{self, Scrape},
-    status::Reports,
-    status::recorder::Events,
-    workload::Kind,
+    rollout::limiter::Limiter,
+    server::{
+        health::Health,
+        http::{self, Scrape},
+    },
+    status::{Reporter, recorder::Recorder},
+    workload::{Kind, Watch},
 };
-
-/// Reconciles at once, of each watch: most of them wait for a registry, and none of them for another's.
-const RECONCILES: usize = 128;
 
 /// Why the controller ended.
 #[derive(Debug, thiserror::Error)]
@@ -84,7 +67,7 @@ pub(crate) async fn run(
     config: Config,
     environment: &BTreeMap<String, String>,
 ) -> Result<(), Error> {
-    let mut asked = Signals::new().map_err(Error::Signals)?;
+    let mut signals = Signals::new().map_err(Error::Signals)?;
     let metrics = Arc::new(Metrics::new()?);
     let observer = Arc::new(Observer::new(Arc::clone(&metrics)));
     let registry = options::client(&config, environment, observer, CONTROLLER_REQUESTS)?;
@@ -98,71 +81,82 @@ pub(crate) async fn run(
         .await
         .map_err(|source| Error::Listen { port, source })?;
     let instance = instance(environment);
-    let patches = Arc::new(Patches::default());
-    let (events, writer) = Events::new(
+    let limiter = Arc::new(Limiter::default());
+    let (recorder, writer) = Recorder::new(
         cluster.client.clone(),
         Arc::clone(&metrics),
         instance.clone(),
-        Arc::clone(&patches),
+        Arc::clone(&limiter),
     );
-    let wake = Arc::new(Wake::default());
-    let reports = Reports::new(Arc::clone(&metrics), events, Arc::clone(&leadership));
-    let context = context(
-        &config,
-        &cluster,
-        &registry,
-        reports,
-        &watches,
-        (&wake, &leadership, &patches),
-    );
-    let context = Arc::new(context);
     info!(namespace = cluster.namespace, port, "started");
 
-    let mut servers = servers(listener, &health, &metrics, &context);
-    let shared = (&cluster, &health, &*wake, &context);
+    let mut servers = servers(listener, &health, &metrics, &leadership, &registry);
     let release = CancellationToken::new();
-    let mut running = Running {
-        controllers: controllers(&scopes, shared),
-        events: JoinSet::from_iter([writer]),
-        elections: elections(&leadership, &cluster, &instance, &context, &release),
+    let mut events = JoinSet::from_iter([writer]);
+    let mut elections = elections(&leadership, &cluster, &instance, &release);
+    let shared = Shared {
+        config,
+        cluster,
+        registry,
+        leadership,
+        health: Arc::clone(&health),
+        limiter,
+        reporter: Arc::new(Reporter::new(Arc::clone(&metrics), recorder)),
+        watches,
     };
+    let mut term = None;
     let result = tokio::select! {
-        () = asked.next() => Ok(()),
-        _ = running.controllers.join_next() => Err(Error::Ended("a controller")),
-        _ = servers.join_next() => {
-            Err(Error::Ended("a background task (HTTP server, health or timers)"))
-        }
-        _ = running.events.join_next() => Err(Error::Ended("the recorder of Events")),
-        Some(_) = running.elections.join_next() => Err(Error::Ended("the leader election")),
+        () = signals.next() => Ok(()),
+        () = terms(&shared, &mut term) => Err(Error::Ended("a controller")),
+        _ = servers.join_next() => Err(Error::Ended("the HTTP server")),
+        _ = events.join_next() => Err(Error::Ended("the recorder of Events")),
+        Some(_) = elections.join_next() => Err(Error::Ended("the leader election")),
     };
     info!("stopping");
     health.stop();
-    context.stop.cancel();
-    // The queue of Events ends when nobody is left to fill it.
-    drop(context);
+    // The recorder ends when nobody is left to publish anything.
+    drop(shared);
+    let running = Running {
+        term,
+        events,
+        elections,
+    };
     running.drain(&release).await;
     info!("stopped");
     result
 }
 
-/// Serves health and metrics, and keeps time.
+/// Runs one term of leadership after the other; ends when a controller does, which none should.
+async fn terms(shared: &Shared, term: &mut Option<Term>) {
+    loop {
+        shared.leadership.begun().await;
+        let running = term.insert(Term::start(shared, &Kind::ALL));
+        tokio::select! {
+            () = shared.leadership.ended() => {}
+            () = running.failed() => return,
+        }
+        running.drain().await; // each patch under way ends before the term would
+        *term = None;
+        shared.reporter.clear();
+    }
+}
+
+/// Serves health and metrics.
 fn servers(
     listener: TcpListener,
     health: &Arc<Health>,
     metrics: &Arc<Metrics>,
-    context: &Arc<Context>,
+    leadership: &Arc<Leadership>,
+    registry: &kube_autorollout_registry::RegistryClient,
 ) -> JoinSet<()> {
     let mut servers = JoinSet::new();
-    let (metrics, leadership) = (Arc::clone(metrics), Arc::clone(&context.leadership));
-    let registry = context.registry.clone();
+    let (metrics, leadership) = (Arc::clone(metrics), Arc::clone(leadership));
+    let registry = registry.clone();
     let scrape: Scrape =
         Arc::new(move || metrics.encode(leadership.leads(), &registry.quarantined()));
     servers.spawn(http::serve(listener, Arc::clone(health), scrape));
     let health = Arc::clone(health);
     servers.spawn(async move { health.keep_beating().await });
-    servers.spawn(Context::keep_tidy(Arc::downgrade(context)));
-    let retries = Arc::clone(&context.retries);
-    servers.spawn(async move { retries.keep_waking().await });
     servers
 }
 
@@ -171,106 +165,15 @@ fn elections(
     leadership: &Leadership,
     cluster: &Cluster,
     instance: &str,
-    context: &Arc<Context>,
     release: &CancellationToken,
 ) -> JoinSet<()> {
     let mut elections = JoinSet::new();
     if let Leadership::Elected(elected) = leadership {
-        context.budget.follow();
-        // Weak, as the queue of Events ends with the context, and the Lease is held until that is empty.
-        let context = Arc::downgrade(context);
-        let lost = move || {
-            if let Some(context) = context.upgrade() {
-                context.reports.silence();
-                context.budget.follow();
-                context.unconfirmed.clear();
-            }
-        };
         let (client, elected) = (cluster.client.clone(), Arc::clone(elected));
-        let candidate = Candidate::new(client, &cluster.namespace, instance, elected, lost);
+        let candidate = Candidate::new(client, &cluster.namespace, instance, elected);
         elections.spawn(candidate.run(release.clone()));
     }
     elections
-}
-
-/// What the controllers of all watches share.
-type Shared<'a> = (&'a Cluster, &'a Arc<Health>, &'a Wake, &'a Arc<Context>);
-
-/// Starts the controllers of all kinds in all scopes.
-fn controllers(scopes: &[Option<String>], shared: Shared<'_>) -> JoinSet<()> {
-    let mut controllers = JoinSet::new();
-    for scope in scopes {
-        for kind in Kind::ALL {
-            controllers.spawn(controller(kind, scope.clone(), shared));
-        }
-    }
-    controllers
-}
-
-/// Runs the controller of one kind in one scope until it is stopped.
-fn controller(
-    kind: Kind,
-    scope: Option<String>,
-    (cluster, health, wake, context): Shared<'_>,
-) -> impl Future<Output = ()> + Send + use<> {
-    let watch: Watch = (kind.name(), scope);
-    let client = &cluster.client;
-    let selected = Arc::new(Selected::default());
-    let triggers = wake.triggers(&watch);
-    let beginnings = count::beginnings(client, kind, watch.clone(), Arc::clone(context));
-    let all = Arc::clone(&selected);
-    let beginnings = beginnings.flat_map(move |()| stream::iter(all.all()));
-    let [ours, theirs] = [&selected; 2].map(Arc::clone);
-    let (health, context) = (Arc::clone(health), Arc::clone(context));
-    let stop = context.stop.clone();
-    let changes = watch::changes(client, kind, &watch, theirs, health, Arc::clone(&context));
-    let news = stream::select_all([changes.boxed(), triggers.boxed(), beginnings.boxed()]);
-    let news = news.take_until(stop.cancelled_owned());
-    queue::work(news, RECONCILES, move |identity| {
-        let object = ours.get(identity)?;
-        Some(reconcile::reconcile(object, Arc::clone(&context)))
-    })
-}
-
-fn context(
-    config: &Config,
-    cluster: &Cluster,
-    registry: &registry::RegistryClient,
-    reports: Reports,
-    watches: &[Watch],
-    (wake, leadership, patches): (&Arc<Wake>, &Arc<Leadership>, &Arc<Patches>),
-) -> Context {
-    let client = &cluster.client;
-    Context {
-        client: client.clone(),
-        leadership: Arc::clone(leadership),
-        checker: Checker::new(registry.clone(), Arc::clone(wake)),
-        registry: registry.clone(),
-        credentials: Credentials::new(client.clone(), &config.registries),
-        pods: pods::Store::new(client.clone()),
-        nodes: Nodes::new(client.clone()),
-        memory: Memory::default(),
-        reports,
-        budget: Budget::new(
-            config.rollouts.max_concurrent,
-            watches.iter().cloned(),
-            Arc::clone(wake),
-        ),
-        retries: Arc::new(Retries::new(Arc::clone(wake))),
-        rollouts: config.rollouts.clone(),
-        conflicts: Conflicts::default(),
-        unconfirmed: Unconfirmed::default(),
-        patches: Arc::clone(patches),
-        stop: CancellationToken::new(),
-        schedule: config.schedule.clone(),
-        zone: config.zone.clone(),
-        platforms: config.platforms.clone(),
-        restarted_at: if config.kubectl_annotation {
-            KUBECTL_RESTARTED_AT
-        } else {
-            RESTARTED_AT
-        },
-    }
 }
 
 /// Where is watched: in each namespace by itself, so that a role in each of them is enough, or in all of them at once.

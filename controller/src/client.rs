@@ -7,15 +7,16 @@ mod deadline;
 mod error;
 mod kubeconfig;
 pub(crate) mod list_stream;
+mod recovery;
 mod retry;
 
 use std::{collections::BTreeMap, fs, path::Path};
 
 use http::{HeaderValue, Request, Response, header};
 use kube::{Client, Config, client::Body};
-use tower::{BoxError, Layer as _, Service, retry::RetryLayer};
+use tower::{BoxError, Layer as _, Service, retry::RetryLayer, util::MapResultLayer};
 
-pub(crate) use self::error::Error;
+pub(crate) use self::{error::Error, recovery::Recovery};
 use self::{error::Problem, retry::InvalidBackoff};
 use crate::{constants, error_chain::Chain};
 
@@ -28,6 +29,8 @@ pub(crate) struct Cluster {
     pub(crate) client: Client,
     /// The controller's own namespace.
     pub(crate) namespace: String,
+    /// Whether it answers.
+    pub(crate) recovery: Recovery,
 }
 
 /// Finds the API server: by the kubeconfig, as `kubectl` would, else as a pod does. It is not contacted.
@@ -48,8 +51,13 @@ pub(crate) async fn connect(environment: &BTreeMap<String, String>) -> Result<Cl
     let mounted = Path::new(MOUNTED_NAMESPACE);
     let namespace = own_namespace(mounted, environment, &config.default_namespace);
     config.default_namespace.clone_from(&namespace);
-    let client = connect::client(config).await?;
-    Ok(Cluster { client, namespace })
+    let recovery = Recovery::new();
+    let client = connect::client(config, recovery.clone()).await?;
+    Ok(Cluster {
+        client,
+        namespace,
+        recovery,
+    })
 }
 
 /// The namespace of the `ServiceAccount`, else of `POD_NAMESPACE`, else of the kubeconfig's context (or `default`).
@@ -66,13 +74,14 @@ fn own_namespace(
     given.unwrap_or_else(|| of_context.to_owned())
 }
 
-/// Adds the deadline and the retries to a service that sends requests to the API server.
+/// Adds the deadline and the retries, and notes recoveries, to a service that sends requests to the API server.
 ///
 /// # Errors
 ///
 /// [`InvalidBackoff`] when the constants of the retries contradict each other.
 fn guarded<S, B>(
     service: S,
+    recovery: Recovery,
 ) -> Result<
     impl Service<Request<Body>, Response = Response<B>, Error = BoxError, Future: Send + 'static>
     + Clone
@@ -90,7 +99,11 @@ where
     B: Send + 'static,
 {
     let retries = RetryLayer::new(retry::Retries::new()?);
-    Ok(retries.layer(deadline::layer().layer(service)))
+    let noted = MapResultLayer::new(move |result: Result<Response<B>, BoxError>| {
+        recovery.note(&result);
+        result
+    });
+    Ok(retries.layer(noted.layer(deadline::layer().layer(service))))
 }
 
 #[cfg(test)]

@@ -10,3 +10,9 @@ use jiff::Timestamp;
 pub(crate) fn now() -> Timestamp {
     Timestamp::now()
 }
+
+/// Whether it was at `bound` or later. A bound in the future was taken before the clock was set back, and bounds nothing:
+/// what is waited for would not come before the clock is there again.
+pub(crate) fn is_since(then: Timestamp, bound: Timestamp) -> bool {
+    then >= bound || bound > now()
+}

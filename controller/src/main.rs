@@ -14,6 +14,7 @@ mod constants;
 mod controller;
 mod error_chain;
 mod leader_election;
+mod lookup;
 mod metrics;
 mod observe;
 mod registry;

@@ -73,23 +73,30 @@ impl Metrics {
         process.register(Box::new(ProcessCollector::for_self()))?;
         let make = Make(&ours);
         build_info(&make)?;
-        let leader = IntGauge::new("leader", "1 while this replica may roll workloads out")?;
-        let dropped = IntCounter::new("events_dropped_total", "Events that could not be written")?;
+        let leader = IntGauge::new("leader", "1 if this replica leads")?;
+        let dropped = IntCounter::new(
+            "events_dropped_total",
+            "Total Events that could not be written",
+        )?;
         Ok(Self {
             workloads: Workloads::new(&make)?,
             registries: Registries::new(&make)?,
             reconciliations: make.counters(
                 "reconciliations_total",
-                "Decisions about workloads",
+                "Total reconciliations by outcome",
                 &["kind", "outcome"],
             )?,
             reconcile_duration: make.histograms(
                 "reconcile_duration_seconds",
-                "Time to observe, decide and apply",
+                "Time from the begin of a reconciliation to its decision, with what it waited for",
                 &["kind", "outcome"],
                 RECONCILE_BUCKETS,
             )?,
-            watch_errors: make.counters("watch_errors_total", "Interrupted watches", &["kind"])?,
+            watch_errors: make.counters(
+                "watch_errors_total",
+                "Total errors of watches",
+                &["kind"],
+            )?,
             events_dropped: make.keep(dropped)?,
             leader: make.keep(leader)?,
             ours,

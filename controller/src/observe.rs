@@ -10,60 +10,137 @@ mod manifests;
 pub(crate) mod nodes;
 pub(crate) mod observation;
 pub(crate) mod pods;
+mod tag;
 pub(crate) mod tags;
 
 use std::{sync::Arc, time::Duration};
 
-use futures::future;
 use jiff::Timestamp;
+use kube::Client;
 use kube_autorollout_core::{
     annotations::{self, ContainerKind, Settings, TemplateContainer},
-    decide::{Container, Observed},
+    decide::{Container, Observed, Remembered},
+    platform::Platforms,
     record::{Attempts, Record},
 };
+use kube_autorollout_registry as registry;
+use tokio::time::Instant;
 
 use self::{
-    comparison::Asking,
+    comparison::{Asking, Comparisons},
     container::{Learnt, Look, Seen},
+    nodes::Nodes,
+    observation::{Followed, Observation, PROGRESS_DEADLINE},
     pods::Pods,
+    tags::Tags,
 };
 use crate::{
     clock,
-    controller::context::Context,
-    observe::observation::{Observation, PROGRESS_DEADLINE},
-    status::Followed,
-    workload::{Progress, Workload},
+    config::Config,
+    lookup::{Fetches, Waiter},
+    registry::credentials::Credentials,
+    workload::{Progress, Workload, identity::Identity},
 };
+
+/// Where facts come from: each is looked up at once, or fetched for all who want it.
+pub(crate) struct Sources {
+    /// With what registries are asked.
+    pub(crate) credentials: Credentials,
+    pub(crate) tags: Tags,
+    pub(crate) pods: pods::Store,
+    nodes: Nodes,
+    comparisons: Comparisons,
+    /// Which manifests of an index count, where the configuration names them.
+    platforms: Platforms,
+    /// How long a tag must have named a digest before that is rolled out.
+    settle: Duration,
+    /// The annotation that holds the instant of a rollout.
+    restarted_at: &'static str,
+}
+
+impl Sources {
+    /// Nothing is known yet.
+    pub(crate) fn new(
+        client: &Client,
+        registry: &registry::RegistryClient,
+        config: &Config,
+        fetches: &Fetches,
+    ) -> Self {
+        Self {
+            credentials: Credentials::new(client.clone(), &config.registries, fetches),
+            tags: Tags::new(registry.clone(), fetches),
+            pods: pods::Store::new(client.clone(), fetches),
+            nodes: Nodes::new(client.clone(), fetches),
+            comparisons: Comparisons::new(registry.clone(), fetches),
+            platforms: config.platforms.clone(),
+            settle: config.rollouts.settle,
+            restarted_at: config.restarted_at(),
+        }
+    }
+
+    /// Drops what nobody needs any more.
+    pub(crate) fn tidy(&self) {
+        self.credentials.tidy();
+        self.tags.tidy();
+        self.pods.tidy();
+        self.nodes.tidy();
+        self.comparisons.tidy();
+    }
+
+    /// Forgets what is known of a workload that is no longer selected.
+    pub(crate) fn forget(&self, identity: &Identity) {
+        self.tags.follow(identity, &[]);
+        self.pods.forget(identity);
+    }
+}
 
 /// How fresh the facts must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Freshness {
     /// When the current tick began: tags must have been asked for since.
     pub(crate) tick: Timestamp,
+    /// Manifests that could not be had must have been asked for since.
+    pub(crate) compared: Timestamp,
     /// Pods of a rollout in flight are looked at.
     pub(crate) look: bool,
-    /// How old pods may be that were read in this state of the workload.
-    pub(crate) pods: Duration,
+    /// Since when pods must have been read, in this state of the workload.
+    pub(crate) pods: Instant,
     /// Pods must have been read after a registry was asked then, and tags have been asked for after what runs was pulled.
     /// A rollout needs that, or an old answer would restart pods that are newer than it.
     pub(crate) asked: Option<Timestamp>,
+    /// Since when the workload has waited for what is fetched, if it has.
+    pub(crate) waited: Option<Instant>,
 }
 
-/// Observes a workload.
-///
-/// `followed` is what is remembered of its rollout: an object of an earlier generation than that reached is news from the
-/// past.
+/// A workload that is observed, and what is remembered of it.
+#[derive(Clone, Copy)]
+pub(crate) struct Subject<'a> {
+    pub(crate) workload: &'a Workload,
+    pub(crate) settings: &'a Settings,
+    /// An object of an earlier generation than its rollout has reached is news from the past.
+    pub(crate) followed: Followed,
+    /// What a container was last rolled out to, by its name.
+    pub(crate) remembered: &'a (dyn Fn(&str) -> Option<Remembered> + Sync),
+}
+
+/// Observes a workload with what is known; nothing while something has to be fetched, of which the waiter is woken when
+/// it is there.
 ///
 /// # Errors
 ///
 /// When its pods cannot be read.
-pub(crate) async fn workload(
-    workload: &Workload,
-    settings: &Settings,
-    followed: Followed,
+pub(crate) fn workload(
+    subject: Subject<'_>,
     freshness: Freshness,
-    context: &Context,
-) -> Result<Observation, pods::Error> {
+    waiter: &Waiter,
+    sources: &Sources,
+) -> Result<Option<Observation>, pods::Error> {
+    let Subject {
+        workload,
+        settings,
+        followed,
+        remembered,
+    } = subject;
     let progress = workload.progress();
     let reached = workload.meta().generation.unwrap_or(0) >= followed.generation;
     let up_to_date = progress.generation_observed && reached;
@@ -74,18 +151,17 @@ pub(crate) async fn workload(
         let observed = Observed {
             generation_observed: up_to_date,
             unfinished: followed.unfinished,
-            ..observed(workload, Vec::new(), context)
+            ..observed(workload, Vec::new(), sources)
         };
-        return Ok(Observation::unseen(observed));
+        return Ok(Some(Observation::unseen(observed)));
     }
-    let pods = match freshness.asked {
-        Some(asked) => {
-            context
-                .pods
-                .certain(workload, freshness.pods, asked)
-                .await?
-        }
-        None => context.pods.get(workload, freshness.pods).await?,
+    let since = pods::Since {
+        at: freshness.pods,
+        asked: freshness.asked,
+        waited: freshness.waited,
+    };
+    let Some(pods) = sources.pods.lookup(workload, since, waiter)? else {
+        return Ok(None);
     };
     let record = record(workload);
     let containers = workload.template().containers();
@@ -100,24 +176,26 @@ pub(crate) async fn workload(
             .image(&container.name)
             .unwrap_or_default(),
         selected: settings.selected.contains(&container.name),
-        remembered: context.memory.remembered(workload.uid(), &container.name),
+        remembered: remembered(&container.name),
         pods: &pods,
         asking: Asking {
             namespace: workload.namespace(),
             recorded: record.digest(&container.name),
             listed: pods.begun,
             freshness,
-            context,
+            sources,
+            waiter,
         },
     });
-    let (containers, learnt) = future::join_all(looks.map(Look::take))
-        .await
-        .into_iter()
-        .map(Seen::parted)
-        .unzip();
-    let observed = observed(workload, containers, context);
+    // All of them are asked for at once.
+    let seen: Vec<_> = looks.map(Look::take).collect();
+    let Some(seen) = seen.into_iter().collect::<Option<Vec<_>>>() else {
+        return Ok(None);
+    };
+    let (containers, learnt) = seen.into_iter().map(Seen::parted).unzip();
+    let observed = observed(workload, containers, sources);
     let observed = beside_pods(observed, progress, followed, &pods);
-    Ok(gathered(observed, pods, learnt))
+    Ok(Some(gathered(observed, pods, learnt)))
 }
 
 /// What the object says of its rollout, as its pods bear it out.
@@ -171,7 +249,7 @@ fn gathered(observed: Observed, pods: Arc<Pods>, learnt: Vec<Learnt>) -> Observa
 }
 
 /// What the object itself says.
-fn observed(workload: &Workload, containers: Vec<Container>, context: &Context) -> Observed {
+fn observed(workload: &Workload, containers: Vec<Container>, sources: &Sources) -> Observed {
     let names = workload.template().containers();
     let progress = workload.progress();
     Observed {
@@ -185,7 +263,7 @@ fn observed(workload: &Workload, containers: Vec<Container>, context: &Context) 
         on_delete: progress.on_delete,
         record: record(workload),
         attempts: attempts(workload),
-        last_rollout: workload.last_rollout(context.restarted_at),
+        last_rollout: workload.last_rollout(sources.restarted_at),
         template_containers: names.into_iter().map(|container| container.name).collect(),
         containers,
     }

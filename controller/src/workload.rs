@@ -10,16 +10,17 @@ pub(crate) mod identity;
 pub(crate) mod interner;
 mod kind;
 mod metadata;
+mod object;
 #[cfg(test)]
 pub(crate) mod panicking;
 mod pods;
 mod stateful_set;
 mod template;
-mod view;
 
 use std::{
     collections::BTreeMap,
-    hash::{DefaultHasher, Hash as _, Hasher as _},
+    hash::{DefaultHasher, Hasher as _},
+    sync::Arc,
 };
 
 use jiff::Timestamp;
@@ -27,39 +28,49 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube_autorollout_core::annotations;
 use tokio::time::Instant;
 
-use self::metadata::Metadata;
 pub(crate) use self::{
     history::{History, OwnerReference, Past, controlled_by},
     kind::{Kind, Rules},
+    object::{Content, Object, Unreadable},
     pods::{CurrentPods, PodSelector},
     template::Template,
-    view::View,
 };
+
+/// One watch: a kind, and the namespace that it covers; nothing stands for all.
+pub(crate) type Watch = (&'static str, Option<String>);
 
 /// Of all kinds.
 const GROUP: &str = "apps";
 const VERSION: &str = "v1";
 
-/// A workload of any kind.
+/// A workload of any kind, in one state.
 #[derive(Debug, Clone)]
 pub(crate) struct Workload {
     pub(crate) kind: Kind,
-    metadata: Metadata,
-    template: Template,
-    selector: PodSelector,
+    object: Arc<Object>,
+    content: Arc<Content>,
     progress: Progress,
-    /// Of a StatefulSet: what its pods of the current template are labelled with.
-    update_revision: Option<Box<str>>,
-    /// Of a StatefulSet: the first of its pods that takes a new template.
-    first_ordinal: i64,
-    /// Of a StatefulSet: no pod is replaced while another one is not ready.
-    in_order: bool,
 }
 
 impl Workload {
+    /// The object as a workload of its kind, which an item of a list does not name.
+    ///
+    /// # Errors
+    ///
+    /// [`Unreadable`] when its `spec` or `status` is not what this version knows.
+    pub(crate) fn new(kind: Kind, object: Arc<Object>) -> Result<Self, Unreadable> {
+        let content = Arc::clone(object.content.as_ref().map_err(Clone::clone)?);
+        Ok(Self {
+            kind,
+            progress: kind.progress(&content),
+            object,
+            content,
+        })
+    }
+
     /// Its metadata, as far as it is read.
     pub(crate) fn meta(&self) -> &ObjectMeta {
-        &self.metadata.object
+        &self.object.metadata.object
     }
 
     /// Its annotations that are ours.
@@ -80,7 +91,7 @@ impl Workload {
 
     /// When it came: a list that begins later shows pods that are not older than it.
     pub(crate) fn received(&self) -> Instant {
-        self.metadata.received
+        self.object.metadata.received
     }
 
     /// Where its rollout stands.
@@ -90,12 +101,12 @@ impl Workload {
 
     /// The template of its pods.
     pub(crate) fn template(&self) -> &Template {
-        &self.template
+        &self.content.spec.template
     }
 
     /// Which pods may be its own.
     pub(crate) fn selector(&self) -> &PodSelector {
-        &self.selector
+        &self.content.spec.selector
     }
 
     /// Which pods run the current template; nothing while the history does not hold it yet.
@@ -106,25 +117,16 @@ impl Workload {
     /// When we rolled it out last, by its own account: the annotation `restarted_at`, which `kubectl` may have set as
     /// well, counts only beside our record. Without it the other one counts, as the configuration may have changed.
     pub(crate) fn last_rollout(&self, restarted_at: &str) -> Option<Timestamp> {
-        self.template.annotation(annotations::DIGESTS)?;
-        let instant = |key| self.template.annotation(key)?.parse().ok();
+        self.template().annotation(annotations::DIGESTS)?;
+        let instant = |key| self.template().annotation(key)?.parse().ok();
         let others = [annotations::RESTARTED_AT, annotations::KUBECTL_RESTARTED_AT];
         instant(restarted_at).or_else(|| others.into_iter().find_map(instant))
     }
 
-    /// A hash of all that a reconcile reads: an update that changes none of it is not news. Its selector cannot change.
+    /// A hash of all that a reconcile reads.
     pub(crate) fn fingerprint(&self) -> u64 {
-        let metadata = &self.metadata.object;
         let mut hasher = DefaultHasher::new();
-        metadata.generation.hash(&mut hasher);
-        metadata.deletion_timestamp.is_some().hash(&mut hasher);
-        self.annotations().hash(&mut hasher);
-        self.metadata.revision.hash(&mut hasher);
-        self.template.hash(&mut hasher);
-        self.progress.hash(&mut hasher);
-        self.update_revision.hash(&mut hasher);
-        self.first_ordinal.hash(&mut hasher);
-        self.in_order.hash(&mut hasher);
+        self.object.fingerprint(self.kind, &mut hasher);
         hasher.finish()
     }
 }
@@ -143,7 +145,7 @@ pub(crate) struct Progress {
     /// It is meant to have pods.
     pub(crate) wants_pods: bool,
     /// Pods of an older template are left, by the numbers in its status. Where the pods of all templates have one owner,
-    /// those that are being deleted may be among them: [`Pods::older`](crate::observe::pods::Pods::older) leaves them out.
+    /// those that are being deleted may be among them: reading the pods leaves them out.
     pub(crate) replacing: bool,
     /// Its rollout is complete by the rule of `kubectl rollout status`: every pod is of its template and available.
     pub(crate) complete: bool,

@@ -13,6 +13,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use super::term::Term;
+
 /// For patches under way, each of which ends sooner by its own deadlines.
 const DRAIN: Duration = Duration::from_secs(21);
 
@@ -21,7 +23,8 @@ const LAST: Duration = Duration::from_secs(8);
 
 /// What has to end, each in its turn.
 pub(crate) struct Running {
-    pub(crate) controllers: JoinSet<()>,
+    /// The controllers, while this replica leads.
+    pub(super) term: Option<Term>,
     /// The recorder of Events.
     pub(crate) events: JoinSet<()>,
     /// Our part in the election, if there is one.
@@ -31,10 +34,14 @@ pub(crate) struct Running {
 impl Running {
     /// Waits for the controllers, which have been asked to end, and then releases the Lease, whatever else hangs.
     pub(crate) async fn drain(mut self, release: &CancellationToken) {
-        if timeout(DRAIN, ended(&mut self.controllers)).await.is_err() {
+        if let Some(term) = &mut self.term
+            && timeout(DRAIN, term.drain()).await.is_err()
+        {
             warn!("reconciles did not end within {} s", DRAIN.as_secs());
-            self.controllers.shutdown().await;
+            term.abort().await;
         }
+        // The recorder ends when nobody is left to publish anything.
+        drop(self.term);
         release.cancel();
         let (events, released) = tokio::join!(
             timeout(LAST, ended(&mut self.events)),

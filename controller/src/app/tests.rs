@@ -10,6 +10,7 @@ use tower::service_fn;
 
 use super::*;
 use crate::{
+    client::Recovery,
     config::{self, LogFormat},
     server::logging::{self, Stream},
     workload::panicking::Panicking,
@@ -56,39 +57,40 @@ fn object(name: &str, paused: bool) -> Value {
 async fn controlled(client: Client, condition: impl Fn(&str) -> bool) {
     let environment = BTreeMap::new();
     let config = config::load(None, &environment).expect("defaults").config;
-    let cluster = Cluster {
-        client: client.clone(),
-        namespace: "own".to_owned(),
-    };
-    let scope = Some(cluster.namespace.clone());
-    let watches = [("Deployment", scope.clone())];
     let metrics = Arc::new(Metrics::new().expect("metrics"));
     let observer = Arc::new(Observer::new(Arc::clone(&metrics)));
     let registry = options::client(&config, &environment, observer, CONTROLLER_REQUESTS);
-    let registry = registry.expect("a client");
-    let patches = Arc::new(Patches::default());
-    let (events, _writer) = Events::new(
-        client,
+    let limiter = Arc::new(Limiter::default());
+    let (recorder, _writer) = Recorder::new(
+        client.clone(),
         Arc::clone(&metrics),
         String::new(),
-        Arc::clone(&patches),
+        Arc::clone(&limiter),
     );
+    let watches = vec![("Deployment", Some("own".to_owned()))];
     let leadership = Arc::new(Leadership::new(false));
-    let reports = Reports::new(Arc::clone(&metrics), events, Arc::clone(&leadership));
-    let wake = Arc::new(Wake::default());
-    let shared = (&wake, &leadership, &patches);
-    let context = context(&config, &cluster, &registry, reports, &watches, shared);
-    let context = Arc::new(context);
-    let health = Arc::new(Health::new(watches, leadership));
-    let shared = (&cluster, &health, &*wake, &context);
-    let running = controller(Kind::new(&Panicking), scope, shared);
+    let shared = Shared {
+        config,
+        cluster: Cluster {
+            client,
+            namespace: "own".to_owned(),
+            recovery: Recovery::new(),
+        },
+        registry: registry.expect("a client"),
+        leadership: Arc::clone(&leadership),
+        health: Arc::new(Health::new(watches.clone(), leadership)),
+        limiter,
+        reporter: Arc::new(Reporter::new(Arc::clone(&metrics), recorder)),
+        watches,
+    };
+    let mut term = Term::start(&shared, &[Kind::new(&Panicking)]);
     let met = async {
         while !condition(&metrics.encode(true, &BTreeMap::new())) {
             time::sleep(Duration::from_millis(10)).await;
         }
     };
     tokio::select! {
-        () = running => panic!("it ended by itself"),
+        () = term.failed() => panic!("it ended by itself"),
         met = time::timeout(SOON, met) => met.expect("in time"),
     }
 }

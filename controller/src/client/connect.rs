@@ -32,6 +32,7 @@ use super::{
     authority,
     error::{Error, Problem},
     guarded,
+    recovery::Recovery,
 };
 use crate::error_chain::Chain;
 
@@ -70,12 +71,12 @@ impl StdError for Unanswered {}
 /// # Errors
 ///
 /// [`Error`] when the configuration cannot be followed.
-pub(super) async fn client(config: Config) -> Result<Client, Error> {
-    within(config, PLUGIN).await
+pub(super) async fn client(config: Config, recovery: Recovery) -> Result<Client, Error> {
+    within(config, PLUGIN, recovery).await
 }
 
 /// The same, with so much time for an exec plugin.
-async fn within(config: Config, limit: Duration) -> Result<Client, Error> {
+async fn within(config: Config, limit: Duration, recovery: Recovery) -> Result<Client, Error> {
     // What runs an exec plugin blocks
     let run = task::spawn_blocking(move || {
         let identity = identity(config.clone());
@@ -100,7 +101,7 @@ async fn within(config: Config, limit: Duration) -> Result<Client, Error> {
     let service = service_fn(move |request| Box::pin(send(pool.clone(), request)));
     let headers = config.extra_headers_layer().map_err(Problem::from)?;
     let service = option_layer(authorization).layer(headers.layer(service));
-    let service = guarded(service.map_err(without_secrets))?;
+    let service = guarded(service.map_err(without_secrets), recovery)?;
     let service = config.base_uri_layer().layer(service);
     Ok(Client::new(service, config.default_namespace))
 }

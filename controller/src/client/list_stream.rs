@@ -25,27 +25,22 @@ use self::items::Items;
 /// After which a list counts as lost, as the API server gives up then, too: kube's client waits for ever by itself.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A list without its items.
-#[derive(Debug)]
-pub(crate) struct Envelope {
-    /// Its JSON, with an array of items that is empty.
-    pub(crate) json: Vec<u8>,
-    pub(crate) metadata: ListMeta,
-}
-
-impl Envelope {
-    fn read(json: Vec<u8>) -> Result<Self, Error> {
-        #[derive(Deserialize)]
-        struct List {
-            #[serde(default)]
-            metadata: ListMeta,
-            /// It has to be there, whatever is left of it.
-            #[serde(rename = "items")]
-            _items: IgnoredAny,
-        }
-        let List { metadata, .. } = serde_json::from_slice(&json)?;
-        Ok(Self { json, metadata })
+/// The metadata of a list that is left of it when its items are taken out.
+///
+/// # Errors
+///
+/// When it is no list.
+fn metadata(list: &[u8]) -> Result<ListMeta, Error> {
+    #[derive(Deserialize)]
+    struct List {
+        #[serde(default)]
+        metadata: ListMeta,
+        /// It has to be there, whatever is left of it.
+        #[serde(rename = "items")]
+        _items: IgnoredAny,
     }
+    let List { metadata, .. } = serde_json::from_slice(list)?;
+    Ok(metadata)
 }
 
 /// Lists all objects that the parameters name. There is no limit to what one answer holds: since Kubernetes 1.33 the API
@@ -63,7 +58,7 @@ pub(crate) async fn all(
     loop {
         let request = request(&parameters).map_err(kube::Error::BuildRequest)?;
         let body = client.request_stream(request).await?;
-        let metadata = take_apart(body, &mut each).await?.metadata;
+        let metadata = take_apart(body, &mut each).await?;
         match metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => parameters.continue_token = Some(token),
             None => return Ok(()),
@@ -79,7 +74,7 @@ pub(crate) async fn all(
 pub(crate) async fn take_apart(
     body: impl AsyncBufRead + Send,
     mut each: impl FnMut(&str) -> Result<(), Error> + Send,
-) -> Result<Envelope, kube::Error> {
+) -> Result<ListMeta, kube::Error> {
     apart(pin!(body), &mut each).await
 }
 
@@ -87,7 +82,7 @@ pub(crate) async fn take_apart(
 async fn apart(
     mut body: Pin<&mut (dyn AsyncBufRead + Send)>,
     each: &mut (dyn FnMut(&str) -> Result<(), Error> + Send),
-) -> Result<Envelope, kube::Error> {
+) -> Result<ListMeta, kube::Error> {
     let mut items = Items::default();
     loop {
         let bytes = body.fill_buf().await;

@@ -32,7 +32,10 @@ async fn sent(
         };
         async move { response.body(Body::empty()).map_err(BoxError::from) }
     });
-    let client = Client::new(guarded(service).expect("sound constants"), "own");
+    let client = Client::new(
+        guarded(service, Recovery::new()).expect("sound constants"),
+        "own",
+    );
     let request = Request::builder().method(method).uri("/");
     let request = request.body(Body::from(b"{}".to_vec())).expect("a request");
     let begun = Instant::now();
@@ -94,7 +97,10 @@ async fn retry_after_is_honoured_up_to_half_a_minute_in_all() {
 async fn a_request_that_gets_no_answer_ends_and_says_so() {
     let service =
         service_fn(|_: Request<Body>| std::future::pending::<Result<Response<Body>, BoxError>>());
-    let client = Client::new(guarded(service).expect("sound constants"), "own");
+    let client = Client::new(
+        guarded(service, Recovery::new()).expect("sound constants"),
+        "own",
+    );
     for watch in ["", "?watch=true"] {
         let request = Request::get(format!("/apis/apps/v1/deployments{watch}"));
         let request = request.body(Body::empty()).expect("a request");

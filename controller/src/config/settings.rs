@@ -3,7 +3,11 @@
 use std::num::NonZeroU16;
 
 use jiff::tz::TimeZone;
-use kube_autorollout_core::{platform::Platforms, schedule::Schedule};
+use kube_autorollout_core::{
+    annotations::{KUBECTL_RESTARTED_AT, RESTARTED_AT},
+    platform::Platforms,
+    schedule::Schedule,
+};
 
 use super::{
     files::CaFile,
@@ -41,6 +45,17 @@ pub(crate) struct Config {
     pub(crate) kubectl_annotation: bool,
     /// Whether manifests of an Artifactory are also looked for at its native address.
     pub(crate) artifactory_fallback: bool,
+}
+
+impl Config {
+    /// The annotation of the pod template that holds the instant of a rollout.
+    pub(crate) const fn restarted_at(&self) -> &'static str {
+        if self.kubectl_annotation {
+            KUBECTL_RESTARTED_AT
+        } else {
+            RESTARTED_AT
+        }
+    }
 }
 
 /// Where workloads are watched.

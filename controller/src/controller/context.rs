@@ -1,110 +1,80 @@
-//! What all reconciles share.
+//! What all reconciles share during a term of leadership.
 
-use std::{
-    sync::{Arc, Weak},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use jiff::Timestamp;
-use kube::Client;
-use kube_autorollout_core::{platform::Platforms, schedule::Schedule};
-use kube_autorollout_registry as registry;
+use jiff::{Timestamp, tz::TimeZone};
+use kube_autorollout_core::schedule::Schedule;
 use tokio::time;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    clock,
-    config::Rollouts,
-    controller::retry::Retries,
-    leader_election::leadership::Leadership,
-    observe::nodes::Nodes,
-    observe::pods,
-    observe::tags::Checker,
-    registry::credentials::Credentials,
-    rollout::budget::Budget,
-    rollout::history::Memory,
-    rollout::limiter::Patches,
-    rollout::{Conflicts, Unconfirmed},
-    status::Reports,
-    workload::identity::Identity,
+    clock, config,
+    lookup::Triggers,
+    observe::Sources,
+    rollout::{Rollouts, budget::Budget},
+    status::Reporter,
+    workload::{Kind, identity::Identity},
 };
 
-/// Everything a reconcile needs besides its workload.
+/// Everything a reconcile needs besides its workload. It ends with the term of leadership, and with it all that is
+/// remembered of workloads.
 pub(crate) struct Context {
-    /// The API server.
-    pub(crate) client: Client,
-    /// Whether this replica may act.
-    pub(crate) leadership: Arc<Leadership>,
-    /// Registries, for manifests; tags go through the checker.
-    pub(crate) registry: registry::RegistryClient,
-    /// Tags, shared.
-    pub(crate) checker: Checker,
-    /// With what registries are asked.
-    pub(crate) credentials: Credentials,
-    /// Pods, kept.
-    pub(crate) pods: pods::Store,
-    /// The platforms of nodes.
-    pub(crate) nodes: Nodes,
-    /// The guard's second leg.
-    pub(crate) memory: Memory,
-    /// What was said of each workload.
-    pub(crate) reports: Reports,
-    /// Those whose reconcile failed.
-    pub(crate) retries: Arc<Retries>,
-    /// Places for rollouts in flight.
-    pub(crate) budget: Budget,
-    /// What keeps rollouts from becoming a storm.
+    /// Where facts come from.
+    pub(crate) sources: Sources,
+    /// Requests for reconciles.
+    pub(crate) triggers: Arc<Triggers>,
+    /// Patches, and what is remembered of workloads.
     pub(crate) rollouts: Rollouts,
-    /// Workloads that others changed before our patch came.
-    pub(crate) conflicts: Conflicts,
-    /// Patches whose answer has not come.
-    pub(crate) unconfirmed: Unconfirmed,
-    /// Patches on their way.
-    pub(crate) patches: Arc<Patches>,
-    /// The process was asked to stop: nothing is begun any more.
-    pub(crate) stop: CancellationToken,
+    /// Slots for rollouts in flight.
+    pub(crate) budget: Budget,
+    /// What people see.
+    pub(crate) reporter: Arc<Reporter>,
+    /// What keeps rollouts from becoming a storm.
+    pub(crate) policy: config::Rollouts,
     /// The schedule of workloads that have none of their own.
     pub(crate) schedule: Schedule,
     /// In which zone a workload's own schedule is read.
-    pub(crate) zone: jiff::tz::TimeZone,
-    /// What counts of an index, where the configuration says so.
-    pub(crate) platforms: Platforms,
-    /// The annotation that holds the instant of a rollout.
-    pub(crate) restarted_at: &'static str,
+    pub(crate) zone: TimeZone,
+}
+
+/// The context of one controller.
+pub(crate) struct KindContext {
+    pub(super) kind: Kind,
+    pub(super) context: Arc<Context>,
 }
 
 /// How often is dropped what nobody needs any more.
 const TIDY: Duration = Duration::from_secs(10);
 
 impl Context {
-    /// Drops, for ever, what nobody needs any more and what no other event ends.
-    pub(crate) async fn keep_tidy(this: Weak<Self>) {
+    /// Drops what nobody needs any more and what no other event ends, until it is stopped.
+    pub(crate) async fn keep_tidy(stop: CancellationToken, this: Arc<Self>) {
         let mut ticks = time::interval(TIDY);
-        loop {
-            ticks.tick().await;
-            let Some(context) = this.upgrade() else {
-                return std::future::pending().await; // the process is about to end
-            };
-            context.tidy(clock::now());
+        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+            this.tidy(clock::now());
         }
     }
 
     fn tidy(&self, now: Timestamp) {
-        self.pods.tidy();
-        self.credentials.tidy();
-        self.checker.tidy();
-        self.memory.tidy(now, |uid| self.reports.is_selected(uid));
-        self.reports.tidy();
+        self.sources.tidy();
+        let is_selected = |uid: &str| self.rollouts.states.identity(uid).is_some();
+        self.rollouts.history.tidy(now, is_selected);
+        self.reporter.tidy();
     }
 
-    /// Forgets what is remembered of a workload that is no longer selected.
-    pub(crate) fn forget(&self, identity: &Identity) {
-        self.checker.follow(identity, &[]);
-        self.pods.forget(identity);
+    /// The one way in: a watch shows a selected workload.
+    pub(super) fn select(&self, identity: &Identity) {
+        if self.rollouts.states.select(identity) {
+            self.sources.pods.select(identity);
+            self.reporter.select(identity);
+        }
+    }
+
+    /// The one way out: the workload is deleted, or its label is gone.
+    pub(super) fn forget(&self, identity: &Identity) {
+        self.rollouts.states.remove(identity);
+        self.sources.forget(identity);
         self.budget.forget(identity);
-        self.retries.over(identity);
-        self.conflicts.over(identity);
-        self.unconfirmed.forget(identity);
-        self.reports.forget(identity);
+        self.reporter.forget(identity);
     }
 }

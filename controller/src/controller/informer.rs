@@ -1,229 +1,168 @@
-//! Watches the selected workloads of one kind and passes on what is news to a reconcile.
-//!
-//! An object that cannot be read ends the watch that tells of it, so it is passed on as [`Guarded`]. What is remembered of a
-//! workload is forgotten here, as a reconcile learns nothing of a deletion.
+//! Watches the selected workloads of one kind, and notes what comes and goes.
 
-mod listed;
 mod outage;
 
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::Arc,
+    time::Duration,
 };
 
-use futures::{Stream, StreamExt as _, stream};
-use http::Request;
+use backon::ExponentialBuilder;
 use kube::{
-    Api, Client, Resource,
-    core::{DeserializeGuard, DynamicResourceScope},
+    Api, Client, Resource as _,
     runtime::{
-        WatchStreamExt as _,
-        watcher::{self, Event, watcher},
+        utils::ResetTimerBackoff,
+        watcher::{self, Event, ExponentialBackoff},
     },
 };
 use tracing::debug;
 
+use self::outage::Outage;
+use super::Context;
 use crate::{
-    constants,
-    controller::context::Context,
-    controller::count,
-    controller::selected::{Guarded, Selected},
-    server::health::{Health, Start, Watch},
-    workload::identity::Identity,
-    workload::interner::Names,
-    workload::{Kind, View},
+    server::health::{Health, Start},
+    workload::{Kind, Object, Watch, Workload, identity::Identity, interner::Names},
 };
-use outage::Outage;
 
-/// The selected workloads that are new, or have changed in what a reconcile reads, in one namespace or in all; those of a
-/// list when all of it is there, so that whoever is reconciled first may ask for all of them.
-pub(crate) fn changes(
-    client: &Client,
-    kind: Kind,
-    watch: &Watch,
-    selected: Arc<Selected>,
-    health: Arc<Health>,
-    context: Arc<Context>,
-) -> impl Stream<Item = Identity> + Send + use<> {
-    let outage = Arc::new(Outage::new(watch.clone(), Arc::clone(&context.retries)));
-    let news = News::new(
-        kind,
-        watch.clone(),
-        Arc::clone(&outage),
-        selected,
-        health,
-        context,
-    );
-    let news = Arc::new(Mutex::new(news));
-    let listed = Arc::clone(&news);
-    let client = &listed::apart(&outage.noticed(client), move |object| {
-        lock(&listed).listed(object);
-    });
-    let pace = || outage::pace(watch);
-    let quick = watcher(api::<View>(client, kind, watch), labelled()).backoff(pace());
-    let careful = watcher(
-        api::<DeserializeGuard<View>>(client, kind, watch),
-        labelled(),
-    );
-    let careful = careful.backoff(pace());
-    // A guard buffers each object in order to read it twice, which nobody should pay who has no odd one.
-    quick
-        .take_while(|event| std::future::ready(!event.as_ref().is_err_and(is_unreadable)))
-        .map(|event| event.map(guarded))
-        .chain(careful)
-        .flat_map(move |event| stream::iter(lock(&news).of(event)))
-}
+/// After so long without an error, the next one is the first.
+const FORGIVEN: Duration = Duration::from_secs(60);
 
-/// The objects of a watch, read as such.
-fn api<K>(client: &Client, kind: Kind, watch: &Watch) -> Api<K>
-where
-    K: Resource<DynamicType = Kind, Scope = DynamicResourceScope>,
-{
+/// The objects of a watch.
+pub(super) fn api(client: &Client, kind: Kind, watch: &Watch) -> Api<Object> {
     match &watch.1 {
         Some(namespace) => Api::namespaced_with(client.clone(), namespace, &kind),
         None => Api::all_with(client.clone(), &kind),
     }
 }
 
-/// Those that are selected, in one list however many they are: [`listed`] reads it as it comes.
-fn labelled() -> watcher::Config {
-    let config = watcher::Config {
-        page_size: None,
-        ..watcher::Config::default()
-    };
-    config.labels(constants::SELECTOR)
+/// How soon a watch that fails is tried again, and at the latest: what happens is learnt no sooner after an outage.
+pub(super) fn backoff() -> ResetTimerBackoff<ExponentialBackoff> {
+    let backoff = ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(500))
+        .with_max_delay(Duration::from_secs(10))
+        .with_factor(2.0)
+        .with_jitter()
+        .without_max_times();
+    ResetTimerBackoff::new(ExponentialBackoff::from(backoff), FORGIVEN)
 }
 
-/// Whether a request of a watcher is to watch; if not, it is to list.
-fn is_watch<Body>(request: &Request<Body>) -> bool {
-    let query = request.uri().query();
-    query.is_some_and(|query| query.contains("watch=true"))
-}
-
-/// Whether a watch ended for an object that cannot be read; a list never does. In a stream, kube takes such a line for a
-/// `Status` that says nothing.
-fn is_unreadable(error: &watcher::Error) -> bool {
-    match error {
-        watcher::Error::WatchFailed(kube::Error::SerdeError(_)) => true,
-        watcher::Error::WatchFailed(kube::Error::Api(status)) => status.code == 0,
-        _ => false,
-    }
-}
-
-fn guarded(event: Event<View>) -> Event<DeserializeGuard<View>> {
-    each(event, |view| DeserializeGuard(Ok(view)))
-}
-
-/// The same event with its object made into another.
-fn each<A, B>(event: Event<A>, make: impl FnOnce(A) -> B) -> Event<B> {
-    match event {
-        Event::Apply(object) => Event::Apply(make(object)),
-        Event::Delete(object) => Event::Delete(make(object)),
-        Event::Init => Event::Init,
-        Event::InitApply(object) => Event::InitApply(make(object)),
-        Event::InitDone => Event::InitDone,
-    }
-}
-
-/// Tells news from repetition, and keeps the workloads for those who reconcile them.
-struct News {
+/// Notes what a watch shows.
+pub(super) struct Informer {
     kind: Kind,
     watch: Watch,
     outage: Arc<Outage>,
-    selected: Arc<Selected>,
     health: Arc<Health>,
     context: Arc<Context>,
+    /// The selected workloads.
+    known: HashSet<Identity>,
     /// Those of a list that is under way.
     listed: HashSet<Identity>,
-    /// What was news in it, or in one before it that was broken off.
-    changed: Vec<Identity>,
     namespaces: Names,
 }
 
-impl News {
-    fn new(
+impl Informer {
+    pub(super) fn new(
         kind: Kind,
         watch: Watch,
-        outage: Arc<Outage>,
-        selected: Arc<Selected>,
         health: Arc<Health>,
         context: Arc<Context>,
     ) -> Self {
-        context.reports.watching(kind.name());
+        context.reporter.watching(kind.name());
         Self {
             kind,
+            outage: Arc::new(Outage::new(watch.clone())),
             watch,
-            outage,
-            selected,
             health,
             context,
+            known: HashSet::new(),
             listed: HashSet::new(),
-            changed: Vec::new(),
             namespaces: Names::default(),
         }
     }
 
-    fn of(
-        &mut self,
-        event: Result<Event<DeserializeGuard<View>>, watcher::Error>,
-    ) -> Vec<Identity> {
-        match event {
-            Ok(Event::Init) => self.listed.clear(),
-            Ok(Event::InitApply(object)) => self.listed(object),
-            Ok(Event::InitDone) => {
-                self.list_done();
-                return std::mem::take(&mut self.changed);
+    /// A hash of all that a reconcile reads of an object, and of why it may be waited for: an update that changes none of it
+    /// needs no reconcile. After a conflict, each later object is waited for.
+    pub(super) fn fingerprint(&self) -> impl Fn(&Object) -> Option<u64> + Send + use<> {
+        let (kind, context) = (self.kind, Arc::clone(&self.context));
+        move |object| {
+            let metadata = object.meta();
+            let mut hasher = DefaultHasher::new();
+            object.fingerprint(kind, &mut hasher);
+            let uid = metadata.uid.as_deref().unwrap_or_default();
+            let (selection, in_conflict) = context.rollouts.states.selection(uid)?;
+            selection.hash(&mut hasher);
+            if in_conflict {
+                metadata.resource_version.hash(&mut hasher);
             }
-            Ok(Event::Apply(object)) => {
-                let object = self.read(object);
-                return Vec::from_iter(self.changed(object));
-            }
-            Ok(Event::Delete(object)) => {
-                let object = self.read(object);
-                self.gone(&object.identity);
-            }
-            Err(error) => self.failed(&error),
+            Some(hasher.finish())
         }
-        Vec::new()
     }
 
-    /// An object of a list that is under way.
-    fn listed(&mut self, object: DeserializeGuard<View>) {
-        let object = self.read(object);
-        self.listed.insert(object.identity.clone());
-        let changed = self.changed(object);
-        self.changed.extend(changed);
+    /// What is logged of its failures.
+    pub(super) fn outage(&self) -> Arc<Outage> {
+        Arc::clone(&self.outage)
     }
 
-    fn read(&mut self, object: DeserializeGuard<View>) -> Guarded {
+    pub(super) fn observe(&mut self, event: &watcher::Result<Event<Object>>) {
+        match event {
+            Ok(event) => {
+                if !matches!(event, Event::Init) {
+                    self.outage.ended();
+                }
+                self.noted(event);
+            }
+            Err(error) => self.failed(error),
+        }
+    }
+
+    fn noted(&mut self, event: &Event<Object>) {
+        match event {
+            Event::Init => self.listed.clear(),
+            Event::InitApply(object) => {
+                let identity = self.selected(object);
+                self.known.insert(identity.clone());
+                self.listed.insert(identity);
+            }
+            Event::InitDone => self.list_done(),
+            Event::Apply(object) => {
+                let identity = self.selected(object);
+                self.known.insert(identity);
+            }
+            Event::Delete(object) => {
+                let identity = self.identity(object);
+                if self.known.remove(&identity) {
+                    self.context.forget(&identity);
+                }
+            }
+        }
+    }
+
+    fn identity(&mut self, object: &Object) -> Identity {
         let metadata = object.meta();
         let uid = metadata.uid.as_deref().unwrap_or_default();
-        let known = self.selected.identity(uid);
-        let identity =
-            known.unwrap_or_else(|| Identity::of(self.kind, metadata, &mut self.namespaces));
-        Guarded {
-            identity,
-            read: object.0.map(|view| view.of(self.kind)),
-        }
+        let known = self.known.get(uid).cloned();
+        known.unwrap_or_else(|| Identity::of(self.kind, metadata, &mut self.namespaces))
     }
 
-    /// What to reconcile, unless a reconcile has seen all that it would read of it; after a conflict, each later object is
-    /// what one waits for.
-    fn changed(&self, object: Guarded) -> Option<Identity> {
-        let identity = object.identity.clone();
-        self.context.reports.select(&identity);
-        self.context.pods.select(&identity);
-        if let Ok(workload) = &object.read {
-            count::note(workload, &identity, &self.context);
+    /// An object is shown: if it is a rollout of ours that is in flight, it has a slot.
+    fn selected(&mut self, object: &Object) -> Identity {
+        let identity = self.identity(object);
+        let context = &self.context;
+        context.select(&identity);
+        if let Ok(workload) = Workload::new(self.kind, Arc::new(object.clone())) {
+            let rolled_out = workload.last_rollout(context.rollouts.restarted_at);
+            let in_flight = workload.progress().is_in_flight();
+            context.budget.seen(&identity, rolled_out, in_flight);
         }
-        let is_news = self.selected.put(object) || self.context.conflicts.are_of(&identity);
-        is_news.then_some(identity)
+        identity
     }
 
     fn list_done(&mut self) {
         let listed = std::mem::take(&mut self.listed);
-        for identity in self.selected.listed(&listed) {
-            self.gone(&identity);
+        for gone in self.known.difference(&listed) {
+            self.context.forget(gone);
         }
         debug!(
             kind = self.kind.name(),
@@ -231,18 +170,13 @@ impl News {
             workloads = listed.len(),
             "listed"
         );
+        self.known = listed;
         self.health.note(&self.watch, Start::Synced);
         self.context.budget.listed(&self.watch);
     }
 
-    fn gone(&self, identity: &Identity) {
-        if self.selected.remove(identity) {
-            self.context.forget(identity);
-        }
-    }
-
-    fn failed(&self, error: &watcher::Error) {
-        self.context.reports.watch_failed(self.kind.name());
+    fn failed(&mut self, error: &watcher::Error) {
+        self.context.reporter.watch_failed(self.kind.name());
         let (text, refused) = described(self.kind, error);
         if refused {
             self.health.note(&self.watch, Start::Refused);
@@ -280,8 +214,4 @@ fn described(kind: Kind, error: &watcher::Error) -> (String, bool) {
         ),
         _ => (format!("{verb} failed: {source}"), false),
     }
-}
-
-fn lock(news: &Mutex<News>) -> MutexGuard<'_, News> {
-    news.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,12 +4,14 @@
 //! own monotonic clock, whatever else hangs.
 
 use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
+    Arc,
     atomic::{AtomicBool, Ordering},
 };
 
-use futures::{Stream, stream};
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
 
 /// A leader's time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +25,7 @@ pub(crate) struct Term {
 /// Whether this replica leads, as it may be asked at any moment.
 #[derive(Debug)]
 pub(crate) enum Leadership {
-    /// There is no election: whoever runs leads.
+    /// There is no election: each replica that runs leads.
     Always,
     /// As the Lease says.
     Elected(Arc<Elected>),
@@ -32,20 +34,17 @@ pub(crate) enum Leadership {
 /// What is known of an election.
 #[derive(Debug)]
 pub(crate) struct Elected {
-    term: Mutex<Option<Term>>,
-    /// Counts the times that this replica has become the leader.
-    begun: watch::Sender<u64>,
+    term: watch::Sender<Option<Term>>,
     /// The Lease has been read once, or found missing.
     read: AtomicBool,
 }
 
 impl Leadership {
-    /// That of whoever runs, or of whom an election will name.
+    /// Leads at once, or when an election says so.
     pub(crate) fn new(election: bool) -> Self {
         if election {
             Self::Elected(Arc::new(Elected {
-                term: Mutex::default(),
-                begun: watch::Sender::new(0),
+                term: watch::Sender::new(None),
                 read: AtomicBool::new(false),
             }))
         } else {
@@ -78,27 +77,19 @@ impl Leadership {
         }
     }
 
-    /// How many times this replica has become the leader of an election.
-    pub(crate) fn terms(&self) -> u64 {
-        match self {
-            Self::Always => 0,
-            Self::Elected(elected) => *elected.begun.borrow(),
+    /// Waits until this replica leads.
+    pub(crate) async fn begun(&self) {
+        if let Self::Elected(elected) = self {
+            elected.until(true).await;
         }
     }
 
-    /// Yields each time that this replica becomes the leader of an election.
-    pub(crate) fn beginnings(&self) -> impl Stream<Item = ()> + Send + use<> {
-        let begun = match self {
-            Self::Always => None,
-            Self::Elected(elected) => Some(elected.begun.subscribe()),
-        };
-        stream::unfold(begun, async |begun| {
-            let Some(mut begun) = begun else {
-                return std::future::pending().await; // an end would be an end of the controller, too
-            };
-            begun.changed().await.ok()?;
-            Some(((), Some(begun)))
-        })
+    /// Waits until this replica does not lead any more.
+    pub(crate) async fn ended(&self) {
+        match self {
+            Self::Always => std::future::pending().await,
+            Self::Elected(elected) => elected.until(false).await,
+        }
     }
 }
 
@@ -109,7 +100,7 @@ pub(crate) struct NotLeading;
 impl Elected {
     /// The term of this replica, unless it is over.
     pub(crate) fn term(&self) -> Option<Term> {
-        self.lock().filter(|term| Instant::now() < term.act_until)
+        (*self.term.borrow()).filter(|term| Instant::now() < term.act_until)
     }
 
     /// The Lease has been read, or found missing.
@@ -119,20 +110,35 @@ impl Elected {
 
     /// This replica leads from now on, or goes on to.
     pub(crate) fn renew(&self, term: Term) {
-        let before = self.term();
-        *self.lock() = Some(term);
-        if before.is_none() {
-            self.begun.send_modify(|times| *times += 1);
-        }
+        self.term.send_replace(Some(term));
     }
 
     /// This replica leads no longer.
     pub(crate) fn end(&self) {
-        *self.lock() = None;
+        self.term.send_replace(None);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Term>> {
-        self.term.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Waits until this replica leads, or does not. A term that is not renewed in time ends by itself.
+    async fn until(&self, leads: bool) {
+        let mut terms = self.term.subscribe();
+        loop {
+            let term = *terms.borrow_and_update();
+            let left = term.map(|term| term.act_until);
+            let is_over = left.is_none_or(|end| Instant::now() >= end);
+            if is_over != leads {
+                return;
+            }
+            let end = async {
+                match left {
+                    Some(end) if !leads => sleep_until(end).await,
+                    _ => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                _ = terms.changed() => {}
+                () = end => {}
+            }
+        }
     }
 }
 
@@ -140,7 +146,7 @@ impl Elected {
 mod tests {
     use std::time::Duration;
 
-    use futures::{FutureExt as _, StreamExt as _};
+    use futures::FutureExt as _;
     use tokio::time;
 
     use super::*;
@@ -170,29 +176,33 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn each_beginning_is_told_once_and_a_renewal_is_none() {
+    async fn a_term_lasts_through_renewals_until_it_ends_or_is_not_renewed() {
         let leadership = Leadership::new(true);
         let Leadership::Elected(elected) = &leadership else {
             unreachable!("it was made so");
         };
-        let mut beginnings = std::pin::pin!(leadership.beginnings());
-        assert_eq!(beginnings.next().now_or_never(), None);
+        assert_eq!(leadership.begun().now_or_never(), None);
         elected.renew(term());
-        assert_eq!(leadership.terms(), 1);
-        assert_eq!(beginnings.next().now_or_never(), Some(Some(())));
+        leadership.begun().await;
+        let begun = Instant::now();
+        let renewed = async {
+            time::sleep(Duration::from_secs(5)).await;
+            elected.renew(term());
+        };
+        tokio::join!(leadership.ended(), renewed);
+        assert_eq!(begun.elapsed(), Duration::from_secs(15));
+        assert_eq!(leadership.begun().now_or_never(), None);
         elected.renew(term());
-        assert_eq!(leadership.terms(), 1);
-        assert_eq!(beginnings.next().now_or_never(), None);
+        assert_eq!(leadership.ended().now_or_never(), None);
         elected.end();
-        elected.renew(term());
-        assert_eq!(beginnings.next().now_or_never(), Some(Some(())));
+        leadership.ended().await;
     }
 
     #[tokio::test]
-    async fn without_an_election_whoever_runs_leads() {
+    async fn without_an_election_each_replica_leads() {
         assert!(Leadership::Always.leads());
         assert_eq!(Leadership::Always.may_act(), Ok(None));
-        let mut beginnings = std::pin::pin!(Leadership::Always.beginnings());
-        assert_eq!(beginnings.next().now_or_never(), None);
+        Leadership::Always.begun().await;
+        assert_eq!(Leadership::Always.ended().now_or_never(), None);
     }
 }

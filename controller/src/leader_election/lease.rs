@@ -52,7 +52,7 @@ const RULE: &str = "add the verbs get, create and update on leases of coordinati
 enum Error {
     #[error("forbidden: {RULE}")]
     Forbidden(#[source] kube::Error),
-    #[error("somebody else wrote it meanwhile")]
+    #[error("the Lease was changed meanwhile")]
     Conflict,
     #[error("the request failed")]
     Request(#[source] kube::Error),
@@ -61,13 +61,11 @@ enum Error {
 }
 
 /// One replica's part in the election.
-pub(crate) struct Candidate<F> {
+pub(crate) struct Candidate {
     api: Api<Lease>,
     /// Ours, and no other replica's.
     identity: String,
     elected: Arc<Elected>,
-    /// Called each time that this replica has ceased to lead.
-    lost: F,
     /// Between its beginning and its end, noticed by us.
     leading: bool,
     /// As we wrote it last, if nobody else can have written it since without a conflict.
@@ -78,22 +76,15 @@ pub(crate) struct Candidate<F> {
     error: Option<String>,
 }
 
-impl<F: Fn() + Send> Candidate<F> {
+impl Candidate {
     /// A candidate for the Lease in this namespace, called after its pod.
-    pub(crate) fn new(
-        client: Client,
-        namespace: &str,
-        pod: &str,
-        elected: Arc<Elected>,
-        lost: F,
-    ) -> Self {
+    pub(crate) fn new(client: Client, namespace: &str, pod: &str, elected: Arc<Elected>) -> Self {
         // A restarted container has the name of the one before; each `RandomState` is seeded at random.
         let unique = RandomState::new().build_hasher().finish();
         Self {
             api: Api::namespaced(client, namespace),
             identity: format!("{pod}_{unique:016x}"),
             elected,
-            lost,
             leading: false,
             held: None,
             seen: None,
@@ -189,15 +180,12 @@ impl<F: Fn() + Send> Candidate<F> {
         Some(since + DURATION).filter(|expires| now < *expires)
     }
 
-    /// Tells of what has become of our leadership, and how long it lasts without another renewal.
+    /// Logs what has become of our leadership; returns how long it lasts without another renewal.
     fn notice(&mut self) -> Option<Duration> {
         let term = self.elected.term();
         match (self.leading, term) {
             (false, Some(_)) => info!(identity = self.identity, "leading"),
-            (true, None) => {
-                warn!("not leading any more");
-                (self.lost)();
-            }
+            (true, None) => warn!("lost leadership"),
             _ => {}
         }
         self.leading = term.is_some();

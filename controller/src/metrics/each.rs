@@ -3,13 +3,10 @@
 //! They are not kept as gauges of Prometheus's library, as one of those takes a kilobyte, but as what they tell, and
 //! written when they are asked for.
 
-use std::{
-    collections::HashMap,
-    fmt::Write as _,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::HashMap, fmt::Write as _};
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 
 use super::make::seconds;
 use crate::workload::identity::{Described, Identity};
@@ -37,17 +34,17 @@ impl Each {
 
     /// A workload is told of no longer.
     pub(super) fn forget(&self, identity: &Identity) {
-        self.lock().remove(identity);
+        self.0.lock().remove(identity);
     }
 
     /// None is told of any more.
     pub(super) fn clear(&self) {
-        *self.lock() = HashMap::new();
+        *self.0.lock() = HashMap::new();
     }
 
     /// Everything in Prometheus's text format. Names and namespaces of objects hold nothing that had to be escaped.
     pub(super) fn write(&self, prefix: &str, text: &mut String) {
-        let all = self.lock();
+        let all = self.0.lock();
         let mut all: Vec<(&Identity, &One)> = all.iter().collect();
         all.sort_unstable_by_key(|(whose, _)| (&whose.namespace, whose.kind, &whose.name));
         let checked = |one: &One| one.checked.map(seconds);
@@ -55,25 +52,21 @@ impl Each {
         family(
             text,
             &format!("{prefix}_workload_last_check_timestamp_seconds"),
-            "When a workload was last compared with its registries",
+            "Time of the last comparison of a workload with its registries",
             all.iter()
                 .filter_map(|(whose, one)| Some((*whose, checked(one)?))),
         );
         family(
             text,
             &format!("{prefix}_workload_outdated"),
-            "1 while a workload does not run what its tags name",
+            "1 if the workload runs another image than its tags name",
             all.iter()
                 .filter_map(|(whose, one)| Some((*whose, outdated(one)?))),
         );
     }
 
     fn change(&self, identity: &Identity, change: impl FnOnce(&mut One)) {
-        change(self.lock().entry(identity.clone()).or_default());
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<Identity, One>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        change(self.0.lock().entry(identity.clone()).or_default());
     }
 }
 
@@ -126,10 +119,10 @@ mod tests {
         let at = Timestamp::from_millisecond(1_500).expect("a time");
         each.checked(&identity("web"), at);
         let expected = "\
-# HELP a_workload_last_check_timestamp_seconds When a workload was last compared with its registries
+# HELP a_workload_last_check_timestamp_seconds Time of the last comparison of a workload with its registries
 # TYPE a_workload_last_check_timestamp_seconds gauge
 a_workload_last_check_timestamp_seconds{kind=\"Deployment\",name=\"web\",namespace=\"shop\"} 1.5
-# HELP a_workload_outdated 1 while a workload does not run what its tags name
+# HELP a_workload_outdated 1 if the workload runs another image than its tags name
 # TYPE a_workload_outdated gauge
 a_workload_outdated{kind=\"Deployment\",name=\"api\",namespace=\"shop\"} 0
 a_workload_outdated{kind=\"Deployment\",name=\"web\",namespace=\"shop\"} 1

@@ -2,11 +2,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use prometheus::{GaugeVec, HistogramVec, IntCounterVec, IntGaugeVec};
 use tokio::time::Instant;
 
@@ -52,23 +52,23 @@ impl Registries {
             )?,
             duration: make.histograms(
                 "registry_request_duration_seconds",
-                "Time until a registry or its token server has answered",
+                "Time until a registry or its token server has responded",
                 labels,
                 REQUEST_BUCKETS,
             )?,
             rate_limit: make.gauges(
                 "registry_rate_limit_remaining",
-                "Pulls that a registry still grants us",
+                "Pulls left before the rate limit of a registry",
                 &["registry"],
             )?,
             backoff_until: make.instants(
                 "registry_backoff_until_timestamp_seconds",
-                "Until when a registry that asked for it is left alone",
+                "Time until which no requests are sent to a registry that asked for it, 0 if there is none",
                 &["registry"],
             )?,
             quarantined: make.gauges(
                 "credentials_quarantined",
-                "Credentials that a registry has refused and that are not presented to it now",
+                "Credentials that a registry has refused and that are in quarantine",
                 &["registry"],
             )?,
             known: Mutex::default(),
@@ -83,7 +83,7 @@ impl Registries {
         result: &'static str,
         took: Duration,
     ) {
-        let mut known = self.lock();
+        let mut known = self.known.lock();
         heard(&mut known, registry)
             .requests
             .insert((operation, result));
@@ -97,7 +97,7 @@ impl Registries {
     /// A registry has said how many pulls it still grants.
     pub(crate) fn rate_limit(&self, registry: &str, remaining: u64) {
         let remaining = i64::try_from(remaining).unwrap_or(i64::MAX);
-        let mut known = self.lock();
+        let mut known = self.known.lock();
         heard(&mut known, registry);
         self.rate_limit
             .with_label_values(&[registry])
@@ -107,14 +107,14 @@ impl Registries {
     /// A registry is left alone until then, or no longer.
     pub(crate) fn backoff(&self, registry: &str, until: Option<Timestamp>) {
         let until = until.map_or(0.0, seconds);
-        let mut known = self.lock();
+        let mut known = self.known.lock();
         heard(&mut known, registry);
         self.backoff_until.with_label_values(&[registry]).set(until);
     }
 
     /// So many credentials are not presented now, for each registry that has any.
     pub(super) fn quarantined(&self, counts: &BTreeMap<String, usize>) {
-        let mut known = self.lock();
+        let mut known = self.known.lock();
         for registry in counts.keys() {
             heard(&mut known, registry).refuses = true;
         }
@@ -133,7 +133,7 @@ impl Registries {
 
     /// Drops the series of registries of which nothing was heard for long.
     pub(crate) fn tidy(&self) {
-        self.lock().retain(|registry, known| {
+        self.known.lock().retain(|registry, known| {
             if known.at.elapsed() < UNUSED {
                 return true;
             }
@@ -148,10 +148,6 @@ impl Registries {
             let _ = self.quarantined.remove_label_values(&[registry]);
             false
         });
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Known>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

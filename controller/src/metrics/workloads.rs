@@ -1,13 +1,10 @@
 //! Series about workloads and their rollouts.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use kube_autorollout_core::state::State;
+use parking_lot::Mutex;
 use prometheus::{HistogramVec, IntCounterVec, IntGaugeVec};
 
 use super::{each::Each, make::Make};
@@ -71,18 +68,18 @@ impl Workloads {
         Ok(Self {
             states: make.gauges(
                 "workloads",
-                "Selected workloads",
+                "Selected workloads by state",
                 &["namespace", "kind", "state"],
             )?,
             each: Each::default(),
             rollouts: make.counters(
                 "rollouts_total",
-                "Rollouts",
+                "Total rollouts by outcome",
                 &["namespace", "kind", "outcome"],
             )?,
             rollout_duration: make.histograms(
                 "rollout_duration_seconds",
-                "From the patch until the pods run what it was for",
+                "Time from the patch to all pods running the new digest",
                 &["namespace", "kind"],
                 ROLLOUT_BUCKETS,
             )?,
@@ -92,7 +89,7 @@ impl Workloads {
 
     /// A workload is selected that was not.
     pub(crate) fn select(&self, identity: &Identity) {
-        *self.lock().entry(place(identity)).or_default() += 1;
+        *self.selected.lock().entry(place(identity)).or_default() += 1;
     }
 
     /// A workload is now in another state; nothing stands for not being selected.
@@ -134,7 +131,7 @@ impl Workloads {
     /// A workload is no longer selected: its own series go, and with the last one of its kind those of its namespace.
     pub(crate) fn forget(&self, identity: &Identity) {
         self.each.forget(identity);
-        let mut selected = self.lock();
+        let mut selected = self.selected.lock();
         let place = place(identity);
         let left = selected
             .get(&place)
@@ -173,7 +170,7 @@ impl Workloads {
 
     /// A rollout went on. That of a workload that has gone meanwhile is not counted, as nothing would end its series.
     pub(crate) fn rollout(&self, identity: &Identity, outcome: Outcome) {
-        let selected = self.lock();
+        let selected = self.selected.lock();
         if !selected.contains_key(&place(identity)) {
             return;
         }
@@ -187,10 +184,6 @@ impl Workloads {
         self.rollout_duration
             .with_label_values(&labels)
             .observe(took.as_secs_f64());
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<Place, usize>> {
-        self.selected.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

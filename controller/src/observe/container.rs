@@ -1,6 +1,5 @@
 //! One container of a workload: the images that its pods name, and what they run.
 
-use futures::future;
 use kube_autorollout_core::{
     Digest,
     compare::Verdict,
@@ -54,9 +53,10 @@ impl Seen {
 }
 
 impl Look<'_> {
-    pub(super) async fn take(self) -> Seen {
+    /// What is seen now; nothing while something has to be fetched.
+    pub(super) fn take(self) -> Option<Seen> {
         if !self.selected {
-            return self.exempt(Exempt::Excluded);
+            return Some(self.exempt(Exempt::Excluded));
         }
         let blocking = Image::of(&self.pods.blocking, self.container);
         let mut images = Image::of(&self.pods.current, self.container);
@@ -67,28 +67,32 @@ impl Look<'_> {
         let Some(newest) = images.first() else {
             // There is nothing to compare, and nobody to say with which Secrets a registry is asked.
             if image::is_pinned(self.image) {
-                return self.exempt(Exempt::Pinned);
+                return Some(self.exempt(Exempt::Pinned));
             }
-            return self.seen(Err(Reason::NotStarted), Vec::new());
+            return Some(self.seen(Err(Reason::NotStarted), Vec::new()));
         };
         if newest.is_pinned() {
-            return self.exempt(Exempt::Pinned);
+            return Some(self.exempt(Exempt::Pinned));
         }
         if images.iter().any(Image::need_not_be_pulled) && self.asking.recorded.is_none() {
             // A new pod might run what its node has, so the registry's answer would change nothing.
             let unchecked = Verdict::Unknown(Reason::PullPolicy);
             let pods = images.iter().flat_map(|image| image.all(unchecked));
-            return self.seen(Err(Reason::PullPolicy), pods.collect());
+            return Some(self.seen(Err(Reason::PullPolicy), pods.collect()));
         }
-        let all = images.iter().map(|image| image.ask(self.asking));
-        let mut seen = self.learnt(future::join_all(all).await);
+        // All are asked for at once.
+        let all: Vec<_> = images
+            .iter()
+            .map(|image| image.lookup(self.asking))
+            .collect();
+        let mut seen = self.learnt(all.into_iter().collect::<Option<_>>()?);
         let waiting = blocking.iter();
         let waiting = waiting.flat_map(|image| image.all(Verdict::NotStarted));
         seen.observed.pods.extend(waiting.map(|pod| Running {
             pulls_always: true,
             ..pod
         }));
-        seen
+        Some(seen)
     }
 
     /// What is decided upon: the tag is that of the newest pod's image, which new pods will name as well.

@@ -11,14 +11,11 @@ use kube_autorollout_registry::CredentialChain;
 
 use super::{
     comparison::{Asking, CLOCK_SKEW, compare, described},
-    manifests::Manifests,
+    pods::{Container, Pod},
+    tag::Tag,
+    tags::Key,
 };
-use crate::{
-    clock,
-    observe::pods::{Container, Pod},
-    observe::tags::{Key, Tag},
-    registry::failure::Failure,
-};
+use crate::{clock, registry::failure::Failure};
 
 /// The pods that name one image for a container and pull it with the same Secrets.
 ///
@@ -99,57 +96,51 @@ impl<'a> Image<'a> {
         pods.any(|(_, container)| !container.spec.pulls_always)
     }
 
-    /// Asks what its tag names, and compares that with what its pods run.
-    pub(super) async fn ask(&self, asking: Asking<'_>) -> Learnt {
+    /// Looks up what its tag names, and compares that with what its pods run; nothing while something has to be fetched.
+    pub(super) fn lookup(&self, asking: Asking<'_>) -> Option<Learnt> {
         let reference = match reference::parse(self.name) {
             Ok(reference) => reference,
-            Err(error) => return self.failed(Failure::invalid_reference(error), None),
+            Err(error) => return Some(self.failed(Failure::invalid_reference(error), None)),
         };
         if reference::is_pinned(&reference) {
             // The newest pods name a tag, so this is how it was before: what is named cannot have moved.
-            return Learnt {
+            return Some(Learnt {
                 tag: Err(Reason::Pinned),
                 since: None,
                 pods: self.all(Verdict::Current(Reason::Current)),
                 failure: None,
                 asked: None,
-            };
+            });
         }
-        let sources = &asking.context.credentials;
-        let credentials = sources.of(asking.namespace, self.pull_secrets, &reference);
-        let credentials = credentials.await;
-        let (tag, key) = self.tag(asking, &reference, &credentials).await;
+        let sources = &asking.sources.credentials;
+        let (namespace, secrets, waiter) = (asking.namespace, self.pull_secrets, asking.waiter);
+        let credentials = sources.lookup(namespace, secrets, &reference, waiter)?;
+        let (tag, key) = self.tag(asking, &reference, &credentials)?;
         let asked = Some(Asked {
             key,
             begun: tag.begun,
             retry: tag.retry,
         });
         let since = tag.since();
-        match tag.digest {
+        match &tag.digest {
             Ok(digest) => {
-                let registry = &asking.context.registry;
-                let mut manifests = Manifests::new(registry, &reference, &credentials);
-                let pods = compare(&self.pods, asking, &mut manifests, &digest, since).await;
-                Learnt {
-                    tag: Ok(digest),
+                let of = (&reference, &credentials);
+                let (pods, failure) = compare(&self.pods, asking, of, digest, since)?;
+                Some(Learnt {
+                    tag: Ok(digest.clone()),
                     since,
                     pods,
-                    failure: manifests.failure(),
+                    failure,
                     asked,
-                }
+                })
             }
             Err(failure) => {
-                sources.refused(
-                    asking.namespace,
-                    self.pull_secrets,
-                    failure.reason,
-                    tag.begun,
-                );
-                let failure = self.explained(failure, asking, &reference, &credentials);
-                Learnt {
+                sources.refused(namespace, secrets, failure.reason, tag.begun);
+                let failure = self.explained(failure.clone(), asking, &reference, &credentials);
+                Some(Learnt {
                     since,
-                    ..self.failed(failure.await, asked)
-                }
+                    ..self.failed(failure, asked)
+                })
             }
         }
     }
@@ -165,7 +156,7 @@ impl<'a> Image<'a> {
     }
 
     /// The failure, with what the Secrets have in the place of credentials.
-    async fn explained(
+    fn explained(
         &self,
         failure: Failure,
         asking: Asking<'_>,
@@ -175,9 +166,9 @@ impl<'a> Image<'a> {
         if !credentials.is_empty() {
             return failure;
         }
-        let sources = &asking.context.credentials;
-        let missing = sources.missing(asking.namespace, self.pull_secrets, reference);
-        match missing.await {
+        let sources = &asking.sources.credentials;
+        let (namespace, secrets) = (asking.namespace, self.pull_secrets);
+        match sources.missing(namespace, secrets, reference) {
             Some(missing) => failure.for_want_of(&missing),
             None => failure,
         }
@@ -194,34 +185,36 @@ impl<'a> Image<'a> {
     }
 
     /// The tag, as fresh as it must be.
-    async fn tag(
+    fn tag(
         &self,
         asking: Asking<'_>,
         reference: &Reference,
         credentials: &CredentialChain,
-    ) -> (Tag, Key) {
-        let checker = &asking.context.checker;
-        let tick = asking.freshness.tick;
-        let (tag, key) = checker.tag(reference, credentials, tick).await;
+    ) -> Option<(Arc<Tag>, Key)> {
+        let of = |not_before| {
+            let tags = &asking.sources.tags;
+            tags.lookup(reference, credentials, not_before, asking.waiter)
+        };
+        let (tag, key) = of(asking.freshness.tick)?;
         if asking.freshness.asked.is_none() {
-            return (tag, key);
+            return Some((tag, key));
         }
         let begun = tag.begun.checked_sub(CLOCK_SKEW).unwrap_or(tag.begun);
         let mut started = self.pods.iter().filter_map(|(_, found)| found.started);
         if started.any(|started| started > begun) {
-            return checker.tag(reference, credentials, asking.listed).await;
+            return of(asking.listed);
         }
         // An answer from before the tag had settled says nothing of that.
         let settled = tag
             .since()
-            .map(|since| since.checked_add(asking.context.rollouts.settle));
+            .map(|since| since.checked_add(asking.sources.settle));
         if let Some(Ok(settled)) = settled
             && settled <= clock::now()
             && tag.begun < settled
         {
-            return checker.tag(reference, credentials, settled).await;
+            return of(settled);
         }
-        (tag, key)
+        Some((tag, key))
     }
 }
 

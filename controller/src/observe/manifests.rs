@@ -53,11 +53,6 @@ impl<'a> Manifests<'a> {
         }
     }
 
-    /// The image that they are of.
-    pub(super) const fn reference(&self) -> &'a Reference {
-        self.reference
-    }
-
     /// Compares what runs with the tag, fetching what that takes.
     pub(super) async fn compare(&mut self, question: Question<'_>) -> Verdict {
         let verdict = loop {
@@ -90,6 +85,12 @@ impl<'a> Manifests<'a> {
             return index.runnable().find_map(|entry| artifact(&entry.digest));
         }
         artifact(digest)
+    }
+
+    /// Whether all that were asked for came.
+    pub(super) fn are_complete(&self) -> bool {
+        let mut answers = self.answers.values();
+        answers.all(|answer| matches!(answer, Answer::Manifest(_)))
     }
 
     /// What went wrong, if something did.

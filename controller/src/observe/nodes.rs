@@ -1,10 +1,6 @@
 //! The platforms of nodes, where they may be read.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use k8s_openapi::api::core::v1;
 use kube::{
@@ -12,9 +8,12 @@ use kube::{
     api::{GetParams, Request},
 };
 use kube_autorollout_core::platform::Platform;
+use parking_lot::Mutex;
 use serde::Deserialize;
 use tokio::time::{self, Instant};
 use tracing::{debug, info, warn};
+
+use crate::lookup::{Fetches, SingleFlight, Waiter};
 
 /// After which a node counts as one that could not be read.
 const GET_TIMEOUT: Duration = Duration::from_secs(10);
@@ -29,8 +28,8 @@ const REFUSED_FOR: Duration = Duration::from_secs(10 * 60);
 /// does not, this API server does not show us all of its nodes.
 const GONE_FOR: Duration = Duration::from_secs(10 * 60);
 
-/// More nodes than any cluster has: nodes come and go, and those of the past need not be kept for ever.
-const KEPT: usize = 20_000;
+/// A node that has had no pod to be compared for so long is forgotten.
+const UNUSED: Duration = Duration::from_secs(60 * 60);
 
 /// What is known of a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,8 +49,12 @@ pub(crate) enum Node {
 /// A node's operating system and architecture never change, so each node is read once, for all who ask. A new machine of
 /// another architecture under the name of an old one is not noticed before the next start.
 pub(crate) struct Nodes {
+    reader: Arc<Reader>,
+    known: Arc<SingleFlight<Arc<str>, Entry>>,
+}
+
+struct Reader {
     client: Client,
-    known: Mutex<HashMap<Arc<str>, Arc<tokio::sync::Mutex<Entry>>>>,
     refused: Mutex<Refused>,
 }
 
@@ -63,10 +66,11 @@ struct Refused {
     logged: bool,
 }
 
-#[derive(Default)]
+/// What was learnt of a node.
+#[derive(Debug, Clone)]
 struct Entry {
-    /// And when it was learnt.
-    node: Option<(Node, Instant)>,
+    node: Node,
+    at: Instant,
     /// Since when the node has not been there.
     missing: Option<Instant>,
     /// That it cannot be read was logged.
@@ -95,31 +99,41 @@ struct NodeInfo {
 
 impl Nodes {
     /// Knows no node yet.
-    pub(crate) fn new(client: Client) -> Self {
-        Self {
+    pub(crate) fn new(client: Client, fetches: &Fetches) -> Self {
+        let reader = Reader {
             client,
-            known: Mutex::default(),
             refused: Mutex::default(),
+        };
+        Self {
+            reader: Arc::new(reader),
+            known: SingleFlight::new(fetches.clone()),
         }
     }
 
-    /// What is known of the node, which is asked for if that is not recent enough. Those who ask for the same node at the
-    /// same time share one request.
-    pub(crate) async fn get(&self, name: &str) -> Node {
-        let entry = self.entry(name);
-        let mut entry = entry.lock().await;
-        if let Some(node) = entry.recent() {
-            return node;
-        }
-        if self.is_refused() {
-            return Node::OfAny;
-        }
-        let node = self.read(name, &mut entry).await;
-        entry.node = Some((node.clone(), Instant::now()));
-        node
+    /// What is known of the node, if that is recent enough; else nothing, and it is read.
+    pub(crate) fn lookup(&self, name: &Arc<str>, waiter: &Waiter) -> Option<Node> {
+        let is_refused = self.reader.is_refused();
+        let is_good = |entry: &Entry| entry.is_recent();
+        let entry = self.known.lookup(name, waiter, is_good, |before| {
+            let (reader, name) = (Arc::clone(&self.reader), Arc::clone(name));
+            async move {
+                if is_refused {
+                    return Entry::new(Node::OfAny);
+                }
+                reader.read(&name, before).await
+            }
+        });
+        entry.map(|entry| entry.node)
     }
 
-    async fn read(&self, name: &str, entry: &mut Entry) -> Node {
+    /// Drops nodes that no pod has named for a while: they come and go.
+    pub(crate) fn tidy(&self) {
+        self.known.retain(|_, unused| unused < UNUSED);
+    }
+}
+
+impl Reader {
+    async fn read(&self, name: &str, before: Option<Entry>) -> Entry {
         let asked = match Request::new(v1::Node::url_path(&(), None))
             .get(name, &GetParams::default())
         {
@@ -128,38 +142,28 @@ impl Nodes {
         };
         match asked {
             Ok(Ok(view)) => {
-                self.permitted();
-                *entry = Entry::default();
-                view.node()
+                self.refused.lock().since = None;
+                Entry::new(view.node())
             }
             Ok(Err(kube::Error::Api(status))) if status.is_forbidden() => {
                 self.refuse();
-                Node::OfAny
+                Entry::new(Node::OfAny)
             }
-            Ok(Err(kube::Error::Api(status))) if status.is_not_found() => entry.is_missing(name),
-            Ok(Err(error)) => entry.is_unread(name, &error),
-            Err(error) => entry.is_unread(name, &error),
+            Ok(Err(kube::Error::Api(status))) if status.is_not_found() => {
+                Entry::missing(name, before.as_ref())
+            }
+            Ok(Err(error)) => Entry::unread(name, before.as_ref(), &error),
+            Err(error) => Entry::unread(name, before.as_ref(), &error),
         }
-    }
-
-    fn entry(&self, name: &str) -> Arc<tokio::sync::Mutex<Entry>> {
-        let mut known = lock(&self.known);
-        if let Some(entry) = known.get(name) {
-            return Arc::clone(entry);
-        }
-        if known.len() >= KEPT {
-            known.clear();
-        }
-        Arc::clone(known.entry(name.into()).or_default())
     }
 
     fn is_refused(&self) -> bool {
-        let since = lock(&self.refused).since;
+        let since = self.refused.lock().since;
         since.is_some_and(|since| since.elapsed() < REFUSED_FOR)
     }
 
     fn refuse(&self) {
-        let mut refused = lock(&self.refused);
+        let mut refused = self.refused.lock();
         refused.since = Some(Instant::now());
         if !refused.logged {
             refused.logged = true;
@@ -170,46 +174,59 @@ impl Nodes {
             );
         }
     }
-
-    fn permitted(&self) {
-        lock(&self.refused).since = None;
-    }
 }
 
 impl Entry {
-    /// What was learnt, as long as that is good.
-    fn recent(&self) -> Option<Node> {
-        let (node, at) = self.node.as_ref()?;
-        let good = match node {
-            Node::Of(_) => return Some(node.clone()),
+    fn new(node: Node) -> Self {
+        Self {
+            node,
+            at: Instant::now(),
+            missing: None,
+            logged: false,
+        }
+    }
+
+    fn is_recent(&self) -> bool {
+        let good = match self.node {
+            Node::Of(_) => return true,
             Node::OfAny => REFUSED_FOR,
             Node::Gone | Node::Unread => PAUSE,
         };
-        (at.elapsed() < good).then(|| node.clone())
+        self.at.elapsed() < good
     }
 
-    fn is_missing(&mut self, name: &str) -> Node {
-        let since = *self.missing.get_or_insert_with(Instant::now);
-        if since.elapsed() < GONE_FOR {
-            return Node::Gone;
+    fn missing(name: &str, before: Option<&Self>) -> Self {
+        let since = before.and_then(|before| before.missing);
+        let since = since.unwrap_or_else(Instant::now);
+        let node = if since.elapsed() < GONE_FOR {
+            Node::Gone
+        } else {
+            debug!(
+                node = name,
+                "the node does not exist, and its pods still do: every platform of their images counts"
+            );
+            Node::OfAny
+        };
+        Self {
+            missing: Some(since),
+            logged: before.is_some_and(|before| before.logged),
+            ..Self::new(node)
         }
-        debug!(
-            node = name,
-            "the node is not there, and its pods still are: every platform of their images counts"
-        );
-        Node::OfAny
     }
 
-    fn is_unread(&mut self, name: &str, error: &dyn std::error::Error) -> Node {
-        if !self.logged {
-            self.logged = true;
+    fn unread(name: &str, before: Option<&Self>, error: &dyn std::error::Error) -> Self {
+        if !before.is_some_and(|before| before.logged) {
             warn!(
                 node = name,
                 %error,
                 "cannot get the node: whether its pods run what an index has for their platform is not known for now"
             );
         }
-        Node::Unread
+        Self {
+            missing: before.and_then(|before| before.missing),
+            logged: true,
+            ..Self::new(Node::Unread)
+        }
     }
 }
 
@@ -224,10 +241,6 @@ impl View {
         }
         Node::Of(Platform::new(&operating_system, &architecture))
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

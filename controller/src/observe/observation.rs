@@ -10,6 +10,17 @@ use crate::{observe::pods::Pods, observe::tags::Key, registry::failure::Failure}
 /// The progress deadline of workloads whose controller keeps none, as long as that of a Deployment by default.
 pub(crate) const PROGRESS_DEADLINE: SignedDuration = SignedDuration::from_mins(10);
 
+/// What is remembered of a workload's rollout, as far as observing it takes that.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Followed {
+    /// The generation that it reached by our last patch; an object of an earlier one is news from the past.
+    pub(crate) generation: i64,
+    /// The last rollout was ours, and its pods have not all been ready yet.
+    pub(crate) unfinished: bool,
+    /// When a rollout was first found to be in flight, if one is.
+    pub(crate) since: Option<Timestamp>,
+}
+
 /// What was found out about a workload.
 #[derive(Debug)]
 pub(crate) struct Observation {

@@ -2,27 +2,24 @@
 
 mod answer;
 mod kept;
+mod list;
 mod object;
 mod reader;
 mod shared;
 mod view;
+mod waiting;
 
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use kube::Client;
 use kube_autorollout_core::decide::Waiting;
-use tokio::time::Instant;
 
-pub(crate) use self::kept::REFRESH;
-use self::{
-    answer::Since,
-    kept::{Found, KeptPods},
-    reader::{Reader, Wanted},
-};
+pub(crate) use self::{answer::Since, kept::REFRESH};
+use self::{kept::Found, reader::Reader, waiting::Wanted};
 use crate::{
-    workload::identity::Identity,
-    workload::{CurrentPods, Workload},
+    lookup::{Fetches, Waiter},
+    workload::{Workload, identity::Identity},
 };
 
 /// The pods of a workload's current template, as of one list.
@@ -120,12 +117,9 @@ pub(crate) enum Error {
     /// A pod or a past template is not what this version knows as one.
     #[error("an object of its pods cannot be read by this version of the controller: {0}")]
     Unreadable(Arc<str>),
-    /// Whoever read for several workloads was stopped.
-    #[error("listing the pods in namespace {namespace} was abandoned")]
-    Abandoned {
-        /// Where.
-        namespace: String,
-    },
+    /// A defect of ours.
+    #[error("reading the pods panicked")]
+    Panicked,
     /// The workload's pod selector has an operator that does not exist.
     #[error("the selector of the pods cannot be used: {0}")]
     Selector(String),
@@ -143,107 +137,68 @@ impl Error {
 
 /// Reads pods, and keeps what it read of each selected workload.
 pub(crate) struct Store {
-    reader: Reader,
-    kept: KeptPods,
+    reader: Arc<Reader>,
 }
 
 impl Store {
     /// A store that has read nothing yet.
-    pub(crate) fn new(client: Client) -> Self {
+    pub(crate) fn new(client: Client, fetches: &Fetches) -> Self {
         Self {
-            reader: Reader::new(client),
-            kept: KeptPods::default(),
+            reader: Reader::new(client, fetches.clone()),
         }
     }
 
     /// From now on the workload is kept.
     pub(crate) fn select(&self, identity: &Identity) {
-        self.kept.select(identity);
+        self.reader.kept().select(identity);
     }
 
-    /// The pods of the workload as of its present `resourceVersion`: those kept, if they are not older than `age` or than
-    /// what is kept of such pods may be.
+    /// The pods of the workload as of its present `resourceVersion`, from a list that began then or later; nothing where
+    /// they have to be read first. A rollout rests on a list that began after the registry was asked, and that does not
+    /// wait for others.
     ///
     /// # Errors
     ///
     /// [`Error`] when they had to be read and could not.
-    pub(crate) async fn get(&self, workload: &Workload, age: Duration) -> Result<Arc<Pods>, Error> {
-        let age = age.min(self.kept.lifetime(workload));
-        let (current, others) = match self.kept.find(workload, age) {
-            Found::Good(pods) => return Ok(pods),
-            Found::Old { current, others } => (Some(current), others),
-            Found::Nothing { others } => (None, others),
-        };
-        let wanted = Wanted {
-            history: workload.kind.history().filter(|_| current.is_none()),
-            since: since(workload, age, None),
-            urgent: false,
-            whole: others,
-        };
-        self.read(workload, wanted, current).await
-    }
-
-    /// The pods of the workload with the certainty that a rollout takes: from a list that has begun lately, and after
-    /// the registry was `asked` last.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`] when they could not be read.
-    pub(crate) async fn certain(
+    pub(crate) fn lookup(
         &self,
         workload: &Workload,
-        age: Duration,
-        asked: Timestamp,
-    ) -> Result<Arc<Pods>, Error> {
-        // Where the template stands in its history does not change without the workload.
-        let current = self.kept.current(workload);
+        since: Since,
+        waiter: &Waiter,
+    ) -> Result<Option<Arc<Pods>>, Error> {
+        let mut at = since.at.max(workload.received());
+        let (current, whole) = match self.reader.kept().find(workload, since)? {
+            Found::Good(pods) => return Ok(Some(pods)),
+            Found::Old {
+                current,
+                read,
+                others,
+            } => {
+                at = at.max(read + Duration::from_nanos(1)); // the same list again says nothing new
+                (Some(current), others)
+            }
+            Found::Nothing { others } => (None, others),
+        };
+        let selector = workload.selector().as_str();
+        let selector = selector.map_err(|error| Error::Selector(error.to_owned()))?;
         let wanted = Wanted {
             history: workload.kind.history().filter(|_| current.is_none()),
-            since: since(workload, age, Some(asked)),
-            urgent: true,
-            whole: false,
+            since: Since { at, ..since },
+            urgent: since.asked.is_some(),
+            whole: whole && since.asked.is_none(),
         };
-        self.read(workload, wanted, current).await
+        self.reader
+            .request(workload, selector.to_owned(), wanted, waiter)
     }
 
     /// Forgets what was read of a workload that is no longer selected.
     pub(crate) fn forget(&self, identity: &Identity) {
-        self.kept.forget(identity);
+        self.reader.kept().forget(identity);
     }
 
     /// Drops lists that serve nobody any more, and namespaces of which nobody asks.
     pub(crate) fn tidy(&self) {
         self.reader.tidy();
-    }
-
-    async fn read(
-        &self,
-        workload: &Workload,
-        wanted: Wanted,
-        current: Option<CurrentPods>,
-    ) -> Result<Arc<Pods>, Error> {
-        let namespace = workload.namespace();
-        let selector = workload.selector().as_str();
-        let selector = selector.map_err(|error| Error::Selector(error.to_owned()))?;
-        let answer = self.reader.read(namespace, selector, wanted).await?;
-        let Some(current) = current else {
-            let current = answer.current(workload)?;
-            return self.kept.keep(workload, current, &answer);
-        };
-        if wanted.whole {
-            self.kept.refresh(namespace, &answer);
-        }
-        self.kept.keep(workload, Some(current), &answer)
-    }
-}
-
-/// A list is of use that began after the workload came, and not longer ago than `age`.
-fn since(workload: &Workload, age: Duration, asked: Option<Timestamp>) -> Since {
-    let now = Instant::now();
-    let recent = now.checked_sub(age).unwrap_or(now);
-    Since {
-        at: recent.max(workload.received()),
-        asked,
     }
 }
 

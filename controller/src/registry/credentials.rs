@@ -4,22 +4,22 @@ mod configured;
 mod pull_secret;
 mod secrets;
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
 use jiff::Timestamp;
 use kube::Client;
 use kube_autorollout_core::{Reference, state::Reason};
 use kube_autorollout_registry as registry;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 use tracing::warn;
 
 pub(crate) use self::configured::Configured;
 use self::secrets::Secrets;
-use crate::config::RegistryEntry;
+use crate::{
+    config::RegistryEntry,
+    lookup::{Fetches, Waiter},
+};
 
 /// All sources of credentials.
 pub(crate) struct Credentials {
@@ -29,36 +29,38 @@ pub(crate) struct Credentials {
 
 impl Credentials {
     /// The pods' own Secrets, and what is configured.
-    pub(crate) fn new(client: Client, registries: &[RegistryEntry]) -> Self {
+    pub(crate) fn new(client: Client, registries: &[RegistryEntry], fetches: &Fetches) -> Self {
         Self {
-            secrets: Secrets::new(client),
+            secrets: Secrets::new(client, fetches),
             configured: Configured::new(registries),
         }
     }
 
     /// What the image is asked for with, in the order in which it is tried; nothing: anonymously. Where its registry has an
-    /// endpoint, that is what the Secrets are searched for.
-    pub(crate) async fn of(
+    /// endpoint, that is what the Secrets are searched for. Nothing at all while a Secret is being read.
+    pub(crate) fn lookup(
         &self,
         namespace: &str,
         pull_secrets: &[String],
         reference: &Reference,
-    ) -> registry::CredentialChain {
-        let keyring = self.secrets.keyring(namespace, pull_secrets).await;
+        waiter: &Waiter,
+    ) -> Option<registry::CredentialChain> {
+        let keyring = self.secrets.lookup(namespace, pull_secrets, waiter)?;
         let found = keyring
             .lookup(&self.configured.asked(reference))
             .into_iter();
-        found.chain(self.configured.of(reference)).collect()
+        Some(found.chain(self.configured.of(reference)).collect())
     }
 
-    /// What Docker configurations have for an image in the place of credentials, where they have none.
-    pub(crate) async fn missing(
+    /// What Docker configurations have for an image in the place of credentials, where they have none, as far as their
+    /// Secrets have been read.
+    pub(crate) fn missing(
         &self,
         namespace: &str,
         pull_secrets: &[String],
         reference: &Reference,
     ) -> Option<registry::MissingCredential> {
-        let keyring = self.secrets.keyring(namespace, pull_secrets).await;
+        let keyring = self.secrets.known(namespace, pull_secrets);
         let missing = keyring.missing(&self.configured.asked(reference)).cloned();
         missing.or_else(|| self.configured.missing(reference))
     }
@@ -97,7 +99,7 @@ struct Told(Mutex<HashMap<String, (String, Instant)>>);
 impl Told {
     /// How it stands with a place now.
     fn note(&self, place: &str, trouble: Option<String>) {
-        let mut told = self.lock();
+        let mut told = self.0.lock();
         let Some(trouble) = trouble else {
             told.remove(place);
             return;
@@ -109,11 +111,9 @@ impl Told {
     }
 
     fn tidy(&self) {
-        self.lock().retain(|_, (_, met)| met.elapsed() < FORGOTTEN);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, (String, Instant)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0
+            .lock()
+            .retain(|_, (_, met)| met.elapsed() < FORGOTTEN);
     }
 }
 
@@ -124,7 +124,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn trouble_that_comes_back_is_told_again() {
         let told = Told::default();
-        let known = || told.lock().get("a").map(|(trouble, _)| trouble.clone());
+        let known = || told.0.lock().get("a").map(|(trouble, _)| trouble.clone());
         told.note("a", Some("broken".to_owned()));
         told.note("a", Some("gone".to_owned()));
         assert_eq!(known().as_deref(), Some("gone"), "it has changed");

@@ -1,6 +1,6 @@
-//! Places for rollouts in flight: so many at once, and who has been outdated for longest comes first.
+//! Slots for rollouts in flight: so many at once, and who has been outdated for longest comes first.
 //!
-//! A place is taken before the patch and given back when a decision finds that no rollout is in flight, or that it makes no
+//! A slot is taken before the patch and given back when a decision finds that no rollout is in flight, or that it makes no
 //! progress; at the latest when nothing could be decided for as long as a rollout may take without progress. Rollouts that
 //! this process has not begun (its own before a restart, those of another replica) take theirs when the watch shows them,
 //! and none is given away before every workload has been listed once. So there may be fewer rollouts than the limit, and
@@ -8,23 +8,24 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
 
 use jiff::Timestamp;
 use kube_autorollout_core::{decide::Decision, state::Reason};
+use parking_lot::Mutex;
 
 use crate::{
-    controller::triggers::Wake, observe::observation::PROGRESS_DEADLINE, server::health::Watch,
-    workload::identity::Identity,
+    lookup::Triggers,
+    observe::observation::PROGRESS_DEADLINE,
+    workload::{Watch, identity::Identity},
 };
 
-/// The places, and who waits for one.
+/// The slots, and who waits for one.
 pub(crate) struct Budget {
     /// Nothing stands for no limit, and then nothing is kept.
     limit: Option<usize>,
-    watches: Vec<Watch>,
-    wake: Arc<Wake>,
+    triggers: Arc<Triggers>,
     ledger: Mutex<Ledger>,
 }
 
@@ -32,12 +33,8 @@ pub(crate) struct Budget {
 struct Ledger {
     /// Watches that have not listed their workloads yet.
     unlisted: HashSet<Watch>,
-    /// Watches whose workloads have not been counted since another replica may have rolled them out.
-    uncounted: HashSet<Watch>,
-    /// Who has a place, by UID, and since when.
+    /// Who has a slot, by UID, and since when.
     taken: HashMap<Arc<str>, Timestamp>,
-    /// Who was left alone while the count is under way, by UID: a list that began before may still show them.
-    gone: HashSet<Arc<str>>,
     /// Who waits, by since when it is outdated.
     queue: BTreeMap<Turn, Identity>,
     /// The turns of those who wait, by UID.
@@ -49,21 +46,21 @@ struct Ledger {
 /// Since when a workload is outdated, and its UID.
 type Turn = (Timestamp, Arc<str>);
 
-/// A place for one rollout, which is given back unless it is kept.
+/// A slot for one rollout, which is given back unless it is kept.
 #[must_use = "it is given back when it is dropped"]
-pub(crate) struct Place<'a> {
-    /// Nothing where places are not counted, or where it is that of a rollout before.
+pub(crate) struct Slot<'a> {
+    /// Nothing where slots are not counted, or where it is that of a rollout before.
     held: Option<(&'a Budget, Identity)>,
 }
 
-impl Place<'_> {
-    /// The rollout has begun: the place is taken until a decision finds it over.
+impl Slot<'_> {
+    /// The rollout has begun: the slot is taken until a decision finds it over.
     pub(crate) fn keep(mut self) {
         self.held = None;
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Slot<'_> {
     fn drop(&mut self) {
         if let Some((budget, identity)) = self.held.take() {
             budget.change(|ledger| {
@@ -78,17 +75,15 @@ impl Budget {
     pub(crate) fn new(
         limit: Option<usize>,
         watches: impl IntoIterator<Item = Watch>,
-        wake: Arc<Wake>,
+        triggers: Arc<Triggers>,
     ) -> Self {
-        let watches: Vec<_> = watches.into_iter().collect();
         let ledger = Ledger {
-            unlisted: watches.iter().cloned().collect(),
+            unlisted: watches.into_iter().collect(),
             ..Ledger::default()
         };
         Self {
             limit,
-            watches,
-            wake,
+            triggers,
             ledger: Mutex::new(ledger),
         }
     }
@@ -100,72 +95,29 @@ impl Budget {
         });
     }
 
-    /// Another replica may lead from now on: no place is given before what is in flight has been [counted](Self::counted)
-    /// anew, as a watch tells of it some time later.
-    pub(crate) fn follow(&self) {
-        self.change(|ledger| {
-            ledger.uncounted = self.watches.iter().cloned().collect();
-            ledger.gone.clear();
-        });
-    }
-
-    /// All that a watch would tell has been [`seen`](Self::seen), and no other replica has led since that was asked for,
-    /// as `still` confirms.
-    pub(crate) fn counted(&self, watch: &Watch, still: impl FnOnce() -> bool) {
-        self.change(|ledger| {
-            if still() {
-                ledger.uncounted.remove(watch);
-            }
-            if ledger.uncounted.is_empty() {
-                ledger.gone.clear();
-            }
-        });
-    }
-
-    /// Whether places are counted at all.
-    pub(crate) fn is_limited(&self) -> bool {
-        self.limit.is_some()
-    }
-
     /// The watch shows a workload, when we `rolled_out` it last, and whether a rollout is in flight: if it is in flight
-    /// since another time than before, it is one of ours, and has a place.
+    /// since another time than before, it is one of ours, and has a slot.
     pub(crate) fn seen(&self, identity: &Identity, rolled_out: Option<Timestamp>, in_flight: bool) {
         self.change(|ledger| {
-            ledger.gone.remove(&identity.uid);
             ledger.see(identity, rolled_out, in_flight);
         });
     }
 
-    /// The same of a workload that the list of a count shows: one that is left alone since then is not counted, as nothing
-    /// would give its place back.
-    pub(crate) fn listed_in_count(
-        &self,
-        identity: &Identity,
-        rolled_out: Option<Timestamp>,
-        in_flight: bool,
-    ) {
-        self.change(|ledger| {
-            if !ledger.gone.contains(&identity.uid) {
-                ledger.see(identity, rolled_out, in_flight);
-            }
-        });
-    }
-
-    /// A place for a workload that has been outdated since then, or else a turn in the queue.
+    /// A slot for a workload that has been outdated since then, or else a turn in the queue.
     pub(crate) fn take(
         &self,
         identity: &Identity,
         outdated: Timestamp,
         now: Timestamp,
-    ) -> Option<Place<'_>> {
+    ) -> Option<Slot<'_>> {
         let Some(limit) = self.limit else {
-            return Some(Place { held: None });
+            return Some(Slot { held: None });
         };
-        let mut ledger = self.lock();
+        let mut ledger = self.ledger.lock();
         let uid = &identity.uid;
         if ledger.taken.contains_key(uid) {
-            // Its own rollout is stuck, and this one takes its place.
-            return Some(Place { held: None });
+            // Its own rollout is stuck, and this one takes its slot.
+            return Some(Slot { held: None });
         }
         ledger.enter(identity, outdated);
         if !ledger.next(limit).contains(identity) {
@@ -173,12 +125,12 @@ impl Budget {
         }
         ledger.leave(uid);
         ledger.taken.insert(uid.clone(), now);
-        Some(Place {
+        Some(Slot {
             held: Some((self, identity.clone())),
         })
     }
 
-    /// What was decided of a workload shows whether it still needs its place or its turn.
+    /// What was decided of a workload shows whether it still needs its slot or its turn.
     pub(crate) fn decided(&self, identity: &Identity, decision: &Decision) {
         self.change(|ledger| {
             if !decision.in_flight {
@@ -190,7 +142,7 @@ impl Budget {
         });
     }
 
-    /// Nothing could be decided of a workload: it holds up nobody who waits behind it, and has its place for as long as a
+    /// Nothing could be decided of a workload: it holds up nobody who waits behind it, and has its slot for as long as a
     /// rollout may take without progress.
     pub(crate) fn gave_up(&self, identity: &Identity, now: Timestamp) {
         self.change(|ledger| {
@@ -208,9 +160,6 @@ impl Budget {
             ledger.leave(&identity.uid);
             ledger.taken.remove(&identity.uid);
             ledger.rollouts.remove(&identity.uid);
-            if !ledger.uncounted.is_empty() {
-                ledger.gone.insert(identity.uid.clone());
-            }
         });
     }
 
@@ -219,30 +168,26 @@ impl Budget {
         let Some(limit) = self.limit else {
             return;
         };
-        let mut ledger = self.lock();
+        let mut ledger = self.ledger.lock();
         let before = ledger.next(limit);
         change(&mut ledger);
         let after = ledger.next(limit);
         drop(ledger);
-        self.wake.all(&after.difference(&before).cloned().collect());
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Ledger> {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+        self.triggers.send(after.difference(&before));
     }
 }
 
 impl Ledger {
-    /// How many places there are to give away.
+    /// How many slots are free.
     fn free(&self, limit: usize) -> usize {
-        if self.unlisted.is_empty() && self.uncounted.is_empty() {
+        if self.unlisted.is_empty() {
             limit.saturating_sub(self.taken.len())
         } else {
             0
         }
     }
 
-    /// Those who wait and could have a place now.
+    /// Those who wait and could have a slot now.
     fn next(&self, limit: usize) -> HashSet<Identity> {
         self.queue
             .values()
@@ -251,7 +196,7 @@ impl Ledger {
             .collect()
     }
 
-    /// Takes a place for a rollout of ours that is in flight since another time than was known before.
+    /// Takes a slot for a rollout of ours that is in flight since another time than was known before.
     fn see(&mut self, identity: &Identity, rolled_out: Option<Timestamp>, in_flight: bool) {
         let Some(rolled_out) = rolled_out else {
             return;

@@ -4,17 +4,13 @@
 //! later one, and from the second conflict in a row on for longer each time: whoever keeps changing the workload may go on
 //! for days, and each attempt costs a list of its pods.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
 use kube_autorollout_core::{backoff::Backoff, schedule};
 use tokio::time::Instant;
 
 use super::is_newer;
-use crate::{workload::Workload, workload::identity::Identity};
+use crate::workload::Workload;
 
 /// The wait after the second conflict in a row, and the longest.
 const RETRY: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(30));
@@ -25,9 +21,9 @@ const SHOWN: Duration = Duration::from_secs(60);
 /// The shortest time after which a watch is asked again what it has shown.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// The conflicts of each workload, until it is rolled out, needs no rollout any more, or is left alone.
+/// The conflicts of one workload, until it is rolled out or needs no rollout any more.
 #[derive(Debug, Default)]
-pub(crate) struct Conflicts(Mutex<HashMap<Identity, Conflict>>);
+pub(crate) struct Conflicts(Option<Conflict>);
 
 #[derive(Debug)]
 struct Conflict {
@@ -38,26 +34,23 @@ struct Conflict {
 }
 
 impl Conflicts {
-    /// A patch for this object came too late; says how often that has happened in a row.
-    pub(super) fn add(&self, identity: &Identity, target: &Workload) -> u32 {
-        let mut all = self.lock();
-        let before = all.get(identity).map_or(0, |conflict| conflict.in_a_row);
+    /// A patch for this object came too late; returns how often that has happened in a row.
+    pub(super) fn add(&mut self, target: &Workload) -> u32 {
+        let before = self.0.as_ref().map_or(0, |conflict| conflict.in_a_row);
         let in_a_row = before.saturating_add(1);
-        let conflict = Conflict {
+        self.0 = Some(Conflict {
             in_a_row,
             resource_version: target.meta().resource_version.clone(),
             at: Instant::now(),
-        };
-        all.insert(identity.clone(), conflict);
+        });
         in_a_row
     }
 
     /// How long the workload, as the watch has shown it, is to be left alone; nothing if it may be decided now.
-    pub(crate) fn wait(&self, identity: &Identity, workload: &Workload) -> Option<Duration> {
-        let all = self.lock();
-        let conflict = all.get(identity)?;
+    pub(crate) fn wait(&self, workload: &Workload) -> Option<Duration> {
+        let conflict = self.0.as_ref()?;
         let since = conflict.at.elapsed();
-        let seed = schedule::seed(&identity.uid);
+        let seed = schedule::seed(workload.uid());
         let pause = match conflict.in_a_row {
             0 | 1 => Duration::ZERO,
             more => RETRY.delay(more - 1, seed),
@@ -72,16 +65,12 @@ impl Conflicts {
     }
 
     /// Whether a later object of the workload is waited for.
-    pub(crate) fn are_of(&self, identity: &Identity) -> bool {
-        self.lock().contains_key(identity)
+    pub(crate) const fn is_open(&self) -> bool {
+        self.0.is_some()
     }
 
-    /// The workload is rolled out, needs no rollout any more, or is left alone.
-    pub(crate) fn over(&self, identity: &Identity) {
-        self.lock().remove(identity);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<Identity, Conflict>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The workload is rolled out, or needs no rollout any more.
+    pub(crate) fn end(&mut self) {
+        self.0 = None;
     }
 }

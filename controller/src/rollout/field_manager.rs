@@ -9,7 +9,7 @@ use tracing::debug;
 use crate::{
     constants,
     error_chain::Chain,
-    workload::{View, Workload},
+    workload::{Object, Workload},
 };
 
 /// After which nobody is named.
@@ -21,21 +21,24 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// Managed fields are stripped from what is watched, so this is a request: a list, as no role of ours permits `get`.
 pub(crate) async fn of(client: &Client, workload: &Workload) -> Option<String> {
     let kind = &workload.kind;
-    let api: Api<View> = Api::namespaced_with(client.clone(), workload.namespace(), kind);
+    let api: Api<Object> = Api::namespaced_with(client.clone(), workload.namespace(), kind);
     let name = workload.meta().name.as_deref().unwrap_or_default();
     let name = format!("metadata.name={name}");
     let parameters = ListParams::default().fields(&name);
     match time::timeout(TIMEOUT, api.list_metadata(&parameters)).await {
         Ok(Ok(listed)) => listed.items.first().and_then(last),
         Ok(Err(error)) => {
-            debug!("who writes a template is not told: {}", Chain(&error));
+            debug!(
+                "cannot find out who else writes the template: {}",
+                Chain(&error)
+            );
             None
         }
         Err(_) => None,
     }
 }
 
-fn last(object: &PartialObjectMeta<View>) -> Option<String> {
+fn last(object: &PartialObjectMeta<Object>) -> Option<String> {
     let entries = object.managed_fields().iter();
     let of_template = entries.filter(|entry| {
         let fields = entry.fields_v1.as_ref();
@@ -55,7 +58,7 @@ mod tests {
 
     fn writer(entries: &Value) -> Option<String> {
         let object = json!({ "metadata": { "name": "web", "managedFields": entries } });
-        let object: PartialObjectMeta<View> = serde_json::from_value(object).expect("metadata");
+        let object: PartialObjectMeta<Object> = serde_json::from_value(object).expect("metadata");
         last(&object)
     }
 

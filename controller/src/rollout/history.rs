@@ -1,12 +1,10 @@
-//! The guard's second leg: what was rolled out lately, for workloads whose owners strip our annotations.
+//! In-history record of recent rollouts, for workloads whose annotations are removed by other tools.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
 use kube_autorollout_core::decide::{Remembered, Rollout};
+use parking_lot::Mutex;
 
 /// After so long a rollout says nothing any more: `decide` lets the same digest be rolled out again after an hour.
 const KEPT: SignedDuration = SignedDuration::from_hours(1);
@@ -16,17 +14,17 @@ const MOST: usize = 100_000;
 
 /// The last rollout of each container.
 #[derive(Debug, Default)]
-pub(crate) struct Memory {
+pub(crate) struct History {
     rollouts: Mutex<Rollouts>,
 }
 
 /// By a workload's UID, with the names of its containers.
 type Rollouts = HashMap<Box<str>, Vec<(Box<str>, Remembered)>>;
 
-impl Memory {
+impl History {
     /// What the container was last rolled out to by this process, however long ago.
     pub(crate) fn remembered(&self, uid: &str, container: &str) -> Option<Remembered> {
-        let rollouts = self.lock();
+        let rollouts = self.rollouts.lock();
         let mut containers = rollouts.get(uid)?.iter();
         let (_, remembered) = containers.find(|(name, _)| **name == *container)?;
         Some(remembered.clone())
@@ -35,14 +33,14 @@ impl Memory {
     /// Forgets the rollouts of workloads that are not selected any more, once they say nothing.
     pub(crate) fn tidy(&self, now: Timestamp, is_selected: impl Fn(&str) -> bool) {
         let is_kept = |remembered: &Remembered| now.duration_since(remembered.at).abs() < KEPT;
-        self.lock().retain(|uid, all| {
+        self.rollouts.lock().retain(|uid, all| {
             all.iter().any(|(_, remembered)| is_kept(remembered)) || is_selected(uid)
         });
     }
 
     /// Remembers a rollout; one to another digest takes the place of the one before.
     pub(crate) fn remember(&self, uid: &str, rollout: &Rollout, now: Timestamp) {
-        let mut rollouts = self.lock();
+        let mut rollouts = self.rollouts.lock();
         if rollouts.len() >= MOST {
             let is_kept = |remembered: &Remembered| now.duration_since(remembered.at).abs() < KEPT;
             rollouts.retain(|_, all| all.iter().any(|(_, remembered)| is_kept(remembered)));
@@ -56,10 +54,6 @@ impl Memory {
             containers.retain(|(name, _)| **name != *change.container);
             containers.push((change.container.as_str().into(), remembered));
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Rollouts> {
-        self.rollouts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -121,14 +115,14 @@ mod tests {
         let none = std::collections::BTreeMap::new();
         let settings = Settings::parse(&none, &[container], &jiff::tz::TimeZone::UTC);
         let settings = settings.expect("no annotations");
-        let memory = Memory::default();
+        let history = History::default();
         let mut rollouts = Vec::new();
         for second in (0..3 * 3600).step_by(5) {
             let now = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(second);
-            let observed = reset(memory.remembered("uid", "app"));
+            let observed = reset(history.remembered("uid", "app"));
             let decision = decide(&observed, &settings, &Policy::default(), now);
             if let Some(rollout) = decision.rollout {
-                memory.remember("uid", &rollout, now);
+                history.remember("uid", &rollout, now);
                 rollouts.push(second);
             }
         }
@@ -137,7 +131,7 @@ mod tests {
 
     #[test]
     fn rollouts_of_workloads_that_are_gone_are_forgotten_when_they_say_nothing_any_more() {
-        let memory = Memory::default();
+        let history = History::default();
         let rollout = Rollout {
             changes: vec![Change {
                 container: "app".to_owned(),
@@ -149,12 +143,12 @@ mod tests {
         };
         let begun = Timestamp::UNIX_EPOCH;
         for uid in ["here", "gone"] {
-            memory.remember(uid, &rollout, begun);
+            history.remember(uid, &rollout, begun);
         }
         let known = |minute: i64| {
             let now = begun + SignedDuration::from_mins(minute);
-            memory.tidy(now, |uid| uid == "here");
-            ["here", "gone"].map(|uid| memory.remembered(uid, "app").is_some())
+            history.tidy(now, |uid| uid == "here");
+            ["here", "gone"].map(|uid| history.remembered(uid, "app").is_some())
         };
         assert_eq!(known(59), [true, true], "its label may come back");
         assert_eq!(known(60), [true, false]);

@@ -1,6 +1,6 @@
 //! Writes a rollout to the API server: one merge patch, and nothing else ever.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::{Timestamp, Unit};
 use kube::{
@@ -17,7 +17,7 @@ use tokio::time::{self, Instant};
 
 use crate::{
     constants,
-    workload::{View, Workload},
+    workload::{Object, Workload},
 };
 
 /// After which the answer to a patch counts as lost.
@@ -89,7 +89,7 @@ pub(crate) async fn rollout(
     end: Option<Instant>,
 ) -> Result<i64, Error> {
     let kind = &workload.kind;
-    let api: Api<View> = Api::namespaced_with(client.clone(), workload.namespace(), kind);
+    let api: Api<Object> = Api::namespaced_with(client.clone(), workload.namespace(), kind);
     let mut annotations = BTreeMap::from([
         (restarted_at, Some(written.at.to_string())),
         (annotations::DIGESTS, Some(written.record.to_string())),
@@ -139,15 +139,15 @@ impl Error {
 /// When the API server does not answer in time, or with something else: which of them makes no difference.
 pub(crate) async fn read(client: &Client, workload: &Workload) -> Result<Option<Workload>, Unread> {
     let kind = workload.kind;
-    let api: Api<View> = Api::namespaced_with(client.clone(), workload.namespace(), &kind);
+    let api: Api<Object> = Api::namespaced_with(client.clone(), workload.namespace(), &kind);
     let name = workload.meta().name.as_deref().unwrap_or_default();
     let parameters = ListParams::default().fields(&format!("metadata.name={name}"));
     let listed = time::timeout(READ_TIMEOUT, api.list(&parameters)).await;
     let listed = listed.map_err(|_| Unread)?.map_err(|_| Unread)?;
-    let found = listed.items.into_iter().map(|view| view.of(kind));
-    Ok(found
-        .into_iter()
-        .find(|found| found.uid() == workload.uid()))
+    let mut found = listed.items.into_iter();
+    let found = found.find(|found| found.meta().uid.as_deref() == Some(workload.uid()));
+    let found = found.map(|found| Workload::new(kind, Arc::new(found)));
+    found.transpose().map_err(|_| Unread)
 }
 
 /// A workload could not be read.

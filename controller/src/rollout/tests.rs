@@ -13,7 +13,7 @@ use tokio::time::advance;
 use super::*;
 use crate::{
     rollout::patch::Written,
-    workload::{Kind, View},
+    workload::{Kind, Object},
 };
 
 /// A Deployment in this version, with what a patch has written.
@@ -31,13 +31,9 @@ fn workload(version: &str, written: Option<&Written>) -> Workload {
             "template": { "metadata": { "annotations": annotations }, "spec": { "containers": [] } },
         },
     });
-    let view: View = serde_json::from_value(object).expect("a Deployment");
+    let object: Object = serde_json::from_value(object).expect("a Deployment");
     let [deployment, ..] = Kind::ALL;
-    view.of(deployment)
-}
-
-fn web() -> Identity {
-    Identity::deployment("shop", "web")
+    Workload::new(deployment, Arc::new(object)).expect("a Deployment")
 }
 
 fn rollout(letter: char) -> Rollout {
@@ -59,66 +55,73 @@ fn second(second: i64) -> Timestamp {
     Timestamp::UNIX_EPOCH + SignedDuration::from_secs(second)
 }
 
-fn settled(unconfirmed: &Unconfirmed, workload: &Workload) -> Option<(Rollout, Timestamp)> {
-    unconfirmed.settle(&web(), workload, annotations::RESTARTED_AT)
+fn settled(unconfirmed: &mut Unconfirmed, workload: &Workload) -> Option<(Rollout, Timestamp)> {
+    unconfirmed.settle(workload, annotations::RESTARTED_AT)
 }
 
 #[test]
 fn a_patch_is_recognised_once_by_what_it_wrote() {
-    let unconfirmed = Unconfirmed::default();
+    let mut unconfirmed = Unconfirmed::default();
     let [a, b] = ['a', 'b'].map(rollout);
-    let first = unconfirmed.begin(&web(), &workload("7", None), &a, second(0));
-    let again = unconfirmed.begin(&web(), &workload("7", None), &a, second(3));
+    let first = unconfirmed.begin(&workload("7", None), &a, second(0));
+    let again = unconfirmed.begin(&workload("7", None), &a, second(3));
     assert_eq!(first, again, "whichever of them is taken");
     // The tag moves while every answer is lost.
-    unconfirmed.begin(&web(), &workload("7", None), &b, second(5));
-    assert_eq!(settled(&unconfirmed, &workload("7", None)), None, "not yet");
+    unconfirmed.begin(&workload("7", None), &b, second(5));
+    assert_eq!(
+        settled(&mut unconfirmed, &workload("7", None)),
+        None,
+        "not yet"
+    );
     let taken = workload("9", Some(&first));
-    assert_eq!(settled(&unconfirmed, &taken), Some((a, second(0))));
-    assert_eq!(settled(&unconfirmed, &taken), None);
+    assert_eq!(settled(&mut unconfirmed, &taken), Some((a, second(0))));
+    assert_eq!(settled(&mut unconfirmed, &taken), None);
 }
 
 #[test]
 fn a_patch_that_was_not_taken_before_the_workload_changed_never_is() {
-    let unconfirmed = Unconfirmed::default();
+    let mut unconfirmed = Unconfirmed::default();
     let a = rollout('a');
-    let written = unconfirmed.begin(&web(), &workload("7", None), &a, second(0));
+    let written = unconfirmed.begin(&workload("7", None), &a, second(0));
     let before = workload("6", None); // of a watch that lags
-    assert_eq!(settled(&unconfirmed, &before), None);
+    assert_eq!(settled(&mut unconfirmed, &before), None);
     let elsewhere = Written::new(&a, second(1)); // another replica wrote the same record
     assert_eq!(
-        settled(&unconfirmed, &workload("8", Some(&elsewhere))),
+        settled(&mut unconfirmed, &workload("8", Some(&elsewhere))),
         None
     );
-    assert_eq!(settled(&unconfirmed, &workload("9", Some(&written))), None);
+    assert_eq!(
+        settled(&mut unconfirmed, &workload("9", Some(&written))),
+        None
+    );
 }
 
 #[test]
 fn a_patch_has_a_new_instant_after_a_minute_and_the_first_is_remembered_longest() {
-    let unconfirmed = Unconfirmed::default();
+    let mut unconfirmed = Unconfirmed::default();
     let a = rollout('a');
-    let begin = |at| unconfirmed.begin(&web(), &workload("7", None), &a, second(at));
+    let mut begin = |at| unconfirmed.begin(&workload("7", None), &a, second(at));
     let first = begin(0);
     for minute in 1..100 {
         assert_eq!(begin(60 * minute).at, second(60 * minute));
     }
     let taken = workload("8", Some(&first));
-    assert_eq!(settled(&unconfirmed, &taken), Some((a, second(0))));
+    assert_eq!(settled(&mut unconfirmed, &taken), Some((a, second(0))));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_conflict_waits_for_a_later_object_and_each_further_one_for_longer() {
-    let conflicts = Conflicts::default();
+    let mut conflicts = Conflicts::default();
     let [old, new] = ["7", "8"].map(|version| workload(version, None));
-    assert_eq!(conflicts.wait(&web(), &old), None);
-    conflicts.add(&web(), &old);
-    assert!(conflicts.are_of(&web()));
-    assert_eq!(conflicts.wait(&web(), &old), Some(Duration::from_secs(1)));
-    assert_eq!(conflicts.wait(&web(), &new), None, "decided again at once");
+    assert_eq!(conflicts.wait(&old), None);
+    conflicts.add(&old);
+    assert!(conflicts.is_open());
+    assert_eq!(conflicts.wait(&old), Some(Duration::from_secs(1)));
+    assert_eq!(conflicts.wait(&new), None, "decided again at once");
     let mut waits = Vec::new();
     for _ in 0..10 {
-        conflicts.add(&web(), &old);
-        waits.push(conflicts.wait(&web(), &new).expect("a wait"));
+        conflicts.add(&old);
+        waits.push(conflicts.wait(&new).expect("a wait"));
     }
     let longest = Duration::from_secs(30);
     assert!(
@@ -127,19 +130,19 @@ async fn a_conflict_waits_for_a_later_object_and_each_further_one_for_longer() {
     );
     assert!(waits[9] > longest / 2 && waits[9] <= longest, "{waits:?}");
     advance(longest).await;
-    assert_eq!(conflicts.wait(&web(), &new), None);
-    conflicts.over(&web());
-    assert!(!conflicts.are_of(&web()));
+    assert_eq!(conflicts.wait(&new), None);
+    conflicts.end();
+    assert!(!conflicts.is_open());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_watch_that_shows_nothing_is_not_waited_for_without_end() {
-    let conflicts = Conflicts::default();
+    let mut conflicts = Conflicts::default();
     let old = workload("7", None);
-    conflicts.add(&web(), &old);
+    conflicts.add(&old);
     let mut looks = 0;
     let mut waited = Duration::ZERO;
-    while let Some(wait) = conflicts.wait(&web(), &old) {
+    while let Some(wait) = conflicts.wait(&old) {
         advance(wait).await;
         waited += wait;
         looks += 1;

@@ -1,15 +1,10 @@
 //! Patches that were sent and whose answer has not come.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
-
 use jiff::{SignedDuration, Timestamp};
 use kube_autorollout_core::decide::Rollout;
 
-use super::is_newer;
-use crate::{rollout::patch::Written, workload::Workload, workload::identity::Identity};
+use super::{is_newer, patch::Written};
+use crate::workload::Workload;
 
 /// Of each workload so many are kept: the first one, which is the likeliest to have been taken, and the last ones.
 const KEPT: usize = 4;
@@ -17,11 +12,11 @@ const KEPT: usize = 4;
 /// So long a patch is sent again as it was. Later its instant would be too old for the waits that are counted from it.
 const SAME: SignedDuration = SignedDuration::from_secs(60);
 
-/// The patches of each workload that may have been taken, the last one at the end.
+/// The patches of one workload that may have been taken, the last one at the end.
 ///
-/// An entry ends with the answer, when the workload shows whether its patch was taken, or when the workload is left alone.
+/// They end with an answer, or when the workload shows whether one was taken.
 #[derive(Debug, Default)]
-pub(crate) struct Unconfirmed(Mutex<HashMap<Identity, Vec<Sent>>>);
+pub(crate) struct Unconfirmed(Vec<Sent>);
 
 #[derive(Debug)]
 struct Sent {
@@ -32,17 +27,15 @@ struct Sent {
 }
 
 impl Unconfirmed {
-    /// A patch is about to be sent; says what it is to write. One that was sent before for the same is sent again as it
+    /// A patch is about to be sent; returns what it is to write. One that was sent before for the same is sent again as it
     /// was, so that it makes no difference which of both is taken.
     pub(super) fn begin(
-        &self,
-        identity: &Identity,
+        &mut self,
         workload: &Workload,
         rollout: &Rollout,
         now: Timestamp,
     ) -> Written {
-        let mut all = self.lock();
-        let sent = all.entry(identity.clone()).or_default();
+        let sent = &mut self.0;
         let same = |sent: &Sent| {
             sent.rollout == *rollout && now.duration_since(sent.written.at).abs() < SAME
         };
@@ -61,41 +54,27 @@ impl Unconfirmed {
         written
     }
 
-    /// Compares a workload, as it was seen, with what was sent for it: the rollout that it carries, and when it was sent.
+    /// Compares the workload, as it was observed, with what was sent for it: the rollout that it carries, and when that was
+    /// sent.
     pub(super) fn settle(
-        &self,
-        identity: &Identity,
+        &mut self,
         workload: &Workload,
         restarted_at: &str,
     ) -> Option<(Rollout, Timestamp)> {
-        let mut all = self.lock();
-        let sent = all.get_mut(identity)?;
-        let taken = sent
-            .iter()
-            .position(|sent| sent.written.is_in(workload, restarted_at));
+        let mut sent = self.0.iter();
+        let taken = sent.position(|sent| sent.written.is_in(workload, restarted_at));
         if let Some(taken) = taken {
-            let taken = sent.swap_remove(taken);
-            all.remove(identity);
+            let taken = self.0.swap_remove(taken);
+            self.end();
             return Some((taken.rollout, taken.written.at));
         }
-        sent.retain(|sent| !is_newer(workload, sent.resource_version.as_deref()));
-        if sent.is_empty() {
-            all.remove(identity);
-        }
+        self.0
+            .retain(|sent| !is_newer(workload, sent.resource_version.as_deref()));
         None
     }
 
-    /// It is known what became of them, or it does not matter any more.
-    pub(crate) fn forget(&self, identity: &Identity) {
-        self.lock().remove(identity);
-    }
-
-    /// Another replica may lead from now on, and tells what it finds.
-    pub(crate) fn clear(&self) {
-        *self.lock() = HashMap::new();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<Identity, Vec<Sent>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// It is known what became of them.
+    pub(super) fn end(&mut self) {
+        self.0 = Vec::new();
     }
 }

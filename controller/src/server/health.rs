@@ -3,15 +3,16 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use tokio::time::{self, Instant};
 
-use crate::leader_election::leadership::Leadership;
+use crate::{leader_election::leadership::Leadership, workload::Watch};
 
 /// How often the runtime shows that it runs.
 const BEAT: Duration = Duration::from_secs(5);
@@ -28,9 +29,6 @@ pub(crate) struct Health {
     stopping: AtomicBool,
 }
 
-/// One watch: a kind, and the namespace it looks at; nothing stands for all.
-pub(crate) type Watch = (&'static str, Option<String>);
-
 /// How far a watch has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Start {
@@ -43,7 +41,7 @@ pub(crate) enum Start {
 }
 
 impl Health {
-    /// Alive, and not ready before the given watches have begun and, where there is an election, the Lease has been read.
+    /// Alive, and not ready before the given watches have begun or, where there is an election, the Lease has been read.
     pub(crate) fn new(
         watches: impl IntoIterator<Item = Watch>,
         leadership: Arc<Leadership>,
@@ -62,13 +60,13 @@ impl Health {
         let mut ticks = time::interval(BEAT);
         loop {
             ticks.tick().await;
-            *lock(&self.beat) = Instant::now();
+            *self.beat.lock() = Instant::now();
         }
     }
 
     /// Notes how far a watch has come; one that has synced stays so.
     pub(crate) fn note(&self, watch: &Watch, start: Start) {
-        let mut watches = lock(&self.watches);
+        let mut watches = self.watches.lock();
         if watches.get(watch) != Some(&Start::Synced) {
             watches.insert(watch.clone(), start);
         }
@@ -76,7 +74,7 @@ impl Health {
 
     /// The runtime has shown itself lately.
     pub(crate) fn is_live(&self) -> bool {
-        lock(&self.beat).elapsed() < STUCK
+        self.beat.lock().elapsed() < STUCK
     }
 
     /// The process was asked to stop: it is not ready any more.
@@ -84,24 +82,25 @@ impl Health {
         self.stopping.store(true, Ordering::Relaxed);
     }
 
-    /// Every watch has begun or was refused, at least one has begun, and nothing keeps this replica from leading when its
-    /// turn comes.
+    /// Nothing keeps this replica from leading when its turn comes, and while it leads, every watch has begun or was refused,
+    /// and at least one has begun.
     pub(crate) fn is_ready(&self) -> bool {
-        let watches = lock(&self.watches);
         !self.stopping.load(Ordering::Relaxed)
             && self.leadership.can_lead()
-            && watches.values().all(|start| *start != Start::Pending)
+            && (!self.leadership.leads() || self.watches())
+    }
+
+    fn watches(&self) -> bool {
+        let watches = self.watches.lock();
+        watches.values().all(|start| *start != Start::Pending)
             && watches.values().any(|start| *start == Start::Synced)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::leader_election::leadership::Term;
 
     fn watches() -> [Watch; 2] {
         [
@@ -138,15 +137,25 @@ mod tests {
     async fn a_replica_that_waits_for_the_lease_is_ready_when_it_has_read_it() {
         let leadership = Arc::new(Leadership::new(true));
         let health = Health::new(watches(), Arc::clone(&leadership));
-        for watch in watches() {
-            health.note(&watch, Start::Synced);
-        }
         assert!(!health.is_ready());
         let Leadership::Elected(elected) = &*leadership else {
             unreachable!("it was made so");
         };
         elected.note_lease();
         assert!(health.is_ready() && !leadership.leads());
+        let now = Instant::now();
+        elected.renew(Term {
+            act_until: now + STUCK,
+            end: now + STUCK,
+        });
+        assert!(
+            !health.is_ready(),
+            "it leads, and its watches have not begun"
+        );
+        for watch in watches() {
+            health.note(&watch, Start::Synced);
+        }
+        assert!(health.is_ready());
     }
 
     #[tokio::test(start_paused = true)]

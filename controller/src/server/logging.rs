@@ -52,7 +52,7 @@ fn tell_of_panics() {
     panic::set_hook(Box::new(move |panic| {
         if tracing::enabled!(Level::ERROR) {
             let told = panic.to_string().replace('\n', " ");
-            error!("a defect of the controller: {told}");
+            error!("panic: {told}");
         } else {
             before(panic);
         }

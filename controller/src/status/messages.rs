@@ -9,8 +9,12 @@ use kube_autorollout_core::{
     state::{Reason, State},
 };
 
+use super::recorder;
 use super::warnings::{Topic, Warning};
-use crate::{observe::observation::Observation, observe::pods::Pod, status::recorder};
+use crate::{
+    observe::{observation::Observation, pods::Pod},
+    rollout::tracker::Stuck,
+};
 
 /// Hexadecimal digits of a digest that people need to tell it from others.
 const SHORT: usize = 12;
@@ -120,8 +124,8 @@ fn without_platform(container: &Container) -> Warning {
         topic: Topic::Registry(reason, container.name.clone()),
         event: Some(recorder::Reason::RegistryCheckFailed),
         note: format!(
-            "container {}: {reason}: the image behind the tag has no manifest for the platforms that count (push it for \
-             the platform of the pods' nodes, or mend platforms in the configuration)",
+            "container {}: {reason}: the image behind the tag has no manifest matching the nodes' platforms (push one, or fix \
+             `platforms` in the configuration)",
             container.name
         ),
     }
@@ -129,21 +133,9 @@ fn without_platform(container: &Container) -> Warning {
 
 fn stuck(decision: &Decision, observation: &Observation) -> Warning {
     Warning {
-        topic: stuck_topic(decision, observation),
+        topic: Topic::NotConverging(Stuck::of(decision, observation)),
         event: Some(recorder::Reason::NotConverging),
         note: not_converging(decision, observation),
-    }
-}
-
-/// What is told of a workload that does not converge.
-pub(super) fn stuck_topic(decision: &Decision, observation: &Observation) -> Topic {
-    let name = decision.container.clone().unwrap_or_default();
-    let tag = decided_by(decision, observation).and_then(|container| container.tag.as_ref().ok());
-    Topic::NotConverging {
-        reason: decision.reason.unwrap_or(Reason::InFlight),
-        digest: tag.map(ToString::to_string).unwrap_or_default(),
-        attempt: observation.observed.attempts.of(&name),
-        container: name,
     }
 }
 
@@ -173,7 +165,7 @@ fn record<'a>(decision: &Decision, observation: &'a Observation) -> Rolled<'a> {
 }
 
 /// Whether the workload has lost the record of what it was rolled out to.
-pub(super) fn has_lost_record(decision: &Decision, observation: &Observation) -> bool {
+pub(crate) fn has_lost_record(decision: &Decision, observation: &Observation) -> bool {
     record(decision, observation) == Rolled::Lost
 }
 
@@ -202,19 +194,19 @@ fn not_converging(decision: &Decision, observation: &Observation) -> String {
     if record == Rolled::Lost {
         let writer = observation.template_writer.as_deref();
         let writer = writer.map_or_else(String::new, |writer| {
-            format!(", which {writer} writes, too")
+            format!(" (field manager \"{writer}\")")
         });
         let _ = write!(
             note,
-            "; {target} was rolled out, and its record is gone from the pod template{writer}: it is rolled out again \
-             after an hour at the soonest. Let no tool reset the annotations of the template",
+            "; {target} was already rolled out, but the kube-autorollout/digests annotation was removed from the pod \
+             template{writer}. Retrying in 1h at the earliest; exclude the annotation in that tool",
         );
         return note;
     }
     let _ = match record {
         Rolled::Before(digest) => write!(
             note,
-            "; {} was rolled out, and the tag names {target} by now, which pods that wait pull by themselves",
+            "; rolled out {}; the tag has since moved to {target}, which pending pods will pull on their next attempt",
             short(digest)
         ),
         _ => write!(
@@ -229,7 +221,7 @@ fn not_converging(decision: &Decision, observation: &Observation) -> String {
     if let Some(pod) = blocking {
         let _ = write!(
             note,
-            ". {pod} is of an earlier template, and no pod is replaced before it is ready: delete it if it does not start"
+            ". Pod {pod} of a previous revision blocks the rolling update until it is Ready; delete it if it cannot recover"
         );
     }
     note
@@ -263,7 +255,7 @@ fn advice(reason: Reason, container: Option<&Container>) -> Option<String> {
             "The nodes cannot pull the image: see the Events of the pod; the kubelet tries again by itself"
         }
         Reason::CrashLoopBackOff => {
-            "The new image crashes: see the log of the pod, and push a mended image or undo the rollout"
+            "The new image crashes: see the log of the pod, and push a fixed image or undo the rollout"
         }
         Reason::ProgressDeadlineExceeded => {
             "The new pods did not become ready in time: see their Events and logs"

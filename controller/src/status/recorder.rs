@@ -14,7 +14,7 @@ use kube::{Api, Client, api::PostParams};
 use tokio::{sync::mpsc, time};
 use tracing::{debug, warn};
 
-use crate::{clock, constants, error_chain::Chain, metrics::Metrics, rollout::limiter::Patches};
+use crate::{clock, constants, error_chain::Chain, metrics::Metrics, rollout::limiter::Limiter};
 
 /// Events that wait to be written; what comes on top of them is lost.
 const QUEUE: usize = 4096;
@@ -88,28 +88,28 @@ impl Reason {
 
 /// Takes Events and sees to it that they are written.
 #[derive(Clone)]
-pub(crate) struct Events {
+pub(crate) struct Recorder {
     queue: mpsc::Sender<v1::Event>,
     metrics: Arc<Metrics>,
     instance: String,
 }
 
-impl Events {
+impl Recorder {
     /// A queue, and what writes it until all its senders are gone.
     pub(crate) fn new(
         client: Client,
         metrics: Arc<Metrics>,
         instance: String,
-        patches: Arc<Patches>,
+        limiter: Arc<Limiter>,
     ) -> (Self, impl Future<Output = ()>) {
         let (queue, waiting) = mpsc::channel(QUEUE);
-        let writer = write_all(client, waiting, Arc::clone(&metrics), patches);
-        let events = Self {
+        let writer = write_all(client, waiting, Arc::clone(&metrics), limiter);
+        let recorder = Self {
             queue,
             metrics,
             instance,
         };
-        (events, writer)
+        (recorder, writer)
     }
 
     /// Tells of a workload; an Event that finds the queue full is counted and lost.
@@ -149,7 +149,7 @@ async fn write_all(
     client: Client,
     waiting: mpsc::Receiver<v1::Event>,
     metrics: Arc<Metrics>,
-    patches: Arc<Patches>,
+    limiter: Arc<Limiter>,
 ) {
     use futures::StreamExt as _;
 
@@ -161,7 +161,7 @@ async fn write_all(
     let mut written = std::pin::pin!(
         waiting
             .map(async |event| {
-                after(&patches, &event).await;
+                after(&limiter, &event).await;
                 write(&client, event).await
             })
             .buffer_unordered(WRITERS)
@@ -171,10 +171,10 @@ async fn write_all(
         metrics.event_dropped();
         if matches!(error, Error::Refused(_)) && !refused {
             refused = true;
-            let needed = "it takes the verb create on events of events.k8s.io";
-            warn!("Events are lost ({needed}): {error}");
+            let missing = "missing RBAC permission \"create\" on events.events.k8s.io";
+            warn!("cannot record Events: {missing}: {error}");
         } else {
-            debug!("an Event is lost: {}", Chain(&error));
+            debug!("cannot record an Event: {}", Chain(&error));
         }
     }
 }
@@ -190,12 +190,12 @@ enum Error {
 }
 
 /// Lets patches go first: an Event can wait a little, and a rollout of everything keeps the API server busy enough.
-async fn after(patches: &Patches, event: &v1::Event) {
+async fn after(limiter: &Limiter, event: &v1::Event) {
     let is_young = || {
         let told = event.event_time.as_ref();
         told.is_some_and(|told| clock::now().duration_since(told.0) < PATIENCE)
     };
-    while patches.are_under_way() && is_young() {
+    while limiter.is_in_use() && is_young() {
         time::sleep(PAUSE).await;
     }
 }

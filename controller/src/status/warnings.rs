@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use kube_autorollout_core::state::Reason;
 
-use crate::status::recorder;
+use super::recorder;
+use crate::rollout::tracker::Stuck;
 
 /// A registry that fails is told of in Events at most this often, per workload and kind of error.
 const REGISTRY_EVENTS: SignedDuration = SignedDuration::from_hours(1);
@@ -18,13 +19,7 @@ pub(super) enum Topic {
     /// A container's image is not pulled anew.
     PullPolicy(String),
     /// The digest that is the record of a container was rolled out, and the pods do not run it.
-    NotConverging {
-        reason: Reason,
-        digest: String,
-        /// Each attempt is reported by itself.
-        attempt: u32,
-        container: String,
-    },
+    NotConverging(Stuck),
     /// The annotations cannot be followed.
     Invalid(String),
     /// The API server refused or did not answer.
@@ -65,15 +60,15 @@ impl Warnings {
     /// converge has not while the state is `open`: a container that crashes again and again runs in between.
     pub(super) fn now(&mut self, topics: &[Topic], open: bool, now: Timestamp) -> Vec<Tell> {
         self.raised.retain(|topic, raised| {
-            let is_open = open && matches!(topic, Topic::NotConverging { .. });
+            let is_open = open && matches!(topic, Topic::NotConverging(_));
             raised.stands = raised.stands && (is_open || topics.contains(topic));
             raised.stands || raised.told_lately(now)
         });
         topics.iter().map(|topic| self.raise(topic, now)).collect()
     }
 
-    /// Whether it was the case at the last look, and was told.
-    pub(super) fn stands(&self, topic: &Topic) -> bool {
+    /// Whether it was the case the last time, and was reported.
+    fn stands(&self, topic: &Topic) -> bool {
         self.raised.get(topic).is_some_and(|raised| raised.stands)
     }
 
@@ -176,11 +171,13 @@ mod tests {
 
     #[test]
     fn a_container_that_crashes_again_and_again_is_told_once() {
-        let stuck = |digest: &str| Topic::NotConverging {
-            reason: Reason::CrashLoopBackOff,
-            digest: digest.to_owned(),
-            attempt: 1,
-            container: "app".to_owned(),
+        let stuck = |digest: &str| {
+            Topic::NotConverging(Stuck {
+                reason: Reason::CrashLoopBackOff,
+                digest: digest.to_owned(),
+                attempt: 1,
+                container: "app".to_owned(),
+            })
         };
         let mut warnings = Warnings::default();
         assert_eq!(warnings.now(&[stuck("a")], false, minute(0)), [BOTH]);

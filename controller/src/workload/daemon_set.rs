@@ -1,6 +1,6 @@
 //! DaemonSets.
 
-use super::{CurrentPods, History, Past, Progress, Rules, View, Workload};
+use super::{Content, CurrentPods, History, Past, Progress, Rules, Workload};
 
 pub(super) struct DaemonSet;
 
@@ -20,19 +20,19 @@ impl Rules for DaemonSet {
     /// Complete is what `kubectl rollout status` calls so
     /// (<https://github.com/kubernetes/kubectl/blob/master/pkg/polymorphichelpers/rollout_status.go>), which knows no rule
     /// for `OnDelete`: there nothing is in flight, whatever waits for people.
-    fn progress(&self, view: &View) -> Progress {
-        let status = &view.status;
+    fn progress(&self, content: &Content) -> Progress {
+        let status = &content.status;
         let wanted = status.desired_number_scheduled;
         let complete =
             status.updated_number_scheduled >= wanted && status.number_available >= wanted;
         Progress {
             paused: false,
-            generation_observed: view.generation_observed(),
+            generation_observed: content.generation_observed(),
             wants_pods: wanted > 0,
-            replacing: status.updated_number_scheduled < wanted && !view.is_on_delete(),
-            complete: complete || view.is_on_delete(),
+            replacing: status.updated_number_scheduled < wanted && !content.is_on_delete(),
+            complete: complete || content.is_on_delete(),
             deadline_exceeded: None,
-            on_delete: view.is_on_delete(),
+            on_delete: content.is_on_delete(),
         }
     }
 
@@ -42,7 +42,7 @@ impl Rules for DaemonSet {
         let latest = history.iter().max_by_key(|past| past.revision)?;
         let revision = latest.metadata.labels.revision_hash.as_deref()?;
         Some(CurrentPods {
-            owner: workload.metadata.object.uid.clone().unwrap_or_default(),
+            owner: workload.uid().to_owned(),
             revision: Some(revision.to_owned()),
             from_ordinal: None,
             in_order: false,
@@ -55,7 +55,9 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::workload::Kind;
+    use std::sync::Arc;
+
+    use crate::workload::{Kind, Object};
 
     fn daemon_set(strategy: &str, status: &Value) -> Workload {
         let object = json!({
@@ -67,8 +69,8 @@ mod tests {
             },
             "status": status,
         });
-        let view: View = serde_json::from_value(object).expect("a DaemonSet");
-        view.of(Kind::new(&DaemonSet))
+        let object: Object = serde_json::from_value(object).expect("a DaemonSet");
+        Workload::new(Kind::new(&DaemonSet), Arc::new(object)).expect("a DaemonSet")
     }
 
     fn status(observed: i64, desired: i32, updated: i32, available: i32) -> Value {

@@ -1,6 +1,6 @@
 //! Deployments.
 
-use super::{CurrentPods, History, Past, Progress, Rules, View, Workload};
+use super::{Content, CurrentPods, History, Past, Progress, Rules, Workload};
 
 pub(super) struct Deployment;
 
@@ -19,18 +19,18 @@ impl Rules for Deployment {
 
     /// Its status counts no pods that are being deleted. Complete is what `kubectl rollout status` calls so
     /// (<https://github.com/kubernetes/kubectl/blob/master/pkg/polymorphichelpers/rollout_status.go>).
-    fn progress(&self, view: &View) -> Progress {
-        let wanted = view.replicas();
-        let status = &view.status;
+    fn progress(&self, content: &Content) -> Progress {
+        let wanted = content.replicas();
+        let status = &content.status;
         Progress {
-            paused: view.spec.paused,
-            generation_observed: view.generation_observed(),
+            paused: content.spec.paused,
+            generation_observed: content.generation_observed(),
             wants_pods: wanted > 0,
             replacing: status.replicas > status.updated_replicas,
             complete: status.updated_replicas >= wanted
                 && status.replicas <= status.updated_replicas
                 && status.available_replicas >= status.updated_replicas,
-            deadline_exceeded: (status.deadline_exceeded || view.has_deadline())
+            deadline_exceeded: (status.deadline_exceeded || content.has_deadline())
                 .then_some(status.deadline_exceeded),
             on_delete: false,
         }
@@ -39,7 +39,7 @@ impl Rules for Deployment {
     /// The pods of the ReplicaSet that carries the Deployment's own revision number, which is the one whose template
     /// is the Deployment's once the generation has been observed.
     fn current(&self, workload: &Workload, history: &[Past]) -> Option<CurrentPods> {
-        let revision = workload.metadata.revision.as_deref()?;
+        let revision = workload.object.metadata.revision.as_deref()?;
         let carries =
             |past: &&Past| past.metadata.annotations.revision.as_deref() == Some(revision);
         let current = history.iter().find(carries)?;
@@ -57,7 +57,9 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::workload::Kind;
+    use std::sync::Arc;
+
+    use crate::workload::{Kind, Object};
 
     fn deployment(status: &Value, change: impl FnOnce(&mut Value)) -> Workload {
         let mut object = json!({
@@ -66,8 +68,8 @@ mod tests {
             "status": status,
         });
         change(&mut object);
-        let view: View = serde_json::from_value(object).expect("a Deployment");
-        view.of(Kind::new(&Deployment))
+        let object: Object = serde_json::from_value(object).expect("a Deployment");
+        Workload::new(Kind::new(&Deployment), Arc::new(object)).expect("a Deployment")
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    CurrentPods, GROUP, History, Past, Progress, VERSION, View, Workload, daemon_set::DaemonSet,
+    Content, CurrentPods, GROUP, History, Past, Progress, VERSION, Workload, daemon_set::DaemonSet,
     deployment::Deployment, stateful_set::StatefulSet,
 };
 
@@ -26,7 +26,7 @@ pub(crate) trait Rules: Sync {
     fn history(&self) -> Option<History>;
 
     /// Where the rollout of a workload stands.
-    fn progress(&self, view: &View) -> Progress;
+    fn progress(&self, content: &Content) -> Progress;
 
     /// Which pods run the current template; nothing while the history does not hold it yet.
     fn current(&self, workload: &Workload, history: &[Past]) -> Option<CurrentPods>;

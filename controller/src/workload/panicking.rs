@@ -1,6 +1,6 @@
 //! A kind of workload whose objects make a reconcile panic, as a defect of ours would.
 
-use super::{CurrentPods, History, Past, Progress, Rules, View, Workload};
+use super::{Content, CurrentPods, History, Past, Progress, Rules, Workload};
 
 /// One that is paused is left alone before it comes to the panic.
 pub(crate) struct Panicking;
@@ -18,9 +18,9 @@ impl Rules for Panicking {
         None
     }
 
-    fn progress(&self, view: &View) -> Progress {
+    fn progress(&self, content: &Content) -> Progress {
         Progress {
-            paused: view.spec.paused,
+            paused: content.spec.paused,
             generation_observed: true,
             wants_pods: true,
             replacing: false,

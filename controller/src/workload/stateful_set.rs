@@ -1,6 +1,6 @@
 //! StatefulSets.
 
-use super::{CurrentPods, History, Past, Progress, Rules, View, Workload};
+use super::{Content, CurrentPods, History, Past, Progress, Rules, Workload};
 
 pub(super) struct StatefulSet;
 
@@ -20,33 +20,33 @@ impl Rules for StatefulSet {
     /// Of the pods that its status counts those below the partition keep their template. Complete is what `kubectl rollout
     /// status` calls so (<https://github.com/kubernetes/kubectl/blob/master/pkg/polymorphichelpers/rollout_status.go>),
     /// which knows no rule for `OnDelete`: there nothing is in flight, whatever waits for people.
-    fn progress(&self, view: &View) -> Progress {
-        let wanted = view.replicas();
-        let status = &view.status;
-        let to_update = wanted.saturating_sub(view.partition());
+    fn progress(&self, content: &Content) -> Progress {
+        let wanted = content.replicas();
+        let status = &content.status;
+        let to_update = wanted.saturating_sub(content.partition());
         let there = status.replicas.min(wanted);
-        let replacing = status.updated_replicas < there.saturating_sub(view.partition());
+        let replacing = status.updated_replicas < there.saturating_sub(content.partition());
         let complete = status.ready_replicas >= wanted && status.updated_replicas >= to_update;
         Progress {
             paused: false,
-            generation_observed: view.generation_observed(),
+            generation_observed: content.generation_observed(),
             wants_pods: wanted > 0,
-            replacing: replacing && !view.is_on_delete(),
-            complete: complete || view.is_on_delete(),
+            replacing: replacing && !content.is_on_delete(),
+            complete: complete || content.is_on_delete(),
             deadline_exceeded: None,
-            on_delete: view.is_on_delete(),
+            on_delete: content.is_on_delete(),
         }
     }
 
     /// Its own pods of the revision that its status calls the update, from the partition on: those below stay old, so
     /// what they run says nothing about a rollout.
     fn current(&self, workload: &Workload, _: &[Past]) -> Option<CurrentPods> {
-        let revision = workload.update_revision.as_deref()?;
+        let revision = workload.content.update_revision()?;
         Some(CurrentPods {
-            owner: workload.metadata.object.uid.clone().unwrap_or_default(),
+            owner: workload.uid().to_owned(),
             revision: Some(revision.to_owned()),
-            from_ordinal: Some(workload.first_ordinal),
-            in_order: workload.in_order,
+            from_ordinal: Some(workload.content.first_ordinal()),
+            in_order: workload.content.is_in_order(),
         })
     }
 }
@@ -56,7 +56,9 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::workload::Kind;
+    use std::sync::Arc;
+
+    use crate::workload::{Kind, Object};
 
     fn stateful_set(status: &Value, change: impl FnOnce(&mut Value)) -> Workload {
         let mut object = json!({
@@ -70,8 +72,8 @@ mod tests {
             "status": status,
         });
         change(&mut object);
-        let view: View = serde_json::from_value(object).expect("a StatefulSet");
-        view.of(Kind::new(&StatefulSet))
+        let object: Object = serde_json::from_value(object).expect("a StatefulSet");
+        Workload::new(Kind::new(&StatefulSet), Arc::new(object)).expect("a StatefulSet")
     }
 
     fn status(observed: i64, ready: i32, updated: i32) -> Value {

@@ -164,7 +164,7 @@ async fn an_owner_that_writes_the_whole_object_again_and_again_meets_one_rollout
     assert_eq!(world.patches(), 1, "once an hour at most");
     world.until_running(&world.marker(1), 1).await;
     let note = world.until_event("web", "NotConverging").await;
-    let told = "its record is gone from the pod template, which template-owner writes, too";
+    let told = "annotation was removed from the pod template (field manager \"template-owner\")";
     assert!(note.contains(told), "{note}");
     controller.until_logged(&["WARN", "/web", told]).await;
     let notes = world.events("web", "NotConverging").await;

@@ -70,70 +70,144 @@ fn there_is_one_tls_provider_and_one_of_each_large_library() {
     }
 }
 
-/// What only some rooms may name, and which.
-const RULES: &[(&str, &[&str])] = &[
+/// Names that only some folders may know, and which.
+const NAMES: &[(&str, &[&str])] = &[
     ("figment", &["config/"]),
     ("prometheus::", &["metrics", "app.rs"]),
     (
         "k8s_openapi::",
         &[
-            "rollout/patch",
-            "registry/credentials/",
-            "status/recorder",
-            "rollout/",
-            "leader_election/lease",
             "client/list_stream",
+            "leader_election/lease",
             "observe/nodes",
             "observe/pods/",
-            "status.rs",
+            "registry/credentials/",
+            "status/recorder",
             "workload",
         ],
     ),
     (
         "kube_autorollout_registry",
         &[
+            "app.rs",
+            "app/term.rs",
             "check",
             "config",
-            "controller/context.rs",
-            "registry/",
-            "observe/",
             "metrics/registry_observer",
-            "registry_error.rs",
-            "registry_options.rs",
-            "app.rs",
+            "observe",
+            "registry/",
         ],
     ),
-    // for its certificates and digests
+    // For its certificates and digests
     (
         "kube_autorollout_testbed",
-        &["client/authority/tests.rs", "observe/manifests/tests.rs"],
+        &["client/", "observe/manifests/tests.rs"],
     ),
 ];
 
-#[test]
-fn each_room_names_only_what_is_its_own() {
+/// The folders of the controller. Each knows only those that come before it.
+const LAYERS: [&str; 18] = [
+    "clock",
+    "constants",
+    "error_chain",
+    "workload",
+    "lookup",
+    "config",
+    "client",
+    "leader_election",
+    "registry",
+    "metrics",
+    "observe",
+    "rollout",
+    "status",
+    "server",
+    "controller",
+    "arguments",
+    "check",
+    "app",
+];
+
+/// Each source file of the controller, with its text without unit tests.
+fn sources() -> Vec<(String, String)> {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    for file in files(&sources) {
-        let name = file
-            .strip_prefix(&sources)
-            .expect("below it")
-            .display()
-            .to_string();
+    let named = files(&sources).into_iter().map(|file| {
+        let name = file.strip_prefix(&sources).expect("below it");
+        let name = name.display().to_string();
         let text = fs::read_to_string(&file).expect("a source file");
-        for (word, rooms) in RULES {
-            let permitted = rooms.iter().any(|room| name.starts_with(room));
-            assert!(permitted || !text.contains(word), "{name} names {word}");
+        (name, text)
+    });
+    named.collect()
+}
+
+#[test]
+fn each_folder_names_only_what_is_its_own() {
+    for (file, text) in sources() {
+        for (name, folders) in NAMES {
+            let permitted = folders.iter().any(|folder| file.starts_with(folder));
+            assert!(permitted || !text.contains(name), "{file} names {name}");
         }
     }
 }
 
 #[test]
-fn observing_and_applying_do_not_know_each_other() {
-    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let text = |name: &str| fs::read_to_string(sources.join(name)).expect("a source file");
-    assert!(!text("rollout/patch.rs").contains("observe::"));
-    assert!(!text("observe.rs").contains("apply::"));
-    assert!(!text("observe/container.rs").contains("apply::"));
+fn each_folder_imports_only_those_below_it() {
+    let layer = |name: &str| LAYERS.iter().position(|layer| *layer == name);
+    for (file, text) in sources() {
+        if file == "main.rs" || file.contains("tests") {
+            continue;
+        }
+        let own = file.split(['/', '.']).next().expect("a name");
+        let own_layer = layer(own).unwrap_or_else(|| panic!("{file} is in no layer"));
+        let (code, _) = text
+            .split_once("#[cfg(test)]\nmod tests")
+            .unwrap_or((&text, ""));
+        for import in imports(code) {
+            let known = layer(&import).unwrap_or_else(|| panic!("{file} imports {import}"));
+            assert!(
+                import == own || known < own_layer,
+                "{file} imports {import}, which is not below {own}"
+            );
+        }
+    }
+}
+
+/// The first segments of all paths that begin with `crate`.
+fn imports(code: &str) -> BTreeSet<String> {
+    let mut imports = BTreeSet::new();
+    for path in code.split("crate::").skip(1) {
+        let Some(group) = path.strip_prefix('{') else {
+            imports.insert(first_segment(path));
+            continue;
+        };
+        let mut depth = 0;
+        let mut entry = String::new();
+        for letter in group.chars() {
+            match letter {
+                '}' if depth == 0 => break,
+                '{' => depth += 1,
+                '}' => depth -= 1,
+                ',' if depth == 0 => imports.extend([first_segment(&std::mem::take(&mut entry))]),
+                _ if depth == 0 => entry.push(letter),
+                _ => {}
+            }
+        }
+        imports.insert(first_segment(&entry));
+    }
+    imports.remove("");
+    imports
+}
+
+fn first_segment(path: &str) -> String {
+    let path = path.trim();
+    let end = path.find(|letter: char| !letter.is_alphanumeric() && letter != '_');
+    path[..end.unwrap_or(path.len())].to_owned()
+}
+
+#[test]
+fn imports_are_read_from_paths_and_groups() {
+    let code = "use crate::{\n    a::{b, c::d},\n    e,\n};\nfn f() { crate::g::h() }";
+    let expected = ["a", "e", "g"].map(str::to_owned);
+    assert_eq!(imports(code), BTreeSet::from(expected));
 }
 
 fn files(folder: &Path) -> Vec<std::path::PathBuf> {

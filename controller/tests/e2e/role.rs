@@ -297,7 +297,7 @@ async fn lacks_the_renewal(world: &World) {
     controller
         .until_logged(&["cannot hold the Lease", "forbidden"])
         .await;
-    controller.until_logged(&["not leading any more"]).await;
+    controller.until_logged(&["lost leadership"]).await;
     assert_eq!(controller.metrics().await.value("leader", &[]), Some(0.0));
 }
 

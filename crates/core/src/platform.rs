@@ -21,7 +21,7 @@ pub struct Platform {
 }
 
 /// What of an image index counts when images are compared.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Platforms {
     /// Every platform, as nothing is known about the nodes.
     Every,

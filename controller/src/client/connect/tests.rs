@@ -43,7 +43,7 @@ async fn with_plugin(script: &str) -> Config {
 #[tokio::test]
 async fn an_exec_plugin_that_hangs_is_not_waited_for() {
     let config = with_plugin("exec sleep 1").await;
-    let error = within(config, Duration::from_millis(20)).await;
+    let error = within(config, Duration::from_millis(20), Recovery::new()).await;
     let error = error.err().expect("no token").to_string();
     assert!(error.contains("exec plugin did not finish"), "{error}");
 }
@@ -58,7 +58,9 @@ async fn what_an_exec_plugin_prints_is_in_no_error_of_a_request() {
          echo '{{ \"status\": {{ \"token\": \"a\", \"expirationTimestamp\": \"2000-01-01T00:00:00Z\" }} }}'",
         first.display()
     );
-    let client = client(with_plugin(&script).await).await.expect("a client");
+    let client = client(with_plugin(&script).await, Recovery::new())
+        .await
+        .expect("a client");
     let request = Request::get("/").body(Vec::new()).expect("a request");
     let error = client.request_text(request).await.expect_err("no token");
     let error = Chain(&error).to_string();

@@ -22,7 +22,8 @@ async fn problem(text: &str) -> Option<String> {
     match loaded(text).await {
         Err(problem) => Some(problem.to_string()),
         Ok(config) => {
-            let client = crate::client::connect::client(config).await;
+            let client =
+                crate::client::connect::client(config, crate::client::Recovery::new()).await;
             client.err().map(|error| error.to_string())
         }
     }

@@ -4,10 +4,11 @@
 //! memory at a time here: its bytes are handed on when its last brace has come, and everything around the items is kept
 //! and parsed at the end, which shows whether the list was whole.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
 use memchr::memchr2;
 use serde_json::error::Error;
 
-use super::Envelope;
+use super::metadata;
 
 /// How deep the items themselves are: in an array in an object.
 const ITEMS: usize = 2;
@@ -83,8 +84,8 @@ impl Items {
     /// # Errors
     ///
     /// When it is not the JSON of a list, or not all of it.
-    pub(super) fn end(self) -> Result<Envelope, Error> {
-        Envelope::read(self.envelope)
+    pub(super) fn end(self) -> Result<ListMeta, Error> {
+        metadata(&self.envelope)
     }
 
     /// Takes one byte; whether it completes an item.
@@ -144,7 +145,7 @@ mod tests {
                 Ok(())
             })?;
         }
-        Ok((found, items.end()?.metadata))
+        Ok((found, items.end()?))
     }
 
     #[test]

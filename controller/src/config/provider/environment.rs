@@ -9,7 +9,7 @@ use super::{
         problem::{KeyPath, Problem},
         schema::{self, Key},
     },
-    layers::Layer,
+    layer::Layer,
     yaml,
 };
 

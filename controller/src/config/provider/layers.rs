@@ -1,12 +1,13 @@
 //! The layers of a configuration, defaults < file < environment, and where each value came from.
 
 use figment::{
-    Figment, Metadata, Profile, Provider,
-    value::{Dict, Map, Tag, Value},
+    Figment,
+    value::{Dict, Tag, Value},
 };
 
 use super::{
     super::problem::{KeyPath, Problem, exclusive},
+    layer::Layer,
     yaml,
 };
 
@@ -28,27 +29,6 @@ featureFlags: { enableJfrogArtifactoryFallback: false, enableKubectlAnnotation: 
 
 const INTERVAL: &str = "interval";
 const CRON_SCHEDULE: &str = "cronSchedule";
-
-/// Values that came from one file or one environment variable.
-pub(in crate::config) struct Layer {
-    /// The file's path or the variable's name; none for the defaults.
-    pub(super) origin: Option<String>,
-    /// The values, by key.
-    pub(super) values: Dict,
-}
-
-impl Provider for Layer {
-    fn metadata(&self) -> Metadata {
-        match &self.origin {
-            Some(origin) => Metadata::named("").source(origin.as_str()),
-            None => Metadata::named(""),
-        }
-    }
-
-    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
-        Ok(Profile::Default.collect(self.values.clone()))
-    }
-}
 
 /// All values, of which the highest layer's hold.
 pub(in crate::config) struct Merged {

@@ -14,7 +14,7 @@ use super::{
         found::kind,
         problem::{KeyPath, Mistake, Problem, invalid},
     },
-    layers::Layer,
+    layer::Layer,
 };
 
 /// More levels than any configuration needs, and few enough for every stack.

@@ -110,35 +110,43 @@ fn refused(code: StatusCode, reason: &str) -> (StatusCode, Value) {
 
 /// A replica that takes part until it is told to stop, or its task is killed.
 struct Replica {
-    leadership: Leadership,
+    leadership: Arc<Leadership>,
     losses: Arc<AtomicUsize>,
     stop: CancellationToken,
     task: JoinSet<()>,
+    _terms: JoinSet<()>,
 }
 
 impl Replica {
     fn start(server: &Arc<Server>, pod: &str) -> Self {
-        let leadership = Leadership::new(true);
-        let Leadership::Elected(elected) = &leadership else {
+        let leadership = Arc::new(Leadership::new(true));
+        let Leadership::Elected(elected) = &*leadership else {
             unreachable!("it was made so");
         };
         let losses = Arc::new(AtomicUsize::new(0));
         let lost = {
-            let losses = Arc::clone(&losses);
-            move || {
-                losses.fetch_add(1, Ordering::Relaxed);
+            let (losses, leadership) = (Arc::clone(&losses), Arc::clone(&leadership));
+            async move {
+                loop {
+                    leadership.begun().await;
+                    leadership.ended().await;
+                    losses.fetch_add(1, Ordering::Relaxed);
+                }
             }
         };
         let elected = Arc::clone(elected);
-        let candidate = Candidate::new(server.client(), "own", pod, elected, lost);
+        let candidate = Candidate::new(server.client(), "own", pod, elected);
         let stop = CancellationToken::new();
         let mut task = JoinSet::new();
         task.spawn(candidate.run(stop.clone()));
+        let mut terms = JoinSet::new();
+        terms.spawn(lost);
         Self {
             leadership,
             losses,
             stop,
             task,
+            _terms: terms,
         }
     }
 

@@ -5,9 +5,16 @@ use http::{Request as HttpRequest, Response};
 use kube::client::Body;
 use serde_json::{Value, json};
 use tokio::time;
+use tokio_util::sync::CancellationToken;
 use tower::service_fn;
 
 use super::*;
+use crate::lookup::until_ready;
+
+async fn get(nodes: &Nodes, name: &str) -> Node {
+    let name: Arc<str> = name.into();
+    until_ready(|waiter| nodes.lookup(&name, waiter)).await
+}
 
 /// What is answered, and how often something was asked for.
 #[derive(Clone)]
@@ -27,7 +34,7 @@ impl Script {
         let service = service_fn(move |request: HttpRequest<Body>| {
             assert_eq!(request.uri().path(), "/api/v1/nodes/node-1");
             let answer = {
-                let mut script = lock(&served.0);
+                let mut script = served.0.lock();
                 script.1 += 1;
                 script.0
             };
@@ -42,16 +49,17 @@ impl Script {
                 Response::builder().status(status).body(body)
             }
         });
-        (script, Nodes::new(Client::new(service, "own")))
+        let fetches = Fetches::new(Arc::default(), CancellationToken::new());
+        (script, Nodes::new(Client::new(service, "own"), &fetches))
     }
 
     fn answer(&self, answer: Answer) {
-        lock(&self.0).0 = answer;
+        self.0.lock().0 = answer;
     }
 
     /// How often something was asked for.
     fn asked(&self) -> usize {
-        lock(&self.0).1
+        self.0.lock().1
     }
 }
 
@@ -76,10 +84,10 @@ fn amd64() -> Node {
 #[tokio::test(start_paused = true)]
 async fn a_node_is_read_once_for_all_who_ask_at_the_same_time_and_later() {
     let (script, nodes) = Script::new(Answer::Is("amd64"));
-    let all = future::join_all((0..10).map(|_| nodes.get("node-1"))).await;
+    let all = future::join_all((0..10).map(|_| get(&nodes, "node-1"))).await;
     assert_eq!(all, vec![amd64(); 10]);
     time::advance(Duration::from_secs(24 * 3600)).await;
-    assert_eq!(nodes.get("node-1").await, amd64());
+    assert_eq!(get(&nodes, "node-1").await, amd64());
     assert_eq!(script.asked(), 1);
 }
 
@@ -87,46 +95,46 @@ async fn a_node_is_read_once_for_all_who_ask_at_the_same_time_and_later() {
 async fn a_node_that_cannot_be_read_is_a_doubt_and_asked_for_again_soon() {
     for fault in [Answer::Says(500), Answer::Never] {
         let (script, nodes) = Script::new(fault);
-        let all = future::join_all((0..10).map(|_| nodes.get("node-1"))).await;
+        let all = future::join_all((0..10).map(|_| get(&nodes, "node-1"))).await;
         assert_eq!(all, vec![Node::Unread; 10]);
         assert_eq!(script.asked(), 1, "one for all of them");
         script.answer(Answer::Is("amd64"));
         time::advance(PAUSE).await;
-        assert_eq!(nodes.get("node-1").await, amd64());
+        assert_eq!(get(&nodes, "node-1").await, amd64());
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn nodes_that_may_not_be_read_are_asked_for_again_after_ten_minutes() {
     let (script, nodes) = Script::new(Answer::Says(403));
-    assert_eq!(nodes.get("node-1").await, Node::OfAny);
+    assert_eq!(get(&nodes, "node-1").await, Node::OfAny);
     time::advance(REFUSED_FOR / 2).await;
-    assert_eq!(nodes.get("node-1").await, Node::OfAny);
-    assert_eq!(nodes.get("node-2").await, Node::OfAny);
+    assert_eq!(get(&nodes, "node-1").await, Node::OfAny);
+    assert_eq!(get(&nodes, "node-2").await, Node::OfAny);
     assert_eq!(script.asked(), 1);
     script.answer(Answer::Is("amd64"));
     time::advance(REFUSED_FOR / 2).await;
-    assert_eq!(nodes.get("node-1").await, amd64());
+    assert_eq!(get(&nodes, "node-1").await, amd64());
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_pods_of_a_node_that_is_not_there_are_away_but_not_for_ever() {
     let (script, nodes) = Script::new(Answer::Says(404));
-    assert_eq!(nodes.get("node-1").await, Node::Gone);
+    assert_eq!(get(&nodes, "node-1").await, Node::Gone);
     time::advance(GONE_FOR / 2).await;
-    assert_eq!(nodes.get("node-1").await, Node::Gone);
+    assert_eq!(get(&nodes, "node-1").await, Node::Gone);
     time::advance(GONE_FOR / 2).await;
-    assert_eq!(nodes.get("node-1").await, Node::OfAny);
+    assert_eq!(get(&nodes, "node-1").await, Node::OfAny);
     script.answer(Answer::Is("amd64"));
     time::advance(REFUSED_FOR).await;
-    assert_eq!(nodes.get("node-1").await, amd64(), "it is back");
+    assert_eq!(get(&nodes, "node-1").await, amd64(), "it is back");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_node_that_does_not_say_what_it_is_is_of_any_platform() {
     let (script, nodes) = Script::new(Answer::Is(""));
-    assert_eq!(nodes.get("node-1").await, Node::OfAny);
+    assert_eq!(get(&nodes, "node-1").await, Node::OfAny);
     script.answer(Answer::Is("amd64"));
     time::advance(REFUSED_FOR).await;
-    assert_eq!(nodes.get("node-1").await, amd64());
+    assert_eq!(get(&nodes, "node-1").await, amd64());
 }

@@ -11,15 +11,21 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::{Error, Pod, Pods};
-use crate::workload::{CurrentPods, History, Past, Workload};
+use crate::{
+    clock,
+    workload::{CurrentPods, History, Past, Workload},
+};
 
 /// Since when a list must have begun to be of use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Since {
-    /// By our monotonic clock: after the workload's object came, and not too long ago.
-    pub(super) at: Instant,
+pub(crate) struct Since {
+    /// By our monotonic clock.
+    pub(crate) at: Instant,
     /// After a registry was asked, by the same clock as its answers.
-    pub(super) asked: Option<Timestamp>,
+    pub(crate) asked: Option<Timestamp>,
+    /// The workload has waited since then for its pods: a list that began later serves, if nothing that a reconcile reads
+    /// has changed. One that is changed more often than a list takes would wait for ever.
+    pub(crate) waited: Option<Instant>,
 }
 
 /// Pods and histories of one list, by their owners.
@@ -56,7 +62,9 @@ impl Answer {
     /// Whether it is recent enough, and holds the history that is asked for.
     pub(super) fn serves(&self, since: Since, history: Option<History>) -> bool {
         self.at >= since.at
-            && since.asked.is_none_or(|asked| self.begun >= asked)
+            && since
+                .asked
+                .is_none_or(|asked| clock::is_since(self.begun, asked))
             && history.is_none_or(|history| self.histories.contains_key(&history))
     }
 

@@ -1,15 +1,16 @@
 //! What is kept of the pods of each selected workload.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::{Error, Pods, answer::Answer};
+use super::{
+    Error, Pods,
+    answer::{Answer, Since},
+};
 use crate::{
+    clock,
     workload::identity::Identity,
     workload::{CurrentPods, Workload},
 };
@@ -40,11 +41,15 @@ struct Entry {
     selected: Instant,
     /// Nothing as long as its pods were not read.
     kept: Option<Kept>,
+    /// Why the last attempt to read them failed, until a reconcile has taken it.
+    failed: Option<Error>,
 }
 
 /// What was read of a workload.
 struct Kept {
     resource_version: Option<Box<str>>,
+    /// Of what a reconcile reads of the workload.
+    fingerprint: u64,
     /// When the list began, by our monotonic clock.
     read: Instant,
     /// How to find its pods in another list, as long as it does not change.
@@ -59,6 +64,8 @@ pub(super) enum Found {
     /// It is too old, but the workload has not changed since.
     Old {
         current: CurrentPods,
+        /// When its list began.
+        read: Instant,
         /// Others of the namespace are too old, whatever happens.
         others: bool,
     },
@@ -72,17 +79,18 @@ pub(super) enum Found {
 impl KeptPods {
     /// From now on the workload is kept.
     pub(super) fn select(&self, identity: &Identity) {
-        let mut all = self.lock();
+        let mut all = self.0.lock();
         let namespace = all.entry(Arc::clone(&identity.namespace)).or_default();
         namespace.entry(identity.clone()).or_insert_with(|| Entry {
             selected: Instant::now(),
             kept: None,
+            failed: None,
         });
     }
 
     /// Forgets a workload that is no longer selected.
     pub(super) fn forget(&self, identity: &Identity) {
-        let mut all = self.lock();
+        let mut all = self.0.lock();
         if let Some(namespace) = all.get_mut(&identity.namespace) {
             namespace.remove(identity);
             if namespace.is_empty() {
@@ -91,9 +99,22 @@ impl KeptPods {
         }
     }
 
-    /// What is kept of the workload as it is now, good if it is not older than `age`.
-    pub(super) fn find(&self, workload: &Workload, age: Duration) -> Found {
-        let all = self.lock();
+    /// What is kept of the workload as it is now, good if its list began then or later.
+    ///
+    /// # Errors
+    ///
+    /// Once what a list failed with that was made since the workload was looked up.
+    pub(super) fn find(&self, workload: &Workload, since: Since) -> Result<Found, Error> {
+        let mut all = self.0.lock();
+        let namespace = all.get_mut(workload.namespace());
+        let entry = namespace.and_then(|namespace| namespace.get_mut(workload.uid()));
+        if let Some(error) = entry.and_then(|entry| entry.failed.take()) {
+            return Err(error);
+        }
+        Ok(Self::found(&all, workload, since))
+    }
+
+    fn found(all: &Namespaces, workload: &Workload, since: Since) -> Found {
         let namespace = all.get(workload.namespace());
         let others = |need: fn(&Entry) -> bool| {
             let entries = namespace.into_iter().flat_map(HashMap::values);
@@ -106,30 +127,22 @@ impl KeptPods {
             let others = entry.is_new() && others(Entry::is_new);
             return Found::Nothing { others };
         };
-        if kept.is_good(workload, age) {
+        if kept.is_good(workload, since) {
             return Found::Good(Arc::clone(&kept.pods));
         }
         match &kept.current {
             Some(current) if kept.is_unchanged(workload) => Found::Old {
                 current: current.clone(),
+                read: kept.read,
                 others: entry.is_old() && others(Entry::is_old),
             },
             _ => Found::Nothing { others: false },
         }
     }
 
-    /// How long what is kept of the workload serves while that does not change.
-    pub(super) fn lifetime(&self, workload: &Workload) -> Duration {
-        let all = self.lock();
-        let namespace = all.get(workload.namespace());
-        let entry = namespace.and_then(|namespace| namespace.get(workload.uid()));
-        let kept = entry.and_then(|entry| entry.kept.as_ref());
-        kept.map_or(REFRESH, Kept::lifetime)
-    }
-
     /// How to find the pods of the workload, if that is known of it as it is now.
     pub(super) fn current(&self, workload: &Workload) -> Option<CurrentPods> {
-        let all = self.lock();
+        let all = self.0.lock();
         let entry = all.get(workload.namespace())?.get(workload.uid())?;
         let kept = entry.kept.as_ref()?;
         let current = kept.current.as_ref();
@@ -148,12 +161,13 @@ impl KeptPods {
         answer: &Answer,
     ) -> Result<Arc<Pods>, Error> {
         let pods = Arc::new(answer.pods_of(current.as_ref())?);
-        let mut all = self.lock();
+        let mut all = self.0.lock();
         let namespace = all.get_mut(workload.namespace());
         if let Some(entry) = namespace.and_then(|namespace| namespace.get_mut(workload.uid())) {
             let metadata = workload.meta();
             entry.kept = Some(Kept {
                 resource_version: metadata.resource_version.as_deref().map(Into::into),
+                fingerprint: workload.fingerprint(),
                 read: answer.at,
                 current,
                 pods: Arc::clone(&pods),
@@ -162,18 +176,23 @@ impl KeptPods {
         Ok(pods)
     }
 
+    /// Keeps why nothing could be read of a workload, for the reconcile that waits for it.
+    pub(super) fn fail(&self, workload: &Workload, error: Error) {
+        let mut all = self.0.lock();
+        let namespace = all.get_mut(workload.namespace());
+        if let Some(entry) = namespace.and_then(|namespace| namespace.get_mut(workload.uid())) {
+            entry.failed = Some(error);
+        }
+    }
+
     /// Takes over what a list of a whole namespace says of the pods of those who do not change.
     pub(super) fn refresh(&self, namespace: &str, answer: &Answer) {
-        let mut all = self.lock();
+        let mut all = self.0.lock();
         let entries = all.get_mut(namespace).into_iter();
         let entries = entries.flat_map(HashMap::values_mut);
         for kept in entries.filter_map(|entry| entry.kept.as_mut()) {
             kept.refresh(answer);
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Namespaces> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -195,6 +214,7 @@ impl Kept {
         self.resource_version.as_deref() == workload.meta().resource_version.as_deref()
     }
 
+    /// How long it serves while the workload does not change.
     fn lifetime(&self) -> Duration {
         let mut pods = self.pods.current.iter();
         if pods.any(|pod| pod.is_unsettled()) {
@@ -204,8 +224,17 @@ impl Kept {
         }
     }
 
-    fn is_good(&self, workload: &Workload, age: Duration) -> bool {
-        self.read.elapsed() < age && self.is_unchanged(workload)
+    fn is_good(&self, workload: &Workload, since: Since) -> bool {
+        let is_recent = self.read >= since.at
+            && self.read.elapsed() < self.lifetime()
+            && since
+                .asked
+                .is_none_or(|asked| clock::is_since(self.pods.begun, asked));
+        let was_awaited = || {
+            let waited = since.waited.is_some_and(|waited| self.read >= waited);
+            waited && self.fingerprint == workload.fingerprint()
+        };
+        is_recent && (self.is_unchanged(workload) || was_awaited())
     }
 
     /// Takes what a later list says of the pods of a workload that may not have changed.

@@ -6,359 +6,183 @@
 //! the namespace follows the other.
 
 use std::{
-    collections::{BTreeSet, HashMap},
-    mem,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    collections::HashMap,
+    panic::{self, AssertUnwindSafe},
+    sync::Arc,
 };
 
 use futures::future;
-use k8s_openapi::api::{
-    apps::v1::{ControllerRevision, ReplicaSet},
-    core::v1,
-};
-use kube::{
-    Client, Resource as _,
-    api::{ListParams, Request},
-};
-use serde::de::DeserializeOwned;
-use tokio::{
-    sync::{Notify, oneshot},
-    time::{self, Instant},
-};
+use kube::Client;
+use parking_lot::Mutex;
 
 use super::{
-    Error,
-    answer::{Answer, Listed, Since},
-    object::{self, Unreadable},
-    shared::Shared,
-    view::View,
+    Error, Pods,
+    answer::Answer,
+    kept::KeptPods,
+    list::list,
+    waiting::{HELD, Namespace, Waiting, Wanted},
 };
 use crate::{
-    client::list_stream,
-    clock,
-    workload::{History, Past},
+    lookup::{Fetches, Waiter},
+    workload::Workload,
 };
 
 /// Up to so many workloads are read with a list of their own each.
 const FEW: usize = 4;
 
-/// How long a list of a whole namespace is held for those who come later.
-const HELD: Duration = Duration::from_secs(10);
-
-/// How soon one list of a whole namespace follows the end of the other: each costs the API server as much as many
-/// patches do, and while everything is rolled out somebody always waits for the next.
-const PAUSE: Pause = Pause {
-    least: Duration::from_secs(2),
-    times: 4,
-};
-
-/// The same where a rollout waits for it.
-const SHORT_PAUSE: Pause = Pause {
-    least: Duration::from_millis(300),
-    times: 1,
-};
-
-/// Reads pods and histories in batches, one batch per namespace at a time.
+/// Reads pods and histories in batches: of each namespace by one task, as long as somebody waits there.
 pub(super) struct Reader {
     client: Client,
-    namespaces: Mutex<HashMap<String, Arc<Namespace>>>,
-}
-
-/// Those who wait in one namespace.
-#[derive(Default)]
-struct Namespace {
-    waiting: Mutex<Vec<Waiting>>,
-    turn: tokio::sync::Mutex<()>,
-    /// The last list of all of it.
-    whole: Mutex<Option<Arc<Answer>>>,
-    /// Somebody has come who must not wait for others.
-    urgent: Notify,
-}
-
-/// What is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Wanted {
-    /// The objects that tell the current template, where that is not known already.
-    pub(super) history: Option<History>,
-    /// Lists that began earlier are of no use.
-    pub(super) since: Since,
-    /// It must not wait for others.
-    pub(super) urgent: bool,
-    /// Others are known to need a list of the namespace as well.
-    pub(super) whole: bool,
-}
-
-/// Objects by the UIDs of their owners, and those that cannot be read.
-type ByOwner<T> = (HashMap<String, Vec<T>>, Vec<Unreadable>);
-
-struct Waiting {
-    selector: String,
-    wanted: Wanted,
-    answer: oneshot::Sender<Result<Arc<Answer>, Error>>,
+    fetches: Fetches,
+    kept: KeptPods,
+    namespaces: Mutex<HashMap<Arc<str>, Arc<Namespace>>>,
 }
 
 impl Reader {
     /// A reader for all namespaces.
-    pub(super) fn new(client: Client) -> Self {
-        Self {
+    pub(super) fn new(client: Client, fetches: Fetches) -> Arc<Self> {
+        Arc::new(Self {
             client,
+            fetches,
+            kept: KeptPods::default(),
             namespaces: Mutex::default(),
-        }
+        })
     }
 
-    /// The pods that the selector finds and the history of their owners, or more.
-    pub(super) async fn read(
-        &self,
-        namespace: &str,
-        selector: &str,
+    /// What was read.
+    pub(super) fn kept(&self) -> &KeptPods {
+        &self.kept
+    }
+
+    /// Reads the pods that the selector finds and the history of their owners, or more, and wakes the waiter then; returns
+    /// what they are if a list that was made already serves.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] when that list holds an object of the workload that cannot be read.
+    pub(super) fn request(
+        self: &Arc<Self>,
+        workload: &Workload,
+        selector: String,
         wanted: Wanted,
-    ) -> Result<Arc<Answer>, Error> {
-        let place = self.namespace(namespace);
-        if let Some(whole) = place.served(wanted) {
-            return Ok(whole);
+        waiter: &Waiter,
+    ) -> Result<Option<Arc<Pods>>, Error> {
+        let name = workload.namespace();
+        let namespace = self.namespace(name);
+        if let Some(whole) = namespace.served(wanted) {
+            return self.keep(workload, &whole).map(Some);
         }
-        let (answer, mut answered) = oneshot::channel();
-        lock(&place.waiting).push(Waiting {
-            selector: selector.to_owned(),
-            wanted,
-            answer,
-        });
+        let mut queue = namespace.queue.lock();
+        queue.add(workload, selector, wanted, waiter);
         if wanted.urgent {
-            place.urgent.notify_one();
+            namespace.urgent.notify_one();
         }
-        let _turn = place.turn.lock().await;
-        place.settle();
-        if answered.is_empty() {
-            // Not served by an earlier turn, so our request is among those that this one takes.
-            place.pause().await;
-            let batch = mem::take(&mut *lock(&place.waiting));
-            self.serve(namespace, &place, batch).await;
+        if queue.start() {
+            let (reader, name, namespace) =
+                (Arc::clone(self), name.to_owned(), Arc::clone(&namespace));
+            self.fetches
+                .spawn(async move { reader.run(&name, &namespace).await });
         }
-        answered.try_recv().unwrap_or_else(|_| {
-            Err(Error::Abandoned {
-                namespace: namespace.to_owned(),
-            })
-        })
+        Ok(None)
     }
 
     /// Drops lists that are too old to serve anybody, and namespaces where nobody waits.
     pub(super) fn tidy(&self) {
-        lock(&self.namespaces).retain(|_, place| {
-            let mut whole = lock(&place.whole);
+        self.namespaces.lock().retain(|_, namespace| {
+            let mut whole = namespace.whole.lock();
             whole.take_if(|whole| whole.at.elapsed() > HELD);
-            whole.is_some() || Arc::strong_count(place) > 1
+            whole.is_some() || namespace.queue.lock().is_running()
         });
     }
 
     /// How many namespaces are known.
     #[cfg(test)]
     pub(super) fn namespaces(&self) -> usize {
-        lock(&self.namespaces).len()
+        self.namespaces.lock().len()
     }
 
-    async fn serve(&self, namespace: &str, place: &Namespace, batch: Vec<Waiting>) {
+    /// Reads for those who wait in a namespace until nobody does.
+    async fn run(&self, name: &str, namespace: &Namespace) {
+        loop {
+            self.settle(namespace);
+            if namespace.queue.lock().is_over() {
+                return;
+            }
+            namespace.pause().await;
+            let batch = namespace.queue.lock().begin();
+            self.serve(name, namespace, batch).await;
+        }
+    }
+
+    async fn serve(&self, name: &str, namespace: &Namespace, batch: Vec<Waiting>) {
         let whole = batch.len() > FEW || batch.iter().any(|waiting| waiting.wanted.whole);
         if whole {
             let histories = batch.iter().filter_map(|waiting| waiting.wanted.history);
-            let all = self.list(namespace, "", histories.collect()).await;
-            *lock(&place.whole) = all.as_ref().ok().cloned();
+            let all = list(&self.client, name, "", histories.collect()).await;
+            *namespace.whole.lock() = all.as_ref().ok().cloned();
+            if let Ok(all) = &all
+                && batch.iter().any(|waiting| waiting.wanted.whole)
+            {
+                self.kept.refresh(name, all);
+            }
             for waiting in batch {
-                // Who no longer waits needs no answer.
-                drop(waiting.answer.send(all.clone()));
+                self.answer(&waiting.workload, &all);
             }
         } else {
             let each = batch.into_iter().map(|waiting| async move {
                 let histories = waiting.wanted.history.into_iter().collect();
-                let selected = self.list(namespace, &waiting.selector, histories).await;
-                drop(waiting.answer.send(selected));
+                let selected = list(&self.client, name, &waiting.selector, histories).await;
+                self.answer(&waiting.workload, &selected);
             });
             future::join_all(each).await;
         }
-    }
-
-    async fn list(
-        &self,
-        namespace: &str,
-        selector: &str,
-        histories: BTreeSet<History>,
-    ) -> Result<Arc<Answer>, Error> {
-        let (begun, at) = (clock::now(), Instant::now());
-        let lists = async {
-            let histories = histories.into_iter().map(|history| async move {
-                (history, self.history(namespace, selector, history).await)
-            });
-            future::join(self.pods(namespace, selector), future::join_all(histories)).await
-        };
-        let (pods, histories) = time::timeout(list_stream::TIMEOUT, lists)
-            .await
-            .map_err(|_| Error::Timeout {
-                namespace: namespace.to_owned(),
-            })?;
-        let (pods, mut unreadable) = pods?;
-        let histories = histories.into_iter().map(|(history, listed)| {
-            let listed = listed.map(|(objects, bad)| {
-                unreadable.extend(bad);
-                objects
-            });
-            (history, listed)
-        });
-        Ok(Arc::new(Answer {
-            begun,
-            at,
-            took: at.elapsed(),
-            pods,
-            histories: histories.collect(),
-            unreadable: unreadable
-                .into_iter()
-                .map(|object| (object.owner, object.what.into()))
-                .collect(),
-        }))
-    }
-
-    async fn pods(&self, namespace: &str, selector: &str) -> Result<ByOwner<Listed>, Error> {
-        let mut pods: HashMap<String, Vec<Listed>> = HashMap::new();
-        let mut shared = Shared::default();
-        let request = Request::new(v1::Pod::url_path(&(), Some(namespace)));
-        let items = self.each(
-            selector,
-            |parameters| request.list(parameters),
-            |pod: View| {
-                if let Some(owner) = pod.owner().map(str::to_owned) {
-                    let owned = pods.entry(owner).or_insert_with(one);
-                    owned.push(pod.reduced(&mut shared));
-                }
-            },
-        );
-        let listed = items.await;
-        let unreadable = listed.map_err(|source| Error::list("pods", namespace, source))?;
-        Ok((pods, unreadable))
-    }
-
-    async fn history(
-        &self,
-        namespace: &str,
-        selector: &str,
-        history: History,
-    ) -> Result<ByOwner<Past>, Error> {
-        let mut objects: HashMap<String, Vec<Past>> = HashMap::new();
-        let path = match history {
-            History::ReplicaSets => ReplicaSet::url_path(&(), Some(namespace)),
-            History::ControllerRevisions => ControllerRevision::url_path(&(), Some(namespace)),
-        };
-        let request = Request::new(path);
-        let items = self.each(
-            selector,
-            |parameters| match history {
-                History::ReplicaSets => request.list_metadata(parameters),
-                // The number of a revision is not metadata.
-                History::ControllerRevisions => request.list(parameters),
-            },
-            |object: Past| {
-                if let Some(owner) = object.owner().map(str::to_owned) {
-                    objects.entry(owner).or_insert_with(one).push(object);
-                }
-            },
-        );
-        let listed = items.await;
-        let unreadable =
-            listed.map_err(|source| Error::list(history.plural(), namespace, source))?;
-        Ok((objects, unreadable))
-    }
-
-    /// Lists, hands each object on while the list comes in, and gives those that cannot be read.
-    async fn each<T: DeserializeOwned>(
-        &self,
-        selector: &str,
-        request: impl Fn(&ListParams) -> Result<http::Request<Vec<u8>>, kube::core::request::Error>,
-        mut each: impl FnMut(T) + Send,
-    ) -> Result<Vec<Unreadable>, kube::Error> {
-        let mut unreadable = Vec::new();
-        let parameters = ListParams::default().labels(selector);
-        let request = |parameters: &ListParams| {
-            let mut request = request(parameters)?;
-            if selector.is_empty() {
-                list_stream::close_after(&mut request);
-            }
-            Ok(request)
-        };
-        let items = list_stream::all(&self.client, request, parameters, |item| {
-            match object::read(item)? {
-                Ok(object) => each(object),
-                Err(object) => unreadable.push(object),
-            }
-            Ok(())
-        });
-        items.await?;
-        Ok(unreadable)
-    }
-
-    fn namespace(&self, name: &str) -> Arc<Namespace> {
-        let mut namespaces = lock(&self.namespaces);
-        Arc::clone(namespaces.entry(name.to_owned()).or_default())
-    }
-}
-
-/// Room for one: most owners have one pod, and the first `push` would make room for four.
-fn one<T>() -> Vec<T> {
-    Vec::with_capacity(1)
-}
-
-/// A pause between two lists of a namespace.
-#[derive(Clone, Copy)]
-struct Pause {
-    least: Duration,
-    /// So many times as long as the list took, as a large one, or a busy API server, needs more; but not longer than it
-    /// is [`HELD`].
-    times: u32,
-}
-
-impl Pause {
-    fn after(self, took: Duration) -> Duration {
-        self.least.max(took * self.times).min(HELD)
-    }
-}
-
-impl Namespace {
-    /// While one list of the namespace follows the other, those who wait wait for each other.
-    async fn pause(&self) {
-        let last = lock(&self.whole).as_ref().map(|last| (last.at, last.took));
-        let Some((at, took)) = last else {
-            return;
-        };
-        loop {
-            let urgent = lock(&self.waiting)
-                .iter()
-                .any(|waiting| waiting.wanted.urgent);
-            let pause = if urgent { SHORT_PAUSE } else { PAUSE };
-            tokio::select! {
-                () = time::sleep_until(at + took + pause.after(took)) => return,
-                () = self.urgent.notified(), if !urgent => {}
-            }
-        }
-    }
-
-    /// The last list of the namespace, if it serves.
-    fn served(&self, wanted: Wanted) -> Option<Arc<Answer>> {
-        let whole = lock(&self.whole);
-        let whole = whole.as_ref();
-        whole
-            .filter(|whole| whole.serves(wanted.since, wanted.history))
-            .cloned()
+        let waiters = namespace.queue.lock().end();
+        Waiter::wake(&waiters, &self.fetches.triggers);
     }
 
     /// Answers those who wait and are served by the last list of the namespace: it began after they came.
-    fn settle(&self) {
-        let mut waiting = lock(&self.waiting);
-        for waiter in mem::take(&mut *waiting) {
-            match self.served(waiter.wanted) {
-                Some(whole) => drop(waiter.answer.send(Ok(whole))),
-                None => waiting.push(waiter),
+    fn settle(&self, namespace: &Namespace) {
+        let mut queue = namespace.queue.lock();
+        let served = queue.take(|waiting| namespace.served(waiting.wanted).is_some());
+        drop(queue);
+        let whole = namespace.whole.lock().clone();
+        for Waiting {
+            workload, waiters, ..
+        } in served
+        {
+            if let Some(whole) = &whole {
+                self.answer(&workload, &Ok(Arc::clone(whole)));
             }
+            Waiter::wake(&waiters, &self.fetches.triggers);
         }
     }
-}
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Keeps what a list says of a workload, or why it says nothing.
+    fn answer(&self, workload: &Workload, answer: &Result<Arc<Answer>, Error>) {
+        // A panic concerns this workload only, and not all who wait with it.
+        let kept = panic::catch_unwind(AssertUnwindSafe(|| {
+            let answer = answer.as_ref().map_err(Clone::clone)?;
+            self.keep(workload, answer).map(drop)
+        }));
+        if let Err(error) = kept.unwrap_or(Err(Error::Panicked)) {
+            self.kept.fail(workload, error);
+        }
+    }
+
+    fn keep(&self, workload: &Workload, answer: &Answer) -> Result<Arc<Pods>, Error> {
+        // Where the template stands in its history does not change without the workload.
+        let current = match self.kept.current(workload) {
+            Some(current) => Some(current),
+            None => answer.current(workload)?,
+        };
+        self.kept.keep(workload, current, answer)
+    }
+
+    fn namespace(&self, name: &str) -> Arc<Namespace> {
+        let mut namespaces = self.namespaces.lock();
+        if let Some(namespace) = namespaces.get(name) {
+            return Arc::clone(namespace);
+        }
+        Arc::clone(namespaces.entry(name.into()).or_default())
+    }
 }

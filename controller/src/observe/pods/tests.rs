@@ -1,19 +1,20 @@
 //! A store against a scripted API server that counts its lists, on a paused clock.
 
-use std::sync::Mutex;
+use std::{sync::Mutex, time::Duration};
 
 use futures::future;
 use http::{Request, Response};
 use kube::client::Body;
 use serde_json::{Value, json};
-use tokio::time;
+use tokio::time::{self, Instant};
+use tokio_util::sync::CancellationToken;
 use tower::service_fn;
 
 use super::*;
 use crate::{
     clock,
-    workload::interner::Names,
-    workload::{Kind, View},
+    lookup::{Fetches, until_ready},
+    workload::{Kind, Object, interner::Names},
 };
 
 const PODS: &str = "/api/v1/namespaces/shop/pods";
@@ -59,8 +60,9 @@ impl Given {
                 Response::builder().body(Body::from(list.into_bytes()))
             }
         });
+        let fetches = Fetches::new(Arc::default(), CancellationToken::new());
         Self {
-            store: Store::new(Client::new(service, "own")),
+            store: Store::new(Client::new(service, "own"), &fetches),
             lists,
         }
     }
@@ -77,14 +79,36 @@ impl Given {
         }
     }
 
+    async fn lookup(&self, workload: &Workload, since: Since) -> Result<Arc<Pods>, Error> {
+        let lookup = |waiter: &Waiter| self.store.lookup(workload, since, waiter).transpose();
+        until_ready(lookup).await
+    }
+
+    /// The pods as of a list that is not older than `age`, as one that is read for a check is.
+    async fn read(&self, workload: &Workload, age: Duration) -> Result<Arc<Pods>, Error> {
+        self.lookup(workload, since(age, None)).await
+    }
+
     async fn get(&self, workloads: &[Workload]) {
         let each = workloads
             .iter()
-            .map(|workload| self.store.get(workload, REFRESH));
+            .map(|workload| self.read(workload, REFRESH));
         for (number, pods) in future::join_all(each).await.into_iter().enumerate() {
             let pods = pods.expect("pods");
             assert_eq!(&*pods.current[0].name, format!("web-{number}-pod"));
         }
+    }
+}
+
+fn since(age: Duration, asked: Option<Timestamp>) -> Since {
+    let now = Instant::now();
+    let at = now
+        .checked_sub(age.saturating_sub(Duration::from_millis(1)))
+        .unwrap_or(now);
+    Since {
+        at,
+        asked,
+        waited: None,
     }
 }
 
@@ -119,8 +143,8 @@ fn deployment(number: usize, version: &str, updated: i32) -> Workload {
         "spec": { "selector": { "matchLabels": { "app": name } }, "template": {} },
         "status": { "observedGeneration": 1, "replicas": 1, "updatedReplicas": updated, "availableReplicas": 1 },
     });
-    let view: View = serde_json::from_value(deployment).expect("a Deployment");
-    view.of(Kind::ALL[0])
+    let object: Object = serde_json::from_value(deployment).expect("a Deployment");
+    Workload::new(Kind::ALL[0], Arc::new(object)).expect("a Deployment")
 }
 
 fn deployments(count: usize) -> Vec<Workload> {
@@ -175,7 +199,7 @@ async fn after_ten_minutes_one_list_of_pods_refreshes_all_workloads_of_a_namespa
     given.lists();
     time::advance(REFRESH).await;
     for (number, workload) in all.iter().enumerate() {
-        let pods = given.store.get(workload, REFRESH).await;
+        let pods = given.read(workload, REFRESH).await;
         let pods = pods.expect("pods");
         assert_eq!(&*pods.current[0].name, format!("web-{number}-pod"));
         time::advance(Duration::from_secs(10)).await;
@@ -218,7 +242,7 @@ async fn a_rollout_rests_on_a_list_that_began_after_its_registry_was_asked() {
     given.lists();
     let certain = |number: usize, asked| {
         let age = Duration::from_secs(10);
-        given.store.certain(&all[number], age, asked)
+        given.lookup(&all[number], since(age, Some(asked)))
     };
     let earlier = before - jiff::SignedDuration::from_mins(1);
     certain(3, earlier).await.expect("pods");
@@ -245,6 +269,30 @@ async fn a_workload_that_has_changed_is_not_served_by_a_list_that_began_before()
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_workload_that_is_changed_more_often_than_a_list_takes_is_served_by_the_list_that_it_waited_for()
+ {
+    let given = Given::deployments(1);
+    given.select(&deployments(1));
+    let waited = Instant::now();
+    let since = Since {
+        waited: Some(waited),
+        ..since(REFRESH, None)
+    };
+    let mut version = 0;
+    let pods = until_ready(|waiter| {
+        version += 1;
+        let changed = deployment(0, &version.to_string(), 1);
+        given.store.lookup(&changed, since, waiter).transpose()
+    });
+    assert_eq!(&*pods.await.expect("pods").current[0].name, "web-0-pod");
+    assert_eq!(version, 2);
+    let updated = deployment(0, "9", 0);
+    let lookup = given.lookup(&updated, since).await;
+    lookup.expect("pods");
+    assert_eq!(given.lists().len(), 4, "its status says something else");
+}
+
+#[tokio::test(start_paused = true)]
 async fn after_a_list_of_a_namespace_a_rollout_waits_a_little_for_the_next_and_others_wait_longer()
 {
     // Milliseconds that a list takes, and when the next one has ended
@@ -258,7 +306,7 @@ async fn after_a_list_of_a_namespace_a_rollout_waits_a_little_for_the_next_and_o
         given.select(&all);
         let begun = Instant::now();
         given.get(&all).await;
-        let certain = given.store.certain(&all[3], REFRESH, clock::now());
+        let certain = given.lookup(&all[3], since(REFRESH, Some(clock::now())));
         certain.await.expect("pods");
         let next = [begun.elapsed(), {
             given.get(&[deployment(0, "2", 1)]).await;

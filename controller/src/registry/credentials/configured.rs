@@ -252,7 +252,7 @@ mod tests {
         for (pattern, folder, expected, said) in cases {
             let configured = entry(pattern, None, pull_secret(folder));
             assert_eq!(found(&configured, "other.io/x"), expected, "{pattern}");
-            let told = configured.told.0.lock().expect("no panic");
+            let told = configured.told.0.lock();
             let told: Vec<_> = told.values().collect();
             assert_eq!(told.len(), usize::from(said.is_some()), "{told:?}");
             assert!(

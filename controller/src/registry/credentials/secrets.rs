@@ -4,23 +4,24 @@
 //! been rotated; while that changes nothing, for hours perhaps, it is read ever more seldom, however many workloads and
 //! images ask for it at each check.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use kube::Client;
 use kube_autorollout_core::{backoff::Backoff, schedule};
 use kube_autorollout_registry::Keyring;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::{
     Told,
     pull_secret::{self, Error},
 };
-use crate::{clock, error_chain::Chain};
+use crate::{
+    clock,
+    error_chain::Chain,
+    lookup::{Fetches, SingleFlight, Waiter},
+};
 
 /// How long a Secret is kept that no registry refuses.
 const KEPT: Duration = Duration::from_secs(10 * 60);
@@ -40,22 +41,15 @@ type Name = (String, String);
 
 /// Reads Secrets.
 pub(super) struct Secrets {
+    reader: Arc<Reader>,
+    kept: Arc<SingleFlight<Name, Read>>,
+    /// The last time that a registry refused what each holds.
+    refused: Mutex<HashMap<Name, Timestamp>>,
+}
+
+struct Reader {
     client: Client,
-    kept: Mutex<HashMap<Name, Arc<Entry>>>,
     told: Told,
-}
-
-struct Entry {
-    /// Held while the Secret is read; those who wait share what comes of it.
-    read: tokio::sync::Mutex<Option<Read>>,
-    marks: Mutex<Marks>,
-}
-
-struct Marks {
-    /// The last time that a registry refused what it holds.
-    refused: Option<Timestamp>,
-    /// When it was asked for last.
-    used: Instant,
 }
 
 /// What came of reading it.
@@ -74,80 +68,90 @@ struct Read {
 }
 
 impl Secrets {
-    pub(super) fn new(client: Client) -> Self {
+    pub(super) fn new(client: Client, fetches: &Fetches) -> Self {
+        let told = Told::default();
         Self {
-            client,
-            kept: Mutex::default(),
-            told: Told::default(),
+            reader: Arc::new(Reader { client, told }),
+            kept: SingleFlight::new(fetches.clone()),
+            refused: Mutex::default(),
         }
     }
 
-    /// What the Secrets of these names hold together. One that is missing or malformed is reported and left out: the
-    /// kubelet would fail or go on without it, and we only want to look.
-    pub(super) async fn keyring(&self, namespace: &str, names: &[String]) -> Keyring {
+    /// What the Secrets of these names hold together; nothing while one of them is being read. One that is missing or
+    /// malformed is reported and left out: the kubelet would fail or go on without it, and we only want to look.
+    pub(super) fn lookup(
+        &self,
+        namespace: &str,
+        names: &[String],
+        waiter: &Waiter,
+    ) -> Option<Keyring> {
+        let mut keyring = Some(Keyring::default());
+        for name in names {
+            // All of them are read at once.
+            let secret = self.secret(namespace, name, waiter);
+            keyring = keyring.zip(secret).map(|(mut keyring, secret)| {
+                keyring.extend(&secret);
+                keyring
+            });
+        }
+        keyring
+    }
+
+    /// What was read of the Secrets last, however long ago.
+    pub(super) fn known(&self, namespace: &str, names: &[String]) -> Keyring {
         let mut keyring = Keyring::default();
         for name in names {
-            keyring.extend(&*self.secret(namespace, name).await);
+            if let Some(read) = self.kept.known(&(namespace.to_owned(), name.clone())) {
+                keyring.extend(&read.keyring);
+            }
         }
         keyring
     }
 
     /// A registry refused what it was asked at `asked`: what was read before is not trusted any more.
     pub(super) fn distrust(&self, namespace: &str, names: &[String], asked: Timestamp) {
-        let kept = lock(&self.kept);
+        let mut refused = self.refused.lock();
         for name in names {
-            if let Some(entry) = kept.get(&(namespace.to_owned(), name.clone())) {
-                let mut marks = lock(&entry.marks);
-                marks.refused = marks.refused.max(Some(asked));
+            let name = (namespace.to_owned(), name.clone());
+            if self.kept.contains(&name) {
+                let last = refused.entry(name).or_insert(asked);
+                *last = asked.max(*last);
             }
         }
     }
 
     /// Drops what nobody has asked for lately.
     pub(super) fn tidy(&self) {
-        let mut kept = lock(&self.kept);
-        kept.retain(|_, entry| {
-            Arc::strong_count(entry) > 1 || lock(&entry.marks).used.elapsed() < UNUSED
-        });
-        drop(kept);
-        self.told.tidy();
+        self.kept.retain(|_, unused| unused < UNUSED);
+        self.refused
+            .lock()
+            .retain(|name, _| self.kept.contains(name));
+        self.reader.told.tidy();
     }
 
-    async fn secret(&self, namespace: &str, name: &str) -> Arc<Keyring> {
-        let entry = self.entry(namespace, name);
-        let mut read = entry.read.lock().await;
-        let refused = lock(&entry.marks).refused;
+    fn secret(&self, namespace: &str, name: &str, waiter: &Waiter) -> Option<Arc<Keyring>> {
+        let key = (namespace.to_owned(), name.to_owned());
+        let refused = self.refused.lock().get(&key).copied();
         let seed = schedule::seed(name);
-        if let Some(read) = read.as_ref().filter(|read| read.is_trusted(refused, seed)) {
-            return Arc::clone(&read.keyring);
-        }
-        let begun = clock::now();
-        let got = pull_secret::get(&self.client, namespace, name).await;
-        let now = self.judged(got, begun, read.as_ref(), (namespace, name));
-        let was_refused = |before: &&Read| refused.is_some_and(|asked| asked >= before.begun);
-        let unchanged = read
-            .as_ref()
-            .filter(|before| before.keyring == now.keyring)
-            .filter(was_refused)
-            .map_or(0, |before| before.unchanged.saturating_add(1));
-        let now = read.insert(Read { unchanged, ..now });
-        Arc::clone(&now.keyring)
-    }
-
-    fn entry(&self, namespace: &str, name: &str) -> Arc<Entry> {
-        let mut kept = lock(&self.kept);
-        let entry = kept.entry((namespace.to_owned(), name.to_owned()));
-        let entry = entry.or_insert_with(|| {
-            Arc::new(Entry {
-                read: tokio::sync::Mutex::default(),
-                marks: Mutex::new(Marks {
-                    refused: None,
-                    used: Instant::now(),
-                }),
-            })
+        let is_good = |read: &Read| read.is_trusted(refused, seed);
+        let read = self.kept.lookup(&key, waiter, is_good, |before| {
+            let (reader, name) = (Arc::clone(&self.reader), key.clone());
+            async move { reader.read(&name, refused, before).await }
         });
-        lock(&entry.marks).used = Instant::now();
-        Arc::clone(entry)
+        read.map(|read| read.keyring)
+    }
+}
+
+impl Reader {
+    async fn read(&self, name: &Name, refused: Option<Timestamp>, before: Option<Read>) -> Read {
+        let begun = clock::now();
+        let got = pull_secret::get(&self.client, &name.0, &name.1).await;
+        let now = self.judged(got, begun, before.as_ref(), (&name.0, &name.1));
+        let was_refused = |before: &Read| refused.is_some_and(|asked| asked >= before.begun);
+        let unchanged = before
+            .filter(|before| before.keyring == now.keyring && was_refused(before))
+            .map_or(0, |before| before.unchanged.saturating_add(1));
+        Read { unchanged, ..now }
     }
 
     /// What is known of a Secret after an attempt to read it, of which the log is told where that is news.
@@ -209,10 +213,6 @@ impl Read {
         };
         self.at.elapsed() < kept
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

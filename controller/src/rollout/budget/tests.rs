@@ -1,9 +1,11 @@
 use futures::{FutureExt as _, StreamExt as _, stream::BoxStream};
 use jiff::SignedDuration;
+use kube::runtime::reflector::ObjectRef;
 
 use kube_autorollout_core::state::State;
 
 use super::*;
+use crate::workload::{Kind, Object};
 
 fn watch() -> Watch {
     ("Deployment", None)
@@ -40,7 +42,7 @@ fn waiting() -> Decision {
 /// A budget whose watch has listed, and whom it wakes.
 struct Given {
     budget: Budget,
-    woken: BoxStream<'static, Identity>,
+    woken: BoxStream<'static, ObjectRef<Object>>,
 }
 
 impl Given {
@@ -51,10 +53,11 @@ impl Given {
     }
 
     fn unlisted(limit: usize) -> Self {
-        let wake = Arc::new(Wake::default());
-        let woken = wake.triggers(&watch()).boxed();
+        let triggers = Arc::new(Triggers::default());
+        let [deployment, ..] = Kind::ALL;
+        let woken = triggers.of(deployment, &watch()).boxed();
         Self {
-            budget: Budget::new(Some(limit), [watch()], wake),
+            budget: Budget::new(Some(limit), [watch()], triggers),
             woken,
         }
     }
@@ -71,7 +74,7 @@ impl Given {
     fn woken(&mut self) -> Vec<String> {
         let mut names = Vec::new();
         while let Some(Some(identity)) = self.woken.next().now_or_never() {
-            names.push(identity.name.to_string());
+            names.push(identity.name.clone());
         }
         names.sort();
         names
@@ -80,10 +83,10 @@ impl Given {
 
 /// Whether a rollout of this workload, outdated since then, may begin now; if so, it does.
 fn rolls_out(budget: &Budget, name: &str, outdated: i64) -> bool {
-    let place = budget.take(&workload(name), second(outdated), second(0));
-    let begins = place.is_some();
-    if let Some(place) = place {
-        place.keep();
+    let slot = budget.take(&workload(name), second(outdated), second(0));
+    let begins = slot.is_some();
+    if let Some(slot) = slot {
+        slot.keep();
     }
     let decision = if begins { rolling_out() } else { waiting() };
     budget.decided(&workload(name), &decision);
@@ -91,14 +94,14 @@ fn rolls_out(budget: &Budget, name: &str, outdated: i64) -> bool {
 }
 
 #[test]
-fn without_a_limit_there_is_always_a_place() {
+fn without_a_limit_there_is_always_a_slot() {
     let budget = Budget::new(None, [watch()], Arc::default());
     for number in 0..100 {
-        let place = budget.take(&workload(&number.to_string()), second(0), second(0));
-        place.expect("a place").keep();
+        let slot = budget.take(&workload(&number.to_string()), second(0), second(0));
+        slot.expect("a slot").keep();
     }
     assert!(
-        budget.lock().taken.is_empty(),
+        budget.ledger.lock().taken.is_empty(),
         "what is not needed is not kept"
     );
 }
@@ -124,7 +127,7 @@ fn the_longest_outdated_comes_first_whoever_asks_first() {
 }
 
 #[test]
-fn a_rollout_that_is_over_or_stuck_gives_its_place_to_the_next() {
+fn a_rollout_that_is_over_or_stuck_gives_its_slot_to_the_next() {
     for (state, reason) in [
         (State::UpToDate, Reason::Current),
         (State::NotConverging, Reason::CrashLoopBackOff),
@@ -147,11 +150,11 @@ fn a_rollout_that_is_over_or_stuck_gives_its_place_to_the_next() {
 }
 
 #[test]
-fn a_rollout_that_does_not_begin_gives_its_place_back() {
+fn a_rollout_that_does_not_begin_gives_its_slot_back() {
     let mut given = Given::limit(1);
-    let place = given.budget.take(&workload("web"), second(0), second(0));
+    let slot = given.budget.take(&workload("web"), second(0), second(0));
     assert!(!given.rolls_out("next", 0));
-    drop(place);
+    drop(slot);
     assert_eq!(given.woken(), ["next"]);
     assert!(given.rolls_out("next", 0));
 }
@@ -174,11 +177,11 @@ fn who_waits_no_longer_holds_up_nobody() {
 }
 
 #[test]
-fn a_stuck_rollout_is_replaced_in_its_own_place() {
+fn a_stuck_rollout_is_reslotd_in_its_own_slot() {
     let mut given = Given::limit(1);
     assert!(given.rolls_out("web", 0) && !given.rolls_out("next", 0));
-    let place = given.budget.take(&workload("web"), second(0), second(0));
-    drop(place.expect("its own"));
+    let slot = given.budget.take(&workload("web"), second(0), second(0));
+    drop(slot.expect("its own"));
     assert_eq!(
         given.woken(),
         [""; 0],
@@ -215,42 +218,7 @@ fn the_rollout_of_another_replica_counts_from_when_it_is_seen() {
 }
 
 #[test]
-fn after_another_replica_has_led_nothing_begins_before_what_it_began_was_counted() {
-    let mut given = Given::limit(1);
-    given.budget.follow();
-    assert!(!given.rolls_out("web", 0));
-    given.budget.listed(&watch());
-    assert_eq!(given.woken(), [""; 0], "that is what the watch knew before");
-    given.budget.counted(&watch(), || false);
-    assert!(!given.rolls_out("web", 0), "another replica leads again");
-    given
-        .budget
-        .seen(&workload("theirs"), Some(second(1)), true);
-    given.budget.counted(&watch(), || true);
-    assert_eq!(given.woken(), [""; 0]);
-    given.ends("theirs", State::UpToDate, Reason::Current);
-    assert_eq!(given.woken(), ["web"]);
-    assert!(given.rolls_out("web", 0));
-}
-
-#[test]
-fn a_workload_that_is_gone_while_its_rollout_is_counted_has_no_place() {
-    let mut given = Given::limit(1);
-    given.budget.follow();
-    assert!(!given.rolls_out("web", 0));
-    let gone = workload("gone");
-    given.budget.seen(&gone, Some(second(1)), true);
-    given.budget.forget(&gone);
-    // The list of the count began before that.
-    given.budget.listed_in_count(&gone, Some(second(1)), true);
-    given.budget.counted(&watch(), || true);
-    assert_eq!(given.woken(), ["web"]);
-    assert!(given.rolls_out("web", 0));
-    assert!(given.budget.lock().gone.is_empty());
-}
-
-#[test]
-fn a_workload_of_which_nothing_can_be_decided_keeps_its_place_for_a_while_only() {
+fn a_workload_of_which_nothing_can_be_decided_keeps_its_slot_for_a_while_only() {
     let mut given = Given::limit(1);
     assert!(given.rolls_out("web", 0) && !given.rolls_out("next", 0));
     given.budget.gave_up(&workload("web"), second(599));
@@ -273,5 +241,5 @@ fn never_more_than_the_limit_whoever_asks_at_once() {
         begun.filter(|begins| *begins).count()
     });
     assert_eq!(begun, 3);
-    assert_eq!(budget.lock().queue.len(), 125);
+    assert_eq!(budget.ledger.lock().queue.len(), 125);
 }

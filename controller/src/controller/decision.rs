@@ -1,0 +1,101 @@
+//! Observes a workload and decides about it: a first time with what is known, and again with certainty before anything is
+//! done about it.
+
+use jiff::Timestamp;
+use kube_autorollout_core::{
+    annotations::Settings,
+    decide::{Decision, decide},
+    state::Reason,
+};
+
+use super::{Context, requeue::Next};
+use crate::{
+    lookup::{Waiter, until_ready},
+    observe::{self, Freshness, Subject, observation::Observation, pods},
+    rollout::budget::Slot,
+    workload::{Workload, identity::Identity},
+};
+
+/// What was decided of a workload, on what it rests, and a slot for its rollout.
+pub(super) struct Decided<'a> {
+    pub(super) observation: Observation,
+    pub(super) decision: Decision,
+    pub(super) slot: Option<Slot<'a>>,
+}
+
+/// One reconcile of a workload.
+pub(super) struct Reconcile<'a> {
+    pub(super) workload: &'a Workload,
+    pub(super) identity: &'a Identity,
+    pub(super) settings: &'a Settings,
+    pub(super) next: Next<'a>,
+    pub(super) context: &'a Context,
+}
+
+impl<'a> Reconcile<'a> {
+    /// Observes the workload and decides about it: again where it is to be rolled out, as that takes a slot and certainty,
+    /// and where it is to be reported that its pods run another image, which takes certainty, too. Nothing while something
+    /// is being fetched.
+    pub(super) async fn decided(
+        &self,
+        freshness: Freshness,
+    ) -> Result<Option<Decided<'a>>, pods::Error> {
+        let (identity, context, now) = (self.identity, self.context, self.next.now);
+        let waiter = Waiter::Workload(identity.clone());
+        let Some(mut observation) = self.observe(freshness, &waiter)? else {
+            return Ok(None);
+        };
+        let mut policy = context.policy.policy();
+        let decide = |observation: &Observation, policy: &_| {
+            decide(&observation.observed, self.settings, policy, now)
+        };
+        let mut decision = decide(&observation, &policy);
+        let known = context.rollouts.states.with(&identity.uid, |state| {
+            let tracker = &state.tracker;
+            (tracker.stuck().is_some(), tracker.outdated())
+        });
+        let (is_stuck, outdated) = known.unwrap_or_default();
+        if decision.reason == Some(Reason::RuntimeReportsAlias) && !is_stuck {
+            // Pods that are newer than the answer may run what the tag names by now.
+            observation = self.certain(observation.asked).await?;
+            decision = decide(&observation, &policy);
+        }
+        let mut slot = None;
+        if decision.rollout.is_some() {
+            slot = context.budget.take(identity, outdated.unwrap_or(now), now);
+            policy.budget_spent = slot.is_none();
+            if slot.is_some() {
+                observation = self.certain(observation.asked).await?;
+            }
+            decision = decide(&observation, &policy);
+        }
+        Ok(Some(Decided {
+            observation,
+            decision,
+            slot,
+        }))
+    }
+
+    /// Observes the workload with the certainty that a rollout takes, and waits for it.
+    async fn certain(&self, asked: Timestamp) -> Result<Observation, pods::Error> {
+        let freshness = self.next.certainty(asked);
+        until_ready(|waiter| self.observe(freshness, waiter).transpose()).await
+    }
+
+    fn observe(
+        &self,
+        freshness: Freshness,
+        waiter: &Waiter,
+    ) -> Result<Option<Observation>, pods::Error> {
+        let uid = self.workload.uid();
+        let rollouts = &self.context.rollouts;
+        let followed = rollouts.states.with(uid, |state| state.tracker.followed());
+        let subject = Subject {
+            workload: self.workload,
+            settings: self.settings,
+            followed: followed.unwrap_or_default(),
+            remembered: &|container| rollouts.history.remembered(uid, container),
+        };
+        observe::workload(subject, freshness, waiter, &self.context.sources)
+    }
+}

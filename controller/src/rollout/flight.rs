@@ -1,0 +1,117 @@
+//! When the pods of a rollout in flight are looked at.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube_autorollout_core::schedule;
+
+/// A rollout in flight, ours or another's.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Flight {
+    pub(super) since: Timestamp,
+    /// When its pods were looked at last, if they were.
+    looked: Option<Timestamp>,
+}
+
+impl Flight {
+    /// A rollout that begins: there is nothing to see yet.
+    pub(super) const fn begun(now: Timestamp) -> Self {
+        Self {
+            since: now,
+            looked: Some(now),
+        }
+    }
+
+    /// A rollout that was found to be in flight; its pods are looked at first.
+    pub(super) const fn found(now: Timestamp) -> Self {
+        Self {
+            since: now,
+            looked: None,
+        }
+    }
+
+    pub(super) const fn looked(&mut self, now: Timestamp) {
+        self.looked = Some(now);
+    }
+
+    /// Whether it is time to look at its pods, in a tick that began at `tick`: what its workload says of itself
+    /// meanwhile, with every pod that comes or goes, does not tell why it might be stuck.
+    pub(crate) fn is_due(self, tick: Timestamp, now: Timestamp) -> bool {
+        self.looked
+            .is_none_or(|looked| looked < tick || looked > now || self.left(now).is_zero())
+    }
+
+    /// How long it is from a look now to the next.
+    pub(crate) fn pace(self, now: Timestamp) -> Duration {
+        schedule::look_after(self.since, now)
+    }
+
+    /// How long to wait for the next look. One that is due by now has been tried: there was nothing to see yet.
+    pub(crate) fn wait(self, now: Timestamp) -> Duration {
+        let left = self.left(now);
+        if left.is_zero() {
+            return self.pace(now);
+        }
+        left
+    }
+
+    fn left(self, now: Timestamp) -> Duration {
+        let looked = self.looked.unwrap_or(now);
+        let waited = now.duration_since(looked).unsigned_abs();
+        self.pace(looked).saturating_sub(waited)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::*;
+
+    fn second(second: i64) -> Timestamp {
+        Timestamp::UNIX_EPOCH + SignedDuration::from_secs(second)
+    }
+
+    /// When a rollout is looked at if it changes every second, in ticks of so many seconds.
+    fn looks(mut flight: Flight, seconds: i64, tick: i64) -> Vec<i64> {
+        let mut looks = Vec::new();
+        for now in 0..seconds {
+            if flight.is_due(second(now - now % tick), second(now)) {
+                flight.looked(second(now));
+                looks.push(now);
+            }
+        }
+        looks
+    }
+
+    #[test]
+    fn a_rollout_that_goes_on_is_looked_at_less_and_less() {
+        let ours = looks(Flight::begun(second(0)), 30, 1000);
+        assert_eq!(ours, [2, 4, 6, 8, 10, 13, 17, 22, 28]);
+        let found = looks(Flight::found(second(0)), 10, 1000);
+        assert_eq!(found, [0, 2, 4, 6, 8], "the first look comes at once");
+    }
+
+    #[test]
+    fn a_rollout_is_looked_at_in_every_tick() {
+        let mut flight = Flight::found(second(0));
+        flight.looked(second(600));
+        assert_eq!(flight.wait(second(610)), Duration::from_secs(140));
+        assert!(!flight.is_due(second(600), second(610)));
+        assert!(flight.is_due(second(610), second(610)));
+    }
+
+    #[test]
+    fn a_look_that_is_overdue_is_not_tried_again_at_once() {
+        let flight = Flight::begun(second(0));
+        assert!(flight.is_due(second(0), second(60)));
+        assert_eq!(flight.wait(second(60)), Duration::from_secs(15));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_does_not_put_off_a_look() {
+        let mut flight = Flight::found(second(0));
+        flight.looked(second(7200));
+        assert!(flight.is_due(second(3600), second(3600)));
+    }
+}
