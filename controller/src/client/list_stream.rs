@@ -1,7 +1,7 @@
 //! Reads lists of the API server, and hands on each of their objects while the list comes in.
 //!
 //! kube's client holds the body of an answer two or three times before it is parsed, so its lists have to come in pages, of
-//! which there are more the more objects there are (`docs/adr/0013-a-list-is-read-as-it-comes.md`).
+//! which there are more the more objects there are (`docs/adr/0013-stream-pod-lists.md`).
 
 mod items;
 
