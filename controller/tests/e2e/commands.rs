@@ -295,7 +295,7 @@ async fn every_command_of_kubectl_and_every_check_does_its_work() {
 }
 
 #[tokio::test]
-async fn the_first_page_shows_what_check_prints() {
+async fn the_page_about_registries_shows_what_check_prints() {
     let registry = Registry::start(shared().await.programs(), Access::Token).await;
     let registry = registry.expect("a registry");
     let platforms = ["amd64", "arm64"].map(|name| Image::new("page").platform("linux", name));
@@ -317,7 +317,7 @@ async fn the_first_page_shows_what_check_prints() {
     )
     .expect("a file");
 
-    let shown = blocks(&page("README.md"), "console");
+    let shown = blocks(&page("docs/registries.md"), "console");
     let shown = shown.iter().find(|block| block.starts_with("$ "));
     let mut block = shown.expect("a command with its output").clone();
     for host in ["ghcr.io", "registry.internal:5000"] {
