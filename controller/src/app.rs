@@ -191,7 +191,7 @@ fn watches(scopes: &[Option<String>]) -> Vec<Watch> {
     scopes.iter().flat_map(kinds).collect()
 }
 
-/// The name of this replica, as Events tell it: that of its pod.
+/// The name of this replica, as Events report it: that of its pod.
 fn instance(environment: &BTreeMap<String, String>) -> String {
     let pod = environment
         .get("POD_NAME")

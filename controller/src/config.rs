@@ -1,6 +1,6 @@
 //! The configuration: what users write in a file and in the environment, checked as a whole.
 //!
-//! Layers, the later the higher: defaults, the file, the environment. Everything that is wrong is told at once, with
+//! Layers, the later the higher: defaults, the file, the environment. Everything that is wrong is reported at once, with
 //! its place; a secret is never part of a message.
 
 mod document;

@@ -105,7 +105,7 @@ impl Metrics {
     }
 
     /// Everything in Prometheus's text format. `quarantined` are the credentials that are not presented now, counted
-    /// for each registry; nothing is told of them when this replica does not lead.
+    /// for each registry; nothing is shown of them when this replica does not lead.
     pub(crate) fn encode(&self, leads: bool, quarantined: &BTreeMap<String, usize>) -> String {
         self.leader.set(leads.into());
         if leads {

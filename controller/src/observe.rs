@@ -1,6 +1,6 @@
 //! Gathers what a decision needs to know: the workload's own state, its pods, and what registries say of its tags.
 //!
-//! What one container's registry does not tell is data of that container; only what concerns the whole workload is an
+//! What one container's registry does not answer is data of that container; only what concerns the whole workload is an
 //! error.
 
 mod comparison;

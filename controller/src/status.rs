@@ -233,14 +233,14 @@ impl Reporter {
             .map(|warning| warning.topic.clone())
             .collect();
         let open = matches!(reported.state, Some(State::RollingOut | State::Unknown));
-        for (warning, tell) in warnings
+        for (warning, channels) in warnings
             .iter()
             .zip(reported.warnings.now(&topics, open, now))
         {
-            if tell.log {
+            if channels.log {
                 warn!(workload = %identity, "{}", warning.note);
             }
-            if let Some(reason) = warning.event.filter(|_| tell.event) {
+            if let Some(reason) = warning.event.filter(|_| channels.event) {
                 let regarding = identity.reference();
                 self.recorder.publish(reason, regarding, &warning.note);
             }

@@ -131,7 +131,7 @@ impl Candidate {
         left.map_or(pause, |left| pause.min(left))
     }
 
-    /// Gets or renews the Lease; when it is another's, tells until when.
+    /// Gets or renews the Lease; when it is another's, returns until when.
     async fn attempt(&mut self) -> Result<Option<Instant>, Error> {
         let lease = match self.held.take() {
             Some(lease) => Some(lease),

@@ -1,6 +1,6 @@
 //! The series that each workload has for itself.
 //!
-//! They are not kept as gauges of Prometheus's library, as one of those takes a kilobyte, but as what they tell, and
+//! They are not kept as gauges of Prometheus's library, as one of those takes a kilobyte, but as what they show, and
 //! written when they are asked for.
 
 use std::{collections::HashMap, fmt::Write as _};
@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use super::make::seconds;
 use crate::workload::identity::{Described, Identity};
 
-/// What is told of each workload.
+/// What is shown of each workload.
 #[derive(Debug, Default)]
 pub(super) struct Each(Mutex<HashMap<Identity, One>>);
 
@@ -32,12 +32,12 @@ impl Each {
         self.change(identity, |one| one.checked = Some(at));
     }
 
-    /// A workload is told of no longer.
+    /// A workload is not shown any more.
     pub(super) fn forget(&self, identity: &Identity) {
         self.0.lock().remove(identity);
     }
 
-    /// None is told of any more.
+    /// None is shown any more.
     pub(super) fn clear(&self) {
         *self.0.lock() = HashMap::new();
     }

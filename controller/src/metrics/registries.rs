@@ -126,7 +126,7 @@ impl Registries {
         }
     }
 
-    /// What only the leader tells goes, so that sums over replicas are right.
+    /// What only the leader reports goes, so that sums over replicas are right.
     pub(super) fn clear(&self) {
         self.quarantined.reset();
     }
@@ -142,7 +142,7 @@ impl Registries {
                 let _ = self.requests.remove_label_values(&labels);
                 let _ = self.duration.remove_label_values(&labels);
             }
-            // What was never told is not there
+            // What was never reported is not there
             let _ = self.rate_limit.remove_label_values(&[registry]);
             let _ = self.backoff_until.remove_label_values(&[registry]);
             let _ = self.quarantined.remove_label_values(&[registry]);
@@ -183,7 +183,7 @@ mod tests {
         let text = metrics.encode(true, &[].into());
         assert!(text.contains(&format!("{line} 0\n")), "{text}");
         let text = metrics.encode(false, &[].into());
-        assert!(!text.contains(line), "only the leader tells: {text}");
+        assert!(!text.contains(line), "only the leader reports: {text}");
     }
 
     #[tokio::test(start_paused = true)]

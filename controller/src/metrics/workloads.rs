@@ -143,7 +143,7 @@ impl Workloads {
         selected.remove(&place);
         let (namespace, kind) = (&*identity.namespace, identity.kind);
         for state in State::ALL {
-            // What was never told is not there
+            // What was never reported is not there
             let _ = self
                 .states
                 .remove_label_values(&[namespace, kind, state.as_str()]);
@@ -157,7 +157,7 @@ impl Workloads {
             .remove_label_values(&[namespace, kind]);
     }
 
-    /// This replica does not lead any more: what only the leader tells goes, so that sums over replicas are right.
+    /// This replica does not lead any more: what only the leader reports goes, so that sums over replicas are right.
     pub(crate) fn clear(&self) {
         self.states.reset();
         self.each.clear();

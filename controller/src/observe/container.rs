@@ -35,7 +35,7 @@ pub(super) struct Seen {
 
 /// What was learnt besides what is decided upon.
 pub(super) struct Learnt {
-    /// The container whose registries did not tell, and why not.
+    /// The container whose registries did not answer, and why not.
     pub(super) failures: Vec<(String, Failure)>,
     /// The tags that were asked for.
     pub(super) tags: Vec<Asked>,

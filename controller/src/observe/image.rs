@@ -45,7 +45,7 @@ pub(super) struct Learnt {
     pub(super) since: Option<Timestamp>,
     /// What each of the pods runs.
     pub(super) pods: Vec<Running>,
-    /// What the registry did not tell, and why not.
+    /// What the registry did not answer, and why not.
     pub(super) failure: Option<Failure>,
     /// The tag that was asked for.
     pub(super) asked: Option<Asked>,

@@ -105,7 +105,7 @@ impl<'a> Manifests<'a> {
             let answer = this.one(&digest, tag).await;
             (digest, answer)
         });
-        // In a box, as nearly every comparison does without, and would have room for it.
+        // In a box, as nearly every comparison does without, and would reserve its size.
         let fetched: Vec<_> = Box::pin(stream::iter(each).buffered(AT_ONCE).collect()).await;
         for (digest, answer) in fetched {
             let answer = answer.unwrap_or_else(|failure| self.failed(failure));

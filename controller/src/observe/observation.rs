@@ -28,7 +28,7 @@ pub(crate) struct Observation {
     pub(crate) observed: Observed,
     /// The pods it rests on.
     pub(crate) pods: Arc<Pods>,
-    /// Containers whose registries did not tell, and why not.
+    /// Containers whose registries did not answer, and why not.
     pub(crate) failures: Vec<(String, Failure)>,
     /// When a registry was asked last of those whose answers it rests on.
     pub(crate) asked: Timestamp,

@@ -88,26 +88,29 @@ impl Credentials {
     }
 }
 
-/// A trouble that nobody has met for so long is forgotten: those of a daily schedule are met once a day.
+/// A problem that nobody has met for so long is forgotten: those of a daily schedule are met once a day.
 const FORGOTTEN: Duration = Duration::from_secs(25 * 60 * 60);
 
-/// What the log was told of each place that credentials come from: trouble is told once, and again when it changes or
+/// What was logged of each source of credentials: a problem is logged once, and again when it changes or
 /// comes back.
 #[derive(Debug, Default)]
-struct Told(Mutex<HashMap<String, (String, Instant)>>);
+struct Problems(Mutex<HashMap<String, (String, Instant)>>);
 
-impl Told {
+impl Problems {
     /// How it stands with a place now.
-    fn note(&self, place: &str, trouble: Option<String>) {
-        let mut told = self.0.lock();
-        let Some(trouble) = trouble else {
-            told.remove(place);
+    fn note(&self, place: &str, problem: Option<String>) {
+        let mut problems = self.0.lock();
+        let Some(problem) = problem else {
+            problems.remove(place);
             return;
         };
-        if told.get(place).is_none_or(|(told, _)| *told != trouble) {
-            warn!("{trouble}");
+        if problems
+            .get(place)
+            .is_none_or(|(logged, _)| *logged != problem)
+        {
+            warn!("{problem}");
         }
-        told.insert(place.to_owned(), (trouble, Instant::now()));
+        problems.insert(place.to_owned(), (problem, Instant::now()));
     }
 
     fn tidy(&self) {
@@ -122,22 +125,28 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn trouble_that_comes_back_is_told_again() {
-        let told = Told::default();
-        let known = || told.0.lock().get("a").map(|(trouble, _)| trouble.clone());
-        told.note("a", Some("broken".to_owned()));
-        told.note("a", Some("gone".to_owned()));
+    async fn a_problem_that_comes_back_is_logged_again() {
+        let problems = Problems::default();
+        let known = || {
+            problems
+                .0
+                .lock()
+                .get("a")
+                .map(|(problem, _)| problem.clone())
+        };
+        problems.note("a", Some("broken".to_owned()));
+        problems.note("a", Some("gone".to_owned()));
         assert_eq!(known().as_deref(), Some("gone"), "it has changed");
-        told.note("b", None);
+        problems.note("b", None);
         assert!(known().is_some(), "another place");
-        told.note("a", None);
-        assert_eq!(known(), None, "so that it is told again");
-        told.note("a", Some("broken".to_owned()));
+        problems.note("a", None);
+        assert_eq!(known(), None, "so that it is logged again");
+        problems.note("a", Some("broken".to_owned()));
         tokio::time::advance(Duration::from_secs(24 * 60 * 60)).await;
-        told.tidy();
+        problems.tidy();
         assert!(known().is_some(), "it is met once a day");
         tokio::time::advance(FORGOTTEN).await;
-        told.tidy();
+        problems.tidy();
         assert_eq!(known(), None, "of what was deleted, nothing stays");
     }
 }

@@ -12,7 +12,7 @@ use kube_autorollout_registry::{Error, ErrorKind, MissingCredential};
 
 use crate::error_chain::Chain;
 
-/// Why a registry did not tell what was asked.
+/// Why a registry did not answer what was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failure {
     /// Its kind.

@@ -1,7 +1,7 @@
 //! Workloads that somebody else had changed before our patch came, and when each is decided again.
 //!
 //! A patch for the `resourceVersion` that has just been refused would be refused again, so each waits until a watch shows a
-//! later one, and from the second conflict in a row on for longer each time: whoever keeps changing the workload may go on
+//! later one, and from the second conflict in a row on for longer each time: what keeps changing the workload may go on
 //! for days, and each attempt costs a list of its pods.
 
 use std::time::Duration;

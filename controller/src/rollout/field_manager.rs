@@ -16,7 +16,7 @@ use crate::{
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The field manager, other than ours, that was the last to change what it has in the pod template; nothing where the
-/// API server does not tell, as the name is for a text and nothing depends on it.
+/// API server does not report it, as the name is for a text and nothing depends on it.
 ///
 /// Managed fields are stripped from what is watched, so this is a request: a list, as no role of ours permits `get`.
 pub(crate) async fn of(client: &Client, workload: &Workload) -> Option<String> {

@@ -35,7 +35,7 @@ impl Flight {
     }
 
     /// Whether it is time to look at its pods, in a tick that began at `tick`: what its workload says of itself
-    /// meanwhile, with every pod that comes or goes, does not tell why it might be stuck.
+    /// meanwhile, with every pod that comes or goes, does not show why it might be stuck.
     pub(crate) fn is_due(self, tick: Timestamp, now: Timestamp) -> bool {
         self.looked
             .is_none_or(|looked| looked < tick || looked > now || self.left(now).is_zero())

@@ -76,7 +76,7 @@ impl Written {
 }
 
 /// Rolls the workload out as it was observed, and says which generation it has then, zero where the API server does not
-/// tell: a `resourceVersion` in the patch makes the API server refuse it when the workload has changed since.
+/// report it: a `resourceVersion` in the patch makes the API server refuse it when the workload has changed since.
 ///
 /// # Errors
 ///

@@ -45,14 +45,14 @@ pub(crate) fn start(stream: Stream, format: LogFormat, filter: Targets) {
     tell_of_panics();
 }
 
-/// From now on a panic is told in the log like every error: what is written to standard error may be collected by nobody,
+/// From now on a panic is logged like every error: what is written to standard error may be collected by nobody,
 /// and is no JSON.
 fn tell_of_panics() {
     let before = panic::take_hook();
     panic::set_hook(Box::new(move |panic| {
         if tracing::enabled!(Level::ERROR) {
-            let told = panic.to_string().replace('\n', " ");
-            error!("panic: {told}");
+            let text = panic.to_string().replace('\n', " ");
+            error!("panic: {text}");
         } else {
             before(panic);
         }
@@ -65,8 +65,9 @@ fn is_no_span(metadata: &Metadata<'_>) -> bool {
 }
 
 /// kube's client complains of each request that fails, and of an answer that it cannot read with all of it: pages of
-/// objects, or a Secret. All of this comes to us as an error, and is told where it matters.
+/// objects, or a Secret. All of this comes to us as an error, and is logged where it matters.
 fn is_no_repetition(metadata: &Metadata<'_>) -> bool {
-    let told = ["kube_client::client", "kube_client::client::builder"].contains(&metadata.target());
-    !told || *metadata.level() > Level::WARN
+    let is_known =
+        ["kube_client::client", "kube_client::client::builder"].contains(&metadata.target());
+    !is_known || *metadata.level() > Level::WARN
 }

@@ -16,7 +16,7 @@ use crate::{
     rollout::tracker::Stuck,
 };
 
-/// Hexadecimal digits of a digest that people need to tell it from others.
+/// Hexadecimal digits of a digest that people need to distinguish it from others.
 const SHORT: usize = 12;
 
 /// `sha256:0123456789ab`.

@@ -34,7 +34,7 @@ const PATIENCE: SignedDuration = SignedDuration::from_secs(5);
 /// How often is looked whether it need not wait any more.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// What an Event tells.
+/// What an Event reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reason {
     /// A rollout has begun.
@@ -45,7 +45,7 @@ pub(crate) enum Reason {
     NotConverging,
     /// A container is not checked, as a new pod need not pull its image.
     ImagePullPolicyNotAlways,
-    /// A registry did not tell a digest.
+    /// A registry did not answer with a digest.
     RegistryCheckFailed,
     /// An annotation cannot be followed.
     InvalidConfiguration,
@@ -192,8 +192,8 @@ enum Error {
 /// Lets patches go first: an Event can wait a little, and a rollout of everything keeps the API server busy enough.
 async fn after(limiter: &Limiter, event: &v1::Event) {
     let is_young = || {
-        let told = event.event_time.as_ref();
-        told.is_some_and(|told| clock::now().duration_since(told.0) < PATIENCE)
+        let time = event.event_time.as_ref();
+        time.is_some_and(|time| clock::now().duration_since(time.0) < PATIENCE)
     };
     while limiter.is_in_use() && is_young() {
         time::sleep(PAUSE).await;

@@ -1,4 +1,4 @@
-//! Warnings that are told once, and again only when they change.
+//! Warnings that are reported once, and again only when they change.
 
 use std::collections::BTreeMap;
 
@@ -8,13 +8,13 @@ use kube_autorollout_core::state::Reason;
 use super::recorder;
 use crate::rollout::tracker::Stuck;
 
-/// A registry that fails is told of in Events at most this often, per workload and kind of error.
+/// A registry that fails is reported in Events at most this often, per workload and kind of error.
 const REGISTRY_EVENTS: SignedDuration = SignedDuration::from_hours(1);
 
 /// What a warning is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Topic {
-    /// A container's registry did not tell.
+    /// A container's registry did not answer.
     Registry(Reason, String),
     /// A container's image is not pulled anew.
     PullPolicy(String),
@@ -26,17 +26,17 @@ pub(super) enum Topic {
     ApiServer(String),
 }
 
-/// Something that went wrong, and how it is told.
+/// Something that went wrong, and how it is reported.
 pub(super) struct Warning {
     pub(super) topic: Topic,
-    /// Nothing where only the log tells it.
+    /// Nothing where it is only logged.
     pub(super) event: Option<recorder::Reason>,
     pub(super) note: String,
 }
 
-/// In which ways a warning is to be told now.
+/// In which ways a warning is reported now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Tell {
+pub(super) struct Channels {
     pub(super) log: bool,
     pub(super) event: bool,
 }
@@ -49,20 +49,20 @@ pub(super) struct Warnings {
 
 #[derive(Debug)]
 struct Raised {
-    /// When an Event told of it last.
+    /// When an Event reported it last.
     event: Option<Timestamp>,
     /// It was the case at the last look.
     stands: bool,
 }
 
 impl Warnings {
-    /// What is the case now, and how each of it is to be told; all else has passed. Only that a rollout does not
+    /// What is the case now, and how each of it is reported; all else has passed. Only that a rollout does not
     /// converge has not while the state is `open`: a container that crashes again and again runs in between.
-    pub(super) fn now(&mut self, topics: &[Topic], open: bool, now: Timestamp) -> Vec<Tell> {
+    pub(super) fn now(&mut self, topics: &[Topic], open: bool, now: Timestamp) -> Vec<Channels> {
         self.raised.retain(|topic, raised| {
             let is_open = open && matches!(topic, Topic::NotConverging(_));
             raised.stands = raised.stands && (is_open || topics.contains(topic));
-            raised.stands || raised.told_lately(now)
+            raised.stands || raised.reported_lately(now)
         });
         topics.iter().map(|topic| self.raise(topic, now)).collect()
     }
@@ -72,10 +72,10 @@ impl Warnings {
         self.raised.get(topic).is_some_and(|raised| raised.stands)
     }
 
-    fn raise(&mut self, topic: &Topic, now: Timestamp) -> Tell {
+    fn raise(&mut self, topic: &Topic, now: Timestamp) -> Channels {
         let stood = self.stands(topic);
         let event = match topic {
-            Topic::Registry(kind, _) => !self.told_lately(*kind, now),
+            Topic::Registry(kind, _) => !self.reported_lately(*kind, now),
             _ => !stood,
         };
         let before = self.raised.get(topic).and_then(|raised| raised.event);
@@ -84,21 +84,21 @@ impl Warnings {
             stands: true,
         };
         self.raised.insert(topic.clone(), raised);
-        Tell { log: !stood, event }
+        Channels { log: !stood, event }
     }
 
-    /// Whether an Event of the last hour told of this kind of error, of whichever container.
-    fn told_lately(&self, kind: Reason, now: Timestamp) -> bool {
+    /// Whether an Event of the last hour reported this kind of error, of any container.
+    fn reported_lately(&self, kind: Reason, now: Timestamp) -> bool {
         self.raised.iter().any(|(topic, raised)| {
             let same = matches!(topic, Topic::Registry(other, _) if *other == kind);
-            same && raised.told_lately(now)
+            same && raised.reported_lately(now)
         })
     }
 }
 
 impl Raised {
-    /// Whether an Event of the last hour told of it. One of times to come was written before the clock was set back.
-    fn told_lately(&self, now: Timestamp) -> bool {
+    /// Whether an Event of the last hour reported it. One of times to come was written before the clock was set back.
+    fn reported_lately(&self, now: Timestamp) -> bool {
         self.event
             .is_some_and(|at| now.duration_since(at).abs() < REGISTRY_EVENTS)
     }
@@ -108,11 +108,11 @@ impl Raised {
 mod tests {
     use super::*;
 
-    const BOTH: Tell = Tell {
+    const BOTH: Channels = Channels {
         log: true,
         event: true,
     };
-    const NEITHER: Tell = Tell {
+    const NEITHER: Channels = Channels {
         log: false,
         event: false,
     };
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_is_told_once() {
+    fn what_stands_is_reported_once() {
         let mut warnings = Warnings::default();
         let topics = [Topic::PullPolicy("app".to_owned())];
         assert_eq!(warnings.now(&topics, false, minute(0)), [BOTH]);
@@ -144,7 +144,7 @@ mod tests {
         let mut warnings = Warnings::default();
         assert_eq!(warnings.now(&[timeout("app")], false, minute(0)), [BOTH]);
         assert_eq!(warnings.now(&[], false, minute(1)), []);
-        let logged = Tell {
+        let logged = Channels {
             log: true,
             event: false,
         };
@@ -153,7 +153,7 @@ mod tests {
             warnings.now(&[timeout("app"), timeout("side")], false, minute(3)),
             [NEITHER, logged]
         );
-        let reminder = Tell {
+        let reminder = Channels {
             log: false,
             event: true,
         };
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_container_that_crashes_again_and_again_is_told_once() {
+    fn a_container_that_crashes_again_and_again_is_reported_once() {
         let stuck = |digest: &str| {
             Topic::NotConverging(Stuck {
                 reason: Reason::CrashLoopBackOff,
@@ -185,19 +185,19 @@ mod tests {
         assert_eq!(warnings.now(&[stuck("a")], false, minute(2)), [NEITHER]);
         assert_eq!(warnings.now(&[], true, minute(3)), [], "another image");
         assert_eq!(warnings.now(&[stuck("b")], false, minute(4)), [BOTH]);
-        assert_eq!(warnings.now(&[], false, minute(5)), [], "it is mended");
+        assert_eq!(warnings.now(&[], false, minute(5)), [], "it is fixed");
         assert_eq!(warnings.now(&[stuck("b")], false, minute(6)), [BOTH]);
     }
 
     #[test]
     fn an_event_of_times_to_come_keeps_no_other_from_being_written() {
-        for (then, told_again) in [(-61, true), (-59, false), (59, false), (61, true)] {
+        for (then, reported_again) in [(-61, true), (-59, false), (59, false), (61, true)] {
             let mut warnings = Warnings::default();
             warnings.now(&[timeout("app")], false, minute(then));
             warnings.now(&[], false, minute(0));
             let again = warnings.now(&[timeout("app")], false, minute(0));
-            let event = again.iter().any(|tell| tell.event);
-            assert_eq!(event, told_again, "{then}");
+            let event = again.iter().any(|channels| channels.event);
+            assert_eq!(event, reported_again, "{then}");
         }
     }
 }

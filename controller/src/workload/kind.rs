@@ -22,7 +22,7 @@ pub(crate) trait Rules: Sync {
     /// The plural under which the API server and its roles know the kind.
     fn plural(&self) -> &'static str;
 
-    /// The objects that keep the kind's past templates, where its status does not tell the current one.
+    /// The objects that keep the kind's past templates, where its status does not show the current one.
     fn history(&self) -> Option<History>;
 
     /// Where the rollout of a workload stands.

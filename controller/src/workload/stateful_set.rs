@@ -160,6 +160,6 @@ mod tests {
         assert!(!parallel.wait_for("db-2", Some("db-1")), "it is replaced");
 
         let none = stateful_set(&json!({}), |_| {}).current(&[]);
-        assert_eq!(none, None, "the status does not tell yet");
+        assert_eq!(none, None, "the status does not show it yet");
     }
 }

@@ -89,7 +89,7 @@ pub enum ContainerKind {
     Init,
 }
 
-/// An annotation that cannot be followed. The workload is left alone until it is mended.
+/// An annotation that cannot be followed. The workload is left alone until it is fixed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidAnnotation {
     /// Both lists of containers are given.

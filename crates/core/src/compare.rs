@@ -66,7 +66,7 @@ pub enum Verdict {
     /// It runs something else, and what the tag names could not start in its place: [`Reason::NoMatchingPlatform`] or
     /// [`Reason::UnsupportedMediaType`].
     CannotStart(Reason),
-    /// It cannot be told, so nothing may be restarted.
+    /// It cannot be known, so nothing may be restarted.
     Unknown(Reason),
 }
 

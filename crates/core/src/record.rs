@@ -67,7 +67,7 @@ impl Attempts {
         self.0.is_empty()
     }
 
-    /// The attempts once `changes` are rolled out, which the `record` before them tells apart: one more of a digest that it
+    /// The attempts once `changes` are rolled out, which the `record` before them distinguishes: one more of a digest that it
     /// names already, none of another digest, and the same of containers that the template has and that do not change.
     #[must_use]
     pub fn after(

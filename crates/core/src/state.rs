@@ -48,7 +48,7 @@ words! {
         Paused,
         /// There is nothing to check.
         Skipped,
-        /// Whether it is stale cannot be told now.
+        /// Whether it is stale cannot be known now.
         Unknown,
         /// An annotation of the workload does not parse.
         InvalidConfiguration,

@@ -83,7 +83,7 @@ pub(super) struct Document {
 fn options() -> Options {
     serde_saphyr::options! {
         budget: serde_saphyr::budget! { max_depth: MAX_DEPTH },
-        duplicate_keys: DuplicateKeyPolicy::PassThrough, // so that all of them are told at once
+        duplicate_keys: DuplicateKeyPolicy::PassThrough, // so that all of them are reported at once
         merge_keys: MergeKeyPolicy::AsOrdinary,
         strict_booleans: true, // `no` is a namespace, too
         leading_zero_numbers_as_strings: true,

@@ -30,7 +30,7 @@ fn rows() -> BTreeMap<String, String> {
     rows.collect()
 }
 
-/// Every key that holds a value; a section is told of by its keys.
+/// Every key that holds a value; a section is described by its keys.
 fn keys() -> Vec<String> {
     let mut keys: Vec<_> = schema::keys::<Section<Model>>()
         .into_iter()
@@ -61,7 +61,7 @@ fn the_page_has_the_defaults_that_hold() {
             json!(entry.ca_certificates.iter().map(|_| ()).collect::<Vec<_>>()),
         ),
     ]);
-    for (key, told) in rows() {
+    for (key, documented) in rows() {
         let default = if let Some(key) = key.strip_prefix("registries[].") {
             of_entry.get(key).cloned()
         } else {
@@ -71,6 +71,6 @@ fn the_page_has_the_defaults_that_hold() {
         let default = default
             .as_ref()
             .map_or_else(|| NONE.to_owned(), Value::to_string);
-        assert_eq!(told, default, "{key}");
+        assert_eq!(documented, default, "{key}");
     }
 }

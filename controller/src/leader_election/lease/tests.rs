@@ -17,7 +17,7 @@ use crate::leader_election::leadership::Leadership;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// An API server that knows Leases, and can be told to fail.
+/// An API server that knows Leases, and fails when it is asked to.
 #[derive(Default)]
 struct Server {
     state: Mutex<State>,
@@ -108,7 +108,7 @@ fn refused(code: StatusCode, reason: &str) -> (StatusCode, Value) {
     (code, status)
 }
 
-/// A replica that takes part until it is told to stop, or its task is killed.
+/// A replica that takes part until it is asked to stop, or its task is killed.
 struct Replica {
     leadership: Arc<Leadership>,
     losses: Arc<AtomicUsize>,

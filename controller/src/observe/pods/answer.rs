@@ -50,7 +50,7 @@ pub(super) struct Answer {
 pub(super) struct Listed {
     /// The template that it was made from, where its owner has pods of several.
     pub(super) revision: Option<Arc<str>>,
-    /// To tell the newest.
+    /// Orders pods by age.
     pub(super) created: Option<Timestamp>,
     /// When it was created, or became ready after that.
     pub(super) progressed: Option<Timestamp>,

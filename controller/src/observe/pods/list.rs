@@ -162,7 +162,7 @@ async fn each<T: DeserializeOwned>(
     Ok(unreadable)
 }
 
-/// Room for one: most owners have one pod, and the first `push` would make room for four.
+/// Capacity for one: most owners have one pod, and the first `push` would reserve four.
 fn one<T>() -> Vec<T> {
     Vec::with_capacity(1)
 }

@@ -14,11 +14,11 @@ pub(super) struct Unreadable {
     pub(super) what: String,
 }
 
-/// Reads an object, or tells whose it is.
+/// Reads an object, or finds out whose it is.
 ///
 /// # Errors
 ///
-/// When it can neither be read nor tells whose it is.
+/// When it can neither be read nor finds out whose it is.
 pub(super) fn read<T: DeserializeOwned>(object: &str) -> Result<Result<T, Unreadable>, Error> {
     match serde_json::from_str(object) {
         Ok(read) => Ok(Ok(read)),

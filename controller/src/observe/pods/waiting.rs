@@ -61,7 +61,7 @@ struct Batch {
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Wanted {
-    /// The objects that tell the current template, where that is not known already.
+    /// The objects that show the current template, where that is not known already.
     pub(super) history: Option<History>,
     /// Lists that began earlier are of no use.
     pub(super) since: Since,

@@ -5,7 +5,7 @@ use std::{borrow::Cow, fs, path::Path};
 use kube_autorollout_core::Reference;
 use kube_autorollout_registry::{Credential, Endpoint, HostPattern, Keyring, MissingCredential};
 
-use super::Told;
+use super::Problems;
 use crate::config::{RegistryEntry, Secret, TokenSource};
 
 /// The file of a mounted Secret of type `kubernetes.io/dockerconfigjson`.
@@ -15,7 +15,7 @@ const DOCKER_CONFIG: &str = ".dockerconfigjson";
 #[derive(Debug)]
 pub(crate) struct Configured {
     entries: Vec<Entry>,
-    told: Told,
+    problems: Problems,
 }
 
 /// What is configured for some registries.
@@ -36,7 +36,7 @@ impl Configured {
         });
         Self {
             entries: entries.collect(),
-            told: Told::default(),
+            problems: Problems::default(),
         }
     }
 
@@ -53,7 +53,7 @@ impl Configured {
 
     /// Forgets what was reported long ago.
     pub(super) fn tidy(&self) {
-        self.told.tidy();
+        self.problems.tidy();
     }
 
     /// What is configured for the registry of an image, in the order in which it is tried.
@@ -67,7 +67,7 @@ impl Configured {
                 self.mounted(&mount_path.join(DOCKER_CONFIG), entry, reference)
             }
             Secret::Opaque { username, token } => {
-                let credential = opaque(username.as_deref(), token, &self.told);
+                let credential = opaque(username.as_deref(), token, &self.problems);
                 credential.into_iter().collect()
             }
         }
@@ -85,31 +85,31 @@ impl Configured {
     /// The entries that the kubelet would use; the only entry of a file where none of them is for this registry, if the
     /// pattern names the registry in full. With a wildcard the file would be shown to hosts that nobody has named.
     fn mounted(&self, path: &Path, entry: &Entry, reference: &Reference) -> Vec<Credential> {
-        let Some(keyring) = usable(path, keyring(path), &self.told) else {
+        let Some(keyring) = usable(path, keyring(path), &self.problems) else {
             return Vec::new();
         };
         let asked = self.asked(reference);
         let found = keyring.lookup(&asked);
         let only = keyring.only().filter(|_| found.is_empty());
         let (file, host) = (path.display(), asked.registry());
-        let (used, trouble) = match only {
+        let (used, problem) = match only {
             None => (found, None),
             Some(only) if entry.pattern.is_literal() => {
-                let trouble =
+                let problem =
                     format!("the only entry of {file} is not for {host}, and is used all the same");
-                (only.to_vec(), Some(trouble))
+                (only.to_vec(), Some(problem))
             }
             Some(_) => {
                 let registry = reference.registry();
-                let trouble = format!(
+                let problem = format!(
                     "the only entry of {file} is not for {host}, and is not used, as hostnamePattern {} has a wildcard: add {host} \
                      to the file, or an entry with hostnamePattern {registry} before it",
                     entry.pattern
                 );
-                (Vec::new(), Some(trouble))
+                (Vec::new(), Some(problem))
             }
         };
-        self.told.note(&format!("{file} for {host}"), trouble);
+        self.problems.note(&format!("{file} for {host}"), problem);
         used
     }
 
@@ -128,11 +128,11 @@ fn keyring(path: &Path) -> Result<Keyring, String> {
     Ok(keyring)
 }
 
-fn opaque(username: Option<&str>, token: &TokenSource, told: &Told) -> Option<Credential> {
+fn opaque(username: Option<&str>, token: &TokenSource, problems: &Problems) -> Option<Credential> {
     let token = match token {
         TokenSource::Inline(token) => token.expose().to_owned(),
         TokenSource::File(path) => {
-            let text = usable(path, text(path), told)?;
+            let text = usable(path, text(path), problems)?;
             text.trim_end_matches(['\r', '\n']).to_owned()
         }
     };
@@ -147,10 +147,10 @@ fn text(path: &Path) -> Result<String, String> {
     fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))
 }
 
-/// What could be had of a file; of one that is mended later nothing needs to be said, it is read at each use.
-fn usable<T>(path: &Path, had: Result<T, String>, told: &Told) -> Option<T> {
-    let (had, trouble) = had.map_or_else(|trouble| (None, Some(trouble)), |had| (Some(had), None));
-    told.note(&path.display().to_string(), trouble);
+/// What could be had of a file; one that is fixed later is read at its next use.
+fn usable<T>(path: &Path, had: Result<T, String>, problems: &Problems) -> Option<T> {
+    let (had, problem) = had.map_or_else(|problem| (None, Some(problem)), |had| (Some(had), None));
+    problems.note(&path.display().to_string(), problem);
     had
 }
 
@@ -169,7 +169,7 @@ mod tests {
                 endpoint: endpoint.map(|endpoint| endpoint.parse().expect("an endpoint")),
                 secret,
             }],
-            told: Told::default(),
+            problems: Problems::default(),
         }
     }
 
@@ -252,13 +252,14 @@ mod tests {
         for (pattern, folder, expected, said) in cases {
             let configured = entry(pattern, None, pull_secret(folder));
             assert_eq!(found(&configured, "other.io/x"), expected, "{pattern}");
-            let told = configured.told.0.lock();
-            let told: Vec<_> = told.values().collect();
-            assert_eq!(told.len(), usize::from(said.is_some()), "{told:?}");
+            let problems = configured.problems.0.lock();
+            let problems: Vec<_> = problems.values().collect();
+            assert_eq!(problems.len(), usize::from(said.is_some()), "{problems:?}");
             assert!(
-                told.iter()
-                    .all(|(told, _)| told.contains(said.unwrap_or_default())),
-                "{told:?}"
+                problems
+                    .iter()
+                    .all(|(problem, _)| problem.contains(said.unwrap_or_default())),
+                "{problems:?}"
             );
         }
     }

@@ -34,7 +34,7 @@ pub(super) enum Error {
 }
 
 impl Error {
-    /// The API server is away or in trouble, so the Secret may be what it was.
+    /// The API server is away or in problem, so the Secret may be what it was.
     pub(super) fn says_nothing(&self) -> bool {
         matches!(self, Self::Timeout | Self::Get(_))
     }

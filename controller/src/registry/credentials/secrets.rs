@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::{
-    Told,
+    Problems,
     pull_secret::{self, Error},
 };
 use crate::{
@@ -49,7 +49,7 @@ pub(super) struct Secrets {
 
 struct Reader {
     client: Client,
-    told: Told,
+    problems: Problems,
 }
 
 /// What came of reading it.
@@ -69,9 +69,9 @@ struct Read {
 
 impl Secrets {
     pub(super) fn new(client: Client, fetches: &Fetches) -> Self {
-        let told = Told::default();
+        let problems = Problems::default();
         Self {
-            reader: Arc::new(Reader { client, told }),
+            reader: Arc::new(Reader { client, problems }),
             kept: SingleFlight::new(fetches.clone()),
             refused: Mutex::default(),
         }
@@ -126,7 +126,7 @@ impl Secrets {
         self.refused
             .lock()
             .retain(|name, _| self.kept.contains(name));
-        self.reader.told.tidy();
+        self.reader.problems.tidy();
     }
 
     fn secret(&self, namespace: &str, name: &str, waiter: &Waiter) -> Option<Arc<Keyring>> {
@@ -154,7 +154,7 @@ impl Reader {
         Read { unchanged, ..now }
     }
 
-    /// What is known of a Secret after an attempt to read it, of which the log is told where that is news.
+    /// What is known of a Secret after an attempt to read it, which is logged where that is news.
     fn judged(
         &self,
         got: Result<Keyring, Error>,
@@ -172,13 +172,13 @@ impl Reader {
         };
         match got {
             Ok(keyring) => {
-                self.told.note(&place, None);
+                self.problems.note(&place, None);
                 read(Arc::new(keyring))
             }
             Err(error @ Error::Forbidden) => {
-                let trouble =
+                let problem =
                     format!("pull Secrets in namespace {namespace} are not used: {error}");
-                self.told.note(namespace, Some(trouble));
+                self.problems.note(namespace, Some(problem));
                 read(Arc::default())
             }
             Err(error) => {
@@ -187,8 +187,8 @@ impl Reader {
                     Some(_) => "cannot be read again, and is used as it was",
                     None => "is not used",
                 };
-                let trouble = format!("pull Secret {place} {what}: {}", Chain(&error));
-                self.told.note(&place, Some(trouble));
+                let problem = format!("pull Secret {place} {what}: {}", Chain(&error));
+                self.problems.note(&place, Some(problem));
                 let keyring = before.map(|before| Arc::clone(&before.keyring));
                 Read {
                     // So that a refusal of what was read before stands

@@ -43,7 +43,7 @@ pub(super) fn of(error: &Error) -> &'static str {
     }
 }
 
-/// Where the kind alone does not tell what helps.
+/// Where the kind alone does not show what helps.
 fn of_some(error: &Error) -> Option<&'static str> {
     if error.is_anonymous() {
         return Some(

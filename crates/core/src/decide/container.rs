@@ -15,7 +15,7 @@ const REMEMBERED_FOR: Duration = Duration::from_secs(60 * 60);
 pub(super) enum Outcome {
     /// It is not checked.
     Skipped(Reason),
-    /// It cannot be told.
+    /// It cannot be known.
     Unknown(Reason),
     /// Some pod runs something else than the tag means.
     Stale,

@@ -1,4 +1,4 @@
-//! What cannot be told, and is never called stale.
+//! What cannot be known, and is never called stale.
 
 use super::*;
 
