@@ -1,7 +1,8 @@
 //! Wires everything together and runs it until asked to stop.
 
-pub(crate) mod shutdown;
-
+pub(crate) mod arguments;
+pub(crate) mod check;
+mod shutdown;
 mod term;
 
 use std::{collections::BTreeMap, sync::Arc};

@@ -5,8 +5,6 @@
 //! overview.
 
 mod app;
-mod arguments;
-mod check;
 mod client;
 mod clock;
 mod config;
@@ -32,7 +30,10 @@ use std::{
 
 use tokio::runtime::Runtime;
 
-use arguments::{Command, Request};
+use app::{
+    arguments::{self, Command, Request},
+    check,
+};
 use config::Config;
 use error_chain::Chain;
 use server::logging::Stream;

@@ -3,14 +3,11 @@
 //! As kube does, but for one case in which Go decides otherwise than webpki: a certificate that is configured as an authority
 //! may be the server's own.
 
-use std::{
-    fs,
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{fs, path::PathBuf, sync::Arc};
 
 use kube::Config;
 use kube_autorollout_tls::{Trust, TrustError};
+use parking_lot::Mutex;
 use rustls::{
     DigitallySignedStruct, Error, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -81,7 +78,7 @@ impl Renewed {
     /// As the file is now; a file that cannot be used leaves the last one.
     fn current(&self) -> Arc<dyn ServerCertVerifier> {
         let pem = fs::read(&self.path);
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.last.lock();
         let path = self.path.display();
         match pem {
             Ok(pem) if pem == last.pem => {}
@@ -151,7 +148,7 @@ impl ServerCertVerifier for Renewed {
 
 impl Renewed {
     fn any(&self) -> Arc<dyn ServerCertVerifier> {
-        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = self.last.lock();
         Arc::clone(&last.verifier)
     }
 }

@@ -91,7 +91,7 @@ const NAMES: &[(&str, &[&str])] = &[
         &[
             "app.rs",
             "app/term.rs",
-            "check",
+            "app/check",
             "config",
             "metrics/registry_observer",
             "observe",
@@ -106,7 +106,7 @@ const NAMES: &[(&str, &[&str])] = &[
 ];
 
 /// The folders of the controller. Each knows only those that come before it.
-const LAYERS: [&str; 18] = [
+const LAYERS: [&str; 16] = [
     "clock",
     "constants",
     "error_chain",
@@ -122,8 +122,6 @@ const LAYERS: [&str; 18] = [
     "status",
     "server",
     "controller",
-    "arguments",
-    "check",
     "app",
 ];
 

@@ -45,7 +45,7 @@ pub(super) mod tests {
         rate_limit
     }
 
-    pub(in crate::check) fn resolved() -> Resolved {
+    pub(in crate::app::check) fn resolved() -> Resolved {
         let digest = format!("sha256:{}", "a".repeat(64));
         Resolved {
             digest: digest.parse().expect("a digest"),
@@ -60,7 +60,7 @@ pub(super) mod tests {
     }
 
     /// One that resolved, a single image, and one that did not resolve.
-    pub(in crate::check) fn answers() -> [Answer; 3] {
+    pub(in crate::app::check) fn answers() -> [Answer; 3] {
         let single = Resolved {
             platforms: None,
             authentication: AuthMethod::Anonymous,

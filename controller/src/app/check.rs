@@ -21,7 +21,7 @@ use tokio::time::{Instant, interval_at};
 
 use self::{answer::Answer, asker::Asker};
 use crate::{
-    arguments::{Output, Request},
+    app::arguments::{Output, Request},
     config::Config,
     registry::credentials::Configured,
     registry::options,
