@@ -56,12 +56,12 @@ pub(crate) struct Workloads {
     each: Each,
     rollouts: IntCounterVec,
     rollout_duration: HistogramVec,
-    selected: Mutex<HashMap<Place, usize>>,
+    selected: Mutex<HashMap<Group, usize>>,
 }
 
 /// A namespace and a kind. The series of both go with their last workload: namespaces come and go by hundreds a day where
 /// each change is tried out in one of its own, and a series is a kilobyte.
-type Place = (Arc<str>, &'static str);
+type Group = (Arc<str>, &'static str);
 
 impl Workloads {
     pub(super) fn new(make: &Make<'_>) -> Result<Self, prometheus::Error> {
@@ -89,7 +89,7 @@ impl Workloads {
 
     /// A workload is selected that was not.
     pub(crate) fn select(&self, identity: &Identity) {
-        *self.selected.lock().entry(place(identity)).or_default() += 1;
+        *self.selected.lock().entry(group(identity)).or_default() += 1;
     }
 
     /// A workload is now in another state; nothing stands for not being selected.
@@ -132,15 +132,15 @@ impl Workloads {
     pub(crate) fn forget(&self, identity: &Identity) {
         self.each.forget(identity);
         let mut selected = self.selected.lock();
-        let place = place(identity);
+        let group = group(identity);
         let left = selected
-            .get(&place)
+            .get(&group)
             .map_or(0, |count| count.saturating_sub(1));
         if left > 0 {
-            selected.insert(place, left);
+            selected.insert(group, left);
             return;
         }
-        selected.remove(&place);
+        selected.remove(&group);
         let (namespace, kind) = (&*identity.namespace, identity.kind);
         for state in State::ALL {
             // What was never reported is not there
@@ -171,7 +171,7 @@ impl Workloads {
     /// A rollout went on. That of a workload that has gone meanwhile is not counted, as nothing would end its series.
     pub(crate) fn rollout(&self, identity: &Identity, outcome: Outcome) {
         let selected = self.selected.lock();
-        if !selected.contains_key(&place(identity)) {
+        if !selected.contains_key(&group(identity)) {
             return;
         }
         let labels = [&*identity.namespace, identity.kind, outcome.as_str()];
@@ -187,7 +187,7 @@ impl Workloads {
     }
 }
 
-fn place(identity: &Identity) -> Place {
+fn group(identity: &Identity) -> Group {
     (Arc::clone(&identity.namespace), identity.kind)
 }
 

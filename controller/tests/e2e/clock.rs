@@ -109,9 +109,9 @@ async fn a_clock_that_is_set_back_or_forward_costs_no_rollout_and_no_leadership(
     let world = World::new("clock").await;
     world.push(&world.version(1), "app").await;
     world.deploy("web", "app").await;
-    let brakes = "rollouts: { maxConcurrent: 1, minInterval: 1s, settle: 1s }";
+    let limits = "rollouts: { maxConcurrent: 1, minInterval: 1s, settle: 1s }";
     let controller = clock
-        .controller(&world, &format!("{ELECTED}\n{brakes}"))
+        .controller(&world, &format!("{ELECTED}\n{limits}"))
         .await;
     controller.until_all("UpToDate", 1).await;
     checked_at(&controller, "web", 0).await;

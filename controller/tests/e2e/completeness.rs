@@ -18,7 +18,7 @@ const WAITS: &str = "strange_node::what_keeps_a_container_from_starting_is_the_r
 const fn enters(state: State) -> &'static str {
     match state {
         State::UpToDate => ONCE,
-        State::Outdated => "brakes::never_more_rollouts_are_in_flight_than_there_may_be",
+        State::Outdated => "limits::never_more_rollouts_are_in_flight_than_there_may_be",
         State::RollingOut => "rollout::a_slow_download_is_waited_for",
         State::NotConverging => "guard::an_image_that_crashes_is_rolled_out_once",
         State::Held => "annotations::a_hold_keeps_a_rollout_back_until_it_is_taken_off",
@@ -36,9 +36,9 @@ const fn reaches(reason: Reason) -> &'static str {
         Reason::Current | Reason::InFlight => ONCE,
         Reason::IndexChangedOnly => "no_rollout::other_attestations_alone_roll_nothing_out",
         Reason::SameConfig => "no_rollout::another_compression_of_the_same_image_rolls_nothing_out",
-        Reason::WaitingForBudget => "brakes::never_more_rollouts_are_in_flight_than_there_may_be",
-        Reason::MinInterval => "brakes::a_workload_rests_between_two_rollouts_also_over_a_restart",
-        Reason::Settling => "brakes::a_tag_that_moves_twice_before_it_settles_is_rolled_out_once",
+        Reason::WaitingForBudget => "limits::never_more_rollouts_are_in_flight_than_there_may_be",
+        Reason::MinInterval => "limits::a_workload_rests_between_two_rollouts_also_over_a_restart",
+        Reason::Settling => "limits::a_tag_that_moves_twice_before_it_settles_is_rolled_out_once",
         Reason::WaitingForOtherContainer => {
             "faults::a_tag_that_is_deleted_keeps_another_container_from_being_rolled_out"
         }

@@ -9,8 +9,8 @@ use kube_autorollout_testbed::{
 use tokio::time::Instant;
 
 use crate::{
-    brakes::Rollouts,
     harness::{Controller, SOON, World},
+    limits::Rollouts,
     metrics::Metrics,
     way::{at, behind, gateway, way},
 };

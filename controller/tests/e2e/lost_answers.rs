@@ -9,8 +9,8 @@ use kube::api::DeleteParams;
 use kube_autorollout_testbed::{gateway::Loss, workload::eventually};
 
 use crate::{
-    brakes::Rollouts,
     harness::{Controller, SOON, World},
+    limits::Rollouts,
     metrics::Metrics,
     way::{at, gateway},
 };

@@ -96,9 +96,9 @@ fn decide_with(bencher: Bencher<'_, '_>, pods: usize, verdict: Verdict) {
         schedule: None,
         hold: None,
     };
-    let brakes = Policy::default();
+    let limits = Policy::default();
     let now = Timestamp::UNIX_EPOCH;
-    bencher.bench(|| decide(black_box(&observed), &settings, &brakes, now));
+    bencher.bench(|| decide(black_box(&observed), &settings, &limits, now));
 }
 
 #[divan::bench(args = [1, 100])]

@@ -21,8 +21,8 @@ use crate::{
     state::{Reason, State},
 };
 
-mod brakes;
 mod container;
+mod limits;
 
 use container::{Finding, Outcome};
 

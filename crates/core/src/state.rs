@@ -36,7 +36,7 @@ words! {
     State {
         /// Every checked container runs what its tag means.
         UpToDate,
-        /// Some container is stale, and a brake or another container keeps it from being rolled out.
+        /// Some container is stale, and a limit or another container keeps it from being rolled out.
         Outdated,
         /// A rollout is in flight, ours or somebody else's.
         RollingOut,

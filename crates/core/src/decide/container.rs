@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Container, Observed, Policy, Running, brakes};
+use super::{Container, Observed, Policy, Running, limits};
 use crate::{Digest, compare::Verdict, record::Change, state::Reason};
 
 /// How long a rollout that only this process remembers keeps the same digest from being rolled out again.
@@ -245,7 +245,7 @@ fn retry(
     let done = observed.attempts.of(&container.name).checked_sub(1)?;
     let wait = *policy.retry_after.get(usize::try_from(done).ok()?)?;
     // Where nothing says when the last one was, there is nothing to wait from.
-    let due = brakes::end(brakes::last_rollout(observed)?, wait, now);
+    let due = limits::end(limits::last_rollout(observed)?, wait, now);
     Some(due.map_or(Retry::Now, Retry::At))
 }
 

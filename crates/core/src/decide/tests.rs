@@ -6,8 +6,8 @@ use super::*;
 use crate::annotations::Hold;
 
 mod availability;
-mod brakes;
 mod convergence;
+mod limits;
 mod properties;
 mod pulling;
 mod retries;

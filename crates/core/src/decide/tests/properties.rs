@@ -161,7 +161,7 @@ fn any_brakes() -> impl Strategy<Value = Policy> {
     })
 }
 
-/// Without any brake.
+/// Without any limit.
 fn decided(observed: &Observed, settings: &Settings) -> Decision {
     decide(observed, settings, &Policy::default(), now())
 }
@@ -240,7 +240,7 @@ proptest! {
     #[test]
     fn an_answer_that_becomes_an_error_never_adds_a_rollout(
         before in any_observed(),
-        (settings, brakes) in (any_settings(), any_brakes()),
+        (settings, limits) in (any_settings(), any_brakes()),
         (which, reason, tag) in (any::<prop::sample::Index>(), any_reason(), any::<bool>()),
     ) {
         let mut failed = before.clone();
@@ -260,8 +260,8 @@ proptest! {
             let pod = which.get_mut(&mut answers);
             pod.verdict = Verdict::Unknown(reason);
         }
-        let before = rolled_out(&decide(&before, &settings, &brakes, now()));
-        let after = rolled_out(&decide(&failed, &settings, &brakes, now()));
+        let before = rolled_out(&decide(&before, &settings, &limits, now()));
+        let after = rolled_out(&decide(&failed, &settings, &limits, now()));
         prop_assert!(after.iter().all(|change| before.contains(change)), "{after:?} was {before:?}");
     }
 
@@ -275,14 +275,14 @@ proptest! {
             });
             (Just(observed), shuffled)
         }),
-        (settings, brakes) in (any_settings(), any_brakes()),
+        (settings, limits) in (any_settings(), any_brakes()),
     ) {
         let mut shuffled = shuffled;
         for container in &mut shuffled.containers {
             container.pods.reverse();
         }
-        let expected = decide(&observed, &settings, &brakes, now());
-        prop_assert_eq!(decide(&shuffled, &settings, &brakes, now()), expected);
+        let expected = decide(&observed, &settings, &limits, now());
+        prop_assert_eq!(decide(&shuffled, &settings, &limits, now()), expected);
     }
 
     #[test]
@@ -308,10 +308,10 @@ proptest! {
 
     #[test]
     fn a_brake_puts_a_rollout_off_and_changes_nothing_else(
-        observed in any_observed(), settings in any_settings(), brakes in any_brakes(),
+        observed in any_observed(), settings in any_settings(), limits in any_brakes(),
     ) {
         let free = decided(&observed, &settings);
-        let braked = decide(&observed, &settings, &brakes, now());
+        let braked = decide(&observed, &settings, &limits, now());
         if braked.state == free.state {
             prop_assert_eq!(braked, free);
         } else {

@@ -51,12 +51,12 @@ fn budget_spent() -> Policy {
 #[track_caller]
 fn assert_waits(
     workload: &Observed,
-    brakes: &Policy,
+    limits: &Policy,
     reason: Reason,
     container: &str,
     again: Option<Timestamp>,
 ) {
-    let decision = decide(workload, &settings(), brakes, now());
+    let decision = decide(workload, &settings(), limits, now());
     let expected = Decision {
         state: State::Outdated,
         reason: Some(reason),
@@ -70,24 +70,24 @@ fn assert_waits(
 }
 
 #[track_caller]
-fn assert_released(workload: &Observed, brakes: &Policy) {
-    let decision = decide(workload, &settings(), brakes, now());
+fn assert_released(workload: &Observed, limits: &Policy) {
+    let decision = decide(workload, &settings(), limits, now());
     assert!(decision.rollout.is_some(), "{decision:?}");
 }
 
 #[test]
 fn a_digest_is_rolled_out_once_its_tag_has_named_it_for_long_enough() {
     let known = |age| observed(&[known_for("web", age)]);
-    let brakes = settle(MINUTE);
+    let limits = settle(MINUTE);
     let end = now() + SECOND;
     assert_waits(
         &known(59 * SECOND),
-        &brakes,
+        &limits,
         Reason::Settling,
         "web",
         Some(end),
     );
-    assert_released(&known(MINUTE), &brakes);
+    assert_released(&known(MINUTE), &limits);
     assert_released(&known(Duration::ZERO), &Policy::default());
 }
 
@@ -128,17 +128,17 @@ fn a_registry_that_stops_answering_settles_nothing() {
 
 #[test]
 fn a_workload_is_not_rolled_out_again_before_the_interval_is_over() {
-    let brakes = min_interval(MINUTE);
+    let limits = min_interval(MINUTE);
     let end = now() + 15 * SECOND;
     assert_waits(
         &rolled_out_ago(45 * SECOND),
-        &brakes,
+        &limits,
         Reason::MinInterval,
         "web",
         Some(end),
     );
-    assert_released(&rolled_out_ago(MINUTE), &brakes);
-    assert_released(&observed(&[container("web", &[stale()])]), &brakes);
+    assert_released(&rolled_out_ago(MINUTE), &limits);
+    assert_released(&observed(&[container("web", &[stale()])]), &limits);
 }
 
 #[test]
@@ -167,17 +167,17 @@ fn a_clock_that_was_set_back_holds_nothing_back_for_long() {
     let tomorrow = now() + 24 * 60 * MINUTE;
     workload.last_rollout = Some(tomorrow);
     workload.containers[0].since = Some(tomorrow);
-    let brakes = Policy {
+    let limits = Policy {
         settle: MINUTE,
         min_interval: MINUTE,
         retry_after: [].into(),
         budget_spent: false,
     };
-    assert_released(&workload, &brakes);
+    assert_released(&workload, &limits);
     // What was learnt a moment after the decision began is recent, too.
     workload.containers[0].since = Some(now() + SECOND);
     let end = now() + 61 * SECOND;
-    assert_waits(&workload, &brakes, Reason::Settling, "web", Some(end));
+    assert_waits(&workload, &limits, Reason::Settling, "web", Some(end));
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn a_stale_workload_waits_for_a_place_in_the_budget() {
 fn of_several_brakes_the_budget_is_the_last_and_a_hold_the_first() {
     let mut workload = rolled_out_ago(10 * SECOND);
     workload.containers[0].since = Some(ago(5 * SECOND));
-    let mut brakes = Policy {
+    let mut limits = Policy {
         settle: MINUTE,
         min_interval: MINUTE,
         retry_after: [].into(),
@@ -214,7 +214,7 @@ fn of_several_brakes_the_budget_is_the_last_and_a_hold_the_first() {
         hold: Some(Hold::Until(end)),
         ..settings()
     };
-    let decision = decide(&workload, &held, &brakes, now());
+    let decision = decide(&workload, &held, &limits, now());
     assert_eq!((decision.state, decision.again), (State::Held, Some(end)));
     let mut blocked = workload.clone();
     blocked
@@ -222,16 +222,16 @@ fn of_several_brakes_the_budget_is_the_last_and_a_hold_the_first() {
         .push(failing("proxy", Reason::TagNotFound));
     assert_waits(
         &blocked,
-        &brakes,
+        &limits,
         Reason::WaitingForOtherContainer,
         "proxy",
         None,
     );
     let settled = Some(now() + 55 * SECOND);
-    assert_waits(&workload, &brakes, Reason::Settling, "web", settled);
-    brakes.settle = Duration::ZERO;
+    assert_waits(&workload, &limits, Reason::Settling, "web", settled);
+    limits.settle = Duration::ZERO;
     let rested = Some(now() + 50 * SECOND);
-    assert_waits(&workload, &brakes, Reason::MinInterval, "web", rested);
-    brakes.min_interval = Duration::ZERO;
-    assert_waits(&workload, &brakes, Reason::WaitingForBudget, "web", None);
+    assert_waits(&workload, &limits, Reason::MinInterval, "web", rested);
+    limits.min_interval = Duration::ZERO;
+    assert_waits(&workload, &limits, Reason::WaitingForBudget, "web", None);
 }
