@@ -4,6 +4,7 @@ use jiff::SignedDuration;
 
 use super::*;
 use crate::annotations::Hold;
+use crate::{Digest, compare::Verdict};
 
 mod availability;
 mod convergence;
