@@ -57,7 +57,10 @@ impl<'a> Reconcile<'a> {
         let (is_stuck, outdated) = known.unwrap_or_default();
         if decision.reason == Some(Reason::RuntimeReportsAlias) && !is_stuck {
             // Pods that are newer than the answer may run what the tag names by now.
-            observation = self.certain(observation.asked).await?;
+            let Some(certain) = self.certain(observation.asked).await? else {
+                return Ok(None);
+            };
+            observation = certain;
             decision = decide(&observation, &policy);
         }
         let mut slot = None;
@@ -65,7 +68,10 @@ impl<'a> Reconcile<'a> {
             slot = context.budget.take(identity, outdated.unwrap_or(now), now);
             policy.budget_spent = slot.is_none();
             if slot.is_some() {
-                observation = self.certain(observation.asked).await?;
+                let Some(certain) = self.certain(observation.asked).await? else {
+                    return Ok(None);
+                };
+                observation = certain;
             }
             decision = decide(&observation, &policy);
         }
@@ -76,10 +82,19 @@ impl<'a> Reconcile<'a> {
         }))
     }
 
-    /// Observes the workload with the certainty that a rollout takes, and waits for it.
-    async fn certain(&self, asked: Timestamp) -> Result<Observation, pods::Error> {
+    /// Observes the workload with the certainty that a rollout takes, and waits for it; nothing where the workload is not
+    /// selected any more, of which nothing is kept.
+    async fn certain(&self, asked: Timestamp) -> Result<Option<Observation>, pods::Error> {
         let freshness = self.next.certainty(asked);
-        until_ready(|waiter| self.observe(freshness, waiter).transpose()).await
+        let states = &self.context.rollouts.states;
+        until_ready(|waiter| {
+            if states.identity(&self.identity.uid).is_none() {
+                return Some(Ok(None));
+            }
+            let observed = self.observe(freshness, waiter).transpose()?;
+            Some(observed.map(Some))
+        })
+        .await
     }
 
     fn observe(
