@@ -158,7 +158,7 @@ fn without_permission_for_secrets_the_role_has_none() {
 fn a_service_monitor_without_a_service_is_refused_with_the_way_out() {
     let refused = Helm::new(VERSIONS[0]).render("serviceMonitor: { enabled: true }");
     let message = refused.expect_err("there is nothing to scrape");
-    assert!(message.contains("needs service.enabled"), "{message}");
+    assert!(message.contains("requires service.enabled"), "{message}");
 }
 
 #[test]

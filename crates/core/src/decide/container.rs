@@ -206,11 +206,21 @@ fn compared(pods: &[Running]) -> Outcome {
         _ => None,
     });
     let no_image = Verdict::CannotStart(Reason::UnsupportedMediaType);
-    let mut new = pods.iter().filter(|pod| pod.names_tag);
-    if new.any(|pod| pod.verdict == no_image) {
+    let new = || {
+        pods.iter()
+            .filter(|pod| pod.names_tag)
+            .map(|pod| pod.verdict)
+    };
+    if new().any(|verdict| verdict == no_image) {
         Outcome::Unknown(Reason::UnsupportedMediaType) // no pod that a rollout brings could start
     } else if verdicts().any(|verdict| verdict == Verdict::Stale) {
-        Outcome::Stale
+        // Pods of another image show nothing about the digest that is to be rolled out.
+        let is_known = |verdict| matches!(verdict, Verdict::Current(_) | Verdict::Stale);
+        let doubt = new().filter_map(Verdict::doubt).min();
+        match doubt.filter(|_| !new().any(is_known)) {
+            Some(reason) => Outcome::Unknown(reason),
+            None => Outcome::Stale,
+        }
     } else if let Some(reason) = verdicts().filter_map(Verdict::doubt).min() {
         Outcome::Unknown(reason)
     } else if let Some(reason) = current.max() {

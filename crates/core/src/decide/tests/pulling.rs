@@ -107,6 +107,21 @@ fn a_stale_pod_that_names_another_image_is_not_replaced_by_one_that_could_not_st
 }
 
 #[test]
+fn a_stale_pod_that_names_another_image_does_not_show_that_the_tag_can_be_had() {
+    let older = Running {
+        names_tag: false,
+        ..stale()
+    };
+    let reason = Reason::TagNotFound;
+    let doubt = container("web", &[unknown(reason), older.clone()]);
+    assert_said(&observed(&[doubt]), State::Unknown, reason, "web");
+    for verdict in [Verdict::Stale, Verdict::Current(Reason::Current)] {
+        let pods = [unknown(reason), pod(verdict), older.clone()];
+        assert_rolled_out(&observed(&[container("web", &pods)]), &["web"]);
+    }
+}
+
+#[test]
 fn a_container_that_does_not_pull_is_skipped_and_never_rolled_out() {
     let pods = [stale(), not_pulling(stale())]; // an admission webhook may have changed one of them
     let workload = observed(&[container("web", &pods)]);
