@@ -217,7 +217,7 @@ fn the_fallback_for_artifactory_is_off_unless_it_is_asked_for() {
 }
 
 #[test]
-fn brakes_are_read_each_by_itself() {
+fn limits_are_read_each_by_itself() {
     let given = Given::new().variable("WAIT", "90s");
     let repeated = |retry_after: &[u64], rollouts: Rollouts| Rollouts {
         retry_after: retry_after
@@ -263,7 +263,7 @@ fn brakes_are_read_each_by_itself() {
 }
 
 #[test]
-fn brakes_that_cannot_be_are_problems() {
+fn limits_that_cannot_be_are_problems() {
     check_problems(
         &Given::new(),
         &[

@@ -200,7 +200,7 @@ fn a_stale_workload_waits_for_a_place_in_the_budget() {
 }
 
 #[test]
-fn of_several_brakes_the_budget_is_the_last_and_a_hold_the_first() {
+fn of_several_limits_the_budget_is_the_last_and_a_hold_the_first() {
     let mut workload = rolled_out_ago(10 * SECOND);
     workload.containers[0].since = Some(ago(5 * SECOND));
     let mut limits = Policy {

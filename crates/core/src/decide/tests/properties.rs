@@ -149,7 +149,7 @@ fn any_settings() -> impl Strategy<Value = Settings> {
         .prop_map(|hold| Settings { hold, ..settings() })
 }
 
-fn any_brakes() -> impl Strategy<Value = Policy> {
+fn any_limits() -> impl Strategy<Value = Policy> {
     let any_length = || (0..8000_u64).prop_map(Duration::from_secs);
     (any_length(), any_length(), any::<bool>()).prop_map(|(settle, min_interval, budget_spent)| {
         Policy {
@@ -240,7 +240,7 @@ proptest! {
     #[test]
     fn an_answer_that_becomes_an_error_never_adds_a_rollout(
         before in any_observed(),
-        (settings, limits) in (any_settings(), any_brakes()),
+        (settings, limits) in (any_settings(), any_limits()),
         (which, reason, tag) in (any::<prop::sample::Index>(), any_reason(), any::<bool>()),
     ) {
         let mut failed = before.clone();
@@ -275,7 +275,7 @@ proptest! {
             });
             (Just(observed), shuffled)
         }),
-        (settings, limits) in (any_settings(), any_brakes()),
+        (settings, limits) in (any_settings(), any_limits()),
     ) {
         let mut shuffled = shuffled;
         for container in &mut shuffled.containers {
@@ -308,7 +308,7 @@ proptest! {
 
     #[test]
     fn a_brake_puts_a_rollout_off_and_changes_nothing_else(
-        observed in any_observed(), settings in any_settings(), limits in any_brakes(),
+        observed in any_observed(), settings in any_settings(), limits in any_limits(),
     ) {
         let free = decided(&observed, &settings);
         let braked = decide(&observed, &settings, &limits, now());
@@ -325,7 +325,7 @@ proptest! {
     }
 
     #[test]
-    fn without_brakes_it_does_not_matter_when_anything_was(observed in any_observed(), settings in any_settings()) {
+    fn without_limits_it_does_not_matter_when_anything_was(observed in any_observed(), settings in any_settings()) {
         let mut timeless = observed.clone();
         timeless.last_rollout = None;
         for container in &mut timeless.containers {
