@@ -1,7 +1,7 @@
 //! Holds the log of patches against the log of pushes, and what runs in the end against what the tags name.
 //!
 //! What nobody can avoid is allowed within bounds: a tag can move, and a pod can be replaced, between a question and the
-//! patch that rests on the answer. The bounds are two constants of [`case`], and how often they were needed is
+//! patch that rests on the answer. The bounds are two constants of `judge::case`, and how often they were needed is
 //! [`Verdict::raced`].
 
 mod case;
