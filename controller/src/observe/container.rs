@@ -85,7 +85,9 @@ impl Look<'_> {
             .iter()
             .map(|image| image.lookup(self.asking))
             .collect();
-        let mut seen = self.learnt(all.into_iter().collect::<Option<_>>()?);
+        let mut all: Vec<_> = all.into_iter().collect::<Option<_>>()?;
+        self.verify(&images, &mut all)?;
+        let mut seen = self.learnt(all);
         let waiting = blocking.iter();
         let waiting = waiting.flat_map(|image| image.all(Verdict::NotStarted));
         seen.observed.pods.extend(waiting.map(|pod| Running {
@@ -93,6 +95,23 @@ impl Look<'_> {
             ..pod
         }));
         Some(seen)
+    }
+
+    /// Compares stale pods of other images with what the newest pods name, where no pod shows that it can be had: a restart
+    /// brings that, and a registry may have named a digest that it does not have. Nothing while a manifest is being read.
+    fn verify(&self, images: &[Image<'_>], learnt: &mut [image::Learnt]) -> Option<()> {
+        let (Some((newest, older)), Some((known, others))) =
+            (images.split_first(), learnt.split_first_mut())
+        else {
+            return Some(());
+        };
+        let Some(tag) = known.unconfirmed() else {
+            return Some(());
+        };
+        for (image, other) in older.iter().zip(others) {
+            image.confirm(newest, tag, other, self.asking)?;
+        }
+        Some(())
     }
 
     /// What is decided upon: the tag is that of the newest pod's image, which new pods will name as well.

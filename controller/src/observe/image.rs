@@ -51,6 +51,16 @@ pub(super) struct Learnt {
     pub(super) asked: Option<Asked>,
 }
 
+impl Learnt {
+    /// What the tag names, where no pod has been compared with that.
+    pub(super) fn unconfirmed(&self) -> Option<&Digest> {
+        let is_compared =
+            |pod: &Running| matches!(pod.verdict, Verdict::Current(_) | Verdict::Stale);
+        let tag = self.tag.as_ref().ok()?;
+        (!self.pods.iter().any(is_compared)).then_some(tag)
+    }
+}
+
 impl<'a> Image<'a> {
     /// The images that these pods name for the container; that of the first pod first.
     pub(super) fn of(pods: &'a [Arc<Pod>], container: &str) -> Vec<Self> {
@@ -143,6 +153,35 @@ impl<'a> Image<'a> {
                 })
             }
         }
+    }
+
+    /// Compares its pods that are stale with a tag of the `newest` image as well, and takes that verdict for theirs.
+    /// Nothing while a manifest is being read.
+    pub(super) fn confirm(
+        &self,
+        newest: &Image<'_>,
+        tag: &Digest,
+        learnt: &mut Learnt,
+        asking: Asking<'_>,
+    ) -> Option<()> {
+        let is_stale = |pod: &Running| pod.verdict == Verdict::Stale;
+        let Ok(reference) = reference::parse(newest.name) else {
+            return Some(());
+        };
+        if !learnt.pods.iter().any(is_stale) {
+            return Some(());
+        }
+        let sources = &asking.sources.credentials;
+        let (namespace, secrets) = (asking.namespace, newest.pull_secrets);
+        let credentials = sources.lookup(namespace, secrets, &reference, asking.waiter)?;
+        let of = (&reference, &credentials);
+        let (confirmed, failure) = compare(&self.pods, asking, of, tag, None)?;
+        let pods = learnt.pods.iter_mut().zip(confirmed);
+        for (pod, confirmed) in pods.filter(|(pod, _)| is_stale(pod)) {
+            *pod = confirmed;
+        }
+        learnt.failure = learnt.failure.take().or(failure);
+        Some(())
     }
 
     /// What the pods are said to run, whatever they name.
@@ -269,5 +308,36 @@ mod tests {
         assert_eq!(images[0].name, "harbor/app:main");
         assert_eq!(Image::of(&pods, "proxy").len(), 3, "one for each login");
         assert!(Image::of(&pods, "gone").is_empty());
+    }
+
+    #[test]
+    fn a_tag_is_confirmed_by_a_pod_that_was_compared_with_it() {
+        let tag: Digest = format!("sha256:{}", "a".repeat(64))
+            .parse()
+            .expect("a digest");
+        let learnt = |verdicts: &[Verdict]| {
+            let pods = [pod("new", "harbor/app:main", &[])];
+            let running =
+                |verdict: &Verdict| described(&pods[0], &pods[0].containers[0], None, *verdict);
+            Learnt {
+                tag: Ok(tag.clone()),
+                since: None,
+                pods: verdicts.iter().map(running).collect(),
+                failure: None,
+                asked: None,
+            }
+        };
+        let doubt = Verdict::Unknown(Reason::TagNotFound);
+        let current = Verdict::Current(Reason::Current);
+        for open in [
+            &[][..],
+            &[Verdict::NotStarted],
+            &[Verdict::NotStarted, doubt],
+        ] {
+            assert_eq!(learnt(open).unconfirmed(), Some(&tag), "{open:?}");
+        }
+        for confirmed in [&[Verdict::Stale][..], &[Verdict::NotStarted, current]] {
+            assert_eq!(learnt(confirmed).unconfirmed(), None, "{confirmed:?}");
+        }
     }
 }
