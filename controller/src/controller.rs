@@ -32,7 +32,7 @@ use crate::{
 const CONCURRENCY: u16 = 128;
 
 /// Objects in one page of a list.
-const PAGE: u32 = 250;
+const PAGE: u32 = 100;
 
 /// Runs the controller of one kind in one scope until the context is stopped, and what was begun has ended.
 pub(crate) async fn run(
