@@ -25,7 +25,6 @@ use std::{
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube_autorollout_core::annotations;
 use tokio::time::Instant;
 
 pub(crate) use self::{
@@ -114,13 +113,9 @@ impl Workload {
         self.kind.current(self, history)
     }
 
-    /// When we rolled it out last, by its own account: the annotation `restarted_at`, which `kubectl` may have set as
-    /// well, counts only beside our record. Without it the other one counts, as the configuration may have changed.
+    /// When we rolled it out last, by its own account.
     pub(crate) fn last_rollout(&self, restarted_at: &str) -> Option<Timestamp> {
-        self.template().annotation(annotations::DIGESTS)?;
-        let instant = |key| self.template().annotation(key)?.parse().ok();
-        let others = [annotations::RESTARTED_AT, annotations::KUBECTL_RESTARTED_AT];
-        instant(restarted_at).or_else(|| others.into_iter().find_map(instant))
+        self.content.last_rollout(restarted_at)
     }
 
     /// A hash of all that a reconcile reads.

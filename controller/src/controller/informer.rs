@@ -23,7 +23,7 @@ use self::outage::Outage;
 use super::Context;
 use crate::{
     server::health::{Health, Start},
-    workload::{Kind, Object, Watch, Workload, identity::Identity, interner::Names},
+    workload::{Kind, Object, Watch, identity::Identity, interner::Names},
 };
 
 /// After so long without an error, the next one is the first.
@@ -151,9 +151,10 @@ impl Informer {
         let identity = self.identity(object);
         let context = &self.context;
         context.select(&identity);
-        if let Ok(workload) = Workload::new(self.kind, Arc::new(object.clone())) {
-            let rolled_out = workload.last_rollout(context.rollouts.restarted_at);
-            let in_flight = workload.progress().is_in_flight();
+        if let Some((rolled_out, progress)) =
+            object.rollout(self.kind, context.rollouts.restarted_at)
+        {
+            let in_flight = progress.is_in_flight();
             context.budget.seen(&identity, rolled_out, in_flight);
         }
         identity

@@ -126,7 +126,13 @@ where
 
     /// Forgets an answer. A fetch that is under way goes on for those who wait.
     pub(crate) fn forget(&self, key: &K) {
-        self.retain(|other, _| other != key);
+        let mut entries = self.entries.lock();
+        if entries
+            .get(key)
+            .is_some_and(|entry| entry.waiting.is_none())
+        {
+            entries.remove(key);
+        }
     }
 
     /// Keeps only the answers of which `is_needed` holds, given for how long each has not been looked up.

@@ -6,12 +6,14 @@ use std::{
     sync::Arc,
 };
 
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Resource, core::DynamicResourceScope};
+use kube_autorollout_core::annotations;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::{GROUP, Kind, PodSelector, Template, VERSION, metadata::Metadata};
+use super::{GROUP, Kind, PodSelector, Progress, Template, VERSION, metadata::Metadata};
 
 /// A workload of some kind, as the store keeps it. What its kind does not have is empty.
 ///
@@ -38,6 +40,16 @@ pub(crate) struct Content {
 }
 
 impl Object {
+    /// When we rolled it out last, by its own account, and where its rollout stands; nothing where it cannot be read.
+    pub(crate) fn rollout(
+        &self,
+        kind: Kind,
+        restarted_at: &str,
+    ) -> Option<(Option<Timestamp>, Progress)> {
+        let content = self.content.as_ref().ok()?;
+        Some((content.last_rollout(restarted_at), kind.progress(content)))
+    }
+
     /// Adds all that a reconcile reads of it to a hash: an update that changes none of it needs no reconcile. The selector
     /// cannot change.
     pub(crate) fn fingerprint(&self, kind: Kind, hasher: &mut impl Hasher) {
@@ -189,6 +201,15 @@ fn deadline_exceeded<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool,
 }
 
 impl Content {
+    /// When we rolled it out last, by its own account: the annotation `restarted_at`, which `kubectl` may have set as
+    /// well, counts only beside our record. Without it the other one counts, as the configuration may have changed.
+    pub(super) fn last_rollout(&self, restarted_at: &str) -> Option<Timestamp> {
+        self.spec.template.annotation(annotations::DIGESTS)?;
+        let instant = |key| self.spec.template.annotation(key)?.parse().ok();
+        let others = [annotations::RESTARTED_AT, annotations::KUBECTL_RESTARTED_AT];
+        instant(restarted_at).or_else(|| others.into_iter().find_map(instant))
+    }
+
     /// The kind's controller has seen the current generation.
     pub(super) fn generation_observed(&self) -> bool {
         self.status.observed_generation >= self.generation
