@@ -164,11 +164,11 @@ async fn an_owner_that_writes_the_whole_object_again_and_again_meets_one_rollout
     assert_eq!(world.patches(), 1, "once an hour at most");
     world.until_running(&world.marker(1), 1).await;
     let note = world.until_event("web", "NotConverging").await;
-    let told = "annotation was removed from the pod template (field manager \"template-owner\")";
-    assert!(note.contains(told), "{note}");
-    controller.until_logged(&["WARN", "/web", told]).await;
+    let removed = "annotation was removed from the pod template (field manager \"template-owner\")";
+    assert!(note.contains(removed), "{note}");
+    controller.until_logged(&["WARN", "/web", removed]).await;
     let notes = world.events("web", "NotConverging").await;
-    assert_eq!(notes, [note], "told once");
+    assert_eq!(notes, [note], "reported once");
     assert_eq!(lists(), before + 1, "who it is was asked once");
     let stuck = controller.metrics().await.rollouts("not_converging");
     assert!((stuck - 1.0).abs() < f64::EPSILON, "counted once");

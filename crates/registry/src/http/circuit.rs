@@ -71,7 +71,7 @@ impl Circuit {
         loop {
             self.state.lock().host.check(Instant::now()).map_err(down)?;
             tokio::select! {
-                biased; // who has tried in vain makes room in the same moment, and the next one would try in vain too
+                biased; // a caller that failed releases its permit in the same moment, and the next one would fail, too
                 _ = changed.changed() => {}
                 turn = &mut wait => return Ok(turn),
             }

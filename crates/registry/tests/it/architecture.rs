@@ -60,7 +60,8 @@ fn modules() -> BTreeMap<Module, String> {
         .collect()
 }
 
-fn sources(folder: &Path) -> Vec<PathBuf> {
+/// All files below a folder.
+pub(crate) fn sources(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).expect("a folder");
     let paths = entries.map(|entry| entry.expect("an entry").path());
     paths

@@ -160,13 +160,13 @@ async fn a_host_that_never_answers_costs_the_total_time_out_once() {
     let begun = tokio::time::Instant::now();
     let all =
         futures::future::join_all(images.iter().map(|image| client.resolve(image, &anonymous)));
-    let mut told = false;
+    let mut is_reported = false;
     for one in all.await {
         let error = one.expect_err("silent");
         assert_eq!(error.kind(), ErrorKind::Timeout);
-        told |= error.to_string().ends_with("no response within 45 s");
+        is_reported |= error.to_string().ends_with("no response within 45 s");
     }
-    assert!(told, "how long it took");
+    assert!(is_reported, "how long it took");
     assert!(
         server.most_in_flight() > 1,
         "some did not wait in the queue"

@@ -3,10 +3,9 @@
 //! The lint `unreachable_pub` sees to it that `pub` in a source file means that callers can reach it, so reading the
 //! sources is enough.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
+
+use crate::architecture::sources;
 
 /// Crates that are nobody's business but ours. Those of `bytes` and `oci_spec` may be named.
 const OURS: &[&str] = &[
@@ -101,20 +100,6 @@ fn strangers(source: &str) -> Vec<String> {
             || libraries.any(|library| item.contains(&format!("{library}::")))
     });
     public
-}
-
-fn sources(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).expect("a folder");
-    let paths = entries.map(|entry| entry.expect("an entry").path());
-    paths
-        .flat_map(|path| {
-            if path.is_dir() {
-                sources(&path)
-            } else {
-                vec![path]
-            }
-        })
-        .collect()
 }
 
 #[test]

@@ -116,7 +116,7 @@ async fn who_waits_learns_that_it_makes_no_sense() {
     let kind = waited.map_err(|repr| repr.kind());
     assert_eq!(kind, Err(ErrorKind::Timeout));
     let kind = circuit.queue(async {}).await.map_err(|repr| repr.kind());
-    assert_eq!(kind, Err(ErrorKind::Timeout), "and whoever comes later");
+    assert_eq!(kind, Err(ErrorKind::Timeout), "and those who come later");
     pass_time(2).await;
     assert!(circuit.queue(async {}).await.is_ok());
 }
