@@ -91,6 +91,7 @@ fn unknown_option(help: &[&str], arguments: &[&str]) -> Option<String> {
 fn missing_target(arguments: &[&str]) -> Option<String> {
     let manifests = [
         "controller",
+        "crates/cloud",
         "crates/core",
         "crates/registry",
         "crates/testbed",

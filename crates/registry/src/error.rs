@@ -148,6 +148,14 @@ impl Error {
         matches!(self.0.repr.cause(), Repr::Proxy(_))
     }
 
+    /// What the provider of a credential that it did not give says to do about it.
+    pub fn provider_advice(&self) -> Option<&'static str> {
+        match &self.0.repr {
+            Repr::Provider(error) => Some(error.advice()),
+            _ => None,
+        }
+    }
+
     /// The refusals of the other credentials, if several were tried in vain, in the order in which they were tried.
     pub fn refusals(&self) -> &[Self] {
         &self.0.refusals
@@ -158,6 +166,7 @@ impl Error {
     pub fn retry_after(&self) -> Option<Duration> {
         match self.0.repr {
             Repr::RateLimited { retry_after } => Some(retry_after),
+            Repr::Provider(ref error) => error.wait(),
             Repr::Quarantined { remaining } | Repr::Down { remaining, .. } => Some(remaining),
             _ => {
                 let asked = self.0.response.as_ref()?.retry_after?;

@@ -23,8 +23,8 @@ pub(crate) mod response;
 mod retry;
 pub(crate) mod settings;
 mod stream;
-mod tls;
-mod transport;
+pub(crate) mod tls;
+pub(crate) mod transport;
 
 pub(crate) use self::{
     call::Call, host_client::HostClient, host_config::HostConfigId, http_client::HttpClient,

@@ -18,6 +18,7 @@ mod observer;
 mod origin;
 mod reference;
 mod single_flight;
+mod token_client;
 
 pub use oci_spec::{distribution::Reference, image::Digest};
 
@@ -25,7 +26,10 @@ pub use crate::{
     auth::method::AuthMethod,
     certificate::{Certificate, InvalidCertificate},
     client::{BuildError, ClientBuilder, RegistryClient},
-    credential::{Credential, CredentialChain, Fingerprint},
+    credential::{
+        Asked, Credential, CredentialChain, CredentialProvider, Fingerprint, Issued, Issuing,
+        ProviderError,
+    },
     endpoint::{Endpoint, EndpointError},
     error::{Error, ErrorKind},
     host_options::HostOptions,
@@ -40,6 +44,7 @@ pub use crate::{
         resolved::{DigestSource, Resolved},
     },
     observer::{NoopObserver, Observer, Operation},
+    token_client::{TokenClient, TokenRequest, TokenResponse},
 };
 
 /// Checks the parser of challenges with an input of its fuzz target.

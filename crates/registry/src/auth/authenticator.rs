@@ -16,7 +16,7 @@ use super::{
     token::{self, TokenCache},
 };
 use crate::{
-    credential::{Credential, CredentialChain},
+    credential::{Asked, CredentialChain, CredentialProvider, Issued},
     error::{Error, ErrorKind, repr::Repr},
     http::{Call, HostClient, HttpClient, Request},
 };
@@ -66,6 +66,8 @@ impl Authenticator {
             resource,
             fallback,
             credential: None,
+            provider: None,
+            is_issued: false,
         };
         if credentials.is_empty() {
             return send_as(context, request, call).await;
@@ -73,15 +75,15 @@ impl Authenticator {
         let mut missing: Option<Reply> = None;
         let mut refusals: Vec<Error> = Vec::new();
         let mut presented = 0;
-        for credential in in_order(context, credentials) {
+        for provider in in_order(context, credentials) {
             if presented == MAX_CREDENTIALS {
                 break;
             }
             let context = Context {
-                credential: Some(credential),
+                provider: Some(provider),
                 ..context
             };
-            match send_as(context, request, call).await {
+            match send_of(context, provider, request, call).await {
                 Ok(reply) if reply.response.status == StatusCode::NOT_FOUND => {
                     let same_for_all =
                         reply.auth_method == AuthMethod::Anonymous || is_let_in(context);
@@ -94,13 +96,13 @@ impl Authenticator {
                     if reply.response.is_found() {
                         let state = AuthState::of(host);
                         let mut state = state.lock();
-                        state.prefer(&resource.repository, credentials, credential);
+                        state.prefer(&resource.repository, credentials, provider.fingerprint());
                     }
                     return Ok(reply);
                 }
                 Err(error) if is_refusal(&error) => {
                     // One that is not presented costs nothing.
-                    let cost = error.kind() != ErrorKind::CredentialQuarantined;
+                    let cost = is_of_the_registry(&error);
                     presented += usize::from(cost);
                     refusals.push(error);
                     continue;
@@ -111,6 +113,59 @@ impl Authenticator {
         }
         missing.ok_or_else(|| refusal(host, refusals))
     }
+}
+
+/// Asks with what a provider issues, and once more with what it issues in its place when that is refused.
+async fn send_of<'a>(
+    context: Context<'a>,
+    provider: &'a dyn CredentialProvider,
+    request: &Request,
+    call: &mut Call<'_>,
+) -> Result<Reply, Error> {
+    let registry = context.host.origin.to_string();
+    let asked = Asked::new(&registry, &context.resource.repository);
+    let issued = issue(context, provider, asked).await?;
+    let sent = send_issued(context, &issued, request, call).await;
+    let refused = match sent {
+        Err(error) if issued.expires_in().is_some() && is_own_refusal(&error) => error,
+        sent => return sent,
+    };
+    let asked = Asked {
+        refused: Some(issued.credential()),
+        ..asked
+    };
+    let renewed = issue(context, provider, asked).await?;
+    if renewed.credential() == issued.credential() {
+        return Err(refused); // it was issued anew for this a short while ago
+    }
+    send_issued(context, &renewed, request, call).await
+}
+
+async fn issue(
+    context: Context<'_>,
+    provider: &dyn CredentialProvider,
+    asked: Asked<'_>,
+) -> Result<Issued, Error> {
+    let issued = provider.issue(asked).await;
+    issued.map_err(|error| context.error(Repr::Provider(error)))
+}
+
+async fn send_issued(
+    context: Context<'_>,
+    issued: &Issued,
+    request: &Request,
+    call: &mut Call<'_>,
+) -> Result<Reply, Error> {
+    let context = Context {
+        credential: Some(issued.credential()),
+        is_issued: issued.expires_in().is_some(),
+        ..context
+    };
+    let mut reply = send_as(context, request, call).await?;
+    if reply.auth_method != AuthMethod::Anonymous {
+        reply.identity.clone_from(&issued.identity);
+    }
+    Ok(reply)
 }
 
 async fn send_as(
@@ -124,15 +179,15 @@ async fn send_as(
     Conversation::hold(context, request, call).await
 }
 
-/// The credentials in the order in which they are tried: first the one that the repository has let in.
+/// The providers in the order in which they are tried: first the one whose credential the repository has let in.
 fn in_order<'c>(
     context: Context<'_>,
     credentials: &'c CredentialChain,
-) -> impl Iterator<Item = &'c Credential> + use<'c> {
+) -> impl Iterator<Item = &'c dyn CredentialProvider> + use<'c> {
     let (repository, chain) = (&context.resource.repository, credentials.fingerprint());
     let state = AuthState::of(context.host);
     let preferred = state.lock().preferred(repository, chain);
-    let is_preferred = move |one: &&Credential| Some(one.fingerprint()) == preferred;
+    let is_preferred = move |one: &&'c dyn CredentialProvider| Some(one.fingerprint()) == preferred;
     let first = credentials.iter().filter(is_preferred);
     first.chain(credentials.iter().filter(move |one| !is_preferred(one)))
 }
@@ -160,9 +215,23 @@ fn refusal(host: &HostClient, mut refusals: Vec<Error>) -> Error {
 
 /// Whether the next credential may do better. A caller that is let in to the tag is not refused because of one manifest.
 fn is_refusal(error: &Error) -> bool {
-    !error.is_manifest_denied()
-        && matches!(
+    is_own_refusal(error)
+        || matches!(
             error.kind(),
-            ErrorKind::Unauthorized | ErrorKind::Denied | ErrorKind::CredentialQuarantined
+            ErrorKind::CredentialQuarantined | ErrorKind::CredentialProvider
         )
+}
+
+/// Whether the registry or its token server refuses the credential, to judge by this response.
+fn is_own_refusal(error: &Error) -> bool {
+    let refused = matches!(error.kind(), ErrorKind::Unauthorized | ErrorKind::Denied);
+    refused && !error.is_manifest_denied()
+}
+
+/// Whether the registry was asked.
+fn is_of_the_registry(error: &Error) -> bool {
+    !matches!(
+        error.kind(),
+        ErrorKind::CredentialQuarantined | ErrorKind::CredentialProvider
+    )
 }

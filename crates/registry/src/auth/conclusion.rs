@@ -75,6 +75,7 @@ pub(crate) async fn of(
     Ok(Reply {
         response,
         auth_method,
+        identity: None,
         operation,
     })
 }

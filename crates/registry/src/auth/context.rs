@@ -13,10 +13,11 @@ use super::{
     token::TokenCache,
 };
 use crate::{
-    credential::{Credential, Fingerprint},
+    credential::{Credential, CredentialProvider, Fingerprint},
     error::{Error, repr::Repr},
     http::{HostClient, HttpClient, Request, Response},
     observer::Operation,
+    origin::Origin,
 };
 
 /// What a conversation is about: which resource of which host is asked for, and with which credential.
@@ -30,6 +31,10 @@ pub(crate) struct Context<'a> {
     pub(crate) resource: &'a Resource,
     pub(crate) fallback: &'a dyn HeadFallback,
     pub(crate) credential: Option<&'a Credential>,
+    /// Where the credential comes from.
+    pub(crate) provider: Option<&'a dyn CredentialProvider>,
+    /// The credential was issued for a while: a refusal locks nobody out.
+    pub(crate) is_issued: bool,
 }
 
 impl<'a> Context<'a> {
@@ -38,16 +43,23 @@ impl<'a> Context<'a> {
         Self {
             host,
             credential: None,
+            provider: None,
+            is_issued: false,
             ..self
         }
     }
 
+    /// Whose request it is, whichever credential is presented for it.
     pub(crate) fn fingerprint(&self) -> Option<Fingerprint> {
-        self.credential.map(Credential::fingerprint)
+        self.provider.map(CredentialProvider::fingerprint)
     }
 
-    /// Under which it is known whether the repository is refused to the credential.
+    /// Under which it is known whether the repository is refused to the credential. Nothing is held against one that was
+    /// issued.
     pub(crate) fn key(&self) -> Option<Key> {
+        if self.is_issued {
+            return None;
+        }
         Some(Key {
             registry: self.host.origin.clone(),
             repository: Some(self.resource.repository.clone()),
@@ -57,8 +69,21 @@ impl<'a> Context<'a> {
 
     /// Waits for the right to present the credential.
     pub(crate) async fn admit(&self, credential: Fingerprint) -> Result<Probe, Error> {
+        if self.is_issued {
+            return Ok(Probe::unrecorded());
+        }
         let admitted = self.quarantine.admit(self.host, credential).await;
         admitted.map_err(|repr| self.error(repr))
+    }
+
+    /// Whether a token server may be sent the credential.
+    pub(crate) fn may_be_sent_to(&self, origin: &Origin) -> bool {
+        let is_own = *origin == self.host.origin || !self.is_issued;
+        // What was issued goes nowhere without TLS but to the registry that the configuration names.
+        is_own
+            || self.provider.is_none_or(|provider| {
+                origin.secure && origin.port == 443 && provider.may_be_sent_to(&origin.host)
+            })
     }
 
     pub(crate) fn error(&self, repr: Repr) -> Error {

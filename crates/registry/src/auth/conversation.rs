@@ -162,7 +162,7 @@ impl<'a> Conversation<'a> {
                 None => Authorization::None,
             }),
             (Means::Basic, Some((one, Secret::Password { username, password }))) => {
-                let probe = self.context.admit(one.fingerprint()).await?;
+                let probe = self.context.admit(one.content()).await?;
                 Ok(Authorization::Basic(basic(username, password), probe))
             }
             (Means::Static, Some((one, Secret::Bearer { token }))) => {
@@ -170,7 +170,7 @@ impl<'a> Conversation<'a> {
                     let schemes = "bearer, with a token that no header can carry".to_owned();
                     self.context.error(Repr::UnsupportedChallenge { schemes })
                 })?;
-                let probe = self.context.admit(one.fingerprint()).await?;
+                let probe = self.context.admit(one.content()).await?;
                 Ok(Authorization::Static(header, probe))
             }
             _ => Ok(Authorization::None),

@@ -129,6 +129,7 @@ fn answered(context: Context<'_>, request: &Request, response: Response) -> Resu
     Ok(Reply {
         response,
         auth_method: AuthMethod::Anonymous,
+        identity: None,
         operation: request.operation,
     })
 }

@@ -235,6 +235,14 @@ impl State {
 }
 
 impl Probe {
+    /// The right to present a credential of which nothing is remembered.
+    pub(crate) fn unrecorded() -> Self {
+        Self {
+            entry: Arc::default(),
+            _alone: None,
+        }
+    }
+
     /// Whether the credential was accepted lately.
     pub(crate) fn is_good(&self) -> bool {
         let accepted = self.entry.state.lock().accepted;

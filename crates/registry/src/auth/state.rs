@@ -12,7 +12,7 @@ use tokio::{
 use super::known_schemes::KnownSchemes;
 use crate::{
     cache::{MAX_REPOSITORIES, bounded},
-    credential::{Credential, CredentialChain, Fingerprint},
+    credential::{CredentialChain, CredentialProvider, Fingerprint},
     error::repr::Repr,
     http::HostClient,
 };
@@ -103,16 +103,14 @@ impl AuthState {
         &mut self,
         repository: &str,
         chain: &CredentialChain,
-        credential: &Credential,
+        credential: Fingerprint,
     ) {
-        let is_first = chain.iter().next() == Some(credential);
+        let first = chain.iter().next().map(CredentialProvider::fingerprint);
+        let is_first = first == Some(credential);
         if is_first && self.preferred.is_empty() {
             return;
         }
-        let (key, credential) = (
-            (repository.to_owned(), chain.fingerprint()),
-            credential.fingerprint(),
-        );
+        let key = (repository.to_owned(), chain.fingerprint());
         if is_first {
             self.preferred.pop(&key);
             return;

@@ -121,7 +121,8 @@ impl<'a> TokenSource<'a> {
         call: &mut Call<'_>,
     ) -> Result<(Token, bool), TokenFailure> {
         let context = self.context;
-        let key = TokenKey::new(self.bearer, self.scopes, context.fingerprint());
+        let credential = context.credential.map(Credential::content);
+        let key = TokenKey::new(self.bearer, self.scopes, credential);
         let flight = context.tokens.join(key);
         let asked = Instant::now();
         let locked = context.host.queue(flight.lock()).await;
@@ -157,7 +158,7 @@ impl<'a> TokenSource<'a> {
         credential: &Credential,
         call: &mut Call<'_>,
     ) -> Result<Token, TokenFailure> {
-        let probe = self.context.admit(credential.fingerprint()).await?;
+        let probe = self.context.admit(credential.content()).await?;
         match self.request(call).await {
             Ok(token) => {
                 probe.accept_for(Proven {
@@ -239,6 +240,12 @@ impl<'a> TokenSource<'a> {
         let context = self.context;
         let origin = redirect_policy::check(&self.bearer.realm, &context.host.origin);
         let origin = origin.map_err(|repr| context.error(repr))?;
+        if !context.may_be_sent_to(&origin) {
+            return Err(context.error(Repr::RedirectRefused {
+                to: origin.to_string(),
+                reason: "a cloud's token is sent to the cloud's own hosts only",
+            }));
+        }
         let host = context.http.named(context.host, &origin, call.config);
         request.account = context.fingerprint();
         context.http.send(&host, request, call).await

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use http::StatusCode;
 
 use super::kind::ErrorKind;
+use crate::credential::ProviderError;
 
 /// The error of a library below.
 pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -31,6 +32,8 @@ pub(crate) enum Repr {
     ManifestMissing,
     #[error("the credentials were refused before and are not presented again for {} s", .remaining.as_secs())]
     Quarantined { remaining: Duration },
+    #[error(transparent)]
+    Provider(ProviderError),
     #[error("too many requests: retry after {} s", .retry_after.as_secs())]
     RateLimited { retry_after: Duration },
     #[error("unsupported authentication challenge: {schemes}")]
@@ -86,6 +89,7 @@ impl Repr {
                 ErrorKind::Denied
             }
             Self::Quarantined { .. } => ErrorKind::CredentialQuarantined,
+            Self::Provider(_) => ErrorKind::CredentialProvider,
             Self::RateLimited { .. } => ErrorKind::RateLimited,
             Self::UnsupportedChallenge { .. } => ErrorKind::UnsupportedChallenge,
             Self::TokenStatus(_) | Self::TokenAnswer => ErrorKind::TokenServer,
@@ -125,6 +129,7 @@ impl Repr {
             _ => matches!(
                 self.kind(),
                 ErrorKind::RateLimited
+                    | ErrorKind::CredentialProvider
                     | ErrorKind::TokenServer
                     | ErrorKind::Timeout
                     | ErrorKind::Transport

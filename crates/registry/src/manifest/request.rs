@@ -202,6 +202,7 @@ impl<'a> ManifestRequest<'a> {
             size: content::length(&response.headers),
             source: DigestSource::Head,
             auth_method: reply.auth_method,
+            identity: reply.identity.clone(),
             rate_limit: RateLimit::of(&response.headers),
         }))
     }
@@ -227,6 +228,7 @@ impl<'a> ManifestRequest<'a> {
             size: Some(known.size),
             source: DigestSource::Get,
             auth_method: reply.auth_method,
+            identity: reply.identity.clone(),
             rate_limit: RateLimit::of(&response.headers),
         })
     }

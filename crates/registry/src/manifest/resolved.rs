@@ -1,5 +1,7 @@
 //! What a registry has behind a reference.
 
+use std::sync::Arc;
+
 use oci_spec::image::Digest;
 
 use crate::{auth::method::AuthMethod, http::rate_limit::RateLimit};
@@ -18,6 +20,8 @@ pub struct Resolved {
     pub source: DigestSource,
     /// How the client authenticated.
     pub auth_method: AuthMethod,
+    /// To whom the credential was issued, where a cloud has issued it.
+    pub identity: Option<Arc<str>>,
     /// How many pulls are left, where the registry reports it.
     pub rate_limit: Option<RateLimit>,
 }

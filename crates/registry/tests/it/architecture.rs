@@ -9,6 +9,7 @@ use std::{
 /// From the top. What is in one line imports from the lines below it only.
 const LAYERS: &[&[&str]] = &[
     &["lib"],
+    &["token_client"],
     &["client"],
     &["manifest"],
     &["auth"],
@@ -22,14 +23,8 @@ const LAYERS: &[&[&str]] = &[
         "lead",
         "single_flight",
     ],
-    &[
-        "backoff",
-        "cache",
-        "credential",
-        "error",
-        "origin",
-        "reference",
-    ],
+    &["error"],
+    &["backoff", "cache", "credential", "origin", "reference"],
 ];
 
 /// A module's path, `http::retry` for example.

@@ -13,6 +13,7 @@ mod errors;
 mod hostile;
 mod limits;
 mod manifests;
+mod providers;
 mod proxies;
 mod public_interface;
 mod quirks;

@@ -1,0 +1,191 @@
+//! The three actions of STS that are needed: <https://docs.aws.amazon.com/STS/latest/APIReference/>.
+
+use std::time::Duration;
+
+use kube_autorollout_registry::{TokenRequest, TokenResponse};
+
+use super::{
+    sigv4::{Keys, Scope, Unsigned, sign},
+    xml,
+};
+use crate::{
+    failure::{Failure, code},
+    grant::now,
+    http::{ENDPOINT_TIMEOUT, Http, ask, failed, form, host_of, malformed, post_form},
+};
+
+const VERSION: (&str, &str) = ("Version", "2011-06-15");
+
+/// The name under which the role's sessions are logged.
+const SESSION: &str = "kube-autorollout";
+
+/// For the name of the caller, which is nice to have.
+const CALLER_TIMEOUT: Duration = Duration::from_secs(2);
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// STS in one region.
+pub(super) struct Sts<'a> {
+    pub(super) http: &'a Http,
+    pub(super) url: String,
+    pub(super) region: String,
+}
+
+impl Sts<'_> {
+    /// Trades the ServiceAccount's token for keys of a role.
+    pub(super) async fn assume_role_with_web_identity(
+        &self,
+        role: &str,
+        token: &str,
+    ) -> Result<Keys, Failure> {
+        let step = self.step("AssumeRoleWithWebIdentity", role);
+        let fields = [
+            VERSION,
+            ("Action", "AssumeRoleWithWebIdentity"),
+            ("RoleArn", role),
+            ("RoleSessionName", SESSION),
+            ("DurationSeconds", "3600"),
+            ("WebIdentityToken", token),
+        ];
+        let request = post_form(&self.url, &fields);
+        let response = ask(&self.http.aws, &step, request).await?;
+        keys(&step, &response, |code| match code {
+            "AccessDenied" => {
+                "let the trust policy of the role accept the controller's ServiceAccount: the OIDC provider of this cluster, and system:serviceaccount:<namespace>:<name> as its sub"
+            }
+            "InvalidIdentityToken" | "InvalidIdentityTokenException" => {
+                "create the IAM OIDC identity provider of this cluster, with the audience sts.amazonaws.com"
+            }
+            "ExpiredToken" | "ExpiredTokenException" => {
+                "restart the controller's pod: the token that it mounts is not renewed"
+            }
+            "ValidationError" => {
+                "correct the role's ARN in the annotation eks.amazonaws.com/role-arn of the controller's ServiceAccount"
+            }
+            "RegionDisabledException" => {
+                "activate STS in this region, or set AWS_REGION to another one"
+            }
+            _ => "check the role of the annotation eks.amazonaws.com/role-arn and its trust policy",
+        })
+    }
+
+    /// Trades the keys of the pod for those of another role.
+    pub(super) async fn assume_role(
+        &self,
+        keys_of_pod: &Keys,
+        role: &str,
+    ) -> Result<Keys, Failure> {
+        let step = self.step("AssumeRole", role);
+        let form = form(&[
+            VERSION,
+            ("Action", "AssumeRole"),
+            ("RoleArn", role),
+            ("RoleSessionName", SESSION),
+            ("DurationSeconds", "3600"),
+        ]);
+        let response = self
+            .signed(keys_of_pod, &step, form, ENDPOINT_TIMEOUT)
+            .await?;
+        keys(&step, &response, |code| match code {
+            "AccessDenied" => {
+                "let the pod's role assume this one: sts:AssumeRole in its own policy, and the pod's role in the trust policy of the one that roleArn names"
+            }
+            "ValidationError" => "correct roleArn: it is not the ARN of a role",
+            "ExpiredToken"
+            | "ExpiredTokenException"
+            | "InvalidClientTokenId"
+            | "SignatureDoesNotMatch" => {
+                "renew the credentials of the pod, and check the clock of its node"
+            }
+            _ => "check the role that roleArn names and its trust policy",
+        })
+    }
+
+    async fn signed(
+        &self,
+        keys: &Keys,
+        step: &str,
+        form: String,
+        timeout: Duration,
+    ) -> Result<TokenResponse, Failure> {
+        let headers = vec![("content-type".to_owned(), FORM.to_owned())];
+        let scope = Scope {
+            region: &self.region,
+            service: "sts",
+            now: now(),
+        };
+        let request = signed_post(keys, &scope, &self.url, headers, form, timeout);
+        ask(&self.http.aws, step, request).await
+    }
+
+    fn step(&self, action: &str, role: &str) -> String {
+        format!("aws: {action} of {role} at {}", host_of(&self.url))
+    }
+}
+
+/// A signed POST.
+pub(super) fn signed_post(
+    keys: &Keys,
+    scope: &Scope<'_>,
+    url: &str,
+    headers: Vec<(String, String)>,
+    body: String,
+    timeout: Duration,
+) -> TokenRequest {
+    let host = host_of(url);
+    let path = url::Url::parse(url).map_or_else(|_| "/".to_owned(), |url| url.path().to_owned());
+    let mut signed = headers.clone();
+    signed.push(("host".to_owned(), host));
+    let unsigned = Unsigned {
+        method: "POST",
+        path: &path,
+        headers: signed,
+        body: body.as_bytes(),
+    };
+    let added = sign(keys, scope, unsigned);
+    let request = TokenRequest::post(url, body, timeout);
+    let headers = headers.into_iter().chain(added);
+    headers.fold(request, |request, (name, value)| {
+        request.header(name, value)
+    })
+}
+
+/// The ARN of whom keys belong to, if STS says it soon.
+pub(super) async fn caller(sts: &Sts<'_>, keys: &Keys) -> Option<String> {
+    let form = form(&[VERSION, ("Action", "GetCallerIdentity")]);
+    let asked = sts.signed(keys, "aws: GetCallerIdentity", form, CALLER_TIMEOUT);
+    let response = asked.await.ok()?;
+    let arn = xml::element(std::str::from_utf8(response.body()).ok()?, "Arn")?;
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b":/+=,.@_-".contains(&byte);
+    let is_arn = arn.len() <= 512 && arn.starts_with("arn:") && arn.bytes().all(fits);
+    is_arn.then_some(arn)
+}
+
+/// The keys in an answer, or what its error code means.
+fn keys(
+    step: &str,
+    response: &TokenResponse,
+    advice: impl Fn(&str) -> &'static str,
+) -> Result<Keys, Failure> {
+    let document = std::str::from_utf8(response.body()).unwrap_or_default();
+    let element = |name| xml::element(document, name);
+    if response.status() != 200 {
+        let code = element("Code").and_then(|text| code(&text));
+        let advice = advice(code.as_deref().unwrap_or_default());
+        // AWS throttles with 400, too.
+        let is_busy = code.as_deref().is_some_and(|code| {
+            code.starts_with("Throttling")
+                || matches!(code, "IDPCommunicationError" | "RequestLimitExceeded")
+        });
+        let failure = failed(step, response, code, advice);
+        return Err(failure.passing_if(is_busy));
+    }
+    let all = || {
+        Some(Keys {
+            access_key_id: element("AccessKeyId")?,
+            secret_access_key: element("SecretAccessKey")?,
+            session_token: Some(element("SessionToken")?),
+        })
+    };
+    all().ok_or_else(|| malformed(step))
+}

@@ -1,0 +1,42 @@
+//! The few elements that STS' answers are read for. Its documents are flat and its own: a parser would be more than is
+//! needed, and more than can be trusted with a stranger's document.
+
+/// The text of the first element of a name.
+pub(super) fn element(document: &str, name: &str) -> Option<String> {
+    let (_, rest) = document.split_once(&format!("<{name}>"))?;
+    let (text, _) = rest.split_once(&format!("</{name}>"))?;
+    if text.contains('<') {
+        return None; // not the text of an element
+    }
+    let text = text.trim();
+    // `&amp;` last, so that what it stands for is not read twice.
+    let entities = [
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&quot;", "\""),
+        ("&apos;", "'"),
+        ("&amp;", "&"),
+    ];
+    let plain = entities
+        .into_iter()
+        .fold(text.to_owned(), |text, (entity, letter)| {
+            text.replace(entity, letter)
+        });
+    (!plain.is_empty()).then_some(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn elements_are_cut_by_name() {
+        let document = "<A><B> text </B><C><D>x</D></C><E/><F></F><G>a&amp;lt;b</G></A>";
+        assert_eq!(element(document, "B").as_deref(), Some("text"));
+        assert_eq!(element(document, "D").as_deref(), Some("x"));
+        assert_eq!(element(document, "G").as_deref(), Some("a&lt;b"));
+        for none in ["A", "C", "E", "F", "H"] {
+            assert_eq!(element(document, none), None, "{none}");
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! The provider of one credential.
+
+use std::sync::Arc;
+
+use kube_autorollout_registry::{Asked, CredentialProvider, Fingerprint, Issuing};
+
+use crate::{cloud::Cloud, store::Store, wanted::Key};
+
+/// Where one credential comes from.
+#[derive(Debug)]
+pub(crate) struct CloudIdentity {
+    store: Arc<Store>,
+    cloud: Cloud,
+    key: Key,
+    fingerprint: Fingerprint,
+}
+
+impl CloudIdentity {
+    pub(crate) fn new(store: Arc<Store>, cloud: Cloud, key: Key) -> Self {
+        let parts = ["cloud identity", cloud.as_str(), &format!("{key:?}")];
+        Self {
+            store,
+            cloud,
+            fingerprint: Fingerprint::of_parts(parts),
+            key,
+        }
+    }
+}
+
+impl CredentialProvider for CloudIdentity {
+    fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+
+    fn issue<'a>(&'a self, asked: Asked<'a>) -> Issuing<'a> {
+        let (store, key) = (Arc::clone(&self.store), self.key.clone());
+        let fetch = move || {
+            let (store, key) = (Arc::clone(&store), key.clone());
+            async move { store.fetch(&key).await }
+        };
+        let entry = self.store.entry(&self.key);
+        let observer = Arc::clone(&self.store.observer);
+        Box::pin(entry.get((self.cloud, observer), asked.refused, fetch))
+    }
+
+    fn may_be_sent_to(&self, host: &str) -> bool {
+        self.cloud.has_host(host)
+    }
+}

@@ -1,0 +1,93 @@
+//! Where a registry's credentials come from, in order.
+
+use std::{
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
+
+use ring::digest::{Context, SHA256};
+
+use super::{
+    provider::CredentialProvider,
+    secret::{Credential, Fingerprint},
+};
+
+/// Where credentials come from, in the order in which they are tried; nothing: anonymous.
+#[derive(Debug, Clone)]
+pub struct CredentialChain {
+    list: Arc<[Arc<dyn CredentialProvider>]>,
+    fingerprint: Fingerprint,
+}
+
+impl CredentialChain {
+    /// No credentials.
+    pub fn anonymous() -> Self {
+        std::iter::empty::<Credential>().collect()
+    }
+
+    /// The scope under which answers may be shared: equal for equal providers in equal order.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// In the order in which they are tried.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &dyn CredentialProvider> {
+        self.list.iter().map(|provider| &**provider)
+    }
+}
+
+impl FromIterator<Arc<dyn CredentialProvider>> for CredentialChain {
+    /// Keeps the order and drops repetitions.
+    fn from_iter<I: IntoIterator<Item = Arc<dyn CredentialProvider>>>(providers: I) -> Self {
+        let mut list: Vec<Arc<dyn CredentialProvider>> = Vec::new();
+        for provider in providers {
+            let fingerprint = provider.fingerprint();
+            if list.iter().all(|known| known.fingerprint() != fingerprint) {
+                list.push(provider);
+            }
+        }
+        let mut context = Context::new(&SHA256);
+        for provider in &list {
+            context.update(&provider.fingerprint().0);
+        }
+        Self {
+            list: list.into(),
+            fingerprint: Fingerprint::of(context),
+        }
+    }
+}
+
+impl FromIterator<Credential> for CredentialChain {
+    /// Keeps the order and drops repetitions.
+    fn from_iter<I: IntoIterator<Item = Credential>>(credentials: I) -> Self {
+        let credentials = credentials.into_iter();
+        credentials
+            .map(|credential| Arc::new(credential) as Arc<dyn CredentialProvider>)
+            .collect()
+    }
+}
+
+impl PartialEq for CredentialChain {
+    fn eq(&self, other: &Self) -> bool {
+        self.fingerprint == other.fingerprint
+    }
+}
+
+impl Eq for CredentialChain {}
+
+impl Hash for CredentialChain {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.fingerprint.hash(state);
+    }
+}
+
+impl Default for CredentialChain {
+    fn default() -> Self {
+        Self::anonymous()
+    }
+}
