@@ -85,7 +85,7 @@ impl Workload {
 
     /// Unique for ever.
     pub(crate) fn uid(&self) -> &str {
-        self.meta().uid.as_deref().unwrap_or_default()
+        self.object.uid()
     }
 
     /// When it came: a list that begins later shows pods that are not older than it.

@@ -90,8 +90,7 @@ impl Informer {
             let metadata = object.meta();
             let mut hasher = DefaultHasher::new();
             object.fingerprint(kind, &mut hasher);
-            let uid = metadata.uid.as_deref().unwrap_or_default();
-            let (selection, in_conflict) = context.rollouts.states.selection(uid)?;
+            let (selection, in_conflict) = context.rollouts.states.selection(object.uid())?;
             selection.hash(&mut hasher);
             if in_conflict {
                 metadata.resource_version.hash(&mut hasher);
@@ -140,10 +139,10 @@ impl Informer {
     }
 
     fn identity(&mut self, object: &Object) -> Identity {
-        let metadata = object.meta();
-        let uid = metadata.uid.as_deref().unwrap_or_default();
-        let known = self.known.get(uid).cloned();
-        known.unwrap_or_else(|| Identity::of(self.kind, metadata, &mut self.namespaces))
+        let known = self.known.get(object.uid()).cloned();
+        known.unwrap_or_else(|| {
+            Identity::of(self.kind, object.meta(), object.uid(), &mut self.namespaces)
+        })
     }
 
     /// An object is shown: if it is a rollout of ours that is in flight, it has a slot.

@@ -7,7 +7,7 @@
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::FutureExt as _;
-use kube::{Resource as _, runtime::controller::Action};
+use kube::runtime::controller::Action;
 use kube_autorollout_core::{
     annotations::{InvalidAnnotation, Settings},
     decide::Decision,
@@ -72,7 +72,7 @@ pub(super) async fn reconcile(
 ) -> Result<Action, Error> {
     let begun = Instant::now();
     let KindContext { kind, context } = &*context;
-    let uid = object.meta().uid.as_deref().unwrap_or_default();
+    let uid = object.uid();
     let Some(identity) = context.rollouts.states.identity(uid) else {
         return Ok(Action::await_change()); // It is not selected any more.
     };
@@ -106,7 +106,7 @@ pub(super) async fn reconcile(
 /// When to try again after a reconcile that failed: later each time.
 #[expect(clippy::needless_pass_by_value, reason = "as the Controller calls it")]
 pub(super) fn error_policy(object: Arc<Object>, _: &Error, context: Arc<KindContext>) -> Action {
-    let uid = object.meta().uid.as_deref().unwrap_or_default();
+    let uid = object.uid();
     let states = &context.context.rollouts.states;
     let retry = states.with(uid, |state| state.retry(uid));
     retry.map_or_else(Action::await_change, Action::requeue)
@@ -123,7 +123,7 @@ fn waited(
         if matches!(result, Ok(Done::Waiting)) {
             return None;
         }
-        state.waiting.take().map(|(_, since)| since)
+        state.waiting.take().map(|waiting| waiting.1)
     });
     since.flatten().unwrap_or(begun)
 }
@@ -167,7 +167,7 @@ async fn step(workload: &Workload, identity: &Identity, context: &Context) -> Re
         (
             state.conflicts.wait(workload),
             state.tracker.in_flight(),
-            state.waiting,
+            state.waiting.as_deref().copied(),
         )
     });
     let Some((conflict, flight, waiting)) = known else {
@@ -207,7 +207,7 @@ async fn step(workload: &Workload, identity: &Identity, context: &Context) -> Re
             states.with(&identity.uid, |state| {
                 state
                     .waiting
-                    .get_or_insert_with(|| (freshness, Instant::now()));
+                    .get_or_insert_with(|| Box::new((freshness, Instant::now())));
             });
             Ok(Done::Waiting)
         }

@@ -8,8 +8,8 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use tokio::{task::JoinSet, time::Instant};
-use tokio_util::sync::CancellationToken;
+use tokio::time::Instant;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{Triggers, Waiter};
 
@@ -18,7 +18,8 @@ use super::{Triggers, Waiter};
 pub(crate) struct Fetches {
     pub(crate) triggers: Arc<Triggers>,
     stop: CancellationToken,
-    tasks: Arc<Mutex<JoinSet<()>>>,
+    /// Unlike a `JoinSet`, it keeps nothing of those that have ended.
+    tasks: TaskTracker,
 }
 
 impl Fetches {
@@ -27,18 +28,17 @@ impl Fetches {
         Self {
             triggers,
             stop,
-            tasks: Arc::default(),
+            tasks: TaskTracker::new(),
         }
     }
 
     /// Runs a fetch until it ends, or all are stopped.
     pub(crate) fn spawn(&self, fetch: impl Future<Output = ()> + Send + 'static) {
+        // In a box of its own: what waits for a future holds it twice.
+        let fetch = Box::pin(fetch);
         let stop = self.stop.clone();
-        let mut tasks = self.tasks.lock();
-        while tasks.try_join_next().is_some() {}
-        tasks.spawn(async move {
-            stop.run_until_cancelled(fetch).await;
-        });
+        self.tasks
+            .spawn(async move { stop.run_until_cancelled(fetch).await });
     }
 }
 

@@ -23,7 +23,7 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// The conflicts of one workload, until it is rolled out or needs no rollout any more.
 #[derive(Debug, Default)]
-pub(crate) struct Conflicts(Option<Conflict>);
+pub(crate) struct Conflicts(Option<Box<Conflict>>);
 
 #[derive(Debug)]
 struct Conflict {
@@ -38,11 +38,11 @@ impl Conflicts {
     pub(super) fn add(&mut self, target: &Workload) -> u32 {
         let before = self.0.as_ref().map_or(0, |conflict| conflict.in_a_row);
         let in_a_row = before.saturating_add(1);
-        self.0 = Some(Conflict {
+        self.0 = Some(Box::new(Conflict {
             in_a_row,
             resource_version: target.meta().resource_version.clone(),
             at: Instant::now(),
-        });
+        }));
         in_a_row
     }
 

@@ -145,7 +145,7 @@ pub(crate) async fn read(client: &Client, workload: &Workload) -> Result<Option<
     let listed = time::timeout(READ_TIMEOUT, api.list(&parameters)).await;
     let listed = listed.map_err(|_| Unread)?.map_err(|_| Unread)?;
     let mut found = listed.items.into_iter();
-    let found = found.find(|found| found.meta().uid.as_deref() == Some(workload.uid()));
+    let found = found.find(|found| found.uid() == workload.uid());
     let found = found.map(|found| Workload::new(kind, Arc::new(found)));
     found.transpose().map_err(|_| Unread)
 }

@@ -24,7 +24,7 @@ pub(crate) struct State {
     /// How many times in a row nothing could be decided.
     failures: u32,
     /// What is being fetched for it: how fresh that must be, and since when.
-    pub(crate) waiting: Option<(Freshness, Instant)>,
+    pub(crate) waiting: Option<Box<(Freshness, Instant)>>,
 }
 
 impl State {

@@ -27,7 +27,7 @@ pub(crate) struct Tracker {
     /// Some rollout is in flight.
     in_flight: Option<Flight>,
     /// What did not converge at the last decision; a container that crashes again and again runs in between.
-    stuck: Option<Stuck>,
+    stuck: Option<Box<Stuck>>,
 }
 
 /// How our rollout went on.
@@ -79,8 +79,8 @@ impl Tracker {
     }
 
     /// What is known not to converge.
-    pub(crate) const fn stuck(&self) -> Option<&Stuck> {
-        self.stuck.as_ref()
+    pub(crate) fn stuck(&self) -> Option<&Stuck> {
+        self.stuck.as_deref()
     }
 
     /// The API server took our patch, at the workload's generation.
@@ -110,7 +110,9 @@ impl Tracker {
         let outdated = decision.stale || (observation.tags.is_none() && self.outdated.is_some());
         self.enter(decision.state, outdated, now);
         match decision.state {
-            State::NotConverging => self.stuck = Some(Stuck::of(decision, observation)),
+            State::NotConverging => {
+                self.stuck = Some(Box::new(Stuck::of(decision, observation)));
+            }
             State::RollingOut | State::Unknown => {}
             _ => self.stuck = None,
         }

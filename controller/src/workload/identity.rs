@@ -10,7 +10,7 @@ use std::{
 
 use k8s_openapi::{api::core::v1::ObjectReference, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 
-use crate::{workload::Kind, workload::interner::Names};
+use super::{Kind, interner::Names};
 
 /// A workload's identity, as logs, metrics and Events name it: one copy, shared by all that is remembered of it.
 #[derive(Debug, Clone)]
@@ -30,12 +30,12 @@ pub(crate) struct Described {
 
 impl Identity {
     /// The identity of an object of the kind.
-    pub(crate) fn of(kind: Kind, metadata: &ObjectMeta, names: &mut Names) -> Self {
+    pub(crate) fn of(kind: Kind, metadata: &ObjectMeta, uid: &str, names: &mut Names) -> Self {
         Self(Arc::new(Described {
             kind: kind.name(),
             namespace: names.one(metadata.namespace.as_deref().unwrap_or_default()),
             name: metadata.name.as_deref().unwrap_or_default().into(),
-            uid: metadata.uid.as_deref().unwrap_or_default().into(),
+            uid: uid.into(),
         }))
     }
 
@@ -54,14 +54,13 @@ impl Identity {
     /// A Deployment of this name in the namespace, with the name for its UID.
     #[cfg(test)]
     pub(crate) fn deployment(namespace: &str, name: &str) -> Self {
-        let metadata = ObjectMeta {
-            namespace: Some(namespace.to_owned()),
-            name: Some(name.to_owned()),
-            uid: Some(name.to_owned()),
-            ..ObjectMeta::default()
-        };
         let [deployment, ..] = Kind::ALL;
-        Self::of(deployment, &metadata, &mut Names::default())
+        Self(Arc::new(Described {
+            kind: deployment.name(),
+            namespace: namespace.into(),
+            name: name.into(),
+            uid: name.into(),
+        }))
     }
 }
 

@@ -18,8 +18,11 @@ use crate::constants;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(from = "View")]
 pub(crate) struct Metadata {
-    /// What kube knows an object by; of its annotations those that begin with [`constants::PREFIX`].
+    /// What kube knows an object by; of its annotations those that begin with [`constants::PREFIX`]. It has no `uid`: kube
+    /// would copy it into each of its references to the object.
     pub(super) object: ObjectMeta,
+    /// Unique for ever.
+    pub(super) uid: Box<str>,
     /// Of a Deployment: the number of its template.
     pub(super) revision: Option<Box<str>>,
     /// When it came: a list that begins later shows pods that are not older than it.
@@ -32,7 +35,7 @@ pub(crate) struct Metadata {
 struct View {
     name: Option<String>,
     namespace: Option<String>,
-    uid: Option<String>,
+    uid: Box<str>,
     resource_version: Option<String>,
     generation: Option<i64>,
     deletion_timestamp: Option<Time>,
@@ -53,13 +56,13 @@ impl From<View> for Metadata {
             object: ObjectMeta {
                 name: view.name,
                 namespace: view.namespace,
-                uid: view.uid,
                 resource_version: view.resource_version,
                 generation: view.generation,
                 deletion_timestamp: view.deletion_timestamp,
                 annotations: (!ours.is_empty()).then_some(ours),
                 ..ObjectMeta::default()
             },
+            uid: view.uid,
             revision,
             received: Instant::now(),
         }
@@ -120,11 +123,12 @@ mod tests {
             "managedFields": [{ "manager": "kubectl", "fieldsV1": { "f:spec": {} } }],
         }))
         .expect("metadata");
+        assert_eq!(&*metadata.uid, "of-web");
         assert_eq!(metadata.revision.as_deref(), Some("7"));
         let object = metadata.object;
         assert_eq!(object.name.as_deref(), Some("web"));
         assert_eq!(object.namespace.as_deref(), Some("shop"));
-        assert_eq!(object.uid.as_deref(), Some("of-web"));
+        assert_eq!(object.uid, None);
         assert_eq!(object.resource_version.as_deref(), Some("12"));
         assert_eq!(object.generation, Some(3));
         assert!(object.deletion_timestamp.is_some());

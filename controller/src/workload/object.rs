@@ -40,6 +40,11 @@ pub(crate) struct Content {
 }
 
 impl Object {
+    /// Unique for ever.
+    pub(crate) fn uid(&self) -> &str {
+        &self.metadata.uid
+    }
+
     /// When we rolled it out last, by its own account, and where its rollout stands; nothing where it cannot be read.
     pub(crate) fn rollout(
         &self,
@@ -152,7 +157,7 @@ pub(super) struct Spec {
 #[serde(rename_all = "camelCase", default)]
 struct UpdateStrategy {
     #[serde(rename = "type")]
-    type_: String,
+    type_: Box<str>,
     rolling_update: Option<RollingUpdate>,
 }
 
@@ -222,7 +227,7 @@ impl Content {
 
     /// Whether the controller of its kind leaves it to people to replace pods.
     pub(super) fn is_on_delete(&self) -> bool {
-        self.spec.update_strategy.type_ == "OnDelete"
+        *self.spec.update_strategy.type_ == *"OnDelete"
     }
 
     /// Whether no pod is replaced while another one is not ready

@@ -36,9 +36,9 @@ struct TemplateAnnotations {
 #[serde(rename_all = "camelCase")]
 struct TemplateSpec {
     #[serde(default)]
-    containers: Vec<Container>,
+    containers: Box<[Container]>,
     #[serde(default)]
-    init_containers: Vec<Container>,
+    init_containers: Box<[Container]>,
 }
 
 /// The part of a container that is read.

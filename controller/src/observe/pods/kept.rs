@@ -34,7 +34,7 @@ const ALONE: usize = 2;
 pub(super) struct KeptPods(Mutex<Namespaces>);
 
 /// By namespace.
-type Namespaces = HashMap<Arc<str>, HashMap<Identity, Entry>>;
+type Namespaces = HashMap<Arc<str>, HashMap<Identity, Box<Entry>>>;
 
 /// A selected workload.
 struct Entry {
@@ -81,10 +81,12 @@ impl KeptPods {
     pub(super) fn select(&self, identity: &Identity) {
         let mut all = self.0.lock();
         let namespace = all.entry(Arc::clone(&identity.namespace)).or_default();
-        namespace.entry(identity.clone()).or_insert_with(|| Entry {
-            selected: Instant::now(),
-            kept: None,
-            failed: None,
+        namespace.entry(identity.clone()).or_insert_with(|| {
+            Box::new(Entry {
+                selected: Instant::now(),
+                kept: None,
+                failed: None,
+            })
         });
     }
 

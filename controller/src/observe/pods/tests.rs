@@ -74,7 +74,8 @@ impl Given {
 
     fn select(&self, workloads: &[Workload]) {
         for workload in workloads {
-            let identity = Identity::of(workload.kind, workload.meta(), &mut Names::default());
+            let (metadata, uid) = (workload.meta(), workload.uid());
+            let identity = Identity::of(workload.kind, metadata, uid, &mut Names::default());
             self.store.select(&identity);
         }
     }

@@ -103,7 +103,7 @@ impl<'a> Conversation<'a> {
                         None => Err(self.context.refuse_repository(None)),
                     };
                 }
-                Action::Fail(failure) => return Err(self.fail(failure, call).await),
+                Action::Fail(failure) => return Err(Box::pin(self.fail(failure, call)).await),
             };
             let refused = matches!(event, Event::Refused { .. } | Event::Base(_));
             action = self.negotiation.step(event);

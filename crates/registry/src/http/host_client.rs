@@ -166,7 +166,8 @@ impl HostClient {
         call.count()?;
         let pass = self.circuit.admit(&request.uri)?;
         let begun = Instant::now();
-        let result = self.with_timeout(request, pass, call).await;
+        // In a box of its own: those who wait for a permit do not pay for it.
+        let result = Box::pin(self.with_timeout(request, pass, call)).await;
         let took = begun.elapsed();
         call.spend(took);
         let result = match result {
