@@ -7,6 +7,7 @@ mod term;
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use kube_autorollout_cloud::RefreshObserver;
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -71,6 +72,8 @@ pub(crate) async fn run(
     let mut signals = Signals::new().map_err(Error::Signals)?;
     let metrics = Arc::new(Metrics::new()?);
     let observer = Arc::new(Observer::new(Arc::clone(&metrics)));
+    let refreshes = Arc::clone(&observer) as Arc<dyn RefreshObserver>;
+    let identities = options::identities(&config, environment, refreshes)?;
     let registry = options::client(&config, environment, observer, CONTROLLER_REQUESTS)?;
     let cluster = client::connect(environment).await?;
     let scopes = scopes(&config.namespaces, &cluster.namespace);
@@ -99,6 +102,7 @@ pub(crate) async fn run(
         config,
         cluster,
         registry,
+        identities,
         leadership,
         health: Arc::clone(&health),
         limiter,

@@ -17,6 +17,7 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use kube::Client;
+use kube_autorollout_cloud::Identities;
 use kube_autorollout_core::{
     annotations::{self, ContainerKind, Settings, TemplateContainer},
     decide::{Container, Observed, Remembered},
@@ -62,12 +63,12 @@ impl Sources {
     /// Nothing is known yet.
     pub(crate) fn new(
         client: &Client,
-        registry: &registry::RegistryClient,
+        (registry, identities): (&registry::RegistryClient, Option<Identities>),
         config: &Config,
         fetches: &Fetches,
     ) -> Self {
         Self {
-            credentials: Credentials::new(client.clone(), &config.registries, fetches),
+            credentials: Credentials::new(client.clone(), &config.registries, identities, fetches),
             tags: Tags::new(registry.clone(), fetches),
             pods: pods::Store::new(client.clone(), fetches),
             nodes: Nodes::new(client.clone(), fetches),

@@ -237,7 +237,10 @@ impl Reporter {
             .iter()
             .zip(reported.warnings.now(&topics, open, now))
         {
-            if channels.log {
+            // The cloud's failure is one for all workloads, and was logged once.
+            if channels.log && warning.topic.is_of_the_cloud() {
+                debug!(workload = %identity, "{}", warning.note);
+            } else if channels.log {
                 warn!(workload = %identity, "{}", warning.note);
             }
             if let Some(reason) = warning.event.filter(|_| channels.event) {

@@ -31,7 +31,11 @@
 {{- end }}
 
 {{- define "kube-autorollout.podLabels" -}}
-{{- toYaml (merge (include "kube-autorollout.labels" . | fromYaml) (.Values.podLabels | default dict)) }}
+{{- $labels := merge (include "kube-autorollout.labels" . | fromYaml) (.Values.podLabels | default dict) }}
+{{- if has "azure" (.Values.cloudIdentities | default list) }}
+  {{- $_ := set $labels "azure.workload.identity/use" "true" }}
+{{- end }}
+{{- toYaml $labels }}
 {{- end }}
 
 {{/* Of what is watched; a ClusterRole has no namespace, so its name has. */}}

@@ -80,6 +80,9 @@ Each directory and each key has the number of its entry, so that two Secrets wit
   {{- $_ := set $result "volumes" (append $result.volumes $volume) }}
   {{- $_ := set $result "mounts" (append $result.mounts (dict "name" "tokens" "mountPath" "/etc/kube-autorollout/tokens" "readOnly" true)) }}
 {{- end }}
+{{- range (include "kube-autorollout.cloudRegistries" $root | fromYaml).registries }}
+  {{- $_ := set $result "registries" (append $result.registries .) }}
+{{- end }}
 {{- toYaml $result }}
 {{- end }}
 

@@ -88,6 +88,8 @@ pub(crate) async fn run(
     config: &Config,
     environment: &BTreeMap<String, String>,
 ) -> Result<Report, Error> {
+    let observer = Arc::new(kube_autorollout_cloud::NoopObserver);
+    let identities = options::identities(config, environment, observer)?;
     let asker = Asker {
         client: options::client(
             config,
@@ -96,7 +98,7 @@ pub(crate) async fn run(
             options::CHECK_REQUESTS,
         )?,
         keyring: keyring(request.docker_config.as_deref())?,
-        configured: Configured::new(&config.registries),
+        configured: Configured::new(&config.registries, identities),
         platforms: config.platforms.clone(),
     };
     let terminal = io::stderr().is_terminal();

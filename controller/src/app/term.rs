@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use kube_autorollout_cloud::Identities;
 use kube_autorollout_registry::RegistryClient;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -24,6 +25,8 @@ pub(super) struct Shared {
     pub(super) config: Config,
     pub(super) cluster: Cluster,
     pub(super) registry: RegistryClient,
+    /// The controller's own in clouds, if one is configured.
+    pub(super) identities: Option<Identities>,
     pub(super) leadership: Arc<Leadership>,
     pub(super) health: Arc<Health>,
     pub(super) limiter: Arc<Limiter>,
@@ -82,12 +85,18 @@ fn context(shared: &Shared, stop: CancellationToken) -> Context {
         config,
         cluster,
         registry,
+        identities,
         ..
     } = shared;
     let triggers = Arc::new(Triggers::default());
     let fetches = Fetches::new(Arc::clone(&triggers), stop.clone());
     Context {
-        sources: Sources::new(&cluster.client, registry, config, &fetches),
+        sources: Sources::new(
+            &cluster.client,
+            (registry, identities.clone()),
+            config,
+            &fetches,
+        ),
         rollouts: Rollouts {
             client: cluster.client.clone(),
             limiter: Arc::clone(&shared.limiter),

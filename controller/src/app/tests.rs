@@ -77,6 +77,7 @@ async fn controlled(client: Client, condition: impl Fn(&str) -> bool) {
             recovery: Recovery::new(),
         },
         registry: registry.expect("a client"),
+        identities: None,
         leadership: Arc::clone(&leadership),
         health: Arc::new(Health::new(watches.clone(), leadership)),
         limiter,

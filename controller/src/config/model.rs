@@ -3,6 +3,7 @@
 use std::{fmt, marker::PhantomData, num::NonZeroU16, path::PathBuf};
 
 use jiff::tz::TimeZone;
+use kube_autorollout_cloud::Cloud;
 use kube_autorollout_core::platform::Platform;
 use kube_autorollout_registry::{Endpoint, HostPattern};
 use serde::de::{
@@ -15,7 +16,8 @@ use super::{
     scalar::Valid,
     secret::SecretText,
     values::{
-        CronExpression, Interval, Limit, NamespaceName, Requests, SecretType, Span, Username, Wait,
+        CronExpression, Interval, Limit, NamespaceName, Region, Requests, RoleArn, SecretType,
+        Span, Username, Wait,
     },
 };
 
@@ -87,6 +89,9 @@ pub(super) struct Secret {
     pub(super) username: Option<Valid<Username>>,
     pub(super) token: Option<Valid<SecretText>>,
     pub(super) token_file: Option<Valid<PathBuf>>,
+    pub(super) cloud: Option<Valid<Cloud>>,
+    pub(super) region: Option<Valid<Region>>,
+    pub(super) role_arn: Option<Valid<RoleArn>>,
     /// The chart's word, of no meaning here.
     #[serde(rename = "name")]
     pub(super) _name: Option<IgnoredAny>,

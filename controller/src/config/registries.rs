@@ -2,6 +2,7 @@
 
 use std::{num::NonZeroUsize, path::PathBuf};
 
+use kube_autorollout_cloud::Cloud;
 use kube_autorollout_registry::{Endpoint, HostPattern};
 
 use super::{files::CaFile, secret::SecretText};
@@ -40,6 +41,15 @@ pub(crate) enum Secret {
         username: Option<String>,
         /// The token.
         token: TokenSource,
+    },
+    /// What a cloud issues to the controller's own identity.
+    CloudIdentity {
+        /// The cloud; that of the host when absent.
+        cloud: Option<Cloud>,
+        /// Of AWS, where the host does not say it.
+        region: Option<String>,
+        /// A role of AWS to be assumed.
+        role_arn: Option<String>,
     },
 }
 

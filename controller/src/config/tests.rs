@@ -1,5 +1,6 @@
 //! What a user writes, and what it becomes or what is said about it.
 
+mod clouds;
 mod environment;
 mod files;
 mod keys;

@@ -7,6 +7,7 @@ use std::{
 };
 
 use jiff::tz::TimeZone;
+use kube_autorollout_cloud::{self as cloud, Cloud};
 use kube_autorollout_core::{
     platform::Platform,
     schedule::{Schedule, parse_duration},
@@ -51,7 +52,14 @@ pub(super) enum SecretType {
     ImagePullSecret,
     Opaque,
     None,
+    CloudIdentity,
 }
+
+/// A region of AWS.
+pub(super) struct Region(pub(super) String);
+
+/// The ARN of a role of AWS.
+pub(super) struct RoleArn(pub(super) String);
 
 impl Scalar for CronExpression {
     const ALLOWED: &'static str =
@@ -200,15 +208,43 @@ impl Scalar for Endpoint {
 }
 
 impl Scalar for SecretType {
-    const ALLOWED: &'static str = "ImagePullSecret, Opaque or None";
+    const ALLOWED: &'static str = "ImagePullSecret, Opaque, CloudIdentity or None";
 
     fn parse(text: &str) -> Result<Self, Refusal> {
         match text {
             "ImagePullSecret" => Ok(Self::ImagePullSecret),
             "Opaque" => Ok(Self::Opaque),
             "None" => Ok(Self::None),
+            "CloudIdentity" => Ok(Self::CloudIdentity),
             _ => Err(Refusal::NotAllowed),
         }
+    }
+}
+
+impl Scalar for Cloud {
+    const ALLOWED: &'static str = "aws, gcp or azure";
+
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        text.parse().map_err(|()| Refusal::NotAllowed)
+    }
+}
+
+impl Scalar for Region {
+    const ALLOWED: &'static str = "a region of AWS such as eu-central-1";
+
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        let allowed = cloud::is_region(text).then(|| Self(text.to_owned()));
+        allowed.ok_or(Refusal::NotAllowed)
+    }
+}
+
+impl Scalar for RoleArn {
+    const ALLOWED: &'static str =
+        "the ARN of a role such as arn:aws:iam::123456789012:role/ecr-reader";
+
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        let allowed = cloud::is_role_arn(text).then(|| Self(text.to_owned()));
+        allowed.ok_or(Refusal::NotAllowed)
     }
 }
 

@@ -28,6 +28,7 @@ pub(crate) struct Registries {
     rate_limit: IntGaugeVec,
     backoff_until: GaugeVec,
     quarantined: IntGaugeVec,
+    refreshes: IntCounterVec,
     known: Mutex<HashMap<String, Known>>,
 }
 
@@ -71,6 +72,11 @@ impl Registries {
                 "Credentials that a registry has refused and that are in quarantine",
                 &["registry"],
             )?,
+            refreshes: make.counters(
+                "credential_refresh_total",
+                "Attempts to have a cloud issue a token for the identity of the controller, by outcome",
+                &["provider", "outcome"],
+            )?,
             known: Mutex::default(),
         })
     }
@@ -110,6 +116,15 @@ impl Registries {
         let mut known = self.known.lock();
         heard(&mut known, registry);
         self.backoff_until.with_label_values(&[registry]).set(until);
+    }
+
+    /// A cloud has issued a token, or has not. Both series are there from the first attempt on, so that the first failure
+    /// is a step from 0.
+    pub(crate) fn refreshed(&self, provider: &str, issued: bool) {
+        for (outcome, is_it) in [("succeeded", issued), ("failed", !issued)] {
+            let counter = self.refreshes.with_label_values(&[provider, outcome]);
+            counter.inc_by(is_it.into());
+        }
     }
 
     /// So many credentials are not presented now, for each registry that has any.

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use kube_autorollout_cloud::{Cloud, RefreshObserver};
 use kube_autorollout_registry::{self as registry, ErrorKind, Operation};
 
 use crate::{clock, metrics::Metrics, registry::failure};
@@ -37,5 +38,11 @@ impl registry::Observer for Observer {
     fn backoff(&self, host: &str, wait: Option<Duration>) {
         let until = wait.and_then(|wait| clock::now().checked_add(wait).ok());
         self.0.registries.backoff(host, until);
+    }
+}
+
+impl RefreshObserver for Observer {
+    fn refreshed(&self, cloud: Cloud, issued: bool) {
+        self.0.registries.refreshed(cloud.as_str(), issued);
     }
 }

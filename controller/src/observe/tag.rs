@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kube_autorollout_core::{Digest, backoff::Backoff, schedule};
+use kube_autorollout_core::{Digest, backoff::Backoff, schedule, state::Reason};
 
 use crate::registry::failure::Failure;
 
@@ -50,7 +50,11 @@ impl Tag {
         let retry = retry.map(|failure| {
             let seed = schedule::seed(&failure.detail);
             let wait = RETRY.delay(failures, seed);
-            let wait = wait.max(failure.retry_after.unwrap_or_default());
+            let wait = match (failure.reason, failure.retry_after) {
+                // One fetch for all workloads, whose provider backs off.
+                (Reason::CloudIdentity, Some(wait)) => wait,
+                (_, retry_after) => wait.max(retry_after.unwrap_or_default()),
+            };
             now.checked_add(wait).unwrap_or(Timestamp::MAX)
         });
         let before = before.and_then(|before| before.sighting.clone());

@@ -1,5 +1,6 @@
 //! With what a workload's images are asked for: the pull Secrets of its pods, then what is configured for the registry.
 
+mod cloud;
 mod configured;
 mod pull_secret;
 mod secrets;
@@ -8,6 +9,7 @@ use std::{collections::HashMap, time::Duration};
 
 use jiff::Timestamp;
 use kube::Client;
+use kube_autorollout_cloud::Identities;
 use kube_autorollout_core::{Reference, state::Reason};
 use kube_autorollout_registry as registry;
 use parking_lot::Mutex;
@@ -29,10 +31,15 @@ pub(crate) struct Credentials {
 
 impl Credentials {
     /// The pods' own Secrets, and what is configured.
-    pub(crate) fn new(client: Client, registries: &[RegistryEntry], fetches: &Fetches) -> Self {
+    pub(crate) fn new(
+        client: Client,
+        registries: &[RegistryEntry],
+        identities: Option<Identities>,
+        fetches: &Fetches,
+    ) -> Self {
         Self {
             secrets: Secrets::new(client, fetches),
-            configured: Configured::new(registries),
+            configured: Configured::new(registries, identities),
         }
     }
 
@@ -46,10 +53,8 @@ impl Credentials {
         waiter: &Waiter,
     ) -> Option<registry::CredentialChain> {
         let keyring = self.secrets.lookup(namespace, pull_secrets, waiter)?;
-        let found = keyring
-            .lookup(&self.configured.asked(reference))
-            .into_iter();
-        Some(found.chain(self.configured.of(reference)).collect())
+        let found = keyring.lookup(&self.configured.asked(reference));
+        Some(self.configured.chain(found, reference))
     }
 
     /// What Docker configurations have for an image in the place of credentials, where they have none, as far as their

@@ -2,10 +2,11 @@
 
 use std::{collections::BTreeMap, num::NonZeroUsize, path::PathBuf, sync::Arc};
 
+use kube_autorollout_cloud as cloud;
 use kube_autorollout_registry as registry;
 
 use crate::{
-    config::{CaFile, Config, RegistryEntry},
+    config::{CaFile, Config, RegistryEntry, Secret},
     constants,
 };
 
@@ -31,9 +32,37 @@ pub(crate) enum Error {
         /// What is wrong with it.
         source: registry::InvalidCertificate,
     },
+    /// A variable of a cloud that cannot be used.
+    #[error(transparent)]
+    Cloud(#[from] cloud::Error),
     /// Something else.
     #[error("cannot create the registry client")]
     Build(#[from] registry::BuildError),
+}
+
+/// The controller's identities in clouds, if an entry of the configuration asks for one.
+///
+/// # Errors
+///
+/// [`Error`] when the environment says of a cloud what cannot be used.
+pub(crate) fn identities(
+    config: &Config,
+    environment: &BTreeMap<String, String>,
+    observer: Arc<dyn cloud::RefreshObserver>,
+) -> Result<Option<cloud::Identities>, Error> {
+    let is_cloud = |entry: &RegistryEntry| matches!(entry.secret, Secret::CloudIdentity { .. });
+    if !config.registries.iter().any(is_cloud) {
+        return Ok(None);
+    }
+    let certificates = config.ca_certificates.iter().map(certificate);
+    let identities = cloud::Identities::new(cloud::Setup {
+        environment,
+        certificates: certificates.collect::<Result<_, _>>()?,
+        proxy: proxy(environment)?,
+        user_agent: constants::USER_AGENT,
+        observer,
+    });
+    Ok(Some(identities?))
 }
 
 /// Requests in flight to one host at once, of the controller.

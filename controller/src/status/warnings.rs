@@ -26,6 +26,13 @@ pub(super) enum Topic {
     ApiServer(String),
 }
 
+impl Topic {
+    /// Whether a cloud issues no token, which concerns all workloads alike.
+    pub(super) fn is_of_the_cloud(&self) -> bool {
+        matches!(self, Self::Registry(Reason::CloudIdentity, _))
+    }
+}
+
 /// Something that went wrong, and how it is reported.
 pub(super) struct Warning {
     pub(super) topic: Topic,

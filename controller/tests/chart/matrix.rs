@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::helm::Helm;
 
 /// What can be switched on or set besides others.
-const FEATURES: [&str; 20] = [
+const FEATURES: [&str; 22] = [
     "replicaCount: 2",
     "config: { leaderElection: { enabled: true } }",
     "config: { watch: { namespaces: [default, kube-public] } }",
@@ -44,6 +44,9 @@ extraVolumes: [{ name: more, emptyDir: {} }]
 extraVolumeMounts: [{ name: more, mountPath: /more }]",
     "podDisruptionBudget: { enabled: true, maxUnavailable: 50% }",
     "networkPolicy: { enabled: true, from: [{ namespaceSelector: { matchLabels: { name: monitoring } } }] }",
+    "networkPolicy: { enabled: true, egress: { enabled: true, rules: [{ ports: [{ port: 5000 }] }] } }",
+    "{ cloudIdentities: [aws, gcp, azure], cloudIdentity: { aws: { roleArn: 'arn:aws:iam::123456789012:role/reader' },
+      gcp: { serviceAccount: reader@acme.iam.gserviceaccount.com }, azure: { clientId: client, tenantId: tenant } } }",
     "service: { enabled: true, type: NodePort, port: 80, annotations: { example.com/scrape: 'true' } }",
     "{ service: { enabled: true }, serviceMonitor: { enabled: true, labels: { release: prometheus } }, podMonitor: { enabled: true } }",
     "{ prometheusRule: { enabled: true }, grafanaDashboard: { enabled: true } }",

@@ -33,6 +33,23 @@ fn commands(page: &str) -> Vec<String> {
     commands
 }
 
+/// The commands of clouds, which need an account: those that were looked up in their documentation.
+const CLOUDS: [&[&str]; 8] = [
+    &["iam", "create-role", "--role-name"],
+    &["iam", "attach-role-policy", "--role-name"],
+    &["eks", "create-pod-identity-association", "--cluster-name"],
+    &["artifacts", "repositories", "add-iam-policy-binding"],
+    &["iam", "workload-identity-pools", "create-cred-config"],
+    &["identity", "create", "--resource-group"],
+    &[
+        "identity",
+        "federated-credential",
+        "create",
+        "--resource-group",
+    ],
+    &["role", "assignment", "create", "--role"],
+];
+
 /// Why a command is not one that is there; those that other tests run are.
 fn mistake(line: &str) -> Option<String> {
     let is_assignment =
@@ -68,6 +85,10 @@ fn mistake(line: &str) -> Option<String> {
             let unknown =
                 options.find(|name| !name.is_empty() && !source.contains(&format!("\"{name}\"")));
             unknown.and_then(wrong)
+        }
+        ("aws" | "az" | "gcloud", arguments) => {
+            let known = CLOUDS.iter().any(|known| arguments.starts_with(known));
+            (!known).then(|| format!("{line}: look this command up"))
         }
         ("cosign", ["verify", rest @ ..]) => rest.iter().find_map(|word| unsigned(word)),
         ("docker", ["buildx", "imagetools", "inspect", image, ..]) => unsigned(image),

@@ -75,6 +75,9 @@ const fn reaches(reason: Reason) -> &'static str {
         Reason::CredentialQuarantined => {
             "credentials::a_wrong_password_is_presented_once_and_a_mended_one_at_once"
         }
+        Reason::CloudIdentity => {
+            "clouds::a_missing_permission_is_told_with_what_fixes_it_and_is_no_quarantine"
+        }
         Reason::Timeout => {
             "registry_failures::a_registry_that_never_answers_is_told_after_three_quarters_of_a_minute"
         }

@@ -87,6 +87,18 @@ const NAMES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "kube_autorollout_cloud",
+        &[
+            "app.rs",
+            "app/term.rs",
+            "app/check",
+            "config",
+            "metrics/registry_observer",
+            "observe.rs",
+            "registry/",
+        ],
+    ),
+    (
         "kube_autorollout_registry",
         &[
             "app.rs",

@@ -11,6 +11,7 @@ mod artifacts;
 mod bed;
 mod check;
 mod clock;
+mod clouds;
 mod command_line;
 mod commands;
 mod completeness;

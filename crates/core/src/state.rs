@@ -109,6 +109,8 @@ words! {
         Denied,
         /// The credentials were refused before and are not tried again for now.
         CredentialQuarantined,
+        /// The cloud issued no token for the controller's own identity.
+        CloudIdentity,
         /// The registry asks for fewer requests (429).
         RateLimited,
         /// The registry asks for a way of authentication that is not supported.
@@ -148,6 +150,7 @@ impl Reason {
         matches!(
             self,
             Self::RateLimited
+                | Self::CloudIdentity
                 | Self::TokenServer
                 | Self::Timeout
                 | Self::Transport

@@ -83,8 +83,13 @@ impl Endpoint {
         }
     }
 
-    /// Scheme and host, for the address of a request.
-    pub(crate) fn base(&self) -> String {
+    /// Its host: `host` or `host:port`.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Scheme and host, without the path.
+    pub fn origin(&self) -> String {
         format!("{}://{}", self.scheme(), self.host)
     }
 
@@ -127,7 +132,7 @@ impl FromStr for Endpoint {
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.base())?;
+        formatter.write_str(&self.origin())?;
         if self.path.is_empty() {
             return Ok(());
         }

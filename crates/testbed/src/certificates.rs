@@ -80,6 +80,19 @@ impl Authority {
         self.sign(&parameters, "server certificate")
     }
 
+    /// Makes a server certificate for a host of any name.
+    ///
+    /// # Errors
+    ///
+    /// When the name is none, or the system gives no random numbers.
+    pub(crate) fn issue_for(&self, host: &str) -> Result<Identity, Error> {
+        let mut parameters =
+            CertificateParams::new([host.to_owned()]).map_err(fail("server certificate"))?;
+        parameters.distinguished_name = common_name("testbed host");
+        parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        self.sign(&parameters, "server certificate")
+    }
+
     /// Makes a certificate that identifies a client to Kubernetes
     /// (<https://kubernetes.io/docs/reference/access-authn-authz/authentication/#x509-client-certificates>).
     ///

@@ -64,21 +64,39 @@ impl Controller {
         configuration: &str,
         path: &'static str,
     ) -> Result<Self, Error> {
+        Self::start_in(programs, program, kubeconfig, configuration, path, &[]).await
+    }
+
+    /// The same with more variables in its environment.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Controller::start`].
+    pub async fn start_in(
+        programs: &Programs,
+        program: &Path,
+        kubeconfig: &Path,
+        configuration: &str,
+        path: &'static str,
+        variables: &[(&'static str, String)],
+    ) -> Result<Self, Error> {
         let folder = Folder::new()?;
         let port = Port::reserve(&programs.ports())?;
         let number = port.number();
         let file = folder.path().join("config.yaml");
         fs::write(&file, configuration)?;
+        let mut environment = vec![
+            ("KUBECONFIG", kubeconfig.display().to_string()),
+            ("CONFIG_FILE", file.display().to_string()),
+            ("KUBE_AUTOROLLOUT_WEBSERVER__PORT", number.to_string()),
+            ("NO_PROXY", "127.0.0.1".to_owned()),
+        ];
+        environment.extend_from_slice(variables);
         let launch = Launch {
             name: "kube-autorollout",
             program: program.to_owned(),
             arguments: Vec::new(),
-            environment: vec![
-                ("KUBECONFIG", kubeconfig.display().to_string()),
-                ("CONFIG_FILE", file.display().to_string()),
-                ("KUBE_AUTOROLLOUT_WEBSERVER__PORT", number.to_string()),
-                ("NO_PROXY", "127.0.0.1".to_owned()),
-            ],
+            environment,
             folder: folder.path().to_owned(),
         };
         let server = Server::new(launch, move || {

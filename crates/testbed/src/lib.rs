@@ -34,6 +34,7 @@
 //! | [`mirror`] | a mirror that nodes pull through and that may be behind |
 //! | [`gateway`] | a gateway before the API server that withholds or changes single answers |
 //! | [`clock`] | the present |
+//! | [`cloud`] | AWS, Azure and Google Cloud as far as their registries need them |
 //! | [`certificates`] | authorities and server certificates |
 //! | [`prometheus`] | Prometheus, which scrapes the controller |
 //! | [`installed()`] | programs of the system's packages, and skipping tests without them |
@@ -50,6 +51,7 @@ mod ask;
 pub mod certificates;
 pub mod chaos;
 pub mod clock;
+pub mod cloud;
 pub mod control_plane;
 pub mod controller;
 pub mod environment;

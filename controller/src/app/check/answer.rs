@@ -1,5 +1,7 @@
 //! The result for one image.
 
+use std::sync::Arc;
+
 use kube_autorollout_core::{Digest, platform::Platform};
 use kube_autorollout_registry::{AuthMethod, RateLimit};
 
@@ -25,6 +27,8 @@ pub(super) struct Resolved {
     pub(super) platforms: Option<Vec<Platform>>,
     /// How the client authenticated.
     pub(super) authentication: AuthMethod,
+    /// To whom a cloud has issued the credential.
+    pub(super) identity: Option<Arc<str>>,
     /// How many pulls are left, where the registry reports it.
     pub(super) rate_limit: Option<RateLimit>,
 }
@@ -55,6 +59,7 @@ pub(super) mod tests {
                 Platform::new("linux", "\u{1b}[31m"),
             ]),
             authentication: AuthMethod::Bearer,
+            identity: Some("aws: arn:aws:iam::123456789012:role/reader".into()),
             rate_limit: Some(rate_limit()),
         }
     }
@@ -64,6 +69,7 @@ pub(super) mod tests {
         let single = Resolved {
             platforms: None,
             authentication: AuthMethod::Anonymous,
+            identity: None,
             rate_limit: None,
             media_type: "application/vnd.oci.image.manifest.v1+json".to_owned(),
             ..resolved()

@@ -36,8 +36,8 @@ impl Asker {
             ..Failure::invalid_reference(error)
         })?;
         let asked = self.configured.asked(&reference);
-        let found = self.keyring.lookup(&asked).into_iter();
-        let credentials: CredentialChain = found.chain(self.configured.of(&reference)).collect();
+        let found = self.keyring.lookup(&asked);
+        let credentials = self.configured.chain(found, &reference);
         let resolved = self.client.resolve(&reference, &credentials).await;
         let resolved = resolved.map_err(|error| {
             let failure = Failure::of(&reference, &error);
@@ -61,6 +61,7 @@ impl Asker {
             media_type: resolved.media_type,
             platforms,
             authentication: resolved.auth_method,
+            identity: resolved.identity,
             rate_limit: resolved.rate_limit,
         })
     }

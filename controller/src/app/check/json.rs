@@ -20,6 +20,7 @@ fn object(answer: &Answer) -> Value {
                 platforms.iter().map(ToString::to_string).collect::<Vec<_>>()
             }),
             "authentication": resolved.authentication.as_str(),
+            "identity": resolved.identity.as_deref(),
             "rateLimit": resolved.rate_limit.map(|rate_limit| json!({
                 "limit": rate_limit.limit,
                 "remaining": rate_limit.remaining,
@@ -52,6 +53,7 @@ mod tests {
                 "mediaType": "application/vnd.oci.image.index.v1+json",
                 "platforms": ["linux/amd64", "linux/\u{1b}[31m"],
                 "authentication": "bearer",
+                "identity": "aws: arn:aws:iam::123456789012:role/reader",
                 "rateLimit": { "limit": 100, "remaining": 87, "windowSeconds": 21600 },
             },
             {
@@ -60,6 +62,7 @@ mod tests {
                 "mediaType": "application/vnd.oci.image.manifest.v1+json",
                 "platforms": null,
                 "authentication": "anonymous",
+                "identity": null,
                 "rateLimit": null,
             },
             {

@@ -38,6 +38,7 @@ fn found(resolved: &Resolved) -> Vec<(&'static str, String)> {
             "authentication",
             Some(resolved.authentication.as_str().to_owned()),
         ),
+        ("identity", resolved.identity.as_deref().map(str::to_owned)),
         ("rate limit", resolved.rate_limit.as_ref().map(left)),
     ];
     let known = |(name, value): (_, Option<String>)| Some((name, value?));
@@ -83,6 +84,7 @@ a.io/web:1
   media type      application/vnd.oci.image.index.v1+json
   platforms       linux/amd64, linux/\u{fffd}[31m
   authentication  bearer
+  identity        aws: arn:aws:iam::123456789012:role/reader
   rate limit      87 of 100 pulls left every 6h
 
 a.io/web:2

@@ -219,11 +219,11 @@ const SECRETS: &[(&str, &str)] = &[
     ("not-to-be-shown", ": found a string; allowed: a mapping"),
     (
         "{type: opaque, token: not-to-be-shown}",
-        ".type: found \"opaque\"; allowed: ImagePullSecret, Opaque or None",
+        ".type: found \"opaque\"; allowed: ImagePullSecret, Opaque, CloudIdentity or None",
     ),
     (
         "{username: me}",
-        ".type: required; allowed: ImagePullSecret, Opaque or None",
+        ".type: required; allowed: ImagePullSecret, Opaque, CloudIdentity or None",
     ),
     (
         "{type: ImagePullSecret}",

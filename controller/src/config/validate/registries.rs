@@ -2,6 +2,9 @@
 
 use kube_autorollout_registry::HostPattern;
 
+mod cloud;
+
+use self::cloud::{Asked, cloud_identity};
 use super::{
     super::{
         document::Document,
@@ -36,8 +39,20 @@ fn registry(
         let remark = "is ignored, because the scheme of endpoint applies";
         document.warn(&path.key("plainHttp"), remark);
     }
+    let is_cloud = |secret: &Section<model::Secret>| {
+        let kind = secret.0.r#type.as_ref();
+        kind.is_some_and(|kind| kind.0 == SecretType::CloudIdentity)
+    };
+    let asked = Asked {
+        pattern: entry.hostname_pattern.as_ref().map(|pattern| &pattern.0),
+        endpoint: entry.endpoint.as_ref().map(|endpoint| &endpoint.0),
+    };
+    if entry.secret.as_ref().is_some_and(is_cloud) && asked.is_plain(entry.plain_http.as_ref()) {
+        let remark = "the cloud's token is sent to this registry without TLS";
+        document.warn(path, remark);
+    }
     let secret = entry.secret.map_or(Some(Secret::None), |Section(written)| {
-        secret(written, &path.key("secret"), document)
+        secret(written, asked, &path.key("secret"), document)
     });
     let authorities = path.key("caCertificatePaths");
     let ca_certificates = certificates(
@@ -60,16 +75,33 @@ fn keys(kind: SecretType) -> &'static [&'static str] {
     match kind {
         SecretType::ImagePullSecret => &["mountPath"],
         SecretType::Opaque => &["username", "token", "tokenFile"],
+        SecretType::CloudIdentity => &["cloud", "region", "roleArn"],
         SecretType::None => &[],
     }
 }
 
-fn secret(secret: model::Secret, path: &KeyPath, document: &mut Document) -> Option<Secret> {
+/// The keys that some type reads.
+const KEYS: [&str; 7] = [
+    "mountPath",
+    "username",
+    "token",
+    "tokenFile",
+    "cloud",
+    "region",
+    "roleArn",
+];
+
+fn secret(
+    secret: model::Secret,
+    asked: Asked<'_>,
+    path: &KeyPath,
+    document: &mut Document,
+) -> Option<Secret> {
     let kind = match &secret.r#type {
         Some(kind) => kind.0,
         None => implied_type(path, document)?,
     };
-    for key in ["mountPath", "username", "token", "tokenFile"] {
+    for key in KEYS {
         let unused = path.key(key);
         if document.has(&unused) && !keys(kind).contains(&key) {
             document.warn(&unused, "is ignored for this type of secret");
@@ -78,6 +110,7 @@ fn secret(secret: model::Secret, path: &KeyPath, document: &mut Document) -> Opt
     match kind {
         SecretType::None => Some(Secret::None),
         SecretType::Opaque => opaque(secret, path, document),
+        SecretType::CloudIdentity => cloud_identity(secret, asked, path, document),
         SecretType::ImagePullSecret => {
             let path = path.key("mountPath");
             document.missing(path.clone(), "the mount path of a Secret");
@@ -94,7 +127,8 @@ fn implied_type(path: &KeyPath, document: &mut Document) -> Option<SecretType> {
     if has(document, "token") || has(document, "tokenFile") {
         return Some(SecretType::Opaque);
     }
-    if has(document, "mountPath") || has(document, "username") {
+    let typed = ["mountPath", "username", "cloud", "region", "roleArn"];
+    if typed.into_iter().any(|key| has(document, key)) {
         document.missing(path.key("type"), SecretType::ALLOWED);
         return None;
     }

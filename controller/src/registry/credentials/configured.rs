@@ -1,11 +1,14 @@
 //! Credentials of the configuration. Files are read at each use, so that what is rotated is used at the next check.
 
-use std::{borrow::Cow, fs, path::Path};
+use std::{borrow::Cow, fs, path::Path, sync::Arc};
 
+use kube_autorollout_cloud::Identities;
 use kube_autorollout_core::Reference;
-use kube_autorollout_registry::{Credential, Endpoint, HostPattern, Keyring, MissingCredential};
+use kube_autorollout_registry::{
+    Credential, CredentialChain, CredentialProvider, Keyring, MissingCredential,
+};
 
-use super::Problems;
+use super::{Problems, cloud};
 use crate::config::{RegistryEntry, Secret, TokenSource};
 
 /// The file of a mounted Secret of type `kubernetes.io/dockerconfigjson`.
@@ -14,30 +17,40 @@ const DOCKER_CONFIG: &str = ".dockerconfigjson";
 /// What is configured for all registries.
 #[derive(Debug)]
 pub(crate) struct Configured {
-    entries: Vec<Entry>,
+    entries: Vec<RegistryEntry>,
+    /// Those of the controller, if an entry asks for them.
+    identities: Option<Identities>,
     problems: Problems,
-}
-
-/// What is configured for some registries.
-#[derive(Debug)]
-struct Entry {
-    pattern: HostPattern,
-    endpoint: Option<Endpoint>,
-    secret: Secret,
 }
 
 impl Configured {
     /// Of these entries, the first one for a registry counts.
-    pub(crate) fn new(registries: &[RegistryEntry]) -> Self {
-        let entries = registries.iter().map(|entry| Entry {
-            pattern: entry.pattern.clone(),
-            endpoint: entry.endpoint.clone(),
-            secret: entry.secret.clone(),
-        });
+    pub(crate) fn new(registries: &[RegistryEntry], identities: Option<Identities>) -> Self {
         Self {
-            entries: entries.collect(),
+            entries: registries.to_vec(),
+            identities,
             problems: Problems::default(),
         }
+    }
+
+    /// What an image is asked for with, in the order in which it is tried: what was `found` in Secrets, then what is
+    /// configured for its registry.
+    pub(crate) fn chain(&self, found: Vec<Credential>, reference: &Reference) -> CredentialChain {
+        let provider = |credential| Arc::new(credential) as Arc<dyn CredentialProvider>;
+        let configured = self.of(reference);
+        let at_hand = found.into_iter().chain(configured).map(provider);
+        at_hand.chain(self.identity(reference)).collect()
+    }
+
+    /// What a cloud issues for the registry of an image.
+    fn identity(&self, reference: &Reference) -> Option<Arc<dyn CredentialProvider>> {
+        let (identities, entry) = (self.identities.as_ref()?, self.entry(reference)?);
+        let provided = cloud::provider(identities, entry, reference);
+        provided.unwrap_or_else(|problem| {
+            let place = format!("the cloud of {}", reference.registry());
+            self.problems.note(&place, Some(problem));
+            None
+        })
     }
 
     /// What an image is called where it is asked for: at the endpoint of its registry, if there is one. Credentials are
@@ -56,13 +69,13 @@ impl Configured {
         self.problems.tidy();
     }
 
-    /// What is configured for the registry of an image, in the order in which it is tried.
-    pub(crate) fn of(&self, reference: &Reference) -> Vec<Credential> {
+    /// What files and the configuration itself hold for the registry of an image.
+    fn of(&self, reference: &Reference) -> Vec<Credential> {
         let Some(entry) = self.entry(reference) else {
             return Vec::new();
         };
         match &entry.secret {
-            Secret::None => Vec::new(),
+            Secret::None | Secret::CloudIdentity { .. } => Vec::new(),
             Secret::ImagePullSecret { mount_path } => {
                 self.mounted(&mount_path.join(DOCKER_CONFIG), entry, reference)
             }
@@ -84,7 +97,12 @@ impl Configured {
 
     /// The entries that the kubelet would use; the only entry of a file where none of them is for this registry, if the
     /// pattern names the registry in full. With a wildcard the file would be shown to hosts that nobody has named.
-    fn mounted(&self, path: &Path, entry: &Entry, reference: &Reference) -> Vec<Credential> {
+    fn mounted(
+        &self,
+        path: &Path,
+        entry: &RegistryEntry,
+        reference: &Reference,
+    ) -> Vec<Credential> {
         let Some(keyring) = usable(path, keyring(path), &self.problems) else {
             return Vec::new();
         };
@@ -113,7 +131,7 @@ impl Configured {
         used
     }
 
-    fn entry(&self, reference: &Reference) -> Option<&Entry> {
+    fn entry(&self, reference: &Reference) -> Option<&RegistryEntry> {
         let mut entries = self.entries.iter();
         entries.find(|entry| entry.pattern.matches(reference.registry()))
     }
@@ -164,11 +182,15 @@ mod tests {
 
     fn entry(pattern: &str, endpoint: Option<&str>, secret: Secret) -> Configured {
         Configured {
-            entries: vec![Entry {
+            entries: vec![RegistryEntry {
                 pattern: pattern.parse().expect("a pattern"),
                 endpoint: endpoint.map(|endpoint| endpoint.parse().expect("an endpoint")),
                 secret,
+                ca_certificates: Vec::new(),
+                plain_http: false,
+                max_concurrent_requests: None,
             }],
+            identities: None,
             problems: Problems::default(),
         }
     }

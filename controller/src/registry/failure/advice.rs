@@ -17,6 +17,9 @@ pub(super) fn of(error: &Error) -> &'static str {
         ErrorKind::CredentialQuarantined => {
             "correct the secret: a changed one is tried at once, an unchanged one after a back-off"
         }
+        ErrorKind::CredentialProvider => {
+            "look at what the cloud says, and correct the controller's identity there"
+        }
         ErrorKind::RateLimited => "check less often, or use credentials with a higher limit",
         ErrorKind::UnsupportedChallenge => {
             "offer Basic or Bearer authentication, or a user name with the token"
@@ -45,6 +48,9 @@ pub(super) fn of(error: &Error) -> &'static str {
 
 /// Where the kind alone does not show what helps.
 fn of_some(error: &Error) -> Option<&'static str> {
+    if let Some(advice) = error.provider_advice() {
+        return Some(advice);
+    }
     if error.is_anonymous() {
         return Some(
             "give the pods an image pull secret for this registry, or configure credentials for it",

@@ -68,8 +68,8 @@ fn respond(
     )
 }
 
-/// One workload that is rolled out, one that is held, one whose registry refuses our login, and one whose registry
-/// has a rate limit.
+/// One workload that is rolled out, one that is held, one whose registry refuses our login, one whose registry has a rate
+/// limit, and one whose cloud issues nothing.
 struct Story {
     world: World,
     controller: Controller,
@@ -114,6 +114,8 @@ impl Story {
                     .labelled(),
             )
             .await;
+        let cloudy = Deployment::named("cloudy").container("app", "cloud.test/app:1");
+        world.create(cloudy.labelled()).await;
         for name in ["held", "private"] {
             world.rolled_out(name).await;
         }
@@ -125,6 +127,7 @@ impl Story {
             { "hostnamePattern": registry.host(), "caCertificatePaths": [ca], "secret": secret },
             { "hostnamePattern": world.testbed.registry().host(), "plainHttp": true },
             { "hostnamePattern": miser.to_string(), "plainHttp": true },
+            { "hostnamePattern": "cloud.test", "secret": { "type": "CloudIdentity", "cloud": "azure" } },
         ]);
         let controller = world.controller(&format!("registries: {entries}")).await;
         Self {

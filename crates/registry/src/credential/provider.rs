@@ -52,7 +52,6 @@ impl<'a> Asked<'a> {
 
 /// A credential, and whose it is.
 #[derive(Debug, Clone)]
-#[must_use]
 pub struct Issued {
     pub(crate) credential: Credential,
     pub(crate) identity: Option<Arc<str>>,

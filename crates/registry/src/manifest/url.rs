@@ -121,7 +121,7 @@ impl ManifestUrl {
     /// The same manifest at the endpoint that answers for its registry.
     pub(crate) fn at(self, endpoint: &Endpoint) -> Result<Self, Repr> {
         let name = endpoint.repository(&self.repository);
-        let base = endpoint.base();
+        let base = endpoint.origin();
         let mut address = format!("{base}/v2/{name}/manifests/{}", self.object);
         let malformed = |_| Repr::InvalidReference("a malformed registry host");
         // A mirror has to know whose image is meant, the registry itself knows.

@@ -1,0 +1,87 @@
+{{/*
+The hosts of the registries of a cloud, as patterns. They are wide, as the controller itself sends a token to hosts of the cloud
+only. public.ecr.aws needs no login.
+*/}}
+{{- define "kube-autorollout.cloudHosts" -}}
+aws:
+  - "*.dkr.ecr*.amazonaws.com"
+  - "*.dkr.ecr*.amazonaws.com.cn"
+  - "*.dkr.ecr*.amazonaws.eu"
+  - "*.dkr-ecr*.on.aws"
+  - "*.dkr-ecr*.on.amazonwebservices.com.cn"
+  - "*.dkr.ecr*.sc2s.sgov.gov"
+  - "*.dkr.ecr*.c2s.ic.gov"
+  - "*.dkr.ecr*.cloud.adc-e.uk"
+  - "*.dkr.ecr*.csp.hci.ic.gov"
+gcp:
+  - "*-docker.pkg.dev"
+  - "gcr.io"
+  - "*.gcr.io"
+  - "docker.s3nsregistry.fr"
+azure:
+  - "*.azurecr.io"
+  - "*.azurecr.cn"
+  - "*.azurecr.us"
+{{- end }}
+
+{{/* The entries of registries for cloudIdentities. */}}
+{{- define "kube-autorollout.cloudRegistries" -}}
+{{- $hosts := include "kube-autorollout.cloudHosts" . | fromYaml }}
+{{- $entries := list }}
+{{- range $cloud := .Values.cloudIdentities }}
+  {{- range get $hosts $cloud }}
+    {{- $secret := dict "type" "CloudIdentity" "cloud" $cloud }}
+    {{- $entries = append $entries (dict "hostnamePattern" . "secret" $secret) }}
+  {{- end }}
+{{- end }}
+{{- toYaml (dict "registries" $entries) }}
+{{- end }}
+
+{{/* The ServiceAccount's annotations by which clouds know the controller; the user's own come on top. */}}
+{{- define "kube-autorollout.serviceAccountAnnotations" -}}
+{{- $clouds := .Values.cloudIdentities | default list }}
+{{- $identity := .Values.cloudIdentity | default dict }}
+{{- $aws := $identity.aws | default dict }}
+{{- $gcp := $identity.gcp | default dict }}
+{{- $azure := $identity.azure | default dict }}
+{{- $annotations := dict }}
+{{- if and (has "aws" $clouds) $aws.roleArn }}
+  {{- $_ := set $annotations "eks.amazonaws.com/role-arn" $aws.roleArn }}
+{{- end }}
+{{- if and (has "gcp" $clouds) $gcp.serviceAccount }}
+  {{- $_ := set $annotations "iam.gke.io/gcp-service-account" $gcp.serviceAccount }}
+{{- end }}
+{{- if and (has "azure" $clouds) $azure.clientId }}
+  {{- $_ := set $annotations "azure.workload.identity/client-id" $azure.clientId }}
+{{- end }}
+{{- if and (has "azure" $clouds) $azure.tenantId }}
+  {{- $_ := set $annotations "azure.workload.identity/tenant-id" $azure.tenantId }}
+{{- end }}
+{{- toYaml (merge (dict) (.Values.serviceAccount.annotations | default dict) $annotations) }}
+{{- end }}
+
+{{/* The addresses on the node that cloudIdentities are asked at, as rules of egress. */}}
+{{- define "kube-autorollout.metadataEgress" -}}
+{{- $clouds := .Values.cloudIdentities | default list }}
+{{- if has "aws" $clouds }}
+- to: # the agent of EKS Pod Identity
+    - ipBlock:
+        cidr: 169.254.170.23/32
+    - ipBlock:
+        cidr: fd00:ec2::23/128
+  ports:
+    - port: 80
+{{- end }}
+{{- if has "gcp" $clouds }}
+- to: # the metadata server of Google Cloud
+    - ipBlock:
+        cidr: 169.254.169.254/32
+  ports:
+    - port: 80
+- to: # the same, as GKE without Dataplane V2 has it
+    - ipBlock:
+        cidr: 169.254.169.252/32
+  ports:
+    - port: 988
+{{- end }}
+{{- end }}

@@ -1,0 +1,106 @@
+//! What holds for all clouds: how often they are asked, and what is not understood at the start.
+
+use std::{collections::BTreeMap, sync::Arc, sync::atomic::Ordering, time::Duration};
+
+use kube_autorollout_cloud::{Cloud, Error, Identities, NoopObserver, Setup};
+use kube_autorollout_registry::{Asked, Proxy};
+use kube_autorollout_testbed::cloud::{ECR, Failure, STATIC_KEYS, Step};
+use tokio::task::JoinSet;
+
+use crate::given::{Given, wanted};
+
+const URL: &str = "https://123456789012.dkr.ecr.eu-central-1.amazonaws.com";
+
+async fn pod() -> Given {
+    Given::new()
+        .await
+        .variable("AWS_ACCESS_KEY_ID", STATIC_KEYS.0)
+        .variable("AWS_SECRET_ACCESS_KEY", STATIC_KEYS.1)
+}
+
+#[tokio::test]
+async fn one_fetch_is_for_all_registries_of_a_region_and_all_who_ask() {
+    let given = pod().await;
+    let identities = given.identities();
+    let mut asking = JoinSet::new();
+    for account in 0..100_u64 {
+        let host = format!("{account:012}.dkr.ecr.eu-central-1.amazonaws.com");
+        let provider = identities.provider(wanted(Cloud::Aws, &host, URL));
+        asking.spawn(async move { provider.issue(Asked::new(&host, "web")).await.is_ok() });
+    }
+    while let Some(issued) = asking.join_next().await {
+        assert!(issued.expect("no panic"));
+    }
+    assert_eq!(given.clouds.count(Step::EcrToken), 1);
+    assert_eq!(given.counted.issued.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_cloud_that_refuses_is_not_asked_again_at_once() {
+    let given = pod().await;
+    let failure = Failure::Code(400, "AccessDeniedException");
+    given.clouds.fail(Step::EcrToken, Some(failure));
+    let provider = given.provider(wanted(Cloud::Aws, ECR, URL));
+    for _ in 0..10 {
+        let error = provider.issue(Asked::new(ECR, "web")).await;
+        let wait = error.expect_err("it is refused").wait();
+        assert!(wait <= Some(Duration::from_secs(30)) && wait.is_some());
+    }
+    assert_eq!(given.clouds.count(Step::EcrToken), 1);
+    assert_eq!(given.counted.failed.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn one_that_a_registry_refuses_is_issued_anew() {
+    let given = pod().await;
+    let provider = given.provider(wanted(Cloud::Aws, ECR, URL));
+    let asked = Asked::new(ECR, "web");
+    let first = provider.issue(asked).await.expect("issued");
+    let mut again = asked;
+    again.refused = Some(first.credential());
+    let second = provider.issue(again).await.expect("issued");
+    assert_ne!(first.credential(), second.credential());
+    again.refused = Some(second.credential());
+    let third = provider.issue(again).await.expect("issued");
+    assert_eq!(second.credential(), third.credential(), "not again so soon");
+    assert_eq!(given.clouds.count(Step::EcrToken), 2);
+}
+
+#[test]
+fn variables_that_cannot_be_used_are_named_and_not_shown() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let empty = folder.path().join("empty.pem");
+    std::fs::write(&empty, "planted").expect("a file");
+    let made = |name: &str, value: &str| {
+        let setup = Setup {
+            environment: &BTreeMap::from([(name.to_owned(), value.to_owned())]),
+            certificates: Vec::new(),
+            proxy: Proxy::default(),
+            user_agent: "test/1",
+            observer: Arc::new(NoopObserver),
+        };
+        Identities::new(setup).map(drop)
+    };
+    for name in [
+        "AWS_ENDPOINT_URL",
+        "AWS_ENDPOINT_URL_STS",
+        "AWS_ENDPOINT_URL_ECR",
+    ] {
+        for url in [
+            "planted",
+            "ftp://planted",
+            "https://user:planted@a.example",
+            "http://a/?planted",
+        ] {
+            let error = made(name, url).expect_err(url);
+            assert!(matches!(error, Error::Endpoint { variable } if variable == name));
+            assert!(!error.to_string().contains("planted"), "{error}");
+        }
+        made(name, "http://localhost:4566").expect("an endpoint");
+    }
+    let error = made("AWS_CA_BUNDLE", "/no/such/file").expect_err("no file");
+    assert!(error.to_string().contains("AWS_CA_BUNDLE"), "{error}");
+    let error = made("AWS_CA_BUNDLE", &empty.display().to_string()).expect_err("no certificate");
+    assert!(matches!(error, Error::Bundle { .. }), "{error}");
+    made("AWS_CA_BUNDLE", "").expect("not set");
+}

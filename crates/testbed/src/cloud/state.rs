@@ -1,0 +1,148 @@
+//! What the clouds have issued, and how they are to fail.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use tokio::time::Instant;
+
+use super::asked::{Asked, Step};
+
+/// How a step fails.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// With this status and the cloud's own error code; the message repeats what was presented.
+    Code(u16, &'static str),
+    /// With something that is not what was asked for.
+    Malformed,
+    /// With a redirect to this URL.
+    Redirect(String),
+}
+
+/// How registries try to get at a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Astray {
+    /// They redirect all who are let in to [`EVIL`](super::EVIL).
+    Redirect,
+    /// They name a token server there.
+    Realm,
+}
+
+/// Something that was issued.
+#[derive(Debug, Clone)]
+pub(super) struct Secret {
+    pub(super) text: String,
+    /// Whose it is: a role, for keys.
+    pub(super) owner: String,
+    expires: Instant,
+}
+
+/// Keys of AWS.
+#[derive(Debug, Clone)]
+pub(super) struct Keys {
+    pub(super) secret: String,
+    pub(super) session: Option<String>,
+    pub(super) arn: String,
+}
+
+/// What the clouds know.
+pub(super) struct State {
+    pub(super) life: Duration,
+    pub(super) failures: BTreeMap<Step, Failure>,
+    pub(super) away: bool,
+    pub(super) astray: Option<Astray>,
+    pub(super) asked: Vec<Asked>,
+    pub(super) complaints: Vec<String>,
+    /// By the ID of the access key.
+    pub(super) keys: BTreeMap<String, Keys>,
+    issued: Vec<Secret>,
+    /// What is not good any more.
+    revoked: BTreeSet<String>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        let (id, secret) = super::STATIC_KEYS;
+        let keys = Keys {
+            secret: secret.to_owned(),
+            session: None,
+            arn: "arn:aws:iam::123456789012:user/static".to_owned(),
+        };
+        Self {
+            life: Duration::from_secs(3600),
+            failures: BTreeMap::new(),
+            away: false,
+            astray: None,
+            asked: Vec::new(),
+            complaints: Vec::new(),
+            keys: BTreeMap::from([(id.to_owned(), keys)]),
+            issued: Vec::new(),
+            revoked: BTreeSet::new(),
+        }
+    }
+}
+
+impl State {
+    /// Issues something secret.
+    pub(super) fn issue(&mut self, kind: &str, owner: &str) -> String {
+        let text = format!("planted-{kind}-{}", self.issued.len() + 1);
+        self.keep(text.clone(), owner);
+        text
+    }
+
+    /// Issues a text that was made elsewhere.
+    pub(super) fn keep(&mut self, text: String, owner: &str) {
+        self.issued.push(Secret {
+            text,
+            owner: owner.to_owned(),
+            expires: Instant::now() + self.life,
+        });
+    }
+
+    /// Issues keys of a role.
+    pub(super) fn issue_keys(&mut self, arn: &str) -> (String, Keys) {
+        let id = format!("ASIA{}", self.issued.len());
+        let keys = Keys {
+            secret: self.issue("secret-key", arn),
+            session: Some(self.issue("session-token", arn)),
+            arn: arn.to_owned(),
+        };
+        self.keys.insert(id.clone(), keys.clone());
+        (id, keys)
+    }
+
+    /// The owner of something that is good now.
+    pub(super) fn owner(&self, text: &str) -> Option<String> {
+        let mut issued = self.issued.iter();
+        let secret = issued.find(|secret| secret.text == text)?;
+        let good = Instant::now() < secret.expires && !self.revoked.contains(text);
+        good.then(|| secret.owner.clone())
+    }
+
+    pub(super) fn revoke(&mut self) {
+        let issued = self.issued.iter().map(|secret| secret.text.clone());
+        self.revoked.extend(issued);
+    }
+
+    pub(super) fn complain(&mut self, step: Step, what: &str) {
+        self.complaints.push(format!("{step:?}: {what}"));
+    }
+
+    /// All that is secret, also in the forms in which it is sent.
+    pub(super) fn secrets(&self) -> Vec<String> {
+        let mut secrets: Vec<String> = self
+            .issued
+            .iter()
+            .map(|secret| secret.text.clone())
+            .collect();
+        let users = ["AWS", "oauth2accesstoken"];
+        let logins = self.issued.iter().flat_map(|secret| {
+            users.map(|user| BASE64_STANDARD.encode(format!("{user}:{}", secret.text)))
+        });
+        let logins: Vec<String> = logins.collect();
+        secrets.extend(logins);
+        secrets
+    }
+}
