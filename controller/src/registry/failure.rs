@@ -120,7 +120,7 @@ pub(crate) fn reason(kind: ErrorKind) -> Reason {
         ErrorKind::Unauthorized => Reason::Unauthorized,
         ErrorKind::Denied => Reason::Denied,
         ErrorKind::CredentialQuarantined => Reason::CredentialQuarantined,
-        ErrorKind::CredentialProvider => Reason::CloudIdentity,
+        ErrorKind::CloudIdentity => Reason::CloudIdentity,
         ErrorKind::RateLimited => Reason::RateLimited,
         ErrorKind::UnsupportedChallenge => Reason::UnsupportedChallenge,
         ErrorKind::TokenServer => Reason::TokenServer,

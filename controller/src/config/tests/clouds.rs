@@ -63,6 +63,7 @@ fn the_host_of_an_endpoint_says_which_cloud_is_meant() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn what_leaves_open_where_a_token_comes_from_is_a_problem() {
     let of = |pattern: &str, secret: &str, key: &str, what: &str| {
         let problem = format!("registries[0].secret.{key} (in DIR/config.yaml): {what}");

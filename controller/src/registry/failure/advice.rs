@@ -17,7 +17,7 @@ pub(super) fn of(error: &Error) -> &'static str {
         ErrorKind::CredentialQuarantined => {
             "correct the secret: a changed one is tried at once, an unchanged one after a back-off"
         }
-        ErrorKind::CredentialProvider => {
+        ErrorKind::CloudIdentity => {
             "look at what the cloud says, and correct the controller's identity there"
         }
         ErrorKind::RateLimited => "check less often, or use credentials with a higher limit",

@@ -45,6 +45,7 @@ async fn it_names_the_identity_that_was_used() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 async fn it_says_which_step_failed_and_what_fixes_it() {
     let scene = Scene::new("cloud-check-fails").await;
     let [irsa, .., azure, gke, wif] = &scene.identities()[..] else {

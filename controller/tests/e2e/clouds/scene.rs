@@ -73,12 +73,64 @@ impl Scene {
 
     /// Every identity of every cloud.
     pub(crate) fn identities(&self) -> Vec<Identity> {
-        let cloud = json!({ "type": "CloudIdentity" });
+        let mut all = self.of_aws();
+        all.push(self.of_azure());
+        all.extend(self.of_google());
+        all
+    }
+
+    fn of_aws(&self) -> Vec<Identity> {
         let agent = self.write("agent", AGENT_TOKEN).display().to_string();
-        let token = self.write("token", SERVICE_ACCOUNT_TOKEN);
-        let token = token.display().to_string();
-        let local = self.clouds.local();
-        let uri = format!("http://{local}/v1/credentials");
+        let uri = format!("http://{}/v1/credentials", self.clouds.local());
+        let region = ("AWS_REGION", "eu-central-1".to_owned());
+        let static_keys = || Identity {
+            whose: "aws: arn:aws:iam::123456789012:user/static".to_owned(),
+            variables: vec![
+                region.clone(),
+                ("AWS_ACCESS_KEY_ID", STATIC_KEYS.0.to_owned()),
+                ("AWS_SECRET_ACCESS_KEY", STATIC_KEYS.1.to_owned()),
+            ],
+            ..self.irsa()
+        };
+        vec![
+            self.irsa(),
+            Identity {
+                whose: format!("aws: {OTHER_ROLE}"),
+                secret: json!({ "type": "CloudIdentity", "roleArn": OTHER_ROLE }),
+                ..self.irsa()
+            },
+            Identity {
+                variables: vec![
+                    ("AWS_CONTAINER_CREDENTIALS_FULL_URI", uri),
+                    ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", agent),
+                ],
+                ..self.irsa()
+            },
+            static_keys(),
+            Identity {
+                registry: ECR_PUBLIC,
+                ..static_keys()
+            },
+        ]
+    }
+
+    fn of_azure(&self) -> Identity {
+        let token = self.write("azure", SERVICE_ACCOUNT_TOKEN);
+        Identity {
+            whose: format!("azure: client {CLIENT}"),
+            registry: ACR,
+            secret: json!({ "type": "CloudIdentity" }),
+            variables: vec![
+                ("AZURE_CLIENT_ID", CLIENT.to_owned()),
+                ("AZURE_TENANT_ID", TENANT.to_owned()),
+                ("AZURE_FEDERATED_TOKEN_FILE", token.display().to_string()),
+            ],
+        }
+    }
+
+    /// On GKE, and elsewhere.
+    fn of_google(&self) -> [Identity; 2] {
+        let token = self.write("google", SERVICE_ACCOUNT_TOKEN);
         let external = json!({
             "type": "external_account",
             "audience": AUDIENCE,
@@ -90,65 +142,17 @@ impl Scene {
             "credential_source": { "file": token },
         });
         let external = self.write("external.json", &external.to_string());
-        let static_keys = vec![
-            ("AWS_REGION", "eu-central-1".to_owned()),
-            ("AWS_ACCESS_KEY_ID", STATIC_KEYS.0.to_owned()),
-            ("AWS_SECRET_ACCESS_KEY", STATIC_KEYS.1.to_owned()),
+        let external = external.display().to_string();
+        let variables = [
+            ("GCE_METADATA_HOST", self.clouds.local().to_owned()),
+            ("GOOGLE_APPLICATION_CREDENTIALS", external),
         ];
-        let identity = |whose: String, registry, secret: &Value, variables| Identity {
-            whose,
-            registry,
-            secret: secret.clone(),
-            variables,
-        };
-        let other = json!({ "type": "CloudIdentity", "roleArn": OTHER_ROLE });
-        let google = format!("gcp: {GOOGLE_ACCOUNT}");
-        let user = "aws: arn:aws:iam::123456789012:user/static";
-        vec![
-            self.irsa(),
-            identity(
-                format!("aws: {OTHER_ROLE}"),
-                ECR,
-                &other,
-                self.irsa().variables,
-            ),
-            identity(
-                format!("aws: {POD_ROLE}"),
-                ECR,
-                &cloud,
-                vec![
-                    ("AWS_CONTAINER_CREDENTIALS_FULL_URI", uri),
-                    ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", agent),
-                ],
-            ),
-            identity(user.to_owned(), ECR, &cloud, static_keys.clone()),
-            identity(user.to_owned(), ECR_PUBLIC, &cloud, static_keys),
-            identity(
-                format!("azure: client {CLIENT}"),
-                ACR,
-                &cloud,
-                vec![
-                    ("AZURE_CLIENT_ID", CLIENT.to_owned()),
-                    ("AZURE_TENANT_ID", TENANT.to_owned()),
-                    ("AZURE_FEDERATED_TOKEN_FILE", token),
-                ],
-            ),
-            identity(
-                google.clone(),
-                GAR,
-                &cloud,
-                vec![("GCE_METADATA_HOST", local.to_owned())],
-            ),
-            identity(
-                google,
-                GAR,
-                &cloud,
-                vec![(
-                    "GOOGLE_APPLICATION_CREDENTIALS",
-                    external.display().to_string(),
-                )],
-            ),
-        ]
+        variables.map(|variable| Identity {
+            whose: format!("gcp: {GOOGLE_ACCOUNT}"),
+            registry: GAR,
+            secret: json!({ "type": "CloudIdentity" }),
+            variables: vec![variable],
+        })
     }
 
     /// The configuration that asks for the world's images at an identity's registry.

@@ -218,7 +218,7 @@ fn is_refusal(error: &Error) -> bool {
     is_own_refusal(error)
         || matches!(
             error.kind(),
-            ErrorKind::CredentialQuarantined | ErrorKind::CredentialProvider
+            ErrorKind::CredentialQuarantined | ErrorKind::CloudIdentity
         )
 }
 
@@ -232,6 +232,6 @@ fn is_own_refusal(error: &Error) -> bool {
 fn is_of_the_registry(error: &Error) -> bool {
     !matches!(
         error.kind(),
-        ErrorKind::CredentialQuarantined | ErrorKind::CredentialProvider
+        ErrorKind::CredentialQuarantined | ErrorKind::CloudIdentity
     )
 }

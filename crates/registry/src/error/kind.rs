@@ -16,8 +16,8 @@ pub enum ErrorKind {
     Denied,
     /// The credential was refused before and is not presented again yet.
     CredentialQuarantined,
-    /// The provider of the credential gave none; the registry was not asked with it.
-    CredentialProvider,
+    /// The cloud that the credential is of issued none; the registry was not asked with it.
+    CloudIdentity,
     /// Too many requests (429), or the host is still backing off after such a response.
     RateLimited,
     /// The registry asks for a way of authentication that this client does not speak.

@@ -89,7 +89,7 @@ impl Repr {
                 ErrorKind::Denied
             }
             Self::Quarantined { .. } => ErrorKind::CredentialQuarantined,
-            Self::Provider(_) => ErrorKind::CredentialProvider,
+            Self::Provider(_) => ErrorKind::CloudIdentity,
             Self::RateLimited { .. } => ErrorKind::RateLimited,
             Self::UnsupportedChallenge { .. } => ErrorKind::UnsupportedChallenge,
             Self::TokenStatus(_) | Self::TokenAnswer => ErrorKind::TokenServer,
@@ -129,7 +129,7 @@ impl Repr {
             _ => matches!(
                 self.kind(),
                 ErrorKind::RateLimited
-                    | ErrorKind::CredentialProvider
+                    | ErrorKind::CloudIdentity
                     | ErrorKind::TokenServer
                     | ErrorKind::Timeout
                     | ErrorKind::Transport

@@ -136,7 +136,7 @@ async fn a_provider_that_fails_is_no_refusal_of_the_registry_and_others_are_trie
     let alone = chain(&[failing() as _]);
     let error = resolve_with(&client, &server.image("web:1"), &alone).await;
     let error = error.expect_err("nothing could be presented");
-    assert_eq!(error.kind(), ErrorKind::CredentialProvider);
+    assert_eq!(error.kind(), ErrorKind::CloudIdentity);
     assert!(
         error.to_string().ends_with("cloud: AccessDenied"),
         "{error}"
