@@ -55,6 +55,7 @@ pub(crate) async fn run(
     let changes = watcher(api, config)
         .backoff(informer::backoff())
         .inspect(move |event| informer.observe(event))
+        .modify(Object::detach)
         .reflect(writer)
         .applied_objects()
         // Its errors are reported by the informer, and the watcher tries again by itself.

@@ -188,7 +188,7 @@ impl Rollouts {
         if let Some(triggered) = self.taken(&now, identity) {
             return Ok(Found::Ours(triggered));
         }
-        if is_newer(&now, target.meta().resource_version.as_deref()) {
+        if is_newer(&now, target.resource_version().map(|version| &**version)) {
             return Ok(Found::Theirs(Some(Box::new(now)))); // and the patch cannot be taken any more
         }
         Err(match error {
@@ -232,7 +232,7 @@ fn is_internal(error: &kube::Error) -> bool {
 /// Whether the workload has another `resourceVersion` than that, a later one where both are numbers, as they are for all
 /// built-in kinds (<https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions>).
 fn is_newer(workload: &Workload, than: Option<&str>) -> bool {
-    let now = workload.meta().resource_version.as_deref();
+    let now = workload.resource_version().map(|version| &**version);
     let number = |version: Option<&str>| version.and_then(|version| version.parse::<u64>().ok());
     match (number(now), number(than)) {
         (Some(now), Some(than)) => now > than,

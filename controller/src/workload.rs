@@ -88,6 +88,11 @@ impl Workload {
         self.object.uid()
     }
 
+    /// Of this state of it.
+    pub(crate) fn resource_version(&self) -> Option<&Arc<str>> {
+        self.object.resource_version()
+    }
+
     /// When it came: a list that begins later shows pods that are not older than it.
     pub(crate) fn received(&self) -> Instant {
         self.object.metadata.received

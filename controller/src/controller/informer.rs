@@ -87,13 +87,12 @@ impl Informer {
     pub(super) fn fingerprint(&self) -> impl Fn(&Object) -> Option<u64> + Send + use<> {
         let (kind, context) = (self.kind, Arc::clone(&self.context));
         move |object| {
-            let metadata = object.meta();
             let mut hasher = DefaultHasher::new();
             object.fingerprint(kind, &mut hasher);
             let (selection, in_conflict) = context.rollouts.states.selection(object.uid())?;
             selection.hash(&mut hasher);
             if in_conflict {
-                metadata.resource_version.hash(&mut hasher);
+                object.resource_version().hash(&mut hasher);
             }
             Some(hasher.finish())
         }

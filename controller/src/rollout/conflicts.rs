@@ -4,7 +4,7 @@
 //! later one, and from the second conflict in a row on for longer each time: what keeps changing the workload may go on
 //! for days, and each attempt costs a list of its pods.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use kube_autorollout_core::{backoff::Backoff, schedule};
 use tokio::time::Instant;
@@ -29,7 +29,7 @@ pub(crate) struct Conflicts(Option<Box<Conflict>>);
 struct Conflict {
     in_a_row: u32,
     /// What the last patch was sent for.
-    resource_version: Option<String>,
+    resource_version: Option<Arc<str>>,
     at: Instant,
 }
 
@@ -40,7 +40,7 @@ impl Conflicts {
         let in_a_row = before.saturating_add(1);
         self.0 = Some(Box::new(Conflict {
             in_a_row,
-            resource_version: target.meta().resource_version.clone(),
+            resource_version: target.resource_version().cloned(),
             at: Instant::now(),
         }));
         in_a_row

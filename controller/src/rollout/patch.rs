@@ -101,7 +101,7 @@ pub(crate) async fn rollout(
         annotations.insert(annotations::ATTEMPTS, attempts);
     }
     let body = json!({
-        "metadata": { "resourceVersion": workload.meta().resource_version },
+        "metadata": { "resourceVersion": workload.resource_version().map(|version| &**version) },
         "spec": { "template": { "metadata": { "annotations": annotations }}},
     });
     let parameters = PatchParams {

@@ -1,5 +1,7 @@
 //! Patches that were sent and whose answer has not come.
 
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 use kube_autorollout_core::decide::Rollout;
 
@@ -23,7 +25,7 @@ struct Sent {
     rollout: Rollout,
     written: Written,
     /// Of the workload that it was sent for: it cannot be taken any more when the workload has another.
-    resource_version: Option<String>,
+    resource_version: Option<Arc<str>>,
 }
 
 impl Unconfirmed {
@@ -49,7 +51,7 @@ impl Unconfirmed {
         sent.push(Sent {
             rollout: rollout.clone(),
             written: written.clone(),
-            resource_version: workload.meta().resource_version.clone(),
+            resource_version: workload.resource_version().cloned(),
         });
         written
     }

@@ -40,7 +40,7 @@ impl Rules for DaemonSet {
     /// generation has been observed.
     fn current(&self, workload: &Workload, history: &[Past]) -> Option<CurrentPods> {
         let latest = history.iter().max_by_key(|past| past.revision)?;
-        let revision = latest.metadata.labels.revision_hash.as_deref()?;
+        let revision = latest.hash.as_deref()?;
         Some(CurrentPods {
             owner: workload.uid().to_owned(),
             revision: Some(revision.to_owned()),

@@ -40,11 +40,10 @@ impl Rules for Deployment {
     /// is the Deployment's once the generation has been observed.
     fn current(&self, workload: &Workload, history: &[Past]) -> Option<CurrentPods> {
         let revision = workload.object.metadata.revision.as_deref()?;
-        let carries =
-            |past: &&Past| past.metadata.annotations.revision.as_deref() == Some(revision);
+        let carries = |past: &&Past| past.template.as_deref() == Some(revision);
         let current = history.iter().find(carries)?;
         Some(CurrentPods {
-            owner: current.metadata.uid.clone(),
+            owner: current.uid.clone().into(),
             revision: None,
             from_ordinal: None,
             in_order: false,

@@ -23,39 +23,63 @@ impl History {
 
 /// An object that keeps a past template, or the current one.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(from = "View")]
 pub(crate) struct Past {
-    pub(super) metadata: PastMetadata,
+    pub(super) uid: Box<str>,
+    /// The UID of the workload that it belongs to, if it belongs to one.
+    pub(crate) owner: Option<Box<str>>,
+    /// Of a ReplicaSet: the number of its template, as its annotation [`REVISION`](crate::constants::REVISION) has it.
+    pub(super) template: Option<Box<str>>,
     /// Of a ControllerRevision: the current one has the highest.
-    #[serde(default)]
     pub(super) revision: i64,
+    /// Of a ControllerRevision: what its pods are labelled with.
+    pub(super) hash: Option<Box<str>>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+/// The object as the API server sends it.
+#[derive(Deserialize)]
+struct View {
+    metadata: Metadata,
+    #[serde(default)]
+    revision: i64,
+}
+
+#[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct PastMetadata {
-    pub(super) uid: String,
+struct Metadata {
+    uid: Box<str>,
     #[serde(default)]
-    pub(super) labels: PastLabels,
+    labels: Labels,
     #[serde(default)]
-    pub(super) annotations: PastAnnotations,
+    annotations: Annotations,
     #[serde(default)]
     owner_references: Vec<OwnerReference>,
 }
 
-/// The one label that is read, of ControllerRevisions.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default)]
-pub(super) struct PastLabels {
+struct Labels {
     #[serde(rename = "controller-revision-hash")]
-    pub(super) revision_hash: Option<Box<str>>,
+    hash: Option<Box<str>>,
 }
 
-/// The one annotation that is read, of ReplicaSets: [`REVISION`](crate::constants::REVISION).
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default)]
-pub(super) struct PastAnnotations {
+struct Annotations {
     #[serde(rename = "deployment.kubernetes.io/revision")]
-    pub(super) revision: Option<Box<str>>,
+    revision: Option<Box<str>>,
+}
+
+impl From<View> for Past {
+    fn from(View { metadata, revision }: View) -> Self {
+        Self {
+            uid: metadata.uid,
+            owner: controlled_by(&metadata.owner_references).map(Into::into),
+            template: metadata.annotations.revision,
+            revision,
+            hash: metadata.labels.hash,
+        }
+    }
 }
 
 /// A reference to an owner.
@@ -70,11 +94,4 @@ pub(crate) struct OwnerReference {
 pub(crate) fn controlled_by(owners: &[OwnerReference]) -> Option<&str> {
     let owner = owners.iter().find(|owner| owner.controller)?;
     Some(&owner.uid)
-}
-
-impl Past {
-    /// The UID of the workload that it belongs to.
-    pub(crate) fn owner(&self) -> Option<&str> {
-        controlled_by(&self.metadata.owner_references)
-    }
 }

@@ -3,7 +3,7 @@
 //! What is not read is skipped while the API server's answer is parsed: managed fields alone, parsed, are tens of
 //! kilobytes for each object, and text that was kept between them would pin the memory of all of them.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde::{
@@ -18,11 +18,13 @@ use crate::constants;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(from = "View")]
 pub(crate) struct Metadata {
-    /// What kube knows an object by; of its annotations those that begin with [`constants::PREFIX`]. It has no `uid`: kube
-    /// would copy it into each of its references to the object.
+    /// What kube knows an object by; of its annotations those that begin with [`constants::PREFIX`]. It has no `uid`, and once
+    /// it is stored no `resourceVersion`: kube would copy both into each of its references to the object.
     pub(super) object: ObjectMeta,
     /// Unique for ever.
     pub(super) uid: Box<str>,
+    /// Of this state of it.
+    pub(super) resource_version: Option<Arc<str>>,
     /// Of a Deployment: the number of its template.
     pub(super) revision: Option<Box<str>>,
     /// When it came: a list that begins later shows pods that are not older than it.
@@ -52,6 +54,7 @@ struct Annotations {
 impl From<View> for Metadata {
     fn from(view: View) -> Self {
         let Annotations { ours, revision } = view.annotations.unwrap_or_default();
+        let resource_version = view.resource_version.as_deref().map(Into::into);
         Self {
             object: ObjectMeta {
                 name: view.name,
@@ -63,6 +66,7 @@ impl From<View> for Metadata {
                 ..ObjectMeta::default()
             },
             uid: view.uid,
+            resource_version,
             revision,
             received: Instant::now(),
         }

@@ -45,6 +45,16 @@ impl Object {
         &self.metadata.uid
     }
 
+    /// Leaves to kube what its store needs: only the watcher reads the `resourceVersion` there.
+    pub(crate) fn detach(&mut self) {
+        self.metadata.object.resource_version = None;
+    }
+
+    /// Of this state of it.
+    pub(crate) fn resource_version(&self) -> Option<&Arc<str>> {
+        self.metadata.resource_version.as_ref()
+    }
+
     /// When we rolled it out last, by its own account, and where its rollout stands; nothing where it cannot be read.
     pub(crate) fn rollout(
         &self,
@@ -156,9 +166,14 @@ pub(super) struct Spec {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct UpdateStrategy {
-    #[serde(rename = "type")]
-    type_: Box<str>,
+    #[serde(rename = "type", deserialize_with = "on_delete")]
+    on_delete: bool,
     rolling_update: Option<RollingUpdate>,
+}
+
+/// The one type that makes a difference here.
+fn on_delete<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    Ok(String::deserialize(deserializer)? == "OnDelete")
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -227,7 +242,7 @@ impl Content {
 
     /// Whether the controller of its kind leaves it to people to replace pods.
     pub(super) fn is_on_delete(&self) -> bool {
-        *self.spec.update_strategy.type_ == *"OnDelete"
+        self.spec.update_strategy.on_delete
     }
 
     /// Whether no pod is replaced while another one is not ready

@@ -15,7 +15,7 @@ pub(crate) struct Template {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize)]
 struct TemplateMetadata {
     #[serde(default)]
-    annotations: Option<TemplateAnnotations>,
+    annotations: Option<Box<TemplateAnnotations>>,
 }
 
 /// The annotations of a template that are read.

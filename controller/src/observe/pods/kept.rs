@@ -47,7 +47,7 @@ struct Entry {
 
 /// What was read of a workload.
 struct Kept {
-    resource_version: Option<Box<str>>,
+    resource_version: Option<Arc<str>>,
     /// Of what a reconcile reads of the workload.
     fingerprint: u64,
     /// When the list began, by our monotonic clock.
@@ -166,9 +166,8 @@ impl KeptPods {
         let mut all = self.0.lock();
         let namespace = all.get_mut(workload.namespace());
         if let Some(entry) = namespace.and_then(|namespace| namespace.get_mut(workload.uid())) {
-            let metadata = workload.meta();
             entry.kept = Some(Kept {
-                resource_version: metadata.resource_version.as_deref().map(Into::into),
+                resource_version: workload.resource_version().cloned(),
                 fingerprint: workload.fingerprint(),
                 read: answer.at,
                 current,
@@ -213,7 +212,7 @@ impl Entry {
 
 impl Kept {
     fn is_unchanged(&self, workload: &Workload) -> bool {
-        self.resource_version.as_deref() == workload.meta().resource_version.as_deref()
+        self.resource_version.as_ref() == workload.resource_version()
     }
 
     /// How long it serves while the workload does not change.

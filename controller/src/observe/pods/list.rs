@@ -124,9 +124,9 @@ async fn history_of(
             // The number of a revision is not metadata.
             History::ControllerRevisions => request.list(parameters),
         },
-        |object: Past| {
-            if let Some(owner) = object.owner().map(str::to_owned) {
-                objects.entry(owner).or_insert_with(one).push(object);
+        |mut object: Past| {
+            if let Some(owner) = object.owner.take() {
+                objects.entry(owner.into()).or_insert_with(one).push(object);
             }
         },
     );

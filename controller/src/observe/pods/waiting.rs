@@ -55,7 +55,7 @@ pub(super) struct Queue {
 struct Batch {
     begun: Timestamp,
     at: Instant,
-    waiting: HashMap<String, (Option<String>, Vec<Waiter>)>,
+    waiting: HashMap<String, (Option<Arc<str>>, Vec<Waiter>)>,
 }
 
 /// What is asked for.
@@ -86,7 +86,7 @@ impl Queue {
         wanted: Wanted,
         waiter: &Waiter,
     ) {
-        let version = &workload.meta().resource_version;
+        let version = workload.resource_version();
         if let Some(batch) = &mut self.served
             && batch.at >= wanted.since.at
             && wanted
@@ -94,7 +94,7 @@ impl Queue {
                 .asked
                 .is_none_or(|asked| clock::is_since(batch.begun, asked))
             && let Some((served, waiters)) = batch.waiting.get_mut(workload.uid())
-            && served == version
+            && served.as_ref() == version
         {
             waiters.push(waiter.clone());
             return;
@@ -159,7 +159,7 @@ impl Queue {
     pub(super) fn begin(&mut self) -> Vec<Waiting> {
         let batch = mem::take(&mut self.waiting);
         let waiting = batch.iter().map(|waiting| {
-            let version = waiting.workload.meta().resource_version.clone();
+            let version = waiting.workload.resource_version().cloned();
             let uid = waiting.workload.uid().to_owned();
             (uid, (version, waiting.waiters.clone()))
         });

@@ -83,7 +83,7 @@ impl Authenticator {
                 provider: Some(provider),
                 ..context
             };
-            match send_of(context, provider, request, call).await {
+            match Box::pin(send_of(context, provider, request, call)).await {
                 Ok(reply) if reply.response.status == StatusCode::NOT_FOUND => {
                     let same_for_all =
                         reply.auth_method == AuthMethod::Anonymous || is_let_in(context);

@@ -69,8 +69,10 @@ impl<'a> Conversation<'a> {
     }
 
     /// `ahead` is held until the others know how to authenticate.
+    ///
+    /// All but the request itself is in boxes: hundreds of calls wait for a permit at once, each with its future.
     async fn run(
-        mut self,
+        &mut self,
         mut ahead: Option<OwnedMutexGuard<()>>,
         call: &mut Call<'_>,
     ) -> Result<Reply, Error> {
@@ -78,7 +80,7 @@ impl<'a> Conversation<'a> {
         loop {
             let event = match action {
                 Action::FetchToken { scheme, renew } => {
-                    self.fetch_token(&scheme, renew, call).await
+                    Box::pin(self.fetch_token(&scheme, renew, call)).await
                 }
                 Action::Restart(scheme) => {
                     let state = AuthState::of(self.context.host);
@@ -94,11 +96,11 @@ impl<'a> Conversation<'a> {
                         Sent::Here(event) => event,
                     },
                 },
-                Action::AskBase => self.ask_base(call).await?,
+                Action::AskBase => Box::pin(self.ask_base(call)).await?,
                 Action::Done => {
                     return match self.heard.take() {
                         Some(heard) => {
-                            conclusion::of(self.context, self.request, heard, call).await
+                            Box::pin(conclusion::of(self.context, self.request, heard, call)).await
                         }
                         None => Err(self.context.refuse_repository(None)),
                     };
@@ -204,7 +206,7 @@ impl<'a> Conversation<'a> {
             // A registry that redirects has accepted the request.
             context.let_in(authorization);
             let followed = cross_origin::follow(context, self.request, response, onward, call);
-            return followed.await.map(Sent::Elsewhere);
+            return Box::pin(followed).await.map(Sent::Elsewhere);
         }
         let event = match response.status {
             StatusCode::UNAUTHORIZED => Event::Refused {
@@ -233,7 +235,7 @@ impl<'a> Conversation<'a> {
     }
 
     /// What becomes of a request that there is no way in for.
-    async fn fail(mut self, failure: Failure, call: &mut Call<'_>) -> Error {
+    async fn fail(&mut self, failure: Failure, call: &mut Call<'_>) -> Error {
         let heard = self.heard.take();
         if let Failure::NotAuthorized = failure
             && let Some(failure) = self.failure.take()

@@ -41,7 +41,7 @@ impl OnwardToken {
             .named(context.host, &onward.origin, call.config);
         let anonymous = context.anonymous(&host);
         let source = TokenSource::new(anonymous, &onward.bearer, &onward.scopes);
-        let Ok((token, _)) = source.fetch(None, call).await else {
+        let Ok((token, _)) = Box::pin(source.fetch(None, call)).await else {
             state.lock().schemes.forget_onward(repository);
             return None;
         };
