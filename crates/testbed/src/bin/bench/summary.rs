@@ -27,6 +27,9 @@ const WORKLOADS: usize = 500;
 /// How many workloads are rolled out at once, on how many tags.
 const STALE: (usize, usize) = (100, 10);
 
+/// How many workloads a leader has that is killed, on how many tags; one tag moves then.
+const LED: (usize, usize) = (WORKLOADS, 50);
+
 /// How often a leader is killed; the longest time until another acts counts.
 const KILLS: usize = 3;
 
@@ -91,31 +94,34 @@ async fn roll_out(testbed: &Testbed, program: &Path) -> Result<Duration, Failure
     many.push_all(&pusher, "second", "build").await?;
     let (first, controller) =
         tokio::try_join!(first_request(testbed), start(testbed, &namespace, program))?;
-    let last = last_patch(testbed, &namespace, count).await?;
+    let patched = patches(testbed, &namespace, (Timestamp::UNIX_EPOCH, count)).await?;
     up_to_date(&controller, count).await?;
+    let last = patched.into_iter().max().unwrap_or(first);
     Ok(last.duration_since(first).unsigned_abs())
 }
 
-/// From the end of a leader to the patch of the replica that follows it: the longest of some.
+/// From the end of a leader of many workloads to the first patch of the replica that follows it: the longest of some.
 async fn fail_over(testbed: &Testbed, program: &Path) -> Result<Duration, Failure> {
     PROGRAM.progress("fail-over");
     let namespace = testbed.namespace("fail-over").await?;
-    let many = many("fail-over", (1, 1));
+    let many = many("fail-over", LED);
     let pusher = Pusher::new(testbed.registry().host())?;
     many.push_all(&pusher, "first", "build").await?;
     many.deploy(&namespace, testbed.registry().host()).await?;
     grant(&namespace).await?;
     let mut leader = run(testbed, &namespace, program, true).await?;
-    up_to_date(&leader, 1).await?;
+    up_to_date(&leader, WORKLOADS).await?;
     let mut follower = run(testbed, &namespace, program, true).await?;
     let mut longest = Duration::ZERO;
     for kill in 1..=KILLS {
         leader.server().kill();
         let killed = now();
-        many.push_all(&pusher, &kill.to_string(), "build").await?;
-        let patched = last_patch(testbed, &namespace, kill).await?;
-        longest = longest.max(patched.duration_since(killed).unsigned_abs());
-        up_to_date(&follower, 1).await?;
+        many.push(&pusher, 0, &kill.to_string(), "build").await?;
+        let (workloads, tags) = LED;
+        let patched = patches(testbed, &namespace, (killed, workloads / tags)).await?;
+        let first = patched.into_iter().min().unwrap_or(killed);
+        longest = longest.max(first.duration_since(killed).unsigned_abs());
+        up_to_date(&follower, WORKLOADS).await?;
         leader.server().start().await?;
         std::mem::swap(&mut leader, &mut follower);
     }
@@ -144,12 +150,12 @@ async fn first_request(testbed: &Testbed) -> Result<Timestamp, Failure> {
     }
 }
 
-/// When the last of the patches arrived at the API server, once all have.
-async fn last_patch(
+/// When patches arrived at the API server since then, once so many have.
+async fn patches(
     testbed: &Testbed,
     namespace: &Namespace,
-    count: usize,
-) -> Result<Timestamp, Failure> {
+    (since, count): (Timestamp, usize),
+) -> Result<Vec<Timestamp>, Failure> {
     let user = format!(
         "system:serviceaccount:{}:{SERVICE_ACCOUNT}",
         namespace.name()
@@ -158,20 +164,22 @@ async fn last_patch(
         request.user == user && request.verb == "patch" && request.resource == "deployments"
     };
     let audit = testbed.control_plane().audit();
-    let patches = eventually(DONE_WITHIN, "every workload is patched", async || {
+    let patched = eventually(DONE_WITHIN, "every workload is patched", async || {
         let patches = audit
             .requests(is_patch)
             .map_err(|error| error.to_string())?;
-        let done = patches.iter().filter(|patch| patch.code == 200).count();
-        if done >= count {
-            Ok(patches)
+        let done = patches.iter().filter(|patch| patch.code == 200);
+        let done: Vec<_> = done
+            .map(|patch| patch.at)
+            .filter(|at| *at >= since)
+            .collect();
+        if done.len() >= count {
+            Ok(done)
         } else {
-            Err(format!("{done} of {count} are"))
+            Err(format!("{} of {count} are", done.len()))
         }
-    })
-    .await?;
-    let last = patches.iter().map(|patch| patch.at).max();
-    last.ok_or_else(|| "nothing was patched".into())
+    });
+    Ok(patched.await?)
 }
 
 async fn start(
