@@ -13,7 +13,7 @@ fn main() {
         "cargo::rustc-env=BUILD_RUSTC={}",
         rustc().as_deref().unwrap_or("unknown")
     );
-    // Whoever builds a release says what from: asking Git here would build anew after every commit.
+    // The build of a release passes its commit: asking Git here would build anew after every commit.
     println!("cargo::rerun-if-env-changed=BUILD_REVISION");
     let revision = env::var("BUILD_REVISION")
         .ok()

@@ -192,7 +192,7 @@ impl Candidate {
         term.map(|term| term.act_until.saturating_duration_since(Instant::now()))
     }
 
-    /// Releases the Lease, so that another replica need not wait until it expires. Whoever has changed it meanwhile, a person
+    /// Releases the Lease, so that another replica need not wait until it expires. Who has changed it meanwhile, a person
     /// say, keeps us from that no more than once.
     async fn release(&mut self) -> Result<(), Error> {
         match self.try_release().await {

@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_of_each_workload_is_written_in_order() {
+    fn what_is_reported_of_each_workload_is_written_in_order() {
         let each = Each::default();
         assert_eq!(written(&each), "", "no family without a sample");
         each.outdated(&identity("web"), true);

@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rollout_that_goes_on_is_looked_at_less_and_less() {
+    fn the_pods_of_a_long_rollout_are_read_less_and_less_often() {
         let ours = looks(Flight::begun(second(0)), 30, 1000);
         assert_eq!(ours, [2, 4, 6, 8, 10, 13, 17, 22, 28]);
         let found = looks(Flight::found(second(0)), 10, 1000);
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rollout_is_looked_at_in_every_tick() {
+    fn the_pods_of_a_rollout_are_read_in_every_tick() {
         let mut flight = Flight::found(second(0));
         flight.looked(second(600));
         assert_eq!(flight.wait(second(610)), Duration::from_secs(140));
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_look_that_is_overdue_is_not_tried_again_at_once() {
+    fn a_read_that_is_overdue_is_not_tried_again_at_once() {
         let flight = Flight::begun(second(0));
         assert!(flight.is_due(second(0), second(60)));
         assert_eq!(flight.wait(second(60)), Duration::from_secs(15));

@@ -112,7 +112,7 @@ impl Recorder {
         (recorder, writer)
     }
 
-    /// Tells of a workload; an Event that finds the queue full is counted and lost.
+    /// Reports a workload; an Event that finds the queue full is counted and lost.
     pub(crate) fn publish(&self, reason: Reason, regarding: ObjectReference, note: &str) {
         let event = self.event(reason, regarding, note);
         if self.queue.try_send(event).is_err() {

@@ -12,7 +12,7 @@ pub(crate) fn is_up_to_date(file: &str, expected: &str) {
     fs::create_dir_all(made.parent().expect("a folder")).expect("a folder");
     fs::write(&made, expected).expect("a file");
     panic!(
-        "{file} is behind what it is made from; to mend it: cp {} {file}",
+        "{file} is behind what it is made from; to fix it: cp {} {file}",
         made.display()
     );
 }

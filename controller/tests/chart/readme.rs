@@ -40,7 +40,7 @@ fn the_page_of_the_chart_tells_of_every_value() {
     let mut page = HEAD.to_owned();
     let mut about = None;
     let mut path: Vec<&str> = Vec::new();
-    let mut told = 0;
+    let mut reported = 0;
     for line in text.lines() {
         let content = line.trim_start();
         if let Some(comment) = content.strip_prefix(ABOUT) {
@@ -55,17 +55,17 @@ fn the_page_of_the_chart_tells_of_every_value() {
                 let pointer: String = path.iter().flat_map(|key| ["/", key]).collect();
                 let default = values.pointer(&pointer).expect("a value");
                 writeln!(page, "| `{}` | `{default}` | {about} |", path.join(".")).expect("text");
-                told += 1;
+                reported += 1;
             }
         }
     }
-    assert!(told > 50, "only {told} values have a comment");
+    assert!(reported > 50, "only {reported} values have a comment");
     is_up_to_date("charts/kube-autorollout/README.md", &page);
 }
 
 /// <https://artifacthub.io/docs/topics/annotations/helm/>
 #[test]
-fn the_changes_of_this_version_are_told_as_artifact_hub_reads_them() {
+fn the_changes_of_this_version_are_reported_as_artifact_hub_reads_them() {
     let chart = fs::read_to_string(format!("{CHART}/Chart.yaml")).expect("readable");
     let chart: Value = serde_saphyr::from_str(&chart).expect("YAML");
     let changes = chart["annotations"]["artifacthub.io/changes"].as_str();

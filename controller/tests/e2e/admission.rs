@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::{
     harness::{Controller, World},
-    told::{until_decided, until_told},
+    reported::{until_decided, until_reported},
 };
 
 /// A registry that nobody can reach: what only the template names cannot be had.
@@ -172,7 +172,7 @@ async fn a_container_that_admission_names_by_digest_is_pinned() {
     world.push(&world.version(2), "app").await;
     let controller = world.controller("").await;
     let (state, reason) = (State::Skipped, Reason::Pinned);
-    until_told(&world, &controller, "web", state, reason).await;
+    until_reported(&world, &controller, "web", state, reason).await;
     until_decided(&controller, 2).await;
     assert_eq!(world.patches(), 0);
 }

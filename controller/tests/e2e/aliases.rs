@@ -7,7 +7,7 @@ use kube_autorollout_testbed::workload::{Deployment, eventually};
 
 use crate::{
     harness::{SOON, World},
-    told::until_told,
+    reported::until_reported,
 };
 
 /// A node of the testbed.
@@ -24,7 +24,7 @@ async fn node(world: &World) -> String {
 }
 
 /// Waits until the pod of the Deployment `web` reports this repository.
-async fn until_reported(world: &World, repository: &str) {
+async fn until_image_id(world: &World, repository: &str) {
     let pods = world.namespace.api::<Pod>();
     let selector = ListParams::default().labels("app=web");
     let reported = eventually(SOON, "an image ID", async || {
@@ -57,17 +57,17 @@ async fn an_image_that_its_node_knows_by_another_repository_is_not_rolled_out_at
     let web = Deployment::named("web").container("app", &world.image("app"));
     world.create(web.on_node(&node).labelled()).await;
     world.rolled_out("web").await;
-    until_reported(&world, &other).await;
+    until_image_id(&world, &other).await;
 
     // Where it was pulled from is not known of a pod that was there before: it is rolled out once.
     let controller = world.controller("").await;
     let completed = |metrics: &crate::metrics::Metrics| metrics.rollouts("completed") > 0.0;
     controller.until("a completed rollout", completed).await;
-    until_reported(&world, &other).await;
+    until_image_id(&world, &other).await;
     for number in 2..4 {
         world.push(&build(number), "app").await;
         let (state, reason) = (State::UpToDate, Reason::SameConfig);
-        until_told(&world, &controller, "web", state, reason).await;
+        until_reported(&world, &controller, "web", state, reason).await;
         controller.checks("web", 2).await;
     }
     assert_eq!(world.patches(), 1);

@@ -128,7 +128,7 @@ async fn a_workload_is_checked_at_its_own_pace() {
 }
 
 #[tokio::test]
-async fn an_annotation_that_cannot_be_followed_stops_checks_until_it_is_mended() {
+async fn an_annotation_that_cannot_be_followed_stops_checks_until_it_is_fixed() {
     let (world, controller) = World::with_web("invalid", "").await;
     world.push(&world.version(2), "other").await;
     for (key, value, said) in [

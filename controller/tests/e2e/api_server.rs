@@ -27,7 +27,7 @@ async fn a_watch_that_has_expired_begins_anew_and_misses_nothing() {
     let controller = behind(&world, &way, "").await;
     controller.until_all("UpToDate", 2).await;
 
-    // What happens while the controller hears nothing can be told to it by nobody afterwards: etcd has forgotten it, and a
+    // What happens while the controller hears nothing can be reported to it by nobody afterwards: etcd has forgotten it, and a
     // new API server has not seen it.
     way.cut();
     world.deploy("comes", "app").await;

@@ -8,12 +8,12 @@ use kube_autorollout_testbed::{
 
 use crate::{
     harness::{Controller, World},
-    told::{until_decided, until_told},
+    reported::{until_decided, until_reported},
 };
 
 async fn until_no_image(world: &World, controller: &Controller) {
     let (state, reason) = (State::Unknown, Reason::UnsupportedMediaType);
-    until_told(world, controller, "web", state, reason).await;
+    until_reported(world, controller, "web", state, reason).await;
 }
 
 #[tokio::test]
@@ -62,7 +62,7 @@ async fn a_chart_holds_other_containers_back_only_while_the_tag_names_it() {
     until_no_image(&world, &controller).await;
     world.push(&world.version(2), "app").await;
     let (state, reason) = (State::Outdated, Reason::WaitingForOtherContainer);
-    until_told(&world, &controller, "web", state, reason).await;
+    until_reported(&world, &controller, "web", state, reason).await;
     until_decided(&controller, 3).await;
     assert_eq!(world.patches(), 0);
     world.push(&Image::new("chart-beside-proxy"), "proxy").await;
@@ -86,7 +86,7 @@ async fn another_chart_beside_the_images_of_an_index_rolls_nothing_out() {
     for version in ["1.0.1", "1.0.2", "1.0.3"] {
         world.push(&index(version), "app").await;
         let (state, reason) = (State::UpToDate, Reason::IndexChangedOnly);
-        until_told(&world, &controller, "web", state, reason).await;
+        until_reported(&world, &controller, "web", state, reason).await;
         controller.checks("web", 2).await;
     }
     assert_eq!(world.patches(), 0);

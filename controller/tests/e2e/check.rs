@@ -128,7 +128,7 @@ async fn push(registry: &Registry, content: &(impl Content + Sync), repository: 
     format!("{}/{repository}:latest", registry.host())
 }
 
-/// What is told of an image that resolved.
+/// What is reported of an image that resolved.
 fn resolved(image: &str, content: &dyn Content, platforms: &Value, authentication: &str) -> Value {
     let root = content.root();
     json!({
@@ -216,7 +216,7 @@ async fn people_get_a_paragraph_for_each_image() {
 }
 
 #[tokio::test]
-async fn what_does_not_resolve_is_told_with_its_kind_and_what_to_try() {
+async fn what_does_not_resolve_is_reported_with_its_kind_and_what_to_try() {
     let testbed = shared().await;
     let (passwords, untrusted, tokens) = tokio::join!(
         start(testbed, Access::Htpasswd),
@@ -251,7 +251,7 @@ async fn what_does_not_resolve_is_told_with_its_kind_and_what_to_try() {
 }
 
 #[tokio::test]
-async fn a_login_that_is_not_accepted_is_told_and_not_shown() {
+async fn a_login_that_is_not_accepted_is_reported_and_not_shown() {
     let testbed = shared().await;
     let tokens = start(testbed, Access::Token).await;
     let image = Image::new("check-login");

@@ -39,7 +39,7 @@ impl Clock {
             folder: tempfile::tempdir().expect("a folder"),
         };
         clock.set(0);
-        // Whoever reads the clock reads the file, so that the clock can be set at any moment.
+        // All processes read the clock from the file, so that the clock can be set at any moment.
         let script = format!(
             "#!/bin/sh
 export LD_PRELOAD='{}' FAKETIME_TIMESTAMP_FILE='{}' FAKETIME_NO_CACHE=1

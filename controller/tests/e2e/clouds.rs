@@ -47,7 +47,7 @@ async fn each_identity_of_each_cloud_reads_its_registry_and_is_shown_nowhere() {
 }
 
 #[tokio::test]
-async fn a_missing_permission_is_told_with_what_fixes_it_and_is_no_quarantine() {
+async fn a_missing_permission_is_reported_with_what_fixes_it_and_is_no_quarantine() {
     let scene = Scene::new("cloud-denied").await;
     let world = &scene.world;
     world.push(&world.version(1), "app").await;

@@ -61,7 +61,7 @@ fn bad_usage_ends_with_two_and_says_where_to_look() {
 }
 
 #[test]
-fn five_mistakes_are_told_in_one_message() {
+fn five_mistakes_are_reported_in_one_message() {
     let configuration = "
 cronShedule: '*/45 * * * * *'
 timeZone: Europe/Berlín

@@ -25,7 +25,7 @@ const fn enters(state: State) -> &'static str {
         State::Paused | State::Skipped => LEFT_ALONE,
         State::Unknown => ANSWERS,
         State::InvalidConfiguration => {
-            "annotations::an_annotation_that_cannot_be_followed_stops_checks_until_it_is_mended"
+            "annotations::an_annotation_that_cannot_be_followed_stops_checks_until_it_is_fixed"
         }
     }
 }
@@ -47,10 +47,10 @@ const fn reaches(reason: Reason) -> &'static str {
         | Reason::ImagePullBackOff
         | Reason::CrashLoopBackOff => WAITS,
         Reason::ProgressDeadlineExceeded => {
-            "reasons::a_rollout_that_takes_too_long_is_told_with_its_deadline"
+            "reasons::a_rollout_that_takes_too_long_is_reported_with_its_deadline"
         }
         Reason::PullPolicy | Reason::RuntimeReportsAlias => {
-            "reasons::a_record_that_the_pods_do_not_follow_is_told_and_left_alone"
+            "reasons::a_record_that_the_pods_do_not_follow_is_reported_and_left_alone"
         }
         Reason::Pinned | Reason::NoPods => LEFT_ALONE,
         Reason::OnDelete => "kinds::where_people_replace_pods_nothing_is_rolled_out",
@@ -58,7 +58,7 @@ const fn reaches(reason: Reason) -> &'static str {
             "reasons::a_workload_of_which_every_container_is_left_out_or_pinned_says_so"
         }
         Reason::InvalidReference => {
-            "strange_node::an_image_that_a_node_runs_and_no_registry_could_be_asked_for_is_told_as_such"
+            "strange_node::an_image_that_a_node_runs_and_no_registry_could_be_asked_for_is_reported_as_such"
         }
         Reason::TagNotFound
         | Reason::Unauthorized
@@ -73,15 +73,15 @@ const fn reaches(reason: Reason) -> &'static str {
         | Reason::RedirectRefused
         | Reason::Server => ANSWERS,
         Reason::CredentialQuarantined => {
-            "credentials::a_wrong_password_is_presented_once_and_a_mended_one_at_once"
+            "credentials::a_wrong_password_is_presented_once_and_a_fixed_one_at_once"
         }
         Reason::CloudIdentity => {
-            "clouds::a_missing_permission_is_told_with_what_fixes_it_and_is_no_quarantine"
+            "clouds::a_missing_permission_is_reported_with_what_fixes_it_and_is_no_quarantine"
         }
         Reason::Timeout => {
-            "registry_failures::a_registry_that_never_answers_is_told_after_three_quarters_of_a_minute"
+            "registry_failures::a_registry_that_never_answers_is_reported_after_three_quarters_of_a_minute"
         }
-        Reason::Tls => "faults::a_certificate_that_nobody_vouches_for_is_told_as_such",
+        Reason::Tls => "faults::a_certificate_that_nobody_vouches_for_is_reported_as_such",
         Reason::Transport => "faults::a_registry_that_is_away_is_no_reason_to_roll_out",
         Reason::NoMatchingPlatform => {
             "reasons::an_index_without_the_platform_that_counts_is_no_reason_to_roll_out"
@@ -89,7 +89,7 @@ const fn reaches(reason: Reason) -> &'static str {
         Reason::NotStarted => {
             "strange_node::what_runs_under_a_name_that_cannot_be_compared_is_left_alone"
         }
-        Reason::ApiServer => "permissions::a_refused_patch_is_told_and_tried_again",
+        Reason::ApiServer => "permissions::a_refused_patch_is_reported_and_tried_again",
     }
 }
 

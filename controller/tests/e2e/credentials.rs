@@ -129,7 +129,7 @@ fn assert_no_secret_in(log: &str) {
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_presented_once_and_a_mended_one_at_once() {
+async fn a_wrong_password_is_presented_once_and_a_fixed_one_at_once() {
     const WORKLOADS: usize = 100;
     let own = Own::new("quarantine", Access::Token).await;
     let mut images = Vec::new();
@@ -161,12 +161,11 @@ async fn a_wrong_password_is_presented_once_and_a_mended_one_at_once() {
         "{note}"
     );
 
-    let mended =
-        json!({ "stringData": { ".dockerconfigjson": own.docker_config(ALICE.password) } });
+    let fixed = json!({ "stringData": { ".dockerconfigjson": own.docker_config(ALICE.password) } });
     let secrets = own.world.namespace.api::<Secret>();
     let parameters = PatchParams::default();
     let patched = secrets
-        .patch("login", &parameters, &Patch::Merge(mended))
+        .patch("login", &parameters, &Patch::Merge(fixed))
         .await;
     patched.expect("patched");
     controller.until_all("UpToDate", WORKLOADS).await;
@@ -308,7 +307,7 @@ async fn what_is_rotated_in_a_mounted_secret_is_used_at_the_next_check() {
 }
 
 #[tokio::test]
-async fn a_secret_file_that_vanishes_or_breaks_is_told_once_and_used_again_when_it_is_mended() {
+async fn a_secret_file_that_vanishes_or_breaks_is_reported_once_and_used_again_when_it_is_fixed() {
     let own = Own::new("vanishing", Access::Token).await;
     let image = own.push("app", 1).await;
     own.deploy(&[image], &[], 1).await;
@@ -344,7 +343,11 @@ async fn a_secret_file_that_vanishes_or_breaks_is_told_once_and_used_again_when_
     assert_eq!(own.world.patches(), 1);
     let log = controller.log();
     for trouble in trouble {
-        assert_eq!(log.matches(&trouble).count(), 1, "{trouble} is told once");
+        assert_eq!(
+            log.matches(&trouble).count(),
+            1,
+            "{trouble} is reported once"
+        );
     }
     assert_no_secret_in(&log);
 }
@@ -373,12 +376,12 @@ async fn a_malformed_pull_secret_is_reported_and_the_next_one_used() {
         .lines()
         .filter(|line| line.contains("pull Secret"))
         .count();
-    assert_eq!(warnings, 2, "each is told once");
+    assert_eq!(warnings, 2, "each is reported once");
     assert_no_secret_in(&log);
 }
 
 #[tokio::test]
-async fn a_pull_secret_that_cannot_be_read_is_told_of_without_what_it_holds() {
+async fn a_pull_secret_that_cannot_be_read_is_reported_without_what_it_holds() {
     let own = Own::new("unreadable-secret", Access::Htpasswd).await;
     let image = own.push("app", 1).await;
     let login = own.docker_config(ALICE.password);

@@ -1,4 +1,4 @@
-//! Manifests that a registry denies by their digests and tells by their tags: images that a policy blocks.
+//! Manifests that a registry denies by their digests and resolves by their tags: images that a policy blocks.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use kube_autorollout_testbed::{
 
 use crate::{
     harness::{Controller, World},
-    told::until_told,
+    reported::until_reported,
 };
 
 const LOGIN: &str = "registries: [{ hostnamePattern: '127.0.0.1:*', plainHttp: true, \
@@ -110,7 +110,7 @@ async fn an_image_that_was_read_before_it_was_blocked_is_compared_as_it_was() {
     proxy.block(attested("build 1").root_digest().as_ref());
     world.push(&attested("build 2"), "app").await;
     let (state, reason) = (State::UpToDate, Reason::IndexChangedOnly);
-    until_told(world, &controller, "web", state, reason).await;
+    until_reported(world, &controller, "web", state, reason).await;
     controller.checks("web", 2).await;
     assert_eq!(world.patches(), 1);
 }
@@ -124,7 +124,7 @@ async fn an_image_that_is_blocked_itself_is_not_rolled_out_and_the_event_says_wh
     let controller = policed.controller(1, "").await;
     proxy.block(world.version(2).root_digest().as_ref());
     world.push(&world.version(2), "app").await;
-    until_told(world, &controller, "web", State::Unknown, Reason::Denied).await;
+    until_reported(world, &controller, "web", State::Unknown, Reason::Denied).await;
     let note = world.until_event("web", "RegistryCheckFailed").await;
     assert!(note.contains("this manifest alone"), "{note}");
     assert!(note.contains("Xray"), "what the registry says: {note}");
@@ -155,7 +155,7 @@ async fn while_a_registry_denies_all_manifests_nothing_is_rolled_out() {
 
     proxy.set(Mode::RefusesDigests);
     world.push(&attested("build 2"), "app").await;
-    until_told(world, &controller, "web", State::Unknown, Reason::Denied).await;
+    until_reported(world, &controller, "web", State::Unknown, Reason::Denied).await;
     controller.checks("other", 3).await;
     assert_eq!(world.patches(), 1);
 }

@@ -227,7 +227,7 @@ fn every_variable_that_is_shown_is_a_key() {
     assert!(read > 0, "no variables were found");
 }
 
-/// Only GitHub draws them; what can be told here is that each block that begins within one ends there.
+/// Only GitHub draws them; what can be checked here is that each block that begins within one ends there.
 #[test]
 fn every_diagram_begins_and_ends_what_it_should() {
     for name in pages() {

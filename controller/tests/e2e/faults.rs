@@ -1,4 +1,4 @@
-//! Registries that fail: nothing is rolled out, people are told, and it mends itself.
+//! Registries that fail: nothing is rolled out, the failure is reported, and ends by itself.
 
 use kube_autorollout_testbed::{
     image::{Image, Pusher},
@@ -54,7 +54,7 @@ impl Own {
         format!("{}-{version}", self.world.namespace.name())
     }
 
-    /// The fault is told everywhere, and changes nothing.
+    /// The fault is reported everywhere, and changes nothing.
     async fn is_told(&self, controller: &Controller, kind: &str, result: &str) {
         controller.until_all("Unknown", 1).await;
         controller
@@ -114,7 +114,7 @@ async fn a_registry_that_is_away_is_no_reason_to_roll_out() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_nobody_vouches_for_is_told_as_such() {
+async fn a_certificate_that_nobody_vouches_for_is_reported_as_such() {
     let own = Own::new("tls", Access::Htpasswd).await;
     let login = format!("username: '{}', token: '{}'", ALICE.name, ALICE.password);
     let entry = format!(

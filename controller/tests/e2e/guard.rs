@@ -1,4 +1,4 @@
-//! Images that do not come to run: rolled out once, told, and left alone until another image comes.
+//! Images that do not come to run: rolled out once, reported, and left alone until another image comes.
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::DeleteParams;
@@ -16,7 +16,7 @@ use crate::{
     metrics::Metrics,
 };
 
-/// Waits until `web` does not converge for one of the reasons, sees that it is left alone, and mends it with `good`.
+/// Waits until `web` does not converge for one of the reasons, sees that it is left alone, and fixes it with `good`.
 async fn is_guarded(world: &World, controller: &Controller, reasons: &[&str], good: &Image) {
     let metrics = is_left_alone(world, controller, reasons).await;
     let outdated = metrics.value("workload_outdated", &[("name", "web")]);
@@ -140,13 +140,13 @@ async fn is_broken_twice(hint: &str, broken: impl Fn(&str) -> ImageIndex, reason
     let second = broken(&format!("{hint}-3"));
     world.push(&second, "app").await;
     let digest = second.root_digest().to_string();
-    let told = eventually(SOON, "the second told", async || {
+    let reported = eventually(SOON, "the second Event", async || {
         let notes = world.events("web", "NotConverging").await;
         let of_second = |note: &&String| note.contains(&digest[..19]);
         let note = notes.iter().find(of_second).cloned();
         note.ok_or_else(|| format!("{notes:?}"))
     });
-    let note = told.await.unwrap_or_else(|error| panic!("{error}"));
+    let note = reported.await.unwrap_or_else(|error| panic!("{error}"));
     let tells = |part: &str| note.contains(part);
     assert!(
         reasons.iter().any(|reason| tells(reason)) && tells("in pod web-2"),
@@ -216,7 +216,7 @@ async fn a_daemon_set_whose_image_crashes_is_rolled_out_once_and_mended_by_the_n
     is_mended_by_the_next_image(hint, kind, &crashing(hint), &["CrashLoopBackOff"]).await;
 }
 
-/// Two containers, of which the new image of one crashes until it is mended, and then the other's tag moves.
+/// Two containers, of which the new image of one crashes until it is fixed, and then the other's tag moves.
 async fn does_not_hold_up_another(hint: &str, kind: &str) {
     let world = World::new(hint).await;
     let image = |container: &str, version: u32| Image::new(format!("{hint}-{container}-{version}"));
@@ -318,7 +318,7 @@ async fn pods_that_are_newer_than_the_last_check_are_no_sign_of_another_image() 
     world.patch("web", json!({"spec": {"replicas": 2}})).await;
     world.until_running(&world.marker(3), 2).await;
     controller.until_all("UpToDate", 1).await;
-    let told = controller.log();
-    assert!(!told.contains("RuntimeReportsAlias"), "{told}");
+    let reported = controller.log();
+    assert!(!reported.contains("RuntimeReportsAlias"), "{reported}");
     assert!(controller.metrics().await.rollouts("not_converging") < 1.0);
 }

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::{
     harness::{Controller, SOON, World},
-    told::{until_decided, until_told},
+    reported::{until_decided, until_reported},
 };
 
 /// All kinds, by their plurals.
@@ -202,7 +202,7 @@ async fn a_tag_that_moves_forth_and_back_ends_on_the_first_image() {
 }
 
 #[tokio::test]
-async fn pods_below_a_partition_are_not_looked_at() {
+async fn pods_below_a_partition_are_not_compared() {
     let world = World::new("partition").await;
     world.push(&world.version(1), "app").await;
     let like = Deployment::named("web")
@@ -271,7 +271,7 @@ async fn where_people_replace_pods_nothing_is_rolled_out() {
     world.push(&world.version(2), "app").await;
     controller.until_all("Skipped", 2).await;
     for name in ["set", "daemons"] {
-        until_told(&world, &controller, name, State::Skipped, Reason::OnDelete).await;
+        until_reported(&world, &controller, name, State::Skipped, Reason::OnDelete).await;
     }
     controller.checks("set", 3).await;
     assert_eq!(world.patches(), 0);

@@ -66,17 +66,18 @@ async fn leads_to_the_api_server(world: &World, folder: &Folder, kubeconfig: &Va
 }
 
 /// A program that records each run, and prints what is in a file.
-fn plugin(folder: &Path, told: &Value) -> Value {
-    let script = "#!/bin/sh\ncd \"${0%/*}\" && echo \"$KUBERNETES_EXEC_INFO\" >>runs && cat told\n";
+fn plugin(folder: &Path, reported: &Value) -> Value {
+    let script =
+        "#!/bin/sh\ncd \"${0%/*}\" && echo \"$KUBERNETES_EXEC_INFO\" >>runs && cat reported\n";
     let program = folder.join("plugin");
     fs::write(&program, script).expect("a file");
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("permitted");
-    let told = json!({
+    let reported = json!({
         "apiVersion": "client.authentication.k8s.io/v1",
         "kind": "ExecCredential",
-        "status": told,
+        "status": reported,
     });
-    fs::write(folder.join("told"), told.to_string()).expect("a file");
+    fs::write(folder.join("reported"), reported.to_string()).expect("a file");
     json!({ "exec": {
         "apiVersion": "client.authentication.k8s.io/v1",
         "command": "./plugin",
@@ -111,8 +112,8 @@ async fn a_certificate_authenticates_the_controller() {
     leads_to_the_api_server(&world, &folder, &with_user(&good, user)).await;
     // From a plugin, too
     let pem = |path| fs::read_to_string(path).expect("a file");
-    let told = json!({ "clientCertificateData": pem(certificate), "clientKeyData": pem(key) });
-    let user = plugin(folder.path(), &told);
+    let reported = json!({ "clientCertificateData": pem(certificate), "clientKeyData": pem(key) });
+    let user = plugin(folder.path(), &reported);
     leads_to_the_api_server(&world, &folder, &with_user(&good, user)).await;
 }
 
@@ -125,8 +126,8 @@ async fn an_exec_plugin_is_run_once_until_its_token_expires() {
         ("2000-01-01T00:00:00Z", false),
     ] {
         let folder = Folder::new().expect("a folder");
-        let told = json!({ "token": token(&good), "expirationTimestamp": end });
-        let user = plugin(folder.path(), &told);
+        let reported = json!({ "token": token(&good), "expirationTimestamp": end });
+        let user = plugin(folder.path(), &reported);
         leads_to_the_api_server(&world, &folder, &with_user(&good, user)).await;
         let runs = runs(folder.path());
         assert_eq!(runs.len() == 1, once, "{end}: {runs:?}");

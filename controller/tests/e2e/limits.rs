@@ -63,7 +63,7 @@ async fn six(hint: &str) -> (World, Controller) {
     for number in 0..6 {
         world.deploy(&format!("web-{number}"), "app").await;
     }
-    // The next tick is far away, so whoever waits for a place is woken when one is free.
+    // The next tick is far away, so a workload that waits for a slot is woken when one is free.
     let controller = world
         .controller("interval: 1h\nrollouts: { maxConcurrent: 2 }")
         .await;
@@ -221,7 +221,7 @@ async fn what_settles_between_two_ticks_is_asked_for_once_more_and_rolled_out() 
     world.push(&world.version(2), "app").await;
     controller.start().await;
     controller.until_logged(&["Settling"]).await;
-    // It has moved on, which the tick's answer does not tell: the new digest has to settle, too.
+    // It has moved on, which the tick's answer does not show: the new digest has to settle, too.
     world.push(&world.version(3), "app").await;
     world.until_running(&world.marker(3), 1).await;
     controller.until_all("UpToDate", 1).await;

@@ -24,7 +24,7 @@ fn outcomes(metrics: &Metrics) -> [u64; 4] {
     })
 }
 
-/// Every rollout was told as such, and nothing else was.
+/// Every rollout was reported as such, and nothing else was.
 async fn is_told_once_each(world: &World, controller: &Controller, names: &[&str], each: usize) {
     let total = u64::try_from(names.len() * each).expect("a few");
     let completed = |metrics: &Metrics| outcomes(metrics)[1] == total;

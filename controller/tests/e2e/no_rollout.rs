@@ -7,7 +7,7 @@ use kube_autorollout_testbed::{
 };
 use serde_json::json;
 
-use crate::{harness::World, told::until_told};
+use crate::{harness::World, reported::until_reported};
 
 #[tokio::test]
 async fn other_attestations_alone_roll_nothing_out() {
@@ -94,7 +94,7 @@ async fn another_compression_of_the_same_image_rolls_nothing_out() {
     controller.until_all("UpToDate", 1).await;
     world.push(&image.zstd(), "app").await;
     let state = State::UpToDate;
-    until_told(&world, &controller, "web", state, Reason::SameConfig).await;
+    until_reported(&world, &controller, "web", state, Reason::SameConfig).await;
     controller.checks("web", 2).await;
     assert_eq!(world.patches(), 0);
 }
@@ -135,7 +135,7 @@ async fn what_cannot_or_must_not_be_rolled_out_is_left_alone_with_its_reason() {
         ("pinned", Reason::Pinned),
         ("empty", Reason::NoPods),
     ] {
-        until_told(&world, &controller, name, State::Skipped, reason).await;
+        until_reported(&world, &controller, name, State::Skipped, reason).await;
     }
     controller
         .until_logged(&["decided", "/paused ", "state=Paused"])

@@ -10,7 +10,7 @@ use kube_autorollout_testbed::{
 
 use crate::{
     harness::{Controller, World},
-    told::until_decided,
+    reported::until_decided,
     way::{at, gateway},
 };
 

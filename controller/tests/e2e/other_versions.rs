@@ -29,16 +29,16 @@ async fn web_and_db(world: &World) {
     world.until_running(&world.marker(1), 2).await;
 }
 
-/// Whoever else is there is rolled out beside a kind that cannot be watched, and so is that kind when it `comes`.
+/// Other workloads are rolled out beside a kind that cannot be watched, and so is that kind when it `comes`.
 async fn disturbs_no_other(
     world: &World,
     controller: &Controller,
-    told: &str,
+    reported: &str,
     comes: impl AsyncFnOnce(),
 ) {
     controller.until_all("UpToDate", 1).await;
     let line = controller.until_logged(&["WARN", "cannot watch"]).await;
-    assert!(line.contains(told), "{line}");
+    assert!(line.contains(reported), "{line}");
     world.push(&world.version(2), "app").await;
     controller
         .until("a completed rollout", |metrics| {
@@ -66,8 +66,8 @@ async fn a_kind_that_the_api_server_lacks_disturbs_no_other_and_is_watched_when_
     let gateway = gateway(&world).await;
     gateway.lack("statefulsets");
     let controller = at(&world, gateway.url(), "/readyz", "").await;
-    let told = "the API server does not know statefulsets";
-    disturbs_no_other(&world, &controller, told, async || {
+    let reported = "the API server does not know statefulsets";
+    disturbs_no_other(&world, &controller, reported, async || {
         gateway.have("statefulsets");
     })
     .await;
@@ -79,8 +79,8 @@ async fn a_kind_that_is_forbidden_disturbs_no_other_and_is_watched_when_it_is_pe
     let world = World::with_rights("forbidden-kind", rights).await;
     web_and_db(&world).await;
     let controller = world.controller("").await;
-    let told = "forbidden: add the verb list on statefulsets to the role of the controller";
-    disturbs_no_other(&world, &controller, told, async || {
+    let reported = "forbidden: add the verb list on statefulsets to the role of the controller";
+    disturbs_no_other(&world, &controller, reported, async || {
         let verbs = ["list", "watch", "patch"];
         world
             .permit(controller::rule("apps", "statefulsets", &verbs))
@@ -98,8 +98,8 @@ async fn without_any_kind_it_is_alive_and_not_ready_until_one_comes() {
     }
     let controller = at(&world, gateway.url(), "/livez", "").await;
     for kind in KINDS {
-        let told = format!("the API server does not know {kind}");
-        controller.until_logged(&["WARN", &told]).await;
+        let reported = format!("the API server does not know {kind}");
+        controller.until_logged(&["WARN", &reported]).await;
     }
     assert_eq!(controller.get("/readyz").await, 503);
     assert_eq!(controller.get("/livez").await, 200);
@@ -150,8 +150,8 @@ async fn odd_disturbs_no_other(world: &World, controller: &Controller, gateway: 
         "no watch ended"
     );
     let log = controller.log();
-    let told = |line: &&str| line.contains("WARN") && line.contains("/odd");
-    assert_eq!(log.lines().filter(told).count(), 1, "{log}");
+    let reported = |line: &&str| line.contains("WARN") && line.contains("/odd");
+    assert_eq!(log.lines().filter(reported).count(), 1, "{log}");
 }
 
 /// A change that concerns nobody.
@@ -201,8 +201,8 @@ async fn a_pod_that_cannot_be_read_is_the_trouble_of_its_workload_only() {
         .until("all but one", |metrics| metrics.states() == all_but_one)
         .await;
     let own = format!("{}/a", world.namespace.name());
-    let told = ["WARN", "ApiServer", "cannot be read", &pod, &own];
-    controller.until_logged(&told).await;
+    let reported = ["WARN", "ApiServer", "cannot be read", &pod, &own];
+    controller.until_logged(&reported).await;
     world.push(&world.version(2), "app").await;
     controller
         .until("completed rollouts", |metrics| {

@@ -1,4 +1,4 @@
-//! What is missing in the role is told, and costs no more than it must.
+//! What is missing in the role is reported, and costs no more than it must.
 
 use crate::harness::World;
 use kube_autorollout_testbed::{
@@ -32,7 +32,7 @@ async fn without_any_readable_kind_it_is_alive_and_not_ready_and_says_what_to_ad
 }
 
 #[tokio::test]
-async fn a_refused_patch_is_told_and_tried_again() {
+async fn a_refused_patch_is_reported_and_tried_again() {
     let mut rights = controller::rights(&["deployments"]);
     rights.push(controller::rule("apps", "deployments", &["list", "watch"]));
     let world = World::with_rights("no-patch", rights).await;

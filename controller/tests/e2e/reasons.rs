@@ -7,10 +7,10 @@ use kube_autorollout_testbed::{
 };
 use serde_json::json;
 
-use crate::{harness::World, told::until_told};
+use crate::{harness::World, reported::until_reported};
 
 #[tokio::test]
-async fn a_rollout_that_fails_is_told_with_its_pod_long_before_the_next_tick() {
+async fn a_rollout_that_fails_is_reported_with_its_pod_long_before_the_next_tick() {
     let (world, controller) = World::with_web("fails", "interval: 1h").await;
     assert_eq!(controller.stop().await, Some(0));
     let crashes = world.version(2).behaviour(Behaviour::Crashes);
@@ -23,7 +23,7 @@ async fn a_rollout_that_fails_is_told_with_its_pod_long_before_the_next_tick() {
 }
 
 #[tokio::test]
-async fn a_rollout_that_takes_too_long_is_told_with_its_deadline() {
+async fn a_rollout_that_takes_too_long_is_reported_with_its_deadline() {
     let world = World::new("deadline").await;
     world.push(&world.version(1), "app").await;
     let web = workload::Deployment::named("web")
@@ -36,13 +36,13 @@ async fn a_rollout_that_takes_too_long_is_told_with_its_deadline() {
     let stuck = world.version(2).behaviour(Behaviour::NeverReady);
     world.push(&stuck, "app").await;
     let reason = Reason::ProgressDeadlineExceeded;
-    until_told(&world, &controller, "web", State::NotConverging, reason).await;
+    until_reported(&world, &controller, "web", State::NotConverging, reason).await;
     controller.checks("web", 3).await;
     assert_eq!(world.patches(), 1);
 }
 
 #[tokio::test]
-async fn a_record_that_the_pods_do_not_follow_is_told_and_left_alone() {
+async fn a_record_that_the_pods_do_not_follow_is_reported_and_left_alone() {
     for (hint, policy, reason) in [
         ("alias", "Always", Reason::RuntimeReportsAlias),
         ("cached", "IfNotPresent", Reason::PullPolicy),
@@ -63,7 +63,7 @@ async fn a_record_that_the_pods_do_not_follow_is_told_and_left_alone() {
         world.rolled_out("web").await;
         world.push(&new, "app").await;
         let controller = world.controller("").await;
-        until_told(&world, &controller, "web", State::NotConverging, reason).await;
+        until_reported(&world, &controller, "web", State::NotConverging, reason).await;
         let metrics = controller.until_all("NotConverging", 1).await;
         let outdated = metrics.value("workload_outdated", &[("name", "web")]);
         assert_eq!(outdated, Some(1.0));
@@ -86,7 +86,7 @@ async fn a_workload_of_which_every_container_is_left_out_or_pinned_says_so() {
     world.rolled_out("excluded").await;
     let controller = world.controller("").await;
     let state = State::Skipped;
-    until_told(&world, &controller, "excluded", state, Reason::Excluded).await;
+    until_reported(&world, &controller, "excluded", state, Reason::Excluded).await;
     assert_eq!(world.patches(), 0);
 }
 
@@ -99,6 +99,6 @@ async fn an_index_without_the_platform_that_counts_is_no_reason_to_roll_out() {
     controller.until_all("UpToDate", 1).await;
     world.push(&ImageIndex::of([world.version(2)]), "app").await;
     let reason = Reason::NoMatchingPlatform;
-    until_told(&world, &controller, "web", State::Unknown, reason).await;
+    until_reported(&world, &controller, "web", State::Unknown, reason).await;
     assert_eq!(world.patches(), 0);
 }

@@ -1,4 +1,4 @@
-//! Each way in which a registry fails has its reason, told everywhere, and rolls nothing out.
+//! Each way in which a registry fails has its reason, reported everywhere, and rolls nothing out.
 
 use std::sync::{Arc, Mutex};
 
@@ -17,10 +17,10 @@ use tokio::{
 
 use crate::{
     harness::{Controller, SOON, World},
-    told::until_told,
+    reported::until_reported,
 };
 
-/// What a registry answers, until it is told another answer.
+/// What a registry answers, until it is given another answer.
 #[derive(Clone)]
 struct Script(Arc<Mutex<Answer>>);
 
@@ -101,7 +101,7 @@ impl Script {
     }
 }
 
-/// A manifest that does not tell its digest, so that it is read.
+/// A manifest that does not report its digest, so that it is read.
 const UNNAMED: &str = "200 OK\ncontent-type: application/vnd.oci.image.index.v1+json";
 
 /// What a registry answers, and the reason that follows from it.
@@ -201,10 +201,10 @@ impl Failing {
         }
     }
 
-    /// The reason is told everywhere, and where a request failed with it, that is counted.
+    /// The reason is reported everywhere, and where a request failed with it, that is counted.
     async fn is_told(&self, reason: Reason) {
         let (world, controller) = (&self.world, &self.controller);
-        until_told(world, controller, "web", State::Unknown, reason).await;
+        until_reported(world, controller, "web", State::Unknown, reason).await;
         let metrics = controller.metrics().await;
         assert_eq!(metrics.states(), [("Unknown".to_owned(), 1)].into());
         let outdated = metrics.value("workload_outdated", &[("name", "web")]);
@@ -223,16 +223,16 @@ async fn each_way_in_which_a_registry_fails_has_its_reason() {
         failing.is_told(*reason).await;
     }
     assert_eq!(failing.world.patches(), 0);
-    let told = failing.world.events("web", "RegistryCheckFailed").await;
+    let reported = failing.world.events("web", "RegistryCheckFailed").await;
     for (_, reason) in ANSWERS {
         let word = format!(" {reason}: ");
-        let events = told.iter().filter(|note| note.contains(&word));
-        assert_eq!(events.count(), 1, "{reason}: {told:?}");
+        let events = reported.iter().filter(|note| note.contains(&word));
+        assert_eq!(events.count(), 1, "{reason}: {reported:?}");
     }
 }
 
 #[tokio::test]
-async fn a_registry_that_never_answers_is_told_after_three_quarters_of_a_minute() {
+async fn a_registry_that_never_answers_is_reported_after_three_quarters_of_a_minute() {
     let failing = Failing::begin("silent", Answer::new("")).await;
     let timed_out = eventually(2 * SOON, "a time-out", async || {
         let metrics = failing.controller.metrics().await;

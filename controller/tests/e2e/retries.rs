@@ -15,7 +15,7 @@ use kube_autorollout_testbed::{
 use crate::{
     harness::{Controller, SOON, World},
     kinds::{self, KINDS},
-    told::until_told,
+    reported::until_reported,
 };
 
 const WAITS: &str = "rollouts: { retryAfter: [2s, 4s, 8s] }";
@@ -144,7 +144,7 @@ impl Behind {
 
     async fn is_told(&self, controller: &Controller) {
         let (state, reason) = (State::NotConverging, Reason::RuntimeReportsAlias);
-        until_told(&self.world, controller, "web", state, reason).await;
+        until_reported(&self.world, controller, "web", state, reason).await;
         let metrics = controller.metrics().await;
         let outdated = metrics.value("workload_outdated", &[("name", "web")]);
         assert_eq!(outdated, Some(1.0));
@@ -245,7 +245,7 @@ async fn pods_that_wait_are_no_reason_to_roll_out_again() {
     let crashes = world.version(2).behaviour(Behaviour::Crashes);
     world.push(&crashes, "app").await;
     let (state, reason) = (State::NotConverging, Reason::CrashLoopBackOff);
-    until_told(&world, &controller, "web", state, reason).await;
+    until_reported(&world, &controller, "web", state, reason).await;
     controller.checks("web", 10).await;
     assert_eq!(world.patches(), 1);
 }

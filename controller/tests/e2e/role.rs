@@ -42,7 +42,7 @@ enum Loss {
     Pods(&'static str),
     /// The pull Secrets of pods are not presented to registries.
     Credentials,
-    /// Nobody is told.
+    /// Nobody is reported.
     Events,
     /// Nobody leads.
     Leader,
@@ -268,7 +268,7 @@ async fn lacks_events(world: &World) {
         metrics.rollouts("completed") >= 1.0 && metrics.sum("events_dropped_total", &[]) >= 2.0
     };
     controller
-        .until("a rollout nobody is told of", completed)
+        .until("a rollout nobody is reported of", completed)
         .await;
     for reason in ["RolloutTriggered", "RolloutCompleted"] {
         assert_eq!(world.events("web", reason).await, [""; 0]);

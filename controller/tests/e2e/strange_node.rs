@@ -21,7 +21,7 @@ use tokio::{task::JoinSet, time::interval};
 
 use crate::{
     harness::{SOON, World, parsed},
-    told::until_told,
+    reported::until_reported,
 };
 
 /// The node lifecycle controller takes a node for dead whose lease was not renewed for 40 s.
@@ -167,7 +167,7 @@ async fn what_keeps_a_container_from_starting_is_the_reason_of_a_rollout_that_do
     controller.until_all("NotConverging", reasons.len()).await;
     for reason in reasons {
         let name = name(&reason);
-        until_told(&world, &controller, &name, State::NotConverging, reason).await;
+        until_reported(&world, &controller, &name, State::NotConverging, reason).await;
         let metrics = controller.metrics().await;
         let outdated = metrics.value("workload_outdated", &[("name", &name)]);
         assert_eq!(outdated, Some(1.0));
@@ -185,7 +185,7 @@ async fn what_runs_under_a_name_that_cannot_be_compared_is_left_alone() {
     node.say("web", &Says::Runs("containers-storage:7f3a"))
         .await;
     let controller = world.controller("").await;
-    until_told(
+    until_reported(
         &world,
         &controller,
         "web",
@@ -198,7 +198,7 @@ async fn what_runs_under_a_name_that_cannot_be_compared_is_left_alone() {
 }
 
 #[tokio::test]
-async fn an_image_that_a_node_runs_and_no_registry_could_be_asked_for_is_told_as_such() {
+async fn an_image_that_a_node_runs_and_no_registry_could_be_asked_for_is_reported_as_such() {
     let world = World::new("no-reference").await;
     let node = StrangeNode::join(&world).await;
     let image = "Local/Image:of-this-node";
@@ -206,7 +206,7 @@ async fn an_image_that_a_node_runs_and_no_registry_could_be_asked_for_is_told_as
     let id = "6c3c624b58dbbcd3c0dd82b4c53f04194d1247c6eebdaab7c610cf7d66709b3b";
     node.say("web", &Says::Runs(id)).await;
     let controller = world.controller("").await;
-    until_told(
+    until_reported(
         &world,
         &controller,
         "web",

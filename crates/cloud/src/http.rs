@@ -188,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_of_metadata_servers_are_told_from_others() {
+    fn addresses_of_metadata_servers_are_reported_from_others() {
         let cases = [
             ("http://169.254.170.23/v1/credentials", true),
             ("http://[fd00:ec2::23]/v1/credentials", true),

@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn the_image_ids_of_every_runtime_are_told_apart() {
+    fn the_image_ids_of_every_runtime_are_reported_apart() {
         let repository = |name: &str| ImageId::RepoDigest {
             name: name.to_owned(),
             digest: digest(),
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn another_repository_is_told_from_the_same_one_in_other_words() {
+    fn another_repository_is_reported_from_the_same_one_in_other_words() {
         let cases = [
             ("docker.io/library/nginx", "nginx:1", false),
             ("nginx", "docker.io/library/nginx:1", false),

@@ -127,7 +127,7 @@ impl Clouds {
         &self.proxy
     }
 
-    /// The address of the metadata server of Google, the agent of EKS Pod Identity, and, for who is told so, of AWS'
+    /// The address of the metadata server of Google, the agent of EKS Pod Identity, and, for who is reported so, of AWS'
     /// endpoints without TLS.
     pub fn local(&self) -> &str {
         &self.local

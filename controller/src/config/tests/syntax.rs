@@ -45,7 +45,7 @@ fn a_file_that_cannot_be_read_is_a_problem_beside_those_of_the_environment() {
 }
 
 #[test]
-fn every_duplicate_key_is_told_with_its_lines() {
+fn every_duplicate_key_is_reported_with_its_lines() {
     check_problems(
         &Given::new(),
         &[(
@@ -60,7 +60,7 @@ fn every_duplicate_key_is_told_with_its_lines() {
 }
 
 #[test]
-fn unknown_keys_are_told_with_the_nearest_known_one() {
+fn unknown_keys_are_reported_with_the_nearest_known_one() {
     check_problems(
         &Given::new(),
         &[

@@ -107,7 +107,7 @@ fn without_a_limit_there_is_always_a_slot() {
 }
 
 #[test]
-fn the_longest_outdated_comes_first_whoever_asks_first() {
+fn the_longest_outdated_comes_first_in_any_order_of_requests() {
     let mut given = Given::limit(1);
     assert!(given.rolls_out("first", 5));
     for (name, outdated) in [("late", 9), ("early", 1), ("middle", 4)] {
@@ -228,7 +228,7 @@ fn a_workload_of_which_nothing_can_be_decided_keeps_its_slot_for_a_while_only() 
 }
 
 #[test]
-fn never_more_than_the_limit_whoever_asks_at_once() {
+fn never_more_than_the_limit_in_any_order_of_requests() {
     let budget = Given::limit(3).budget;
     let begun = std::thread::scope(|scope| {
         let ask = |number: i64| rolls_out(&budget, &number.to_string(), number);

@@ -46,7 +46,7 @@ async fn an_index_made_by_crane_shows_its_platforms() {
 }
 
 #[tokio::test]
-async fn what_is_no_image_is_told_by_its_name() {
+async fn what_is_no_image_is_reported_by_its_name() {
     let testbed = shared().await;
     let image = push(
         testbed.registry(),

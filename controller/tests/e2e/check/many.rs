@@ -52,7 +52,7 @@ impl Seen {
     }
 }
 
-/// A registry that answers when it is told to, as if the way were long.
+/// A registry that answers when it is asked to, as if the way were long.
 struct Far {
     address: SocketAddr,
     seen: watch::Receiver<Seen>,
@@ -105,7 +105,7 @@ impl Far {
     }
 }
 
-/// Tells of the same index under every name, request by request.
+/// Serves the same index under every name, request by request.
 async fn answer(mut stream: TcpStream, notes: Arc<watch::Sender<Seen>>, hold: Arc<Semaphore>) {
     let index = index("check-many");
     let root = index.root();

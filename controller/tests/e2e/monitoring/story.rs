@@ -1,4 +1,4 @@
-//! A real Prometheus looks at a controller that has something to tell.
+//! A real Prometheus scrapes a controller that has something to report.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -152,13 +152,13 @@ impl Story {
     /// The tag moves, and the workload that is not held is rolled out.
     async fn roll_out(&self) {
         self.world.push(&self.world.version(2), "app").await;
-        let told = |metrics: &crate::metrics::Metrics| {
+        let reported = |metrics: &crate::metrics::Metrics| {
             metrics.rollouts("completed") >= 1.0
                 && metrics.sum("workload_outdated", &[("name", "held")]) >= 1.0
                 && metrics.sum("credentials_quarantined", &[]) >= 1.0
                 && metrics.sum("registry_backoff_until_timestamp_seconds", &[]) >= 1.0
         };
-        self.controller.until("the whole story", told).await;
+        self.controller.until("the whole story", reported).await;
     }
 }
 

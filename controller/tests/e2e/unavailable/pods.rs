@@ -11,7 +11,7 @@ use serde_json::json;
 use super::scene::Scene;
 use crate::{
     harness::{SOON, World},
-    told::until_told,
+    reported::until_reported,
 };
 
 /// The workload of all tests, with three replicas of version 1.
@@ -132,7 +132,7 @@ async fn a_rollout_for_which_there_is_no_room_gives_its_place_back_at_its_progre
         scene.push(version).await;
         scene.until_patches("web", 1).await;
         let (state, reason) = (State::NotConverging, Reason::ProgressDeadlineExceeded);
-        until_told(&scene.world, &scene.controller, "web", state, reason).await;
+        until_reported(&scene.world, &scene.controller, "web", state, reason).await;
         let metrics = scene.controller.metrics().await;
         let outdated = metrics.value("workload_outdated", &[("name", "web")]);
         assert_eq!(outdated, Some(1.0));

@@ -129,7 +129,7 @@ mod tests {
     use crate::credential::CredentialChain;
 
     #[test]
-    fn credentials_are_told_apart_by_content_and_kind() {
+    fn credentials_are_reported_apart_by_content_and_kind() {
         let one = Credential::password("user", "secret");
         assert_eq!(one, Credential::password("user", "secret"));
         for other in [

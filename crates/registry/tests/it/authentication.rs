@@ -1,4 +1,4 @@
-//! Challenges, tokens, and who is told what.
+//! Challenges, tokens, and who is reported what.
 
 use std::sync::Arc;
 
@@ -268,7 +268,7 @@ async fn a_bearer_credential_is_sent_as_it_is() {
 }
 
 #[tokio::test]
-async fn nobody_is_told_apart_from_somebody_refused() {
+async fn nobody_is_reported_apart_from_somebody_refused() {
     let server = Server::start(|_| status(401).with("www-authenticate", "Basic")).await;
     let nobody = resolve(&client(), &server.image("web:1"))
         .await

@@ -306,7 +306,7 @@ async fn those_who_wait_for_the_same_token_share_its_failure() {
     for one in all {
         assert_eq!(one.expect_err("no token").kind(), ErrorKind::TokenServer);
     }
-    // Who was told that a remembered realm fails asks the registry once more, and that realm again.
+    // Who was reported that a remembered realm fails asks the registry once more, and that realm again.
     let requests = server.count(Asked::is_token);
     assert!(requests <= 2, "{requests}");
 }

@@ -196,7 +196,7 @@ async fn a_wrong_password_is_presented_once_by_all_workloads_together() {
             .into_iter()
             .map(|result| result.expect_err("refused").kind())
             .collect();
-        let told = kinds
+        let reported = kinds
             .iter()
             .filter(|kind| **kind == ErrorKind::Unauthorized)
             .count();
@@ -204,7 +204,7 @@ async fn a_wrong_password_is_presented_once_by_all_workloads_together() {
             .iter()
             .filter(|kind| **kind == ErrorKind::CredentialQuarantined)
             .count();
-        assert_eq!((told, kept), (1, 99));
+        assert_eq!((reported, kept), (1, 99));
         for _ in 0..29 {
             pass(10).await;
             let error = resolve_with(&client, &images[0], &wrong)

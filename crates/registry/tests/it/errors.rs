@@ -95,7 +95,7 @@ async fn a_failure_of_any_length_is_read_to_its_first_bytes_and_an_echoed_secret
 }
 
 #[tokio::test]
-async fn failures_that_may_pass_are_told_from_those_that_stay() {
+async fn failures_that_may_pass_are_reported_from_those_that_stay() {
     let cases = [
         (status(500), true, None),
         (status(503).with("retry-after", "600"), true, Some(600)),

@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// Writes down what it is told.
+/// Writes down what it is reported.
 #[derive(Default)]
 struct Notes(Mutex<Vec<String>>);
 

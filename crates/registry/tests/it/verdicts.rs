@@ -145,11 +145,11 @@ async fn a_token_that_ghcr_calls_denied_has_expired_if_nothing_is_to_be_had_with
             .map(|image| resolve_with(&client, image, &alice));
         for error in join_all(all).await {
             let error = error.expect_err("denied");
-            let told = matches!(
+            let reported = matches!(
                 error.kind(),
                 ErrorKind::Denied | ErrorKind::CredentialQuarantined
             );
-            assert!(told, "{error}");
+            assert!(reported, "{error}");
             if error.kind() == ErrorKind::Denied {
                 assert!(error.is_token_denied(), "{error}");
             }

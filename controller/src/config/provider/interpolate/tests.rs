@@ -31,7 +31,7 @@ fn each_variable_is_replaced_once() {
 }
 
 #[test]
-fn every_mistake_in_a_text_is_told() {
+fn every_mistake_in_a_text_is_reported() {
     let not_set = |name: &str| format!("the environment variable {name} is not set");
     let without_name = || vec![WITHOUT_NAME.to_owned()];
     let table = [

@@ -201,7 +201,7 @@ async fn a_secret_that_is_refused_is_read_again_at_once_and_then_ever_more_seldo
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_that_is_told_late_does_not_hide_one_that_came_after_it() {
+async fn a_refusal_that_is_reported_late_does_not_hide_one_that_came_after_it() {
     let server = Server::new("p");
     let secrets = server.secrets();
     keyring(&secrets, "own", &login()).await;

@@ -5,7 +5,7 @@ use kube_autorollout_testbed::workload::eventually;
 
 use crate::harness::{Controller, SOON, World};
 
-/// The reason of the Event that tells a warning; nothing where a state is no cause for one.
+/// The reason of the Event that reports a warning; nothing where a state is no cause for one.
 const fn event(state: State, reason: Reason) -> Option<&'static str> {
     match (state, reason) {
         (State::NotConverging, _) => Some("NotConverging"),
@@ -17,9 +17,9 @@ const fn event(state: State, reason: Reason) -> Option<&'static str> {
     }
 }
 
-/// Waits until a workload's state and reason are told: in the log, in the metrics and, where it is a warning, in an
+/// Waits until a workload's state and reason are reported: in the log, in the metrics and, where it is a warning, in an
 /// Event and in a line of that level.
-pub(crate) async fn until_told(
+pub(crate) async fn until_reported(
     world: &World,
     controller: &Controller,
     name: &str,
@@ -49,12 +49,12 @@ pub(crate) async fn until_told(
     } else {
         reason.as_str()
     };
-    let told = eventually(SOON, &what, async || {
+    let reported = eventually(SOON, &what, async || {
         let notes = world.events(name, event).await;
         let note = notes.iter().find(|note| note.contains(named));
         note.cloned().ok_or_else(|| format!("{notes:?}"))
     });
-    let note = told.await.unwrap_or_else(|error| panic!("{error}"));
+    let note = reported.await.unwrap_or_else(|error| panic!("{error}"));
     let workload = format!("/{name}");
     controller.until_logged(&["WARN", &workload, &note]).await;
 }
