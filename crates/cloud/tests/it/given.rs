@@ -23,6 +23,8 @@ pub(crate) struct Given {
     pub(crate) clouds: Clouds,
     pub(crate) folder: TempDir,
     environment: BTreeMap<String, String>,
+    /// Whether `tls.caCertificatePaths` has the certificate of all hosts.
+    pub(crate) trusts: bool,
     pub(crate) counted: Arc<Counted>,
 }
 
@@ -48,6 +50,7 @@ impl Given {
             clouds: clouds.expect("the clouds"),
             folder: tempfile::tempdir().expect("a folder"),
             environment: BTreeMap::new(),
+            trusts: true,
             counted: Arc::default(),
         }
     }
@@ -75,7 +78,7 @@ impl Given {
         let proxy = self.clouds.proxy();
         let setup = Setup {
             environment: &self.environment,
-            certificates: vec![ca.expect("a certificate")],
+            certificates: ca.into_iter().filter(|_| self.trusts).collect(),
             proxy: Proxy::from_env_values(proxy, proxy, "").expect("a proxy"),
             user_agent: "test/1",
             observer: Arc::clone(&self.counted) as _,

@@ -1,5 +1,10 @@
 //! Google Cloud: the metadata server, and workload identity federation.
 
+use std::{
+    net::TcpListener,
+    time::{Duration, Instant},
+};
+
 use kube_autorollout_cloud::{Cloud, Wanted};
 use kube_autorollout_testbed::cloud::{
     AUDIENCE, Failure, GAR, GOOGLE_ACCOUNT, SERVICE_ACCOUNT_TOKEN, Step, Via,
@@ -160,6 +165,25 @@ async fn each_step_says_what_failed_and_what_fixes_it() {
         asked.iter().all(|asked| asked.host != "evil.example"),
         "{asked:?}"
     );
+}
+
+#[tokio::test]
+async fn a_metadata_server_that_does_not_answer_costs_a_few_seconds() {
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = silent.local_addr().expect("an address").to_string();
+    let given = Given::new().await.variable("GCE_METADATA_HOST", &address);
+    let begun = Instant::now();
+    let error = given.issue(gar()).await.expect_err("no answer");
+    assert!(
+        begun.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert!(
+        error.to_string().contains("no response within 2 s"),
+        "{error}"
+    );
+    assert!(error.wait() <= Some(Duration::from_secs(30)), "{error:?}");
 }
 
 #[tokio::test]

@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, sync::Arc, sync::atomic::Ordering, time::Durati
 
 use kube_autorollout_cloud::{Cloud, Error, Identities, NoopObserver, Setup};
 use kube_autorollout_registry::{Asked, Proxy};
-use kube_autorollout_testbed::cloud::{ECR, Failure, STATIC_KEYS, Step};
+use kube_autorollout_testbed::cloud::{
+    ACR, CLIENT, ECR, Failure, GAR, SERVICE_ACCOUNT_TOKEN, STATIC_KEYS, Step, TENANT,
+};
 use tokio::task::JoinSet;
 
 use crate::given::{Given, wanted};
@@ -64,6 +66,49 @@ async fn one_that_a_registry_refuses_is_issued_anew() {
     let third = provider.issue(again).await.expect("issued");
     assert_eq!(second.credential(), third.credential(), "not again so soon");
     assert_eq!(given.clouds.count(Step::EcrToken), 2);
+}
+
+#[tokio::test]
+async fn metadata_servers_are_never_asked_through_a_proxy() {
+    // The proxy would answer for both, and nobody else does.
+    let agent = (
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+        "http://169.254.170.23/v1/credentials",
+    );
+    let google = ("GCE_METADATA_HOST", "metadata.invalid");
+    let gar = wanted(Cloud::Gcp, GAR, "https://europe-west3-docker.pkg.dev");
+    for (wanted, (name, value)) in [(wanted(Cloud::Aws, ECR, URL), agent), (gar, google)] {
+        let given = Given::new().await.variable(name, value);
+        let error = given.issue(wanted).await.expect_err("nobody is there");
+        assert!(
+            error.to_string().contains(" at ") || error.to_string().contains(value),
+            "{error}"
+        );
+        let asked = given.clouds.asked();
+        assert!(asked.is_empty(), "{name}: {asked:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_bundle_of_certificates_is_for_aws_alone() {
+    let azure = |given: Given| {
+        given
+            .variable("AZURE_CLIENT_ID", CLIENT)
+            .variable("AZURE_TENANT_ID", TENANT)
+            .file("AZURE_FEDERATED_TOKEN_FILE", SERVICE_ACCOUNT_TOKEN)
+    };
+    let mut given = azure(pod().await);
+    given.trusts = false;
+    let aws = wanted(Cloud::Aws, ECR, URL);
+    let error = given.issue(aws).await.expect_err("it is not trusted");
+    assert!(error.to_string().contains("TLS"), "{error}");
+    let advice = error.advice();
+    assert!(advice.contains("tls.caCertificatePaths"), "{advice}");
+    let ca = given.clouds.ca_certificate().to_owned();
+    let given = given.file("AWS_CA_BUNDLE", &ca);
+    given.issued(aws).await;
+    let acr = wanted(Cloud::Azure, ACR, "https://acme.azurecr.io");
+    assert!(given.issue(acr).await.is_err());
 }
 
 #[test]
