@@ -14,6 +14,7 @@ use kube_autorollout_testbed::{
 use serde_json::json;
 
 use self::scene::Scene;
+use crate::metrics::Metrics;
 #[tokio::test]
 async fn each_identity_of_each_cloud_reads_its_registry_and_is_shown_nowhere() {
     let scene = Scene::new("clouds").await;
@@ -91,6 +92,43 @@ async fn a_missing_permission_is_reported_with_what_fixes_it_and_is_no_quarantin
         .await;
     assert_eq!(world.patches(), 0);
     scene.assert_discreet(&controller).await;
+}
+
+#[tokio::test]
+async fn a_role_that_may_not_read_a_repository_is_told_which_permission_is_missing() {
+    let scene = Scene::new("cloud-forbidden").await;
+    let world = &scene.world;
+    world.push(&world.version(1), "app").await;
+    world.deploy("web", "app").await;
+    scene.clouds.lead_astray(Some(Astray::Forbid));
+    let permissions = [
+        ("aws", "ecr:BatchGetImage"),
+        ("azure", "AcrPull"),
+        ("gcp", "roles/artifactregistry.reader"),
+    ];
+    for identity in scene.identities() {
+        let controller = scene.controller(&identity).await;
+        let permission = permissions
+            .iter()
+            .find(|(cloud, _)| identity.whose.starts_with(cloud));
+        let (_, permission) = permission.expect("a cloud");
+        let asked_as = format!("asked as {}", identity.whose);
+        controller
+            .until_logged(&["WARN", "Denied", &asked_as, permission])
+            .await;
+        let head = [("operation", "head"), ("result", "Denied")];
+        let often = |metrics: &Metrics| metrics.sum("registry_requests_total", &head) >= 4.0;
+        controller.until("several refusals", often).await;
+        let metrics = controller.metrics().await;
+        assert!(metrics.sum("credentials_quarantined", &[]) < 0.1);
+        let refreshed = metrics.sum("credential_refresh_total", &[]);
+        assert!(
+            (refreshed - 2.0).abs() < 0.1,
+            "{}: {refreshed}",
+            identity.whose
+        );
+        scene.assert_discreet(&controller).await;
+    }
 }
 
 #[tokio::test]

@@ -43,6 +43,18 @@ impl CredentialProvider for CloudIdentity {
         Box::pin(entry.get((self.cloud, observer), asked.refused, fetch))
     }
 
+    fn refusal_advice(&self) -> Option<&'static str> {
+        Some(match self.cloud {
+            Cloud::Aws => {
+                "allow ecr:BatchGetImage and ecr:GetDownloadUrlForLayer on this repository to this role, in its own policy and, for a registry of another account, in that of the repository"
+            }
+            Cloud::Gcp => "grant roles/artifactregistry.reader on this repository to this account",
+            Cloud::Azure => {
+                "assign AcrPull (or Container Registry Repository Reader, on registries with ABAC) on this registry to this client"
+            }
+        })
+    }
+
     fn may_be_sent_to(&self, host: &str) -> bool {
         self.cloud.has_host(host)
     }

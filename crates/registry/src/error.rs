@@ -4,7 +4,7 @@ pub(crate) mod body;
 mod kind;
 pub(crate) mod repr;
 
-use std::{error::Error as StdError, fmt, time::Duration};
+use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 
 use http::StatusCode;
 
@@ -28,6 +28,8 @@ struct Inner {
     repr: Repr,
     response: Option<FailedResponse>,
     refusals: Vec<Error>,
+    /// Of a credential that was issued and is refused: to whom it was issued, and what helps.
+    refused: Option<(Arc<str>, Option<&'static str>)>,
 }
 
 /// What is kept of a response that is a failure.
@@ -45,6 +47,7 @@ impl Error {
             repr,
             response: None,
             refusals: Vec::new(),
+            refused: None,
         }))
     }
 
@@ -74,6 +77,16 @@ impl Error {
     /// The error with those of other credentials.
     pub(crate) fn with_refusals(mut self, refusals: Vec<Self>) -> Self {
         self.0.refusals = refusals;
+        self
+    }
+
+    /// The refusal of what was issued to an identity, and what helps.
+    pub(crate) fn of_identity(
+        mut self,
+        identity: Option<Arc<str>>,
+        advice: Option<&'static str>,
+    ) -> Self {
+        self.0.refused = identity.map(|identity| (identity, advice));
         self
     }
 
@@ -148,11 +161,11 @@ impl Error {
         matches!(self.0.repr.cause(), Repr::Proxy(_))
     }
 
-    /// What the provider of a credential that it did not give says to do about it.
+    /// What the provider of a credential says to do about it: that it gave none, or that the registry refuses it.
     pub fn provider_advice(&self) -> Option<&'static str> {
         match &self.0.repr {
             Repr::Provider(error) => Some(error.advice()),
-            _ => None,
+            _ => self.0.refused.as_ref()?.1,
         }
     }
 
@@ -191,6 +204,9 @@ impl fmt::Display for Error {
         write!(formatter, "{}: {}", self.0.host, self.0.repr)?;
         if let Some(said) = self.said() {
             write!(formatter, " ({said})")?;
+        }
+        if let Some((identity, _)) = &self.0.refused {
+            write!(formatter, "; asked as {identity}")?;
         }
         if !self.0.refusals.is_empty() {
             let kinds = self.0.refusals.iter().map(|error| error.kind().to_string());

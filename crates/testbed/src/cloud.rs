@@ -157,7 +157,7 @@ impl Clouds {
         locked(&self.state).away = away;
     }
 
-    /// How registries try to get at a token from now on; `None`: they do not.
+    /// How registries treat those who have a token from now on; `None`: they let them in.
     pub fn lead_astray(&self, astray: Option<Astray>) {
         locked(&self.state).astray = astray;
     }

@@ -135,10 +135,18 @@ async fn send_of<'a>(
         ..asked
     };
     let renewed = issue(context, provider, asked).await?;
-    if renewed.credential() == issued.credential() {
-        return Err(refused); // it was issued anew for this a short while ago
-    }
-    send_issued(context, &renewed, request, call).await
+    let sent = if renewed.credential() == issued.credential() {
+        Err(refused) // it was issued anew for this a short while ago
+    } else {
+        send_issued(context, &renewed, request, call).await
+    };
+    sent.map_err(|error| {
+        if is_own_refusal(&error) {
+            error.of_identity(renewed.identity, provider.refusal_advice())
+        } else {
+            error
+        }
+    })
 }
 
 async fn issue(

@@ -17,6 +17,11 @@ pub trait CredentialProvider: fmt::Debug + Send + Sync {
     /// The credential for a repository of a registry.
     fn issue<'a>(&'a self, asked: Asked<'a>) -> Issuing<'a>;
 
+    /// What to do where a registry refuses what was issued, if more is known than that it does: which permission is missing.
+    fn refusal_advice(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Whether a host other than the registry, its token server, may be sent the credential. A registry names any host,
     /// and what is good for all of a cloud is not for all hosts.
     fn may_be_sent_to(&self, _host: &str) -> bool {

@@ -53,6 +53,10 @@ impl CredentialProvider for Issuer {
         })
     }
 
+    fn refusal_advice(&self) -> Option<&'static str> {
+        Some("grant reading")
+    }
+
     fn may_be_sent_to(&self, host: &str) -> bool {
         host == "token.cloud.example"
     }
@@ -95,9 +99,12 @@ async fn one_that_is_refused_again_is_a_refusal_and_never_quarantined() {
         let chain = chain(&[Arc::clone(&issuer) as _]);
         for round in 1..=3 {
             let error = resolve_with(&client, &server.image("web:1"), &chain).await;
-            let kind = error.expect_err("it is refused").kind();
+            let error = error.expect_err("it is refused");
             let expected = [ErrorKind::Unauthorized, ErrorKind::Denied];
-            assert!(expected.contains(&kind), "round {round}: {kind}");
+            assert!(expected.contains(&error.kind()), "round {round}: {error}");
+            assert_eq!(error.provider_advice(), Some("grant reading"));
+            let text = error.to_string();
+            assert!(text.ends_with("; asked as cloud: somebody"), "{text}");
         }
         assert_eq!(issuer.issued(), 4, "the first, and one for each round");
         assert!(client.quarantined().is_empty());

@@ -26,6 +26,11 @@ pub(super) fn refusal(request: &Request, state: &State) -> Option<Answer> {
         }
         return Some(response);
     }
+    if refused.is_none() && state.astray == Some(Astray::Forbid) {
+        let message = "User is not authorized to perform this action";
+        let error = json!({ "errors": [{ "code": "DENIED", "message": message }] });
+        return Some(json(403, &error));
+    }
     refused
 }
 

@@ -21,13 +21,15 @@ pub enum Failure {
     Redirect(String),
 }
 
-/// How registries try to get at a token.
+/// How registries treat those who have a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Astray {
     /// They redirect all who are let in to [`EVIL`](super::EVIL).
     Redirect,
     /// They name a token server there.
     Realm,
+    /// They do not: they refuse all whom they know, as the role lacks a permission.
+    Forbid,
 }
 
 /// Something that was issued.
