@@ -95,7 +95,7 @@ async fn a_missing_permission_is_reported_with_what_fixes_it_and_is_no_quarantin
 }
 
 #[tokio::test]
-async fn a_role_that_may_not_read_a_repository_is_told_which_permission_is_missing() {
+async fn a_role_that_may_not_read_a_repository_is_reported_with_the_missing_permission() {
     let scene = Scene::new("cloud-forbidden").await;
     let world = &scene.world;
     world.push(&world.version(1), "app").await;

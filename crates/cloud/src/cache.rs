@@ -62,7 +62,7 @@ impl Entry {
                     return Ok(issued);
                 }
                 Next::Fetch if begun => {
-                    let advice = "look at the controller's log for a panic";
+                    let advice = "see the log of the controller for a panic";
                     return Err(ProviderError::new("the fetch of a token broke off", advice));
                 }
                 Next::Fetch => {}

@@ -10,7 +10,7 @@ use crate::{
     http::Http, observer::RefreshObserver, wanted::Key,
 };
 
-/// Credentials that are kept: whoever can name hosts of a cloud can name any number of registries of ACR.
+/// Credentials that are kept: a user who can name hosts of a cloud can name any number of registries of ACR.
 const MAX_KEPT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(255);
 
 const NO_REGION: &str =

@@ -11,7 +11,7 @@ use crate::config::{RegistryEntry, Secret};
 /// Where the token for an image comes from, or why none is sent to its registry.
 ///
 /// A token goes to the registries of its cloud and to hosts that the configuration writes out, with a `hostnamePattern`
-/// without a wildcard or an `endpoint`; never to any host that a pattern with a wildcard happens to match, as whoever may
+/// without a wildcard or an `endpoint`; never to any host that a pattern with a wildcard happens to match, as a user who may
 /// create a workload names that.
 pub(super) fn provider(
     identities: &Identities,

@@ -65,7 +65,7 @@ impl Credential {
         }
     }
 
-    /// Of what is presented, whoever has provided it.
+    /// Of what is presented, regardless of the provider.
     pub(crate) fn content(&self) -> Fingerprint {
         self.fingerprint
     }
