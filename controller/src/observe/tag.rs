@@ -186,6 +186,17 @@ mod tests {
             limited.retry,
             now.checked_add(Duration::from_secs(3600)).ok()
         );
+        let cloud = Failure {
+            reason: Reason::CloudIdentity,
+            retry_after: Some(Duration::from_secs(7)),
+            ..failure()
+        };
+        let cloud = Tag::learnt((now, now), Err(cloud), tag.as_ref());
+        let expected = now.checked_add(Duration::from_secs(7)).ok();
+        assert_eq!(
+            cloud.retry, expected,
+            "with all others, whatever came before"
+        );
         let answered = Tag::learnt((now, now), Ok(digest('a')), tag.as_ref());
         assert_eq!((answered.retry, answered.failures), (None, 0));
     }

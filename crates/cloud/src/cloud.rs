@@ -63,6 +63,8 @@ impl FromStr for Cloud {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -117,6 +119,23 @@ mod tests {
                     assert_eq!(Cloud::of_host(&other), None, "{other:?}");
                 }
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_pattern_takes_ends_in_the_domain_of_its_cloud(host in "[a-z0-9.@/:é-]{0,40}(\\.dkr\\.ecr\\.eu-central-1\\.amazonaws\\.com|\\.azurecr\\.io|-docker\\.pkg\\.dev|\\.gcr\\.io)?[a-z.]{0,3}") {
+            let end = match Cloud::of_host(&host) {
+                None => return Ok(()),
+                Some(Cloud::Aws) => ".dkr.ecr.eu-central-1.amazonaws.com",
+                Some(Cloud::Azure) => ".azurecr.io",
+                Some(Cloud::Gcp) if host == "gcr.io" => "gcr.io",
+                Some(Cloud::Gcp) if host.ends_with(".gcr.io") => ".gcr.io",
+                Some(Cloud::Gcp) => "-docker.pkg.dev",
+            };
+            let name = host.strip_suffix(end);
+            let name = name.ok_or_else(|| TestCaseError::fail(host.clone()))?;
+            prop_assert!(!name.contains(['.', '@', '/', ':']), "{}", host);
         }
     }
 

@@ -27,7 +27,25 @@ pub(super) fn element(document: &str, name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_without_a_panic(text in "(<[A-C]>|</[A-C]>|&(amp|lt);|é|.)*") {
+            if let Some(found) = element(&text, "A") {
+                prop_assert!(!found.is_empty());
+            }
+        }
+
+        #[test]
+        fn what_is_written_is_read(text in "[a-zA-Z0-9/+=<>&]+") {
+            let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+            let document = format!("<R><A>{escaped}</A></R>");
+            prop_assert_eq!(element(&document, "A"), Some(text));
+        }
+    }
 
     #[test]
     fn elements_are_cut_by_name() {
