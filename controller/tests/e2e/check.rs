@@ -137,6 +137,7 @@ fn resolved(image: &str, content: &dyn Content, platforms: &Value, authenticatio
         "mediaType": root.media_type,
         "platforms": platforms,
         "authentication": authentication,
+        "identity": null,
         "rateLimit": null,
     })
 }
