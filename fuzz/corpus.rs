@@ -1,9 +1,13 @@
 //! The inputs of a fuzz target, as an ordinary test.
 
-use std::{fs, panic, path::Path};
+use std::{
+    fs,
+    panic::{self, RefUnwindSafe},
+    path::Path,
+};
 
 /// Calls `check` with every input in `fuzz/corpus/<target>`.
-pub(crate) fn replay(target: &str, check: fn(&[u8])) {
+pub(crate) fn replay(target: &str, check: impl Fn(&[u8]) + RefUnwindSafe) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../fuzz/corpus")
         .join(target);

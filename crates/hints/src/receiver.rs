@@ -1,0 +1,67 @@
+//! One entry of `hints.receivers`.
+
+mod settings;
+mod validate;
+
+pub use settings::{ArtifactoryAuthentication, ReceiverSettings};
+pub use validate::{Problem, receivers};
+
+use crate::{
+    authentication::{self, Authenticated, Secrets, Unauthenticated},
+    hint::{Ignored, Parsed},
+    images::ImagePatterns,
+    malformed::Malformed,
+    request::Request,
+};
+
+/// A receiver whose settings are sound.
+#[derive(Debug, Clone)]
+pub struct Receiver {
+    settings: ReceiverSettings,
+    images: ImagePatterns,
+}
+
+impl Receiver {
+    /// What was configured.
+    pub fn settings(&self) -> &ReceiverSettings {
+        &self.settings
+    }
+
+    /// Authenticates a request, before anything of it is read. `secrets` are those of the files just now, if there are
+    /// any.
+    ///
+    /// # Errors
+    ///
+    /// [`Unauthenticated`] for the log; the sender is answered with 401.
+    pub fn authenticate<'a>(
+        &self,
+        secrets: Option<&Secrets>,
+        request: &Request<'a>,
+    ) -> Result<Authenticated<'a>, Unauthenticated> {
+        let ReceiverSettings {
+            sender,
+            authentication,
+            oidc,
+            ..
+        } = &self.settings;
+        let takes_tokens = oidc.is_some();
+        authentication::authenticate(*sender, *authentication, takes_tokens, secrets, request)
+    }
+
+    /// Reads the hints of an authenticated request, of which those remain that the receiver may give.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`] for what its sender would not send.
+    pub fn read(&self, request: &Request<'_>) -> Result<Parsed, Malformed> {
+        let settings = &self.settings;
+        let mut parsed = settings.sender.read(request, &settings.naming)?;
+        let before = parsed.hints.len();
+        parsed.hints.retain(|hint| self.images.permit(hint));
+        let refused = before - parsed.hints.len();
+        if refused > 0 {
+            *parsed.ignored.entry(Ignored::NotPermitted).or_default() += refused;
+        }
+        Ok(parsed)
+    }
+}

@@ -1,0 +1,89 @@
+//! What arrives.
+
+use std::{borrow::Cow, fmt};
+
+use http::{HeaderMap, HeaderName, header};
+use serde::de::DeserializeOwned;
+
+use crate::malformed::Malformed;
+
+/// The longest body, in bytes.
+pub const MAX_BODY: usize = 1 << 20;
+
+/// A request as it arrived. `Debug` shows only how long its body is.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    /// All headers.
+    pub headers: &'a HeaderMap,
+    /// What follows the receiver's name in the path ([`Route::secret`](crate::Route::secret)).
+    pub path_secret: Option<&'a str>,
+    /// The body, byte by byte as it was signed.
+    pub body: &'a [u8],
+}
+
+impl fmt::Debug for Request<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Request({} bytes)", self.body.len())
+    }
+}
+
+impl<'a> Request<'a> {
+    /// The value of a header as text, if it has one.
+    pub(crate) fn header(&self, name: &HeaderName) -> Option<&'a str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The content type without its parameters, in lower case.
+    pub(crate) fn content_type(&self) -> Option<String> {
+        let value = self.header(&header::CONTENT_TYPE)?;
+        let essence = value.split(';').next()?;
+        Some(essence.trim().to_ascii_lowercase())
+    }
+
+    fn is_form(&self) -> bool {
+        self.content_type().as_deref() == Some("application/x-www-form-urlencoded")
+    }
+
+    /// Reads an object. `curl --data` calls JSON a form, so only what is no JSON is called a form.
+    pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, Malformed> {
+        self.read_body(b'{')
+    }
+
+    /// Reads a list.
+    pub(crate) fn json_list<T: DeserializeOwned>(&self) -> Result<Vec<T>, Malformed> {
+        self.read_body(b'[')
+    }
+
+    fn read_body<T: DeserializeOwned>(&self, begin: u8) -> Result<T, Malformed> {
+        let read = self.read_json(self.body, begin);
+        let is_form = self.is_form() && matches!(read, Err(Malformed::Json { .. }));
+        if is_form { Err(Malformed::Form) } else { read }
+    }
+
+    /// Reads the body, or the field `payload` of a form.
+    pub(crate) fn json_or_form<T: DeserializeOwned>(&self) -> Result<T, Malformed> {
+        if !self.is_form() || self.body.len() > MAX_BODY {
+            return self.json();
+        }
+        let mut fields = form_urlencoded::parse(self.body);
+        let payload = fields.find(|(name, _)| name == "payload");
+        let (_, json): (_, Cow<'_, str>) = payload.ok_or(Malformed::Form)?;
+        self.read_json(json.as_bytes(), b'{')
+    }
+
+    fn read_json<T: DeserializeOwned>(&self, json: &[u8], begin: u8) -> Result<T, Malformed> {
+        if self.body.len() > MAX_BODY {
+            return Err(Malformed::TooLarge);
+        }
+        if json.is_empty() {
+            return Err(Malformed::Empty);
+        }
+        let read = serde_json::from_slice(json).map_err(|error| Malformed::from_json(&error))?;
+        // Serde takes a list in the place of an object, by the order of its fields
+        if json.trim_ascii_start().first() == Some(&begin) {
+            Ok(read)
+        } else {
+            Err(Malformed::Shape { line: 1, column: 1 })
+        }
+    }
+}
