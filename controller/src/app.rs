@@ -2,10 +2,11 @@
 
 pub(crate) mod arguments;
 pub(crate) mod check;
+mod hints;
 mod shutdown;
 mod term;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use kube_autorollout_cloud::RefreshObserver;
 use tokio::{net::TcpListener, task::JoinSet};
@@ -76,14 +77,11 @@ pub(crate) async fn run(
     let identities = options::identities(&config, environment, refreshes)?;
     let registry = options::client(&config, environment, observer, CONTROLLER_REQUESTS)?;
     let cluster = client::connect(environment).await?;
-    let scopes = scopes(&config.namespaces, &cluster.namespace);
-    let watches = watches(&scopes);
+    let watches = watches(&scopes(&config.namespaces, &cluster.namespace));
     let leadership = Arc::new(Leadership::new(config.leader_election));
     let health = Arc::new(Health::new(watches.clone(), Arc::clone(&leadership)));
     let port = config.port.get();
-    let listener = http::listen(port)
-        .await
-        .map_err(|source| Error::Listen { port, source })?;
+    let listener = listen(port).await?;
     let instance = instance(environment);
     let limiter = Arc::new(Limiter::default());
     let (recorder, writer) = Recorder::new(
@@ -95,9 +93,11 @@ pub(crate) async fn run(
     info!(namespace = cluster.namespace, port, "started");
 
     let mut servers = servers(listener, &health, &metrics, &leadership, &registry);
+    let present = hints::serve(&config, environment, &metrics, &leadership, &mut servers).await?;
     let release = CancellationToken::new();
     let mut events = JoinSet::from_iter([writer]);
-    let mut elections = elections(&leadership, &cluster, &instance, &release);
+    let hints = hints::address(&config, environment);
+    let mut elections = elections(&leadership, &cluster, (&instance, hints), &release);
     let shared = Shared {
         config,
         cluster,
@@ -108,6 +108,7 @@ pub(crate) async fn run(
         limiter,
         reporter: Arc::new(Reporter::new(Arc::clone(&metrics), recorder)),
         watches,
+        present,
     };
     let mut term = None;
     let result = tokio::select! {
@@ -140,6 +141,7 @@ async fn terms(shared: &Shared, term: &mut Option<Term>) {
             () = shared.leadership.ended() => {}
             () = running.failed() => return,
         }
+        shared.present.set(None);
         running.drain().await; // each patch under way ends before the term would
         *term = None;
         shared.reporter.clear();
@@ -165,17 +167,23 @@ fn servers(
     servers
 }
 
+/// Opens a port.
+async fn listen(port: u16) -> Result<TcpListener, Error> {
+    let listener = http::listen(port).await;
+    listener.map_err(|source| Error::Listen { port, source })
+}
+
 /// Takes part in the election, if there is one, until it is time to `release` the Lease.
 fn elections(
     leadership: &Leadership,
     cluster: &Cluster,
-    instance: &str,
+    (instance, hints): (&str, Option<SocketAddr>),
     release: &CancellationToken,
 ) -> JoinSet<()> {
     let mut elections = JoinSet::new();
     if let Leadership::Elected(elected) = leadership {
         let (client, elected) = (cluster.client.clone(), Arc::clone(elected));
-        let candidate = Candidate::new(client, &cluster.namespace, instance, elected);
+        let candidate = Candidate::new(client, &cluster.namespace, instance, hints, elected);
         elections.spawn(candidate.run(release.clone()));
     }
     elections

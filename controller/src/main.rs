@@ -11,6 +11,7 @@ mod config;
 mod constants;
 mod controller;
 mod error_chain;
+mod hints;
 mod leader_election;
 mod lookup;
 mod metrics;

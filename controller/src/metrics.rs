@@ -3,6 +3,7 @@
 //! Labels hold names of objects, kinds, hosts and closed sets of words; never an image, a digest or an error's text.
 
 mod each;
+pub(crate) mod hints;
 mod make;
 mod registries;
 pub(crate) mod registry_observer;
@@ -16,7 +17,7 @@ use prometheus::{
 };
 use tracing::error;
 
-use self::{make::Make, registries::Registries, workloads::Workloads};
+use self::{hints::Hints, make::Make, registries::Registries, workloads::Workloads};
 pub(crate) use workloads::Outcome;
 
 /// Of every series but those of the process.
@@ -52,6 +53,8 @@ pub(crate) struct Metrics {
     pub(crate) workloads: Workloads,
     /// About registries.
     pub(crate) registries: Registries,
+    /// About hints.
+    pub(crate) hints: Hints,
     ours: Registry,
     process: Registry,
     reconciliations: IntCounterVec,
@@ -81,6 +84,7 @@ impl Metrics {
         Ok(Self {
             workloads: Workloads::new(&make)?,
             registries: Registries::new(&make)?,
+            hints: Hints::new(&make)?,
             reconciliations: make.counters(
                 "reconciliations_total",
                 "Total reconciliations by outcome",

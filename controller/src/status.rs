@@ -109,6 +109,11 @@ impl Reporter {
             .publish(recorder::Reason::RolloutTriggered, regarding, &note);
     }
 
+    /// The patch was made so long after a hint.
+    pub(crate) fn hinted(&self, after: Duration) {
+        self.metrics.hints.patched(after);
+    }
+
     /// Somebody else changed the workload before our patch came.
     pub(crate) fn conflict(&self, identity: &Identity) {
         self.metrics.workloads.rollout(identity, Outcome::Conflict);

@@ -11,6 +11,7 @@ use crate::{
     client::Cluster,
     config::Config,
     controller::{self, Context},
+    hints::{Checks, Present},
     leader_election::leadership::Leadership,
     lookup::{Fetches, Triggers},
     observe::Sources,
@@ -32,6 +33,8 @@ pub(super) struct Shared {
     pub(super) limiter: Arc<Limiter>,
     pub(super) reporter: Arc<Reporter>,
     pub(super) watches: Vec<Watch>,
+    /// Where hints are checked.
+    pub(super) present: Present,
 }
 
 /// The controllers of all kinds and scopes.
@@ -45,6 +48,7 @@ impl Term {
     pub(super) fn start(shared: &Shared, kinds: &[Kind]) -> Self {
         let stop = CancellationToken::new();
         let context = Arc::new(context(shared, stop.clone()));
+        shared.present.set(Some(Checks::new(Arc::clone(&context))));
         let mut controllers = JoinSet::new();
         for kind in kinds {
             let of_kind = |watch: &&Watch| watch.0 == kind.name();

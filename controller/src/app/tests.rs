@@ -12,6 +12,7 @@ use super::*;
 use crate::{
     client::Recovery,
     config::{self, LogFormat},
+    hints::Present,
     server::logging::{self, Stream},
     workload::panicking::Panicking,
 };
@@ -83,6 +84,7 @@ async fn controlled(client: Client, condition: impl Fn(&str) -> bool) {
         limiter,
         reporter: Arc::new(Reporter::new(Arc::clone(&metrics), recorder)),
         watches,
+        present: Present::default(),
     };
     let mut term = Term::start(&shared, &[Kind::new(&Panicking)]);
     let met = async {

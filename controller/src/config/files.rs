@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use kube_autorollout_hints::{Secret as HintSecret, Sender};
 use rustls::{
     RootCertStore,
     pki_types::{CertificateDer, pem::PemObject},
@@ -84,6 +85,18 @@ pub(super) fn token_file(path: &Path) -> Result<(), Mistake> {
         Err(_) => "is not UTF-8",
     };
     Err(content(path, fault, "a token"))
+}
+
+/// Checks the file of a receiver's secret.
+///
+/// # Errors
+///
+/// The mistake of naming it: it cannot be read, or has no secret that this sender can send.
+pub(super) fn hint_secret(path: &Path, sender: Sender) -> Result<(), Mistake> {
+    let secret = HintSecret::new(sender, &read(path)?);
+    secret
+        .map(drop)
+        .map_err(|error| format!("the file {} cannot be used: {error}", path.display()))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Mistake> {

@@ -1,10 +1,11 @@
 //! The configuration as it is written: its keys, and what each of them may hold.
 
-use std::{fmt, marker::PhantomData, num::NonZeroU16, path::PathBuf};
+use std::{collections::BTreeMap, fmt, marker::PhantomData, num::NonZeroU16, path::PathBuf};
 
 use jiff::tz::TimeZone;
 use kube_autorollout_cloud::Cloud;
 use kube_autorollout_core::platform::Platform;
+use kube_autorollout_hints::Sender;
 use kube_autorollout_registry::{Endpoint, HostPattern};
 use serde::de::{
     Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor, value::MapAccessDeserializer,
@@ -17,7 +18,7 @@ use super::{
     secret::SecretText,
     values::{
         CronExpression, Interval, Limit, NamespaceName, Region, Requests, RoleArn, SecretType,
-        Span, Username, Wait,
+        Span, Text, Username, Wait,
     },
 };
 
@@ -33,6 +34,7 @@ pub(super) struct Model {
     pub(super) time_zone: Valid<TimeZone>,
     pub(super) log_level: LogLevel,
     pub(super) log_format: Valid<LogFormat>,
+    pub(super) hints: Section<Hints>,
     pub(super) webserver: Section<Webserver>,
     pub(super) watch: Section<Watch>,
     pub(super) platforms: List<Valid<Platform>>,
@@ -104,6 +106,36 @@ pub(super) struct Secret {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Tls {
     pub(super) ca_certificate_paths: List<Valid<PathBuf>>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Hints {
+    pub(super) port: Valid<NonZeroU16>,
+    pub(super) receivers: List<Section<Receiver>>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Receiver {
+    pub(super) name: Option<Valid<Text>>,
+    pub(super) r#type: Option<Valid<Sender>>,
+    pub(super) secret_file: Option<Valid<PathBuf>>,
+    pub(super) previous_secret_file: Option<Valid<PathBuf>>,
+    pub(super) images: Option<List<Valid<Text>>>,
+    pub(super) may_wait: Option<Valid<bool>>,
+    pub(super) oidc: Option<Section<Oidc>>,
+    pub(super) registry_host: Option<Valid<Text>>,
+    pub(super) repository_prefix: Option<Valid<Text>>,
+    pub(super) repositories: Option<BTreeMap<String, Valid<Text>>>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Oidc {
+    pub(super) issuer: Option<Valid<Text>>,
+    pub(super) audience: Option<Valid<Text>>,
+    pub(super) claims: Option<BTreeMap<String, Valid<Text>>>,
 }
 
 #[derive(serde::Deserialize)]

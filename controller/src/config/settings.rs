@@ -9,6 +9,8 @@ use kube_autorollout_core::{
     schedule::Schedule,
 };
 
+use kube_autorollout_hints::Receiver;
+
 use super::{
     files::CaFile,
     log::{LogFormat, LogLevel},
@@ -41,6 +43,8 @@ pub(crate) struct Config {
     pub(crate) registries: Vec<RegistryEntry>,
     /// Trusted for every registry besides the public roots.
     pub(crate) ca_certificates: Vec<CaFile>,
+    /// Where hints are taken, and from whom.
+    pub(crate) hints: Hints,
     /// Whether a rollout is marked as `kubectl rollout restart` does it.
     pub(crate) kubectl_annotation: bool,
     /// Whether manifests of an Artifactory are also looked for at its native address.
@@ -56,6 +60,15 @@ impl Config {
             RESTARTED_AT
         }
     }
+}
+
+/// Where hints are taken, and from whom.
+#[derive(Debug, Clone)]
+pub(crate) struct Hints {
+    /// Where a listener is, if there are receivers.
+    pub(crate) port: NonZeroU16,
+    /// Each has a name of its own.
+    pub(crate) receivers: Vec<Receiver>,
 }
 
 /// Where workloads are watched.

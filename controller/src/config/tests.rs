@@ -3,6 +3,7 @@
 mod clouds;
 mod environment;
 mod files;
+mod hints;
 mod keys;
 mod messages;
 mod page;

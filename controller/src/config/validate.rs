@@ -1,5 +1,6 @@
 //! The model as a configuration: what its values mean together, and the files that they name.
 
+mod hints;
 mod registries;
 
 use std::{collections::BTreeSet, path::PathBuf};
@@ -29,6 +30,12 @@ pub(super) fn config(model: Model, document: &mut Document) -> Option<Config> {
     let Section(model::Watch { namespaces: names }) = model.watch;
     let namespaces = namespaces(names, &root.key("watch").key("namespaces"), document);
     let registries = registries::registries(model.registries, &root.key("registries"), document);
+    let hints = hints::hints(
+        model.hints.0,
+        model.webserver.0.port.0,
+        &root.key("hints"),
+        document,
+    );
     let authorities = root.key("tls").key("caCertificatePaths");
     let ca_certificates = certificates(model.tls.0.ca_certificate_paths, &authorities, document);
     let platforms: Vec<_> = values(model.platforms).collect();
@@ -49,6 +56,7 @@ pub(super) fn config(model: Model, document: &mut Document) -> Option<Config> {
         leader_election: model.leader_election.0.enabled.0,
         registries,
         ca_certificates,
+        hints: hints?,
         kubectl_annotation: flags.enable_kubectl_annotation.0,
         artifactory_fallback: flags.enable_jfrog_artifactory_fallback.0,
     })

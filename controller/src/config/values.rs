@@ -12,6 +12,7 @@ use kube_autorollout_core::{
     platform::Platform,
     schedule::{Schedule, parse_duration},
 };
+use kube_autorollout_hints::Sender;
 use kube_autorollout_registry::{Endpoint, HostPattern};
 
 use super::{
@@ -54,6 +55,9 @@ pub(super) enum SecretType {
     None,
     CloudIdentity,
 }
+
+/// Any text; an empty one stands for none, as charts write it.
+pub(super) struct Text(pub(super) String);
 
 /// A region of AWS.
 pub(super) struct Region(pub(super) String);
@@ -257,6 +261,34 @@ impl Scalar for Username {
 
     fn from_nothing() -> Option<Self> {
         Some(Self(String::new()))
+    }
+}
+
+impl Scalar for Text {
+    const ALLOWED: &'static str = "a text";
+
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        Ok(Self(text.to_owned()))
+    }
+
+    fn from_number(number: u64) -> Option<Self> {
+        Some(Self(number.to_string()))
+    }
+
+    fn from_flag(flag: bool) -> Option<Self> {
+        Some(Self(flag.to_string()))
+    }
+
+    fn from_nothing() -> Option<Self> {
+        Some(Self(String::new()))
+    }
+}
+
+impl Scalar for Sender {
+    const ALLOWED: &'static str = "generic, github, distribution, harbor, dockerhub, gitea, quay, acr, artifactory or cloudevents";
+
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        text.parse().map_err(|_| Refusal::NotAllowed)
     }
 }
 

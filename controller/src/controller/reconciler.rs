@@ -245,6 +245,9 @@ impl Reconcile<'_> {
             match rolled_out {
                 Outcome::Triggered(triggered) => {
                     context.reporter.triggered(identity, &triggered);
+                    if let Some(announced) = context.sources.tags.announced(identity) {
+                        context.reporter.hinted(until(triggered.at, announced));
+                    }
                     outcome = Reconciled::Changed;
                 }
                 Outcome::Conflict(wait) => return Ok(Done::unchanged(Some(wait))),

@@ -3,10 +3,15 @@
 //! A leader is asked for its [`Term`] immediately before it acts, and a term that was not renewed in time is over by our
 //! own monotonic clock, whatever else hangs.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
+
+use parking_lot::Mutex;
 
 use tokio::{
     sync::watch,
@@ -37,6 +42,8 @@ pub(crate) struct Elected {
     term: watch::Sender<Option<Term>>,
     /// The Lease has been read once, or found missing.
     read: AtomicBool,
+    /// Where another replica that leads takes hints.
+    hints: Mutex<Option<SocketAddr>>,
 }
 
 impl Leadership {
@@ -46,6 +53,7 @@ impl Leadership {
             Self::Elected(Arc::new(Elected {
                 term: watch::Sender::new(None),
                 read: AtomicBool::new(false),
+                hints: Mutex::default(),
             }))
         } else {
             Self::Always
@@ -74,6 +82,14 @@ impl Leadership {
         match self {
             Self::Always => Ok(None),
             Self::Elected(elected) => elected.term().map(|term| Some(term.end)).ok_or(NotLeading),
+        }
+    }
+
+    /// Where another replica that leads takes hints, if it does.
+    pub(crate) fn hints_of_leader(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Always => None,
+            Self::Elected(elected) => *elected.hints.lock(),
         }
     }
 
@@ -108,8 +124,14 @@ impl Elected {
         self.read.store(true, Ordering::Relaxed);
     }
 
+    /// Another replica leads, and takes hints there.
+    pub(crate) fn note_leader(&self, hints: Option<SocketAddr>) {
+        *self.hints.lock() = hints;
+    }
+
     /// This replica leads from now on, or goes on to.
     pub(crate) fn renew(&self, term: Term) {
+        self.note_leader(None);
         self.term.send_replace(Some(term));
     }
 

@@ -6,6 +6,7 @@
 
 use std::{
     hash::{BuildHasher as _, Hasher as _, RandomState},
+    net::SocketAddr,
     sync::Arc,
     time::Duration,
 };
@@ -47,6 +48,9 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(4);
 /// What the role needs.
 const RULE: &str = "add the verbs get, create and update on leases of coordination.k8s.io to the role of the controller";
 
+/// The annotation of the Lease that has the address where its holder takes hints.
+const HINTS: &str = "kube-autorollout/hints";
+
 /// Why the Lease could not be read or written.
 #[derive(Debug, thiserror::Error)]
 enum Error {
@@ -66,6 +70,8 @@ pub(crate) struct Candidate {
     /// Ours, and no other replica's.
     identity: String,
     elected: Arc<Elected>,
+    /// Where this replica takes hints, if it does; others hand theirs on to the leader.
+    hints: Option<SocketAddr>,
     /// Between its beginning and its end, noticed by us.
     leading: bool,
     /// As we wrote it last, if nobody else can have written it since without a conflict.
@@ -78,13 +84,20 @@ pub(crate) struct Candidate {
 
 impl Candidate {
     /// A candidate for the Lease in this namespace, called after its pod.
-    pub(crate) fn new(client: Client, namespace: &str, pod: &str, elected: Arc<Elected>) -> Self {
+    pub(crate) fn new(
+        client: Client,
+        namespace: &str,
+        pod: &str,
+        hints: Option<SocketAddr>,
+        elected: Arc<Elected>,
+    ) -> Self {
         // A restarted container has the name of the one before; each `RandomState` is seeded at random.
         let unique = RandomState::new().build_hasher().finish();
         Self {
             api: Api::namespaced(client, namespace),
             identity: format!("{pod}_{unique:016x}"),
             elected,
+            hints,
             leading: false,
             held: None,
             seen: None,
@@ -142,10 +155,11 @@ impl Candidate {
             && let Some(expires) = self.of_another(lease, Instant::now())
         {
             self.elected.end();
+            self.elected.note_leader(hints(lease));
             return Ok(Some(expires));
         }
         let begun = Instant::now();
-        let claimed = claimed(lease.clone(), &self.identity);
+        let claimed = claimed(lease.clone(), &self.identity, self.hints);
         let parameters = parameters();
         let written = match lease {
             Some(_) => {
@@ -256,7 +270,7 @@ impl Candidate {
 }
 
 /// The Lease with ourselves as its holder.
-fn claimed(lease: Option<Lease>, identity: &str) -> Lease {
+fn claimed(lease: Option<Lease>, identity: &str, hints: Option<SocketAddr>) -> Lease {
     let now = MicroTime(clock::now());
     let mut lease = lease.unwrap_or_else(|| Lease {
         metadata: ObjectMeta {
@@ -265,6 +279,11 @@ fn claimed(lease: Option<Lease>, identity: &str) -> Lease {
         },
         spec: None,
     });
+    let annotations = lease.metadata.annotations.get_or_insert_default();
+    match hints {
+        Some(hints) => annotations.insert(HINTS.to_owned(), hints.to_string()),
+        None => annotations.remove(HINTS),
+    };
     let new = lease.spec.is_none();
     let spec = lease.spec.get_or_insert_default();
     if spec.holder_identity.as_deref() != Some(identity) {
@@ -276,6 +295,12 @@ fn claimed(lease: Option<Lease>, identity: &str) -> Lease {
     spec.lease_duration_seconds = i32::try_from(DURATION.as_secs()).ok();
     spec.renew_time = Some(now);
     lease
+}
+
+/// Where the holder of a Lease takes hints, if it says so: an address, never a name that somebody resolves.
+fn hints(lease: &Lease) -> Option<SocketAddr> {
+    let annotations = lease.metadata.annotations.as_ref()?;
+    annotations.get(HINTS)?.parse().ok()
 }
 
 fn parameters() -> PostParams {

@@ -34,6 +34,12 @@ struct Sighting {
 }
 
 impl Tag {
+    /// Whether it was found to name another digest since then.
+    pub(super) fn has_moved_since(&self, then: Timestamp) -> bool {
+        let sighting = self.sighting.as_ref();
+        sighting.is_some_and(|sighting| sighting.first >= then)
+    }
+
     /// What was learnt of the tag by a request that began at `begun` and ended `now`, after what was known `before`.
     pub(super) fn learnt(
         (begun, now): (Timestamp, Timestamp),

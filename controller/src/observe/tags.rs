@@ -4,20 +4,20 @@
 //! causes one request; all others get its answer.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
 
 use jiff::Timestamp;
-use kube_autorollout_core::Reference;
+use kube_autorollout_core::{Digest, Reference};
 use kube_autorollout_registry::{CredentialChain, Fingerprint, RegistryClient};
 use parking_lot::Mutex;
 
 use super::tag::{Tag, moved};
 use crate::{
     clock,
-    lookup::{Fetches, SingleFlight, Waiter},
+    lookup::{Fetches, SingleFlight, Triggers, Waiter},
     registry::failure::Failure,
     workload::identity::Identity,
 };
@@ -37,15 +37,27 @@ pub(crate) struct Tags {
     client: RegistryClient,
     answers: Arc<SingleFlight<Key, Arc<Tag>>>,
     followers: Arc<Mutex<Followers>>,
+    triggers: Arc<Triggers>,
 }
 
 #[derive(Default)]
 struct Followers {
-    /// Who is reconciled when the tag moves.
-    by_key: HashMap<Key, HashSet<Identity>>,
+    by_key: HashMap<Key, Followed>,
     /// The tags of each workload.
     by_workload: HashMap<Identity, Box<[Key]>>,
 }
+
+/// A tag that workloads follow.
+#[derive(Default)]
+struct Followed {
+    /// Who is reconciled when the tag moves.
+    workloads: HashSet<Identity>,
+    /// When it was last announced that it has moved: older answers are not good enough.
+    announced: Option<Timestamp>,
+}
+
+/// What was known of tags when it was announced that they have moved.
+pub(crate) struct Announced(Vec<(Key, Option<Digest>)>);
 
 impl Tags {
     /// Knows nothing yet, and requests a reconcile of those who follow a tag when it moves.
@@ -55,13 +67,19 @@ impl Tags {
         let answers = SingleFlight::observed(fetches.clone(), move |key, before, now| {
             if moved(before.map(Arc::as_ref), now) {
                 let followers = following.lock();
-                triggers.send(followers.by_key.get(key).into_iter().flatten());
+                let followed = followers.by_key.get(key);
+                triggers.send(
+                    followed
+                        .into_iter()
+                        .flat_map(|followed| &followed.workloads),
+                );
             }
         });
         Self {
             client,
             answers,
             followers,
+            triggers: Arc::clone(&fetches.triggers),
         }
     }
 
@@ -77,6 +95,8 @@ impl Tags {
             image: reference.whole().into(),
             scope: credentials.fingerprint(),
         };
+        let announced = self.followers.lock().announced(&key);
+        let not_before = announced.map_or(not_before, |announced| announced.max(not_before));
         let now = clock::now();
         let is_good = |tag: &Arc<Tag>| tag.serves(not_before, now);
         let tag = self.answers.lookup(&key, waiter, is_good, |before| {
@@ -121,6 +141,54 @@ impl Tags {
         }
     }
 
+    /// The images that workloads follow, of those that are meant.
+    pub(crate) fn followed(&self, is_meant: impl Fn(&Reference) -> bool) -> BTreeSet<Arc<str>> {
+        let followers = self.followers.lock();
+        let images = followers.by_key.keys().map(|key| &key.image);
+        let meant = images.filter(|image| image.parse().is_ok_and(|image| is_meant(&image)));
+        meant.cloned().collect()
+    }
+
+    /// It was announced that the tag of an image has moved: all who follow it are reconciled, and the first of them asks
+    /// the registry again.
+    pub(crate) fn announce(&self, image: &str) -> Announced {
+        let now = clock::now();
+        let mut followers = self.followers.lock();
+        let of_image = followers
+            .by_key
+            .iter_mut()
+            .filter(|(key, _)| *key.image == *image);
+        let before = of_image.map(|(key, followed)| {
+            followed.announced = Some(now);
+            self.triggers.send(&followed.workloads);
+            (key.clone(), self.digest(key))
+        });
+        Announced(before.collect())
+    }
+
+    /// Whether some tag still names what it named when it was announced: a registry can announce a push before it answers
+    /// with it.
+    pub(crate) fn is_unchanged(&self, announced: &Announced) -> bool {
+        let mut before = announced.0.iter();
+        before.any(|(key, before)| self.digest(key) == *before)
+    }
+
+    /// When it was announced that a tag of the workload has moved, if it was found to name another digest since.
+    pub(crate) fn announced(&self, identity: &Identity) -> Option<Timestamp> {
+        let followers = self.followers.lock();
+        let keys = followers.by_workload.get(identity)?.iter();
+        let moved = keys.filter_map(|key| {
+            let announced = followers.announced(key)?;
+            let tag = self.answers.known(key)?;
+            tag.has_moved_since(announced).then_some(announced)
+        });
+        moved.max()
+    }
+
+    fn digest(&self, key: &Key) -> Option<Digest> {
+        self.answers.known(key)?.digest.clone().ok()
+    }
+
     /// Drops answers that no workload follows: the one that asked has been deleted before it could.
     pub(crate) fn tidy(&self) {
         let followers = self.followers.lock();
@@ -134,18 +202,22 @@ impl Followers {
     fn join(&mut self, key: &Key, identity: &Identity) -> Key {
         let shared = self.by_key.get_key_value(key);
         let shared = shared.map_or_else(|| key.clone(), |(key, _)| key.clone());
-        let followers = self.by_key.entry(shared.clone()).or_default();
-        followers.insert(identity.clone());
+        let followed = self.by_key.entry(shared.clone()).or_default();
+        followed.workloads.insert(identity.clone());
         shared
+    }
+
+    fn announced(&self, key: &Key) -> Option<Timestamp> {
+        self.by_key.get(key)?.announced
     }
 
     /// Returns whether nobody follows the tag any more.
     fn leave(&mut self, key: &Key, identity: &Identity) -> bool {
-        let Some(followers) = self.by_key.get_mut(key) else {
+        let Some(followed) = self.by_key.get_mut(key) else {
             return false;
         };
-        followers.remove(identity);
-        let is_last = followers.is_empty();
+        followed.workloads.remove(identity);
+        let is_last = followed.workloads.is_empty();
         if is_last {
             self.by_key.remove(key);
         }

@@ -1,6 +1,6 @@
 //! How the registry client is set up: what the configuration and the environment say of registries.
 
-use std::{collections::BTreeMap, num::NonZeroUsize, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
 
 use kube_autorollout_cloud as cloud;
 use kube_autorollout_registry as registry;
@@ -9,6 +9,9 @@ use crate::{
     config::{CaFile, Config, RegistryEntry, Secret},
     constants,
 };
+
+/// For name resolution, TCP and TLS of a single request.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 // The order, with upper case first, is that of hyper-util's own reading of the environment.
 const HTTPS_PROXY: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];
@@ -63,6 +66,38 @@ pub(crate) fn identities(
         observer,
     });
     Ok(Some(identities?))
+}
+
+/// A client for single requests to servers that are no registries.
+///
+/// # Errors
+///
+/// [`Error`] when the configuration or the environment asks for what cannot be done.
+pub(crate) fn single_requests(
+    config: &Config,
+    environment: &BTreeMap<String, String>,
+) -> Result<registry::TokenClient, Error> {
+    let certificates = config.ca_certificates.iter().map(certificate);
+    let certificates: Vec<_> = certificates.collect::<Result<_, _>>()?;
+    let proxy = proxy(environment)?;
+    let client =
+        registry::TokenClient::new(&certificates, proxy, CONNECT_TIMEOUT, constants::USER_AGENT);
+    Ok(client?)
+}
+
+/// A client for single requests to other replicas, never through a proxy.
+///
+/// # Errors
+///
+/// [`Error`] when no client can be made.
+pub(crate) fn within_the_cluster() -> Result<registry::TokenClient, Error> {
+    let (proxy, agent) = (registry::Proxy::default(), constants::USER_AGENT);
+    Ok(registry::TokenClient::new(
+        [],
+        proxy,
+        CONNECT_TIMEOUT,
+        agent,
+    )?)
 }
 
 /// Requests in flight to one host at once, of the controller.

@@ -1,6 +1,6 @@
 //! The HTTP server for kubelets and Prometheus.
 
-use std::{collections::VecDeque, convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
@@ -10,14 +10,13 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    task::{AbortHandle, JoinSet},
-    time::sleep,
-};
-use tracing::{debug, warn};
+use tokio::net::{TcpListener, TcpStream};
+use tracing::debug;
 
-use crate::server::health::Health;
+use super::{
+    connections::{self, Connections},
+    health::Health,
+};
 
 /// Connections that are open at once: a handful of probes and scrapers, and a bound on what strangers can cost.
 const CONNECTIONS: usize = 64;
@@ -30,49 +29,12 @@ pub(crate) type Scrape = Arc<dyn Fn() -> String + Send + Sync>;
 
 /// Answers on the listener until the future is dropped.
 pub(crate) async fn serve(listener: TcpListener, health: Arc<Health>, scrape: Scrape) {
-    let mut connections = Connections::default();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    let (health, scrape) = (Arc::clone(&health), Arc::clone(&scrape));
-                    connections.add(async move { converse(stream, &health, &scrape).await });
-                }
-                Err(error) => {
-                    // Out of file descriptors, most likely: waiting lets some be closed.
-                    warn!(%error, "cannot accept a connection");
-                    connections.close_oldest();
-                    sleep(Duration::from_secs(1)).await;
-                }
-            },
-            Some(_) = connections.tasks.join_next() => {}
-        }
-    }
-}
-
-/// The connections that are open. A probe is never refused for others: of too many the oldest is closed, which has had the
-/// most time to ask, and a probe takes milliseconds.
-#[derive(Default)]
-struct Connections {
-    tasks: JoinSet<()>,
-    /// The oldest first.
-    open: VecDeque<AbortHandle>,
-}
-
-impl Connections {
-    fn add(&mut self, connection: impl Future<Output = ()> + Send + 'static) {
-        self.open.retain(|connection| !connection.is_finished());
-        if self.open.len() >= CONNECTIONS {
-            self.close_oldest();
-        }
-        self.open.push_back(self.tasks.spawn(connection));
-    }
-
-    fn close_oldest(&mut self) {
-        if let Some(oldest) = self.open.pop_front() {
-            oldest.abort();
-        }
-    }
+    let open = Connections::at_most(CONNECTIONS);
+    connections::accept(listener, open, move |stream| {
+        let (health, scrape) = (Arc::clone(&health), Arc::clone(&scrape));
+        async move { converse(stream, &health, &scrape).await }
+    })
+    .await;
 }
 
 /// Opens the port on every address of the host, IPv6 where there is any.
@@ -127,7 +89,8 @@ fn verdict(good: bool) -> Response<Full<Bytes>> {
     }
 }
 
-fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+/// An answer of plain text.
+pub(crate) fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
     response
@@ -137,6 +100,7 @@ fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
 mod tests {
     use tokio::{
         io::{AsyncReadExt as _, AsyncWriteExt as _},
+        task::JoinSet,
         time::timeout,
     };
 

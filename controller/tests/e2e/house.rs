@@ -118,7 +118,7 @@ const NAMES: &[(&str, &[&str])] = &[
 ];
 
 /// The folders of the controller. Each knows only those that come before it.
-const LAYERS: [&str; 16] = [
+const LAYERS: [&str; 17] = [
     "clock",
     "constants",
     "error_chain",
@@ -134,6 +134,7 @@ const LAYERS: [&str; 16] = [
     "status",
     "server",
     "controller",
+    "hints",
     "app",
 ];
 

@@ -25,6 +25,7 @@ mod faults;
 mod gitops;
 mod guard;
 mod harness;
+mod hints;
 mod house;
 mod image;
 mod in_a_pod;

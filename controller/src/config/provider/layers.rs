@@ -24,6 +24,7 @@ rollouts: { maxConcurrent: 0, minInterval: 0s, settle: 0s, retryAfter: [10m, 1h,
 leaderElection: { enabled: false }
 registries: []
 tls: { caCertificatePaths: [] }
+hints: { port: 8081, receivers: [] }
 featureFlags: { enableJfrogArtifactoryFallback: false, enableKubectlAnnotation: false }
 ";
 

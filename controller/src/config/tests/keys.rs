@@ -49,6 +49,7 @@ fn without_file_and_environment_everything_has_its_documented_default() {
             "rollouts": {
                 "maxConcurrent": 0, "minInterval": "0s", "settle": "0s", "retryAfter": ["10m", "1h", "6h"],
             },
+            "hints": { "port": 8081, "receivers": [] },
             "leaderElection": { "enabled": false },
             "registries": [],
             "tls": { "caCertificatePaths": [] },

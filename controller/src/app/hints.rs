@@ -1,0 +1,65 @@
+//! The listener for hints, where receivers are configured.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use tokio::task::JoinSet;
+use tracing::info;
+
+use super::{Error, listen};
+use crate::{
+    config::{self, Config},
+    hints::{self, Issuers, Leader, Pipeline, Present, Receivers},
+    leader_election::leadership::Leadership,
+    metrics::Metrics,
+    registry::options,
+};
+
+/// Takes hints in one of the `servers`, if somebody may send them.
+///
+/// # Errors
+///
+/// [`Error`] when the port cannot be opened, or no client can be made for the issuers of tokens.
+pub(super) async fn serve(
+    config: &Config,
+    environment: &BTreeMap<String, String>,
+    metrics: &Arc<Metrics>,
+    leadership: &Arc<Leadership>,
+    servers: &mut JoinSet<()>,
+) -> Result<Present, Error> {
+    let present = Present::default();
+    let config::Hints { port, receivers } = &config.hints;
+    if receivers.is_empty() {
+        return Ok(present);
+    }
+    for receiver in receivers {
+        metrics.hints.receiving(&receiver.settings().name);
+    }
+    let issuers = Issuers::new(options::single_requests(config, environment)?);
+    let leader = Leader::new(options::within_the_cluster()?, Arc::clone(leadership));
+    let pipeline = Pipeline::new(
+        Receivers::new(receivers.iter().cloned()),
+        issuers,
+        leader,
+        present.clone(),
+        Arc::clone(metrics),
+    );
+    let port = port.get();
+    let listener = listen(port).await?;
+    info!(port, receivers = receivers.len(), "taking hints");
+    servers.spawn(hints::serve(listener, Arc::new(pipeline)));
+    Ok(present)
+}
+
+/// Where other replicas hand hints on to this one while it leads: the chart passes the address of the pod.
+pub(super) fn address(
+    config: &Config,
+    environment: &BTreeMap<String, String>,
+) -> Option<SocketAddr> {
+    let ip: IpAddr = environment.get("POD_IP")?.parse().ok()?;
+    let takes = !config.hints.receivers.is_empty();
+    takes.then(|| SocketAddr::new(ip, config.hints.port.get()))
+}

@@ -1,0 +1,262 @@
+//! What becomes of a request: it is limited, authenticated and read, in this order, and its images are checked.
+
+use std::{sync::Arc, time::Duration};
+
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::{Body, Bytes};
+use kube_autorollout_hints::{Authenticated, MAX_BODY, Parsed, Route, Sender, handshake};
+use tokio::time::{Instant, timeout};
+use tracing::{debug, info, warn};
+
+use super::{
+    Present, Receivers,
+    checks::{Checks, Outcome},
+    issuers::{Issuers, Verdict},
+    leader::Leader,
+    receivers::Hook,
+};
+use crate::{
+    error_chain::Chain,
+    metrics::{Metrics, hints::Received},
+    server::http::text,
+};
+
+/// A sender has so long to send the body of its request.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How soon a sender is to try again while no replica leads, in seconds.
+const NO_LEADER: u64 = 5;
+
+/// An answer to a sender.
+pub(super) type Answer = Response<Full<Bytes>>;
+
+/// Takes requests to receivers.
+pub(crate) struct Pipeline {
+    receivers: Receivers,
+    issuers: Issuers,
+    leader: Leader,
+    present: Present,
+    metrics: Arc<Metrics>,
+}
+
+impl Pipeline {
+    /// Of these receivers. The checks are those of the present term, if there is one.
+    pub(crate) fn new(
+        receivers: Receivers,
+        issuers: Issuers,
+        leader: Leader,
+        present: Present,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self {
+            receivers,
+            issuers,
+            leader,
+            present,
+            metrics,
+        }
+    }
+
+    /// Answers a request.
+    pub(super) async fn answer<B>(&self, request: Request<B>) -> Answer
+    where
+        B: Body<Data = Bytes> + Unpin,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let (head, body) = request.into_parts();
+        let uri = head.uri.clone();
+        let route = match Route::parse(uri.path(), uri.query()) {
+            Some(Ok(route)) => route,
+            Some(Err(error)) => return line(StatusCode::BAD_REQUEST, &error.to_string()),
+            None => return line(StatusCode::NOT_FOUND, "send hints to /hooks/<receiver>"),
+        };
+        let Some(hook) = self.receivers.get(route.receiver) else {
+            return line(StatusCode::NOT_FOUND, "there is no such receiver");
+        };
+        if let Some(answer) = other_method(&head, hook) {
+            return answer;
+        }
+        if let Err(wait) = hook.limits.lock().admit(Instant::now().into_std()) {
+            return self.counted(hook, Received::Limited, too_many(wait));
+        }
+        let body = match read(body).await {
+            Ok(body) => body,
+            Err(answer) => return self.counted(hook, Received::Malformed, answer),
+        };
+        let Some(checks) = self.present.get() else {
+            let wait = route.wait.unwrap_or_default();
+            return self.leader.answer(&head, body, wait).await;
+        };
+        let request = kube_autorollout_hints::Request {
+            headers: &head.headers,
+            path_secret: route.secret,
+            body: &body,
+        };
+        if let Some(answer) = self.refusal(hook, &request).await {
+            return self.counted(hook, Received::Unauthenticated, answer);
+        }
+        match hook.receiver.read(&request) {
+            Ok(parsed) => self.check(hook, &checks, &parsed),
+            Err(error) => {
+                warn!(receiver = hook.name(), %error, "a hint cannot be read");
+                // One that repeats a request until it is accepted would never send another.
+                let repeats = hook.receiver.settings().sender.repeats_until_accepted();
+                let status = if repeats {
+                    StatusCode::ACCEPTED
+                } else {
+                    StatusCode::BAD_REQUEST
+                };
+                self.counted(hook, Received::Malformed, line(status, &error.to_string()))
+            }
+        }
+    }
+
+    /// What is answered to a sender who is not who it must be, the same whatever the reason is.
+    async fn refusal(
+        &self,
+        hook: &Hook,
+        request: &kube_autorollout_hints::Request<'_>,
+    ) -> Option<Answer> {
+        let refused = |reason: &dyn std::fmt::Display| {
+            warn!(receiver = hook.name(), %reason, "a hint is not authenticated");
+            hook.limits.lock().fail(Instant::now().into_std());
+            Some(unauthorized())
+        };
+        let secrets = match hook.secrets() {
+            Ok(secrets) => secrets,
+            Err(error) => {
+                warn!(receiver = hook.name(), error = %Chain(&error), "no hint can be authenticated");
+                return Some(later("the receiver has no secret now\n"));
+            }
+        };
+        match hook.receiver.authenticate(secrets.as_ref(), request) {
+            Ok(Authenticated::Secret) => None,
+            Ok(Authenticated::Token(token)) => match self.issuers.verify(hook, token).await {
+                Verdict::Accepted => None,
+                Verdict::Refused(error) => refused(&error),
+                Verdict::Unavailable => Some(later("the keys of the issuer cannot be fetched\n")),
+            },
+            Err(error) => refused(&error),
+        }
+    }
+
+    fn check(&self, hook: &Hook, checks: &Arc<Checks>, parsed: &Parsed) -> Answer {
+        for (reason, count) in &parsed.ignored {
+            debug!(
+                receiver = hook.name(),
+                reason = reason.as_str(),
+                count,
+                "no hint"
+            );
+            self.metrics
+                .hints
+                .received(hook.name(), Received::Ignored, *count);
+        }
+        if parsed.is_ping() {
+            return line(StatusCode::OK, "pong");
+        }
+        for hint in &parsed.hints {
+            let outcome = checks.hint(hint);
+            info!(
+                receiver = hook.name(),
+                image = %format_args!("{}/{}", hint.registry, hint.repository),
+                outcome = Received::from(outcome).as_str(),
+                "hint",
+            );
+            self.metrics.hints.received(hook.name(), outcome.into(), 1);
+        }
+        // The same whatever runs here.
+        line(StatusCode::ACCEPTED, "accepted")
+    }
+
+    fn counted(&self, hook: &Hook, outcome: Received, answer: Answer) -> Answer {
+        self.metrics.hints.received(hook.name(), outcome, 1);
+        answer
+    }
+}
+
+impl From<Outcome> for Received {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Checked => Self::Checked,
+            Outcome::Coalesced => Self::Coalesced,
+            Outcome::UnknownImage => Self::UnknownImage,
+        }
+    }
+}
+
+/// What is answered to other methods than POST.
+fn other_method(head: &Parts, hook: &Hook) -> Option<Answer> {
+    if head.method == Method::POST {
+        return None;
+    }
+    let settings = hook.receiver.settings();
+    let per_minute = settings.rate.per_second.get().saturating_mul(60);
+    let is_handshake = head.method == Method::OPTIONS && settings.sender == Sender::Cloudevents;
+    let granted = is_handshake.then(|| handshake(&head.headers, per_minute));
+    Some(match granted.flatten() {
+        Some(headers) => with_headers(text(StatusCode::OK, ""), headers),
+        None => with(
+            line(StatusCode::METHOD_NOT_ALLOWED, "hints are sent with POST"),
+            header::ALLOW,
+            HeaderValue::from_static("POST"),
+        ),
+    })
+}
+
+/// Reads a body, which must come in time and not be too long.
+async fn read<B>(body: B) -> Result<Bytes, Answer>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let most = u64::try_from(MAX_BODY).unwrap_or(u64::MAX);
+    let too_long = || line(StatusCode::PAYLOAD_TOO_LARGE, "a hint has at most 1 MiB");
+    if body.size_hint().lower() > most {
+        return Err(too_long());
+    }
+    let read = timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY).collect()).await;
+    match read {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(too_long()),
+        Ok(Err(_)) => Err(line(StatusCode::BAD_REQUEST, "the body ended early")),
+        Err(_) => Err(line(
+            StatusCode::REQUEST_TIMEOUT,
+            "the body did not come in time",
+        )),
+    }
+}
+
+fn unauthorized() -> Answer {
+    with(
+        line(StatusCode::UNAUTHORIZED, "not authenticated"),
+        header::WWW_AUTHENTICATE,
+        HeaderValue::from_static("Bearer"),
+    )
+}
+
+fn too_many(wait: Duration) -> Answer {
+    let seconds = wait.as_secs().saturating_add(1);
+    let answer = line(StatusCode::TOO_MANY_REQUESTS, "too many requests");
+    with(answer, header::RETRY_AFTER, HeaderValue::from(seconds))
+}
+
+pub(super) fn later(what: &'static str) -> Answer {
+    let answer = text(StatusCode::SERVICE_UNAVAILABLE, what);
+    with(answer, header::RETRY_AFTER, HeaderValue::from(NO_LEADER))
+}
+
+fn line(status: StatusCode, what: &str) -> Answer {
+    text(status, format!("{what}\n"))
+}
+
+fn with(mut answer: Answer, name: header::HeaderName, value: HeaderValue) -> Answer {
+    answer.headers_mut().insert(name, value);
+    answer
+}
+
+fn with_headers(mut answer: Answer, headers: HeaderMap) -> Answer {
+    answer.headers_mut().extend(headers);
+    answer
+}
