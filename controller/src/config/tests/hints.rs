@@ -30,7 +30,7 @@ fn a_receiver_is_read_with_all_its_keys() {
 
 #[test]
 fn every_mistake_of_a_receiver_is_reported_at_its_key() {
-    let given = Given::new().file("secret", SECRET).file("short", "abc");
+    let given = Given::new().file("secret", SECRET).file("short", "\n");
     check_problems(
         &given,
         &[
@@ -70,11 +70,11 @@ fn every_mistake_of_a_receiver_is_reported_at_its_key() {
             "oidc: { issuer: 'http://ci.example.org', claims: { a: b } }",
             "oidc.issuer",
         ),
-        ("secretFile: DIR/secret, images: ['**']", "images"),
+        ("secretFile: DIR/secret, images: ['nginx']", "images"),
     ] {
         let text = format!("hints: {{ receivers: [{{ name: ci, type: generic, {text} }}] }}");
         let problems = given.problems(&text);
-        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert_eq!(problems.len(), 1, "{text}: {problems:?}");
         let place = format!("hints.receivers[0].{key} (in DIR/config.yaml): ");
         assert!(problems[0].starts_with(&place), "{problems:?}");
     }
