@@ -119,7 +119,8 @@ impl<'a> Collector<'a> {
         if host != "localhost" && !host.contains(['.', ':']) {
             return Err(Malformed::Host);
         }
-        if name.contains(['@', ' ']) || repository.contains(':') {
+        // With a tag that looks like one, what follows it would be read as a digest
+        if name.contains('@') {
             return Err(InvalidReference::Form.into());
         }
         let reference = reference::parse(&format!("{name}:{tag}"))?;

@@ -62,7 +62,7 @@ impl<'a> Request<'a> {
 
     /// Reads the body, or the field `payload` of a form.
     pub(crate) fn json_or_form<T: DeserializeOwned>(&self) -> Result<T, Malformed> {
-        if !self.is_form() || self.body.len() > MAX_BODY {
+        if !self.is_form() {
             return self.json();
         }
         let mut fields = form_urlencoded::parse(self.body);

@@ -19,6 +19,15 @@ fn a_tag_that_was_pushed_or_promoted_is_a_hint_for_the_name_that_clients_use() {
 }
 
 #[test]
+fn an_empty_name_is_that_of_the_path() {
+    let body = br#"{"domain": "docker", "event_type": "pushed", "data": {"repo_key": "docker-local", "image_name": "", "path": "team/web/main/manifest.json", "tag": "main"}}"#;
+    let expected = hints([("art.example.org/docker/team/web", &["main"])]);
+    assert_eq!(read(Sender::Artifactory, body), Ok(expected));
+    let short = br#"{"domain": "docker", "event_type": "pushed", "data": {"repo_key": "docker-local", "path": "manifest.json", "tag": "main"}}"#;
+    assert!(read(Sender::Artifactory, short).is_err());
+}
+
+#[test]
 fn what_is_no_push_of_a_tagged_image_is_ignored() {
     for (name, reason) in [
         ("artifactory/deleted", Ignored::Event),

@@ -120,6 +120,7 @@ fn a_signature_that_is_wrong_empty_missing_or_there_twice_is_refused() {
             "sha1=da39a3ee5e6b4b0d3255bfef95601890afd80709",
             &right[..right.len() - 1],
             &right[..right.len() - 2],
+            &format!("{right}0"),
             &format!("{right}00"),
             &format!("{prefix}{}", "g".repeat(64)),
         ] {

@@ -126,7 +126,7 @@ fn what_is_no_event_is_refused() {
         assert_eq!(error.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
     }
     for body in [
-        json!({ "specversion": "0.3", "type": "harbor.artifact.pushed", "data": {} }),
+        json!({ "specversion": "0.3", "type": "zotregistry.image.updated", "data": { "name": "a", "reference": "b" } }),
         json!({ "specversion": "1.0", "type": "harbor.artifact.pushed" }),
         json!({ "specversion": "1.0", "type": "harbor.artifact.pushed", "data_base64": "!" }),
         json!({ "specversion": "1.0", "type": "harbor.artifact.pushed", "data": [] }),

@@ -103,6 +103,15 @@ fn signatures_are_no_images() {
 }
 
 #[test]
+fn a_tag_that_only_begins_like_a_signature_is_an_image() {
+    for tag in ["sha256-abc", "sha256-", "sha256-abc.sig"] {
+        let body = format!(r#"{{"image": "ghcr.io/team/web:{tag}"}}"#);
+        let read = read(Sender::Generic, body.as_bytes());
+        assert_eq!(read, Ok(hints([("ghcr.io/team/web", &[tag])])));
+    }
+}
+
+#[test]
 fn a_request_names_a_hundred_tags_and_no_more() {
     let body = |count: usize| {
         let images: Vec<_> = (0..count).map(|at| format!("a.b/web:{at}")).collect();

@@ -171,6 +171,16 @@ fn tokens_must_say_who_they_were_given_to() {
         assert_eq!(problems[0].key, "oidc.claims");
         assert!(problems[0].message.contains(message), "{problems:?}");
     }
+    for issuer in [
+        "http://127.0.0.1:8080",
+        "http://localhost/ci",
+        "http://[::1]:8080",
+    ] {
+        let mut settings = settings(Sender::Generic);
+        let issuer = issuer.to_owned();
+        settings.oidc = Some(OidcSettings { issuer, ..oidc() });
+        assert_eq!(mistakes(settings), [""; 0]);
+    }
     let mistaken: [(OidcChange, &str); 7] = [
         (|it| it.issuer = String::new(), "oidc.issuer"),
         (

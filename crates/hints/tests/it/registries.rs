@@ -169,6 +169,17 @@ fn a_push_is_not_more_than_its_repository_and_tag() {
 }
 
 #[test]
+fn a_repository_and_a_tag_are_never_read_as_a_digest() {
+    let tag = "6c3c624b58dbbcd3c0dd82b4c53f04194d1247c6eebdaab7c610cf7d66709b3b";
+    let body = serde_json::json!({
+        "push_data": { "tag": tag },
+        "repository": { "repo_name": "team/web@sha256" },
+    });
+    let read = read(Sender::Dockerhub, body.to_string().as_bytes());
+    assert!(matches!(read, Err(Malformed::Image(_))), "{read:?}");
+}
+
+#[test]
 fn a_delivery_that_is_repeated_says_the_same() {
     let body = fixture("harbor/push");
     assert_eq!(read(Sender::Harbor, &body), read(Sender::Harbor, &body));

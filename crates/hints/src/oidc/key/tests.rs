@@ -45,6 +45,20 @@ fn the_published_signatures_are_right_and_every_changed_bit_is_wrong() {
 }
 
 #[test]
+fn a_number_may_begin_with_zeros() {
+    let vectors = vectors();
+    let (message, signature) = parts(vectors["RS256"]["token"].as_str().expect("a token"));
+    let mut padded = vectors["RS256"]["jwk"].clone();
+    for name in ["n", "e"] {
+        let number = padded[name].as_str().expect("a number");
+        let number = URL_SAFE_NO_PAD.decode(number).expect("Base64");
+        padded[name] = json!(URL_SAFE_NO_PAD.encode([&[0, 0], &*number].concat()));
+    }
+    let key = key(&padded).expect("a key");
+    assert!(key.is_signed(message, &signature));
+}
+
+#[test]
 fn keys_for_other_purposes_are_left_out() {
     let vectors = vectors();
     let rsa = &vectors["RS256"]["jwk"];

@@ -1,12 +1,14 @@
 //! When the keys of the issuer are fetched.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use kube_autorollout_hints::oidc::{Check, DocumentError, MAX_DOCUMENT, TokenError};
+use kube_autorollout_hints::oidc::{Check, DocumentError, MAX_DOCUMENT, TokenError, Verifier};
 use serde_json::{Value, json};
 
-use super::given::{NOW, World, claims, discovery, key_set, sign, sign_with_header};
+use super::given::{
+    ISSUER, NOW, World, claims, discovery, key_set, settings, sign, sign_with_header,
+};
 
 const HOUR: u64 = 60 * 60;
 
@@ -87,6 +89,23 @@ fn an_issuer_that_is_away_is_asked_again_after_ten_seconds() {
     }
     world.discovery = Some(discovery());
     assert!(world.check_at(20, &token).is_ok());
+    let unknown = world.check_at(21, &sign_as_next());
+    assert_eq!(unknown, Err(TokenError::UnknownKey));
+}
+
+#[test]
+fn the_document_of_an_issuer_that_ends_with_a_slash_is_below_it() {
+    let mut settings = settings();
+    settings.issuer = format!("{ISSUER}/");
+    let mut claims = claims();
+    claims["iss"] = json!(settings.issuer);
+    let now = Timestamp::from_second(NOW).expect("in range");
+    let checked = Verifier::new(settings).check(&sign(&claims), Instant::now(), now);
+    let Ok(Check::Fetch(fetch)) = checked else {
+        panic!("{checked:?}");
+    };
+    let expected = format!("{ISSUER}/.well-known/openid-configuration");
+    assert_eq!(fetch.url(), expected);
 }
 
 #[test]
