@@ -9,6 +9,7 @@ mod leader;
 mod listener;
 mod pipeline;
 mod receivers;
+mod wait;
 
 use std::sync::Arc;
 

@@ -210,6 +210,7 @@ impl Rollouts {
         self.states.with(&identity.uid, |state| {
             state.unconfirmed.end();
             state.conflicts.end();
+            state.patched = Some(*at);
             state.tracker.triggered(*generation, *at);
         });
     }

@@ -140,6 +140,7 @@ fn failed(identity: &Identity, error: &Error, context: &Context) {
     // If it is not selected any more, it is left alone.
     if let Some(outdated) = outdated {
         let reporter = &context.reporter;
+        context.note(identity, State::Unknown, Some(Reason::ApiServer), now);
         reporter.failed(identity, error, refused, outdated, now);
     }
 }
@@ -153,6 +154,7 @@ fn invalid(identity: &Identity, error: &InvalidAnnotation, context: &Context) {
         state.succeeded();
         state.tracker.invalid(now);
     });
+    context.note(identity, State::InvalidConfiguration, None, now);
     context.reporter.invalid(identity, error, now);
 }
 
@@ -277,6 +279,7 @@ impl Reconcile<'_> {
         });
         let ((transition, outdated, flight), retry) = remembered?;
         context.budget.decided(identity, decision);
+        context.note(identity, decision.state, decision.reason, now);
         let reporter = &context.reporter;
         reporter.decided(identity, decision, observation, transition, outdated, now);
         let delay = self.next.delay(decision.again, flight, clock::now());

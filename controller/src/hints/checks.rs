@@ -1,6 +1,10 @@
 //! The checks that hints ask for: each image once, however many hints there are for it.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::FutureExt as _;
 use kube_autorollout_hints::Hint;
@@ -62,8 +66,7 @@ impl Checks {
 
     /// Checks the images that a hint names.
     pub(super) fn hint(self: &Arc<Self>, hint: &Hint) -> Outcome {
-        let tags = &self.context.sources.tags;
-        let images = tags.followed(|image| hint.concerns(image));
+        let images = self.images(hint);
         if images.is_empty() {
             return Outcome::UnknownImage;
         }
@@ -73,6 +76,19 @@ impl Checks {
         } else {
             Outcome::Checked
         }
+    }
+
+    /// The images that a hint names, of those that workloads run.
+    pub(super) fn images(&self, hint: &Hint) -> BTreeSet<Arc<str>> {
+        self.context
+            .sources
+            .tags
+            .followed(|image| hint.concerns(image))
+    }
+
+    /// What the workloads are decided with.
+    pub(super) fn context(&self) -> &Context {
+        &self.context
     }
 
     /// Returns whether a check of this image has just begun.

@@ -5,8 +5,13 @@ use std::{sync::Arc, time::Duration};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::{Body, Bytes};
-use kube_autorollout_hints::{Authenticated, MAX_BODY, Parsed, Route, Sender, handshake};
-use tokio::time::{Instant, timeout};
+use kube_autorollout_hints::{
+    Authenticated, MAX_BODY, Malformed, Parsed, Route, Sender, handshake,
+};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout},
+};
 use tracing::{debug, info, warn};
 
 use super::{
@@ -15,8 +20,10 @@ use super::{
     issuers::{Issuers, Verdict},
     leader::Leader,
     receivers::Hook,
+    wait::{self, End, Report},
 };
 use crate::{
+    clock,
     error_chain::Chain,
     metrics::{Metrics, hints::Received},
     server::http::text,
@@ -24,6 +31,9 @@ use crate::{
 
 /// A sender has so long to send the body of its request.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// So many requests wait for workloads at once.
+const WAITS: usize = 32;
 
 /// How soon a sender is to try again while no replica leads, in seconds.
 const NO_LEADER: u64 = 5;
@@ -38,6 +48,7 @@ pub(crate) struct Pipeline {
     leader: Leader,
     present: Present,
     metrics: Arc<Metrics>,
+    waits: Semaphore,
 }
 
 impl Pipeline {
@@ -55,6 +66,7 @@ impl Pipeline {
             leader,
             present,
             metrics,
+            waits: Semaphore::new(WAITS),
         }
     }
 
@@ -97,15 +109,17 @@ impl Pipeline {
             return self.counted(hook, Received::Unauthenticated, answer);
         }
         match hook.receiver.read(&request) {
-            Ok(parsed) => self.check(hook, &checks, &parsed),
+            Ok(parsed) => self.check(hook, &checks, &parsed, route.wait).await,
             Err(error) => {
                 warn!(receiver = hook.name(), %error, "a hint cannot be read");
                 // One that repeats a request until it is accepted would never send another.
                 let repeats = hook.receiver.settings().sender.repeats_until_accepted();
-                let status = if repeats {
-                    StatusCode::ACCEPTED
-                } else {
-                    StatusCode::BAD_REQUEST
+                let status = match error {
+                    _ if repeats => StatusCode::ACCEPTED,
+                    Malformed::Form | Malformed::NotACloudEvent => {
+                        StatusCode::UNSUPPORTED_MEDIA_TYPE
+                    }
+                    _ => StatusCode::BAD_REQUEST,
                 };
                 self.counted(hook, Received::Malformed, line(status, &error.to_string()))
             }
@@ -119,14 +133,19 @@ impl Pipeline {
         request: &kube_autorollout_hints::Request<'_>,
     ) -> Option<Answer> {
         let refused = |reason: &dyn std::fmt::Display| {
-            warn!(receiver = hook.name(), %reason, "a hint is not authenticated");
+            if hook.logs_refusal() {
+                warn!(receiver = hook.name(), %reason, "a hint is not authenticated");
+            }
             hook.limits.lock().fail(Instant::now().into_std());
             Some(unauthorized())
         };
         let secrets = match hook.secrets() {
             Ok(secrets) => secrets,
             Err(error) => {
-                warn!(receiver = hook.name(), error = %Chain(&error), "no hint can be authenticated");
+                if hook.logs_refusal() {
+                    let error = Chain(&error);
+                    warn!(receiver = hook.name(), %error, "no hint can be authenticated");
+                }
                 return Some(later("the receiver has no secret now\n"));
             }
         };
@@ -141,7 +160,17 @@ impl Pipeline {
         }
     }
 
-    fn check(&self, hook: &Hook, checks: &Arc<Checks>, parsed: &Parsed) -> Answer {
+    async fn check(
+        &self,
+        hook: &Hook,
+        checks: &Arc<Checks>,
+        parsed: &Parsed,
+        wait: Option<Duration>,
+    ) -> Answer {
+        if wait.is_some() && !hook.receiver.settings().may_wait {
+            return line(StatusCode::BAD_REQUEST, "this receiver may not wait");
+        }
+        let since = clock::now();
         for (reason, count) in &parsed.ignored {
             debug!(
                 receiver = hook.name(),
@@ -166,8 +195,14 @@ impl Pipeline {
             );
             self.metrics.hints.received(hook.name(), outcome.into(), 1);
         }
-        // The same whatever runs here.
-        line(StatusCode::ACCEPTED, "accepted")
+        let Some(longest) = wait else {
+            // The same whatever runs here.
+            return line(StatusCode::ACCEPTED, "accepted");
+        };
+        let Ok(_permit) = self.waits.try_acquire() else {
+            return later("too many requests wait now\n");
+        };
+        waited(wait::wait(checks, &parsed.hints, since, longest).await)
     }
 
     fn counted(&self, hook: &Hook, outcome: Received, answer: Answer) -> Answer {
@@ -226,6 +261,24 @@ where
             "the body did not come in time",
         )),
     }
+}
+
+/// What became of the workloads, as JSON: one object for one image.
+fn waited((end, reports): (End, Vec<Report>)) -> Answer {
+    let status = match end {
+        End::Done => StatusCode::OK,
+        End::Failed => StatusCode::CONFLICT,
+        End::TimedOut => StatusCode::GATEWAY_TIMEOUT,
+    };
+    let body = match reports.as_slice() {
+        [report] => serde_json::to_string(report),
+        reports => serde_json::to_string(reports),
+    };
+    with(
+        text(status, body.unwrap_or_default()),
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    )
 }
 
 fn unauthorized() -> Answer {

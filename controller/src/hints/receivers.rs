@@ -1,10 +1,13 @@
 //! The configured receivers, with what each remembers of its senders.
 
-use std::{collections::HashMap, fs, path::Path};
+use std::{collections::HashMap, fs, path::Path, time::Duration};
 
 use kube_autorollout_hints::{Limits, Receiver, Secret, Secrets, oidc::Verifier};
 use parking_lot::Mutex;
 use tokio::time::Instant;
+
+/// So often is logged at most that a request to a receiver was refused.
+const LOGGED: Duration = Duration::from_secs(60);
 
 /// The receivers by their names.
 pub(crate) struct Receivers(HashMap<String, Hook>);
@@ -13,6 +16,8 @@ pub(crate) struct Receivers(HashMap<String, Hook>);
 pub(super) struct Hook {
     pub(super) receiver: Receiver,
     pub(super) limits: Mutex<Limits>,
+    /// When it was last logged that a request was refused.
+    pub(super) refused: Mutex<Option<Instant>>,
     /// Of the tokens of CI jobs, where they are accepted.
     pub(super) verifier: Option<Mutex<Verifier>>,
 }
@@ -41,6 +46,7 @@ impl Receivers {
             let oidc = settings.oidc.clone();
             let hook = Hook {
                 limits: Mutex::new(Limits::new(settings.rate, now)),
+                refused: Mutex::default(),
                 verifier: oidc.map(|oidc| Mutex::new(Verifier::new(oidc))),
                 receiver,
             };
@@ -58,6 +64,16 @@ impl Receivers {
 impl Hook {
     pub(super) fn name(&self) -> &str {
         &self.receiver.settings().name
+    }
+
+    /// Whether it is to be logged that a request is refused: once a minute, as everybody can cause that.
+    pub(super) fn logs_refusal(&self) -> bool {
+        let mut refused = self.refused.lock();
+        let logs = refused.is_none_or(|last| last.elapsed() >= LOGGED);
+        if logs {
+            *refused = Some(Instant::now());
+        }
+        logs
     }
 
     /// The secrets as their files are now: the kubelet replaces them when they rotate. `None` where none is configured.

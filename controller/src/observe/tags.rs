@@ -56,6 +56,13 @@ struct Followed {
     announced: Option<Timestamp>,
 }
 
+/// What a registry said of an image that workloads run.
+#[derive(Debug, Default)]
+pub(crate) struct Answer {
+    pub(crate) digest: Option<Digest>,
+    pub(crate) workloads: HashSet<Identity>,
+}
+
 /// What was known of tags when it was announced that they have moved.
 pub(crate) struct Announced(Vec<(Key, Option<Digest>)>);
 
@@ -164,6 +171,23 @@ impl Tags {
             (key.clone(), self.digest(key))
         });
         Announced(before.collect())
+    }
+
+    /// What an image was found to be, once all who may read it have asked since then, and who follows it; nothing before.
+    pub(crate) fn answer(&self, image: &str, since: Timestamp) -> Option<Answer> {
+        let followers = self.followers.lock();
+        let of_image = followers
+            .by_key
+            .iter()
+            .filter(|(key, _)| *key.image == *image);
+        let mut answer = Answer::default();
+        for (key, followed) in of_image {
+            let tag = self.answers.known(key).filter(|tag| tag.begun >= since)?;
+            let digest = tag.digest.as_ref().ok().cloned();
+            answer.digest = answer.digest.or(digest);
+            answer.workloads.extend(followed.workloads.iter().cloned());
+        }
+        Some(answer)
     }
 
     /// Whether some tag still names what it named when it was announced: a registry can announce a push before it answers

@@ -2,15 +2,32 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use kube_autorollout_core::{backoff::Backoff, schedule};
+use jiff::Timestamp;
+use kube_autorollout_core::{
+    backoff::Backoff,
+    schedule,
+    state::{self as decided, Reason},
+};
 use parking_lot::Mutex;
-use tokio::time::Instant;
+use tokio::{
+    sync::{Notify, futures::Notified},
+    time::Instant,
+};
 
 use super::{Conflicts, Unconfirmed, tracker::Tracker};
 use crate::{observe::Freshness, workload::identity::Identity};
 
 /// How soon a failed reconcile is tried again, and at the latest.
 const RETRY: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
+
+/// What a workload was last found to be. Decisions do not rest on it; it is for those who ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Decided {
+    pub(crate) state: decided::State,
+    pub(crate) reason: Option<Reason>,
+    /// When the reconcile began.
+    pub(crate) at: Timestamp,
+}
 
 /// What is remembered of one workload.
 #[derive(Debug, Default)]
@@ -25,6 +42,10 @@ pub(crate) struct State {
     failures: u32,
     /// What is being fetched for it: how fresh that must be, and since when.
     pub(crate) waiting: Option<Box<(Freshness, Instant)>>,
+    /// What it was last found to be, if it was decided.
+    decided: Option<Decided>,
+    /// When its last patch was sent.
+    pub(super) patched: Option<Timestamp>,
 }
 
 impl State {
@@ -47,7 +68,10 @@ impl State {
 
 /// The records of all selected workloads.
 #[derive(Debug, Default)]
-pub(crate) struct States(Mutex<Records>);
+pub(crate) struct States {
+    records: Mutex<Records>,
+    changes: Notify,
+}
 
 #[derive(Debug, Default)]
 struct Records {
@@ -65,7 +89,7 @@ struct Record {
 impl States {
     /// The workload is selected; returns whether it was not before.
     pub(crate) fn select(&self, identity: &Identity) -> bool {
-        let mut records = self.0.lock();
+        let mut records = self.records.lock();
         if records.all.contains_key(identity) {
             return false;
         }
@@ -80,36 +104,52 @@ impl States {
 
     /// The workload is not selected any more; returns whether it was.
     pub(crate) fn remove(&self, identity: &Identity) -> bool {
-        self.0.lock().all.remove(identity).is_some()
+        self.records.lock().all.remove(identity).is_some()
     }
 
     /// The selected workload of this UID.
     pub(crate) fn identity(&self, uid: &str) -> Option<Identity> {
-        let records = self.0.lock();
+        let records = self.records.lock();
         let (identity, _) = records.all.get_key_value(uid)?;
         Some(identity.clone())
     }
 
     /// Changes or reads what is remembered of a workload; nothing where it is not selected.
     pub(crate) fn with<R>(&self, uid: &str, change: impl FnOnce(&mut State) -> R) -> Option<R> {
-        let mut records = self.0.lock();
+        let mut records = self.records.lock();
         records
             .all
             .get_mut(uid)
             .map(|record| change(&mut record.state))
     }
 
+    /// The workload was found to be this.
+    pub(crate) fn decided(&self, uid: &str, decided: Decided) {
+        self.with(uid, |state| state.decided = Some(decided));
+        self.changes.notify_waiters();
+    }
+
+    /// What the workload was last found to be, and when its last patch was sent; nothing where it is not selected.
+    pub(crate) fn last(&self, uid: &str) -> Option<(Option<Decided>, Option<Timestamp>)> {
+        self.with(uid, |state| (state.decided, state.patched))
+    }
+
+    /// Ends when some workload is decided.
+    pub(crate) fn changed(&self) -> Notified<'_> {
+        self.changes.notified()
+    }
+
     /// What else than the object itself makes a change of it worth a reconcile: that it was selected anew, or that its next
     /// version is waited for.
     pub(crate) fn selection(&self, uid: &str) -> Option<(u64, bool)> {
-        let records = self.0.lock();
+        let records = self.records.lock();
         let record = records.all.get(uid)?;
         Some((record.selection, record.state.conflicts.is_open()))
     }
 
     /// Whether some workload could not be decided the last time.
     pub(crate) fn has_failures(&self) -> bool {
-        let records = self.0.lock();
+        let records = self.records.lock();
         records.all.values().any(|record| record.state.failures > 0)
     }
 }
