@@ -2,8 +2,13 @@
 
 use std::{fs, path::PathBuf, time::Instant};
 
-use kube_autorollout_testbed::process::Port;
-use serde_json::json;
+use kube_autorollout_testbed::{
+    image::{Content as _, Pusher},
+    process::Port,
+    registry::{ALICE, Access, Notifications},
+    workload,
+};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -34,10 +39,13 @@ impl Hooks {
         self.folder.path().join("secret")
     }
 
-    /// A configuration with one receiver, `ci`, and a schedule that is no help.
+    /// A configuration with the receivers `ci` and `registry`, and a schedule that is no help.
     fn configuration(&self) -> String {
         let secret = self.secret_file();
-        let receivers = json!([{ "name": "ci", "type": "generic", "secretFile": secret }]);
+        let receivers = json!([
+            { "name": "ci", "type": "generic", "secretFile": secret, "mayWait": true },
+            { "name": "registry", "type": "distribution", "secretFile": secret },
+        ]);
         let port = self.port.number();
         format!("interval: 24h\nhints: {{ port: {port}, receivers: {receivers} }}\n")
     }
@@ -59,6 +67,15 @@ impl Hooks {
             .nth(1)
             .and_then(|status| status.parse().ok());
         (status.expect("a status"), answer)
+    }
+
+    /// The same for an image, and waits for its workloads.
+    async fn wait(&self, image: &str, wait: &str) -> (u16, Value) {
+        let body = json!({ "image": image }).to_string();
+        let path = format!("/hooks/ci?wait={wait}");
+        let (status, answer) = self.post(&path, &format!("Bearer {SECRET}"), &body).await;
+        let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
+        (status, serde_json::from_str(body).expect("JSON"))
     }
 
     async fn hint(&self, image: &str) -> u16 {
@@ -144,4 +161,133 @@ async fn who_is_not_authenticated_learns_nothing_and_causes_nothing() {
         (unknown, without_date(&answer)),
         (known, without_date(&same))
     );
+}
+
+#[tokio::test]
+async fn who_waits_hears_what_became_of_the_workloads() {
+    let (world, hooks, _controller) = with_web("waits").await;
+    let image = world.image("app");
+    let (status, answer) = hooks.wait(&image, "60s").await;
+    assert_eq!(status, 200, "{answer}");
+    let [web] = answer["workloads"].as_array().expect("a list").as_slice() else {
+        panic!("one workload: {answer}");
+    };
+    assert_eq!(web["name"], "web");
+    assert_eq!(web["rolledOut"], false);
+
+    let next = world.version(2);
+    world.push(&next, "app").await;
+    let (status, answer) = hooks.wait(&image, "60s").await;
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(answer["image"], image);
+    assert_eq!(answer["digest"], next.root_digest().to_string());
+    let web = &answer["workloads"][0];
+    assert_eq!(
+        (&web["state"], &web["rolledOut"]),
+        (&json!("UpToDate"), &json!(true))
+    );
+    assert_eq!(world.patches(), 1);
+
+    let hold = json!({ "metadata": { "annotations": { "kube-autorollout/hold": "true" } } });
+    world.patch("web", hold).await;
+    world.push(&world.version(3), "app").await;
+    let (status, answer) = hooks.wait(&image, "60s").await;
+    assert_eq!(status, 409, "{answer}");
+    assert_eq!(answer["workloads"][0]["state"], "Held");
+
+    let (status, answer) = hooks
+        .wait("registry.example.org/nobody/runs:this", "60s")
+        .await;
+    assert_eq!((status, answer), (409, json!([])));
+    assert_eq!(world.patches(), 1);
+}
+
+#[tokio::test]
+async fn a_wait_that_takes_too_long_says_where_its_workloads_stand() {
+    let (world, hooks, _controller) = with_web("late").await;
+    world
+        .testbed
+        .control_plane()
+        .pause_controller_manager()
+        .await
+        .expect("paused");
+    world.push(&world.version(2), "app").await;
+    let (status, answer) = hooks.wait(&world.image("app"), "3s").await;
+    world
+        .testbed
+        .control_plane()
+        .resume_controller_manager()
+        .await
+        .expect("resumed");
+    assert_eq!(status, 504, "{answer}");
+    assert_eq!(answer["workloads"][0]["state"], "RollingOut");
+}
+
+#[tokio::test]
+async fn a_follower_hands_hints_on_to_the_leader() {
+    let world = World::new("handed-on").await;
+    world.push(&world.version(1), "app").await;
+    world.deploy("web", "app").await;
+    let [first, second] = [Hooks::of(&world), Hooks::of(&world)];
+    let elected = |hooks: &Hooks| {
+        format!(
+            "leaderElection: {{ enabled: true }}\n{}",
+            hooks.configuration()
+        )
+    };
+    let leader = world.controller(&elected(&first)).await;
+    leader.until_all("UpToDate", 1).await;
+    let follower = world.controller(&elected(&second)).await;
+    world.push(&world.version(2), "app").await;
+    let (status, answer) = second.wait(&world.image("app"), "60s").await;
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(answer["workloads"][0]["rolledOut"], true);
+    assert_eq!(world.patches(), 1);
+    let checked = [("receiver", "ci"), ("outcome", "checked")];
+    assert_eq!(
+        leader.metrics().await.value("hints_total", &checked),
+        Some(1.0)
+    );
+    let strange = json!({ "image": world.image("app") }).to_string();
+    assert_eq!(
+        second.post("/hooks/ci", "Bearer wrong", &strange).await.0,
+        401
+    );
+
+    leader.kill();
+    let (status, answer) = second
+        .post("/hooks/ci", &format!("Bearer {SECRET}"), &strange)
+        .await;
+    assert!(status == 503 || status == 202, "{answer}");
+    follower.until_all("UpToDate", 1).await;
+    assert_eq!(second.hint(&world.image("app")).await, 202);
+}
+
+#[tokio::test]
+async fn the_registrys_own_notification_of_a_push_leads_to_a_patch() {
+    let (world, hooks, controller) = with_web("notified").await;
+    let registry = world.testbed.start_registry(Access::Plain).await;
+    let registry = registry.expect("a registry");
+    let notifications = Notifications {
+        url: format!("http://127.0.0.1:{}/hooks/registry", hooks.port.number()),
+        authorization: format!("Bearer {SECRET}"),
+    };
+    registry.notify(&notifications).await.expect("it is back");
+    let pusher = Pusher::new(registry.access_as(ALICE)).expect("a pusher");
+    let push = async |version| {
+        let image = world.version(version);
+        pusher
+            .push(&image, world.namespace.name(), "app")
+            .await
+            .expect("pushed");
+    };
+    push(1).await;
+    let image = format!("{}/{}:app", registry.host(), world.namespace.name());
+    let api = workload::Deployment::named("api").container("app", &image);
+    world.create(api.labelled()).await;
+    world.rolled_out("api").await;
+    controller.until_all("UpToDate", 2).await;
+    push(2).await;
+    world.until_event("api", "RolloutCompleted").await;
+    assert_eq!(world.patches(), 1);
 }

@@ -90,6 +90,7 @@ impl Controller {
             ("CONFIG_FILE", file.display().to_string()),
             ("KUBE_AUTOROLLOUT_WEBSERVER__PORT", number.to_string()),
             ("NO_PROXY", "127.0.0.1".to_owned()),
+            ("POD_IP", "127.0.0.1".to_owned()), // as the chart passes it
         ];
         environment.extend_from_slice(variables);
         let launch = Launch {

@@ -13,7 +13,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::json;
 use tokio::net::TcpStream;
 
-pub use configuration::Access;
+pub use configuration::{Access, Notifications};
 pub use issuer::{Error as IssuerError, Issuer, TokenRequest};
 pub use log::{Error as LogError, Request, RequestLog};
 pub use users::{ALICE, BOB, User};
@@ -94,7 +94,7 @@ impl Registry {
             }
             _ => None,
         };
-        configure(folder.path(), &host, access, issuer.as_ref())?;
+        configure(folder.path(), &host, access, issuer.as_ref(), None)?;
         let server = server(programs, folder.path(), host.clone());
         Ok(Self {
             log: RequestLog::new(server.output()),
@@ -180,8 +180,20 @@ impl Registry {
         if let Some(issuer) = &self.issuer {
             issuer.relocate().await?;
             let folder = self.folder.path();
-            configure(folder, &self.host, self.access, Some(issuer))?;
+            configure(folder, &self.host, self.access, Some(issuer), None)?;
         }
+        self.restart().await
+    }
+
+    /// Reports pushes from now on; the registry is started again for that.
+    ///
+    /// # Errors
+    ///
+    /// When the registry does not come back.
+    pub async fn notify(&self, notifications: &Notifications) -> Result<(), Error> {
+        let (folder, issuer) = (self.folder.path(), self.issuer.as_ref());
+        configure(folder, &self.host, self.access, issuer, Some(notifications))?;
+        self.stop();
         self.restart().await
     }
 

@@ -24,14 +24,42 @@ pub enum Access {
     Token,
 }
 
+/// Where a registry reports pushes
+/// (<https://distribution.github.io/distribution/about/notifications/>).
+#[derive(Debug, Clone)]
+pub struct Notifications {
+    /// The URL of the endpoint.
+    pub url: String,
+    /// The header `Authorization` of each request.
+    pub authorization: String,
+}
+
+impl Notifications {
+    fn settings(&self) -> Value {
+        json!({ "endpoints": [{
+            "name": "kube-autorollout",
+            "url": self.url,
+            "headers": { "Authorization": [self.authorization] },
+            "timeout": "1s",
+            "threshold": 5,
+            "backoff": "1s",
+            "ignore": { "actions": ["pull"] },
+        }] })
+    }
+}
+
 /// Writes the registry's configuration file.
 pub(super) fn configure(
     folder: &Path,
     host: &str,
     access: Access,
     issuer: Option<&Issuer>,
+    notifications: Option<&Notifications>,
 ) -> io::Result<()> {
-    let settings = settings(host, access, issuer);
+    let mut settings = settings(host, access, issuer);
+    if let Some(notifications) = notifications {
+        settings["notifications"] = notifications.settings();
+    }
     fs::write(folder.join(CONFIGURATION), format!("{settings:#}\n"))
 }
 
