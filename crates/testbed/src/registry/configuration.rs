@@ -56,15 +56,17 @@ pub(super) fn configure(
     issuer: Option<&Issuer>,
     notifications: Option<&Notifications>,
 ) -> io::Result<()> {
-    let mut settings = settings(host, access, issuer);
-    if let Some(notifications) = notifications {
-        settings["notifications"] = notifications.settings();
-    }
+    let settings = settings(host, access, issuer, notifications);
     fs::write(folder.join(CONFIGURATION), format!("{settings:#}\n"))
 }
 
 /// What the registry's configuration file says (<https://distribution.github.io/distribution/about/configuration/>).
-fn settings(host: &str, access: Access, issuer: Option<&Issuer>) -> Value {
+fn settings(
+    host: &str,
+    access: Access,
+    issuer: Option<&Issuer>,
+    notifications: Option<&Notifications>,
+) -> Value {
     let tls = (access != Access::Plain)
         .then(|| json!({"certificate": "server.crt", "key": "server.key"}));
     let auth = match (access, issuer) {
@@ -87,5 +89,6 @@ fn settings(host: &str, access: Access, issuer: Option<&Issuer>) -> Value {
         },
         "http": {"addr": host, "secret": "testbed", "tls": tls},
         "auth": auth,
+        "notifications": notifications.map(Notifications::settings),
     })
 }
