@@ -2,6 +2,7 @@
 
 pub(crate) mod arguments;
 pub(crate) mod check;
+pub(crate) mod hint;
 mod hints;
 mod shutdown;
 mod term;

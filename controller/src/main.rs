@@ -32,8 +32,8 @@ use std::{
 use tokio::runtime::Runtime;
 
 use app::{
-    arguments::{self, Command, Request},
-    check,
+    arguments::{self, Command, HintRequest, Request},
+    check, hint,
 };
 use config::Config;
 use error_chain::Chain;
@@ -65,6 +65,13 @@ fn main() -> ExitCode {
             start(config, &environment, Stream::Error).map_or_else(
                 |code| code,
                 |(config, runtime)| check(&request, &config, &environment, &runtime),
+            )
+        }
+        Ok(Command::Hint(request)) => {
+            let environment = environment();
+            start(None, &environment, Stream::Error).map_or_else(
+                |code| code,
+                |(config, runtime)| hint(&request, &config, &environment, &runtime),
             )
         }
         Err(error) => fail(MISUSED, &format!("{error}; see 'kube-autorollout --help'")),
@@ -137,6 +144,22 @@ fn check(
             } else {
                 ExitCode::from(FAILED)
             }
+        }
+        Err(error) => fail(MISUSED, &Chain(&error).to_string()),
+    }
+}
+
+/// Announces images.
+fn hint(
+    request: &HintRequest,
+    config: &Config,
+    environment: &BTreeMap<String, String>,
+    runtime: &Runtime,
+) -> ExitCode {
+    match runtime.block_on(hint::run(request, config, environment)) {
+        Ok(ended) => {
+            print(&ended.text);
+            ExitCode::from(ended.code)
         }
         Err(error) => fail(MISUSED, &Chain(&error).to_string()),
     }

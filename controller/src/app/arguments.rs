@@ -1,7 +1,9 @@
 //! The command line.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
+use kube_autorollout_core::schedule::parse_duration;
+use kube_autorollout_hints::LONGEST_WAIT;
 use lexopt::{Arg, Parser, ValueExt as _};
 
 /// What `--help` prints.
@@ -10,9 +12,11 @@ Rolls out Kubernetes workloads when the image behind an unchanged tag has change
 
 Usage: kube-autorollout [OPTIONS]
        kube-autorollout check [OPTIONS] IMAGE...
+       kube-autorollout hint [OPTIONS] IMAGE...
 
 Commands:
   check              Resolve images with the configuration of the controller; see 'check --help'
+  hint               Announce pushed images to a controller; see 'hint --help'
 
 Options:
       --config FILE  Path of the configuration file [env: CONFIG_FILE]
@@ -43,6 +47,25 @@ Exit codes:
   2  invalid arguments or configuration
 ";
 
+/// What `hint --help` prints.
+pub(crate) const HINT_HELP: &str = "\
+Announces pushed images to a controller, which checks them at once, and can wait for their workloads.
+
+Usage: kube-autorollout hint [OPTIONS] IMAGE...
+
+Options:
+      --url URL          URL of a receiver, such as https://hints.example.org/hooks/ci [env: KUBE_AUTOROLLOUT_URL]
+      --wait DURATION    Wait until all workloads run the images: an integer and s or m, up to 15m
+      --token-file FILE  Path of a secret or token [env: KUBE_AUTOROLLOUT_TOKEN; else the job's token of GitHub Actions]
+  -h, --help             Print this help
+
+Exit codes:
+  0  all workloads run the images; without --wait: the hint was accepted
+  1  at least one workload does not run its image, no workload runs one, or the controller does not answer
+  2  invalid arguments, or the hint was not accepted
+  3  the time of --wait is over
+";
+
 /// What the arguments ask for.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Command {
@@ -58,6 +81,8 @@ pub(crate) enum Command {
         /// Which images, and how to print the result.
         request: Request,
     },
+    /// Announce images.
+    Hint(HintRequest),
     /// Print a help text.
     Help(&'static str),
     /// Print the version.
@@ -73,6 +98,19 @@ pub(crate) struct Request {
     pub(crate) docker_config: Option<PathBuf>,
     /// Given with `--output`.
     pub(crate) output: Output,
+}
+
+/// The arguments of `hint`.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct HintRequest {
+    /// The images, at least one.
+    pub(crate) images: Vec<String>,
+    /// Given with `--url`.
+    pub(crate) url: Option<String>,
+    /// Given with `--wait`.
+    pub(crate) wait: Option<Duration>,
+    /// Given with `--token-file`.
+    pub(crate) token_file: Option<PathBuf>,
 }
 
 /// How `check` prints its result.
@@ -94,9 +132,14 @@ pub(crate) enum Error {
     /// Not an output format.
     #[error("invalid value {0:?} for option '--output'; allowed: text or json")]
     Output(OsString),
-    /// `check` without an image.
-    #[error("check requires at least one image")]
-    NoImage,
+    /// Not a length of time, or too long.
+    #[error(
+        "invalid value {0:?} for option '--wait'; allowed: an integer and s or m, from 1s to 15m"
+    )]
+    Wait(OsString),
+    /// A command without an image.
+    #[error("{0} requires at least one image")]
+    NoImage(&'static str),
 }
 
 /// Reads the arguments that follow the program's name.
@@ -113,6 +156,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
             Arg::Short('V') | Arg::Long("version") => return Ok(Command::Version),
             Arg::Long("config") => config = Some(parser.value()?.into()),
             Arg::Value(command) if command == "check" => return check(parser, config),
+            Arg::Value(command) if command == "hint" => return hint(parser),
             other => return Err(other.unexpected().into()),
         }
     }
@@ -133,9 +177,34 @@ fn check(mut parser: Parser, mut config: Option<PathBuf>) -> Result<Command, Err
         }
     }
     if request.images.is_empty() {
-        return Err(Error::NoImage);
+        return Err(Error::NoImage("check"));
     }
     Ok(Command::Check { config, request })
+}
+
+/// Reads the arguments that follow `hint`.
+fn hint(mut parser: Parser) -> Result<Command, Error> {
+    let mut request = HintRequest::default();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help(HINT_HELP)),
+            Arg::Long("url") => request.url = Some(parser.value()?.string()?),
+            Arg::Long("wait") => request.wait = Some(wait(parser.value()?)?),
+            Arg::Long("token-file") => request.token_file = Some(parser.value()?.into()),
+            Arg::Value(image) => request.images.push(image.string()?),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    if request.images.is_empty() {
+        return Err(Error::NoImage("hint"));
+    }
+    Ok(Command::Hint(request))
+}
+
+fn wait(value: OsString) -> Result<Duration, Error> {
+    let wait = value.to_str().and_then(|value| parse_duration(value).ok());
+    let is_allowed = |wait: &Duration| !wait.is_zero() && *wait <= LONGEST_WAIT;
+    wait.filter(is_allowed).ok_or(Error::Wait(value))
 }
 
 fn output(value: OsString) -> Result<Output, Error> {

@@ -139,3 +139,30 @@ async fn a_configuration_that_changes_is_read_at_the_next_start_and_not_before()
     controller.until_all("UpToDate", 1).await;
     assert_eq!(world.patches(), 1);
 }
+
+#[test]
+fn a_hint_that_cannot_be_sent_says_what_is_missing() {
+    let table: [(&[&str], &str); 6] = [
+        (&["hint"], "hint requires at least one image"),
+        (&["hint", "nginx"], "pass --url"),
+        (
+            &["hint", "--url", "ftp://x/hooks/ci", "nginx"],
+            "https://<host>/hooks/<receiver>",
+        ),
+        (
+            &["hint", "--url", "https://x.example/hooks/ci", "nginx"],
+            "--token-file",
+        ),
+        (
+            &["hint", "--url", "https://x.example/hooks/ci", "NGINX:"],
+            "invalid image",
+        ),
+        (&["hint", "--wait", "1h", "nginx"], "from 1s to 15m"),
+    ];
+    for (arguments, expected) in table {
+        let output = run(arguments, None);
+        let error = text(&output.stderr).to_lowercase();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {error}");
+        assert!(error.contains(expected), "{arguments:?}: {error}");
+    }
+}

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
+    process::Command,
 };
 
 use crate::harness::{Controller, SOON, World};
@@ -200,6 +201,57 @@ async fn who_waits_hears_what_became_of_the_workloads() {
         .await;
     assert_eq!((status, answer), (409, json!([])));
     assert_eq!(world.patches(), 1);
+}
+
+#[tokio::test]
+async fn the_command_for_ci_waits_and_its_exit_code_says_how_it_ended() {
+    let (world, hooks, _controller) = with_web("command").await;
+    let image = world.image("app");
+    let run = async |arguments: &[&str], image: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kube-autorollout"));
+        let url = format!("http://127.0.0.1:{}/hooks/ci", hooks.port.number());
+        command
+            .args(["hint", "--url", &url, "--token-file"])
+            .arg(hooks.secret_file());
+        command.args(arguments).arg(image).env_clear();
+        let output = command.output().await.expect("the program runs");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (
+            output.status.code(),
+            text(&output.stdout),
+            text(&output.stderr),
+        )
+    };
+    let (code, said, _) = run(&[], &image).await;
+    assert_eq!((code, &*said), (Some(0), "accepted\n"));
+    let next = world.version(2);
+    world.push(&next, "app").await;
+    let (code, said, progress) = run(&["--wait", "60s"], &image).await;
+    assert_eq!(code, Some(0), "{said}");
+    let line = format!(
+        "Deployment {}/web: rolled out, {}",
+        world.namespace.name(),
+        next.root_digest()
+    );
+    assert!(said.contains(&line), "{said}");
+    assert_eq!(progress, format!("waiting for {image}\n"));
+    let (code, said, _) = run(&["--wait", "60s"], "registry.example.org/nobody/runs:this").await;
+    assert_eq!(code, Some(1), "{said}");
+    fs::write(hooks.secret_file(), "another").expect("a file");
+    let other = tempfile::NamedTempFile::new().expect("a file");
+    fs::write(other.path(), SECRET).expect("a file");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kube-autorollout"));
+    let url = format!("http://127.0.0.1:{}/hooks/ci", hooks.port.number());
+    command
+        .args(["hint", "--url", &url, "--token-file"])
+        .arg(other.path())
+        .arg(&image);
+    let output = command
+        .env_clear()
+        .output()
+        .await
+        .expect("the program runs");
+    assert_eq!(output.status.code(), Some(2), "the secret was replaced");
 }
 
 #[tokio::test]

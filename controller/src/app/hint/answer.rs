@@ -1,0 +1,183 @@
+//! What the controller answered, as text and as an exit code.
+
+use serde::Deserialize;
+
+/// How a hint ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Ended {
+    /// The exit code.
+    pub(crate) code: u8,
+    /// For standard output.
+    pub(crate) text: String,
+}
+
+/// Rolled out or current, or accepted.
+const GOOD: u8 = 0;
+
+/// Some workload does not run the image.
+const FAILED: u8 = 1;
+
+/// The hint is not accepted as it is.
+const MISUSED: u8 = 2;
+
+/// Time is out.
+const TIMED_OUT: u8 = 3;
+
+/// One image, or several.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Reports {
+    One(Report),
+    Several(Vec<Report>),
+}
+
+#[derive(Deserialize)]
+struct Report {
+    image: String,
+    digest: Option<String>,
+    workloads: Vec<Row>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Row {
+    namespace: String,
+    kind: String,
+    name: String,
+    state: String,
+    reason: Option<String>,
+    rolled_out: bool,
+    seconds: u64,
+}
+
+impl Ended {
+    /// As the controller has answered.
+    pub(super) fn of(status: u16, body: &[u8]) -> Self {
+        let reports = match serde_json::from_slice(body) {
+            Ok(Reports::One(report)) => Some(vec![report]),
+            Ok(Reports::Several(reports)) => Some(reports),
+            Err(_) => None,
+        };
+        match (status, reports) {
+            (200, Some(reports)) => Self::reported(GOOD, &reports, ""),
+            (409, Some(reports)) if reports.is_empty() => Self::new(
+                FAILED,
+                "no workload runs this image, or the receiver may not announce it",
+            ),
+            (409, Some(reports)) => Self::reported(FAILED, &reports, ""),
+            (504, Some(reports)) => Self::reported(TIMED_OUT, &reports, "time is out\n"),
+            (504, None) => Self::new(
+                TIMED_OUT,
+                "time is out at a proxy before the controller: let it wait as long as --wait",
+            ),
+            (200 | 202, _) => Self::new(GOOD, "accepted"),
+            (401, _) => Self::new(
+                MISUSED,
+                "not authenticated: the secret or the token is not one that the receiver accepts",
+            ),
+            (404, _) => Self::new(MISUSED, "there is no such receiver: check the URL"),
+            (status, _) => {
+                let said = String::from_utf8_lossy(body);
+                let said: String = said
+                    .trim()
+                    .chars()
+                    .filter(|it| !it.is_control())
+                    .take(200)
+                    .collect();
+                Self::new(MISUSED, &format!("not accepted (status {status}): {said}"))
+            }
+        }
+    }
+
+    /// Nobody has answered.
+    pub(super) fn unanswered(why: &str) -> Self {
+        Self::new(FAILED, &format!("the controller does not answer: {why}"))
+    }
+
+    fn new(code: u8, text: &str) -> Self {
+        Self {
+            code,
+            text: format!("{text}\n"),
+        }
+    }
+
+    fn reported(code: u8, reports: &[Report], head: &str) -> Self {
+        let text = reports.iter().map(Report::text).collect::<String>();
+        Self {
+            code,
+            text: format!("{head}{text}"),
+        }
+    }
+}
+
+impl Report {
+    fn text(&self) -> String {
+        let digest = self.digest.as_deref().unwrap_or("no digest");
+        let rows = self.workloads.iter().map(|row| row.text(digest));
+        format!("{}\n{}", self.image, rows.collect::<String>())
+    }
+}
+
+impl Row {
+    fn text(&self, digest: &str) -> String {
+        let what = match (&*self.state, self.rolled_out) {
+            ("UpToDate", true) => format!("rolled out, {digest}, {} s", self.seconds),
+            ("UpToDate", false) => format!("already runs {digest}"),
+            (state, _) => match &self.reason {
+                Some(reason) => format!("{state}: {reason}"),
+                None => state.to_owned(),
+            },
+        };
+        format!("  {} {}/{}: {what}\n", self.kind, self.namespace, self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn ended(status: u16, body: &str) -> (u8, String) {
+        let Ended { code, text } = Ended::of(status, body.as_bytes());
+        (code, text)
+    }
+
+    #[test]
+    fn each_answer_has_its_exit_code_and_says_what_to_do() {
+        let row = |state: &str, rolled_out: bool| {
+            json!({ "image": "ghcr.io/team/web:main", "digest": "sha256:ab", "workloads": [{
+                "namespace": "shop", "kind": "Deployment", "name": "web", "state": state, "reason": "OnHold",
+                "rolledOut": rolled_out, "seconds": 41,
+            }]})
+            .to_string()
+        };
+        let table = [
+            (202, "accepted\n".to_owned(), 0, "accepted"),
+            (
+                200,
+                row("UpToDate", true),
+                0,
+                "Deployment shop/web: rolled out, sha256:ab, 41 s",
+            ),
+            (200, row("UpToDate", false), 0, "already runs sha256:ab"),
+            (409, row("Held", false), 1, "Held: OnHold"),
+            (409, "[]".to_owned(), 1, "no workload runs this image"),
+            (504, row("RollingOut", true), 3, "time is out"),
+            (504, "<html>".to_owned(), 3, "proxy"),
+            (
+                401,
+                "not authenticated\n".to_owned(),
+                2,
+                "not authenticated",
+            ),
+            (404, String::new(), 2, "receiver"),
+            (302, "\u{1b}[31mred".to_owned(), 2, "status 302): [31mred"),
+        ];
+        for (status, body, code, text) in table {
+            let (found, shown) = ended(status, &body);
+            assert_eq!(found, code, "{status}: {shown}");
+            assert!(shown.contains(text), "{status}: {shown}");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! What a hint is authenticated with: a secret, or the token of the CI job.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use kube_autorollout_registry::{TokenClient, TokenRequest};
+use serde::Deserialize;
+
+/// The token or the secret itself, as GitLab passes the job's token.
+const TOKEN: &str = "KUBE_AUTOROLLOUT_TOKEN";
+
+/// Where GitHub Actions issues the job's token, and what it must be asked with
+/// (<https://docs.github.com/en/actions/reference/security/oidc#methods-for-requesting-the-oidc-token>).
+const ACTIONS_URL: &str = "ACTIONS_ID_TOKEN_REQUEST_URL";
+const ACTIONS_TOKEN: &str = "ACTIONS_ID_TOKEN_REQUEST_TOKEN";
+
+/// Whom the token is for, unless the receiver has another `oidc.audience`.
+const AUDIENCE: &str = "kube-autorollout";
+
+/// How long GitHub Actions may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// There is nothing to authenticate with.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TokenError {
+    /// The file cannot be read.
+    #[error("cannot read the token from {}", .0.display())]
+    Read(PathBuf, #[source] io::Error),
+    /// The file or the variable has no token.
+    #[error("the token in {0} is empty")]
+    Empty(String),
+    /// GitHub Actions does not issue one.
+    #[error(
+        "GitHub Actions issues no token: {0}; give the job `permissions: {{ id-token: write }}`"
+    )]
+    Actions(String),
+    /// There is none anywhere.
+    #[error(
+        "no token: pass --token-file or set {TOKEN}; GitHub Actions needs `permissions: {{ id-token: write }}`, GitLab \
+         `id_tokens: {{ {TOKEN}: {{ aud: {AUDIENCE} }} }}`"
+    )]
+    None,
+}
+
+#[derive(Deserialize)]
+struct Issued {
+    value: String,
+}
+
+/// Finds the token: in the file, in the environment, or at GitHub Actions.
+///
+/// # Errors
+///
+/// [`TokenError`] when there is none.
+pub(super) async fn find(
+    file: Option<&Path>,
+    environment: &BTreeMap<String, String>,
+    client: &TokenClient,
+) -> Result<String, TokenError> {
+    if let Some(file) = file {
+        let token = fs::read_to_string(file);
+        let token = token.map_err(|error| TokenError::Read(file.to_owned(), error))?;
+        return filled(token.trim(), &file.display().to_string());
+    }
+    if let Some(token) = environment.get(TOKEN) {
+        return filled(token.trim(), TOKEN);
+    }
+    match (environment.get(ACTIONS_URL), environment.get(ACTIONS_TOKEN)) {
+        (Some(url), Some(token)) => issued(url, token, client).await,
+        _ => Err(TokenError::None),
+    }
+}
+
+fn filled(token: &str, place: &str) -> Result<String, TokenError> {
+    if token.is_empty() {
+        return Err(TokenError::Empty(place.to_owned()));
+    }
+    Ok(token.to_owned())
+}
+
+async fn issued(url: &str, token: &str, client: &TokenClient) -> Result<String, TokenError> {
+    let request = TokenRequest::get(format!("{url}&audience={AUDIENCE}"), TIMEOUT)
+        .header("authorization", format!("Bearer {token}"));
+    let response = client.send(request).await;
+    let response = response.map_err(|error| TokenError::Actions(error.to_string()))?;
+    if response.status() != 200 {
+        return Err(TokenError::Actions(format!("status {}", response.status())));
+    }
+    let issued: Result<Issued, _> = serde_json::from_slice(response.body());
+    let issued = issued.map_err(|_| TokenError::Actions("an unknown answer".to_owned()))?;
+    filled(&issued.value, "the answer of GitHub Actions")
+}
