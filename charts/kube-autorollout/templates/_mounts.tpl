@@ -13,6 +13,9 @@
     {{- $wanted = append $wanted (dict "path" $secret.mountPath "what" $what) }}
   {{- end }}
 {{- end }}
+{{- if (include "kube-autorollout.hints" . | fromYaml).sources }}
+  {{- $wanted = append $wanted (dict "path" "/etc/kube-autorollout/hints" "what" "the Secrets of hints.receivers") }}
+{{- end }}
 {{- range $index, $mount := .Values.extraVolumeMounts }}
   {{- $what := printf "the volume %s (extraVolumeMounts[%d])" $mount.name $index }}
   {{- $wanted = append $wanted (dict "path" $mount.mountPath "what" $what) }}

@@ -109,5 +109,8 @@ Each directory and each key has the number of its entry, so that two Secrets wit
 {{- end }}
 {{- $_ := set $config "tls" (dict "caCertificatePaths" $paths) }}
 {{- $_ := set $config "registries" (include "kube-autorollout.registries" . | fromYaml).registries }}
+{{- with (include "kube-autorollout.hints" . | fromYaml).receivers }}
+  {{- $_ := set $config "hints" (dict "port" $.Values.hints.port "receivers" .) }}
+{{- end }}
 {{- toYaml $config }}
 {{- end }}

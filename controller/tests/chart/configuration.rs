@@ -171,6 +171,15 @@ impl Rendered {
             let pull_secret = pull_secret.map(|path| here(&format!("{path}/.dockerconfigjson")));
             write(pull_secret, r#"{"auths":{}}"#);
         }
+        for receiver in config["hints"]["receivers"]
+            .as_array()
+            .into_iter()
+            .flatten()
+        {
+            for key in ["secretFile", "previousSecretFile"] {
+                write(receiver[key].as_str().map(&here), "a-secret");
+            }
+        }
         let authority = include_str!("../../src/config/tests/ca.pem");
         for path in config["tls"]["caCertificatePaths"]
             .as_array()

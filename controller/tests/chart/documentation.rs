@@ -47,8 +47,10 @@ fn every_setting_that_is_shown_is_a_value_of_the_chart() {
     assert!(tried >= 2, "only {tried} settings were found");
 }
 
-/// This API server knows no kinds of the Prometheus Operator; the values that ask for them are rendered by another test.
-const NO_OPERATOR: &str = "podMonitor.enabled=false,prometheusRule.enabled=false";
+/// This API server knows no kinds of the Prometheus Operator and the Gateway API; the values that ask for them are rendered
+/// by another test.
+const NOT_THERE: &str =
+    "podMonitor.enabled=false,prometheusRule.enabled=false,hints.httpRoute.enabled=false";
 
 /// A command of Helm with the chart of this folder in the place of the published one, which has to be of its version.
 fn with_our_chart(line: &str) -> String {
@@ -71,7 +73,7 @@ fn mistake(helm: &Helm, kubeconfig: &Path, line: &str, values: &str) -> Option<S
     let mut words: Vec<&str> = line.split_whitespace().skip(1).collect();
     match &*words {
         [_] => words.push("--help"), // only mentioned
-        ["install" | "upgrade", ..] => words.extend(["--dry-run=server", "--set", NO_OPERATOR]),
+        ["install" | "upgrade", ..] => words.extend(["--dry-run=server", "--set", NOT_THERE]),
         _ => {}
     }
     let output = helm.run_in(folder.path(), kubeconfig, &words);

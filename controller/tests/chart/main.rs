@@ -7,6 +7,7 @@ mod deploy;
 mod documentation;
 mod generated;
 mod helm;
+mod hints;
 mod install;
 mod liveness;
 mod matrix;

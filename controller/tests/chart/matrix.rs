@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::helm::Helm;
 
 /// What can be switched on or set besides others.
-const FEATURES: [&str; 22] = [
+const FEATURES: [&str; 24] = [
     "replicaCount: 2",
     "config: { leaderElection: { enabled: true } }",
     "config: { watch: { namespaces: [default, kube-public] } }",
@@ -47,6 +47,12 @@ extraVolumeMounts: [{ name: more, mountPath: /more }]",
     "networkPolicy: { enabled: true, egress: { enabled: true, rules: [{ ports: [{ port: 5000 }] }] } }",
     "{ cloudIdentities: [aws, gcp, azure], cloudIdentity: { aws: { roleArn: 'arn:aws:iam::123456789012:role/reader' },
       gcp: { serviceAccount: reader@acme.iam.gserviceaccount.com }, azure: { clientId: client, tenantId: tenant } } }",
+    "hints: { receivers: [
+      { name: ci, type: generic, mayWait: true, oidc: { issuer: 'https://gitlab.com', claims: { namespace_path: team } } },
+      { name: registry, type: distribution, secret: { name: hints, key: new }, previousSecret: { name: hints, key: old } }],
+      from: [{ podSelector: {} }] }",
+    "hints: { receivers: [{ name: hub, type: dockerhub, secret: { name: hints, key: hub }, images: ['docker.io/team/*'] }],
+      ingress: { enabled: true, host: hints.example.org, tlsSecretName: tls }, httpRoute: { enabled: true, parentRefs: [{ name: public }] } }",
     "service: { enabled: true, type: NodePort, port: 80, annotations: { example.com/scrape: 'true' } }",
     "{ service: { enabled: true }, serviceMonitor: { enabled: true, labels: { release: prometheus } }, podMonitor: { enabled: true } }",
     "{ prometheusRule: { enabled: true }, grafanaDashboard: { enabled: true } }",

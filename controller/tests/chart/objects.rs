@@ -19,6 +19,10 @@ podMonitor: { enabled: true }
 prometheusRule: { enabled: true }
 grafanaDashboard: { enabled: true }
 networkPolicy: { enabled: true }
+hints:
+  receivers: [{ name: registry, type: distribution, secret: { name: hints, key: registry } }]
+  ingress: { enabled: true, host: hints.example.org }
+  httpRoute: { enabled: true, parentRefs: [{ name: public }] }
 podDisruptionBudget: { enabled: true }
 commonLabels: { team: platform }
 ";

@@ -20,6 +20,8 @@ helm test kube-autorollout --namespace web
 By default, the controller watches the namespace of the release and has a Role in it. Set `config.watch.namespaces` to watch other namespaces, or to `[\"*\"]` for all namespaces, which requires a ClusterRole. Values of chart 0.7 work without
 changes; see [upgrading](../../docs/upgrading.md). The Secrets in `config.registries` are mounted and read again when they change. Custom CA certificates are mounted with `subPath`: restart the controller after a change.
 
+To check images as soon as they are pushed, set `hints.receivers`; see [hints](../../docs/hints.md#with-the-chart).
+
 On EKS, GKE and AKS, set `cloudIdentities` to read ECR, Artifact Registry and ACR with a role instead of Secrets; see [cloud identities](../../docs/cloud-identities.md).
 
 See also [configuration](../../docs/configuration.md), [registries](../../docs/registries.md), [metrics](../../docs/metrics.md), [alerts](../../docs/alerts.md) and the examples in [`deploy/values`](../../deploy/values).

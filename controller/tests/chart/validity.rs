@@ -22,8 +22,13 @@ use crate::{
     schemas::Schemas,
 };
 
-/// Kinds of the Prometheus Operator, which the API server does not know.
-const FOREIGN: [&str; 3] = ["PodMonitor", "PrometheusRule", "ServiceMonitor"];
+/// Kinds of the Gateway API and the Prometheus Operator, which the API server does not know.
+const FOREIGN: [&str; 4] = [
+    "HTTPRoute",
+    "PodMonitor",
+    "PrometheusRule",
+    "ServiceMonitor",
+];
 
 /// A field of a rendering that does not exist, deep in what the schema of the values leaves to Kubernetes.
 const MISSPELT: &str = "affinity: { nodeAffinity: { requiredDuringScheduling: {} } }";

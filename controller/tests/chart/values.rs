@@ -40,6 +40,8 @@ fn wrong_values_are_refused_by_the_name_of_their_key() {
             "terminationGracePeriodSeconds",
         ),
         ("service: { type: Ingress }", "type"),
+        ("service: { hintsPort: 0 }", "hintsPort"),
+        ("hints: { port: hooks }", "port"),
     ];
     for version in VERSIONS {
         let helm = Helm::new(version);

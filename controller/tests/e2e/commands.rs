@@ -34,7 +34,7 @@ fn commands(page: &str) -> Vec<String> {
 }
 
 /// The commands of clouds, which need an account: those that were looked up in their documentation.
-const CLOUDS: [&[&str]; 8] = [
+const CLOUDS: [&[&str]; 16] = [
     &["iam", "create-role", "--role-name"],
     &["iam", "attach-role-policy", "--role-name"],
     &["eks", "create-pod-identity-association", "--cluster-name"],
@@ -48,6 +48,14 @@ const CLOUDS: [&[&str]; 8] = [
         "--resource-group",
     ],
     &["role", "assignment", "create", "--role"],
+    &["acr", "webhook", "create", "--registry"],
+    &["acr", "webhook", "ping", "--registry"],
+    &["events", "put-rule", "--name"],
+    &["events", "create-connection", "--name"],
+    &["events", "create-api-destination", "--name"],
+    &["events", "put-targets", "--rule"],
+    &["pubsub", "topics", "create"],
+    &["pubsub", "subscriptions", "create"],
 ];
 
 /// Why a command is not one that is there; those that other tests run are.
@@ -64,6 +72,7 @@ fn mistake(line: &str) -> Option<String> {
             .and_then(|(_, inside)| mistake(inside)),
         ("helm", _) => None,
         ("kube-autorollout", ["check", rest @ ..]) => unknown_option(&["check", "--help"], rest),
+        ("kube-autorollout", ["hint", rest @ ..]) => unknown_option(&["hint", "--help"], rest),
         ("kube-autorollout", rest) => unknown_option(&["--help"], rest),
         ("git", ["clone", from, ..]) if *from == env!("CARGO_PKG_REPOSITORY") => None,
         ("just", [recipe, ..]) if page("justfile").contains(&format!("\n{recipe}")) => None,
@@ -114,6 +123,7 @@ fn missing_target(arguments: &[&str]) -> Option<String> {
         "controller",
         "crates/cloud",
         "crates/core",
+        "crates/hints",
         "crates/registry",
         "crates/testbed",
         "crates/tls",
@@ -177,6 +187,7 @@ fn a_command_that_is_not_there_is_found() {
         "just nothing",
         "kube-autorollout --nothing",
         "kube-autorollout check --nothing IMAGE",
+        "kube-autorollout hint --nothing IMAGE",
         "kubectl exec deployment/web -- /kube-autorollout --nothing",
         "nothing",
     ] {

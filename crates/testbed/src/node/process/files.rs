@@ -79,9 +79,11 @@ impl Live {
         Ok(live)
     }
 
-    /// Has the files of what its object holds now. Projected volumes stay: a token of theirs outlives every test.
+    /// Has the files of what its object holds now. Projected tokens stay: they outlive every test.
     pub(super) async fn follow(&mut self, place: &Place<'_>) -> Result<(), Error> {
-        if self.volume.projected.is_some() {
+        let projected = self.volume.projected.iter();
+        let mut sources = projected.flat_map(|projected| projected.sources.iter().flatten());
+        if sources.any(|source| source.service_account_token.is_some()) {
             return Ok(());
         }
         let found = files(place, &self.volume).await?;
