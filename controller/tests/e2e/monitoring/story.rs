@@ -14,6 +14,7 @@ use std::{
 use kube_autorollout_testbed::{
     image::{Image, Pusher},
     installed,
+    process::Port,
     prometheus::{Prometheus, one_target},
     registry::{ALICE, Access, Registry},
     workload::{Deployment, eventually},
@@ -68,23 +69,29 @@ fn respond(
     )
 }
 
-/// One workload that is rolled out, one that is held, one whose registry refuses our login, one whose registry has a rate
+/// One workload that is rolled out after a hint, one that is held, one whose registry refuses our login, one whose registry has a rate
 /// limit, and one whose cloud issues nothing.
 struct Story {
     world: World,
     controller: Controller,
+    hints: Port,
     _registry: Registry,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Story {
     async fn begin() -> Self {
         let world = World::new("monitored").await;
         world.push(&world.version(1), "app").await;
-        world.deploy("web", "app").await;
-        let held = Deployment::named("held").container("app", &world.image("app"));
-        let held = held.labelled().annotation("kube-autorollout/hold", "true");
-        world.create(held).await;
+        for (name, hold) in [("web", "false"), ("held", "true")] {
+            let workload = Deployment::named(name).container("app", &world.image("app"));
+            let workload = workload
+                .labelled()
+                .annotation("kube-autorollout/hold", hold);
+            // Only a hint finds that the tag has moved
+            let workload = workload.annotation("kube-autorollout/interval", "24h");
+            world.create(workload).await;
+        }
         let registry = world
             .testbed
             .start_registry(Access::Token)
@@ -116,7 +123,7 @@ impl Story {
             .await;
         let cloudy = Deployment::named("cloudy").container("app", "cloud.test/app:1");
         world.create(cloudy.labelled()).await;
-        for name in ["held", "private"] {
+        for name in ["web", "held", "private"] {
             world.rolled_out(name).await;
         }
         let folder = tempfile::tempdir().expect("a folder");
@@ -129,12 +136,19 @@ impl Story {
             { "hostnamePattern": miser.to_string(), "plainHttp": true },
             { "hostnamePattern": "cloud.test", "secret": { "type": "CloudIdentity", "cloud": "azure" } },
         ]);
-        let controller = world.controller(&format!("registries: {entries}")).await;
+        let secret = folder.path().join("secret");
+        fs::write(&secret, "secret").expect("a file");
+        let hints = world.testbed.port().expect("a port");
+        let receivers = json!([{ "name": "ci", "type": "generic", "secretFile": secret }]);
+        let receivers = json!({ "port": hints.number(), "receivers": receivers });
+        let configuration = format!("registries: {entries}\nhints: {receivers}");
+        let controller = world.controller(&configuration).await;
         Self {
             world,
             controller,
+            hints,
             _registry: registry,
-            _folder: folder,
+            folder,
         }
     }
 
@@ -149,11 +163,30 @@ impl Story {
         started.unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// The tag moves, and the workload that is not held is rolled out.
+    /// A job of CI announces an image.
+    fn announce(&self, image: &str) {
+        let url = format!("http://127.0.0.1:{}/hooks/ci", self.hints.number());
+        let sent = Command::new(env!("CARGO_BIN_EXE_kube-autorollout"))
+            .args(["hint", image, "--url", &url, "--token-file"])
+            .arg(self.folder.path().join("secret"))
+            .env_clear()
+            .output();
+        let sent = sent.expect("the program runs");
+        assert!(sent.status.success(), "{sent:?}");
+    }
+
+    /// The tag moves, a hint says so, and the workload that is not held is rolled out.
     async fn roll_out(&self) {
+        let checked = |metrics: &crate::metrics::Metrics| {
+            let of = |name| metrics.sum("workload_last_check_timestamp_seconds", &[("name", name)]);
+            of("web") >= 1.0 && of("held") >= 1.0
+        };
+        self.controller.until("their first check", checked).await;
         self.world.push(&self.world.version(2), "app").await;
+        self.announce(&self.world.image("app"));
         let reported = |metrics: &crate::metrics::Metrics| {
             metrics.rollouts("completed") >= 1.0
+                && metrics.sum("hint_to_patch_seconds_count", &[]) >= 1.0
                 && metrics.sum("workload_outdated", &[("name", "held")]) >= 1.0
                 && metrics.sum("credentials_quarantined", &[]) >= 1.0
                 && metrics.sum("registry_backoff_until_timestamp_seconds", &[]) >= 1.0
