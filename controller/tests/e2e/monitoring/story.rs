@@ -82,72 +82,31 @@ struct Story {
 impl Story {
     async fn begin() -> Self {
         let world = World::new("monitored").await;
-        world.push(&world.version(1), "app").await;
-        for (name, hold) in [("web", "false"), ("held", "true")] {
-            let workload = Deployment::named(name).container("app", &world.image("app"));
-            let workload = workload
-                .labelled()
-                .annotation("kube-autorollout/hold", hold);
-            // Only a hint finds that the tag has moved
-            let workload = workload.annotation("kube-autorollout/interval", "24h");
-            world.create(workload).await;
-        }
-        let registry = world
-            .testbed
-            .start_registry(Access::Token)
-            .await
-            .expect("a registry");
-        let pusher = Pusher::new(registry.access_as(ALICE)).expect("a pusher");
-        let done = pusher.push(&world.version(9), "private", "latest").await;
-        done.expect("pushed");
-        let image = format!("{}/private:latest", registry.host());
-        world
-            .create(
-                Deployment::named("private")
-                    .container("app", &image)
-                    .labelled(),
-            )
-            .await;
+        let private = world.testbed.start_registry(Access::Token).await;
+        let private = private.expect("a registry");
         let miser = miser();
-        let image = format!("{miser}/rare:latest");
-        let nodes = world.testbed.nodes();
-        nodes
-            .preload(&image, &Image::new("rare"))
-            .expect("a reference");
-        world
-            .create(
-                Deployment::named("rare")
-                    .container("app", &image)
-                    .labelled(),
-            )
-            .await;
-        let cloudy = Deployment::named("cloudy").container("app", "cloud.test/app:1");
-        world.create(cloudy.labelled()).await;
-        for name in ["web", "held", "private"] {
-            world.rolled_out(name).await;
-        }
+        create_workloads(&world, &private, miser).await;
         let folder = tempfile::tempdir().expect("a folder");
-        let ca = folder.path().join("ca.crt");
-        fs::write(&ca, registry.ca_certificate()).expect("a file");
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("ca.crt"), private.ca_certificate()).expect("a file");
+        fs::write(at("secret"), "secret").expect("a file");
+        let hints = world.testbed.port().expect("a port");
+        let receivers = json!([{ "name": "ci", "type": "generic", "secretFile": at("secret") }]);
+        let receivers = json!({ "port": hints.number(), "receivers": receivers });
         let secret = json!({ "type": "Opaque", "username": ALICE.name, "token": "wrong" });
         let entries = json!([
-            { "hostnamePattern": registry.host(), "caCertificatePaths": [ca], "secret": secret },
+            { "hostnamePattern": private.host(), "caCertificatePaths": [at("ca.crt")], "secret": secret },
             { "hostnamePattern": world.testbed.registry().host(), "plainHttp": true },
             { "hostnamePattern": miser.to_string(), "plainHttp": true },
             { "hostnamePattern": "cloud.test", "secret": { "type": "CloudIdentity", "cloud": "azure" } },
         ]);
-        let secret = folder.path().join("secret");
-        fs::write(&secret, "secret").expect("a file");
-        let hints = world.testbed.port().expect("a port");
-        let receivers = json!([{ "name": "ci", "type": "generic", "secretFile": secret }]);
-        let receivers = json!({ "port": hints.number(), "receivers": receivers });
         let configuration = format!("registries: {entries}\nhints: {receivers}");
         let controller = world.controller(&configuration).await;
         Self {
             world,
             controller,
             hints,
-            _registry: registry,
+            _registry: private,
             folder,
         }
     }
@@ -192,6 +151,37 @@ impl Story {
                 && metrics.sum("registry_backoff_until_timestamp_seconds", &[]) >= 1.0
         };
         self.controller.until("the whole story", reported).await;
+    }
+}
+
+async fn create_workloads(world: &World, private: &Registry, miser: SocketAddr) {
+    world.push(&world.version(1), "app").await;
+    for (name, hold) in [("web", "false"), ("held", "true")] {
+        let workload = Deployment::named(name).container("app", &world.image("app"));
+        let workload = workload
+            .labelled()
+            .annotation("kube-autorollout/hold", hold);
+        // Only a hint finds that the tag has moved
+        let workload = workload.annotation("kube-autorollout/interval", "24h");
+        world.create(workload).await;
+    }
+    let pusher = Pusher::new(private.access_as(ALICE)).expect("a pusher");
+    let done = pusher.push(&world.version(9), "private", "latest").await;
+    done.expect("pushed");
+    let rare = format!("{miser}/rare:latest");
+    let nodes = world.testbed.nodes();
+    let loaded = nodes.preload(&rare, &Image::new("rare"));
+    loaded.expect("a reference");
+    for (name, image) in [
+        ("private", &*format!("{}/private:latest", private.host())),
+        ("rare", &rare),
+        ("cloudy", "cloud.test/app:1"),
+    ] {
+        let workload = Deployment::named(name).container("app", image);
+        world.create(workload.labelled()).await;
+    }
+    for name in ["web", "held", "private"] {
+        world.rolled_out(name).await;
     }
 }
 
