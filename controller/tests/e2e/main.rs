@@ -10,6 +10,7 @@ mod api_server;
 mod artifacts;
 mod bed;
 mod check;
+mod ci;
 mod clock;
 mod clouds;
 mod command_line;
