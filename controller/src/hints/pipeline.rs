@@ -70,7 +70,7 @@ impl Pipeline {
         }
     }
 
-    /// Answers a request.
+    /// Answers a request. What few requests need is in boxes: many can be under way at once.
     pub(super) async fn answer<B>(&self, request: Request<B>) -> Answer
     where
         B: Body<Data = Bytes> + Unpin,
@@ -98,7 +98,7 @@ impl Pipeline {
         };
         let Some(checks) = self.present.get() else {
             let wait = route.wait.unwrap_or_default();
-            return self.leader.answer(&head, body, wait).await;
+            return Box::pin(self.leader.answer(&head, body, wait)).await;
         };
         let request = kube_autorollout_hints::Request {
             headers: &head.headers,
@@ -151,7 +151,9 @@ impl Pipeline {
         };
         match hook.receiver.authenticate(secrets.as_ref(), request) {
             Ok(Authenticated::Secret) => None,
-            Ok(Authenticated::Token(token)) => match self.issuers.verify(hook, token).await {
+            Ok(Authenticated::Token(token)) => match Box::pin(self.issuers.verify(hook, token))
+                .await
+            {
                 Verdict::Accepted => None,
                 Verdict::Refused(error) => refused(&error),
                 Verdict::Unavailable => Some(later("the keys of the issuer cannot be fetched\n")),
@@ -202,7 +204,7 @@ impl Pipeline {
         let Ok(_permit) = self.waits.try_acquire() else {
             return later("too many requests wait now\n");
         };
-        waited(wait::wait(checks, &parsed.hints, since, longest).await)
+        waited(Box::pin(wait::wait(checks, &parsed.hints, since, longest)).await)
     }
 
     fn counted(&self, hook: &Hook, outcome: Received, answer: Answer) -> Answer {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use kube_autorollout_core::{Digest, Reference};
+use kube_autorollout_core::{Digest, Reference, reference};
 use kube_autorollout_registry::{CredentialChain, Fingerprint, RegistryClient};
 use parking_lot::Mutex;
 
@@ -152,7 +152,8 @@ impl Tags {
     pub(crate) fn followed(&self, is_meant: impl Fn(&Reference) -> bool) -> BTreeSet<Arc<str>> {
         let followers = self.followers.lock();
         let images = followers.by_key.keys().map(|key| &key.image);
-        let meant = images.filter(|image| image.parse().is_ok_and(|image| is_meant(&image)));
+        let meant =
+            images.filter(|image| reference::parse(image).is_ok_and(|image| is_meant(&image)));
         meant.cloned().collect()
     }
 

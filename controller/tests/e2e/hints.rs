@@ -1,5 +1,8 @@
 //! Hints: an announced image is checked at once, whatever the schedule says.
 
+mod load;
+mod oidc;
+
 use std::{fs, path::PathBuf, time::Instant};
 
 use kube_autorollout_testbed::{
