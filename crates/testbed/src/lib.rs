@@ -58,6 +58,7 @@ pub mod environment;
 pub mod fault_proxy;
 pub mod forwarder;
 pub mod gateway;
+pub mod hints;
 pub mod image;
 mod installed;
 mod locked;

@@ -1,6 +1,7 @@
 //! A few figures, each measured in a namespace of its own: size, memory, and how fast workloads are rolled out.
 
 mod figures;
+mod hinted;
 
 use std::{fs, path::Path, time::Duration};
 
@@ -49,6 +50,7 @@ pub(crate) async fn measure() -> Result<Figures, Failure> {
     let busy = busy(&testbed, &program).await?;
     let rolled_out = roll_out(&testbed, &program).await?;
     let failed_over = fail_over(&testbed, &program).await?;
+    let hinted = hinted::hinted(&testbed, &program).await?;
     Ok(Figures {
         binary: fs::metadata(&program)?.len(),
         idle,
@@ -57,6 +59,8 @@ pub(crate) async fn measure() -> Result<Figures, Failure> {
         stale: STALE,
         rolled_out,
         failed_over,
+        hinted: hinted.median,
+        hinted_at_most: hinted.longest,
     })
 }
 

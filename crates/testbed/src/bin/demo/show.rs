@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use k8s_openapi::api::events::v1::Event;
 use kube::api::ListParams;
 use kube_autorollout_testbed::{
@@ -64,8 +65,23 @@ pub(super) async fn events(terminal: &mut Terminal, namespace: &Namespace) -> Re
     Ok(())
 }
 
-/// What the servers' own logs say of the controller.
-pub(super) fn requests(testbed: &Testbed, namespace: &Namespace) -> Result<(), Failure> {
+/// How soon the patch came after the push had ended.
+pub(super) fn patch(
+    testbed: &Testbed,
+    namespace: &Namespace,
+    pushed: Timestamp,
+) -> Result<(), Failure> {
+    if let Some(patch) = patches(testbed, namespace)?.first() {
+        let took = patch.at.duration_since(pushed).as_secs_f64();
+        terminal::detail(format_args!(
+            "The Deployment was patched {took:.2} s after the push: the registry had announced it."
+        ));
+    }
+    Ok(())
+}
+
+/// The controller's patches of the Deployment, as the API server has logged them.
+fn patches(testbed: &Testbed, namespace: &Namespace) -> Result<Vec<Request>, Failure> {
     let user = format!(
         "system:serviceaccount:{}:{SERVICE_ACCOUNT}",
         namespace.name()
@@ -73,7 +89,12 @@ pub(super) fn requests(testbed: &Testbed, namespace: &Namespace) -> Result<(), F
     let is_patch = |request: &Request| {
         request.user == user && request.verb == "patch" && request.resource == "deployments"
     };
-    let patches = testbed.control_plane().audit().requests(is_patch)?.len();
+    Ok(testbed.control_plane().audit().requests(is_patch)?)
+}
+
+/// What the servers' own logs say of the controller.
+pub(super) fn requests(testbed: &Testbed, namespace: &Namespace) -> Result<(), Failure> {
+    let patches = patches(testbed, namespace)?.len();
     let requests = testbed.registry().log().requests()?;
     let ours = |method| {
         let ours = requests

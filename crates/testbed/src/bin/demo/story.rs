@@ -6,7 +6,9 @@ use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::PostParams;
 use kube_autorollout_testbed::{
     Namespace, Testbed,
+    clock::now,
     controller::{self, Controller},
+    hints::Hooks,
     image::{Image, Pusher},
     program::{Failure, interrupted},
     programs::{Programs, Progress},
@@ -21,8 +23,8 @@ use super::{
     terminal::{self, Note, Notes, Terminal},
 };
 
-/// How often the controller checks the registry.
-const INTERVAL: &str = "2s";
+/// How often the controller checks the registry by itself: pushes are announced.
+const INTERVAL: &str = "1h";
 
 const REPOSITORY: &str = "shop/web";
 const TAG: &str = "stable";
@@ -33,6 +35,7 @@ struct Stage {
     controller: Controller,
     namespace: Namespace,
     pusher: Pusher,
+    _hooks: Hooks, // the file with the secret
     testbed: Testbed,
 }
 
@@ -81,6 +84,8 @@ async fn set_up(terminal: &mut Terminal) -> Result<Stage, Failure> {
         testbed.control_plane().url()
     ));
     terminal::detail(format_args!("registry    {}", testbed.registry().host()));
+    let hooks = Hooks::new(testbed.programs())?;
+    testbed.registry().notify(&hooks.notifications()).await?;
     let pusher = Pusher::new(testbed.registry().host())?;
     let title = format!("Push the first image as {}", image(&testbed));
     push(terminal, &pusher, &title, "v1").await?;
@@ -89,10 +94,10 @@ async fn set_up(terminal: &mut Terminal) -> Result<Stage, Failure> {
         .step(&title, async |_| deploy(&testbed).await)
         .await?;
     show::running(&testbed, &namespace);
-    let title = format!("Start kube-autorollout, which checks every {INTERVAL}");
+    let title = "Start kube-autorollout, to which the registry announces pushes";
     let controller = terminal
-        .step(&title, async |_| {
-            start_controller(&testbed, &namespace, program).await
+        .step(title, async |_| {
+            start_controller(&testbed, &namespace, program, &hooks).await
         })
         .await?;
     terminal::detail(format_args!("metrics     {}/metrics", controller.url()));
@@ -100,6 +105,7 @@ async fn set_up(terminal: &mut Terminal) -> Result<Stage, Failure> {
         controller,
         namespace,
         pusher,
+        _hooks: hooks,
         testbed,
     })
 }
@@ -110,6 +116,7 @@ async fn roll_out(terminal: &mut Terminal, stage: &Stage) -> Result<(), Failure>
         namespace,
         pusher,
         testbed,
+        ..
     } = stage;
     terminal
         .step("Wait for its first check: nothing to do", async |_| {
@@ -123,12 +130,14 @@ async fn roll_out(terminal: &mut Terminal, stage: &Stage) -> Result<(), Failure>
         "v2",
     )
     .await?;
+    let pushed = now();
     terminal
         .step("Wait until every pod runs it", async |_| {
             all_run(testbed, namespace, "v2").await
         })
         .await?;
     show::running(testbed, namespace);
+    show::patch(testbed, namespace, pushed)?;
     let title = "Wait until kube-autorollout says so";
     terminal
         .step(title, async |_| {
@@ -191,6 +200,7 @@ async fn start_controller(
     testbed: &Testbed,
     namespace: &Namespace,
     program: PathBuf,
+    hooks: &Hooks,
 ) -> Result<Controller, Failure> {
     controller::grant(
         namespace.client(),
@@ -200,6 +210,7 @@ async fn start_controller(
     .await?;
     let configuration = json!({
         "interval": INTERVAL,
+        "hints": hooks.configuration([]),
         "registries": [{"hostnamePattern": testbed.registry().host(), "plainHttp": true}],
     });
     let configuration = configuration.to_string();

@@ -20,6 +20,10 @@ pub(crate) struct Figures {
     pub(crate) rolled_out: Duration,
     /// From the kill of a leader to the first patch of the replica that follows it.
     pub(crate) failed_over: Duration,
+    /// From the end of a push that the registry itself announces to the patch, with a schedule of an hour: the median.
+    pub(crate) hinted: Duration,
+    /// The longest of them.
+    pub(crate) hinted_at_most: Duration,
 }
 
 const MEBIBYTE: f64 = 1024.0 * 1024.0;
@@ -35,6 +39,8 @@ impl Figures {
             "stale_tags": self.stale.1,
             "seconds_from_first_request_to_last_patch": self.rolled_out.as_secs_f64(),
             "seconds_from_kill_to_patch_of_the_next_leader": self.failed_over.as_secs_f64(),
+            "seconds_from_announced_push_to_patch": self.hinted.as_secs_f64(),
+            "seconds_from_announced_push_to_patch_at_most": self.hinted_at_most.as_secs_f64(),
         })
     }
 }
@@ -67,6 +73,13 @@ impl fmt::Display for Figures {
             "{:<62} {:>6.2} s",
             "from the kill of a leader to the patch of the next",
             self.failed_over.as_secs_f64()
+        )?;
+        writeln!(
+            formatter,
+            "{:<62} {:>6.2} s, at most {:.2} s",
+            "from a push that the registry announces to the patch, median",
+            self.hinted.as_secs_f64(),
+            self.hinted_at_most.as_secs_f64()
         )
     }
 }
