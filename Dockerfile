@@ -3,7 +3,7 @@
 FROM --platform=$BUILDPLATFORM rust:1.95-slim-trixie AS build
 ARG TARGETARCH
 WORKDIR /source
-ENV RUSTFLAGS="-C target-feature=+crt-static" \
+ENV RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs" \
     CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
     CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER=x86_64-linux-gnu-gcc \
     CC_aarch64_unknown_linux_gnu=aarch64-linux-gnu-gcc \

@@ -69,7 +69,9 @@ fn main() -> ExitCode {
         }
         Ok(Command::Hint(request)) => {
             let environment = environment();
-            start(None, &environment, Stream::Error).map_or_else(
+            let mut keys = environment.clone();
+            keys.retain(|name, _| !hint::VARIABLES.contains(&name.as_str()));
+            start(None, &keys, Stream::Error).map_or_else(
                 |code| code,
                 |(config, runtime)| hint(&request, &config, &environment, &runtime),
             )

@@ -21,6 +21,9 @@ use crate::{app::arguments::HintRequest, config::Config, error_chain::Chain, reg
 /// Where the controller takes hints, if `--url` is not given.
 const URL: &str = "KUBE_AUTOROLLOUT_URL";
 
+/// Variables that are no keys of the configuration.
+pub(crate) const VARIABLES: [&str; 2] = [URL, token::TOKEN];
+
 /// How long the controller may take besides the wait.
 const TIMEOUT: Duration = Duration::from_secs(30);
 

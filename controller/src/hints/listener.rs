@@ -1,41 +1,23 @@
 //! The listener for senders of hints.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use http::Request;
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
-use tracing::debug;
+use tokio::net::TcpListener;
 
 use super::Pipeline;
-use crate::server::connections::{self, Connections};
+use crate::server::connections::{self, Limits};
 
-/// Connections that are open at once.
-const CONNECTIONS: usize = 128;
-
-/// A sender has so long to send the head of its request.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+/// More connections than senders have at once, and a bound on what strangers can cost.
+const LIMITS: Limits = Limits {
+    connections: 128,
+    header_timeout: Duration::from_secs(5),
+};
 
 /// Answers on the listener until the future is dropped.
 pub(crate) async fn serve(listener: TcpListener, pipeline: Arc<Pipeline>) {
-    let open = Connections::at_most(CONNECTIONS);
-    connections::accept(listener, open, move |stream| {
+    let service: connections::Service = Arc::new(move |request| {
         let pipeline = Arc::clone(&pipeline);
-        async move { converse(stream, &pipeline).await }
-    })
-    .await;
-}
-
-async fn converse(stream: TcpStream, pipeline: &Pipeline) {
-    let service = service_fn(|request: Request<Incoming>| async move {
-        Ok::<_, Infallible>(pipeline.answer(request).await)
+        Box::pin(async move { pipeline.answer(request).await })
     });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = connection.await {
-        debug!(%error, "a connection of a sender ended early");
-    }
+    connections::serve(listener, LIMITS, service).await;
 }

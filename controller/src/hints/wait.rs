@@ -66,8 +66,15 @@ pub(super) async fn wait(
     since: Timestamp,
     longest: Duration,
 ) -> (End, Vec<Report>) {
-    let images = hints.iter().flat_map(|hint| checks.images(hint));
-    let mut awaited: Vec<_> = images.map(|image| Awaited::new(&image)).collect();
+    let mut awaited = Vec::new();
+    let mut reports = Vec::new();
+    for hint in hints {
+        let images = checks.images(hint);
+        if images.is_empty() {
+            reports.push(Report::of_nobody(hint));
+        }
+        awaited.extend(images.iter().map(|image| Awaited::new(image)));
+    }
     let begun = Instant::now();
     let all = async {
         loop {
@@ -87,16 +94,33 @@ pub(super) async fn wait(
     };
     let stop = &checks.context().rollouts.stop;
     let in_time = timeout_at(begun + longest, stop.run_until_cancelled(all)).await;
-    let reports: Vec<_> = awaited.into_iter().map(|image| image.report).collect();
-    let mut rows = reports.iter().flat_map(|report| &report.workloads);
+    reports.extend(awaited.into_iter().map(|image| image.report));
+    let mut all = reports.iter();
     let end = if !matches!(in_time, Ok(Some(()))) {
         End::TimedOut
-    } else if rows.clone().next().is_some() && rows.all(|row| row.end == Some(End::Done)) {
+    } else if !reports.is_empty() && all.all(Report::is_done) {
         End::Done
     } else {
         End::Failed
     };
     (end, reports)
+}
+
+impl Report {
+    /// An image that no workload runs.
+    fn of_nobody(hint: &Hint) -> Self {
+        let image = format!("{}/{}", hint.registry, hint.repository);
+        Self {
+            image: image.into(),
+            digest: None,
+            workloads: Vec::new(),
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        let mut rows = self.workloads.iter();
+        !self.workloads.is_empty() && rows.all(|row| row.end == Some(End::Done))
+    }
 }
 
 impl Awaited {

@@ -1,26 +1,46 @@
-//! The connections of a listener.
+//! A listener, its connections, and what answers their requests.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration};
 
+use futures::future::BoxFuture;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::{
+    body::{Bytes, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
     task::{AbortHandle, JoinSet},
     time::sleep,
 };
-use tracing::warn;
+use tracing::{debug, warn};
 
-/// Converses on each connection of the listener until the future is dropped.
-pub(crate) async fn accept<F>(
-    listener: TcpListener,
-    mut open: Connections,
-    converse: impl Fn(TcpStream) -> F,
-) where
-    F: Future<Output = ()> + Send + 'static,
-{
+/// Answers a request. One type for all listeners: for each other one, the program would have a server of its own.
+pub(crate) type Service =
+    Arc<dyn Fn(Request<Incoming>) -> BoxFuture<'static, Response<Full<Bytes>>> + Send + Sync>;
+
+/// How much a listener takes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Connections that are open at once.
+    pub(crate) connections: usize,
+    /// A client has so long to send the head of its request.
+    pub(crate) header_timeout: Duration,
+}
+
+/// Answers on each connection of the listener until the future is dropped.
+pub(crate) async fn serve(listener: TcpListener, limits: Limits, service: Service) {
+    let mut open = Connections::at_most(limits.connections);
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => open.add(converse(stream)),
+                Ok((stream, _)) => {
+                    let service = Arc::clone(&service);
+                    open.add(converse(stream, limits.header_timeout, service));
+                }
                 Err(error) => {
                     // Out of file descriptors, most likely: waiting lets some be closed.
                     warn!(%error, "cannot accept a connection");
@@ -33,9 +53,23 @@ pub(crate) async fn accept<F>(
     }
 }
 
+async fn converse(stream: TcpStream, header_timeout: Duration, service: Service) {
+    let service = service_fn(move |request| {
+        let answer = service(request);
+        async move { Ok::<_, Infallible>(answer.await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(header_timeout)
+        .serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = connection.await {
+        debug!(%error, "a connection ended early");
+    }
+}
+
 /// The connections that are open. A client is never refused for others: of too many the oldest is closed, which has had the
 /// most time to ask, and a request takes milliseconds.
-pub(crate) struct Connections {
+struct Connections {
     most: usize,
     tasks: JoinSet<()>,
     /// The oldest first.
@@ -44,7 +78,7 @@ pub(crate) struct Connections {
 
 impl Connections {
     /// None yet, and never more than so many.
-    pub(crate) fn at_most(most: usize) -> Self {
+    fn at_most(most: usize) -> Self {
         Self {
             most,
             tasks: JoinSet::new(),

@@ -1,40 +1,33 @@
 //! The HTTP server for kubelets and Prometheus.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{future, net::SocketAddr, sync::Arc, time::Duration};
 
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
-use hyper::{
-    body::{Bytes, Incoming},
-    server::conn::http1,
-    service::service_fn,
-};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
-use tracing::debug;
+use hyper::body::{Bytes, Incoming};
+use tokio::net::TcpListener;
 
 use super::{
-    connections::{self, Connections},
+    connections::{self, Limits},
     health::Health,
 };
 
-/// Connections that are open at once: a handful of probes and scrapers, and a bound on what strangers can cost.
-const CONNECTIONS: usize = 64;
-
-/// A client has so long to send the head of its request.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// A handful of probes and scrapers, and a bound on what strangers can cost.
+const LIMITS: Limits = Limits {
+    connections: 64,
+    header_timeout: Duration::from_secs(10),
+};
 
 /// Gives the metrics of this moment, as text.
 pub(crate) type Scrape = Arc<dyn Fn() -> String + Send + Sync>;
 
 /// Answers on the listener until the future is dropped.
 pub(crate) async fn serve(listener: TcpListener, health: Arc<Health>, scrape: Scrape) {
-    let open = Connections::at_most(CONNECTIONS);
-    connections::accept(listener, open, move |stream| {
-        let (health, scrape) = (Arc::clone(&health), Arc::clone(&scrape));
-        async move { converse(stream, &health, &scrape).await }
-    })
-    .await;
+    let service: connections::Service = Arc::new(move |request| {
+        let answer = answer(&request, &health, &scrape);
+        Box::pin(future::ready(answer))
+    });
+    connections::serve(listener, LIMITS, service).await;
 }
 
 /// Opens the port on every address of the host, IPv6 where there is any.
@@ -46,18 +39,6 @@ pub(crate) async fn listen(port: u16) -> std::io::Result<TcpListener> {
     match TcpListener::bind(SocketAddr::from(([0u16; 8], port))).await {
         Ok(listener) => Ok(listener),
         Err(_) => TcpListener::bind(SocketAddr::from(([0u8; 4], port))).await,
-    }
-}
-
-async fn converse(stream: TcpStream, health: &Health, scrape: &Scrape) {
-    let service =
-        service_fn(|request| async move { Ok::<_, Infallible>(answer(&request, health, scrape)) });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = connection.await {
-        debug!(%error, "a connection to the admin server ended early");
     }
 }
 
@@ -100,6 +81,7 @@ pub(crate) fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<
 mod tests {
     use tokio::{
         io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpStream,
         task::JoinSet,
         time::timeout,
     };
@@ -136,7 +118,7 @@ mod tests {
     async fn probes_are_answered_however_many_clients_are_silent() {
         let (_tasks, address) = server().await;
         let mut silent = Vec::new();
-        for number in 0..5 * CONNECTIONS {
+        for number in 0..5 * LIMITS.connections {
             let mut stream = TcpStream::connect(address).await.expect("a connection");
             if number % 2 == 0 {
                 let half = b"GET /metrics HTTP/1.1\r\nhost";
@@ -155,7 +137,7 @@ mod tests {
     async fn the_oldest_connection_ends_when_there_are_too_many() {
         let (_tasks, address) = server().await;
         let mut clients = Vec::new();
-        for _ in 0..=CONNECTIONS {
+        for _ in 0..=LIMITS.connections {
             clients.push(TcpStream::connect(address).await.expect("a connection"));
         }
         let ended = timeout(SOON, clients[0].read_u8()).await;

@@ -23,14 +23,6 @@ const MISUSED: u8 = 2;
 /// Time is out.
 const TIMED_OUT: u8 = 3;
 
-/// One image, or several.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Reports {
-    One(Report),
-    Several(Vec<Report>),
-}
-
 #[derive(Deserialize)]
 struct Report {
     image: String,
@@ -53,16 +45,16 @@ struct Row {
 impl Ended {
     /// As the controller has answered.
     pub(super) fn of(status: u16, body: &[u8]) -> Self {
-        let reports = match serde_json::from_slice(body) {
-            Ok(Reports::One(report)) => Some(vec![report]),
-            Ok(Reports::Several(reports)) => Some(reports),
-            Err(_) => None,
+        let reports = match body.first() {
+            Some(b'[') => serde_json::from_slice(body).ok(),
+            _ => serde_json::from_slice(body).ok().map(|one| vec![one]),
         };
+        let reports: Option<Vec<Report>> = reports;
         match (status, reports) {
             (200, Some(reports)) => Self::reported(GOOD, &reports, ""),
             (409, Some(reports)) if reports.is_empty() => Self::new(
                 FAILED,
-                "no workload runs this image, or the receiver may not announce it",
+                "the receiver may not announce this image: see its images",
             ),
             (409, Some(reports)) => Self::reported(FAILED, &reports, ""),
             (504, Some(reports)) => Self::reported(TIMED_OUT, &reports, "time is out\n"),
@@ -113,6 +105,9 @@ impl Ended {
 impl Report {
     fn text(&self) -> String {
         let digest = self.digest.as_deref().unwrap_or("no digest");
+        if self.workloads.is_empty() {
+            return format!("{}\n  no workload runs it\n", self.image);
+        }
         let rows = self.workloads.iter().map(|row| row.text(digest));
         format!("{}\n{}", self.image, rows.collect::<String>())
     }
@@ -162,7 +157,13 @@ mod tests {
             ),
             (200, row("UpToDate", false), 0, "already runs sha256:ab"),
             (409, row("Held", false), 1, "Held: OnHold"),
-            (409, "[]".to_owned(), 1, "no workload runs this image"),
+            (409, "[]".to_owned(), 1, "may not announce this image"),
+            (
+                409,
+                json!({ "image": "ghcr.io/team/web", "workloads": [] }).to_string(),
+                1,
+                "no workload runs it",
+            ),
             (504, row("RollingOut", true), 3, "time is out"),
             (504, "<html>".to_owned(), 3, "proxy"),
             (

@@ -11,7 +11,7 @@ use kube_autorollout_registry::{TokenClient, TokenRequest};
 use serde::Deserialize;
 
 /// The token or the secret itself, as GitLab passes the job's token.
-const TOKEN: &str = "KUBE_AUTOROLLOUT_TOKEN";
+pub(super) const TOKEN: &str = "KUBE_AUTOROLLOUT_TOKEN";
 
 /// Where GitHub Actions issues the job's token, and what it must be asked with
 /// (<https://docs.github.com/en/actions/reference/security/oidc#methods-for-requesting-the-oidc-token>).
