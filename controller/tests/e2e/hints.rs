@@ -3,16 +3,15 @@
 mod load;
 mod oidc;
 
-use std::{fs, path::PathBuf, time::Instant};
+use std::{fs, time::Instant};
 
 use kube_autorollout_testbed::{
+    hints::{self, SECRET},
     image::{Content as _, Pusher},
-    process::Port,
-    registry::{ALICE, Access, Notifications},
+    registry::{ALICE, Access},
     workload,
 };
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -21,42 +20,24 @@ use tokio::{
 
 use crate::harness::{Controller, SOON, World};
 
-const SECRET: &str = "correct-horse-battery-staple-4242";
-
-/// Where a controller takes hints, and with what they are authenticated.
-struct Hooks {
-    port: Port,
-    folder: TempDir,
-}
+/// Where a controller takes hints.
+struct Hooks(hints::Hooks);
 
 impl Hooks {
     fn of(world: &World) -> Self {
-        let folder = TempDir::new().expect("a folder");
-        fs::write(folder.path().join("secret"), SECRET).expect("a file");
-        Self {
-            port: world.testbed.port().expect("a port"),
-            folder,
-        }
-    }
-
-    fn secret_file(&self) -> PathBuf {
-        self.folder.path().join("secret")
+        Self(hints::Hooks::new(world.testbed.programs()).expect("a port"))
     }
 
     /// A configuration with the receivers `ci` and `registry`, and a schedule that is no help.
     fn configuration(&self) -> String {
-        let secret = self.secret_file();
-        let receivers = json!([
-            { "name": "ci", "type": "generic", "secretFile": secret, "mayWait": true },
-            { "name": "registry", "type": "distribution", "secretFile": secret },
-        ]);
-        let port = self.port.number();
-        format!("interval: 24h\nhints: {{ port: {port}, receivers: {receivers} }}\n")
+        let secret = self.0.secret_file();
+        let ci = json!({ "name": "ci", "type": "generic", "secretFile": secret, "mayWait": true });
+        format!("interval: 24h\nhints: {}\n", self.0.configuration([ci]))
     }
 
     /// Sends a request to a receiver; returns the status of the answer and the whole of it.
     async fn post(&self, path: &str, authorization: &str, body: &str) -> (u16, String) {
-        let address = ("127.0.0.1", self.port.number());
+        let address = ("127.0.0.1", self.0.port());
         let mut stream = TcpStream::connect(address).await.expect("a connection");
         let request = format!(
             "POST {path} HTTP/1.1\r\nHost: hints\r\nAuthorization: {authorization}\r\nContent-Length: {}\r\n\
@@ -212,10 +193,10 @@ async fn the_command_for_ci_waits_and_its_exit_code_says_how_it_ended() {
     let image = world.image("app");
     let run = async |arguments: &[&str], image: &str| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kube-autorollout"));
-        let url = format!("http://127.0.0.1:{}/hooks/ci", hooks.port.number());
+        let url = hooks.0.url("ci");
         command
             .args(["hint", "--url", &url, "--token-file"])
-            .arg(hooks.secret_file());
+            .arg(hooks.0.secret_file());
         command.args(arguments).arg(image).env_clear();
         let output = command.output().await.expect("the program runs");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -240,11 +221,11 @@ async fn the_command_for_ci_waits_and_its_exit_code_says_how_it_ended() {
     assert_eq!(progress, format!("waiting for {image}\n"));
     let (code, said, _) = run(&["--wait", "60s"], "registry.example.org/nobody/runs:this").await;
     assert_eq!(code, Some(1), "{said}");
-    fs::write(hooks.secret_file(), "another").expect("a file");
+    fs::write(hooks.0.secret_file(), "another").expect("a file");
     let other = tempfile::NamedTempFile::new().expect("a file");
     fs::write(other.path(), SECRET).expect("a file");
     let mut command = Command::new(env!("CARGO_BIN_EXE_kube-autorollout"));
-    let url = format!("http://127.0.0.1:{}/hooks/ci", hooks.port.number());
+    let url = hooks.0.url("ci");
     command
         .args(["hint", "--url", &url, "--token-file"])
         .arg(other.path())
@@ -323,11 +304,10 @@ async fn the_registrys_own_notification_of_a_push_leads_to_a_patch() {
     let (world, hooks, controller) = with_web("notified").await;
     let registry = world.testbed.start_registry(Access::Plain).await;
     let registry = registry.expect("a registry");
-    let notifications = Notifications {
-        url: format!("http://127.0.0.1:{}/hooks/registry", hooks.port.number()),
-        authorization: format!("Bearer {SECRET}"),
-    };
-    registry.notify(&notifications).await.expect("it is back");
+    registry
+        .notify(&hooks.0.notifications())
+        .await
+        .expect("it is back");
     let pusher = Pusher::new(registry.access_as(ALICE)).expect("a pusher");
     let push = async |version| {
         let image = world.version(version);

@@ -126,7 +126,7 @@ async fn tokens_of_ci_jobs_are_accepted_by_their_issuer_key_and_claims() {
     let receivers = json!([{ "name": "ci", "type": "generic", "oidc": {
         "issuer": issuer.url, "claims": { "repository_owner": "team" },
     }}]);
-    let port = hooks.port.number();
+    let port = hooks.0.port();
     let configuration =
         format!("interval: 24h\nhints: {{ port: {port}, receivers: {receivers} }}\n");
     let controller = world.controller_as_it_is(&configuration).await;
@@ -191,7 +191,7 @@ async fn while_the_issuer_is_away_senders_are_asked_to_come_back() {
     let receivers = json!([{ "name": "ci", "type": "generic", "oidc": {
         "issuer": issuer.url, "claims": { "repository_owner": "team" },
     }}]);
-    let port = hooks.port.number();
+    let port = hooks.0.port();
     let configuration = format!("hints: {{ port: {port}, receivers: {receivers} }}\n");
     let _controller = world.controller(&configuration).await;
     let body = json!({ "image": world.image("app") }).to_string();
