@@ -2,6 +2,7 @@
 
 mod load;
 mod oidc;
+mod waits;
 
 use std::{fs, time::Instant};
 
@@ -149,45 +150,6 @@ async fn who_is_not_authenticated_learns_nothing_and_causes_nothing() {
 }
 
 #[tokio::test]
-async fn who_waits_hears_what_became_of_the_workloads() {
-    let (world, hooks, _controller) = with_web("waits").await;
-    let image = world.image("app");
-    let (status, answer) = hooks.wait(&image, "60s").await;
-    assert_eq!(status, 200, "{answer}");
-    let [web] = answer["workloads"].as_array().expect("a list").as_slice() else {
-        panic!("one workload: {answer}");
-    };
-    assert_eq!(web["name"], "web");
-    assert_eq!(web["rolledOut"], false);
-
-    let next = world.version(2);
-    world.push(&next, "app").await;
-    let (status, answer) = hooks.wait(&image, "60s").await;
-    assert_eq!(status, 200, "{answer}");
-    assert_eq!(answer["image"], image);
-    assert_eq!(answer["digest"], next.root_digest().to_string());
-    let web = &answer["workloads"][0];
-    assert_eq!(
-        (&web["state"], &web["rolledOut"]),
-        (&json!("UpToDate"), &json!(true))
-    );
-    assert_eq!(world.patches(), 1);
-
-    let hold = json!({ "metadata": { "annotations": { "kube-autorollout/hold": "true" } } });
-    world.patch("web", hold).await;
-    world.push(&world.version(3), "app").await;
-    let (status, answer) = hooks.wait(&image, "60s").await;
-    assert_eq!(status, 409, "{answer}");
-    assert_eq!(answer["workloads"][0]["state"], "Held");
-
-    let (status, answer) = hooks
-        .wait("registry.example.org/nobody/runs:this", "60s")
-        .await;
-    assert_eq!((status, &answer["workloads"]), (409, &json!([])));
-    assert_eq!(world.patches(), 1);
-}
-
-#[tokio::test]
 async fn the_command_for_ci_waits_and_its_exit_code_says_how_it_ended() {
     let (world, hooks, _controller) = with_web("command").await;
     let image = world.image("app");
@@ -236,27 +198,6 @@ async fn the_command_for_ci_waits_and_its_exit_code_says_how_it_ended() {
         .await
         .expect("the program runs");
     assert_eq!(output.status.code(), Some(2), "the secret was replaced");
-}
-
-#[tokio::test]
-async fn a_wait_that_takes_too_long_says_where_its_workloads_stand() {
-    let (world, hooks, _controller) = with_web("late").await;
-    world
-        .testbed
-        .control_plane()
-        .pause_controller_manager()
-        .await
-        .expect("paused");
-    world.push(&world.version(2), "app").await;
-    let (status, answer) = hooks.wait(&world.image("app"), "3s").await;
-    world
-        .testbed
-        .control_plane()
-        .resume_controller_manager()
-        .await
-        .expect("resumed");
-    assert_eq!(status, 504, "{answer}");
-    assert_eq!(answer["workloads"][0]["state"], "RollingOut");
 }
 
 #[tokio::test]
