@@ -10,7 +10,7 @@ use kube_autorollout_testbed::controller::rights;
 use crate::pages::{all_blocks, blocks, page, pages, root};
 
 /// What a block of code may be, and what reads, runs or renders it: a file and something in it.
-const KINDS: [(&str, &str, &str); 9] = [
+const KINDS: [(&str, &str, &str); 10] = [
     (
         "yaml configuration",
         "controller/tests/e2e/documentation.rs",
@@ -45,6 +45,11 @@ const KINDS: [(&str, &str, &str); 9] = [
         "yaml values",
         "controller/tests/chart/documentation.rs",
         "fn every_block_of_values_makes_a_configuration_that_is_read()",
+    ),
+    (
+        "json answer",
+        "controller/tests/e2e/hints/waits.rs",
+        "fn documented()",
     ),
     ("rust", "src/lib.rs", DOCUMENTED),
     ("rust,no_run", "src/lib.rs", DOCUMENTED),

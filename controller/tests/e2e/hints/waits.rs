@@ -1,6 +1,6 @@
 //! Requests that wait for workloads.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, fs, time::Duration};
 
 use futures::future::join_all;
 use kube_autorollout_testbed::{
@@ -8,11 +8,25 @@ use kube_autorollout_testbed::{
     image::{Behaviour, Content as _},
     workload::eventually,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::{Hooks, with_web};
 use crate::harness::{SOON, World};
+
+/// The answer that the page shows.
+fn documented() -> Value {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/hints/generic.md");
+    let page = fs::read_to_string(page).expect("the page");
+    let (_, block) = page.split_once("```json answer\n").expect("a block");
+    let (block, _) = block.split_once("```").expect("its end");
+    serde_json::from_str(block).expect("JSON")
+}
+
+fn keys(value: &Value) -> BTreeSet<&str> {
+    let keys = value.as_object().into_iter().flatten();
+    keys.map(|(key, _)| &**key).collect()
+}
 
 /// So many wait at once, of whom each has a connection.
 const AT_ONCE: usize = 40;
@@ -38,7 +52,10 @@ async fn who_waits_hears_what_became_of_the_workloads() {
     assert_eq!(status, 200, "{answer}");
     assert_eq!(answer["image"], image);
     assert_eq!(answer["digest"], next.root_digest().to_string());
+    let page = documented();
+    let of_page = &page["workloads"][0];
     let web = &answer["workloads"][0];
+    assert_eq!((keys(&answer), keys(web)), (keys(&page), keys(of_page)));
     assert_eq!(
         (&web["state"], &web["rolledOut"]),
         (&json!("UpToDate"), &json!(true))
