@@ -6,7 +6,7 @@ use kube_autorollout_core::state::{Reason, State};
 use kube_autorollout_testbed::{
     admission::ImagePolicy,
     image::{Image, Pusher},
-    registry::{ALICE, Access, Registry, Request},
+    registry::{ALICE, Access, Registry},
     workload::Deployment,
 };
 use serde_json::json;
@@ -52,11 +52,8 @@ impl Private {
 
     /// How often a controller asked for something of this repository.
     fn asked(&self, repository: &str) -> usize {
-        let requests = self.registry.log().requests().expect("the access log");
-        let ours = |request: &&Request| {
-            request.user_agent.starts_with("kube-autorollout/") && request.path.contains(repository)
-        };
-        requests.iter().filter(ours).count()
+        let requests = self.registry.log().of_controllers(repository);
+        requests.expect("the access log").len()
     }
 }
 

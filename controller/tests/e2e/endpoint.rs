@@ -54,12 +54,9 @@ async fn what_the_endpoint_has_is_rolled_out_and_the_registry_itself_is_not_aske
     controller.until_all("UpToDate", 1).await;
     assert_eq!(world.patches(), 1);
 
-    let asked = registry.log().requests().expect("the access log");
-    let ours = asked.iter().filter(|request| {
-        request.user_agent.starts_with("kube-autorollout/")
-            && request.path.contains(world.namespace.name())
-    });
-    assert_eq!(ours.count(), 0, "of the registry itself");
+    let asked = registry.log().of_controllers(world.namespace.name());
+    let asked = asked.expect("the access log");
+    assert_eq!(asked.len(), 0, "of the registry itself");
     let metrics = controller.metrics().await;
     let of_the_image = [("registry", registry.host())];
     assert!(metrics.sum("registry_requests_total", &of_the_image) > 0.0);

@@ -21,12 +21,9 @@ async fn three_quiet_checks_of_fifty_workloads_cost_fifteen_heads_and_no_line_of
     // From just after a tick's checks to just after those of the third tick later.
     let log = world.testbed.registry().log();
     let ours = || {
-        let requests = log.requests().expect("the access log");
-        let ours = requests
-            .into_iter()
-            .filter(|request| request.user_agent.starts_with("kube-autorollout/"));
+        let ours = log.of_controllers(world.namespace.name());
         let mut counts = BTreeMap::new();
-        for request in ours.filter(|request| request.path.contains(world.namespace.name())) {
+        for request in ours.expect("the access log") {
             *counts.entry(request.method).or_insert(0_usize) += 1;
         }
         counts

@@ -59,16 +59,10 @@ async fn a_workload_without_its_label_is_not_asked_for_at_the_registry() {
     world.push(&world.version(2), "other").await;
     world.deploy("other", "other").await;
     controller.checks("other", 3).await;
-    let asked = world
-        .testbed
-        .registry()
-        .log()
-        .requests()
-        .expect("the access log");
     let path = format!("/v2/{}/manifests/app", world.namespace.name());
-    let ours = asked.iter().filter(|request| {
-        request.path == path && request.user_agent.starts_with("kube-autorollout/")
-    });
+    let asked = world.testbed.registry().log().of_controllers(&path);
+    let asked = asked.expect("the access log");
+    let ours = asked.iter().filter(|request| request.path == path);
     #[expect(clippy::cast_precision_loss, reason = "a few requests")]
     let ours = ours.count() as f64;
     assert!(

@@ -70,6 +70,19 @@ impl RequestLog {
         self.requests_since(Mark::default())
     }
 
+    /// The requests of controllers whose paths contain `part`, such as a repository.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read or understood.
+    pub fn of_controllers(&self, part: &str) -> Result<Vec<Request>, Error> {
+        let mut requests = self.requests()?;
+        requests.retain(|request| {
+            request.user_agent.starts_with("kube-autorollout/") && request.path.contains(part)
+        });
+        Ok(requests)
+    }
+
     /// The requests since `mark`, oldest first.
     ///
     /// # Errors
