@@ -9,6 +9,7 @@ mod leader;
 mod listener;
 mod pipeline;
 mod receivers;
+mod report;
 mod wait;
 
 use std::sync::Arc;
@@ -16,8 +17,13 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 pub(crate) use self::{
-    checks::Checks, issuers::Issuers, leader::Leader, listener::serve, pipeline::Pipeline,
+    checks::Checks,
+    issuers::Issuers,
+    leader::Leader,
+    listener::serve,
+    pipeline::Pipeline,
     receivers::Receivers,
+    report::{Report, Row},
 };
 
 /// The checks of the present term of leadership, if this replica leads.

@@ -3,10 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::{Timestamp, tz::TimeZone};
-use kube_autorollout_core::{
-    schedule::Schedule,
-    state::{Reason, State},
-};
+use kube_autorollout_core::schedule::Schedule;
 use tokio::time;
 use tokio_util::sync::CancellationToken;
 
@@ -14,7 +11,7 @@ use crate::{
     clock, config,
     lookup::Triggers,
     observe::Sources,
-    rollout::{Rollouts, budget::Budget, state::Decided},
+    rollout::{Rollouts, budget::Budget},
     status::Reporter,
     workload::{Kind, identity::Identity},
 };
@@ -63,18 +60,6 @@ impl Context {
         let is_selected = |uid: &str| self.rollouts.states.identity(uid).is_some();
         self.rollouts.history.tidy(now, is_selected);
         self.reporter.tidy();
-    }
-
-    /// Notes what a workload was found to be by a reconcile that began then, for those who ask.
-    pub(super) fn note(
-        &self,
-        identity: &Identity,
-        state: State,
-        reason: Option<Reason>,
-        at: Timestamp,
-    ) {
-        let decided = Decided { state, reason, at };
-        self.rollouts.states.decided(&identity.uid, decided);
     }
 
     /// The one way in: a watch shows a selected workload.

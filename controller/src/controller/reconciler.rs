@@ -25,7 +25,11 @@ use crate::{
     clock,
     metrics::Reconciled,
     observe::{Freshness, observation::Observation, pods},
-    rollout::{Outcome, field_manager, patch, state::State as Known, tracker::Stuck},
+    rollout::{
+        Outcome, field_manager, patch,
+        state::{Standing, State as Known},
+        tracker::Stuck,
+    },
     status,
     workload::{Object, Unreadable, Workload, identity::Identity},
 };
@@ -135,12 +139,16 @@ fn failed(identity: &Identity, error: &Error, context: &Context) {
     let outdated = context.rollouts.states.with(&identity.uid, |state| {
         state.failed(&identity.uid);
         state.tracker.failed(now);
+        state.standing = Some(Standing {
+            state: State::Unknown,
+            reason: Some(Reason::ApiServer),
+            at: now,
+        });
         state.tracker.outdated().is_some()
     });
     // If it is not selected any more, it is left alone.
     if let Some(outdated) = outdated {
         let reporter = &context.reporter;
-        context.note(identity, State::Unknown, Some(Reason::ApiServer), now);
         reporter.failed(identity, error, refused, outdated, now);
     }
 }
@@ -153,8 +161,12 @@ fn invalid(identity: &Identity, error: &InvalidAnnotation, context: &Context) {
     context.rollouts.states.with(&identity.uid, |state| {
         state.succeeded();
         state.tracker.invalid(now);
+        state.standing = Some(Standing {
+            state: State::InvalidConfiguration,
+            reason: None,
+            at: now,
+        });
     });
-    context.note(identity, State::InvalidConfiguration, None, now);
     context.reporter.invalid(identity, error, now);
 }
 
@@ -268,6 +280,11 @@ impl Reconcile<'_> {
         let (identity, context, now) = (self.identity, self.context, self.next.now);
         let remembered = context.rollouts.states.with(&identity.uid, |state| {
             state.conflicts.end();
+            state.standing = Some(Standing {
+                state: decision.state,
+                reason: decision.reason,
+                at: now,
+            });
             let tracker = &mut state.tracker;
             let transition = tracker.decided(self.workload, decision, observation, now);
             let known = (
@@ -279,7 +296,6 @@ impl Reconcile<'_> {
         });
         let ((transition, outdated, flight), retry) = remembered?;
         context.budget.decided(identity, decision);
-        context.note(identity, decision.state, decision.reason, now);
         let reporter = &context.reporter;
         reporter.decided(identity, decision, observation, transition, outdated, now);
         let delay = self.next.delay(decision.again, flight, clock::now());

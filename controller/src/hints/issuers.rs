@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use kube_autorollout_hints::oidc::{Check, Fetch, MAX_DOCUMENT, TokenError, Verifier};
-use kube_autorollout_registry::{TokenClient, TokenRequest};
+use kube_autorollout_hints::oidc::{Check, Fetch, TokenError, Verifier};
+use kube_autorollout_registry::{TokenClient, TokenRequest, TokenResponse};
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
@@ -68,34 +68,26 @@ impl Issuers {
     async fn fetch(&self, hook: &Hook, verifier: &Mutex<Verifier>, first: Fetch) {
         let mut next = Some(first);
         while let Some(fetch) = next {
-            let body = self.document(hook, fetch.url()).await;
+            let url = fetch.url();
+            let answered = self.0.send(TokenRequest::get(url, TIMEOUT)).await;
+            let document = answered.as_ref().ok().filter(|it| it.status() == 200);
+            let body = document.map(TokenResponse::body);
             let now = Instant::now().into_std();
-            let fetched = verifier.lock().fetched(&fetch, body.as_deref(), now);
+            let fetched = verifier.lock().fetched(&fetch, body, now);
             next = fetched.unwrap_or_else(|error| {
-                warn!(receiver = hook.name(), url = fetch.url(), %error, "no keys of the issuer");
-                None
-            });
-        }
-    }
-
-    async fn document(&self, hook: &Hook, url: &str) -> Option<Vec<u8>> {
-        match self.0.send(TokenRequest::get(url, TIMEOUT)).await {
-            Ok(response) if response.status() == 200 && response.body().len() <= MAX_DOCUMENT => {
-                Some(response.body().to_vec())
-            }
-            Ok(response) => {
-                let status = response.status();
+                let why = match &answered {
+                    Ok(_) if document.is_some() => error.to_string(),
+                    Ok(response) => format!("status {}", response.status()),
+                    Err(error) => Chain(error).to_string(),
+                };
                 warn!(
                     receiver = hook.name(),
-                    url, status, "the issuer has no such document"
+                    url,
+                    error = why,
+                    "no keys of the issuer"
                 );
                 None
-            }
-            Err(error) => {
-                let error = Chain(&error);
-                warn!(receiver = hook.name(), url, %error, "cannot ask the issuer");
-                None
-            }
+            });
         }
     }
 }

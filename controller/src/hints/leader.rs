@@ -43,7 +43,7 @@ impl Leader {
         let was_handed_on = head.headers.contains_key(HANDED_ON);
         let leader = self.leadership.hints_of_leader();
         let (false, Some(leader)) = (was_handed_on, leader) else {
-            return later("no replica leads now\n");
+            return later("no replica leads now");
         };
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
         let url = format!("http://{leader}{path}");
@@ -66,7 +66,7 @@ impl Leader {
             }
             Err(error) => {
                 warn!(%leader, error = %Chain(&error), "cannot hand a hint on to the leader");
-                later("the leader does not answer\n")
+                later("the leader does not answer")
             }
         }
     }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::{Body, Bytes};
+use hyper::body::{Body as _, Bytes, Incoming};
 use kube_autorollout_hints::{
     Authenticated, MAX_BODY, Malformed, Parsed, Route, Sender, handshake,
 };
@@ -20,7 +20,8 @@ use super::{
     issuers::{Issuers, Verdict},
     leader::Leader,
     receivers::Hook,
-    wait::{self, End, Report},
+    report::Report,
+    wait::{self, End},
 };
 use crate::{
     clock,
@@ -71,11 +72,7 @@ impl Pipeline {
     }
 
     /// Answers a request. What few requests need is in boxes: many can be under way at once.
-    pub(super) async fn answer<B>(&self, request: Request<B>) -> Answer
-    where
-        B: Body<Data = Bytes> + Unpin,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
+    pub(super) async fn answer(&self, request: Request<Incoming>) -> Answer {
         let (head, body) = request.into_parts();
         let uri = head.uri.clone();
         let route = match Route::parse(uri.path(), uri.query()) {
@@ -111,7 +108,9 @@ impl Pipeline {
         match hook.receiver.read(&request) {
             Ok(parsed) => self.check(hook, &checks, &parsed, route.wait).await,
             Err(error) => {
-                warn!(receiver = hook.name(), %error, "a hint cannot be read");
+                if hook.logs_refusal() {
+                    warn!(receiver = hook.name(), %error, "a hint cannot be read");
+                }
                 // One that repeats a request until it is accepted would never send another.
                 let repeats = hook.receiver.settings().sender.repeats_until_accepted();
                 let status = match error {
@@ -146,18 +145,18 @@ impl Pipeline {
                     let error = Chain(&error);
                     warn!(receiver = hook.name(), %error, "no hint can be authenticated");
                 }
-                return Some(later("the receiver has no secret now\n"));
+                return Some(later("the receiver has no secret now"));
             }
         };
         match hook.receiver.authenticate(secrets.as_ref(), request) {
             Ok(Authenticated::Secret) => None,
-            Ok(Authenticated::Token(token)) => match Box::pin(self.issuers.verify(hook, token))
-                .await
-            {
-                Verdict::Accepted => None,
-                Verdict::Refused(error) => refused(&error),
-                Verdict::Unavailable => Some(later("the keys of the issuer cannot be fetched\n")),
-            },
+            Ok(Authenticated::Token(token)) => {
+                match Box::pin(self.issuers.verify(hook, token)).await {
+                    Verdict::Accepted => None,
+                    Verdict::Refused(error) => refused(&error),
+                    Verdict::Unavailable => Some(later("the keys of the issuer cannot be fetched")),
+                }
+            }
             Err(error) => refused(&error),
         }
     }
@@ -202,7 +201,7 @@ impl Pipeline {
             return line(StatusCode::ACCEPTED, "accepted");
         };
         let Ok(_permit) = self.waits.try_acquire() else {
-            return later("too many requests wait now\n");
+            return later("too many requests wait now");
         };
         waited(Box::pin(wait::wait(checks, &parsed.hints, since, longest)).await)
     }
@@ -243,11 +242,7 @@ fn other_method(head: &Parts, hook: &Hook) -> Option<Answer> {
 }
 
 /// Reads a body, which must come in time and not be too long.
-async fn read<B>(body: B) -> Result<Bytes, Answer>
-where
-    B: Body<Data = Bytes> + Unpin,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
+async fn read(body: Incoming) -> Result<Bytes, Answer> {
     let most = u64::try_from(MAX_BODY).unwrap_or(u64::MAX);
     let too_long = || line(StatusCode::PAYLOAD_TOO_LARGE, "a hint has at most 1 MiB");
     if body.size_hint().lower() > most {
@@ -297,8 +292,8 @@ fn too_many(wait: Duration) -> Answer {
     with(answer, header::RETRY_AFTER, HeaderValue::from(seconds))
 }
 
-pub(super) fn later(what: &'static str) -> Answer {
-    let answer = text(StatusCode::SERVICE_UNAVAILABLE, what);
+pub(super) fn later(what: &str) -> Answer {
+    let answer = line(StatusCode::SERVICE_UNAVAILABLE, what);
     with(answer, header::RETRY_AFTER, HeaderValue::from(NO_LEADER))
 }
 

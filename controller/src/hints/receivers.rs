@@ -16,8 +16,8 @@ pub(crate) struct Receivers(HashMap<String, Hook>);
 pub(super) struct Hook {
     pub(super) receiver: Receiver,
     pub(super) limits: Mutex<Limits>,
-    /// When it was last logged that a request was refused.
-    pub(super) refused: Mutex<Option<Instant>>,
+    /// When it was last logged that a request was refused or could not be read.
+    refused: Mutex<Option<Instant>>,
     /// Of the tokens of CI jobs, where they are accepted.
     pub(super) verifier: Option<Mutex<Verifier>>,
 }
@@ -66,7 +66,8 @@ impl Hook {
         &self.receiver.settings().name
     }
 
-    /// Whether it is to be logged that a request is refused: once a minute, as everybody can cause that.
+    /// Whether it is to be logged that a request is refused or cannot be read: once a minute, as senders can cause that at
+    /// will.
     pub(super) fn logs_refusal(&self) -> bool {
         let mut refused = self.refused.lock();
         let logs = refused.is_none_or(|last| last.elapsed() >= LOGGED);

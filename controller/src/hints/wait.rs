@@ -1,17 +1,19 @@
 //! Waits until the workloads that run an announced image have come to an end.
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use kube_autorollout_core::state::{Reason, State};
 use kube_autorollout_hints::Hint;
-use serde::Serialize;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::checks::Checks;
-use crate::{clock, observe::tags::Answer, rollout::state::Decided, workload::identity::Identity};
+use super::{
+    checks::Checks,
+    report::{Report, Row},
+};
+use crate::{clock, controller::Context, observe::tags::Answer, workload::identity::Identity};
 
-/// How often is looked up what no decision shows: that a registry has answered.
+/// How often is looked up where the workloads stand.
 const POLL: Duration = Duration::from_millis(200);
 
 /// How it ended.
@@ -25,38 +27,14 @@ pub(super) enum End {
     TimedOut,
 }
 
-/// The workloads of an image.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Report {
-    image: Box<str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    digest: Option<String>,
-    workloads: Vec<Row>,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Row {
-    namespace: Box<str>,
-    kind: &'static str,
-    name: Box<str>,
-    state: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'static str>,
-    rolled_out: bool,
-    seconds: u64,
-    #[serde(skip)]
-    end: Option<End>,
-}
-
 /// An image that is waited for.
 struct Awaited {
-    report: Report,
-    /// When the answer was seen first that later decisions rest on.
+    image: Arc<str>,
+    /// When the answer of the registry was seen first that later decisions rest on.
     answered: Option<Timestamp>,
-    /// Whose end is known, in the order in which it came.
-    ended: HashSet<Identity>,
+    answer: Answer,
+    /// The workloads whose end is known.
+    ended: HashMap<Identity, (End, Row)>,
 }
 
 /// Waits until all workloads of the images of these hints, which came at `since`, have come to an end.
@@ -66,140 +44,126 @@ pub(super) async fn wait(
     since: Timestamp,
     longest: Duration,
 ) -> (End, Vec<Report>) {
+    let begun = Instant::now();
+    let watch = Watch {
+        context: checks.context(),
+        since,
+        begun,
+    };
+    let mut nobody = Vec::new();
     let mut awaited = Vec::new();
-    let mut reports = Vec::new();
     for hint in hints {
         let images = checks.images(hint);
         if images.is_empty() {
-            reports.push(Report::of_nobody(hint));
-        }
-        awaited.extend(images.iter().map(|image| Awaited::new(image)));
-    }
-    let begun = Instant::now();
-    let all = async {
-        loop {
-            let changed = checks.context().rollouts.states.changed();
-            let all = awaited.iter_mut();
-            let ended = all.fold(true, |ended, image| {
-                image.is_ended(checks, since, begun) & ended
+            nobody.push(Report {
+                image: format!("{}/{}", hint.registry, hint.repository),
+                digest: None,
+                workloads: Vec::new(),
             });
-            if ended {
-                return;
-            }
-            tokio::select! {
-                () = changed => {}
-                () = sleep(POLL) => {}
-            }
+        }
+        awaited.extend(images.into_iter().map(Awaited::new));
+    }
+    let all = async {
+        while !awaited
+            .iter_mut()
+            .fold(true, |all, one| one.has_ended(&watch) & all)
+        {
+            sleep(POLL).await;
         }
     };
     let stop = &checks.context().rollouts.stop;
     let in_time = timeout_at(begun + longest, stop.run_until_cancelled(all)).await;
-    reports.extend(awaited.into_iter().map(|image| image.report));
-    let mut all = reports.iter();
+    let is_done = |image: &Awaited| {
+        let mut ends = image.ended.values();
+        !image.ended.is_empty() && ends.all(|(end, _)| *end == End::Done)
+    };
     let end = if !matches!(in_time, Ok(Some(()))) {
         End::TimedOut
-    } else if !reports.is_empty() && all.all(Report::is_done) {
+    } else if nobody.is_empty() && !awaited.is_empty() && awaited.iter().all(is_done) {
         End::Done
     } else {
         End::Failed
     };
-    (end, reports)
+    let known = awaited.into_iter().map(|image| image.report(&watch));
+    (end, nobody.into_iter().chain(known).collect())
 }
 
-impl Report {
-    /// An image that no workload runs.
-    fn of_nobody(hint: &Hint) -> Self {
-        let image = format!("{}/{}", hint.registry, hint.repository);
-        Self {
-            image: image.into(),
-            digest: None,
-            workloads: Vec::new(),
-        }
-    }
+/// What a wait looks at.
+struct Watch<'a> {
+    context: &'a Context,
+    /// When the hint came.
+    since: Timestamp,
+    begun: Instant,
+}
 
-    fn is_done(&self) -> bool {
-        let mut rows = self.workloads.iter();
-        !self.workloads.is_empty() && rows.all(|row| row.end == Some(End::Done))
+impl Watch<'_> {
+    /// Where a workload stands, and its end if it has been decided since then.
+    fn row(&self, identity: &Identity, answered: Option<Timestamp>) -> (Option<End>, Row) {
+        let last = self.context.rollouts.states.last(&identity.uid);
+        let (standing, patched) = last.unwrap_or_default();
+        let state = standing.map_or(State::Unknown, |standing| standing.state);
+        let reason = standing.and_then(|standing| standing.reason);
+        let known = standing.zip(answered);
+        let is_known = known.is_some_and(|(standing, answered)| standing.at >= answered);
+        let row = Row {
+            namespace: identity.namespace.to_string(),
+            kind: identity.kind.to_owned(),
+            name: identity.name.to_string(),
+            state: state.to_string(),
+            reason: reason.map(|reason| reason.to_string()),
+            rolled_out: patched.is_some_and(|at| at >= self.since),
+            seconds: self.begun.elapsed().as_secs(),
+        };
+        (end(state, reason).filter(|_| is_known), row)
     }
 }
 
 impl Awaited {
-    fn new(image: &str) -> Self {
+    fn new(image: Arc<str>) -> Self {
         Self {
-            report: Report {
-                image: image.into(),
-                digest: None,
-                workloads: Vec::new(),
-            },
+            image,
             answered: None,
-            ended: HashSet::new(),
+            answer: Answer::default(),
+            ended: HashMap::new(),
         }
     }
 
-    /// Brings the report up to date; returns whether every workload has come to an end.
-    fn is_ended(&mut self, checks: &Checks, since: Timestamp, begun: Instant) -> bool {
-        let context = checks.context();
-        let Some(Answer { digest, workloads }) =
-            context.sources.tags.answer(&self.report.image, since)
-        else {
+    /// Whether every workload has come to an end by now.
+    fn has_ended(&mut self, watch: &Watch<'_>) -> bool {
+        let context = watch.context;
+        let Some(answer) = context.sources.tags.answer(&self.image, watch.since) else {
             return false;
         };
+        self.answer = answer;
         let answered = *self.answered.get_or_insert_with(|| {
             // A decision that begins from now on rests on the answer.
-            context.triggers.send(&workloads);
+            context.triggers.send(&self.answer.workloads);
             clock::now()
         });
-        self.report.digest = digest.map(|digest| digest.to_string());
-        let mut all_ended = true;
-        for identity in &workloads {
-            if self.ended.contains(identity) {
-                continue;
+        for identity in &self.answer.workloads {
+            if !self.ended.contains_key(identity)
+                && let (Some(end), row) = watch.row(identity, Some(answered))
+            {
+                self.ended.insert(identity.clone(), (end, row));
             }
-            let (decided, patched) = context
-                .rollouts
-                .states
-                .last(&identity.uid)
-                .unwrap_or_default();
-            let row = Row::of(
-                identity,
-                decided,
-                patched.is_some_and(|at| at >= since),
-                begun,
-            );
-            let known = decided.is_some_and(|decided| decided.at >= answered);
-            let rows = &mut self.report.workloads;
-            rows.retain(|row| !row.is_of(identity));
-            if known && row.end.is_some() {
-                self.ended.insert(identity.clone());
-            } else {
-                all_ended = false;
-            }
-            rows.push(row);
         }
-        all_ended
-    }
-}
-
-impl Row {
-    fn of(identity: &Identity, decided: Option<Decided>, rolled_out: bool, begun: Instant) -> Self {
-        let state = decided.map_or(State::Unknown, |decided| decided.state);
-        let reason = decided.and_then(|decided| decided.reason);
-        Self {
-            namespace: (*identity.namespace).into(),
-            kind: identity.kind,
-            name: identity.name.clone(),
-            state: state.as_str(),
-            reason: reason.map(Reason::as_str),
-            rolled_out,
-            seconds: begun.elapsed().as_secs(),
-            end: end(state, reason),
-        }
+        let mut workloads = self.answer.workloads.iter();
+        workloads.all(|identity| self.ended.contains_key(identity))
     }
 
-    fn is_of(&self, identity: &Identity) -> bool {
-        self.kind == identity.kind
-            && *self.namespace == *identity.namespace
-            && self.name == identity.name
+    /// Where its workloads stand, those last that have not come to an end.
+    fn report(self, watch: &Watch<'_>) -> Report {
+        let workloads = &self.answer.workloads;
+        let left = workloads
+            .iter()
+            .filter(|identity| !self.ended.contains_key(*identity));
+        let left: Vec<_> = left.map(|identity| watch.row(identity, None).1).collect();
+        let ended = self.ended.into_values().map(|(_, row)| row);
+        Report {
+            image: self.image.to_string(),
+            digest: self.answer.digest.map(|digest| digest.to_string()),
+            workloads: ended.chain(left).collect(),
+        }
     }
 }
 

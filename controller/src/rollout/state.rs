@@ -6,13 +6,10 @@ use jiff::Timestamp;
 use kube_autorollout_core::{
     backoff::Backoff,
     schedule,
-    state::{self as decided, Reason},
+    state::{self as core, Reason},
 };
 use parking_lot::Mutex;
-use tokio::{
-    sync::{Notify, futures::Notified},
-    time::Instant,
-};
+use tokio::time::Instant;
 
 use super::{Conflicts, Unconfirmed, tracker::Tracker};
 use crate::{observe::Freshness, workload::identity::Identity};
@@ -22,8 +19,8 @@ const RETRY: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(
 
 /// What a workload was last found to be. Decisions do not rest on it; it is for those who ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Decided {
-    pub(crate) state: decided::State,
+pub(crate) struct Standing {
+    pub(crate) state: core::State,
     pub(crate) reason: Option<Reason>,
     /// When the reconcile began.
     pub(crate) at: Timestamp,
@@ -43,7 +40,7 @@ pub(crate) struct State {
     /// What is being fetched for it: how fresh that must be, and since when.
     pub(crate) waiting: Option<Box<(Freshness, Instant)>>,
     /// What it was last found to be, if it was decided.
-    decided: Option<Decided>,
+    pub(crate) standing: Option<Standing>,
     /// When its last patch was sent.
     pub(super) patched: Option<Timestamp>,
 }
@@ -68,10 +65,7 @@ impl State {
 
 /// The records of all selected workloads.
 #[derive(Debug, Default)]
-pub(crate) struct States {
-    records: Mutex<Records>,
-    changes: Notify,
-}
+pub(crate) struct States(Mutex<Records>);
 
 #[derive(Debug, Default)]
 struct Records {
@@ -89,7 +83,7 @@ struct Record {
 impl States {
     /// The workload is selected; returns whether it was not before.
     pub(crate) fn select(&self, identity: &Identity) -> bool {
-        let mut records = self.records.lock();
+        let mut records = self.0.lock();
         if records.all.contains_key(identity) {
             return false;
         }
@@ -104,52 +98,41 @@ impl States {
 
     /// The workload is not selected any more; returns whether it was.
     pub(crate) fn remove(&self, identity: &Identity) -> bool {
-        self.records.lock().all.remove(identity).is_some()
+        self.0.lock().all.remove(identity).is_some()
     }
 
     /// The selected workload of this UID.
     pub(crate) fn identity(&self, uid: &str) -> Option<Identity> {
-        let records = self.records.lock();
+        let records = self.0.lock();
         let (identity, _) = records.all.get_key_value(uid)?;
         Some(identity.clone())
     }
 
     /// Changes or reads what is remembered of a workload; nothing where it is not selected.
     pub(crate) fn with<R>(&self, uid: &str, change: impl FnOnce(&mut State) -> R) -> Option<R> {
-        let mut records = self.records.lock();
+        let mut records = self.0.lock();
         records
             .all
             .get_mut(uid)
             .map(|record| change(&mut record.state))
     }
 
-    /// The workload was found to be this.
-    pub(crate) fn decided(&self, uid: &str, decided: Decided) {
-        self.with(uid, |state| state.decided = Some(decided));
-        self.changes.notify_waiters();
-    }
-
     /// What the workload was last found to be, and when its last patch was sent; nothing where it is not selected.
-    pub(crate) fn last(&self, uid: &str) -> Option<(Option<Decided>, Option<Timestamp>)> {
-        self.with(uid, |state| (state.decided, state.patched))
-    }
-
-    /// Ends when some workload is decided.
-    pub(crate) fn changed(&self) -> Notified<'_> {
-        self.changes.notified()
+    pub(crate) fn last(&self, uid: &str) -> Option<(Option<Standing>, Option<Timestamp>)> {
+        self.with(uid, |state| (state.standing, state.patched))
     }
 
     /// What else than the object itself makes a change of it worth a reconcile: that it was selected anew, or that its next
     /// version is waited for.
     pub(crate) fn selection(&self, uid: &str) -> Option<(u64, bool)> {
-        let records = self.records.lock();
+        let records = self.0.lock();
         let record = records.all.get(uid)?;
         Some((record.selection, record.state.conflicts.is_open()))
     }
 
     /// Whether some workload could not be decided the last time.
     pub(crate) fn has_failures(&self) -> bool {
-        let records = self.records.lock();
+        let records = self.0.lock();
         records.all.values().any(|record| record.state.failures > 0)
     }
 }

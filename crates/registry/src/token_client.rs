@@ -1,4 +1,5 @@
-//! Requests to servers that issue credentials: those of clouds. The connections are those of registries.
+//! Requests to servers that are no registries, such as those that issue credentials or keys. The connections are made as those
+//! to registries.
 
 use std::{fmt, time::Duration};
 

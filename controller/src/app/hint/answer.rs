@@ -1,6 +1,6 @@
 //! What the controller answered, as text and as an exit code.
 
-use serde::Deserialize;
+use crate::hints::{Report, Row};
 
 /// How a hint ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,25 +22,6 @@ const MISUSED: u8 = 2;
 
 /// Time is out.
 const TIMED_OUT: u8 = 3;
-
-#[derive(Deserialize)]
-struct Report {
-    image: String,
-    digest: Option<String>,
-    workloads: Vec<Row>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Row {
-    namespace: String,
-    kind: String,
-    name: String,
-    state: String,
-    reason: Option<String>,
-    rolled_out: bool,
-    seconds: u64,
-}
 
 impl Ended {
     /// As the controller has answered.
@@ -94,7 +75,7 @@ impl Ended {
     }
 
     fn reported(code: u8, reports: &[Report], head: &str) -> Self {
-        let text = reports.iter().map(Report::text).collect::<String>();
+        let text = reports.iter().map(shown).collect::<String>();
         Self {
             code,
             text: format!("{head}{text}"),
@@ -102,29 +83,27 @@ impl Ended {
     }
 }
 
-impl Report {
-    fn text(&self) -> String {
-        let digest = self.digest.as_deref().unwrap_or("no digest");
-        if self.workloads.is_empty() {
-            return format!("{}\n  no workload runs it\n", self.image);
-        }
-        let rows = self.workloads.iter().map(|row| row.text(digest));
-        format!("{}\n{}", self.image, rows.collect::<String>())
+/// An image, with a line for each of its workloads.
+fn shown(report: &Report) -> String {
+    let image = &report.image;
+    if report.workloads.is_empty() {
+        return format!("{image}\n  no workload runs it\n");
     }
+    let digest = report.digest.as_deref().unwrap_or("no digest");
+    let rows = report.workloads.iter().map(|row| line(row, digest));
+    format!("{image}\n{}", rows.collect::<String>())
 }
 
-impl Row {
-    fn text(&self, digest: &str) -> String {
-        let what = match (&*self.state, self.rolled_out) {
-            ("UpToDate", true) => format!("rolled out, {digest}, {} s", self.seconds),
-            ("UpToDate", false) => format!("already runs {digest}"),
-            (state, _) => match &self.reason {
-                Some(reason) => format!("{state}: {reason}"),
-                None => state.to_owned(),
-            },
-        };
-        format!("  {} {}/{}: {what}\n", self.kind, self.namespace, self.name)
-    }
+fn line(row: &Row, digest: &str) -> String {
+    let what = match (&*row.state, row.rolled_out) {
+        ("UpToDate", true) => format!("rolled out, {digest}, {} s", row.seconds),
+        ("UpToDate", false) => format!("already runs {digest}"),
+        (state, _) => match &row.reason {
+            Some(reason) => format!("{state}: {reason}"),
+            None => state.to_owned(),
+        },
+    };
+    format!("  {} {}/{}: {what}\n", row.kind, row.namespace, row.name)
 }
 
 #[cfg(test)]

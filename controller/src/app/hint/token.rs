@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use kube_autorollout_hints::oidc::DEFAULT_AUDIENCE;
 use kube_autorollout_registry::{TokenClient, TokenRequest};
 use serde::Deserialize;
 
@@ -17,9 +18,6 @@ pub(super) const TOKEN: &str = "KUBE_AUTOROLLOUT_TOKEN";
 /// (<https://docs.github.com/en/actions/reference/security/oidc#methods-for-requesting-the-oidc-token>).
 const ACTIONS_URL: &str = "ACTIONS_ID_TOKEN_REQUEST_URL";
 const ACTIONS_TOKEN: &str = "ACTIONS_ID_TOKEN_REQUEST_TOKEN";
-
-/// Whom the token is for, unless the receiver has another `oidc.audience`.
-const AUDIENCE: &str = "kube-autorollout";
 
 /// How long GitHub Actions may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -41,7 +39,7 @@ pub(crate) enum TokenError {
     /// There is none anywhere.
     #[error(
         "no token: pass --token-file or set {TOKEN}; GitHub Actions needs `permissions: {{ id-token: write }}`, GitLab \
-         `id_tokens: {{ {TOKEN}: {{ aud: {AUDIENCE} }} }}`"
+         `id_tokens: {{ {TOKEN}: {{ aud: {DEFAULT_AUDIENCE} }} }}`"
     )]
     None,
 }
@@ -83,7 +81,7 @@ fn filled(token: &str, place: &str) -> Result<String, TokenError> {
 }
 
 async fn issued(url: &str, token: &str, client: &TokenClient) -> Result<String, TokenError> {
-    let request = TokenRequest::get(format!("{url}&audience={AUDIENCE}"), TIMEOUT)
+    let request = TokenRequest::get(format!("{url}&audience={DEFAULT_AUDIENCE}"), TIMEOUT)
         .header("authorization", format!("Bearer {token}"));
     let response = client.send(request).await;
     let response = response.map_err(|error| TokenError::Actions(error.to_string()))?;

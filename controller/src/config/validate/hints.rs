@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeMap, num::NonZeroU16, path::PathBuf};
 
-use kube_autorollout_hints::{Naming, ReceiverSettings, Sender, oidc::OidcSettings, receivers};
+use kube_autorollout_hints::{
+    Naming, ReceiverSettings, Sender,
+    oidc::{DEFAULT_AUDIENCE, OidcSettings},
+    receivers,
+};
 
 use super::super::{
     document::Document,
@@ -13,9 +17,6 @@ use super::super::{
     settings::Hints,
     values::Text,
 };
-
-/// For whom tokens must be made, where nothing else is said.
-const AUDIENCE: &str = "kube-autorollout";
 
 /// Makes the receivers, of which none is to be used when there are problems.
 pub(super) fn hints(
@@ -91,7 +92,7 @@ fn settings(
 fn oidc(oidc: model::Oidc) -> OidcSettings {
     OidcSettings {
         issuer: text(oidc.issuer).unwrap_or_default(),
-        audience: text(oidc.audience).unwrap_or_else(|| AUDIENCE.to_owned()),
+        audience: text(oidc.audience).unwrap_or_else(|| DEFAULT_AUDIENCE.to_owned()),
         claims: texts(oidc.claims).collect(),
     }
 }
