@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::{StreamExt as _, stream};
-use kube_autorollout_testbed::workload::eventually;
+use kube_autorollout_testbed::workload::{self, eventually};
 use serde_json::json;
 use tokio::time::{Instant, interval};
 
@@ -19,17 +19,25 @@ const AT_ONCE: u32 = 100;
 /// How much more memory may be used while they come, in bytes.
 const MEMORY: f64 = 8.0 * 1024.0 * 1024.0;
 
-fn heads(world: &World) -> usize {
+/// Requests for a tag.
+fn asked(world: &World, tag: &str) -> usize {
     let log = world.testbed.registry().log();
-    let asked = log.of_controllers(world.namespace.name());
+    let path = format!("{}/manifests/{tag}", world.namespace.name());
+    let asked = log.of_controllers(&path);
     asked.expect("the access log").len()
 }
 
 #[tokio::test]
 async fn a_thousand_hints_a_second_cost_one_request_an_image_and_second() {
     let (world, hooks, controller) = with_web("flood").await;
+    // One that is checked by a schedule of its own meanwhile.
+    world.push(&world.version(1), "beside").await;
+    let beside = workload::Deployment::named("beside").container("app", &world.image("beside"));
+    let often = beside.annotation("kube-autorollout/interval", "1s");
+    world.create(often.labelled()).await;
+    controller.until_all("UpToDate", 2).await;
     let before = controller.metrics().await.resident();
-    let asked = heads(&world);
+    let [of_app, of_beside] = ["app", "beside"].map(|tag| asked(&world, tag));
     let begun = Instant::now();
     let mut ticks = interval(Duration::from_millis(100));
     while begun.elapsed() < LASTING {
@@ -50,10 +58,15 @@ async fn a_thousand_hints_a_second_cost_one_request_an_image_and_second() {
         "{before} {}",
         metrics.resident()
     );
-    let requests = heads(&world) - asked;
+    let requests = asked(&world, "app") - of_app;
     assert!(
         requests > 0 && requests as u64 <= seconds + 1,
         "{requests} in {seconds} s"
+    );
+    let ticks = asked(&world, "beside") - of_beside;
+    assert!(
+        ticks as u64 >= seconds / 2,
+        "{ticks} checks of another in {seconds} s"
     );
     let log = controller.log();
     let refused = ["is not authenticated", "cannot be read"];
@@ -69,7 +82,7 @@ async fn a_thousand_hints_a_second_cost_one_request_an_image_and_second() {
             .ok_or_else(|| status.to_string())
     });
     accepted.await.unwrap_or_else(|error| panic!("{error}"));
-    world.until_running(&world.marker(2), 1).await;
+    world.until_event("web", "RolloutCompleted").await;
 }
 
 /// One that is right, two that are not, and one that cannot be read.

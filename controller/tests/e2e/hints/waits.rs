@@ -131,3 +131,36 @@ async fn who_hangs_up_makes_way_for_another_who_waits() {
     assert_eq!(let_in, PERMITTED);
     assert_eq!(world.patches(), 1);
 }
+
+#[tokio::test]
+async fn a_leader_that_is_killed_ends_the_wait_which_may_be_repeated() {
+    let world = World::new("killed-wait").await;
+    world.push(&world.version(1), "app").await;
+    world.deploy("web", "app").await;
+    let [first, second] = [Hooks::of(&world), Hooks::of(&world)];
+    let elected = |hooks: &Hooks| {
+        let hints = hooks.configuration();
+        format!("leaderElection: {{ enabled: true }}\n{hints}")
+    };
+    let leader = world.controller(&elected(&first)).await;
+    leader.until_all("UpToDate", 1).await;
+    let follower = world.controller(&elected(&second)).await;
+    let never = world.version(2).behaviour(Behaviour::NeverReady);
+    world.push(&never, "app").await;
+    let image = world.image("app");
+    let body = json!({ "image": image }).to_string();
+    let right = format!("Bearer {SECRET}");
+    let killed = async {
+        world.until_event("web", "RolloutTriggered").await;
+        leader.kill();
+    };
+    let waiting = second.post("/hooks/ci?wait=60s", &right, &body);
+    let ((status, answer), ()) = tokio::join!(waiting, killed);
+    assert_eq!(status, 503, "{answer}");
+
+    follower.until_all("RollingOut", 1).await;
+    let (status, answer) = second.wait(&image, "3s").await;
+    assert_eq!(status, 504, "{answer}");
+    assert_eq!(answer["workloads"][0]["state"], "RollingOut");
+    assert_eq!(world.patches(), 1, "a wait that is repeated causes nothing");
+}
