@@ -7,6 +7,7 @@ pub mod compare;
 pub mod decide;
 pub mod found;
 pub mod image_id;
+pub mod labels;
 pub mod manifest;
 pub mod platform;
 pub mod record;

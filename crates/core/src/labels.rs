@@ -1,0 +1,222 @@
+//! What the authors of an image say of it: the annotations and labels of the OCI image specification that name a version
+//! (<https://github.com/opencontainers/image-spec/blob/v1.1.1/annotations.md#pre-defined-annotation-keys>).
+//!
+//! They are other people's words: what is kept is short, and free of control characters. It is not escaped for any format.
+
+use serde::{Deserialize, Deserializer, de::MapAccess, de::Visitor};
+
+/// More of a value is cut off, in characters.
+const LONGEST: usize = 100;
+
+/// What an image says of itself, by its annotations or the labels of its configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ImageLabels {
+    /// `org.opencontainers.image.version`: the version of the packaged software.
+    pub version: Option<Box<str>>,
+    /// `org.opencontainers.image.revision`: the commit that it was built from.
+    pub revision: Option<Box<str>>,
+    /// `org.opencontainers.image.source`, if it is an `https` URL, as people are offered it as a link.
+    pub source: Option<Box<str>>,
+    /// `org.opencontainers.image.created`: when it was built, as its authors wrote that.
+    pub created: Option<Box<str>>,
+}
+
+impl ImageLabels {
+    /// Whether nothing is said.
+    pub const fn is_empty(&self) -> bool {
+        self.version.is_none()
+            && self.revision.is_none()
+            && self.source.is_none()
+            && self.created.is_none()
+    }
+
+    /// The same, with what `other` says where nothing is said here.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            version: self.version.or(other.version),
+            revision: self.revision.or(other.revision),
+            source: self.source.or(other.source),
+            created: self.created.or(other.created),
+        }
+    }
+
+    /// Reads the labels of an image configuration
+    /// (<https://github.com/opencontainers/image-spec/blob/v1.1.1/config.md#properties>).
+    ///
+    /// # Errors
+    ///
+    /// When it is no JSON object, or has labels of another shape.
+    pub fn of_config(config: &[u8]) -> Result<Self, serde_json::Error> {
+        let config: Configuration = serde_json::from_slice(config)?;
+        Ok(config
+            .config
+            .and_then(|config| config.labels)
+            .unwrap_or_default())
+    }
+
+    /// Takes a label over, if it is one of those that are kept.
+    fn set(&mut self, key: &str, value: &str) {
+        let Some(key) = key.strip_prefix("org.opencontainers.image.") else {
+            return;
+        };
+        let field = match key {
+            "version" => &mut self.version,
+            "revision" => &mut self.revision,
+            "source" if is_link(value) => &mut self.source,
+            "created" => &mut self.created,
+            _ => return,
+        };
+        *field = readable(value);
+    }
+}
+
+/// Whether it can be offered as a link as a whole.
+fn is_link(value: &str) -> bool {
+    let host = value.strip_prefix("https://");
+    let allowed = |letter: char| letter.is_ascii_graphic() && !matches!(letter, '"' | '<' | '>');
+    value.len() <= LONGEST && host.is_some_and(|host| !host.is_empty() && host.chars().all(allowed))
+}
+
+/// The value without control characters and what changes the direction of text, cut; nothing where nothing is left.
+fn readable(value: &str) -> Option<Box<str>> {
+    let visible = value
+        .chars()
+        .filter(|letter| !letter.is_control() && !is_format(*letter));
+    let cut: String = visible.take(LONGEST).collect();
+    let cut = cut.trim();
+    (!cut.is_empty()).then(|| cut.into())
+}
+
+/// Characters that are not seen and change how others are
+/// (<https://www.unicode.org/reports/tr36/#Bidirectional_Text_Spoofing>).
+const fn is_format(letter: char) -> bool {
+    matches!(
+        letter,
+        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+    )
+}
+
+#[derive(Deserialize)]
+struct Configuration {
+    config: Option<Runtime>,
+}
+
+#[derive(Deserialize)]
+struct Runtime {
+    #[serde(rename = "Labels")]
+    labels: Option<ImageLabels>,
+}
+
+impl<'de> Deserialize<'de> for ImageLabels {
+    /// Reads a map of annotations or labels, of which all others are skipped.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Labels;
+
+        impl<'de> Visitor<'de> for Labels {
+            type Value = ImageLabels;
+
+            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str("a map of strings")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ImageLabels, A::Error> {
+                let mut labels = ImageLabels::default();
+                while let Some((key, value)) = map.next_entry::<String, String>()? {
+                    labels.set(&key, &value);
+                }
+                Ok(labels)
+            }
+        }
+
+        deserializer.deserialize_map(Labels)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn labels(labels: &serde_json::Value) -> ImageLabels {
+        let config =
+            json!({ "architecture": "amd64", "config": { "Cmd": ["/web"], "Labels": labels } });
+        ImageLabels::of_config(config.to_string().as_bytes()).expect("a configuration")
+    }
+
+    #[test]
+    fn the_four_labels_are_read_and_all_others_skipped() {
+        let read = labels(&json!({
+            "maintainer": "team",
+            "org.opencontainers.image.version": "1.4.3",
+            "org.opencontainers.image.revision": "cd34",
+            "org.opencontainers.image.source": "https://github.com/team/web",
+            "org.opencontainers.image.created": "2026-01-01T00:00:00Z",
+            "org.opencontainers.image.title": "web",
+        }));
+        assert_eq!(read.version.as_deref(), Some("1.4.3"));
+        assert_eq!(read.revision.as_deref(), Some("cd34"));
+        assert_eq!(read.source.as_deref(), Some("https://github.com/team/web"));
+        assert_eq!(read.created.as_deref(), Some("2026-01-01T00:00:00Z"));
+    }
+
+    #[test]
+    fn an_image_without_labels_says_nothing() {
+        for config in [
+            "{}",
+            r#"{"config":null}"#,
+            r#"{"config":{}}"#,
+            r#"{"config":{"Labels":null}}"#,
+        ] {
+            let read = ImageLabels::of_config(config.as_bytes()).expect(config);
+            assert!(read.is_empty(), "{config}");
+        }
+        assert!(ImageLabels::of_config(b"{").is_err());
+        assert!(ImageLabels::of_config(br#"{"config":{"Labels":{"a":1}}}"#).is_err());
+    }
+
+    #[test]
+    fn what_terminals_and_readers_could_be_fooled_with_is_left_out() {
+        let version = |version: &str| {
+            let read = labels(&json!({ "org.opencontainers.image.version": version }));
+            read.version.map(String::from)
+        };
+        assert_eq!(version("\u{1b}[31m1.4\n"), Some("[31m1.4".to_owned()));
+        assert_eq!(version("1\u{202e}4"), Some("14".to_owned()));
+        assert_eq!(version(" \u{7f} "), None);
+        assert_eq!(version(&"ä".repeat(1_000)), Some("ä".repeat(LONGEST)));
+    }
+
+    #[test]
+    fn a_source_is_kept_if_it_can_be_a_link() {
+        let long = format!("https://{}", "a".repeat(100));
+        for source in [
+            "javascript:alert(1)",
+            "http://example.org",
+            "https://",
+            "https://a\"b",
+            "https://a b",
+            &long,
+        ] {
+            let read = labels(&json!({ "org.opencontainers.image.source": source }));
+            assert_eq!(read.source, None, "{source}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_without_a_panic(config in proptest::collection::vec(any::<u8>(), 0..200)) {
+            drop(ImageLabels::of_config(&config));
+        }
+
+        #[test]
+        fn a_label_is_short_and_on_one_line(value in ".*") {
+            let read = labels(&json!({ "org.opencontainers.image.version": value }));
+            let version = read.version.unwrap_or_default();
+            prop_assert!(version.chars().count() <= LONGEST);
+            prop_assert!(!version.chars().any(char::is_control));
+        }
+    }
+}
