@@ -21,6 +21,7 @@ use kube_autorollout_cloud::Identities;
 use kube_autorollout_core::{
     annotations::{self, ContainerKind, Settings, TemplateContainer},
     decide::{Container, Observed, Remembered},
+    pins::Pins,
     platform::Platforms,
     record::{Attempts, Record},
 };
@@ -265,6 +266,7 @@ fn observed(workload: &Workload, containers: Vec<Container>, sources: &Sources) 
         record: record(workload),
         attempts: attempts(workload),
         last_rollout: workload.last_rollout(sources.restarted_at),
+        pins: pins(workload),
         template_containers: names.into_iter().map(|container| container.name).collect(),
         containers,
     }
@@ -280,4 +282,10 @@ fn record(workload: &Workload) -> Record {
 fn attempts(workload: &Workload) -> Attempts {
     let written = workload.template().annotation(annotations::ATTEMPTS);
     written.and_then(Attempts::parse).unwrap_or_default()
+}
+
+/// What its pods are pinned to, by its own account.
+fn pins(workload: &Workload) -> Pins {
+    let written = workload.template().annotation(annotations::PINS);
+    written.and_then(Pins::parse).unwrap_or_default()
 }

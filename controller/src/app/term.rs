@@ -118,6 +118,7 @@ fn context(shared: &Shared, stop: CancellationToken) -> Context {
         triggers,
         reporter: Arc::clone(&shared.reporter),
         policy: config.rollouts.clone(),
+        pinning: config.pinning,
         schedule: config.schedule.clone(),
         zone: config.zone.clone(),
     }

@@ -39,6 +39,7 @@ pub(super) struct Model {
     pub(super) watch: Section<Watch>,
     pub(super) platforms: List<Valid<Platform>>,
     pub(super) rollouts: Section<Rollouts>,
+    pub(super) pinning: Section<Pinning>,
     pub(super) leader_election: Section<LeaderElection>,
     pub(super) registries: List<Section<Registry>>,
     pub(super) tls: Section<Tls>,
@@ -64,6 +65,12 @@ pub(super) struct Rollouts {
     pub(super) min_interval: Valid<Span>,
     pub(super) settle: Valid<Span>,
     pub(super) retry_after: List<Valid<Wait>>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Pinning {
+    pub(super) enabled: Valid<bool>,
 }
 
 #[derive(serde::Deserialize)]

@@ -19,13 +19,14 @@ pub(crate) struct Rollouts {
 }
 
 impl Rollouts {
-    /// The same as a decision knows it, with places left in the budget.
+    /// The same as a decision knows it, with places left in the budget and without pins.
     pub(crate) fn policy(&self) -> Policy {
         Policy {
             settle: self.settle,
             min_interval: self.min_interval,
             retry_after: Arc::clone(&self.retry_after),
             budget_spent: false,
+            pin: false,
         }
     }
 }

@@ -20,6 +20,10 @@ use super::{
 
 /// The configuration in force.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of its own, as users set it"
+)]
 pub(crate) struct Config {
     /// How often workloads are checked that do not say it themselves.
     pub(crate) schedule: Schedule,
@@ -37,6 +41,8 @@ pub(crate) struct Config {
     pub(crate) platforms: Platforms,
     /// What keeps rollouts from becoming a storm.
     pub(crate) rollouts: Rollouts,
+    /// Whether rollouts pin what new pods run.
+    pub(crate) pinning: bool,
     /// Whether only one of several replicas acts.
     pub(crate) leader_election: bool,
     /// How to talk to registries; the first that matches counts.

@@ -53,6 +53,7 @@ pub(super) fn config(model: Model, document: &mut Document) -> Option<Config> {
             Platforms::Of(platforms)
         },
         rollouts: rollouts(model.rollouts.0),
+        pinning: model.pinning.0.enabled.0,
         leader_election: model.leader_election.0.enabled.0,
         registries,
         ca_certificates,

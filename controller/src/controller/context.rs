@@ -31,6 +31,8 @@ pub(crate) struct Context {
     pub(crate) reporter: Arc<Reporter>,
     /// What keeps rollouts from becoming a storm.
     pub(crate) policy: config::Rollouts,
+    /// Whether rollouts pin what new pods run.
+    pub(crate) pinning: bool,
     /// The schedule of workloads that have none of their own.
     pub(crate) schedule: Schedule,
     /// In which zone a workload's own schedule is read.

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use kube_autorollout_core::{
     annotations::Settings,
-    decide::{Decision, decide},
+    decide::{Decision, Policy, decide},
     state::Reason,
 };
 
@@ -45,7 +45,10 @@ impl<'a> Reconcile<'a> {
         let Some(mut observation) = self.observe(freshness, &waiter)? else {
             return Ok(None);
         };
-        let mut policy = context.policy.policy();
+        let mut policy = Policy {
+            pin: context.pinning && !self.workload.template().is_unpinned(),
+            ..context.policy.policy()
+        };
         let decide = |observation: &Observation, policy: &_| {
             decide(&observation.observed, self.settings, policy, now)
         };

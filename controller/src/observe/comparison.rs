@@ -211,14 +211,15 @@ fn verdict(
 }
 
 /// A digest that the tag named when the container's image was pulled, or earlier, where one is known: that of the tag
-/// itself if the container started after it was first seen, else that of the rollout by which its pod was created.
+/// itself if the container started after it was first seen, else that of the rollout by which its pod was created. What a
+/// pinned container runs is plain.
 fn pulled<'d>(
     container: &Container,
     recorded: Option<&'d Digest>,
     tag: &'d Digest,
     since: Option<Timestamp>,
 ) -> Option<&'d Digest> {
-    if !container.spec.pulls_always {
+    if !container.spec.pulls_always || container.spec.pinned {
         return None;
     }
     let seen = since.and_then(|since| since.checked_add(CLOCK_SKEW).ok());
@@ -267,7 +268,7 @@ pub(super) fn described(
         digest,
         names_tag: true,
         ready: pod.ready,
-        pulls_always: container.spec.pulls_always,
+        pulls_always: container.spec.pulls(),
         waiting: container.waiting,
     }
 }

@@ -142,6 +142,7 @@ impl Look<'_> {
         Seen {
             observed: decide::Container {
                 name: self.container.to_owned(),
+                image: self.image.to_owned(),
                 exempt: None,
                 tag,
                 since: None,

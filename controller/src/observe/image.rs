@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{clock, registry::failure::Failure};
 
-/// The pods that name one image for a container and pull it with the same Secrets.
+/// The pods that name one image for a container and pull it with the same Secrets, pinned to a digest of it or not.
 ///
 /// They need not name what the template does: admission may have sent them to a mirror, or filled in what a mesh injects,
 /// and what it does may have changed since some of them were created.
@@ -72,13 +72,13 @@ impl<'a> Image<'a> {
         });
         for (pod, found) in named {
             let known = images.iter_mut().find(|image| {
-                *image.name == *found.spec.image && *image.pull_secrets == *pod.pull_secrets
+                *image.name == *found.spec.followed() && *image.pull_secrets == *pod.pull_secrets
             });
             if let Some(image) = known {
                 image.pods.push((pod, found));
             } else {
                 images.push(Self {
-                    name: &found.spec.image,
+                    name: found.spec.followed(),
                     pull_secrets: &pod.pull_secrets,
                     pods: vec![(pod, found)],
                 });
@@ -103,7 +103,7 @@ impl<'a> Image<'a> {
     /// Whether some of its pods start it from what their node has.
     pub(super) fn need_not_be_pulled(&self) -> bool {
         let mut pods = self.pods.iter();
-        pods.any(|(_, container)| !container.spec.pulls_always)
+        pods.any(|(_, container)| !container.spec.pulls())
     }
 
     /// Looks up what its tag names, and compares that with what its pods run; nothing while something has to be fetched.
@@ -273,6 +273,7 @@ mod tests {
                 name: name.into(),
                 image: image.into(),
                 pulls_always: true,
+                pinned: false,
             }),
             image_id: "".into(),
             waiting: None,

@@ -92,6 +92,21 @@ pub(crate) struct ContainerSpec {
     pub(crate) image: Box<str>,
     /// Its pull policy is `Always`.
     pub(crate) pulls_always: bool,
+    /// The image has the digest that the pod's pin for the container names.
+    pub(crate) pinned: bool,
+}
+
+impl ContainerSpec {
+    /// The image whose tag it follows: without the digest where that is our pin.
+    pub(crate) fn followed(&self) -> &str {
+        let pinned = self.image.split_once('@').filter(|_| self.pinned);
+        pinned.map_or(&*self.image, |(followed, _)| followed)
+    }
+
+    /// Whether a new pod pulls what was rolled out.
+    pub(crate) const fn pulls(&self) -> bool {
+        self.pulls_always || self.pinned
+    }
 }
 
 /// Why the pods of a workload could not be read.

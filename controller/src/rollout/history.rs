@@ -66,6 +66,7 @@ mod tests {
         annotations::{ContainerKind, Settings, TemplateContainer},
         compare::Verdict,
         decide::{Container, Observed, Policy, Running, decide},
+        pins::Pins,
         record::{Attempts, Change, Record},
     };
 
@@ -94,9 +95,11 @@ mod tests {
             record: Record::default(),
             attempts: kube_autorollout_core::record::Attempts::default(),
             last_rollout: None,
+            pins: Pins::default(),
             template_containers: vec!["app".to_owned()],
             containers: vec![Container {
                 name: "app".to_owned(),
+                image: "app:main".to_owned(),
                 exempt: None,
                 tag: Ok(digest.expect("a digest")),
                 since: None,
@@ -140,6 +143,7 @@ mod tests {
             }],
             record: Record::default(),
             attempts: Attempts::default(),
+            pins: Pins::default(),
         };
         let begun = Timestamp::UNIX_EPOCH;
         for uid in ["here", "gone"] {

@@ -10,9 +10,10 @@ use kube::{
 use kube_autorollout_core::{
     annotations,
     decide::Rollout,
+    pins::Pins,
     record::{Attempts, Record},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::{self, Instant};
 
 use crate::{
@@ -31,6 +32,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) struct Written {
     pub(crate) record: Record,
     pub(crate) attempts: Attempts,
+    pub(crate) pins: Pins,
     /// In milliseconds, so that it is no other patch's: a replica that led before may have written the same record within
     /// the same second.
     pub(crate) at: Timestamp,
@@ -62,6 +64,7 @@ impl Written {
         Self {
             record: rollout.record.clone(),
             attempts: rollout.attempts.clone(),
+            pins: rollout.pins.clone(),
             at: now.round(Unit::Millisecond).unwrap_or(now),
         }
     }
@@ -90,20 +93,7 @@ pub(crate) async fn rollout(
 ) -> Result<i64, Error> {
     let kind = &workload.kind;
     let api: Api<Object> = Api::namespaced_with(client.clone(), workload.namespace(), kind);
-    let mut annotations = BTreeMap::from([
-        (restarted_at, Some(written.at.to_string())),
-        (annotations::DIGESTS, Some(written.record.to_string())),
-    ]);
-    // Null removes what the rollouts before have left; where there is nothing, nothing is written.
-    let attempts = (!written.attempts.is_empty()).then(|| written.attempts.to_string());
-    let template = workload.template();
-    if attempts.is_some() || template.annotation(annotations::ATTEMPTS).is_some() {
-        annotations.insert(annotations::ATTEMPTS, attempts);
-    }
-    let body = json!({
-        "metadata": { "resourceVersion": workload.resource_version().map(|version| &**version) },
-        "spec": { "template": { "metadata": { "annotations": annotations }}},
-    });
+    let body = body(workload, written, restarted_at);
     let parameters = PatchParams {
         field_manager: Some(constants::NAME.to_owned()),
         ..PatchParams::default()
@@ -117,6 +107,26 @@ pub(crate) async fn rollout(
         Ok(Err(error)) => Err(Error::of(error)),
         Err(_) => Err(Error::Timeout),
     }
+}
+
+/// What a patch of the workload says.
+fn body(workload: &Workload, written: &Written, restarted_at: &str) -> Value {
+    let mut annotations = BTreeMap::from([
+        (restarted_at, Some(written.at.to_string())),
+        (annotations::DIGESTS, Some(written.record.to_string())),
+    ]);
+    let attempts = (!written.attempts.is_empty()).then(|| written.attempts.to_string());
+    let pins = (!written.pins.is_empty()).then(|| written.pins.to_string());
+    // Null removes what the rollouts before have left; where there is nothing, nothing is written.
+    for (key, value) in [(annotations::ATTEMPTS, attempts), (annotations::PINS, pins)] {
+        if value.is_some() || workload.template().annotation(key).is_some() {
+            annotations.insert(key, value);
+        }
+    }
+    json!({
+        "metadata": { "resourceVersion": workload.resource_version().map(|version| &**version) },
+        "spec": { "template": { "metadata": { "annotations": annotations }}},
+    })
 }
 
 impl Error {
@@ -153,3 +163,87 @@ pub(crate) async fn read(client: &Client, workload: &Workload) -> Result<Option<
 /// A workload could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Unread;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use kube_autorollout_core::{
+        Digest,
+        record::{Change, Record},
+    };
+
+    use super::*;
+    use crate::workload::Kind;
+
+    fn workload(annotations: &Value) -> Workload {
+        let object = json!({
+            "metadata": { "name": "web", "namespace": "shop", "uid": "web", "resourceVersion": "7" },
+            "spec": {
+                "selector": {},
+                "template": { "metadata": { "annotations": annotations }, "spec": { "containers": [] } },
+            },
+        });
+        let object: Object = serde_json::from_value(object).expect("a Deployment");
+        let [deployment, ..] = Kind::ALL;
+        Workload::new(deployment, Arc::new(object)).expect("a Deployment")
+    }
+
+    fn digest() -> Digest {
+        let digest = format!("sha256:{}", "a".repeat(64));
+        digest.parse().expect("a digest")
+    }
+
+    fn written(pins: Pins) -> Written {
+        let change = Change {
+            container: "app".to_owned(),
+            from: None,
+            to: digest(),
+        };
+        Written {
+            record: Record::default().after(&[change], &["app".to_owned()]),
+            attempts: Attempts::default(),
+            pins,
+            at: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    fn sent(annotations: &Value, pins: Pins) -> String {
+        let body = body(
+            &workload(annotations),
+            &written(pins),
+            annotations::RESTARTED_AT,
+        );
+        body.to_string()
+    }
+
+    #[test]
+    fn without_pins_the_patch_is_what_it_was_before_there_were_pins() {
+        let hex = "a".repeat(64);
+        let expected = format!(
+            r#"{{"metadata":{{"resourceVersion":"7"}},"spec":{{"template":{{"metadata":{{"annotations":{{"kube-autorollout/digests":"{{\"app\":\"sha256:{hex}\"}}","kube-autorollout/restartedAt":"1970-01-01T00:00:00Z"}}}}}}}}}}"#
+        );
+        assert_eq!(sent(&json!({}), Pins::default()), expected);
+        assert_eq!(sent(&json!({ "other": "1" }), Pins::default()), expected);
+    }
+
+    #[test]
+    fn pins_are_written_replaced_and_removed() {
+        let mut pins = Pins::default();
+        pins.pin("app", "ghcr.io/team/web:main", &digest());
+        let expected = format!(
+            r#""kube-autorollout/pins":"{{\"app\":\"ghcr.io/team/web:main@{}\"}}""#,
+            digest()
+        );
+        let before = json!({ "kube-autorollout/pins": "{}" });
+        for annotations in [&json!({}), &before] {
+            let sent = sent(annotations, pins.clone());
+            assert!(sent.contains(&expected), "{sent}");
+        }
+        let removed = sent(&before, Pins::default());
+        assert!(
+            removed.contains(r#""kube-autorollout/pins":null"#),
+            "{removed}"
+        );
+    }
+}

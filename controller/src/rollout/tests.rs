@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use kube_autorollout_core::{
     Digest, annotations,
+    pins::Pins,
     record::{Attempts, Change, Record},
 };
 use serde_json::json;
@@ -48,6 +49,7 @@ fn rollout(letter: char) -> Rollout {
         record: Record::default().after(&changes, &["app".to_owned()]),
         changes,
         attempts: Attempts::default(),
+        pins: Pins::default(),
     }
 }
 

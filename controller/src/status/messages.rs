@@ -279,6 +279,7 @@ fn advice(reason: Reason, container: Option<&Container>) -> Option<String> {
 mod tests {
     use kube_autorollout_core::{
         decide::Observed,
+        pins::Pins,
         record::{Attempts, Change, Record},
     };
 
@@ -309,8 +310,10 @@ mod tests {
             record: Record::default().after(std::slice::from_ref(&change), &names),
             attempts: Attempts::default(),
             last_rollout: None,
+            pins: Pins::default(),
             containers: vec![Container {
                 name: "app".to_owned(),
+                image: "app:main".to_owned(),
                 exempt: None,
                 tag: Ok(tag),
                 since: None,

@@ -1,7 +1,7 @@
 //! Pod templates.
 
 use kube_autorollout_core::annotations::{self, ContainerKind, TemplateContainer};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 /// The part of a pod template that is read.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize)]
@@ -30,6 +30,15 @@ struct TemplateAnnotations {
     restarted_at: Option<Box<str>>,
     #[serde(rename = "kubectl.kubernetes.io/restartedAt")]
     kubectl_restarted_at: Option<Box<str>>,
+    #[serde(rename = "kube-autorollout/pins")]
+    pins: Option<Box<str>>,
+    #[serde(rename = "kube-autorollout/pin", deserialize_with = "is_false")]
+    unpinned: bool,
+}
+
+/// The one value that makes a difference here.
+fn is_false<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    Ok(String::deserialize(deserializer)? == "false")
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize)]
@@ -78,9 +87,16 @@ impl Template {
             annotations::ATTEMPTS => &read.attempts,
             annotations::RESTARTED_AT => &read.restarted_at,
             annotations::KUBECTL_RESTARTED_AT => &read.kubectl_restarted_at,
+            annotations::PINS => &read.pins,
             _ => &None,
         };
         value.as_deref()
+    }
+
+    /// Whether its owner wants its pods without pins, by the annotation [`PIN`](annotations::PIN).
+    pub(crate) fn is_unpinned(&self) -> bool {
+        let read = self.metadata.annotations.as_ref();
+        read.is_some_and(|read| read.unpinned)
     }
 
     /// The image of a container of either list.

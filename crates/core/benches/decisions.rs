@@ -16,6 +16,7 @@ use kube_autorollout_core::{
     decide::{Container, Observed, Policy, Running, decide},
     image_id::ImageId,
     manifest::Manifest,
+    pins::Pins,
     platform::Platforms,
     record::{Attempts, Record},
     reference,
@@ -61,6 +62,7 @@ fn observed(pods: usize, verdict: Verdict) -> Observed {
         waiting: None,
     };
     let containers = names().map(|name| Container {
+        image: format!("ghcr.io/team/{name}:main"),
         name,
         exempt: None,
         tag: Ok(digest(2)),
@@ -80,6 +82,7 @@ fn observed(pods: usize, verdict: Verdict) -> Observed {
         record: Record::default(),
         attempts: Attempts::default(),
         last_rollout: None,
+        pins: Pins::default(),
         containers: containers.into(),
         template_containers: names().into(),
     }

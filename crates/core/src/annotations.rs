@@ -36,6 +36,12 @@ pub const KUBECTL_RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
 /// Annotation of a pod template: the [attempts](crate::record::Attempts) of rollouts to a digest that were repeated.
 pub const ATTEMPTS: &str = "kube-autorollout/attempts";
 
+/// Annotation of a pod template: the [pins](crate::pins::Pins) of what its pods run.
+pub const PINS: &str = "kube-autorollout/pins";
+
+/// Annotation of a pod template: its owner's, `false` leaves its pods without pins.
+pub const PIN: &str = "kube-autorollout/pin";
+
 /// Annotation of a pod template: the [record](crate::record::Record) of what was rolled out.
 pub const DIGESTS: &str = "kube-autorollout/digests";
 

@@ -15,6 +15,7 @@ use jiff::Timestamp;
 
 use crate::{
     annotations::Settings,
+    pins::Pins,
     record::{Attempts, Change, Record},
     state::{Reason, State},
 };
@@ -26,9 +27,10 @@ mod observed;
 use container::{Finding, Outcome};
 pub use observed::{Container, Exempt, Observed, Remembered, Running, Waiting};
 
-/// How rollouts are kept from becoming a storm, and when one is repeated. By default nothing is put off or repeated.
+/// How rollouts are kept from becoming a storm, when one is repeated, and whether it pins. By default nothing is put off,
+/// repeated or pinned.
 ///
-/// Limits put a rollout off and never add one.
+/// Limits put a rollout off and never add one, and neither do pins.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Policy {
     /// For how long a tag must have named a digest before that is rolled out.
@@ -40,6 +42,8 @@ pub struct Policy {
     pub retry_after: Arc<[Duration]>,
     /// As many rollouts are in flight as there may be at once.
     pub budget_spent: bool,
+    /// A rollout pins what new pods run.
+    pub pin: bool,
 }
 
 /// What to do, and what to say about it.
@@ -71,6 +75,8 @@ pub struct Rollout {
     pub record: Record,
     /// The attempts to write with it.
     pub attempts: Attempts,
+    /// The pins to write with it, of all containers that are checked: those that stay would drift otherwise.
+    pub pins: Pins,
 }
 
 /// Decides about a workload.
@@ -151,7 +157,7 @@ fn next<'a>(
     if !candidates.is_empty() && (!observed.is_in_flight() || stuck) {
         let wait = policy.hold_back(observed, settings, findings, &candidates, now);
         return wait.map_or_else(
-            || Next::Rollout(rollout(observed, &candidates)),
+            || Next::Rollout(rollout(observed, policy, findings, &candidates)),
             |(said, again)| Next::Say(said, again),
         );
     }
@@ -162,7 +168,12 @@ fn next<'a>(
     Next::Say(said, retry)
 }
 
-fn rollout(observed: &Observed, candidates: &[&Finding<'_>]) -> Rollout {
+fn rollout(
+    observed: &Observed,
+    policy: &Policy,
+    findings: &[Finding<'_>],
+    candidates: &[&Finding<'_>],
+) -> Rollout {
     let changes: Vec<Change> = candidates
         .iter()
         .filter_map(|finding| finding.change())
@@ -171,8 +182,20 @@ fn rollout(observed: &Observed, candidates: &[&Finding<'_>]) -> Rollout {
     Rollout {
         record: observed.record.after(&changes, names),
         attempts: observed.attempts.after(&changes, &observed.record, names),
+        pins: pins(policy, findings),
         changes,
     }
+}
+
+/// What new pods are to run of each container.
+fn pins(policy: &Policy, findings: &[Finding<'_>]) -> Pins {
+    let mut pins = Pins::default();
+    for finding in findings.iter().filter(|_| policy.pin) {
+        if let Some(digest) = finding.pin() {
+            pins.pin(finding.name(), finding.image(), &digest);
+        }
+    }
+    pins
 }
 
 fn rolling_out(rollout: Rollout) -> Decision {

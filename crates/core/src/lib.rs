@@ -9,6 +9,7 @@ pub mod found;
 pub mod image_id;
 pub mod labels;
 pub mod manifest;
+pub mod pins;
 pub mod platform;
 pub mod record;
 pub mod reference;

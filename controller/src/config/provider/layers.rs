@@ -21,6 +21,7 @@ webserver: { port: 8080 }
 watch: { namespaces: [] }
 platforms: []
 rollouts: { maxConcurrent: 0, minInterval: 0s, settle: 0s, retryAfter: [10m, 1h, 6h] }
+pinning: { enabled: false }
 leaderElection: { enabled: false }
 registries: []
 tls: { caCertificatePaths: [] }

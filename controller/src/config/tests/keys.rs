@@ -50,6 +50,7 @@ fn without_file_and_environment_everything_has_its_documented_default() {
                 "maxConcurrent": 0, "minInterval": "0s", "settle": "0s", "retryAfter": ["10m", "1h", "6h"],
             },
             "hints": { "port": 8081, "receivers": [] },
+            "pinning": { "enabled": false },
             "leaderElection": { "enabled": false },
             "registries": [],
             "tls": { "caCertificatePaths": [] },
@@ -304,6 +305,26 @@ fn limits_that_cannot_be_are_problems() {
                 r"
                 rollouts.retryAfter (in DIR/config.yaml): found a string; allowed: a list
                 ",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn pinning_is_off_unless_it_is_asked_for() {
+    let given = Given::new();
+    assert!(!given.config("{}").pinning);
+    assert!(given.config("pinning: { enabled: true }").pinning);
+    check_problems(
+        &given,
+        &[
+            (
+                "pinning: { enabled: admission }",
+                r#"pinning.enabled (in DIR/config.yaml): found "admission"; allowed: true or false"#,
+            ),
+            (
+                "pinning: true",
+                "pinning (in DIR/config.yaml): found a boolean; allowed: a mapping",
             ),
         ],
     );

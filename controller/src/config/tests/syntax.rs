@@ -105,6 +105,7 @@ webserver:
 watch: { namespaces: }
 platforms:
 rollouts: { maxConcurrent: , minInterval: , settle: }
+pinning: { enabled: }
 leaderElection: { enabled: }
 registries:
 tls: { caCertificatePaths: [~] }

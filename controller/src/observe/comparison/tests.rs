@@ -16,6 +16,7 @@ fn what_was_pulled_is_known_from_the_record_or_from_a_start_after_the_tag_was_se
             name: "app".into(),
             image: "a.io/app".into(),
             pulls_always,
+            pinned: false,
         };
         Container {
             spec: Arc::new(spec),
@@ -37,4 +38,8 @@ fn what_was_pulled_is_known_from_the_record_or_from_a_start_after_the_tag_was_se
         );
     }
     assert_eq!(pulled(&cases[0].0, None, &tag, None), None);
+    let mut pinned = container(61, true);
+    Arc::make_mut(&mut pinned.spec).pinned = true;
+    let pulled = pulled(&pinned, Some(&record), &tag, Some(since));
+    assert_eq!(pulled, None, "its pin says what it runs");
 }

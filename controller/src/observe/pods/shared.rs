@@ -54,6 +54,7 @@ mod tests {
             name: "app".into(),
             image: image.into(),
             pulls_always: true,
+            pinned: false,
         };
         let [first, second, other] =
             ["a.io/app", "a.io/app", "b.io/app"].map(|image| shared.spec(spec(image)));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use kube_autorollout_core::decide::Waiting;
+use kube_autorollout_core::{decide::Waiting, pins::Pins};
 use serde::Deserialize;
 
 use super::{Container, ContainerSpec, Pod, answer::Listed, shared::Shared};
@@ -27,6 +27,8 @@ struct Metadata {
     #[serde(default)]
     labels: Labels,
     #[serde(default)]
+    annotations: Annotations,
+    #[serde(default)]
     owner_references: Vec<OwnerReference>,
 }
 
@@ -36,6 +38,14 @@ struct Metadata {
 struct Labels {
     #[serde(rename = "controller-revision-hash")]
     revision: Option<String>,
+}
+
+/// The one annotation that is read: a pod has that of the template that it was made from.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Annotations {
+    #[serde(rename = "kube-autorollout/pins")]
+    pins: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -136,13 +146,15 @@ impl View {
         let pull_secrets = spec.image_pull_secrets.into_iter();
         let pull_secrets = pull_secrets.map(|reference| reference.name);
         let containers = spec.containers.into_iter().chain(spec.init_containers);
+        let pins = metadata.annotations.pins.as_deref();
+        let pins = pins.and_then(Pins::parse).unwrap_or_default();
         let pod = Pod {
             name: metadata.name.into(),
             node: spec.node_name.as_deref().map(|node| shared.name(node)),
             ready,
             pull_secrets: shared.secrets(pull_secrets.filter(|name| !name.is_empty()).collect()),
             containers: containers
-                .map(|container| status.container(container, shared))
+                .map(|container| status.container(container, &pins, shared))
                 .collect(),
         };
         let revision = metadata.labels.revision.as_deref();
@@ -157,7 +169,7 @@ impl View {
 
 impl Status {
     /// Joins a container's specification with its status, by name.
-    fn container(&self, spec: SpecContainer, shared: &mut Shared) -> Container {
+    fn container(&self, spec: SpecContainer, pins: &Pins, shared: &mut Shared) -> Container {
         let mut statuses = self
             .container_statuses
             .iter()
@@ -165,13 +177,18 @@ impl Status {
         let status = statuses.find(|status| status.name == *spec.name);
         let waiting = status.and_then(|status| status.state.waiting.as_ref());
         let running = status.and_then(|status| status.state.running.as_ref());
+        let pinned = pins.hold(&spec.name, &spec.image);
+        let image_id = status.map_or("", |status| &status.image_id);
+        // What was pulled by digest is what was named, by whatever digest the node knows it as well.
+        let runs_pin = pinned && !image_id.is_empty();
         Container {
+            image_id: shared.name(if runs_pin { &spec.image } else { image_id }),
             spec: shared.spec(ContainerSpec {
                 name: spec.name,
                 image: spec.image,
                 pulls_always: spec.image_pull_policy == "Always",
+                pinned,
             }),
-            image_id: shared.name(status.map_or("", |status| &status.image_id)),
             waiting: waiting.and_then(|waiting| Waiting::parse(&waiting.reason)),
             started: running.and_then(|running| running.started_at),
         }
@@ -242,6 +259,39 @@ mod tests {
             ("setup".to_owned(), "a.io/setup".to_owned(), false)
         );
         assert_eq!(&*setup.image_id, "", "it has no status yet");
+    }
+
+    #[test]
+    fn a_pinned_container_follows_its_tag_and_runs_what_it_is_pinned_to() {
+        let digest = |letter: &str| format!("sha256:{}", letter.repeat(64));
+        let named = format!("a.io/app:main@{}", digest("a"));
+        let of = |pin: &str, image: &str, id: &str| {
+            let view = pod(|pod| {
+                pod["metadata"]["annotations"] = json!({
+                    "kube-autorollout/pins": json!({ "app": pin }).to_string(), "other": 1,
+                });
+                pod["spec"]["containers"][0]["image"] = json!(image);
+                pod["status"]["containerStatuses"][0]["imageID"] = json!(id);
+            });
+            view.reduced(&mut Shared::default()).pod.containers[0].clone()
+        };
+        let alias = format!("b.io/other@{}", digest("b"));
+        let app = of(&named, &named, &alias);
+        assert!(app.spec.pinned && app.spec.followed() == "a.io/app:main");
+        assert_eq!(&*app.image_id, named, "whatever name the node knows it by");
+        assert_eq!(&*of(&named, &named, "").image_id, "", "not started");
+        let mirrored = named.replace("a.io", "mirror:5000/a.io");
+        let app = of(&named, &mirrored, &alias);
+        assert_eq!(app.spec.followed(), "mirror:5000/a.io/app:main");
+        for image in [
+            "a.io/app:main".to_owned(),
+            named.replace("main", "next"),
+            named.replace('a', "c"),
+        ] {
+            let app = of(&named, &image, &alias);
+            assert!(!app.spec.pinned, "{image}");
+            assert_eq!((app.spec.followed(), &*app.image_id), (&*image, &*alias));
+        }
     }
 
     #[test]

@@ -162,6 +162,26 @@ impl<'a> Finding<'a> {
         is_known && recorded(self.container, self.observed).is_some()
     }
 
+    /// The image that its template names.
+    pub(super) fn image(&self) -> &'a str {
+        &self.container.image
+    }
+
+    /// The digest that new pods are to run of it: what its tag names, if that is sure to be what it is rolled out to or runs
+    /// now, else what it is pinned to already.
+    pub(super) fn pin(&self) -> Option<Digest> {
+        let tag = self.container.tag.as_ref().ok();
+        let present = || self.observed.pins.digest(self.name(), self.image());
+        match self.outcome {
+            Outcome::Stale | Outcome::Current(_) | Outcome::NotStarted => {
+                tag.cloned().or_else(present)
+            }
+            Outcome::Unknown(_) => present().or_else(|| tag.cloned()),
+            Outcome::Skipped(_) if self.container.exempt.is_some() => None,
+            Outcome::Skipped(_) => present(),
+        }
+    }
+
     /// Its part of a rollout.
     pub(super) fn change(&self) -> Option<Change> {
         let to = self.container.tag.clone().ok()?;

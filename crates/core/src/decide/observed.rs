@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use crate::{
     Digest,
     compare::Verdict,
+    pins::Pins,
     record::{Attempts, Record},
     state::Reason,
 };
@@ -38,6 +39,8 @@ pub struct Observed {
     pub attempts: Attempts,
     /// When that was, by its pod template.
     pub last_rollout: Option<Timestamp>,
+    /// What its pods are pinned to, by its pod template.
+    pub pins: Pins,
     /// The containers of its template that are checked, or would be if they were not [`Exempt`].
     pub containers: Vec<Container>,
     /// The names of all containers of its template.
@@ -49,6 +52,8 @@ pub struct Observed {
 pub struct Container {
     /// Its name.
     pub name: String,
+    /// The image that its template names.
+    pub image: String,
     /// Why it is not checked at all.
     pub exempt: Option<Exempt>,
     /// The digest behind the tag that its newest pod names, or why that is not known: `NotStarted` where there is no pod.
@@ -91,7 +96,7 @@ pub struct Running {
     pub names_tag: bool,
     /// Whether the pod is ready.
     pub ready: bool,
-    /// Whether its image pull policy is `Always`.
+    /// Whether a new pod pulls what was rolled out: its image pull policy is `Always`, or it is pinned.
     pub pulls_always: bool,
     /// Why it waits, if it is stuck.
     pub waiting: Option<Waiting>,

@@ -9,6 +9,7 @@ use crate::{Digest, compare::Verdict};
 mod availability;
 mod convergence;
 mod limits;
+mod pins;
 mod properties;
 mod pulling;
 mod retries;
@@ -84,6 +85,7 @@ fn not_pulling(pod: Running) -> Running {
 fn container(name: &str, pods: &[Running]) -> Container {
     Container {
         name: name.to_owned(),
+        image: format!("ghcr.io/team/{name}:main"),
         exempt: None,
         tag: Ok(digest('a')),
         since: None,
@@ -120,6 +122,7 @@ fn observed(containers: &[Container]) -> Observed {
         record: Record::default(),
         attempts: Attempts::default(),
         last_rollout: None,
+        pins: Pins::default(),
         containers: containers.to_vec(),
         template_containers: containers
             .iter()

@@ -172,6 +172,7 @@ fn a_clock_that_was_set_back_holds_nothing_back_for_long() {
         min_interval: MINUTE,
         retry_after: [].into(),
         budget_spent: false,
+        pin: false,
     };
     assert_released(&workload, &limits);
     // What was learnt a moment after the decision began is recent, too.
@@ -208,6 +209,7 @@ fn of_several_limits_the_budget_is_the_last_and_a_hold_the_first() {
         min_interval: MINUTE,
         retry_after: [].into(),
         budget_spent: true,
+        pin: false,
     };
     let end = now() + 20 * SECOND;
     let held = Settings {

@@ -79,6 +79,7 @@ fn any_container(name: &'static str) -> impl Strategy<Value = Container> {
         prop::collection::vec(any_pod(), 0..4),
     )
         .prop_map(move |(exempt, tag, since, remembered, pods)| Container {
+            image: format!("ghcr.io/team/{name}:main"),
             name: name.to_owned(),
             exempt,
             tag,
@@ -151,14 +152,16 @@ fn any_settings() -> impl Strategy<Value = Settings> {
 
 fn any_limits() -> impl Strategy<Value = Policy> {
     let any_length = || (0..8000_u64).prop_map(Duration::from_secs);
-    (any_length(), any_length(), any::<bool>()).prop_map(|(settle, min_interval, budget_spent)| {
-        Policy {
+    let any_pinning = any::<(bool, bool)>();
+    (any_length(), any_length(), any_pinning).prop_map(
+        |(settle, min_interval, (budget_spent, pin))| Policy {
             settle,
             min_interval,
             retry_after: [].into(),
             budget_spent,
-        }
-    })
+            pin,
+        },
+    )
 }
 
 /// Without any limit.
@@ -178,6 +181,7 @@ fn rolled_out(decision: &Decision) -> Vec<(String, Digest)> {
 fn repeating() -> Policy {
     Policy {
         retry_after: [1000, 3000].map(Duration::from_secs).into(),
+        pin: true,
         ..Policy::default()
     }
 }
@@ -310,7 +314,8 @@ proptest! {
     fn a_brake_puts_a_rollout_off_and_changes_nothing_else(
         observed in any_observed(), settings in any_settings(), limits in any_limits(),
     ) {
-        let free = decided(&observed, &settings);
+        let unlimited = Policy { pin: limits.pin, ..Policy::default() };
+        let free = decide(&observed, &settings, &unlimited, now());
         let braked = decide(&observed, &settings, &limits, now());
         if braked.state == free.state {
             prop_assert_eq!(braked, free);

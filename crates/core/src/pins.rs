@@ -1,0 +1,174 @@
+//! Pins: which digest new pods run, whatever their tag names by then.
+//!
+//! The controller writes them to the pod template, and an admission policy gives pods at their creation the image that is
+//! pinned. A pin carries the image that it was resolved from: tools keep our annotation when somebody edits a tag, and the
+//! digest of the old one must not win then.
+
+use std::{collections::BTreeMap, fmt};
+
+use crate::{Digest, Reference, reference};
+
+/// For each container the image as its template has it, `@`, and a digest: the value of
+/// [`PINS`](crate::annotations::PINS).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Pins(BTreeMap<String, String>);
+
+impl Pins {
+    /// Reads the annotation. A value of another shape, by whomever, counts as absent.
+    pub fn parse(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok().map(Self)
+    }
+
+    /// Pins a container to a digest of its image, unless that names one itself.
+    pub fn pin(&mut self, container: &str, image: &str, digest: &Digest) {
+        if !image.is_empty() && !image.contains('@') {
+            self.0
+                .insert(container.to_owned(), format!("{image}@{digest}"));
+        }
+    }
+
+    /// The digest that a container is pinned to, if its pin is one of this image.
+    pub fn digest(&self, container: &str, image: &str) -> Option<Digest> {
+        let digest = self.0.get(container)?.strip_prefix(image)?;
+        digest.strip_prefix('@')?.parse().ok()
+    }
+
+    /// Whether a pod has what a container is pinned to, by the image that the pod names: the digest of the pin and the tag of
+    /// its image. The repository may be another one, as mirrors are.
+    pub fn hold(&self, container: &str, image: &str) -> bool {
+        let pinned = || {
+            let pin = self.0.get(container)?;
+            let [pin, image] = [pin, image].map(|image| image.rsplit_once('@'));
+            let ((pinned, to), (named, digest)) = (pin?, image?);
+            let is_digest = to.parse::<Digest>().is_ok();
+            Some(is_digest && to == digest && (pinned == named || tag(pinned)? == tag(named)?))
+        };
+        pinned().unwrap_or(false)
+    }
+
+    /// Whether nothing is pinned, so that the annotation is left out.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// The tag of an image, completed as runtimes do.
+fn tag(image: &str) -> Option<String> {
+    let reference: Reference = reference::parse(image).ok()?;
+    reference.tag().map(str::to_owned)
+}
+
+impl fmt::Display for Pins {
+    /// Writes a JSON object with sorted keys, which a policy can search as a text.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let json = serde_json::to_string(&self.0).map_err(|_| fmt::Error)?;
+        formatter.write_str(&json)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const HEX: &str = "6c3c624b58dbbcd3c0dd82b4c53f04194d1247c6eebdaab7c610cf7d66709b3b";
+
+    fn digest() -> Digest {
+        let digest = format!("sha256:{HEX}");
+        digest.parse().expect("a test's own digest")
+    }
+
+    fn pins(image: &str) -> Pins {
+        let mut pins = Pins::default();
+        pins.pin("app", image, &digest());
+        pins
+    }
+
+    #[test]
+    fn pins_are_json_with_sorted_keys_and_read_themselves() {
+        let mut pins = pins("ghcr.io/team/web:main");
+        pins.pin("agent", "localhost:5000/agent", &digest());
+        let text = format!(
+            r#"{{"agent":"localhost:5000/agent@sha256:{HEX}","app":"ghcr.io/team/web:main@sha256:{HEX}"}}"#
+        );
+        assert_eq!(pins.to_string(), text);
+        assert_eq!(Pins::parse(&text), Some(pins));
+    }
+
+    #[test]
+    fn another_shape_counts_as_absent() {
+        for text in ["", "null", "[]", "web", r#"{"app":1}"#, r#"{"app":null}"#] {
+            assert_eq!(Pins::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_image_that_names_a_digest_itself_is_not_pinned() {
+        assert!(pins(&format!("web:1@sha256:{HEX}")).is_empty());
+        assert!(pins("").is_empty());
+    }
+
+    #[test]
+    fn a_pin_counts_for_the_image_that_it_was_made_of_only() {
+        let pins = pins("web:1");
+        assert_eq!(pins.digest("app", "web:1"), Some(digest()));
+        for (container, image) in [
+            ("app", "web:2"),
+            ("app", "web:"),
+            ("app", "web"),
+            ("app", "web:1@sha256"),
+            ("proxy", "web:1"),
+        ] {
+            assert_eq!(pins.digest(container, image), None, "{container} {image}");
+        }
+        let broken = Pins::parse(r#"{"app":"web:1@sha256:12"}"#).expect("an object");
+        assert_eq!(broken.digest("app", "web:1"), None);
+        assert!(!broken.hold("app", "web:1@sha256:12"));
+    }
+
+    #[test]
+    fn a_pod_is_recognised_by_digest_and_tag_also_where_a_mirror_serves_it() {
+        let other = HEX.replace('6', "7");
+        let cases = [
+            ("web:1", format!("web:1@sha256:{HEX}"), true),
+            ("web", format!("web@sha256:{HEX}"), true),
+            ("web", format!("harbor:5000/web:latest@sha256:{HEX}"), true),
+            ("web:1", format!("harbor:5000/hub/web:1@sha256:{HEX}"), true),
+            ("h:5000/web", format!("h:5000/web@sha256:{HEX}"), true),
+            ("web:1", format!("web:2@sha256:{HEX}"), false),
+            ("web:1", format!("web@sha256:{HEX}"), false),
+            ("web:1", format!("web:1@sha256:{other}"), false),
+            ("web:1", "web:1".to_owned(), false),
+            ("auto", format!("proxy:1@sha256:{HEX}"), false),
+        ];
+        for (template, image, expected) in cases {
+            let pins = pins(template);
+            assert_eq!(pins.hold("app", &image), expected, "{template} as {image}");
+            assert!(!pins.hold("proxy", &image));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_and_held(
+            name in "[a-z]([a-z0-9-]{0,9}[a-z0-9])?",
+            image in "([a-z]{1,5}(:[0-9]{1,4})?/)?[a-z]{1,9}(:[A-Za-z0-9_.-]{1,9})?",
+        ) {
+            let mut pins = Pins::default();
+            pins.pin(&name, &image, &digest());
+            prop_assert_eq!(pins.digest(&name, &image), Some(digest()));
+            let named = format!("{}@{}", image, digest());
+            prop_assert!(pins.hold(&name, &named));
+            // As the policy searches for it
+            let searched = format!("\"{name}\":\"{image}@sha256:");
+            prop_assert!(pins.to_string().contains(&searched));
+        }
+
+        #[test]
+        fn every_text_has_an_answer(text in "\\PC*", image in "\\PC*") {
+            let pins = Pins::parse(&text).unwrap_or_default();
+            prop_assert!(!pins.hold("app", &image) && pins.digest("app", &image).is_none());
+        }
+    }
+}
