@@ -1,17 +1,19 @@
 //! Admission policies that change the images of pods, as mirrors and service meshes have them changed
-//! (<https://kubernetes.io/docs/reference/access-authn-authz/mutating-admission-policy/>).
+//! (<https://kubernetes.io/docs/reference/access-authn-authz/mutating-admission-policy/>), and the one of the chart.
 //!
 //! Workloads keep what their owners wrote; what runs is what the pods say.
+
+mod objects;
+mod pins;
 
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
-use kube::{
-    Api, Client,
-    api::{DeleteParams, PostParams},
-    core::{ApiResource, DynamicObject, GroupVersionKind},
-};
+use kube::api::PostParams;
 use serde_json::{Value, json};
+
+pub use objects::version;
+pub use pins::{PINS, PinPolicy};
 
 use crate::{
     environment::Namespace,
@@ -21,31 +23,18 @@ use crate::{
 /// How long the API server may take to know a policy: a second or two.
 const KNOWN_WITHIN: Duration = Duration::from_secs(60);
 
-const GROUP: &str = "admissionregistration.k8s.io";
-
-const VERSION: &str = "v1beta1";
-
-/// The name of a kind, and that of many of it.
-type Names = [&'static str; 2];
-
-/// A policy, and what puts it in force.
-const KINDS: [Names; 2] = [
-    ["MutatingAdmissionPolicy", "mutatingadmissionpolicies"],
-    [
-        "MutatingAdmissionPolicyBinding",
-        "mutatingadmissionpolicybindings",
-    ],
-];
-
 /// Why a policy is not in force.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The API server refused it.
+    /// The API server refused it, or has no API for it.
     #[error("could not create the admission policy")]
     Create(#[from] kube::Error),
     /// A policy is no JSON, which does not happen.
     #[error("could not describe the admission policy")]
     Describe(#[from] serde_json::Error),
+    /// The chart's policy is no YAML.
+    #[error("could not read the policy of the chart")]
+    Read(#[from] serde_saphyr::Error),
     /// Pods are still made as they are written.
     #[error("the admission policy changes nothing")]
     NotInForce(#[from] TimedOut),
@@ -90,14 +79,15 @@ impl ImagePolicy {
     ///
     /// When the API server refuses it, or it changes nothing within a minute.
     pub async fn put_in_force(&self, namespace: &Namespace) -> Result<(), Error> {
-        let client = namespace.client();
         let name = self.name_for(namespace);
-        let binding = json!({ "policyName": name });
-        let specs = [self.spec(namespace.name()), binding];
-        for (kind, spec) in KINDS.into_iter().zip(specs) {
-            create(&client, kind, &name, &spec).await?;
-        }
-        self.is_in_force(namespace).await
+        objects::create(
+            &namespace.client(),
+            &name,
+            [self.spec(), binding(namespace, &name)],
+        )
+        .await?;
+        let [image, expected] = &self.example;
+        is_in_force(namespace, &example(image), expected).await
     }
 
     /// Takes the policy out of force, which the API server knows a second or two later.
@@ -106,15 +96,7 @@ impl ImagePolicy {
     ///
     /// When the API server refuses that.
     pub async fn withdraw(&self, namespace: &Namespace) -> Result<(), kube::Error> {
-        for kind in KINDS.into_iter().rev() {
-            let api = api(&namespace.client(), kind);
-            let name = self.name_for(namespace);
-            match api.delete(&name, &DeleteParams::default()).await {
-                Err(kube::Error::Api(status)) if status.is_not_found() => {}
-                deleted => drop(deleted?),
-            }
-        }
-        Ok(())
+        objects::delete(&namespace.client(), &self.name_for(namespace)).await
     }
 
     /// Policies are no objects of a namespace, so their names have to differ from those of others.
@@ -122,12 +104,9 @@ impl ImagePolicy {
         format!("{}-{}", namespace.name(), self.name)
     }
 
-    fn spec(&self, namespace: &str) -> Value {
+    fn spec(&self) -> Value {
         json!({
             "matchConstraints": {
-                "namespaceSelector": {
-                    "matchLabels": { "kubernetes.io/metadata.name": namespace },
-                },
                 "resourceRules": [{
                     "apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"],
                     "operations": ["CREATE"],
@@ -150,57 +129,45 @@ impl ImagePolicy {
         );
         json!({ "patchType": "JSONPatch", "jsonPatch": { "expression": expression } })
     }
-
-    /// Asks the API server what it would make of a pod, until it makes of it what it should.
-    async fn is_in_force(&self, namespace: &Namespace) -> Result<(), Error> {
-        let [image, expected] = &self.example;
-        let pods = namespace.api::<Pod>();
-        let pod: Pod = serde_json::from_value(json!({
-            "metadata": { "name": "what-admission-makes-of-it" },
-            "spec": { "containers": [{ "name": "app", "image": image }] },
-        }))?;
-        let parameters = PostParams {
-            dry_run: true,
-            ..PostParams::default()
-        };
-        eventually(KNOWN_WITHIN, "the policy", async || {
-            let made = pods.create(&parameters, &pod).await;
-            let made = made.map_err(|error| error.to_string())?;
-            let containers = made.spec.map(|spec| spec.containers).unwrap_or_default();
-            let images: Vec<_> = containers
-                .into_iter()
-                .map(|container| container.image.unwrap_or_default())
-                .collect();
-            (images == [expected.as_str()])
-                .then_some(())
-                .ok_or_else(|| format!("{images:?}"))
-        })
-        .await?;
-        Ok(())
-    }
 }
 
-/// Creates an object of the API group of admission, unless it is there.
-async fn create(client: &Client, kind: Names, name: &str, spec: &Value) -> Result<(), Error> {
-    let [kind_name, _] = kind;
-    let object: DynamicObject = serde_json::from_value(json!({
-        "apiVersion": format!("{GROUP}/{VERSION}"),
-        "kind": kind_name,
-        "metadata": { "name": name },
-        "spec": spec,
-    }))?;
-    let created = api(client, kind)
-        .create(&PostParams::default(), &object)
-        .await;
-    match created {
-        Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
-        created => Ok(created.map(drop)?),
-    }
+/// What puts a policy in force for the pods of one namespace.
+fn binding(namespace: &Namespace, policy: &str) -> Value {
+    let labels = json!({ "kubernetes.io/metadata.name": namespace.name() });
+    json!({
+        "policyName": policy,
+        "matchResources": { "namespaceSelector": { "matchLabels": labels } },
+    })
 }
 
-/// The API of a kind, which is too new for our types.
-fn api(client: &Client, [kind, plural]: Names) -> Api<DynamicObject> {
-    let kind = GroupVersionKind::gvk(GROUP, VERSION, kind);
-    let resource = ApiResource::from_gvk_with_plural(&kind, plural);
-    Api::all_with(client.clone(), &resource)
+/// A pod with one container of this image.
+fn example(image: &str) -> Value {
+    json!({
+        "metadata": { "name": "what-admission-makes-of-it" },
+        "spec": { "containers": [{ "name": "app", "image": image }] },
+    })
+}
+
+/// Asks the API server what it would make of a pod, until its only container has the expected image.
+async fn is_in_force(namespace: &Namespace, pod: &Value, expected: &str) -> Result<(), Error> {
+    let pods = namespace.api::<Pod>();
+    let pod: Pod = serde_json::from_value(pod.clone())?;
+    let parameters = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    eventually(KNOWN_WITHIN, "the policy", async || {
+        let made = pods.create(&parameters, &pod).await;
+        let made = made.map_err(|error| error.to_string())?;
+        let containers = made.spec.map(|spec| spec.containers).unwrap_or_default();
+        let images: Vec<_> = containers
+            .into_iter()
+            .map(|container| container.image.unwrap_or_default())
+            .collect();
+        (images == [expected])
+            .then_some(())
+            .ok_or_else(|| format!("{images:?}"))
+    })
+    .await?;
+    Ok(())
 }

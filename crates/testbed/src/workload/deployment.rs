@@ -129,6 +129,14 @@ impl Deployment {
         self
     }
 
+    /// With an annotation of its pods.
+    #[must_use]
+    pub fn template_annotation(mut self, key: &str, value: &str) -> Self {
+        let annotations = self.template.annotations.get_or_insert_default();
+        annotations.insert(key.to_owned(), value.to_owned());
+        self
+    }
+
     /// Paused: changes of the template are not rolled out.
     #[must_use]
     pub const fn paused(mut self) -> Self {

@@ -3,6 +3,7 @@
 mod faults;
 mod nodes;
 mod orphans;
+mod pins;
 mod registries;
 mod servers;
 mod tools;
