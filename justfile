@@ -39,6 +39,10 @@ demo *ARGUMENTS:
 bench *ARGUMENTS:
     cargo run --package kube-autorollout-testbed --bin bench -- {{ARGUMENTS}}
 
+# The picture of the status page in the documentation
+picture:
+    cargo test --package kube-autorollout --test e2e -- overview::page && cp target/tmp/status.png docs/images/status.png
+
 # Micro-benchmarks of what a check computes
 bench-micro:
     cargo bench --package kube-autorollout-core --package kube-autorollout-registry

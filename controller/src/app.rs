@@ -4,10 +4,17 @@ pub(crate) mod arguments;
 pub(crate) mod check;
 pub(crate) mod hint;
 mod hints;
+mod overview;
 mod shutdown;
+pub(crate) mod status;
 mod term;
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    num::NonZeroU16,
+    sync::Arc,
+};
 
 use kube_autorollout_cloud::RefreshObserver;
 use tokio::{net::TcpListener, task::JoinSet};
@@ -22,11 +29,16 @@ use crate::{
     client::{self, Cluster},
     config::{Config, Namespaces},
     constants,
-    leader_election::{leadership::Leadership, lease::Candidate},
+    leader_election::{
+        leadership::{Addresses, Leadership},
+        lease::Candidate,
+        present::Present,
+    },
     metrics::{Metrics, registry_observer::Observer},
     registry::options::{self, CONTROLLER_REQUESTS},
     rollout::limiter::Limiter,
     server::{
+        connections::Service,
         health::Health,
         http::{self, Scrape},
     },
@@ -93,12 +105,15 @@ pub(crate) async fn run(
     );
     info!(namespace = cluster.namespace, port, "started");
 
-    let mut servers = servers(listener, &health, &metrics, &leadership, &registry);
-    let present = hints::serve(&config, environment, &metrics, &leadership, &mut servers).await?;
+    let present = Present::default();
+    let overview = overview::service(&present, &leadership, &health, &instance)?;
+    let scrape = scrape(&metrics, &leadership, &registry);
+    let mut servers = servers(listener, &health, scrape, overview);
+    let checks = hints::serve(&config, environment, &metrics, &leadership, &mut servers).await?;
     let release = CancellationToken::new();
     let mut events = JoinSet::from_iter([writer]);
-    let hints = hints::address(&config, environment);
-    let mut elections = elections(&leadership, &cluster, (&instance, hints), &release);
+    let addresses = addresses(&config, environment);
+    let mut elections = elections(&leadership, &cluster, (&instance, addresses), &release);
     let shared = Shared {
         config,
         cluster,
@@ -109,6 +124,7 @@ pub(crate) async fn run(
         limiter,
         reporter: Arc::new(Reporter::new(Arc::clone(&metrics), recorder)),
         watches,
+        checks,
         present,
     };
     let mut term = None;
@@ -119,18 +135,24 @@ pub(crate) async fn run(
         _ = events.join_next() => Err(Error::Ended("the recorder of Events")),
         Some(_) = elections.join_next() => Err(Error::Ended("the leader election")),
     };
-    info!("stopping");
-    health.stop();
-    // The recorder ends when nobody is left to publish anything.
-    drop(shared);
     let running = Running {
         term,
         events,
         elections,
     };
-    running.drain(&release).await;
-    info!("stopped");
+    stop(shared, running, &release).await;
     result
+}
+
+/// Ends what runs.
+async fn stop(shared: Shared, running: Running, release: &CancellationToken) {
+    info!("stopping");
+    shared.health.stop();
+    // The recorder ends when nobody is left to publish anything.
+    shared.end();
+    drop(shared);
+    running.drain(release).await;
+    info!("stopped");
 }
 
 /// Runs one term of leadership after the other; ends when a controller does, which none should.
@@ -142,27 +164,33 @@ async fn terms(shared: &Shared, term: &mut Option<Term>) {
             () = shared.leadership.ended() => {}
             () = running.failed() => return,
         }
-        shared.present.set(None);
+        shared.end();
         running.drain().await; // each patch under way ends before the term would
         *term = None;
         shared.reporter.clear();
     }
 }
 
-/// Serves health and metrics.
-fn servers(
-    listener: TcpListener,
-    health: &Arc<Health>,
+/// Gives the metrics of any moment.
+fn scrape(
     metrics: &Arc<Metrics>,
     leadership: &Arc<Leadership>,
     registry: &kube_autorollout_registry::RegistryClient,
-) -> JoinSet<()> {
-    let mut servers = JoinSet::new();
+) -> Scrape {
     let (metrics, leadership) = (Arc::clone(metrics), Arc::clone(leadership));
     let registry = registry.clone();
-    let scrape: Scrape =
-        Arc::new(move || metrics.encode(leadership.leads(), &registry.quarantined()));
-    servers.spawn(http::serve(listener, Arc::clone(health), scrape));
+    Arc::new(move || metrics.encode(leadership.leads(), &registry.quarantined()))
+}
+
+/// Serves health, metrics and where the workloads stand.
+fn servers(
+    listener: TcpListener,
+    health: &Arc<Health>,
+    scrape: Scrape,
+    overview: Service,
+) -> JoinSet<()> {
+    let mut servers = JoinSet::new();
+    servers.spawn(http::serve(listener, Arc::clone(health), scrape, overview));
     let health = Arc::clone(health);
     servers.spawn(async move { health.keep_beating().await });
     servers
@@ -178,13 +206,13 @@ async fn listen(port: u16) -> Result<TcpListener, Error> {
 fn elections(
     leadership: &Leadership,
     cluster: &Cluster,
-    (instance, hints): (&str, Option<SocketAddr>),
+    (instance, addresses): (&str, Addresses),
     release: &CancellationToken,
 ) -> JoinSet<()> {
     let mut elections = JoinSet::new();
     if let Leadership::Elected(elected) = leadership {
         let (client, elected) = (cluster.client.clone(), Arc::clone(elected));
-        let candidate = Candidate::new(client, &cluster.namespace, instance, hints, elected);
+        let candidate = Candidate::new(client, &cluster.namespace, instance, addresses, elected);
         elections.spawn(candidate.run(release.clone()));
     }
     elections
@@ -203,6 +231,17 @@ fn scopes(namespaces: &Namespaces, own: &str) -> Vec<Option<String>> {
 fn watches(scopes: &[Option<String>]) -> Vec<Watch> {
     let kinds = |scope: &Option<String>| Kind::ALL.map(|kind| (kind.name(), scope.clone()));
     scopes.iter().flat_map(kinds).collect()
+}
+
+/// Where other replicas reach this one while it leads: the chart passes the address of the pod.
+fn addresses(config: &Config, environment: &BTreeMap<String, String>) -> Addresses {
+    let ip = environment.get("POD_IP").and_then(|ip| ip.parse().ok());
+    let address = |port: NonZeroU16| ip.map(|ip: IpAddr| SocketAddr::new(ip, port.get()));
+    let takes_hints = !config.hints.receivers.is_empty();
+    Addresses {
+        hints: address(config.hints.port).filter(|_| takes_hints),
+        overview: address(config.port),
+    }
 }
 
 /// The name of this replica, as Events report it: that of its pod.

@@ -17,3 +17,6 @@ pub(crate) const REVISION: &str = "deployment.kubernetes.io/revision";
 
 /// `kube-autorollout/<version>`, as registries and API servers see us.
 pub(crate) const USER_AGENT: &str = concat!("kube-autorollout/", env!("CARGO_PKG_VERSION"));
+
+/// The header that says that a replica handed a request on to the leader, so that it is not handed on once more.
+pub(crate) const HANDED_ON: &str = "kube-autorollout-handed-on";

@@ -3,6 +3,7 @@
 mod context;
 mod decision;
 mod informer;
+mod objects;
 mod reconciler;
 mod requeue;
 
@@ -16,7 +17,7 @@ use kube::runtime::{
     watcher::{self, watcher},
 };
 
-pub(crate) use self::context::Context;
+pub(crate) use self::{context::Context, objects::Objects};
 use self::{
     context::KindContext,
     informer::Informer,
@@ -47,9 +48,10 @@ pub(crate) async fn run(
         .labels(constants::SELECTOR)
         .page_size(PAGE);
     let triggers = context.triggers.of(kind, &watch);
-    let mut informer = Informer::new(kind, watch, health, Arc::clone(&context));
     let writer = Writer::<Object>::new(kind);
     let store = writer.as_reader();
+    context.objects.add(kind, &watch, store.clone());
+    let mut informer = Informer::new(kind, watch, health, Arc::clone(&context));
     let fingerprint = informer.fingerprint();
     let outage = informer.outage();
     let changes = watcher(api, config)

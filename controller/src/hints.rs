@@ -12,10 +12,6 @@ mod receivers;
 mod report;
 mod wait;
 
-use std::sync::Arc;
-
-use parking_lot::Mutex;
-
 pub(crate) use self::{
     checks::Checks,
     issuers::Issuers,
@@ -25,18 +21,3 @@ pub(crate) use self::{
     receivers::Receivers,
     report::{Report, Row},
 };
-
-/// The checks of the present term of leadership, if this replica leads.
-#[derive(Clone, Default)]
-pub(crate) struct Present(Arc<Mutex<Option<Arc<Checks>>>>);
-
-impl Present {
-    /// A term has begun, or ended.
-    pub(crate) fn set(&self, checks: Option<Arc<Checks>>) {
-        *self.0.lock() = checks;
-    }
-
-    fn get(&self) -> Option<Arc<Checks>> {
-        self.0.lock().clone()
-    }
-}

@@ -2,3 +2,4 @@
 
 pub(crate) mod leadership;
 pub(crate) mod lease;
+pub(crate) mod present;

@@ -16,6 +16,7 @@ mod leader_election;
 mod lookup;
 mod metrics;
 mod observe;
+mod overview;
 mod registry;
 mod rollout;
 mod server;
@@ -32,8 +33,8 @@ use std::{
 use tokio::runtime::Runtime;
 
 use app::{
-    arguments::{self, Command, HintRequest, Request},
-    check, hint,
+    arguments::{self, Command, HintRequest, Request, StatusRequest},
+    check, hint, status as status_command,
 };
 use config::Config;
 use error_chain::Chain;
@@ -74,6 +75,13 @@ fn main() -> ExitCode {
             start(None, &keys, Stream::Error).map_or_else(
                 |code| code,
                 |(config, runtime)| hint(&request, &config, &environment, &runtime),
+            )
+        }
+        Ok(Command::Status { config, request }) => {
+            let environment = environment();
+            start(config, &environment, Stream::Error).map_or_else(
+                |code| code,
+                |(config, runtime)| status(&request, &config, &environment, &runtime),
             )
         }
         Err(error) => fail(MISUSED, &format!("{error}; see 'kube-autorollout --help'")),
@@ -164,6 +172,27 @@ fn hint(
             ExitCode::from(ended.code)
         }
         Err(error) => fail(MISUSED, &Chain(&error).to_string()),
+    }
+}
+
+/// Shows where the workloads stand.
+fn status(
+    request: &StatusRequest,
+    config: &Config,
+    environment: &BTreeMap<String, String>,
+    runtime: &Runtime,
+) -> ExitCode {
+    match runtime.block_on(status_command::run(request, config, environment)) {
+        Ok(shown) => {
+            let printed = print(&shown.text);
+            if shown.needs_person {
+                ExitCode::from(FAILED)
+            } else {
+                printed
+            }
+        }
+        Err(error @ status_command::Error::Misused(_)) => fail(MISUSED, &Chain(&error).to_string()),
+        Err(error) => fail(FAILED, &Chain(&error).to_string()),
     }
 }
 

@@ -11,6 +11,7 @@ mod flight;
 pub(crate) mod history;
 pub(crate) mod limiter;
 pub(crate) mod patch;
+pub(crate) mod standing;
 pub(crate) mod state;
 pub(crate) mod tracker;
 mod unconfirmed;

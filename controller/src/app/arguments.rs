@@ -1,70 +1,15 @@
 //! The command line.
 
+mod help;
+
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use kube_autorollout_core::schedule::parse_duration;
 use kube_autorollout_hints::LONGEST_WAIT;
+use kube_autorollout_overview::Filter;
 use lexopt::{Arg, Parser, ValueExt as _};
 
-/// What `--help` prints.
-pub(crate) const HELP: &str = "\
-Rolls out Kubernetes workloads when the image behind an unchanged tag has changed.
-
-Usage: kube-autorollout [OPTIONS]
-       kube-autorollout check [OPTIONS] IMAGE...
-       kube-autorollout hint [OPTIONS] IMAGE...
-
-Commands:
-  check              Resolve images with the configuration of the controller; see 'check --help'
-  hint               Announce pushed images to a controller; see 'hint --help'
-
-Options:
-      --config FILE  Path of the configuration file [env: CONFIG_FILE]
-  -h, --help         Print this help
-  -V, --version      Print the version
-
-Exit codes:
-  0  terminated by a signal
-  1  runtime error
-  2  invalid arguments or configuration
-";
-
-/// What `check --help` prints.
-pub(crate) const CHECK_HELP: &str = "\
-Resolves images in their registries with the configuration of the controller, without a cluster.
-
-Usage: kube-autorollout check [OPTIONS] IMAGE...
-
-Options:
-      --config FILE         Path of the configuration file [env: CONFIG_FILE]
-      --docker-config FILE  Path of a .dockerconfigjson, as in a pull Secret; its credentials are tried first
-      --output FORMAT       Output format: text or json [default: text]
-  -h, --help                Print this help
-
-Exit codes:
-  0  all images were resolved
-  1  at least one image was not resolved
-  2  invalid arguments or configuration
-";
-
-/// What `hint --help` prints.
-pub(crate) const HINT_HELP: &str = "\
-Announces pushed images to a controller, which checks them at once, and can wait for their workloads.
-
-Usage: kube-autorollout hint [OPTIONS] IMAGE...
-
-Options:
-      --url URL          URL of a receiver, such as https://hints.example.org/hooks/ci [env: KUBE_AUTOROLLOUT_URL]
-      --wait DURATION    Wait until all workloads run the images: an integer and s or m, up to 15m
-      --token-file FILE  Path of a secret or token [env: KUBE_AUTOROLLOUT_TOKEN; else the job's token of GitHub Actions]
-  -h, --help             Print this help
-
-Exit codes:
-  0  all workloads run the images; without --wait: the hint was accepted
-  1  at least one workload does not run its image, no workload runs one, or the controller does not answer
-  2  invalid arguments, or the hint was not accepted
-  3  the time of --wait is over
-";
+use self::help::{CHECK_HELP, HELP, HINT_HELP, STATUS_HELP};
 
 /// What the arguments ask for.
 #[derive(Debug, PartialEq, Eq)]
@@ -83,6 +28,13 @@ pub(crate) enum Command {
     },
     /// Announce images.
     Hint(HintRequest),
+    /// Show where the workloads stand.
+    Status {
+        /// Given with `--config`.
+        config: Option<PathBuf>,
+        /// Of whom, and how to print it.
+        request: StatusRequest,
+    },
     /// Print a help text.
     Help(&'static str),
     /// Print the version.
@@ -113,6 +65,29 @@ pub(crate) struct HintRequest {
     pub(crate) token_file: Option<PathBuf>,
 }
 
+/// The arguments of `status`.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct StatusRequest {
+    /// Given with `--url`.
+    pub(crate) url: Option<String>,
+    /// What is asked for, with `--namespace`.
+    pub(crate) filter: Filter,
+    /// Given with `--output`.
+    pub(crate) format: Format,
+}
+
+/// How `status` prints its result.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For people who want to see everything.
+    Wide,
+    /// For programs.
+    Json,
+}
+
 /// How `check` prints its result.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Output {
@@ -132,6 +107,12 @@ pub(crate) enum Error {
     /// Not an output format.
     #[error("invalid value {0:?} for option '--output'; allowed: text or json")]
     Output(OsString),
+    /// Not an output format of `status`.
+    #[error("invalid value {0:?} for option '--output'; allowed: text, wide or json")]
+    Format(OsString),
+    /// Not a namespace.
+    #[error("invalid value {0:?} for option '--namespace'; allowed: the name of a namespace")]
+    Namespace(OsString),
     /// Not a length of time, or too long.
     #[error(
         "invalid value {0:?} for option '--wait'; allowed: an integer and s or m, from 1s to 15m"
@@ -157,6 +138,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
             Arg::Long("config") => config = Some(parser.value()?.into()),
             Arg::Value(command) if command == "check" => return check(parser, config),
             Arg::Value(command) if command == "hint" => return hint(parser),
+            Arg::Value(command) if command == "status" => return status(parser, config),
             other => return Err(other.unexpected().into()),
         }
     }
@@ -201,6 +183,44 @@ fn hint(mut parser: Parser) -> Result<Command, Error> {
     Ok(Command::Hint(request))
 }
 
+/// Reads the arguments that follow `status`.
+fn status(mut parser: Parser, mut config: Option<PathBuf>) -> Result<Command, Error> {
+    let mut request = StatusRequest::default();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help(STATUS_HELP)),
+            Arg::Long("config") => config = Some(parser.value()?.into()),
+            Arg::Short('n') | Arg::Long("namespace") => {
+                request.filter = of_namespace(parser.value()?)?;
+            }
+            Arg::Short('o') | Arg::Long("output") => request.format = format(parser.value()?)?,
+            Arg::Long("url") => request.url = Some(parser.value()?.string()?),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    Ok(Command::Status { config, request })
+}
+
+fn of_namespace(value: OsString) -> Result<Filter, Error> {
+    let namespace = value.to_str().filter(|name| !name.is_empty());
+    let filter = Filter {
+        namespace: namespace.map(Box::from),
+        ..Filter::default()
+    };
+    let is_valid = Filter::parse(filter.query().trim_start_matches('?')).as_ref() == Ok(&filter);
+    let filter = Some(filter).filter(|_| is_valid && namespace.is_some());
+    filter.ok_or(Error::Namespace(value))
+}
+
+fn format(value: OsString) -> Result<Format, Error> {
+    match value.to_str() {
+        Some("text") => Ok(Format::Text),
+        Some("wide") => Ok(Format::Wide),
+        Some("json") => Ok(Format::Json),
+        _ => Err(Error::Format(value)),
+    }
+}
+
 fn wait(value: OsString) -> Result<Duration, Error> {
     let wait = value.to_str().and_then(|value| parse_duration(value).ok());
     let is_allowed = |wait: &Duration| !wait.is_zero() && *wait <= LONGEST_WAIT;
@@ -216,77 +236,4 @@ fn output(value: OsString) -> Result<Output, Error> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parsed(arguments: &[&str]) -> Result<Command, String> {
-        parse(arguments.iter().map(OsString::from)).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn options_are_understood() {
-        let run = |config: Option<&str>| {
-            Ok(Command::Run {
-                config: config.map(PathBuf::from),
-            })
-        };
-        assert_eq!(parsed(&[]), run(None));
-        assert_eq!(parsed(&["--config", "a.yaml"]), run(Some("a.yaml")));
-        assert_eq!(parsed(&["--config=a.yaml"]), run(Some("a.yaml")));
-        assert_eq!(parsed(&["--help"]), Ok(Command::Help(HELP)));
-        assert_eq!(parsed(&["-V"]), Ok(Command::Version));
-    }
-
-    #[test]
-    fn what_is_not_known_is_named() {
-        assert_eq!(
-            parsed(&["--confg"]),
-            Err("invalid option '--confg'".to_owned())
-        );
-        assert_eq!(
-            parsed(&["now"]),
-            Err("unexpected argument \"now\"".to_owned())
-        );
-        let missing = parsed(&["--config"]).expect_err("it needs a value");
-        assert!(missing.contains("--config"), "{missing}");
-    }
-
-    #[test]
-    fn check_takes_images_and_options_in_any_order() {
-        let check = |config: Option<&str>, docker_config: Option<&str>, output, images: &[&str]| {
-            Ok(Command::Check {
-                config: config.map(PathBuf::from),
-                request: Request {
-                    images: images.iter().map(|&image| image.to_owned()).collect(),
-                    docker_config: docker_config.map(PathBuf::from),
-                    output,
-                },
-            })
-        };
-        assert_eq!(
-            parsed(&["check", "a"]),
-            check(None, None, Output::Text, &["a"])
-        );
-        let all = [
-            "--config",
-            "c",
-            "check",
-            "a",
-            "--output=json",
-            "--docker-config",
-            "d",
-            "b",
-        ];
-        assert_eq!(
-            parsed(&all),
-            check(Some("c"), Some("d"), Output::Json, &["a", "b"])
-        );
-        assert_eq!(parsed(&["check", "--help"]), Ok(Command::Help(CHECK_HELP)));
-        assert_eq!(
-            parsed(&["check"]),
-            Err("check requires at least one image".to_owned())
-        );
-        let yaml = parsed(&["check", "--output", "yaml", "a"]).expect_err("not offered");
-        assert!(yaml.contains("yaml") && yaml.contains("json"), "{yaml}");
-    }
-}
+mod tests;

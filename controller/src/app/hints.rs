@@ -1,10 +1,6 @@
 //! The listener for hints, where receivers are configured.
 
-use std::{
-    collections::BTreeMap,
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::task::JoinSet;
 use tracing::info;
@@ -12,8 +8,8 @@ use tracing::info;
 use super::{Error, listen};
 use crate::{
     config::{self, Config},
-    hints::{self, Issuers, Leader, Pipeline, Present, Receivers},
-    leader_election::leadership::Leadership,
+    hints::{self, Checks, Issuers, Leader, Pipeline, Receivers},
+    leader_election::{leadership::Leadership, present::Present},
     metrics::Metrics,
     registry::options,
 };
@@ -29,7 +25,7 @@ pub(super) async fn serve(
     metrics: &Arc<Metrics>,
     leadership: &Arc<Leadership>,
     servers: &mut JoinSet<()>,
-) -> Result<Present, Error> {
+) -> Result<Present<Checks>, Error> {
     let present = Present::default();
     let config::Hints { port, receivers } = &config.hints;
     if receivers.is_empty() {
@@ -52,14 +48,4 @@ pub(super) async fn serve(
     info!(port, receivers = receivers.len(), "taking hints");
     servers.spawn(hints::serve(listener, Arc::new(pipeline)));
     Ok(present)
-}
-
-/// Where other replicas hand hints on to this one while it leads: the chart passes the address of the pod.
-pub(super) fn address(
-    config: &Config,
-    environment: &BTreeMap<String, String>,
-) -> Option<SocketAddr> {
-    let ip: IpAddr = environment.get("POD_IP")?.parse().ok()?;
-    let takes = !config.hints.receivers.is_empty();
-    takes.then(|| SocketAddr::new(ip, config.hints.port.get()))
 }

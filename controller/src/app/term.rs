@@ -10,9 +10,9 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     client::Cluster,
     config::Config,
-    controller::{self, Context},
-    hints::{Checks, Present},
-    leader_election::leadership::Leadership,
+    controller::{self, Context, Objects},
+    hints::Checks,
+    leader_election::{leadership::Leadership, present::Present},
     lookup::{Fetches, Triggers},
     observe::Sources,
     rollout::{Rollouts, budget::Budget, history::History, limiter::Limiter, state::States},
@@ -34,7 +34,17 @@ pub(super) struct Shared {
     pub(super) reporter: Arc<Reporter>,
     pub(super) watches: Vec<Watch>,
     /// Where hints are checked.
-    pub(super) present: Present,
+    pub(super) checks: Present<Checks>,
+    /// What is known of the workloads.
+    pub(super) present: Present<Context>,
+}
+
+impl Shared {
+    /// What was known is not there for anybody any more.
+    pub(super) fn end(&self) {
+        self.checks.set(None);
+        self.present.set(None);
+    }
 }
 
 /// The controllers of all kinds and scopes.
@@ -48,7 +58,8 @@ impl Term {
     pub(super) fn start(shared: &Shared, kinds: &[Kind]) -> Self {
         let stop = CancellationToken::new();
         let context = Arc::new(context(shared, stop.clone()));
-        shared.present.set(Some(Checks::new(Arc::clone(&context))));
+        shared.present.set(Some(Arc::clone(&context)));
+        shared.checks.set(Some(Checks::new(Arc::clone(&context))));
         let mut controllers = JoinSet::new();
         for kind in kinds {
             let of_kind = |watch: &&Watch| watch.0 == kind.name();
@@ -115,6 +126,7 @@ fn context(shared: &Shared, stop: CancellationToken) -> Context {
             shared.watches.iter().cloned(),
             Arc::clone(&triggers),
         ),
+        objects: Objects::default(),
         triggers,
         reporter: Arc::clone(&shared.reporter),
         policy: config.rollouts.clone(),

@@ -12,7 +12,6 @@ use super::*;
 use crate::{
     client::Recovery,
     config::{self, LogFormat},
-    hints::Present,
     server::logging::{self, Stream},
     workload::panicking::Panicking,
 };
@@ -84,6 +83,7 @@ async fn controlled(client: Client, condition: impl Fn(&str) -> bool) {
         limiter,
         reporter: Arc::new(Reporter::new(Arc::clone(&metrics), recorder)),
         watches,
+        checks: Present::default(),
         present: Present::default(),
     };
     let mut term = Term::start(&shared, &[Kind::new(&Panicking)]);

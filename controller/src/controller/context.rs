@@ -7,6 +7,7 @@ use kube_autorollout_core::schedule::Schedule;
 use tokio::time;
 use tokio_util::sync::CancellationToken;
 
+use super::Objects;
 use crate::{
     clock, config,
     lookup::Triggers,
@@ -21,6 +22,8 @@ use crate::{
 pub(crate) struct Context {
     /// Where facts come from.
     pub(crate) sources: Sources,
+    /// The selected workloads themselves.
+    pub(crate) objects: Objects,
     /// Requests for reconciles.
     pub(crate) triggers: Arc<Triggers>,
     /// Patches, and what is remembered of workloads.

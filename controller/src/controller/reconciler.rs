@@ -26,9 +26,7 @@ use crate::{
     metrics::Reconciled,
     observe::{Freshness, observation::Observation, pods},
     rollout::{
-        Outcome, field_manager, patch,
-        state::{Standing, State as Known},
-        tracker::Stuck,
+        Outcome, field_manager, patch, standing::Again, state::State as Known, tracker::Stuck,
     },
     status,
     workload::{Object, Unreadable, Workload, identity::Identity},
@@ -137,13 +135,12 @@ fn failed(identity: &Identity, error: &Error, context: &Context) {
     context.budget.gave_up(identity, now);
     let refused = matches!(error, Error::Patch(patch::Error::Refused(_)));
     let outdated = context.rollouts.states.with(&identity.uid, |state| {
-        state.failed(&identity.uid);
+        let again = Again {
+            next: now.checked_add(state.failed(&identity.uid)).ok(),
+            attempt: None,
+        };
         state.tracker.failed(now);
-        state.standing = Some(Standing {
-            state: State::Unknown,
-            reason: Some(Reason::ApiServer),
-            at: now,
-        });
+        state.stands((State::Unknown, Some(Reason::ApiServer), None), now, again);
         state.tracker.outdated().is_some()
     });
     // If it is not selected any more, it is left alone.
@@ -161,11 +158,11 @@ fn invalid(identity: &Identity, error: &InvalidAnnotation, context: &Context) {
     context.rollouts.states.with(&identity.uid, |state| {
         state.succeeded();
         state.tracker.invalid(now);
-        state.standing = Some(Standing {
-            state: State::InvalidConfiguration,
-            reason: None,
-            at: now,
-        });
+        state.stands(
+            (State::InvalidConfiguration, None, None),
+            now,
+            Again::default(),
+        );
     });
     context.reporter.invalid(identity, error, now);
 }
@@ -280,26 +277,33 @@ impl Reconcile<'_> {
         let (identity, context, now) = (self.identity, self.context, self.next.now);
         let remembered = context.rollouts.states.with(&identity.uid, |state| {
             state.conflicts.end();
-            state.standing = Some(Standing {
-                state: decision.state,
-                reason: decision.reason,
-                at: now,
-            });
             let tracker = &mut state.tracker;
             let transition = tracker.decided(self.workload, decision, observation, now);
-            let known = (
-                transition,
-                tracker.outdated().is_some(),
-                tracker.in_flight(),
-            );
-            (known, retry(observation, decision, state, &identity.uid))
+            let (outdated, flight) = (tracker.outdated().is_some(), tracker.in_flight());
+            let retry = retry(observation, decision, state, &identity.uid);
+            let end = clock::now();
+            let delay = self.next.delay(decision.again, flight, end);
+            let delay = retry.map_or(delay, |retry| delay.min(retry));
+            let again = Again {
+                next: end.checked_add(delay).ok(),
+                attempt: decision.again,
+            };
+            let container = self.place(decision.container.as_deref());
+            state.stands((decision.state, decision.reason, container), now, again);
+            (transition, outdated, delay)
         });
-        let ((transition, outdated, flight), retry) = remembered?;
+        let (transition, outdated, delay) = remembered?;
         context.budget.decided(identity, decision);
         let reporter = &context.reporter;
         reporter.decided(identity, decision, observation, transition, outdated, now);
-        let delay = self.next.delay(decision.again, flight, clock::now());
-        Some(retry.map_or(delay, |retry| delay.min(retry)))
+        Some(delay)
+    }
+
+    /// The place of a container in the pod template.
+    fn place(&self, container: Option<&str>) -> Option<u8> {
+        let mut names = self.workload.template().names();
+        let place = names.position(|name| Some(name) == container)?;
+        u8::try_from(place).ok()
     }
 
     /// Whether it is about to be reported that the workload does not converge and has lost our record: who took the record

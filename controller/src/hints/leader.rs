@@ -8,10 +8,10 @@ use kube_autorollout_registry::{TokenClient, TokenRequest};
 use tracing::warn;
 
 use super::pipeline::{Answer, later};
-use crate::{error_chain::Chain, leader_election::leadership::Leadership, server::http::text};
-
-/// Says that a request was handed on, so that it is not handed on once more.
-const HANDED_ON: &str = "kube-autorollout-handed-on";
+use crate::{
+    constants::HANDED_ON, error_chain::Chain, leader_election::leadership::Leadership,
+    server::http::text,
+};
 
 /// The leader has so long to answer, besides what the request asks it to wait.
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -41,7 +41,8 @@ impl Leader {
     /// Hands a request on as it came, and gives the leader's answer. The leader authenticates it.
     pub(super) async fn answer(&self, head: &Parts, body: Bytes, wait: Duration) -> Answer {
         let was_handed_on = head.headers.contains_key(HANDED_ON);
-        let leader = self.leadership.hints_of_leader();
+        let leader = self.leadership.leader();
+        let leader = leader.and_then(|leader| leader.addresses.hints);
         let (false, Some(leader)) = (was_handed_on, leader) else {
             return later("no replica leads now");
         };

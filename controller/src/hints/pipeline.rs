@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Limited};
 use hyper::body::{Body as _, Bytes, Incoming};
 use kube_autorollout_hints::{
     Authenticated, MAX_BODY, Malformed, Parsed, Route, Sender, handshake,
@@ -15,7 +15,7 @@ use tokio::{
 use tracing::{debug, info, warn};
 
 use super::{
-    Present, Receivers,
+    Receivers,
     checks::{Checks, Outcome},
     issuers::{Issuers, Verdict},
     leader::Leader,
@@ -26,8 +26,9 @@ use super::{
 use crate::{
     clock,
     error_chain::Chain,
+    leader_election::present::Present,
     metrics::{Metrics, hints::Received},
-    server::http::text,
+    server::{body::Body, http::text},
 };
 
 /// A sender has so long to send the body of its request.
@@ -40,14 +41,14 @@ const WAITS: usize = 32;
 const NO_LEADER: u64 = 5;
 
 /// An answer to a sender.
-pub(super) type Answer = Response<Full<Bytes>>;
+pub(super) type Answer = Response<Body>;
 
 /// Takes requests to receivers.
 pub(crate) struct Pipeline {
     receivers: Receivers,
     issuers: Issuers,
     leader: Leader,
-    present: Present,
+    present: Present<Checks>,
     metrics: Arc<Metrics>,
     waits: Semaphore,
 }
@@ -58,7 +59,7 @@ impl Pipeline {
         receivers: Receivers,
         issuers: Issuers,
         leader: Leader,
-        present: Present,
+        present: Present<Checks>,
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {

@@ -42,8 +42,25 @@ pub(crate) struct Elected {
     term: watch::Sender<Option<Term>>,
     /// The Lease has been read once, or found missing.
     read: AtomicBool,
-    /// Where another replica that leads takes hints.
-    hints: Mutex<Option<SocketAddr>>,
+    /// Another replica that leads.
+    leader: Mutex<Option<Leader>>,
+}
+
+/// The replica that leads, as the Lease says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Leader {
+    /// The name of its pod.
+    pub(crate) name: String,
+    pub(crate) addresses: Addresses,
+}
+
+/// Where other replicas reach the one that leads, as far as it says so.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Addresses {
+    /// Where it takes hints.
+    pub(crate) hints: Option<SocketAddr>,
+    /// Where it says how the workloads stand.
+    pub(crate) overview: Option<SocketAddr>,
 }
 
 impl Leadership {
@@ -53,7 +70,7 @@ impl Leadership {
             Self::Elected(Arc::new(Elected {
                 term: watch::Sender::new(None),
                 read: AtomicBool::new(false),
-                hints: Mutex::default(),
+                leader: Mutex::default(),
             }))
         } else {
             Self::Always
@@ -85,11 +102,11 @@ impl Leadership {
         }
     }
 
-    /// Where another replica that leads takes hints, if it does.
-    pub(crate) fn hints_of_leader(&self) -> Option<SocketAddr> {
+    /// Another replica that leads, if one does.
+    pub(crate) fn leader(&self) -> Option<Leader> {
         match self {
             Self::Always => None,
-            Self::Elected(elected) => *elected.hints.lock(),
+            Self::Elected(elected) => elected.leader.lock().clone(),
         }
     }
 
@@ -124,9 +141,9 @@ impl Elected {
         self.read.store(true, Ordering::Relaxed);
     }
 
-    /// Another replica leads, and takes hints there.
-    pub(crate) fn note_leader(&self, hints: Option<SocketAddr>) {
-        *self.hints.lock() = hints;
+    /// Another replica leads.
+    pub(crate) fn note_leader(&self, leader: Option<Leader>) {
+        *self.leader.lock() = leader;
     }
 
     /// This replica leads from now on, or goes on to.

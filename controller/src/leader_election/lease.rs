@@ -26,7 +26,7 @@ use tracing::{info, warn};
 use crate::{
     clock, constants,
     error_chain::Chain,
-    leader_election::leadership::{Elected, Term},
+    leader_election::leadership::{Addresses, Elected, Leader, Term},
 };
 
 /// How long a Lease that its holder does not renew keeps others from leading. This and the next two are the defaults of
@@ -51,6 +51,9 @@ const RULE: &str = "add the verbs get, create and update on leases of coordinati
 /// The annotation of the Lease that has the address where its holder takes hints.
 const HINTS: &str = "kube-autorollout/hints";
 
+/// The annotation of the Lease that has the address where its holder says how the workloads stand.
+const STATUS: &str = "kube-autorollout/status";
+
 /// Why the Lease could not be read or written.
 #[derive(Debug, thiserror::Error)]
 enum Error {
@@ -70,8 +73,8 @@ pub(crate) struct Candidate {
     /// Ours, and no other replica's.
     identity: String,
     elected: Arc<Elected>,
-    /// Where this replica takes hints, if it does; others hand theirs on to the leader.
-    hints: Option<SocketAddr>,
+    /// Where others reach this replica while it leads.
+    addresses: Addresses,
     /// Between its beginning and its end, noticed by us.
     leading: bool,
     /// As we wrote it last, if nobody else can have written it since without a conflict.
@@ -88,7 +91,7 @@ impl Candidate {
         client: Client,
         namespace: &str,
         pod: &str,
-        hints: Option<SocketAddr>,
+        addresses: Addresses,
         elected: Arc<Elected>,
     ) -> Self {
         // A restarted container has the name of the one before; each `RandomState` is seeded at random.
@@ -97,7 +100,7 @@ impl Candidate {
             api: Api::namespaced(client, namespace),
             identity: format!("{pod}_{unique:016x}"),
             elected,
-            hints,
+            addresses,
             leading: false,
             held: None,
             seen: None,
@@ -155,11 +158,11 @@ impl Candidate {
             && let Some(expires) = self.of_another(lease, Instant::now())
         {
             self.elected.end();
-            self.elected.note_leader(hints(lease));
+            self.elected.note_leader(holder(lease));
             return Ok(Some(expires));
         }
         let begun = Instant::now();
-        let claimed = claimed(lease.clone(), &self.identity, self.hints);
+        let claimed = claimed(lease.clone(), &self.identity, self.addresses);
         let parameters = parameters();
         let written = match lease {
             Some(_) => {
@@ -270,7 +273,7 @@ impl Candidate {
 }
 
 /// The Lease with ourselves as its holder.
-fn claimed(lease: Option<Lease>, identity: &str, hints: Option<SocketAddr>) -> Lease {
+fn claimed(lease: Option<Lease>, identity: &str, addresses: Addresses) -> Lease {
     let now = MicroTime(clock::now());
     let mut lease = lease.unwrap_or_else(|| Lease {
         metadata: ObjectMeta {
@@ -280,10 +283,12 @@ fn claimed(lease: Option<Lease>, identity: &str, hints: Option<SocketAddr>) -> L
         spec: None,
     });
     let annotations = lease.metadata.annotations.get_or_insert_default();
-    match hints {
-        Some(hints) => annotations.insert(HINTS.to_owned(), hints.to_string()),
-        None => annotations.remove(HINTS),
-    };
+    for (key, address) in [(HINTS, addresses.hints), (STATUS, addresses.overview)] {
+        match address {
+            Some(address) => annotations.insert(key.to_owned(), address.to_string()),
+            None => annotations.remove(key),
+        };
+    }
     let new = lease.spec.is_none();
     let spec = lease.spec.get_or_insert_default();
     if spec.holder_identity.as_deref() != Some(identity) {
@@ -297,10 +302,19 @@ fn claimed(lease: Option<Lease>, identity: &str, hints: Option<SocketAddr>) -> L
     lease
 }
 
-/// Where the holder of a Lease takes hints, if it says so: an address, never a name that somebody resolves.
-fn hints(lease: &Lease) -> Option<SocketAddr> {
-    let annotations = lease.metadata.annotations.as_ref()?;
-    annotations.get(HINTS)?.parse().ok()
+/// The holder of a Lease, and where it is reached, if it says so: at an address, never at a name that somebody resolves.
+fn holder(lease: &Lease) -> Option<Leader> {
+    let identity = lease.spec.as_ref()?.holder_identity.as_deref()?;
+    let name = identity.rsplit_once('_').map_or(identity, |(pod, _)| pod);
+    let annotations = lease.metadata.annotations.as_ref();
+    let address = |key: &str| -> Option<SocketAddr> { annotations?.get(key)?.parse().ok() };
+    Some(Leader {
+        name: name.to_owned(),
+        addresses: Addresses {
+            hints: address(HINTS),
+            overview: address(STATUS),
+        },
+    })
 }
 
 fn parameters() -> PostParams {

@@ -206,6 +206,11 @@ impl Store {
             .request(workload, selector.to_owned(), wanted, waiter)
     }
 
+    /// The pods of a selected workload as they were last read, however old that is: for those who ask, not for decisions.
+    pub(crate) fn last(&self, identity: &Identity) -> Option<Arc<Pods>> {
+        self.reader.kept().last(identity)
+    }
+
     /// Forgets what was read of a workload that is no longer selected.
     pub(crate) fn forget(&self, identity: &Identity) {
         self.reader.kept().forget(identity);

@@ -191,6 +191,17 @@ impl Tags {
         Some(answer)
     }
 
+    /// What an image that a workload follows was last found to name, if the registry answered.
+    pub(crate) fn named(&self, identity: &Identity, image: &Reference) -> Option<Digest> {
+        let image = image.whole();
+        let key = {
+            let followers = self.followers.lock();
+            let mut keys = followers.by_workload.get(identity)?.iter();
+            keys.find(|key| *key.image == *image)?.clone()
+        };
+        self.digest(&key)
+    }
+
     /// Whether some tag still names what it named when it was announced: a registry can announce a push before it answers
     /// with it.
     pub(crate) fn is_unchanged(&self, announced: &Announced) -> bool {

@@ -11,20 +11,15 @@ use kube_autorollout_core::{
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::{Conflicts, Unconfirmed, tracker::Tracker};
+use super::{
+    Conflicts, Unconfirmed,
+    standing::{Again, Standing},
+    tracker::Tracker,
+};
 use crate::{observe::Freshness, workload::identity::Identity};
 
 /// How soon a failed reconcile is tried again, and at the latest.
 const RETRY: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
-
-/// What a workload was last found to be. Decisions do not rest on it; it is for those who ask.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Standing {
-    pub(crate) state: core::State,
-    pub(crate) reason: Option<Reason>,
-    /// When the reconcile began.
-    pub(crate) at: Timestamp,
-}
 
 /// What is remembered of one workload.
 #[derive(Debug, Default)]
@@ -55,6 +50,17 @@ impl State {
     /// When to try again after the failures so far.
     pub(crate) fn retry(&self, uid: &str) -> Duration {
         RETRY.delay(self.failures, schedule::seed(uid))
+    }
+
+    /// It was found to be this, by a reconcile that began at that instant.
+    pub(crate) fn stands(
+        &mut self,
+        found: (core::State, Option<Reason>, Option<u8>),
+        at: Timestamp,
+        again: Again,
+    ) {
+        let standing = Standing::found(found, (at, again), self.standing.as_ref());
+        self.standing = Some(standing);
     }
 
     /// It was decided.
@@ -115,6 +121,13 @@ impl States {
             .all
             .get_mut(uid)
             .map(|record| change(&mut record.state))
+    }
+
+    /// The selected workload of this UID, and what it was last found to be.
+    pub(crate) fn found(&self, uid: &str) -> Option<(Identity, Option<Standing>)> {
+        let records = self.0.lock();
+        let (identity, record) = records.all.get_key_value(uid)?;
+        Some((identity.clone(), record.state.standing))
     }
 
     /// What the workload was last found to be, and when its last patch was sent; nothing where it is not selected.

@@ -4,12 +4,7 @@ use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration}
 
 use futures::future::BoxFuture;
 use http::{Request, Response};
-use http_body_util::Full;
-use hyper::{
-    body::{Bytes, Incoming},
-    server::conn::http1,
-    service::service_fn,
-};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -18,9 +13,11 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
+use super::body::Body;
+
 /// Answers a request. One type for all listeners: for each other one, the program would have a server of its own.
 pub(crate) type Service =
-    Arc<dyn Fn(Request<Incoming>) -> BoxFuture<'static, Response<Full<Bytes>>> + Send + Sync>;
+    Arc<dyn Fn(Request<Incoming>) -> BoxFuture<'static, Response<Body>> + Send + Sync>;
 
 /// How much a listener takes.
 #[derive(Debug, Clone, Copy)]

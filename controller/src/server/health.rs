@@ -90,6 +90,12 @@ impl Health {
             && (!self.leadership.leads() || self.watches())
     }
 
+    /// Whether no first list is under way any more.
+    pub(crate) fn has_listed(&self) -> bool {
+        let watches = self.watches.lock();
+        watches.values().all(|start| *start != Start::Pending)
+    }
+
     fn watches(&self) -> bool {
         let watches = self.watches.lock();
         watches.values().all(|start| *start != Start::Pending)

@@ -1,14 +1,14 @@
 //! The HTTP server for kubelets and Prometheus.
 
-use std::{future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use http::{Method, Request, Response, StatusCode, header};
-use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use tokio::net::TcpListener;
 
 use super::{
-    connections::{self, Limits},
+    body::Body,
+    connections::{self, Limits, Service},
     health::Health,
 };
 
@@ -18,14 +18,26 @@ const LIMITS: Limits = Limits {
     header_timeout: Duration::from_secs(10),
 };
 
+/// Where all workloads are shown, for people and for programs.
+pub(crate) const OVERVIEW: [&str; 2] = ["/", "/status.json"];
+
 /// Gives the metrics of this moment, as text.
 pub(crate) type Scrape = Arc<dyn Fn() -> String + Send + Sync>;
 
 /// Answers on the listener until the future is dropped.
-pub(crate) async fn serve(listener: TcpListener, health: Arc<Health>, scrape: Scrape) {
-    let service: connections::Service = Arc::new(move |request| {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    health: Arc<Health>,
+    scrape: Scrape,
+    overview: Service,
+) {
+    let service: Service = Arc::new(move |request| {
+        let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+        if is_read && OVERVIEW.contains(&request.uri().path()) {
+            return overview(request);
+        }
         let answer = answer(&request, &health, &scrape);
-        Box::pin(future::ready(answer))
+        Box::pin(async { answer })
     });
     connections::serve(listener, LIMITS, service).await;
 }
@@ -42,9 +54,12 @@ pub(crate) async fn listen(port: u16) -> std::io::Result<TcpListener> {
     }
 }
 
-fn answer(request: &Request<Incoming>, health: &Health, scrape: &Scrape) -> Response<Full<Bytes>> {
+fn answer(request: &Request<Incoming>, health: &Health, scrape: &Scrape) -> Response<Body> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return text(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered\n");
+        let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered\n");
+        let allowed = header::HeaderValue::from_static("GET, HEAD");
+        response.headers_mut().insert(header::ALLOW, allowed);
+        return response;
     }
     match request.uri().path() {
         "/health/live" | "/livez" => verdict(health.is_live()),
@@ -57,12 +72,12 @@ fn answer(request: &Request<Incoming>, health: &Health, scrape: &Scrape) -> Resp
         }
         _ => text(
             StatusCode::NOT_FOUND,
-            "there are /livez, /readyz and /metrics here\n",
+            "there are /, /status.json, /livez, /readyz and /metrics here\n",
         ),
     }
 }
 
-fn verdict(good: bool) -> Response<Full<Bytes>> {
+fn verdict(good: bool) -> Response<Body> {
     if good {
         text(StatusCode::OK, "ok\n")
     } else {
@@ -71,8 +86,8 @@ fn verdict(good: bool) -> Response<Full<Bytes>> {
 }
 
 /// An answer of plain text.
-pub(crate) fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(body.into()));
+pub(crate) fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
+    let mut response = Response::new(Body::whole(body));
     *response.status_mut() = status;
     response
 }
@@ -98,7 +113,8 @@ mod tests {
         let health = Arc::new(Health::new([], Arc::new(Leadership::Always)));
         let scrape: Scrape = Arc::new(String::new);
         let mut tasks = JoinSet::new();
-        tasks.spawn(serve(listener, health, scrape));
+        let overview: Service = Arc::new(|_| Box::pin(async { text(StatusCode::NOT_FOUND, "") }));
+        tasks.spawn(serve(listener, health, scrape, overview));
         (tasks, address)
     }
 

@@ -106,6 +106,11 @@ impl Template {
             .map(|found| &*found.image)
     }
 
+    /// The names of all containers, in the order of the template.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.all().map(|container| &*container.name)
+    }
+
     /// Every container with its role, in the order of the template.
     pub(crate) fn containers(&self) -> Vec<TemplateContainer> {
         let regular = self

@@ -73,6 +73,7 @@ fn mistake(line: &str) -> Option<String> {
         ("helm", _) => None,
         ("kube-autorollout", ["check", rest @ ..]) => unknown_option(&["check", "--help"], rest),
         ("kube-autorollout", ["hint", rest @ ..]) => unknown_option(&["hint", "--help"], rest),
+        ("kube-autorollout", ["status", rest @ ..]) => unknown_option(&["status", "--help"], rest),
         ("kube-autorollout", rest) => unknown_option(&["--help"], rest),
         ("git", ["clone", from, ..]) if *from == env!("CARGO_PKG_REPOSITORY") => None,
         ("just", [recipe, ..]) if page("justfile").contains(&format!("\n{recipe}")) => None,
@@ -124,6 +125,7 @@ fn missing_target(arguments: &[&str]) -> Option<String> {
         "crates/cloud",
         "crates/core",
         "crates/hints",
+        "crates/overview",
         "crates/registry",
         "crates/testbed",
         "crates/tls",
@@ -271,6 +273,10 @@ fn runnable(line: &str, registry: &str) -> Option<String> {
             let line = line.split(" | ").next()?.split(" -- ").next()?;
             let line = line.replace(" logs ", " get ").replace(" exec ", " get ");
             Some(line.replace(" --previous", ""))
+        }
+        ["kubectl", .., ports] if words.contains(&"port-forward") => {
+            let line = line.strip_suffix(ports)?;
+            Some(line.replace(" port-forward ", " get "))
         }
         ["kubectl", ..] => Some(line.to_owned()),
         ["kube-autorollout", "check", rest @ ..] => {

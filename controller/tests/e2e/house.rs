@@ -105,10 +105,12 @@ const NAMES: &[(&str, &[&str])] = &[
             "app/term.rs",
             "app/check",
             "app/hint",
+            "app/status",
             "config",
             "hints/",
             "metrics/registry_observer",
             "observe",
+            "overview/",
             "registry/",
         ],
     ),
@@ -120,7 +122,7 @@ const NAMES: &[(&str, &[&str])] = &[
 ];
 
 /// The folders of the controller. Each knows only those that come before it.
-const LAYERS: [&str; 17] = [
+const LAYERS: [&str; 18] = [
     "clock",
     "constants",
     "error_chain",
@@ -137,6 +139,7 @@ const LAYERS: [&str; 17] = [
     "server",
     "controller",
     "hints",
+    "overview",
     "app",
 ];
 

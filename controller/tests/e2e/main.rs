@@ -40,6 +40,7 @@ mod monitoring;
 mod no_rollout;
 mod nodes;
 mod other_versions;
+mod overview;
 mod pages;
 mod permissions;
 mod proxies;

@@ -80,12 +80,15 @@ fn is_link(value: &str) -> bool {
 
 /// The value without control characters and what changes the direction of text, cut; nothing where nothing is left.
 fn readable(value: &str) -> Option<Box<str>> {
-    let visible = value
-        .chars()
-        .filter(|letter| !letter.is_control() && !is_format(*letter));
+    let visible = value.chars().filter(|letter| is_visible(*letter));
     let cut: String = visible.take(LONGEST).collect();
     let cut = cut.trim();
     (!cut.is_empty()).then(|| cut.into())
+}
+
+/// Whether a character is seen as itself, and neither controls a terminal nor changes how others are seen.
+pub fn is_visible(letter: char) -> bool {
+    !letter.is_control() && !is_format(letter)
 }
 
 /// Characters that are not seen and change how others are

@@ -1,6 +1,8 @@
 //! What is said about a workload: a [`State`] and a [`Reason`], the same words in logs, Events, metrics and tests.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 /// Declares an enum whose words are the names of its variants, so that no list of them can fall behind another.
 macro_rules! words {
@@ -20,6 +22,25 @@ macro_rules! words {
                 match self {
                     $(Self::$word => stringify!($word),)+
                 }
+            }
+
+            /// The word of this name.
+            pub fn parse(word: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|known| known.as_str() == word)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let word = Cow::<str>::deserialize(deserializer)?;
+                let unknown = || D::Error::custom(format_args!("unknown word {word:?}"));
+                Self::parse(&word).ok_or_else(unknown)
             }
         }
 

@@ -16,7 +16,8 @@ use crate::{
     origin::Origin,
 };
 
-/// The largest response that is read, in bytes. The largest of clouds, a token with many claims, has a tenth of it.
+/// The largest response that is read, in bytes, where the request permits no other. The largest of clouds, a token with many
+/// claims, has a tenth of it.
 const MAX_BYTES: usize = 256 * 1024;
 
 /// Sends single requests: without retries, without following redirects, and without remembering anything but connections.
@@ -34,6 +35,7 @@ pub struct TokenRequest {
     post: Option<Bytes>,
     headers: Vec<(String, String)>,
     timeout: Duration,
+    longest: usize,
 }
 
 /// What was answered, whatever its status is. `Debug` shows the status only.
@@ -73,12 +75,12 @@ impl TokenClient {
     /// See [`ErrorKind`](crate::ErrorKind): a time-out, a failed connection or TLS handshake, a response that is too
     /// large, or a URL that is none.
     pub async fn send(&self, request: TokenRequest) -> Result<TokenResponse, Error> {
-        let limit = request.timeout;
+        let (limit, longest) = (request.timeout, request.longest);
         let (host, request) = self.to_http(request)?;
         let exchange = async {
             let response = self.transport.send(request).await?;
             let (head, body) = response.into_parts();
-            let body = body::read(body, MAX_BYTES).await?;
+            let body = body::read(body, longest).await?;
             Ok(TokenResponse {
                 status: head.status.as_u16(),
                 headers: head.headers,
@@ -126,6 +128,7 @@ impl TokenRequest {
             post: None,
             headers: Vec::new(),
             timeout,
+            longest: MAX_BYTES,
         }
     }
 
@@ -134,6 +137,14 @@ impl TokenRequest {
         Self {
             post: Some(body.into()),
             ..Self::get(url, timeout)
+        }
+    }
+
+    /// Reads a response of at most so many bytes, instead of 256 KiB.
+    pub fn longest(self, bytes: usize) -> Self {
+        Self {
+            longest: bytes,
+            ..self
         }
     }
 
@@ -158,6 +169,11 @@ impl TokenResponse {
     /// The body.
     pub fn body(&self) -> &[u8] {
         &self.body
+    }
+
+    /// The body, which is not copied.
+    pub fn into_body(self) -> Bytes {
+        self.body
     }
 }
 

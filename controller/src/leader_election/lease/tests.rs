@@ -135,7 +135,7 @@ impl Replica {
             }
         };
         let elected = Arc::clone(elected);
-        let candidate = Candidate::new(server.client(), "own", pod, None, elected);
+        let candidate = Candidate::new(server.client(), "own", pod, Addresses::default(), elected);
         let stop = CancellationToken::new();
         let mut task = JoinSet::new();
         task.spawn(candidate.run(stop.clone()));

@@ -151,6 +151,13 @@ impl KeptPods {
         current.filter(|_| kept.is_unchanged(workload)).cloned()
     }
 
+    /// The pods of a workload as they were last read, however old that is.
+    pub(super) fn last(&self, identity: &Identity) -> Option<Arc<Pods>> {
+        let all = self.0.lock();
+        let entry = all.get(&identity.namespace)?.get(identity)?;
+        entry.kept.as_ref().map(|kept| Arc::clone(&kept.pods))
+    }
+
     /// Keeps what an answer says of a workload, as long as that is selected.
     ///
     /// # Errors

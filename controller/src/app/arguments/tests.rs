@@ -1,0 +1,112 @@
+//! Command lines and what they ask for.
+
+use super::*;
+
+fn parsed(arguments: &[&str]) -> Result<Command, String> {
+    parse(arguments.iter().map(OsString::from)).map_err(|error| error.to_string())
+}
+
+#[test]
+fn options_are_understood() {
+    let run = |config: Option<&str>| {
+        Ok(Command::Run {
+            config: config.map(PathBuf::from),
+        })
+    };
+    assert_eq!(parsed(&[]), run(None));
+    assert_eq!(parsed(&["--config", "a.yaml"]), run(Some("a.yaml")));
+    assert_eq!(parsed(&["--config=a.yaml"]), run(Some("a.yaml")));
+    assert_eq!(parsed(&["--help"]), Ok(Command::Help(HELP)));
+    assert_eq!(parsed(&["-V"]), Ok(Command::Version));
+}
+
+#[test]
+fn what_is_not_known_is_named() {
+    assert_eq!(
+        parsed(&["--confg"]),
+        Err("invalid option '--confg'".to_owned())
+    );
+    assert_eq!(
+        parsed(&["now"]),
+        Err("unexpected argument \"now\"".to_owned())
+    );
+    let missing = parsed(&["--config"]).expect_err("it needs a value");
+    assert!(missing.contains("--config"), "{missing}");
+}
+
+#[test]
+fn check_takes_images_and_options_in_any_order() {
+    let check = |config: Option<&str>, docker_config: Option<&str>, output, images: &[&str]| {
+        Ok(Command::Check {
+            config: config.map(PathBuf::from),
+            request: Request {
+                images: images.iter().map(|&image| image.to_owned()).collect(),
+                docker_config: docker_config.map(PathBuf::from),
+                output,
+            },
+        })
+    };
+    assert_eq!(
+        parsed(&["check", "a"]),
+        check(None, None, Output::Text, &["a"])
+    );
+    let all = [
+        "--config",
+        "c",
+        "check",
+        "a",
+        "--output=json",
+        "--docker-config",
+        "d",
+        "b",
+    ];
+    assert_eq!(
+        parsed(&all),
+        check(Some("c"), Some("d"), Output::Json, &["a", "b"])
+    );
+    assert_eq!(parsed(&["check", "--help"]), Ok(Command::Help(CHECK_HELP)));
+    assert_eq!(
+        parsed(&["check"]),
+        Err("check requires at least one image".to_owned())
+    );
+    let yaml = parsed(&["check", "--output", "yaml", "a"]).expect_err("not offered");
+    assert!(yaml.contains("yaml") && yaml.contains("json"), "{yaml}");
+}
+
+#[test]
+fn status_takes_a_namespace_a_format_and_a_url() {
+    let status = |request| {
+        Ok(Command::Status {
+            config: None,
+            request,
+        })
+    };
+    assert_eq!(parsed(&["status"]), status(StatusRequest::default()));
+    let wanted = StatusRequest {
+        url: Some("http://a".to_owned()),
+        filter: Filter {
+            namespace: Some("shop".into()),
+            ..Filter::default()
+        },
+        format: Format::Wide,
+    };
+    let long = [
+        "status",
+        "--namespace=shop",
+        "--output",
+        "wide",
+        "--url",
+        "http://a",
+    ];
+    assert_eq!(parsed(&long), status(wanted));
+    for wrong in [
+        &["status", "-o", "yaml"][..],
+        &["status", "-n", "Shop"],
+        &["status", "-n", ""],
+    ] {
+        let error = parsed(wrong).expect_err("not offered");
+        assert!(error.contains("allowed"), "{error}");
+    }
+    assert!(parsed(&["status", "shop"]).is_err());
+    assert_eq!(parsed(&["status", "-h"]), Ok(Command::Help(STATUS_HELP)));
+}

@@ -1,0 +1,36 @@
+//! Answers to those who ask where the workloads stand.
+
+use std::sync::Arc;
+
+use super::Error;
+use crate::{
+    controller::Context,
+    leader_election::{leadership::Leadership, present::Present},
+    overview::{Answering, Leader},
+    registry::options,
+    server::{connections::Service, health::Health},
+};
+
+/// Answers with what is known in the present term, or with what the leader says.
+///
+/// # Errors
+///
+/// [`Error`] when no client can be made to ask the leader with.
+pub(super) fn service(
+    present: &Present<Context>,
+    leadership: &Arc<Leadership>,
+    health: &Arc<Health>,
+    instance: &str,
+) -> Result<Service, Error> {
+    let client = options::within_the_cluster()?;
+    let answering = Arc::new(Answering {
+        present: present.clone(),
+        leader: Leader::new(client, Arc::clone(leadership)),
+        health: Arc::clone(health),
+        instance: instance.to_owned(),
+    });
+    Ok(Arc::new(move |request| {
+        let answering = Arc::clone(&answering);
+        Box::pin(async move { answering.answer(request).await })
+    }))
+}

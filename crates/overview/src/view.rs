@@ -1,0 +1,50 @@
+//! Writing an overview.
+
+use std::io::{self, Write};
+
+use crate::{overview::Overview, row::Row};
+
+/// A form in which people or programs read an overview. It is written row by row, so that it never is in memory as a whole.
+pub trait View: Send {
+    /// Writes what comes before the rows; those of the overview are not looked at.
+    ///
+    /// # Errors
+    ///
+    /// Those of `out`.
+    fn begin(&mut self, overview: &Overview<'_>, out: &mut dyn Write) -> io::Result<()>;
+
+    /// Writes the next row.
+    ///
+    /// # Errors
+    ///
+    /// Those of `out`.
+    fn row(&mut self, row: &Row<'_>, out: &mut dyn Write) -> io::Result<()>;
+
+    /// Writes what comes after the rows.
+    ///
+    /// # Errors
+    ///
+    /// Those of `out`.
+    fn end(&mut self, out: &mut dyn Write) -> io::Result<()>;
+
+    /// Writes an overview with these rows.
+    ///
+    /// # Errors
+    ///
+    /// Those of `out`.
+    fn write<'r>(
+        &mut self,
+        overview: &Overview<'_>,
+        rows: impl IntoIterator<Item = Row<'r>>,
+        out: &mut dyn Write,
+    ) -> io::Result<()>
+    where
+        Self: Sized,
+    {
+        self.begin(overview, out)?;
+        for row in rows {
+            self.row(&row, out)?;
+        }
+        self.end(out)
+    }
+}
