@@ -6,6 +6,7 @@
 mod comparison;
 mod container;
 mod image;
+pub(crate) mod labels;
 mod manifests;
 pub(crate) mod nodes;
 pub(crate) mod observation;
@@ -31,6 +32,7 @@ use tokio::time::Instant;
 use self::{
     comparison::{Asking, Comparisons},
     container::{Learnt, Look, Seen},
+    labels::Labels,
     nodes::Nodes,
     observation::{Followed, Observation, PROGRESS_DEADLINE},
     pods::Pods,
@@ -50,6 +52,7 @@ pub(crate) struct Sources {
     pub(crate) credentials: Credentials,
     pub(crate) tags: Tags,
     pub(crate) pods: pods::Store,
+    pub(crate) labels: Arc<Labels>,
     nodes: Nodes,
     comparisons: Comparisons,
     /// Which manifests of an index count, where the configuration names them.
@@ -68,12 +71,14 @@ impl Sources {
         config: &Config,
         fetches: &Fetches,
     ) -> Self {
+        let labels = Labels::new(registry.clone(), fetches);
         Self {
             credentials: Credentials::new(client.clone(), &config.registries, identities, fetches),
             tags: Tags::new(registry.clone(), fetches),
             pods: pods::Store::new(client.clone(), fetches),
             nodes: Nodes::new(client.clone(), fetches),
-            comparisons: Comparisons::new(registry.clone(), fetches),
+            comparisons: Comparisons::new(registry.clone(), Arc::clone(&labels), fetches),
+            labels,
             platforms: config.platforms.clone(),
             settle: config.rollouts.settle,
             restarted_at: config.restarted_at(),
@@ -87,6 +92,7 @@ impl Sources {
         self.pods.tidy();
         self.nodes.tidy();
         self.comparisons.tidy();
+        self.labels.tidy();
     }
 
     /// Forgets what is known of a workload that is no longer selected.

@@ -3,6 +3,7 @@
 //! What was already reported of a workload is remembered here and nowhere read: decisions rest on the workload, its pods,
 //! its tags, and the record of its rollouts.
 
+mod build;
 mod messages;
 pub(crate) mod recorder;
 mod warnings;
@@ -20,13 +21,14 @@ use tracing::{debug, info, warn};
 
 pub(crate) use self::messages::has_lost_record;
 use self::{
+    build::Move,
     recorder::Recorder,
     warnings::{Topic, Warning, Warnings},
 };
 use crate::{
     error_chain::Chain,
     metrics::{Metrics, Outcome, Reconciled},
-    observe::observation::Observation,
+    observe::{labels::Labels, observation::Observation},
     rollout::{Triggered, tracker::Transition},
     workload::identity::Identity,
 };
@@ -44,6 +46,8 @@ struct Reported {
     state: Option<State>,
     /// Why it last was reported to wait, if it waits.
     waits: Option<(State, Option<Reason>)>,
+    /// What our rollout in flight moves.
+    moves: Box<[Move]>,
     warnings: Warnings,
 }
 
@@ -100,13 +104,17 @@ impl Reporter {
     }
 
     /// The API server took our patch.
-    pub(crate) fn triggered(&self, identity: &Identity, triggered: &Triggered) {
+    pub(crate) fn triggered(&self, identity: &Identity, triggered: &Triggered, labels: &Labels) {
         self.metrics.workloads.rollout(identity, Outcome::Triggered);
-        let note = messages::triggered(&triggered.rollout);
+        let moves = build::moves(&triggered.rollout, labels);
+        let note = messages::triggered(&moves);
         info!(workload = %identity, "rolled out: {note}");
         let regarding = identity.reference();
         self.recorder
             .publish(recorder::Reason::RolloutTriggered, regarding, &note);
+        if let Some(reported) = self.reported.lock().get_mut(identity) {
+            reported.moves = moves;
+        }
     }
 
     /// The patch was made so long after a hint.
@@ -136,7 +144,7 @@ impl Reporter {
             return;
         };
         if let Some(transition) = transition {
-            self.transition(identity, transition, observation);
+            self.transition(reported, identity, transition, observation);
         }
         self.enter(reported, identity, decision.state, outdated);
         reported.waiting(identity, decision);
@@ -195,15 +203,22 @@ impl Reporter {
     }
 
     /// How our rollout went on.
-    fn transition(&self, identity: &Identity, transition: Transition, observation: &Observation) {
+    fn transition(
+        &self,
+        reported: &mut Reported,
+        identity: &Identity,
+        transition: Transition,
+        observation: &Observation,
+    ) {
         let workloads = &self.metrics.workloads;
         match transition {
             Transition::Completed(took) => {
                 workloads.rollout(identity, Outcome::Completed);
                 workloads.rollout_took(identity, took);
+                let moves = std::mem::take(&mut reported.moves);
                 let note = format!(
                     "{} after {}",
-                    messages::completed(observation),
+                    messages::completed(observation, &moves),
                     seconds(took)
                 );
                 info!(workload = %identity, "rollout completed: {note}");

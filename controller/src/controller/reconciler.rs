@@ -81,7 +81,8 @@ pub(super) async fn reconcile(
     let reconciled = async {
         let workload = Workload::new(*kind, object)?;
         if let Some(triggered) = context.rollouts.settle(&workload, &identity) {
-            context.reporter.triggered(&identity, &triggered);
+            let labels = &context.sources.labels;
+            context.reporter.triggered(&identity, &triggered, labels);
         }
         step(&workload, &identity, context).await
     };
@@ -255,7 +256,10 @@ impl Reconcile<'_> {
             (0..conflicts).for_each(|_| context.reporter.conflict(identity));
             match rolled_out {
                 Outcome::Triggered(triggered) => {
-                    context.reporter.triggered(identity, &triggered);
+                    let labels = &context.sources.labels;
+                    let settled = labels.settled(&triggered.rollout);
+                    context.rollouts.stop.run_until_cancelled(settled).await;
+                    context.reporter.triggered(identity, &triggered, labels);
                     if let Some(announced) = context.sources.tags.announced(identity) {
                         context.reporter.hinted(until(triggered.at, announced));
                     }

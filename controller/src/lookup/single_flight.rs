@@ -54,8 +54,8 @@ pub(crate) struct SingleFlight<K, V> {
 
 struct Entry<V> {
     answer: Option<V>,
-    /// While it is being fetched, who waits.
-    waiting: Option<HashSet<Waiter>>,
+    /// While it is being fetched, since when, and who waits.
+    waiting: Option<(Instant, HashSet<Waiter>)>,
     /// When it was looked up last.
     used: Instant,
 }
@@ -103,11 +103,11 @@ where
         if let Some(answer) = entry.answer.as_ref().filter(|answer| is_good(answer)) {
             return Some(answer.clone());
         }
-        if let Some(waiting) = &mut entry.waiting {
+        if let Some((_, waiting)) = &mut entry.waiting {
             waiting.insert(waiter.clone());
             return None;
         }
-        entry.waiting = Some(HashSet::from([waiter.clone()]));
+        entry.waiting = Some((entry.used, HashSet::from([waiter.clone()])));
         let before = entry.answer.clone();
         drop(entries);
         let flight = Flight {
@@ -117,6 +117,14 @@ where
         let fetch = fetch(before);
         self.fetches.spawn(async move { flight.land(fetch.await) });
         None
+    }
+
+    /// Since when an answer is being fetched, if it is; the waiter is woken when that has ended.
+    pub(crate) fn pending(&self, key: &K, waiter: &Waiter) -> Option<Instant> {
+        let mut entries = self.entries.lock();
+        let (since, waiting) = entries.get_mut(key)?.waiting.as_mut()?;
+        waiting.insert(waiter.clone());
+        Some(*since)
     }
 
     /// The last answer, however old.
@@ -187,7 +195,10 @@ impl<K: Eq + Hash, V> Drop for Flight<K, V> {
         let entry = entries.get_mut(&self.key);
         let waiting = entry.and_then(|entry| entry.waiting.take());
         drop(entries);
-        let waiting: Vec<_> = waiting.into_iter().flatten().collect();
+        let waiting: Vec<_> = waiting
+            .into_iter()
+            .flat_map(|(_, waiting)| waiting)
+            .collect();
         Waiter::wake(&waiting, &self.owner.fetches.triggers);
     }
 }

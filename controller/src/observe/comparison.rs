@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::{
     Freshness, Sources,
+    labels::{Labels, Of},
     manifests::Manifests,
     nodes::Node,
     pods::{Container, Pod},
@@ -70,12 +71,15 @@ impl Compared {
 pub(super) struct Comparisons {
     client: RegistryClient,
     known: Arc<SingleFlight<Key, Arc<Compared>>>,
+    labels: Arc<Labels>,
 }
 
 impl Comparisons {
-    pub(super) fn new(client: RegistryClient, fetches: &Fetches) -> Self {
+    /// What both images say of themselves is fetched where a comparison finds one stale.
+    pub(super) fn new(client: RegistryClient, labels: Arc<Labels>, fetches: &Fetches) -> Self {
         Self {
             client,
+            labels,
             known: SingleFlight::new(fetches.clone()),
         }
     }
@@ -105,17 +109,27 @@ impl Comparisons {
         self.known.lookup(&key, asking.waiter, is_good, |_| {
             let (client, credentials) = (self.client.clone(), credentials.clone());
             let (key, reference) = (key.clone(), question.reference.clone());
+            let labels = Arc::clone(&self.labels);
             async move {
                 let (begun, at) = (clock::now(), Instant::now());
                 let mut manifests = Manifests::new(&client, &reference, &credentials);
+                let running = ImageId::parse(&key.running);
                 let question = Question {
                     reference: &reference,
                     tag: &key.tag,
-                    running: &ImageId::parse(&key.running),
+                    running: &running,
                     pulled: key.pulled.as_ref(),
                     platforms: &key.platforms,
                 };
                 let verdict = manifests.compare(question).await;
+                if verdict == Verdict::Stale {
+                    let of = Of {
+                        reference: &reference,
+                        platforms: &key.platforms,
+                        credentials: &credentials,
+                    };
+                    labels.fetch(of, running.digest().into_iter().chain([&key.tag]));
+                }
                 Arc::new(Compared {
                     begun,
                     at,

@@ -5,10 +5,11 @@ use std::{fmt::Write as _, sync::Arc};
 use kube_autorollout_core::{
     Digest,
     compare::Verdict,
-    decide::{Container, Decision, Rollout},
+    decide::{Container, Decision},
     state::{Reason, State},
 };
 
+use super::build::{Move, short};
 use super::recorder;
 use super::warnings::{Topic, Warning};
 use crate::{
@@ -16,37 +17,21 @@ use crate::{
     rollout::tracker::Stuck,
 };
 
-/// Hexadecimal digits of a digest that people need to distinguish it from others.
-const SHORT: usize = 12;
-
-/// `sha256:0123456789ab`.
-pub(super) fn short(digest: &Digest) -> String {
-    let encoded = digest.digest();
-    format!(
-        "{}:{}",
-        digest.algorithm(),
-        encoded.get(..SHORT).unwrap_or(encoded)
-    )
-}
-
 /// Which containers are rolled out from what to what.
-pub(super) fn triggered(rollout: &Rollout) -> String {
-    let changes = rollout.changes.iter().map(|change| {
-        let from = change
-            .from
-            .as_ref()
-            .map_or_else(|| "an unknown image".to_owned(), short);
-        let attempt = match rollout.attempts.of(&change.container) {
+pub(super) fn triggered(moves: &[Move]) -> String {
+    let moves = moves.iter().map(|change| {
+        let from = change.from.as_ref();
+        let from = from.map_or_else(|| "an unknown image".to_owned(), ToString::to_string);
+        let attempt = match change.attempt {
             1 => String::new(),
             attempt => format!(" (attempt {attempt})"),
         };
         format!(
             "container {}: {from} is now {}{attempt}",
-            change.container,
-            short(&change.to)
+            change.container, change.to
         )
     });
-    changes.collect::<Vec<_>>().join("; ")
+    moves.collect::<Vec<_>>().join("; ")
 }
 
 /// Why a stale workload is not rolled out now.
@@ -65,12 +50,16 @@ pub(super) fn waits(decision: &Decision) -> String {
 
 /// Which digests the pods run now, of the containers that were ever rolled out. The tag may have moved on since then, and
 /// pods that could not start at first have pulled what it names by now.
-pub(super) fn completed(observation: &Observation) -> String {
+pub(super) fn completed(observation: &Observation, moves: &[Move]) -> String {
     let containers = observation.observed.containers.iter();
     let running = containers.filter_map(|container| {
         let digest = container.tag.as_ref().ok()?;
         let recorded = observation.observed.record.digest(&container.name)?;
-        let mut note = format!("container {} runs {}", container.name, short(digest));
+        let mut builds = moves.iter().map(|change| &change.to);
+        let running = builds
+            .find(|build| build.digest == *digest)
+            .map_or_else(|| short(digest), ToString::to_string);
+        let mut note = format!("container {} runs {running}", container.name);
         if recorded != digest {
             let _ = write!(note, ", pushed after {}", short(recorded));
         }
@@ -322,7 +311,7 @@ mod tests {
             }],
             template_containers: names.to_vec(),
         };
-        let note = |tag| completed(&Observation::unseen(observed(tag)));
+        let note = |tag| completed(&Observation::unseen(observed(tag)), &[]);
         assert_eq!(note(digest('b')), "container app runs sha256:bbbbbbbbbbbb");
         assert_eq!(
             note(digest('c')),

@@ -9,6 +9,7 @@ mod annotations;
 mod api_server;
 mod artifacts;
 mod bed;
+mod builds;
 mod check;
 mod ci;
 mod clock;

@@ -41,6 +41,22 @@ impl ImageLabels {
         }
     }
 
+    /// Whether they say which build it is.
+    pub const fn name_a_build(&self) -> bool {
+        self.version.is_some() || self.revision.is_some()
+    }
+
+    /// Reads the annotations of a manifest or index
+    /// (<https://github.com/opencontainers/image-spec/blob/v1.1.1/manifest.md#image-manifest-property-descriptions>);
+    /// nothing is said where there are none, or none that can be read.
+    pub fn of_manifest(manifest: &[u8]) -> Self {
+        let document: Result<Annotated, _> = serde_json::from_slice(manifest);
+        document
+            .ok()
+            .and_then(|document| document.annotations)
+            .unwrap_or_default()
+    }
+
     /// Reads the labels of an image configuration
     /// (<https://github.com/opencontainers/image-spec/blob/v1.1.1/config.md#properties>).
     ///
@@ -98,6 +114,11 @@ const fn is_format(letter: char) -> bool {
         letter,
         '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
     )
+}
+
+#[derive(Deserialize)]
+struct Annotated {
+    annotations: Option<ImageLabels>,
 }
 
 #[derive(Deserialize)]
@@ -178,6 +199,38 @@ mod tests {
         }
         assert!(ImageLabels::of_config(b"{").is_err());
         assert!(ImageLabels::of_config(br#"{"config":{"Labels":{"a":1}}}"#).is_err());
+    }
+
+    #[test]
+    fn annotations_of_a_manifest_are_read_where_they_can_be() {
+        let manifest = json!({
+            "schemaVersion": 2,
+            "annotations": { "org.opencontainers.image.revision": "cd34" },
+        });
+        let read = ImageLabels::of_manifest(manifest.to_string().as_bytes());
+        assert_eq!(read.revision.as_deref(), Some("cd34"));
+        assert!(read.name_a_build());
+        let version = ImageLabels {
+            version: Some("1.4.3".into()),
+            ..ImageLabels::default()
+        };
+        let both = read.or(version);
+        assert_eq!(
+            (both.version.as_deref(), both.revision.as_deref()),
+            (Some("1.4.3"), Some("cd34"))
+        );
+        for manifest in [
+            "",
+            "[]",
+            "{}",
+            r#"{"annotations":[]}"#,
+            r#"{"annotations":{"a":1}}"#,
+        ] {
+            assert!(
+                ImageLabels::of_manifest(manifest.as_bytes()).is_empty(),
+                "{manifest}"
+            );
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, num::NonZeroUsize, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use http::HeaderValue;
 use oci_spec::{distribution::Reference, image::Digest};
 
@@ -62,6 +63,26 @@ impl RegistryClient {
     ) -> Result<Manifest, Error> {
         let manifest = self.manifests.manifest(reference, digest, credentials);
         manifest.await
+    }
+
+    /// A blob by its digest, in the repository of a reference: an image configuration, for example. The body is verified,
+    /// and unlike a manifest it is not kept.
+    ///
+    /// # Errors
+    ///
+    /// See [`ErrorKind`](crate::ErrorKind); [`ManifestTooLarge`](crate::ErrorKind::ManifestTooLarge) where it has more than
+    /// `max_bytes` bytes, of which no more are read.
+    pub async fn blob(
+        &self,
+        reference: &Reference,
+        digest: &Digest,
+        max_bytes: usize,
+        credentials: &CredentialChain,
+    ) -> Result<Bytes, Error> {
+        let blob = self
+            .manifests
+            .blob(reference, (digest, max_bytes), credentials);
+        blob.await
     }
 
     /// How many credentials are not presented now because they were refused, for each registry that has any.

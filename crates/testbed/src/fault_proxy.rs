@@ -46,6 +46,8 @@ pub enum Mode {
     Refuses(StatusCode),
     /// Manifests are refused by their digests, with 403, and answered by their tags.
     RefusesDigests,
+    /// Requests of controllers for blobs hang until the mode changes, and get no answer then.
+    WithholdsBlobs,
     /// Answers about manifests are forged. None of the forgeries can be taken for a push, as none can be verified.
     Forges(Forgery),
 }
@@ -191,14 +193,13 @@ impl State {
         let at = now();
         let mode = *self.mode.borrow();
         match mode {
-            Mode::Silent => {
-                let mut modes = self.mode.subscribe();
-                drop(modes.wait_for(|mode| *mode != Mode::Silent).await);
-                return Err(NoAnswer);
+            Mode::Silent => return self.withheld(mode).await,
+            Mode::WithholdsBlobs if is_blob_of_a_controller(&request) => {
+                return self.withheld(mode).await;
             }
             Mode::Slow(delay) => sleep(delay).await,
             Mode::Refuses(status) => return Ok(refusal::status(status)),
-            Mode::Healthy | Mode::Forges(_) | Mode::RefusesDigests => {}
+            Mode::Healthy | Mode::WithholdsBlobs | Mode::Forges(_) | Mode::RefusesDigests => {}
         }
         let (head, body) = request.into_parts();
         let asked = ManifestRequest::read(&head);
@@ -230,6 +231,13 @@ impl State {
         Ok(response)
     }
 
+    /// No answer, once the mode is another.
+    async fn withheld(&self, while_it_is: Mode) -> Answer {
+        let mut modes = self.mode.subscribe();
+        drop(modes.wait_for(|mode| *mode != while_it_is).await);
+        Err(NoAnswer)
+    }
+
     /// What is answered to a request that the rules refuse.
     fn refused(
         &self,
@@ -254,6 +262,13 @@ impl State {
         let is_blocked = mode == Mode::RefusesDigests || rules.blocked.contains(&asked.reference);
         is_blocked.then(|| refusal::blocked(&asked.method, &asked.repository, &asked.reference))
     }
+}
+
+fn is_blob_of_a_controller(request: &Request<Incoming>) -> bool {
+    let agent = request.headers().get(http::header::USER_AGENT);
+    let agent = agent.and_then(|agent| agent.to_str().ok());
+    agent.is_some_and(|agent| agent.starts_with("kube-autorollout/"))
+        && request.uri().path().contains("/blobs/")
 }
 
 #[cfg(test)]

@@ -143,6 +143,18 @@ impl Image {
         self
     }
 
+    /// With a version and a commit in its config, as `docker/metadata-action` labels images.
+    #[must_use]
+    pub fn released(mut self, version: &str, revision: &str) -> Self {
+        let labels = [
+            ("org.opencontainers.image.version", version),
+            ("org.opencontainers.image.revision", revision),
+        ];
+        let labels = labels.map(|(key, value)| (key, value.to_owned()));
+        self.labels.extend(labels);
+        self
+    }
+
     /// What its container does on a simulated node.
     #[must_use]
     pub fn behaviour(mut self, behaviour: Behaviour) -> Self {

@@ -6,7 +6,7 @@ use http::{Uri, uri::PathAndQuery};
 use lru::LruCache;
 use tokio::time::Instant;
 
-use super::url::ManifestUrl;
+use super::url::ObjectUrl;
 use crate::cache::{MAX_REPOSITORIES, bounded};
 
 /// For how long there is no doubt about where a repository has its manifests.
@@ -72,15 +72,15 @@ impl Default for Layouts {
 
 /// The same manifest at the native address: the first component of the repository is Artifactory's key, all others are
 /// the image (<https://jfrog.com/help/r/jfrog-artifactory-documentation/docker-repository-url-formats>).
-pub(crate) fn native(url: &ManifestUrl) -> Option<ManifestUrl> {
+pub(crate) fn native(url: &ObjectUrl) -> Option<ObjectUrl> {
     let (key, image) = url.name.split_once('/')?;
     let path = format!(
-        "/artifactory/api/docker/{key}/v2/{image}/manifests/{}",
-        url.object
+        "/artifactory/api/docker/{key}/v2/{image}/{}",
+        url.object.path()
     );
     let mut parts = url.uri.clone().into_parts();
     parts.path_and_query = Some(PathAndQuery::try_from(path).ok()?);
-    Some(ManifestUrl {
+    Some(ObjectUrl {
         name: image.to_owned(),
         uri: Uri::from_parts(parts).ok()?,
         ..url.clone()
@@ -105,13 +105,13 @@ mod tests {
             let reference = format!("jfrog.example/{image}")
                 .parse()
                 .expect("a reference");
-            let url = ManifestUrl::of(&reference, false).expect("a url");
+            let url = ObjectUrl::of(&reference, false).expect("a url");
             let native = native(&url).expect("a native address");
             assert_eq!(native.uri.to_string(), format!("{base}/{expected}"));
             assert_eq!(native.repository, url.repository);
         }
         let reference = "jfrog.example/web:1".parse().expect("a reference");
-        let url = ManifestUrl::of(&reference, false).expect("a url");
+        let url = ObjectUrl::of(&reference, false).expect("a url");
         assert!(native(&url).is_none(), "a key without an image");
     }
 }

@@ -8,7 +8,7 @@ use oci_spec::image::Digest;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::{content::Manifest, url::ManifestUrl};
+use super::{content::Manifest, url::ObjectUrl};
 use crate::{
     cache::bounded,
     credential::Fingerprint,
@@ -53,7 +53,7 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    pub(crate) fn new(url: &ManifestUrl, digest: &Digest) -> Self {
+    pub(crate) fn new(url: &ObjectUrl, digest: &Digest) -> Self {
         Self {
             registry: url.registry.clone(),
             repository: url.repository.clone(),

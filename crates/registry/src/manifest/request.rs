@@ -1,7 +1,8 @@
-//! One manifest, asked for by HEAD and by GET.
+//! One manifest, asked for by HEAD and by GET, or one blob.
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 use oci_spec::image::Digest;
 
@@ -13,7 +14,7 @@ use super::{
     repository_heads::RepositoryHeads,
     resolved::{DigestSource, Resolved},
     state::{CachedDescriptor, ManifestState},
-    url::{ManifestUrl, Object},
+    url::{Object, ObjectUrl},
 };
 use crate::{
     auth::{Authenticator, Reply},
@@ -23,12 +24,12 @@ use crate::{
     observer::Operation,
 };
 
-/// A request for one manifest.
+/// A request for one manifest or blob.
 pub(crate) struct ManifestRequest<'a> {
     auth: &'a Authenticator,
-    pub(crate) url: ManifestUrl,
+    pub(crate) url: ObjectUrl,
     /// Where it may be instead, with Artifactory.
-    native: Option<ManifestUrl>,
+    native: Option<ObjectUrl>,
     config: HostConfigId,
     pub(crate) host: Arc<HostClient>,
 }
@@ -36,7 +37,7 @@ pub(crate) struct ManifestRequest<'a> {
 impl<'a> ManifestRequest<'a> {
     pub(crate) fn new(
         auth: &'a Authenticator,
-        url: ManifestUrl,
+        url: ObjectUrl,
         config: HostConfigId,
         artifactory_fallback: bool,
     ) -> Self {
@@ -64,7 +65,8 @@ impl<'a> ManifestRequest<'a> {
         let heads = self.heads();
         let skip = heads.support(HeadSupport::is_skipped);
         if !skip {
-            let reply = self.send(Operation::Head, None, credentials, &mut call);
+            let request = self.manifest_request(Operation::Head, None);
+            let reply = self.send(&request, credentials, &mut call);
             let reply = reply.await?;
             if reply.operation == Operation::Get {
                 return self.resolved_by_get(&reply, None, cache);
@@ -77,7 +79,8 @@ impl<'a> ManifestRequest<'a> {
         let path = self.url.uri.path();
         let known = state.lock().descriptors.get(path).cloned();
         let etag = known.as_ref().and_then(CachedDescriptor::etag);
-        let reply = self.send(Operation::Get, etag, credentials, &mut call);
+        let request = self.manifest_request(Operation::Get, etag);
+        let reply = self.send(&request, credentials, &mut call);
         let resolved = self.resolved_by_get(&reply.await?, known, cache)?;
         if !skip {
             heads.are_useless();
@@ -92,7 +95,8 @@ impl<'a> ManifestRequest<'a> {
         credentials: &CredentialChain,
     ) -> Result<Manifest, Error> {
         let mut call = self.call();
-        let reply = self.send(Operation::Get, None, credentials, &mut call);
+        let request = self.manifest_request(Operation::Get, None);
+        let reply = self.send(&request, credentials, &mut call);
         let response = reply.await?.response;
         found(&response)?;
         let media_type = media_type(&response)?;
@@ -104,9 +108,33 @@ impl<'a> ManifestRequest<'a> {
         })
     }
 
+    /// The blob with a digest, which is the URL's own, if it has at most so many bytes.
+    pub(crate) async fn blob(
+        &self,
+        digest: &Digest,
+        max_bytes: usize,
+        credentials: &CredentialChain,
+    ) -> Result<Bytes, Error> {
+        let mut call = self.call();
+        let request = Request::new(Operation::Get, self.url.uri.clone(), max_bytes);
+        let reply = self.send(&request, credentials, &mut call);
+        let response = reply.await?.response;
+        found(&response)?;
+        content::verify(digest, &response.body).map_err(|repr| response.error(repr))?;
+        Ok(response.body)
+    }
+
     fn call(&self) -> Call<'_> {
         let left = self.auth.http.total_timeout;
         Call::new(&self.url.registry, self.config, left)
+    }
+
+    fn manifest_request(&self, operation: Operation, etag: Option<HeaderValue>) -> Request {
+        Request {
+            accept: Some(content::ACCEPT),
+            if_none_match: etag,
+            ..Request::new(operation, self.url.uri.clone(), content::MAX_BYTES)
+        }
     }
 
     fn heads(&self) -> RepositoryHeads<'_> {
@@ -119,16 +147,14 @@ impl<'a> ManifestRequest<'a> {
     /// Asks where the host has its manifests, as far as is known, else at both addresses.
     async fn send(
         &self,
-        operation: Operation,
-        if_none_match: Option<HeaderValue>,
+        request: &Request,
         credentials: &CredentialChain,
         call: &mut Call<'_>,
     ) -> Result<Reply, Error> {
-        let send = async |url: &ManifestUrl, call: &mut Call<'_>| {
+        let send = async |url: &ObjectUrl, call: &mut Call<'_>| {
             let request = Request {
-                accept: Some(content::ACCEPT),
-                if_none_match: if_none_match.clone(),
-                ..Request::new(operation, url.uri.clone(), content::MAX_BYTES)
+                uri: url.uri.clone(),
+                ..request.clone()
             };
             let (resource, heads) = (url.resource(), self.heads());
             let subject = (&resource, &heads as _);
@@ -238,7 +264,7 @@ impl<'a> ManifestRequest<'a> {
         found(response)?;
         let media_type = media_type(response)?;
         let digest = match &self.url.object {
-            Object::Digest(digest) => {
+            Object::Digest(digest) | Object::Blob(digest) => {
                 content::verify(digest, &response.body).map(|()| digest.clone())
             }
             Object::Tag(_) => content::computed_digest(&response.body),

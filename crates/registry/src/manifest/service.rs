@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, future::Future, pin::Pin};
 
+use bytes::Bytes;
 use oci_spec::{distribution::Reference, image::Digest};
 use tokio::time::{Instant, timeout};
 
@@ -10,7 +11,7 @@ use super::{
     content::Manifest,
     request::ManifestRequest,
     resolved::Resolved,
-    url::ManifestUrl,
+    url::ObjectUrl,
 };
 use crate::{
     auth::Authenticator,
@@ -44,7 +45,7 @@ impl ManifestService {
         reference: &Reference,
         credentials: &CredentialChain,
     ) -> Result<Resolved, Error> {
-        let (url, config) = self.url(reference, ManifestUrl::of)?;
+        let (url, config) = self.url(reference, ObjectUrl::of)?;
         let request = self.request(url, config);
         let resolved = request.resolve(credentials, &self.cache);
         let resolved = self.in_time(&request, Box::pin(resolved)).await?;
@@ -60,7 +61,7 @@ impl ManifestService {
         credentials: &CredentialChain,
     ) -> Result<Manifest, Error> {
         let (url, config) = self.url(reference, |reference, plain_http| {
-            ManifestUrl::of_digest(reference, digest, plain_http)
+            ObjectUrl::of_digest(reference, digest, plain_http)
         })?;
         let key = Key::new(&url, digest);
         if let Some(manifest) = self.cache.get(&key) {
@@ -68,6 +69,21 @@ impl ManifestService {
         }
         let request = self.request(url, config);
         let fetched = self.fetch(&request, key, digest, credentials);
+        self.in_time(&request, Box::pin(fetched)).await
+    }
+
+    /// A blob by its digest. Nothing of it is kept.
+    pub(crate) async fn blob(
+        &self,
+        reference: &Reference,
+        (digest, max_bytes): (&Digest, usize),
+        credentials: &CredentialChain,
+    ) -> Result<Bytes, Error> {
+        let (url, config) = self.url(reference, |reference, plain_http| {
+            ObjectUrl::of_blob(reference, digest, plain_http)
+        })?;
+        let request = self.request(url, config);
+        let fetched = request.blob(digest, max_bytes, credentials);
         self.in_time(&request, Box::pin(fetched)).await
     }
 
@@ -125,15 +141,15 @@ impl ManifestService {
         ended.unwrap_or_else(|_| Err(request.host.error(Repr::Timeout { after })))
     }
 
-    fn request(&self, url: ManifestUrl, config: HostConfigId) -> ManifestRequest<'_> {
+    fn request(&self, url: ObjectUrl, config: HostConfigId) -> ManifestRequest<'_> {
         ManifestRequest::new(&self.auth, url, config, self.artifactory_fallback)
     }
 
     fn url(
         &self,
         reference: &Reference,
-        of: impl FnOnce(&Reference, bool) -> Result<ManifestUrl, Repr>,
-    ) -> Result<(ManifestUrl, HostConfigId), Error> {
+        of: impl FnOnce(&Reference, bool) -> Result<ObjectUrl, Repr>,
+    ) -> Result<(ObjectUrl, HostConfigId), Error> {
         let http = &self.auth.http;
         let config = http.config_id(reference.registry());
         let url = of(reference, http.is_plain_http(config));

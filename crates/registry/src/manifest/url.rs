@@ -1,4 +1,4 @@
-//! From a reference to the URL of its manifest.
+//! From a reference to the URL of its manifest, or of a blob in its repository.
 
 use std::fmt;
 
@@ -20,22 +20,38 @@ use crate::{
 /// What of a repository is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Object {
+    /// A manifest, by a tag.
     Tag(String),
+    /// A manifest.
     Digest(Digest),
+    /// Content that a manifest refers to.
+    Blob(Digest),
+}
+
+impl Object {
+    /// Where the distribution specification has it, after the repository
+    /// (<https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#endpoints>).
+    pub(crate) fn path(&self) -> String {
+        let kind = match self {
+            Self::Tag(_) | Self::Digest(_) => "manifests",
+            Self::Blob(_) => "blobs",
+        };
+        format!("{kind}/{self}")
+    }
 }
 
 impl fmt::Display for Object {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tag(tag) => formatter.write_str(tag),
-            Self::Digest(digest) => digest.fmt(formatter),
+            Self::Digest(digest) | Self::Blob(digest) => digest.fmt(formatter),
         }
     }
 }
 
-/// A manifest in a repository of a registry.
+/// A manifest or blob in a repository of a registry.
 #[derive(Debug, Clone)]
-pub(crate) struct ManifestUrl {
+pub(crate) struct ObjectUrl {
     /// The registry as the reference names it.
     pub(crate) registry: String,
     pub(crate) repository: String,
@@ -44,11 +60,11 @@ pub(crate) struct ManifestUrl {
     pub(crate) object: Object,
     /// Where the registry is.
     pub(crate) origin: Origin,
-    /// Where the manifest is.
+    /// Where the object is.
     pub(crate) uri: Uri,
 }
 
-impl ManifestUrl {
+impl ObjectUrl {
     /// The URL of what a reference names; a digest wins over a tag, as in every runtime.
     pub(crate) fn of(reference: &Reference, plain_http: bool) -> Result<Self, Repr> {
         let object = match (reference.digest(), reference.tag()) {
@@ -70,6 +86,15 @@ impl ManifestUrl {
         plain_http: bool,
     ) -> Result<Self, Repr> {
         Self::new(reference, Object::Digest(digest.clone()), plain_http)
+    }
+
+    /// The URL of a blob in a reference's repository.
+    pub(crate) fn of_blob(
+        reference: &Reference,
+        digest: &Digest,
+        plain_http: bool,
+    ) -> Result<Self, Repr> {
+        Self::new(reference, Object::Blob(digest.clone()), plain_http)
     }
 
     // References can be put together without being parsed, so every part is checked before it goes into an address.
@@ -96,7 +121,7 @@ impl ManifestUrl {
                 Scheme::HTTPS
             })
             .authority(authority)
-            .path_and_query(format!("/v2/{repository}/manifests/{object}"))
+            .path_and_query(format!("/v2/{repository}/{}", object.path()))
             .build()
             .map_err(|_| malformed())?;
         Ok(Self {
@@ -118,11 +143,11 @@ impl ManifestUrl {
         Uri::from_parts(parts).unwrap_or_else(|_| self.uri.clone())
     }
 
-    /// The same manifest at the endpoint that answers for its registry.
+    /// The same object at the endpoint that answers for its registry.
     pub(crate) fn at(self, endpoint: &Endpoint) -> Result<Self, Repr> {
         let name = endpoint.repository(&self.repository);
         let base = endpoint.origin();
-        let mut address = format!("{base}/v2/{name}/manifests/{}", self.object);
+        let mut address = format!("{base}/v2/{name}/{}", self.object.path());
         let malformed = |_| Repr::InvalidReference("a malformed registry host");
         // A mirror has to know whose image is meant, the registry itself knows.
         let registry_itself = self.origin.to_string();
@@ -148,12 +173,12 @@ impl ManifestUrl {
             base: self.base(),
             subject: match self.object {
                 Object::Tag(_) => Subject::Repository,
-                Object::Digest(_) => Subject::Manifest,
+                Object::Digest(_) | Object::Blob(_) => Subject::Manifest,
             },
         }
     }
 
-    /// The scope of a token that reads the manifest.
+    /// The scope of a token that reads the repository.
     fn scope(&self) -> String {
         format!("repository:{}:pull", self.name)
     }
@@ -197,7 +222,7 @@ mod tests {
         ];
         for (text, plain_http, expected) in cases {
             let reference: Reference = text.parse().expect("a reference");
-            let target = ManifestUrl::of(&reference, plain_http).expect("a target");
+            let target = ObjectUrl::of(&reference, plain_http).expect("a target");
             assert_eq!(target.uri.to_string(), expected, "{text}");
         }
     }
@@ -235,7 +260,7 @@ mod tests {
         ];
         for (image, endpoint, expected, scope) in cases {
             let reference: Reference = image.parse().expect("a reference");
-            let target = ManifestUrl::of(&reference, false).expect("a target");
+            let target = ObjectUrl::of(&reference, false).expect("a target");
             let (registry, repository) = (target.registry.clone(), target.repository.clone());
             let target = target.at(&endpoint.parse().expect("an endpoint"));
             let target = target.expect("a target");
@@ -257,7 +282,7 @@ mod tests {
         ] {
             let reference =
                 Reference::with_tag(registry.to_owned(), "web".to_owned(), "1".to_owned());
-            let target = ManifestUrl::of(&reference, plain_http).expect("a target");
+            let target = ObjectUrl::of(&reference, plain_http).expect("a target");
             assert_eq!(target.uri.to_string(), expected);
             assert_eq!(target.origin.to_string(), registry.to_lowercase());
         }
@@ -280,7 +305,7 @@ mod tests {
         for (registry, repository, tag) in cases {
             let reference =
                 Reference::with_tag(registry.to_owned(), repository.to_owned(), tag.to_owned());
-            let repr = ManifestUrl::of(&reference, false).expect_err(repository);
+            let repr = ObjectUrl::of(&reference, false).expect_err(repository);
             assert!(
                 matches!(repr, Repr::InvalidReference(_)),
                 "{registry}/{repository}:{tag}: {repr}"

@@ -5,6 +5,7 @@ mod answers;
 mod architecture;
 mod artifactory;
 mod authentication;
+mod blobs;
 mod brownouts;
 mod credentials;
 mod distribution;
