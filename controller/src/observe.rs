@@ -6,6 +6,7 @@
 mod comparison;
 mod container;
 mod image;
+mod kept;
 pub(crate) mod labels;
 mod manifests;
 pub(crate) mod nodes;
@@ -61,6 +62,8 @@ pub(crate) struct Sources {
     settle: Duration,
     /// The annotation that holds the instant of a rollout.
     restarted_at: &'static str,
+    /// Rollouts pin what new pods run.
+    pinning: bool,
 }
 
 impl Sources {
@@ -75,14 +78,21 @@ impl Sources {
         Self {
             credentials: Credentials::new(client.clone(), &config.registries, identities, fetches),
             tags: Tags::new(registry.clone(), fetches),
-            pods: pods::Store::new(client.clone(), fetches),
+            pods: pods::Store::new(client.clone(), config.restarted_at(), fetches),
             nodes: Nodes::new(client.clone(), fetches),
             comparisons: Comparisons::new(registry.clone(), Arc::clone(&labels), fetches),
             labels,
             platforms: config.platforms.clone(),
             settle: config.rollouts.settle,
             restarted_at: config.restarted_at(),
+            pinning: config.pinning,
         }
+    }
+
+    /// What the template pins the workload's pods to, where they are to be pinned.
+    fn pins(&self, workload: &Workload) -> Option<Pins> {
+        let wanted = self.pinning && !workload.template().is_unpinned();
+        wanted.then(|| pins(workload))
     }
 
     /// Drops what nobody needs any more.
@@ -118,6 +128,21 @@ pub(crate) struct Freshness {
     pub(crate) asked: Option<Timestamp>,
     /// Since when the workload has waited for what is fetched, if it has.
     pub(crate) waited: Option<Instant>,
+    /// It must be known whether somebody went back to the current template: before a rollout, and before it is said why there
+    /// is none.
+    pub(crate) templates: bool,
+}
+
+impl Freshness {
+    /// The same of pods.
+    fn since(self) -> pods::Since {
+        pods::Since {
+            at: self.pods,
+            asked: self.asked,
+            waited: self.waited,
+            templates: self.templates,
+        }
+    }
 }
 
 /// A workload that is observed, and what is remembered of it.
@@ -163,15 +188,11 @@ pub(crate) fn workload(
         };
         return Ok(Some(Observation::unseen(observed)));
     }
-    let since = pods::Since {
-        at: freshness.pods,
-        asked: freshness.asked,
-        waited: freshness.waited,
-    };
-    let Some(pods) = sources.pods.lookup(workload, since, waiter)? else {
+    let Some(pods) = sources.pods.lookup(workload, freshness.since(), waiter)? else {
         return Ok(None);
     };
     let record = record(workload);
+    let pins = sources.pins(workload);
     let containers = workload.template().containers();
     // A plain init container is none of ours unless its name was asked for.
     let ours = |container: &&TemplateContainer| {
@@ -185,6 +206,7 @@ pub(crate) fn workload(
             .unwrap_or_default(),
         selected: settings.selected.contains(&container.name),
         remembered: remembered(&container.name),
+        pins: pins.as_ref(),
         pods: &pods,
         asking: Asking {
             namespace: workload.namespace(),
@@ -203,7 +225,16 @@ pub(crate) fn workload(
     let (containers, learnt) = seen.into_iter().map(Seen::parted).unzip();
     let observed = observed(workload, containers, sources);
     let observed = beside_pods(observed, progress, followed, &pods);
-    Ok(Some(gathered(observed, pods, learnt)))
+    Ok(Some(Observation {
+        pinned: pins.map(|_| are_pinned(&observed.containers)),
+        ..gathered(observed, pods, learnt)
+    }))
+}
+
+/// Whether the pods of all containers that are checked are pinned.
+fn are_pinned(containers: &[Container]) -> bool {
+    let mut checked = containers.iter().filter(|checked| checked.exempt.is_none());
+    checked.all(|container| container.pinned == Some(true))
 }
 
 /// What the object says of its rollout, as its pods bear it out.
@@ -244,6 +275,7 @@ fn gathered(observed: Observed, pods: Arc<Pods>, learnt: Vec<Learnt>) -> Observa
     let mut tags = Vec::new();
     for learnt in learnt {
         gathered.failures.extend(learnt.failures);
+        gathered.gone.extend(learnt.gone);
         for tag in learnt.tags {
             gathered.asked = gathered.asked.max(tag.begun);
             gathered.retry = gathered.retry.into_iter().chain(tag.retry).min();

@@ -149,6 +149,10 @@ impl Reporter {
         self.enter(reported, identity, decision.state, outdated);
         reported.waiting(identity, decision);
         debug!(workload = %identity, state = %decision.state, reason = decision.reason.map(Reason::as_str), "decided");
+        if let Some(pinned) = observation.pinned {
+            let gone = !observation.gone.is_empty();
+            self.metrics.workloads.pinned(identity, pinned, gone);
+        }
         let checked = observation
             .tags
             .as_ref()

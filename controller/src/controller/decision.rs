@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use kube_autorollout_core::{
     annotations::Settings,
     decide::{Decision, Policy, decide},
-    state::Reason,
+    state::{Reason, State},
 };
 
 use super::{Context, requeue::Next};
@@ -53,6 +53,17 @@ impl<'a> Reconcile<'a> {
             decide(&observation.observed, self.settings, policy, now)
         };
         let mut decision = decide(&observation, &policy);
+        if rests_on_history(&decision) && observation.pods.undone.is_none() {
+            let freshness = Freshness {
+                templates: true,
+                ..freshness
+            };
+            let Some(with_history) = self.observed(freshness).await? else {
+                return Ok(None);
+            };
+            observation = with_history;
+            decision = decide(&observation, &policy);
+        }
         let known = context.rollouts.states.with(&identity.uid, |state| {
             let tracker = &state.tracker;
             (tracker.stuck().is_some(), tracker.outdated())
@@ -88,7 +99,11 @@ impl<'a> Reconcile<'a> {
     /// Observes the workload with the certainty that a rollout takes, and waits for it; nothing where the workload is not
     /// selected any more, of which nothing is kept.
     async fn certain(&self, asked: Timestamp) -> Result<Option<Observation>, pods::Error> {
-        let freshness = self.next.certainty(asked);
+        self.observed(self.next.certainty(asked)).await
+    }
+
+    /// Observes the workload, and waits for what is fetched.
+    async fn observed(&self, freshness: Freshness) -> Result<Option<Observation>, pods::Error> {
         let states = &self.context.rollouts.states;
         until_ready(|waiter| {
             if states.identity(&self.identity.uid).is_none() {
@@ -116,4 +131,11 @@ impl<'a> Reconcile<'a> {
         };
         observe::workload(subject, freshness, waiter, &self.context.sources)
     }
+}
+
+/// Whether it matters for what is done or said that somebody may have gone back from a rollout.
+fn rests_on_history(decision: &Decision) -> bool {
+    let alias = decision.reason == Some(Reason::RuntimeReportsAlias);
+    let waits = decision.state == State::Outdated && decision.stale;
+    decision.rollout.is_some() || alias || waits
 }

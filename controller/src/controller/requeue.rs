@@ -59,6 +59,7 @@ impl<'a> Next<'a> {
             pods: ago(self.age()),
             asked: None,
             waited: None,
+            templates: false,
         }
     }
 
@@ -73,6 +74,7 @@ impl<'a> Next<'a> {
             pods: ago(AS_GOOD_AS_NOW),
             asked: Some(asked),
             waited: None,
+            templates: true,
         }
     }
 

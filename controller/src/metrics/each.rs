@@ -19,12 +19,22 @@ pub(super) struct Each(Mutex<HashMap<Identity, One>>);
 struct One {
     outdated: Option<bool>,
     checked: Option<Timestamp>,
+    pinned: Option<bool>,
+    pinned_digest_gone: Option<bool>,
 }
 
 impl Each {
     /// Whether a workload runs what its tags name.
     pub(super) fn outdated(&self, identity: &Identity, outdated: bool) {
         self.change(identity, |one| one.outdated = Some(outdated));
+    }
+
+    /// Whether the pods of a workload that are to be pinned are, and whether a registry does not have what they are pinned to.
+    pub(super) fn pinned(&self, identity: &Identity, pinned: bool, gone: bool) {
+        self.change(identity, |one| {
+            one.pinned = Some(pinned);
+            one.pinned_digest_gone = Some(gone);
+        });
     }
 
     /// A workload was compared with its registries.
@@ -48,7 +58,7 @@ impl Each {
         let mut all: Vec<(&Identity, &One)> = all.iter().collect();
         all.sort_unstable_by_key(|(whose, _)| (&whose.namespace, whose.kind, &whose.name));
         let checked = |one: &One| one.checked.map(seconds);
-        let outdated = |one: &One| one.outdated.map(|outdated| f64::from(u8::from(outdated)));
+        let flag = |flag: Option<bool>| flag.map(|is| f64::from(u8::from(is)));
         family(
             text,
             &format!("{prefix}_workload_last_check_timestamp_seconds"),
@@ -61,7 +71,21 @@ impl Each {
             &format!("{prefix}_workload_outdated"),
             "1 if the workload runs another image than its tags name",
             all.iter()
-                .filter_map(|(whose, one)| Some((*whose, outdated(one)?))),
+                .filter_map(|(whose, one)| Some((*whose, flag(one.outdated)?))),
+        );
+        family(
+            text,
+            &format!("{prefix}_workload_pinned"),
+            "1 if all pods run the image that their workload pins",
+            all.iter()
+                .filter_map(|(whose, one)| Some((*whose, flag(one.pinned)?))),
+        );
+        family(
+            text,
+            &format!("{prefix}_workload_pinned_digest_gone"),
+            "1 if the registry does not have a digest that pods are pinned to",
+            all.iter()
+                .filter_map(|(whose, one)| Some((*whose, flag(one.pinned_digest_gone)?))),
         );
     }
 
@@ -118,6 +142,8 @@ mod tests {
         each.outdated(&identity("api"), false);
         let at = Timestamp::from_millisecond(1_500).expect("a time");
         each.checked(&identity("web"), at);
+        each.pinned(&identity("api"), true, false);
+        each.pinned(&identity("web"), false, true);
         let expected = "\
 # HELP a_workload_last_check_timestamp_seconds Time of the last comparison of a workload with its registries
 # TYPE a_workload_last_check_timestamp_seconds gauge
@@ -126,6 +152,14 @@ a_workload_last_check_timestamp_seconds{kind=\"Deployment\",name=\"web\",namespa
 # TYPE a_workload_outdated gauge
 a_workload_outdated{kind=\"Deployment\",name=\"api\",namespace=\"shop\"} 0
 a_workload_outdated{kind=\"Deployment\",name=\"web\",namespace=\"shop\"} 1
+# HELP a_workload_pinned 1 if all pods run the image that their workload pins
+# TYPE a_workload_pinned gauge
+a_workload_pinned{kind=\"Deployment\",name=\"api\",namespace=\"shop\"} 1
+a_workload_pinned{kind=\"Deployment\",name=\"web\",namespace=\"shop\"} 0
+# HELP a_workload_pinned_digest_gone 1 if the registry does not have a digest that pods are pinned to
+# TYPE a_workload_pinned_digest_gone gauge
+a_workload_pinned_digest_gone{kind=\"Deployment\",name=\"api\",namespace=\"shop\"} 0
+a_workload_pinned_digest_gone{kind=\"Deployment\",name=\"web\",namespace=\"shop\"} 1
 ";
         assert_eq!(written(&each), expected);
     }

@@ -123,6 +123,11 @@ impl Workloads {
         self.each.outdated(identity, outdated);
     }
 
+    /// Whether the pods of a workload that are to be pinned are, and whether a registry does not have what they are pinned to.
+    pub(crate) fn pinned(&self, identity: &Identity, pinned: bool, gone: bool) {
+        self.each.pinned(identity, pinned, gone);
+    }
+
     /// A workload was compared with its registries.
     pub(crate) fn checked(&self, identity: &Identity, at: Timestamp) {
         self.each.checked(identity, at);

@@ -4,6 +4,7 @@ use kube_autorollout_core::{
     Digest,
     compare::Verdict,
     decide::{self, Exempt, Remembered, Running},
+    pins::Pins,
     state::Reason,
 };
 
@@ -21,6 +22,8 @@ pub(super) struct Look<'a> {
     /// The user wants it checked.
     pub(super) selected: bool,
     pub(super) remembered: Option<Remembered>,
+    /// What the template pins its pods to, where they are to be pinned.
+    pub(super) pins: Option<&'a Pins>,
     pub(super) pods: &'a Pods,
     pub(super) asking: Asking<'a>,
 }
@@ -29,6 +32,8 @@ pub(super) struct Look<'a> {
 pub(super) struct Seen {
     observed: decide::Container,
     failures: Vec<Failure>,
+    /// What its pods are pinned to and its registry does not have any more.
+    gone: Vec<Digest>,
     /// The tags that were asked for.
     tags: Vec<Asked>,
 }
@@ -37,6 +42,8 @@ pub(super) struct Seen {
 pub(super) struct Learnt {
     /// The container whose registries did not answer, and why not.
     pub(super) failures: Vec<(String, Failure)>,
+    /// The same of what its pods are pinned to and its registry does not have any more.
+    pub(super) gone: Vec<(String, Digest)>,
     /// The tags that were asked for.
     pub(super) tags: Vec<Asked>,
 }
@@ -46,9 +53,13 @@ impl Seen {
     pub(super) fn parted(self) -> (decide::Container, Learnt) {
         let name = &self.observed.name;
         let failures = self.failures.into_iter();
-        let failures = failures.map(|failure| (name.clone(), failure)).collect();
-        let tags = self.tags;
-        (self.observed, Learnt { failures, tags })
+        let gone = self.gone.into_iter();
+        let learnt = Learnt {
+            failures: failures.map(|failure| (name.clone(), failure)).collect(),
+            gone: gone.map(|digest| (name.clone(), digest)).collect(),
+            tags: self.tags,
+        };
+        (self.observed, learnt)
     }
 }
 
@@ -120,6 +131,8 @@ impl Look<'_> {
         for (place, image) in images.into_iter().enumerate() {
             let names_tag = place == 0;
             if names_tag {
+                let rolled_back = |tag| self.pods.are_rolled_back(self.container, tag);
+                seen.observed.rolled_back = image.tag.as_ref().is_ok_and(rolled_back);
                 seen.observed.tag = image.tag;
                 seen.observed.since = image.since;
             }
@@ -128,8 +141,22 @@ impl Look<'_> {
             seen.observed.pods.extend(pods);
             seen.failures.extend(image.failure);
             seen.tags.extend(image.asked);
+            seen.tags.extend(image.kept.asked);
+            seen.gone.extend(image.kept.gone);
         }
         seen
+    }
+
+    /// Whether the pods are pinned that the template pins.
+    fn pinned(&self) -> Option<bool> {
+        self.pins?.digest(self.container, self.image)?;
+        let pods = self.pods.current.iter();
+        let containers = pods.flat_map(|pod| pod.containers.iter());
+        let mut containers = containers
+            .filter(|found| *found.spec.name == *self.container)
+            .peekable();
+        containers.peek()?;
+        Some(containers.all(|found| found.spec.pinned))
     }
 
     fn exempt(&self, exempt: Exempt) -> Seen {
@@ -145,11 +172,14 @@ impl Look<'_> {
                 image: self.image.to_owned(),
                 exempt: None,
                 tag,
+                rolled_back: false,
+                pinned: self.pinned(),
                 since: None,
                 remembered: self.remembered.clone(),
                 pods,
             },
             failures: Vec::new(),
+            gone: Vec::new(),
             tags: Vec::new(),
         }
     }

@@ -11,6 +11,7 @@ use kube_autorollout_registry::CredentialChain;
 
 use super::{
     comparison::{Asking, CLOCK_SKEW, compare, described},
+    kept::Kept,
     pods::{Container, Pod},
     tag::Tag,
     tags::Key,
@@ -49,6 +50,8 @@ pub(super) struct Learnt {
     pub(super) failure: Option<Failure>,
     /// The tag that was asked for.
     pub(super) asked: Option<Asked>,
+    /// What its pods are pinned to instead.
+    pub(super) kept: Kept,
 }
 
 impl Learnt {
@@ -120,6 +123,7 @@ impl<'a> Image<'a> {
                 pods: self.all(Verdict::Current(Reason::Current)),
                 failure: None,
                 asked: None,
+                kept: Kept::default(),
             });
         }
         let sources = &asking.sources.credentials;
@@ -142,6 +146,7 @@ impl<'a> Image<'a> {
                     pods,
                     failure,
                     asked,
+                    kept: Kept::lookup(&self.pods, asking, of, &tag),
                 })
             }
             Err(failure) => {
@@ -220,6 +225,7 @@ impl<'a> Image<'a> {
             pods: self.all(Verdict::Unknown(failure.reason)),
             failure: Some(failure),
             asked,
+            kept: Kept::default(),
         }
     }
 
@@ -263,82 +269,4 @@ pub(super) fn is_pinned(image: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::observe::pods::ContainerSpec;
-
-    fn pod(name: &str, image: &str, secrets: &[&str]) -> Arc<Pod> {
-        let container = |name: &str, image: &str| Container {
-            spec: Arc::new(ContainerSpec {
-                name: name.into(),
-                image: image.into(),
-                pulls_always: true,
-                pinned: false,
-            }),
-            image_id: "".into(),
-            waiting: None,
-            started: None,
-        };
-        let secrets: Vec<String> = secrets.iter().map(|&secret| secret.to_owned()).collect();
-        Arc::new(Pod {
-            name: name.into(),
-            node: None,
-            ready: true,
-            pull_secrets: secrets.into(),
-            containers: [container("app", image), container("proxy", "other")].into(),
-        })
-    }
-
-    #[test]
-    fn pods_are_parted_by_what_they_name_and_pull_it_with() {
-        let pods = [
-            pod("new", "harbor/app:main", &["harbor"]),
-            pod("old", "ghcr.io/app:main", &[]),
-            pod("new-2", "harbor/app:main", &["harbor"]),
-            pod("other-login", "harbor/app:main", &["robot"]),
-        ];
-        let images = Image::of(&pods, "app");
-        let names: Vec<Vec<&str>> = images
-            .iter()
-            .map(|image| image.pods.iter().map(|(pod, _)| &*pod.name).collect())
-            .collect();
-        assert_eq!(
-            names,
-            [vec!["new", "new-2"], vec!["old"], vec!["other-login"]]
-        );
-        assert_eq!(images[0].name, "harbor/app:main");
-        assert_eq!(Image::of(&pods, "proxy").len(), 3, "one for each login");
-        assert!(Image::of(&pods, "gone").is_empty());
-    }
-
-    #[test]
-    fn a_tag_is_confirmed_by_a_pod_that_was_compared_with_it() {
-        let tag: Digest = format!("sha256:{}", "a".repeat(64))
-            .parse()
-            .expect("a digest");
-        let learnt = |verdicts: &[Verdict]| {
-            let pods = [pod("new", "harbor/app:main", &[])];
-            let running =
-                |verdict: &Verdict| described(&pods[0], &pods[0].containers[0], None, *verdict);
-            Learnt {
-                tag: Ok(tag.clone()),
-                since: None,
-                pods: verdicts.iter().map(running).collect(),
-                failure: None,
-                asked: None,
-            }
-        };
-        let doubt = Verdict::Unknown(Reason::TagNotFound);
-        let current = Verdict::Current(Reason::Current);
-        for open in [
-            &[][..],
-            &[Verdict::NotStarted],
-            &[Verdict::NotStarted, doubt],
-        ] {
-            assert_eq!(learnt(open).unconfirmed(), Some(&tag), "{open:?}");
-        }
-        for confirmed in [&[Verdict::Stale][..], &[Verdict::NotStarted, current]] {
-            assert_eq!(learnt(confirmed).unconfirmed(), None, "{confirmed:?}");
-        }
-    }
-}
+mod tests;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use kube_autorollout_core::decide::Observed;
+use kube_autorollout_core::{Digest, decide::Observed};
 
 use crate::{observe::pods::Pods, observe::tags::Key, registry::failure::Failure};
 
@@ -30,6 +30,10 @@ pub(crate) struct Observation {
     pub(crate) pods: Arc<Pods>,
     /// Containers whose registries did not answer, and why not.
     pub(crate) failures: Vec<(String, Failure)>,
+    /// Containers whose pods are pinned to what their registries do not have any more.
+    pub(crate) gone: Vec<(String, Digest)>,
+    /// Whether the pods of all containers that are checked are pinned, where they are to be and were looked at.
+    pub(crate) pinned: Option<bool>,
     /// When a registry was asked last of those whose answers it rests on.
     pub(crate) asked: Timestamp,
     /// When a registry that failed is asked again, whatever the schedule says.
@@ -47,6 +51,8 @@ impl Observation {
             observed,
             pods: Arc::default(),
             failures: Vec::new(),
+            gone: Vec::new(),
+            pinned: None,
             asked: Timestamp::MIN,
             retry: None,
             tags: None,

@@ -13,13 +13,13 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use kube::Client;
-use kube_autorollout_core::decide::Waiting;
+use kube_autorollout_core::{Digest, decide::Waiting};
 
+use self::{answer::PastTemplates, kept::Found, reader::Reader, waiting::Wanted};
 pub(crate) use self::{answer::Since, kept::REFRESH};
-use self::{kept::Found, reader::Reader, waiting::Wanted};
 use crate::{
     lookup::{Fetches, Waiter},
-    workload::{Workload, identity::Identity},
+    workload::{Undone, Workload, identity::Identity},
 };
 
 /// The pods of a workload's current template, as of one list.
@@ -38,6 +38,16 @@ pub(crate) struct Pods {
     /// Of an earlier template, and not starting: as long as one is there, it is not replaced, and no other is. The newest
     /// first.
     pub(crate) blocking: Box<[Arc<Pod>]>,
+    /// The rollouts that somebody went back from; nothing as long as the templates of the history were not read for that.
+    pub(crate) undone: Option<Arc<[Undone]>>,
+}
+
+impl Pods {
+    /// Whether somebody went back from a rollout of the container to this digest.
+    pub(crate) fn are_rolled_back(&self, container: &str, digest: &Digest) -> bool {
+        let mut undone = self.undone.iter().flat_map(|undone| undone.iter());
+        undone.any(|(name, undone)| **name == *container && undone == digest)
+    }
 }
 
 /// What matters of one pod.
@@ -103,6 +113,12 @@ impl ContainerSpec {
         pinned.map_or(&*self.image, |(followed, _)| followed)
     }
 
+    /// The digest that our pin names.
+    pub(crate) fn pinned_to(&self) -> Option<&str> {
+        let (_, digest) = self.image.split_once('@').filter(|_| self.pinned)?;
+        Some(digest)
+    }
+
     /// Whether a new pod pulls what was rolled out.
     pub(crate) const fn pulls(&self) -> bool {
         self.pulls_always || self.pinned
@@ -141,6 +157,14 @@ pub(crate) enum Error {
 }
 
 impl Error {
+    /// Whether the API server does not let us list it, or does not know it.
+    fn is_refused(&self) -> bool {
+        let Self::List { source, .. } = self else {
+            return false;
+        };
+        matches!(&**source, kube::Error::Api(status) if status.is_forbidden() || status.is_not_found())
+    }
+
     fn list(plural: &'static str, namespace: &str, source: kube::Error) -> Self {
         Self::List {
             plural,
@@ -156,10 +180,10 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// A store that has read nothing yet.
-    pub(crate) fn new(client: Client, fetches: &Fetches) -> Self {
+    /// A store that has read nothing yet. `restarted_at` is the annotation that holds the instant of a rollout.
+    pub(crate) fn new(client: Client, restarted_at: &'static str, fetches: &Fetches) -> Self {
         Self {
-            reader: Reader::new(client, fetches.clone()),
+            reader: Reader::new(client, restarted_at, fetches.clone()),
         }
     }
 
@@ -182,6 +206,7 @@ impl Store {
         waiter: &Waiter,
     ) -> Result<Option<Arc<Pods>>, Error> {
         let mut at = since.at.max(workload.received());
+        let is_history_known = self.reader.kept().undone(workload).is_some();
         let (current, whole) = match self.reader.kept().find(workload, since)? {
             Found::Good(pods) => return Ok(Some(pods)),
             Found::Old {
@@ -196,8 +221,14 @@ impl Store {
         };
         let selector = workload.selector().as_str();
         let selector = selector.map_err(|error| Error::Selector(error.to_owned()))?;
+        let needed = current.is_none() && workload.kind.finds_pods_by_history();
+        let templates = since.templates && !is_history_known;
+        let history = (needed || templates).then(|| PastTemplates {
+            of: workload.kind.history(),
+            templates,
+        });
         let wanted = Wanted {
-            history: workload.kind.history().filter(|_| current.is_none()),
+            history,
             since: Since { at, ..since },
             urgent: since.asked.is_some(),
             whole: whole && since.asked.is_none(),

@@ -32,6 +32,15 @@ pub(crate) struct Key {
     scope: Fingerprint,
 }
 
+impl Key {
+    fn of(reference: &Reference, credentials: &CredentialChain) -> Self {
+        Self {
+            image: reference.whole().into(),
+            scope: credentials.fingerprint(),
+        }
+    }
+}
+
 /// The tags of all workloads.
 pub(crate) struct Tags {
     client: RegistryClient,
@@ -98,10 +107,7 @@ impl Tags {
         not_before: Timestamp,
         waiter: &Waiter,
     ) -> Option<(Arc<Tag>, Key)> {
-        let key = Key {
-            image: reference.whole().into(),
-            scope: credentials.fingerprint(),
-        };
+        let key = Key::of(reference, credentials);
         let announced = self.followers.lock().announced(&key);
         let not_before = announced.map_or(not_before, |announced| announced.max(not_before));
         let now = clock::now();
@@ -123,6 +129,22 @@ impl Tags {
             }
         });
         Some((tag?, key))
+    }
+
+    /// The same, or what was known last while that is being fetched.
+    pub(super) fn lookup_or_last(
+        &self,
+        reference: &Reference,
+        credentials: &CredentialChain,
+        not_before: Timestamp,
+        waiter: &Waiter,
+    ) -> (Option<Arc<Tag>>, Key) {
+        let known = self.lookup(reference, credentials, not_before, waiter);
+        let Some((tag, key)) = known else {
+            let key = Key::of(reference, credentials);
+            return (self.answers.known(&key), key);
+        };
+        (Some(tag), key)
     }
 
     /// Notes which tags a workload is on, each once, so that it is reconciled when one of them moves; none when it is gone.
@@ -148,12 +170,14 @@ impl Tags {
         }
     }
 
-    /// The images that workloads follow, of those that are meant.
+    /// The images that workloads follow by tag, of those that are meant.
     pub(crate) fn followed(&self, is_meant: impl Fn(&Reference) -> bool) -> BTreeSet<Arc<str>> {
         let followers = self.followers.lock();
         let images = followers.by_key.keys().map(|key| &key.image);
-        let meant =
-            images.filter(|image| reference::parse(image).is_ok_and(|image| is_meant(&image)));
+        let meant = images.filter(|image| {
+            let parsed = reference::parse(image);
+            parsed.is_ok_and(|image| !reference::is_pinned(&image) && is_meant(&image))
+        });
         meant.cloned().collect()
     }
 
@@ -262,49 +286,4 @@ impl Followers {
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::{sync::Notify, time::advance};
-    use tokio_util::sync::CancellationToken;
-
-    use super::*;
-    use crate::{
-        config,
-        metrics::Metrics,
-        metrics::registry_observer::Observer,
-        registry::options::{self, CONTROLLER_REQUESTS},
-    };
-
-    #[tokio::test(start_paused = true)]
-    async fn an_answer_that_no_workload_follows_is_dropped_after_a_while() {
-        let environment = std::collections::BTreeMap::new();
-        let config = config::load(None, &environment).expect("defaults").config;
-        let metrics = Arc::new(Metrics::new().expect("metrics"));
-        let observer = Arc::new(Observer::new(metrics));
-        let client = options::client(&config, &environment, observer, CONTROLLER_REQUESTS);
-        let fetches = Fetches::new(Arc::default(), CancellationToken::new());
-        let tags = Tags::new(client.expect("a client"), &fetches);
-        let web = Identity::deployment("shop", "web");
-        let ask = async |image: &str| {
-            let reference = image.parse().expect("a reference");
-            let credentials = CredentialChain::default();
-            let woken = Arc::new(Notify::new());
-            let waiter = Waiter::Task(Arc::clone(&woken));
-            let lookup = || tags.lookup(&reference, &credentials, Timestamp::MIN, &waiter);
-            assert!(lookup().is_none(), "it is fetched first");
-            woken.notified().await;
-            lookup().expect("a failure").1
-        };
-        let followed = ask("localhost:1/followed:1").await;
-        tags.follow(&web, &[followed]);
-        ask("localhost:1/deleted:1").await;
-        let images = || {
-            tags.tidy();
-            tags.answers.len()
-        };
-        assert_eq!(images(), 2, "its reconcile may be about to follow");
-        advance(UNFOLLOWED).await;
-        assert_eq!(images(), 1);
-        tags.follow(&web, &[]);
-        assert_eq!(images(), 0);
-    }
-}
+mod tests;

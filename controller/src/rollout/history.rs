@@ -102,6 +102,8 @@ mod tests {
                 image: "app:main".to_owned(),
                 exempt: None,
                 tag: Ok(digest.expect("a digest")),
+                rolled_back: false,
+                pinned: None,
                 since: None,
                 remembered,
                 pods: vec![pod],

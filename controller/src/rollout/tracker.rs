@@ -160,6 +160,10 @@ impl Tracker {
                 self.rollout = None;
                 None
             }
+            (State::Held, _) if decision.reason == Some(Reason::RolledBack) => {
+                self.rollout = None; // Its end is that somebody went back from it.
+                None
+            }
             _ => None,
         }
     }

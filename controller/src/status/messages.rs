@@ -1,5 +1,7 @@
 //! What people read: one sentence for the log and the Event alike.
 
+mod pins;
+
 use std::{fmt::Write as _, sync::Arc};
 
 use kube_autorollout_core::{
@@ -40,6 +42,12 @@ pub(super) fn waits(decision: &Decision) -> String {
     let why = decision
         .reason
         .map_or(decision.state.as_str(), Reason::as_str);
+    if decision.reason == Some(Reason::RolledBack) {
+        return format!(
+            "not rolled out: container {container}: {why}: {}",
+            pins::ROLLED_BACK
+        );
+    }
     let mut note = format!("not rolled out yet: container {container}: {why}");
     if let Some(end) = decision.again {
         // Writing to a String cannot fail.
@@ -97,6 +105,7 @@ pub(super) fn warnings(decision: &Decision, observation: &Observation) -> Vec<Wa
     failures
         .chain(missing.map(without_platform))
         .chain(unchecked)
+        .chain(pins::warnings(observation))
         .chain(stuck)
         .collect()
 }
@@ -265,57 +274,4 @@ fn advice(reason: Reason, container: Option<&Container>) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use kube_autorollout_core::{
-        decide::Observed,
-        pins::Pins,
-        record::{Attempts, Change, Record},
-    };
-
-    use super::*;
-
-    fn digest(letter: char) -> Digest {
-        let hex = letter.to_string().repeat(64);
-        format!("sha256:{hex}").parse().expect("a digest")
-    }
-
-    #[test]
-    fn a_rollout_that_another_push_overtook_says_what_runs_in_the_end() {
-        let change = Change {
-            container: "app".to_owned(),
-            from: None,
-            to: digest('b'),
-        };
-        let names = ["app".to_owned()];
-        let observed = |tag| Observed {
-            paused: false,
-            generation_observed: true,
-            wants_pods: true,
-            replacing: false,
-            complete: true,
-            unfinished: true,
-            deadline_exceeded: false,
-            on_delete: false,
-            record: Record::default().after(std::slice::from_ref(&change), &names),
-            attempts: Attempts::default(),
-            last_rollout: None,
-            pins: Pins::default(),
-            containers: vec![Container {
-                name: "app".to_owned(),
-                image: "app:main".to_owned(),
-                exempt: None,
-                tag: Ok(tag),
-                since: None,
-                remembered: None,
-                pods: Vec::new(),
-            }],
-            template_containers: names.to_vec(),
-        };
-        let note = |tag| completed(&Observation::unseen(observed(tag)), &[]);
-        assert_eq!(note(digest('b')), "container app runs sha256:bbbbbbbbbbbb");
-        assert_eq!(
-            note(digest('c')),
-            "container app runs sha256:cccccccccccc, pushed after sha256:bbbbbbbbbbbb"
-        );
-    }
-}
+mod tests;

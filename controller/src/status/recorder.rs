@@ -51,6 +51,10 @@ pub(crate) enum Reason {
     InvalidConfiguration,
     /// The API server refused the patch.
     RolloutFailed,
+    /// Pods are not pinned that should be.
+    NotPinned,
+    /// A registry does not have what pods are pinned to.
+    PinnedDigestGone,
 }
 
 impl Reason {
@@ -63,6 +67,8 @@ impl Reason {
             Self::RegistryCheckFailed => "RegistryCheckFailed",
             Self::InvalidConfiguration => "InvalidConfiguration",
             Self::RolloutFailed => "RolloutFailed",
+            Self::NotPinned => "NotPinned",
+            Self::PinnedDigestGone => "PinnedDigestGone",
         }
     }
 

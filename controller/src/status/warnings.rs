@@ -20,6 +20,10 @@ pub(super) enum Topic {
     PullPolicy(String),
     /// The digest that is the record of a container was rolled out, and the pods do not run it.
     NotConverging(Stuck),
+    /// Pods of a container are not pinned that should be.
+    NotPinned(String),
+    /// A registry does not have what the pods of a container are pinned to.
+    PinnedDigestGone(String, String),
     /// The annotations cannot be followed.
     Invalid(String),
     /// The API server refused or did not answer.
@@ -27,6 +31,14 @@ pub(super) enum Topic {
 }
 
 impl Topic {
+    /// Whether it may still be the case when nothing is seen of it while a rollout is in flight.
+    fn outlasts_rollouts(&self) -> bool {
+        matches!(
+            self,
+            Self::NotConverging(_) | Self::NotPinned(_) | Self::PinnedDigestGone(..)
+        )
+    }
+
     /// Whether a cloud issues no token, which concerns all workloads alike.
     pub(super) fn is_of_the_cloud(&self) -> bool {
         matches!(self, Self::Registry(Reason::CloudIdentity, _))
@@ -64,10 +76,11 @@ struct Raised {
 
 impl Warnings {
     /// What is the case now, and how each of it is reported; all else has passed. Only that a rollout does not
-    /// converge has not while the state is `open`: a container that crashes again and again runs in between.
+    /// converge has not while the state is `open`: a container that crashes again and again runs in between. Nor has then what
+    /// is said of pins, as pods are not always looked at.
     pub(super) fn now(&mut self, topics: &[Topic], open: bool, now: Timestamp) -> Vec<Channels> {
         self.raised.retain(|topic, raised| {
-            let is_open = open && matches!(topic, Topic::NotConverging(_));
+            let is_open = open && topic.outlasts_rollouts();
             raised.stands = raised.stands && (is_open || topics.contains(topic));
             raised.stands || raised.reported_lately(now)
         });

@@ -13,8 +13,17 @@ impl Rules for DaemonSet {
         "daemonsets"
     }
 
-    fn history(&self) -> Option<History> {
-        Some(History::ControllerRevisions)
+    fn history(&self) -> History {
+        History::ControllerRevisions
+    }
+
+    fn finds_pods_by_history(&self) -> bool {
+        true
+    }
+
+    /// The one with the highest number: going back to a template gives its object a new one.
+    fn latest<'h>(&self, _: &Workload, history: &'h [Past]) -> Option<&'h Past> {
+        history.iter().max_by_key(|past| past.revision)
     }
 
     /// Complete is what `kubectl rollout status` calls so
@@ -39,7 +48,7 @@ impl Rules for DaemonSet {
     /// Its own pods that are labelled like its latest ControllerRevision, which is the one of its template once the
     /// generation has been observed.
     fn current(&self, workload: &Workload, history: &[Past]) -> Option<CurrentPods> {
-        let latest = history.iter().max_by_key(|past| past.revision)?;
+        let latest = self.latest(workload, history)?;
         let revision = latest.hash.as_deref()?;
         Some(CurrentPods {
             owner: workload.uid().to_owned(),

@@ -13,8 +13,19 @@ impl Rules for Deployment {
         "deployments"
     }
 
-    fn history(&self) -> Option<History> {
-        Some(History::ReplicaSets)
+    fn history(&self) -> History {
+        History::ReplicaSets
+    }
+
+    fn finds_pods_by_history(&self) -> bool {
+        true
+    }
+
+    /// The one that carries the Deployment's own revision number.
+    fn latest<'h>(&self, workload: &Workload, history: &'h [Past]) -> Option<&'h Past> {
+        let revision = workload.object.metadata.revision.as_deref()?;
+        let carries = |past: &&Past| past.template.as_deref() == Some(revision);
+        history.iter().find(carries)
     }
 
     /// Its status counts no pods that are being deleted. Complete is what `kubectl rollout status` calls so
@@ -36,12 +47,9 @@ impl Rules for Deployment {
         }
     }
 
-    /// The pods of the ReplicaSet that carries the Deployment's own revision number, which is the one whose template
-    /// is the Deployment's once the generation has been observed.
+    /// The pods of its latest ReplicaSet, whose template is the Deployment's once the generation has been observed.
     fn current(&self, workload: &Workload, history: &[Past]) -> Option<CurrentPods> {
-        let revision = workload.object.metadata.revision.as_deref()?;
-        let carries = |past: &&Past| past.template.as_deref() == Some(revision);
-        let current = history.iter().find(carries)?;
+        let current = self.latest(workload, history)?;
         Some(CurrentPods {
             owner: current.uid.clone().into(),
             revision: None,

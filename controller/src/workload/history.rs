@@ -1,13 +1,20 @@
 //! The objects that keep the past templates of workloads.
 
+use jiff::{SignedDuration, Timestamp};
+use kube_autorollout_core::Digest;
 use serde::Deserialize;
+
+use super::{
+    Workload,
+    template::{TemplateAnnotations, TemplateMetadata},
+};
 
 /// The kinds of objects that keep a workload's past templates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum History {
     /// Of Deployments.
     ReplicaSets,
-    /// Of DaemonSets.
+    /// Of StatefulSets and DaemonSets.
     ControllerRevisions,
 }
 
@@ -34,6 +41,62 @@ pub(crate) struct Past {
     pub(super) revision: i64,
     /// Of a ControllerRevision: what its pods are labelled with.
     pub(super) hash: Option<Box<str>>,
+    /// When it was made, which is when its template was first the current one.
+    created: Option<Timestamp>,
+    /// Those of the template, where they were read and are kept.
+    annotations: Option<Box<TemplateAnnotations>>,
+}
+
+/// How far the clock of the API server may be off from ours.
+const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(1);
+
+/// A rollout that somebody went back from: a container, and the digest that it was rolled out to.
+pub(crate) type Undone = (Box<str>, Digest);
+
+impl Past {
+    /// Drops what is read of the template.
+    pub(crate) fn without_template(mut self) -> Self {
+        self.annotations = None;
+        self
+    }
+}
+
+impl Workload {
+    /// Whether somebody may have gone back from a rollout of ours that is later than that of its template, as far as history
+    /// without templates says: each rollout makes an object.
+    pub(crate) fn may_be_rolled_back(&self, history: &[Past], restarted_at: &str) -> bool {
+        let Some(current) = self.last_rollout(restarted_at) else {
+            return false;
+        };
+        let Some(latest) = self.kind.latest(self, history) else {
+            return true;
+        };
+        let since = current.checked_sub(CLOCK_SKEW).unwrap_or(current);
+        let mut others = history.iter().filter(|past| past.uid != latest.uid);
+        others.any(|other| other.created >= latest.created.min(Some(since)))
+    }
+
+    /// The rollouts of ours that its history has and that are later than its template, which is one of ours, too.
+    pub(crate) fn undone(&self, history: &[Past], restarted_at: &str) -> Vec<Undone> {
+        let Some(current) = self.last_rollout(restarted_at) else {
+            return Vec::new();
+        };
+        let templates = history.iter().filter_map(|past| past.annotations.as_ref());
+        let later = templates.filter(|template| {
+            let at = template.last_rollout(restarted_at);
+            at.is_some_and(|at| at > current)
+        });
+        let records = later.filter_map(|template| template.record());
+        let rollouts = records.flatten();
+        let mut undone: Vec<Undone> = Vec::new();
+        for (container, digest) in rollouts {
+            let rollout = (container.into(), digest);
+            if !undone.contains(&rollout) {
+                undone.push(rollout);
+            }
+        }
+        undone
+    }
 }
 
 /// The object as the API server sends it.
@@ -42,12 +105,37 @@ struct View {
     metadata: Metadata,
     #[serde(default)]
     revision: i64,
+    /// Of a ReplicaSet that was not listed by its metadata alone.
+    #[serde(default)]
+    spec: Templated,
+    /// Of a ControllerRevision: what its template is patched with.
+    #[serde(default)]
+    data: Data,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Data {
+    spec: Templated,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Templated {
+    template: PastTemplate,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct PastTemplate {
+    metadata: TemplateMetadata,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Metadata {
     uid: Box<str>,
+    creation_timestamp: Option<Timestamp>,
     #[serde(default)]
     labels: Labels,
     #[serde(default)]
@@ -71,8 +159,17 @@ struct Annotations {
 }
 
 impl From<View> for Past {
-    fn from(View { metadata, revision }: View) -> Self {
+    fn from(view: View) -> Self {
+        let View {
+            metadata,
+            revision,
+            spec,
+            data,
+        } = view;
+        let [set, revised] = [spec, data.spec].map(|spec| spec.template.metadata.annotations);
         Self {
+            created: metadata.creation_timestamp,
+            annotations: set.or(revised),
             uid: metadata.uid,
             owner: controlled_by(&metadata.owner_references).map(Into::into),
             template: metadata.annotations.revision,
@@ -94,4 +191,151 @@ pub(crate) struct OwnerReference {
 pub(crate) fn controlled_by(owners: &[OwnerReference]) -> Option<&str> {
     let owner = owners.iter().find(|owner| owner.controller)?;
     Some(&owner.uid)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use kube_autorollout_core::annotations::{DIGESTS, KUBECTL_RESTARTED_AT, RESTARTED_AT};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::workload::{Kind, Object};
+
+    fn digest(letter: char) -> Digest {
+        let digest = format!("sha256:{}", letter.to_string().repeat(64));
+        digest.parse().expect("a digest")
+    }
+
+    /// A template that was rolled out to the digest of this letter in this minute.
+    fn template(letter: char, minute: u32) -> Value {
+        template_by(RESTARTED_AT, letter, minute)
+    }
+
+    fn template_by(key: &str, letter: char, minute: u32) -> Value {
+        let record = json!({ "app": digest(letter) }).to_string();
+        let at = format!("2026-01-01T00:{minute:02}:00Z");
+        json!({ "metadata": { "annotations": { DIGESTS: record, key: at }, "labels": { "a": "b" } } })
+    }
+
+    fn bare() -> Value {
+        json!({ "metadata": { "labels": { "a": "b" } } })
+    }
+
+    fn workload(kind: Kind, template: &Value) -> Workload {
+        let object = json!({
+            "metadata": { "name": "web", "annotations": { "deployment.kubernetes.io/revision": "3" } },
+            "spec": { "selector": {}, "template": template },
+        });
+        let object: Object = serde_json::from_value(object).expect("a workload");
+        Workload::new(kind, Arc::new(object)).expect("a workload")
+    }
+
+    /// An object of the history, with its number and the minute in which it was made.
+    fn past(kind: Kind, number: u32, minute: u32, template: &Value) -> Past {
+        let metadata = json!({
+            "uid": minute.to_string(),
+            "creationTimestamp": format!("2026-01-01T00:{minute:02}:00Z"),
+            "annotations": { "deployment.kubernetes.io/revision": number.to_string() },
+        });
+        let object = match kind.history() {
+            History::ReplicaSets => {
+                json!({ "metadata": metadata, "spec": { "template": template } })
+            }
+            History::ControllerRevisions => json!({
+                "metadata": metadata,
+                "revision": number,
+                "data": { "spec": { "template": template } },
+            }),
+        };
+        serde_json::from_value(object).expect("a past template")
+    }
+
+    fn undone(workload: &Workload, history: &[Past]) -> Vec<Undone> {
+        workload.undone(history, RESTARTED_AT)
+    }
+
+    #[test]
+    fn who_went_back_has_a_later_rollout_in_the_history_whatever_the_kind() {
+        for kind in Kind::ALL {
+            let gone_back = workload(kind, &template('a', 1));
+            let history = [
+                past(kind, 0, 0, &bare()),
+                past(kind, 3, 1, &template('a', 1)),
+                past(kind, 2, 2, &template('b', 2)),
+            ];
+            let expected = [("app".into(), digest('b'))];
+            assert_eq!(undone(&gone_back, &history), expected, "{kind:?}");
+            assert!(gone_back.may_be_rolled_back(&history, RESTARTED_AT));
+            // A tag that moves to and fro: the last rollout is always the latest.
+            let rolled_out = workload(kind, &template('a', 9));
+            let history = [
+                past(kind, 1, 1, &template('a', 1)),
+                past(kind, 2, 2, &template('b', 2)),
+                past(kind, 3, 9, &template('a', 9)),
+            ];
+            assert_eq!(undone(&rolled_out, &history), []);
+            assert!(!rolled_out.may_be_rolled_back(&history, RESTARTED_AT));
+            // Who went back and then changed the template has a new object for it.
+            let restarted = [
+                past(kind, 1, 1, &template('a', 1)),
+                past(kind, 2, 2, &template('b', 2)),
+                past(kind, 3, 9, &template('a', 1)),
+            ];
+            assert_eq!(undone(&gone_back, &restarted), expected, "{kind:?}");
+            assert!(gone_back.may_be_rolled_back(&restarted, RESTARTED_AT));
+        }
+    }
+
+    #[test]
+    fn only_a_template_of_ours_can_be_gone_back_to() {
+        for kind in Kind::ALL {
+            let history = [
+                past(kind, 3, 1, &bare()),
+                past(kind, 2, 2, &template('b', 2)),
+            ];
+            let stripped = workload(kind, &bare());
+            assert_eq!(undone(&stripped, &history), []);
+            assert!(!stripped.may_be_rolled_back(&history, RESTARTED_AT));
+        }
+    }
+
+    #[test]
+    fn without_a_history_it_is_open_until_the_templates_are_read() {
+        let [deployment, stateful_set, _] = Kind::ALL;
+        let set = workload(stateful_set, &template('a', 1));
+        assert!(set.may_be_rolled_back(&[], RESTARTED_AT));
+        assert_eq!(undone(&set, &[]), []);
+        let other = [past(deployment, 2, 2, &template('b', 2)).without_template()];
+        assert_eq!(undone(&workload(deployment, &template('a', 1)), &other), []);
+    }
+
+    #[test]
+    fn a_restart_by_hand_counts_only_where_rollouts_are_marked_like_one() {
+        let [deployment, ..] = Kind::ALL;
+        let mut restarted = template('a', 1);
+        restarted["metadata"]["annotations"][KUBECTL_RESTARTED_AT] = json!("2026-01-01T00:05:00Z");
+        let restarted = workload(deployment, &restarted);
+        let history = [past(deployment, 2, 2, &template('b', 2))];
+        assert_eq!(undone(&restarted, &history).len(), 1);
+        assert_eq!(restarted.undone(&history, KUBECTL_RESTARTED_AT), []);
+        let marked = [past(
+            deployment,
+            2,
+            2,
+            &template_by(KUBECTL_RESTARTED_AT, 'b', 2),
+        )];
+        let before = workload(deployment, &template_by(KUBECTL_RESTARTED_AT, 'a', 1));
+        assert_eq!(before.undone(&marked, KUBECTL_RESTARTED_AT).len(), 1);
+    }
+
+    #[test]
+    fn a_list_of_metadata_alone_has_no_templates() {
+        let object = json!({ "metadata": { "uid": "1", "annotations": {}, "labels": {} } });
+        let past: Past = serde_json::from_value(object).expect("a ReplicaSet");
+        assert!(past.annotations.is_none());
+        let odd = json!({ "metadata": { "uid": "1" }, "data": {} });
+        serde_json::from_value::<Past>(odd).expect("a ControllerRevision");
+    }
 }

@@ -22,8 +22,14 @@ pub(crate) trait Rules: Sync {
     /// The plural under which the API server and its roles know the kind.
     fn plural(&self) -> &'static str;
 
-    /// The objects that keep the kind's past templates, where its status does not show the current one.
-    fn history(&self) -> Option<History>;
+    /// The objects that keep the kind's past templates.
+    fn history(&self) -> History;
+
+    /// Whether it takes them to find the current pods: the kind's status does not show which these are.
+    fn finds_pods_by_history(&self) -> bool;
+
+    /// Of them the one of the current template, if it is there.
+    fn latest<'h>(&self, workload: &Workload, history: &'h [Past]) -> Option<&'h Past>;
 
     /// Where the rollout of a workload stands.
     fn progress(&self, content: &Content) -> Progress;

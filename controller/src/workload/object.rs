@@ -9,7 +9,6 @@ use std::{
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Resource, core::DynamicResourceScope};
-use kube_autorollout_core::annotations;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
@@ -221,13 +220,9 @@ fn deadline_exceeded<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool,
 }
 
 impl Content {
-    /// When we rolled it out last, by its own account: the annotation `restarted_at`, which `kubectl` may have set as
-    /// well, counts only beside our record. Without it the other one counts, as the configuration may have changed.
+    /// When we rolled it out last, by its own account.
     pub(super) fn last_rollout(&self, restarted_at: &str) -> Option<Timestamp> {
-        self.spec.template.annotation(annotations::DIGESTS)?;
-        let instant = |key| self.spec.template.annotation(key)?.parse().ok();
-        let others = [annotations::RESTARTED_AT, annotations::KUBECTL_RESTARTED_AT];
-        instant(restarted_at).or_else(|| others.into_iter().find_map(instant))
+        self.spec.template.last_rollout(restarted_at)
     }
 
     /// The kind's controller has seen the current generation.

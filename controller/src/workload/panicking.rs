@@ -14,7 +14,15 @@ impl Rules for Panicking {
         "deployments"
     }
 
-    fn history(&self) -> Option<History> {
+    fn history(&self) -> History {
+        History::ReplicaSets
+    }
+
+    fn finds_pods_by_history(&self) -> bool {
+        false
+    }
+
+    fn latest<'h>(&self, _: &Workload, _: &'h [Past]) -> Option<&'h Past> {
         None
     }
 

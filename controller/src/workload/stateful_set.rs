@@ -13,8 +13,17 @@ impl Rules for StatefulSet {
         "statefulsets"
     }
 
-    fn history(&self) -> Option<History> {
-        None
+    fn history(&self) -> History {
+        History::ControllerRevisions
+    }
+
+    fn finds_pods_by_history(&self) -> bool {
+        false
+    }
+
+    /// The one with the highest number: going back to a template gives its object a new one.
+    fn latest<'h>(&self, _: &Workload, history: &'h [Past]) -> Option<&'h Past> {
+        history.iter().max_by_key(|past| past.revision)
     }
 
     /// Of the pods that its status counts those below the partition keep their template. Complete is what `kubectl rollout

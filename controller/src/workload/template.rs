@@ -1,6 +1,10 @@
 //! Pod templates.
 
-use kube_autorollout_core::annotations::{self, ContainerKind, TemplateContainer};
+use jiff::Timestamp;
+use kube_autorollout_core::{
+    annotations::{self, ContainerKind, TemplateContainer},
+    record::Record,
+};
 use serde::{Deserialize, Deserializer};
 
 /// The part of a pod template that is read.
@@ -13,15 +17,15 @@ pub(crate) struct Template {
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize)]
-struct TemplateMetadata {
+pub(super) struct TemplateMetadata {
     #[serde(default)]
-    annotations: Option<Box<TemplateAnnotations>>,
+    pub(super) annotations: Option<Box<TemplateAnnotations>>,
 }
 
 /// The annotations of a template that are read.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(default)]
-struct TemplateAnnotations {
+pub(super) struct TemplateAnnotations {
     #[serde(rename = "kube-autorollout/digests")]
     digests: Option<Box<str>>,
     #[serde(rename = "kube-autorollout/attempts")]
@@ -39,6 +43,34 @@ struct TemplateAnnotations {
 /// The one value that makes a difference here.
 fn is_false<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     Ok(String::deserialize(deserializer)? == "false")
+}
+
+impl TemplateAnnotations {
+    fn get(&self, key: &str) -> Option<&str> {
+        let value = match key {
+            annotations::DIGESTS => &self.digests,
+            annotations::ATTEMPTS => &self.attempts,
+            annotations::RESTARTED_AT => &self.restarted_at,
+            annotations::KUBECTL_RESTARTED_AT => &self.kubectl_restarted_at,
+            annotations::PINS => &self.pins,
+            _ => &None,
+        };
+        value.as_deref()
+    }
+
+    /// What it was rolled out to.
+    pub(super) fn record(&self) -> Option<Record> {
+        self.digests.as_deref().and_then(Record::parse)
+    }
+
+    /// When we rolled it out, by its own account: the annotation `restarted_at`, which `kubectl` may have set as well, counts
+    /// only beside our record. Without it the other one counts, as the configuration may have changed.
+    pub(super) fn last_rollout(&self, restarted_at: &str) -> Option<Timestamp> {
+        self.get(annotations::DIGESTS)?;
+        let instant = |key| self.get(key)?.parse().ok();
+        let others = [annotations::RESTARTED_AT, annotations::KUBECTL_RESTARTED_AT];
+        instant(restarted_at).or_else(|| others.into_iter().find_map(instant))
+    }
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize)]
@@ -81,16 +113,13 @@ impl Container {
 impl Template {
     /// An annotation of the template, of those that are read.
     pub(crate) fn annotation(&self, key: &str) -> Option<&str> {
-        let read = self.metadata.annotations.as_ref()?;
-        let value = match key {
-            annotations::DIGESTS => &read.digests,
-            annotations::ATTEMPTS => &read.attempts,
-            annotations::RESTARTED_AT => &read.restarted_at,
-            annotations::KUBECTL_RESTARTED_AT => &read.kubectl_restarted_at,
-            annotations::PINS => &read.pins,
-            _ => &None,
-        };
-        value.as_deref()
+        self.metadata.annotations.as_ref()?.get(key)
+    }
+
+    /// When we rolled it out, by its own account.
+    pub(super) fn last_rollout(&self, restarted_at: &str) -> Option<Timestamp> {
+        let annotations = self.metadata.annotations.as_ref()?;
+        annotations.last_rollout(restarted_at)
     }
 
     /// Whether its owner wants its pods without pins, by the annotation [`PIN`](annotations::PIN).

@@ -10,6 +10,8 @@ const ANSWERS: &str = "registry_failures::each_way_in_which_a_registry_fails_has
 const LEFT_ALONE: &str =
     "no_rollout::what_cannot_or_must_not_be_rolled_out_is_left_alone_with_its_reason";
 
+const LEFT_OUT: &str = "reasons::a_workload_of_which_every_container_is_left_out_or_pinned_says_so";
+
 const ONCE: &str = "rollout::a_push_under_the_same_tag_rolls_out_exactly_once";
 
 const WAITS: &str = "strange_node::what_keeps_a_container_from_starting_is_the_reason_of_a_rollout_that_does_not_converge";
@@ -36,6 +38,8 @@ const fn reaches(reason: Reason) -> &'static str {
         Reason::Current | Reason::InFlight => ONCE,
         Reason::IndexChangedOnly => "no_rollout::other_attestations_alone_roll_nothing_out",
         Reason::SameConfig => "no_rollout::another_compression_of_the_same_image_rolls_nothing_out",
+        Reason::NotPinned => "pins::pods_that_no_policy_pins_are_reported_and_roll_nothing_out",
+        Reason::RolledBack => "rollbacks::an_undone_rollout_stays_undone_until_the_next_push",
         Reason::WaitingForBudget => "limits::never_more_rollouts_are_in_flight_than_there_may_be",
         Reason::MinInterval => "limits::a_workload_rests_between_two_rollouts_also_over_a_restart",
         Reason::Settling => "limits::a_tag_that_moves_twice_before_it_settles_is_rolled_out_once",
@@ -54,9 +58,7 @@ const fn reaches(reason: Reason) -> &'static str {
         }
         Reason::Pinned | Reason::NoPods => LEFT_ALONE,
         Reason::OnDelete => "kinds::where_people_replace_pods_nothing_is_rolled_out",
-        Reason::Excluded => {
-            "reasons::a_workload_of_which_every_container_is_left_out_or_pinned_says_so"
-        }
+        Reason::Excluded => LEFT_OUT,
         Reason::InvalidReference => {
             "strange_node::an_image_that_a_node_runs_and_no_registry_could_be_asked_for_is_reported_as_such"
         }

@@ -66,6 +66,8 @@ fn observed(pods: usize, verdict: Verdict) -> Observed {
         name,
         exempt: None,
         tag: Ok(digest(2)),
+        rolled_back: false,
+        pinned: None,
         since: None,
         remembered: None,
         pods: vec![running.clone(); pods],

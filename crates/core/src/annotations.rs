@@ -24,7 +24,7 @@ pub const INTERVAL: &str = "kube-autorollout/interval";
 /// Annotation of a workload: its own cron expression.
 pub const SCHEDULE: &str = "kube-autorollout/schedule";
 
-/// Annotation of a workload: nothing is rolled out for now.
+/// Annotation of a workload: nothing is rolled out for now, or, if it is `false`, also what somebody went back from.
 pub const HOLD: &str = "kube-autorollout/hold";
 
 /// Annotation of a pod template: when we rolled it out.
@@ -63,13 +63,15 @@ pub enum Hold {
     Indefinitely,
     /// Until this instant, which is when the workload has to be decided upon again.
     Until(Timestamp),
+    /// Not at all: not even what somebody went back from.
+    Off,
 }
 
 impl Hold {
     /// When it ends by itself.
     pub const fn end(self) -> Option<Timestamp> {
         match self {
-            Self::Indefinitely => None,
+            Self::Indefinitely | Self::Off => None,
             Self::Until(end) => Some(end),
         }
     }
@@ -157,7 +159,7 @@ impl Settings {
         Ok(Self {
             selected: selected(value(CONTAINERS), value(EXCLUDE_CONTAINERS), containers)?,
             schedule: schedule(value(INTERVAL), value(SCHEDULE), zone)?,
-            hold: value(HOLD).map(hold).transpose()?.flatten(),
+            hold: value(HOLD).map(hold).transpose()?,
         })
     }
 
@@ -166,8 +168,13 @@ impl Settings {
         match self.hold {
             Some(Hold::Indefinitely) => true,
             Some(Hold::Until(end)) => now < end,
-            None => false,
+            Some(Hold::Off) | None => false,
         }
+    }
+
+    /// Whether what somebody went back from is held back.
+    pub fn keeps_rollbacks(&self) -> bool {
+        self.hold != Some(Hold::Off)
     }
 }
 
@@ -249,13 +256,13 @@ fn schedule(
     }
 }
 
-fn hold(text: &str) -> Result<Option<Hold>, InvalidAnnotation> {
+fn hold(text: &str) -> Result<Hold, InvalidAnnotation> {
     match text.trim() {
-        "true" => Ok(Some(Hold::Indefinitely)),
-        "false" => Ok(None),
+        "true" => Ok(Hold::Indefinitely),
+        "false" => Ok(Hold::Off),
         instant => instant
             .parse()
-            .map(|end| Some(Hold::Until(end)))
+            .map(Hold::Until)
             .map_err(|_| InvalidAnnotation::Hold {
                 found: Found::new(text),
             }),

@@ -3,7 +3,9 @@
 //! A rollout happens only when it will change what runs, and once for each digest: the digest that a workload's
 //! [`Record`] names for a container is not rolled out again while it is the record. Whatever then keeps the pods from
 //! running it is reported as [`State::NotConverging`]. There is one bounded exception, [`Policy::retry_after`]: a rollout
-//! that is over and whose pods still run another image. An error, a doubt or a missing answer never leads to a rollout.
+//! that is over and whose pods still run another image. Nor is
+//! rolled out what somebody went back from ([`Reason::RolledBack`]), until they say so. An error, a doubt or a missing
+//! answer never leads to a rollout.
 //!
 //! A rollout is *in flight* while the workload's controller has not seen the generation, or pods of an older template are
 //! left that are not being deleted. Pods that are pending, not ready or on a node that is away put nothing off: it is
@@ -261,6 +263,11 @@ fn settled<'a>(findings: &'a [Finding<'_>]) -> Said<'a> {
             _ => None,
         });
     if let Some((reason, std::cmp::Reverse(name))) = current.max() {
+        let mut checked = findings.iter();
+        if let Some(unpinned) = checked.find(|finding| finding.is_not_pinned()) {
+            let reason = Some(Reason::NotPinned);
+            return (State::UpToDate, reason, Some(unpinned.name()));
+        }
         return (State::UpToDate, Some(reason), Some(name));
     }
     let skipped = first(|outcome| match outcome {

@@ -6,6 +6,8 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use oci_spec::image::DigestAlgorithm;
+
 use crate::{Digest, Reference, reference};
 
 /// For each container the image as its template has it, `@`, and a digest: the value of
@@ -19,9 +21,11 @@ impl Pins {
         serde_json::from_str(text).ok().map(Self)
     }
 
-    /// Pins a container to a digest of its image, unless that names one itself.
+    /// Pins a container to a digest of its image, unless that names one itself. The policy reads digests of SHA-256 only, which
+    /// are all that registries have.
     pub fn pin(&mut self, container: &str, image: &str, digest: &Digest) {
-        if !image.is_empty() && !image.contains('@') {
+        let is_read = *digest.algorithm() == DigestAlgorithm::Sha256;
+        if is_read && !image.is_empty() && !image.contains('@') {
             self.0
                 .insert(container.to_owned(), format!("{image}@{digest}"));
         }

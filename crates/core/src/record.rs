@@ -51,6 +51,15 @@ impl Record {
     }
 }
 
+impl IntoIterator for Record {
+    type Item = (String, Digest);
+    type IntoIter = std::collections::btree_map::IntoIter<String, Digest>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
 impl Attempts {
     /// Reads the annotation. A value of another shape, by whomever, counts as absent.
     pub fn parse(text: &str) -> Option<Self> {

@@ -63,7 +63,7 @@ words! {
         RollingOut,
         /// The digest was rolled out, and the pods do not run it.
         NotConverging,
-        /// Some container is stale, and the user asked to hold.
+        /// Some container is stale, and the user asked to hold, or went back from what would be rolled out.
         Held,
         /// The workload itself is paused.
         Paused,
@@ -88,6 +88,8 @@ words! {
         IndexChangedOnly,
         /// The manifests have other digests, but the image configuration, and so the image, is the same.
         SameConfig,
+        /// What runs is what the tag means, and some pod that should be pinned to it is not.
+        NotPinned,
         /// As many rollouts are in flight as the configuration allows at once.
         WaitingForBudget,
         /// The workload was rolled out not long enough ago.
@@ -96,6 +98,8 @@ words! {
         Settling,
         /// Another container of the same pods cannot be had from its registry, so new pods could not start.
         WaitingForOtherContainer,
+        /// Somebody went back from a rollout of what the tag names.
+        RolledBack,
         /// The pods do not all run the current template yet.
         InFlight,
         /// A pod waits: its image could not be pulled.

@@ -10,6 +10,7 @@ mod users;
 use std::{fs, io, path::Path, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use oci_spec::image::Digest;
 use serde_json::json;
 use tokio::net::TcpStream;
 
@@ -41,14 +42,14 @@ pub enum Error {
     /// The token server did not start.
     #[error("the registry has no token server")]
     Issuer(#[from] IssuerError),
-    /// A tag could not be deleted.
-    #[error("could not delete the tag {repository}:{tag}")]
-    DeleteTag {
+    /// A tag or manifest could not be deleted.
+    #[error("could not delete {what} of {repository}")]
+    Delete {
         /// The repository.
         repository: String,
-        /// The tag.
-        tag: String,
-        /// Why; "not found" if there is no such tag.
+        /// The tag or manifest.
+        what: String,
+        /// Why; "not found" if there is no such one.
         source: io::Error,
     },
 }
@@ -221,18 +222,29 @@ impl Registry {
     ///
     /// When there is no such tag.
     pub fn delete_tag(&self, repository: &str, tag: &str) -> Result<(), Error> {
+        self.delete(repository, &format!("tags/{tag}"))
+    }
+
+    /// Removes a manifest, as clean-up jobs do with those that no tag names. Nothing of it is in the request log.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such manifest.
+    pub fn delete_manifest(&self, repository: &str, digest: &Digest) -> Result<(), Error> {
+        let (algorithm, encoded) = (digest.algorithm(), digest.digest());
+        self.delete(repository, &format!("revisions/{algorithm}/{encoded}"))
+    }
+
+    fn delete(&self, repository: &str, what: &str) -> Result<(), Error> {
         let repositories = self
             .folder
             .path()
             .join(STORAGE)
             .join("docker/registry/v2/repositories");
-        let folder = repositories
-            .join(repository)
-            .join("_manifests/tags")
-            .join(tag);
-        fs::remove_dir_all(folder).map_err(|source| Error::DeleteTag {
+        let folder = repositories.join(repository).join("_manifests").join(what);
+        fs::remove_dir_all(folder).map_err(|source| Error::Delete {
             repository: repository.to_owned(),
-            tag: tag.to_owned(),
+            what: what.to_owned(),
             source,
         })
     }

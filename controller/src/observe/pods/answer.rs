@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::{Error, Pod, Pods};
 use crate::{
     clock,
-    workload::{CurrentPods, History, Past, Workload},
+    workload::{CurrentPods, History, Past, Undone, Workload},
 };
 
 /// Since when a list must have begun to be of use.
@@ -26,6 +26,25 @@ pub(crate) struct Since {
     /// The workload has waited since then for its pods: a list that began later serves, if nothing that a reconcile reads
     /// has changed. One that is changed more often than a list takes would wait for ever.
     pub(crate) waited: Option<Instant>,
+    /// It must be known whether somebody went back to the current template.
+    pub(crate) templates: bool,
+}
+
+/// What is asked for of a kind of history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct PastTemplates {
+    pub(super) of: History,
+    /// With what is read of the templates.
+    pub(super) templates: bool,
+}
+
+/// A kind of history.
+#[derive(Debug)]
+pub(super) struct Pasts {
+    /// With what is read of the templates.
+    pub(super) templates: bool,
+    /// By the UIDs of their owners.
+    pub(super) of: HashMap<String, Vec<Past>>,
 }
 
 /// Pods and histories of one list, by their owners.
@@ -40,7 +59,7 @@ pub(super) struct Answer {
     /// By the UIDs of their owners.
     pub(super) pods: HashMap<String, Vec<Listed>>,
     /// A kind of history that may not be read is the trouble of those workloads that have it.
-    pub(super) histories: BTreeMap<History, Result<HashMap<String, Vec<Past>>, Error>>,
+    pub(super) histories: BTreeMap<History, Result<Pasts, Error>>,
     /// Objects that cannot be read, by the UIDs of their owners.
     pub(super) unreadable: HashMap<String, Arc<str>>,
 }
@@ -60,12 +79,18 @@ pub(super) struct Listed {
 
 impl Answer {
     /// Whether it is recent enough, and holds the history that is asked for.
-    pub(super) fn serves(&self, since: Since, history: Option<History>) -> bool {
+    pub(super) fn serves(&self, since: Since, wanted: Option<PastTemplates>) -> bool {
+        let has = |wanted: PastTemplates| {
+            let history = self.histories.get(&wanted.of);
+            history.is_some_and(|history| {
+                !wanted.templates || history.as_ref().is_ok_and(|history| history.templates)
+            })
+        };
         self.at >= since.at
             && since
                 .asked
                 .is_none_or(|asked| clock::is_since(self.begun, asked))
-            && history.is_none_or(|history| self.histories.contains_key(&history))
+            && wanted.is_none_or(has)
     }
 
     /// How to recognise the current pods of a workload.
@@ -74,18 +99,44 @@ impl Answer {
     ///
     /// [`Error`] when its kind of history could not be listed, or what it has of that cannot be read.
     pub(super) fn current(&self, workload: &Workload) -> Result<Option<CurrentPods>, Error> {
-        let history = workload
-            .kind
-            .history()
-            .and_then(|history| self.histories.get(&history));
+        let history = self.histories.get(&workload.kind.history());
+        let history = history.filter(|_| workload.kind.finds_pods_by_history());
         let history = history
             .map(Result::as_ref)
             .transpose()
             .map_err(Clone::clone)?;
         let uid = workload.uid();
         self.readable(uid)?;
-        let history = history.and_then(|history| history.get(uid));
-        Ok(workload.current(history.map_or(&[][..], Vec::as_slice)))
+        let history = history.map(|history| history.of(uid));
+        Ok(workload.current(history.unwrap_or_default()))
+    }
+
+    /// The rollouts that somebody went back from; nothing where the list does not show it. Where the history may not be read, it
+    /// is taken that nobody did.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] when it had to be listed with its `templates` and could not.
+    pub(super) fn undone(
+        &self,
+        workload: &Workload,
+        restarted_at: &str,
+        templates: bool,
+    ) -> Result<Option<Arc<[Undone]>>, Error> {
+        let history = match self.histories.get(&workload.kind.history()) {
+            None if workload.last_rollout(restarted_at).is_some() => return Ok(None),
+            None => return Ok(Some(Arc::default())),
+            Some(Err(error)) if error.is_refused() => return Ok(Some(Arc::default())),
+            Some(Err(error)) if templates => return Err(error.clone()),
+            Some(Err(_)) => return Ok(None),
+            Some(Ok(history)) => history,
+        };
+        let past = history.of(workload.uid());
+        if history.templates {
+            return Ok(Some(workload.undone(past, restarted_at).into()));
+        }
+        let may_be = workload.may_be_rolled_back(past, restarted_at);
+        Ok((!may_be).then(Arc::default))
     }
 
     /// The current pods of a workload; none while its history does not hold its template yet.
@@ -115,12 +166,20 @@ impl Answer {
                 .map(|_| owned.iter().any(|pod| is(CurrentPods::replace)(&pod))),
             progressed: current_pods().filter_map(|pod| pod.progressed).max(),
             blocking: newest_first(others.filter(|pod| pod.pod.is_stuck())),
+            undone: None,
         })
     }
 
     fn readable(&self, owner: &str) -> Result<(), Error> {
         let unreadable = self.unreadable.get(owner);
         unreadable.map_or(Ok(()), |what| Err(Error::Unreadable(Arc::clone(what))))
+    }
+}
+
+impl Pasts {
+    /// Those of one owner.
+    fn of(&self, uid: &str) -> &[Past] {
+        self.of.get(uid).map_or(&[][..], Vec::as_slice)
     }
 }
 

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     clock,
     workload::identity::Identity,
-    workload::{CurrentPods, Workload},
+    workload::{CurrentPods, Undone, Workload},
 };
 
 /// How long pods that were read serve a workload that does not change. What they run can change meanwhile: a later pull
@@ -48,6 +48,8 @@ struct Entry {
 /// What was read of a workload.
 struct Kept {
     resource_version: Option<Arc<str>>,
+    /// Of the workload: its template and what is later in its history change with it only.
+    generation: Option<i64>,
     /// Of what a reconcile reads of the workload.
     fingerprint: u64,
     /// When the list began, by our monotonic clock.
@@ -158,6 +160,15 @@ impl KeptPods {
         entry.kept.as_ref().map(|kept| Arc::clone(&kept.pods))
     }
 
+    /// The rollouts that somebody went back from, if that is known of the workload as it is now.
+    pub(super) fn undone(&self, workload: &Workload) -> Option<Arc<[Undone]>> {
+        let all = self.0.lock();
+        let entry = all.get(workload.namespace())?.get(workload.uid())?;
+        let kept = entry.kept.as_ref()?;
+        let same = kept.generation == workload.meta().generation;
+        kept.pods.undone.clone().filter(|_| same)
+    }
+
     /// Keeps what an answer says of a workload, as long as that is selected.
     ///
     /// # Errors
@@ -166,15 +177,17 @@ impl KeptPods {
     pub(super) fn keep(
         &self,
         workload: &Workload,
-        current: Option<CurrentPods>,
+        (current, undone): (Option<CurrentPods>, Option<Arc<[Undone]>>),
         answer: &Answer,
     ) -> Result<Arc<Pods>, Error> {
-        let pods = Arc::new(answer.pods_of(current.as_ref())?);
+        let pods = answer.pods_of(current.as_ref())?;
+        let pods = Arc::new(Pods { undone, ..pods });
         let mut all = self.0.lock();
         let namespace = all.get_mut(workload.namespace());
         if let Some(entry) = namespace.and_then(|namespace| namespace.get_mut(workload.uid())) {
             entry.kept = Some(Kept {
                 resource_version: workload.resource_version().cloned(),
+                generation: workload.meta().generation,
                 fingerprint: workload.fingerprint(),
                 read: answer.at,
                 current,
@@ -242,7 +255,8 @@ impl Kept {
             let waited = since.waited.is_some_and(|waited| self.read >= waited);
             waited && self.fingerprint == workload.fingerprint()
         };
-        is_recent && (self.is_unchanged(workload) || was_awaited())
+        let shows = !since.templates || self.pods.undone.is_some();
+        is_recent && shows && (self.is_unchanged(workload) || was_awaited())
     }
 
     /// Takes what a later list says of the pods of a workload that may not have changed.
@@ -251,7 +265,8 @@ impl Kept {
         if let Some(current) = self.current.as_ref().filter(|_| self.read < answer.at)
             && let Ok(pods) = answer.pods_of(Some(current))
         {
-            self.pods = Arc::new(pods);
+            let undone = self.pods.undone.clone();
+            self.pods = Arc::new(Pods { undone, ..pods });
             self.read = answer.at;
         }
     }

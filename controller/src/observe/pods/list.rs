@@ -1,7 +1,7 @@
 //! Lists pods, and the past templates of their owners.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     sync::Arc,
 };
 
@@ -19,7 +19,7 @@ use tokio::time::{self, Instant};
 
 use super::{
     Error,
-    answer::{Answer, Listed},
+    answer::{Answer, Listed, PastTemplates, Pasts},
     object::{self, Unreadable},
     shared::Shared,
     view::View,
@@ -42,16 +42,20 @@ pub(super) async fn list(
     client: &Client,
     namespace: &str,
     selector: &str,
-    histories: BTreeSet<History>,
+    wanted: impl Iterator<Item = PastTemplates>,
 ) -> Result<Arc<Answer>, Error> {
+    let mut histories: BTreeMap<History, bool> = BTreeMap::new();
+    for wanted in wanted {
+        *histories.entry(wanted.of).or_default() |= wanted.templates;
+    }
     let (begun, at) = (clock::now(), Instant::now());
     let lists = async {
-        let histories = histories.into_iter().map(|history| async move {
-            (
-                history,
-                history_of(client, namespace, selector, history).await,
-            )
-        });
+        let histories = histories
+            .into_iter()
+            .map(|(history, templates)| async move {
+                let listed = history_of(client, namespace, selector, (history, templates));
+                (history, templates, listed.await)
+            });
         future::join(
             pods(client, namespace, selector),
             future::join_all(histories),
@@ -64,10 +68,10 @@ pub(super) async fn list(
             namespace: namespace.to_owned(),
         })?;
     let (pods, mut unreadable) = pods?;
-    let histories = histories.into_iter().map(|(history, listed)| {
-        let listed = listed.map(|(objects, bad)| {
+    let histories = histories.into_iter().map(|(history, templates, listed)| {
+        let listed = listed.map(|(of, bad)| {
             unreadable.extend(bad);
-            objects
+            Pasts { templates, of }
         });
         (history, listed)
     });
@@ -108,7 +112,7 @@ async fn history_of(
     client: &Client,
     namespace: &str,
     selector: &str,
-    history: History,
+    (history, templates): (History, bool),
 ) -> Result<ByOwner<Past>, Error> {
     let mut objects: HashMap<String, Vec<Past>> = HashMap::new();
     let path = match history {
@@ -120,12 +124,17 @@ async fn history_of(
         client,
         selector,
         |parameters| match history {
-            History::ReplicaSets => request.list_metadata(parameters),
-            // The number of a revision is not metadata.
-            History::ControllerRevisions => request.list(parameters),
+            History::ReplicaSets if !templates => request.list_metadata(parameters),
+            // The number of a revision is not metadata, and neither are templates.
+            _ => request.list(parameters),
         },
         |mut object: Past| {
             if let Some(owner) = object.owner.take() {
+                let object = if templates {
+                    object
+                } else {
+                    object.without_template()
+                };
                 objects.entry(owner.into()).or_insert_with(one).push(object);
             }
         },

@@ -33,6 +33,8 @@ const FEW: usize = 4;
 /// Reads pods and histories in batches: of each namespace by one task, as long as somebody waits there.
 pub(super) struct Reader {
     client: Client,
+    /// The annotation that holds the instant of a rollout.
+    restarted_at: &'static str,
     fetches: Fetches,
     kept: KeptPods,
     namespaces: Mutex<HashMap<Arc<str>, Arc<Namespace>>>,
@@ -40,9 +42,10 @@ pub(super) struct Reader {
 
 impl Reader {
     /// A reader for all namespaces.
-    pub(super) fn new(client: Client, fetches: Fetches) -> Arc<Self> {
+    pub(super) fn new(client: Client, restarted_at: &'static str, fetches: Fetches) -> Arc<Self> {
         Arc::new(Self {
             client,
+            restarted_at,
             fetches,
             kept: KeptPods::default(),
             namespaces: Mutex::default(),
@@ -70,7 +73,7 @@ impl Reader {
         let name = workload.namespace();
         let namespace = self.namespace(name);
         if let Some(whole) = namespace.served(wanted) {
-            return self.keep(workload, &whole).map(Some);
+            return self.keep(workload, wanted, &whole).map(Some);
         }
         let mut queue = namespace.queue.lock();
         queue.add(workload, selector, wanted, waiter);
@@ -118,7 +121,7 @@ impl Reader {
         let whole = batch.len() > FEW || batch.iter().any(|waiting| waiting.wanted.whole);
         if whole {
             let histories = batch.iter().filter_map(|waiting| waiting.wanted.history);
-            let all = list(&self.client, name, "", histories.collect()).await;
+            let all = list(&self.client, name, "", histories).await;
             *namespace.whole.lock() = all.as_ref().ok().cloned();
             if let Ok(all) = &all
                 && batch.iter().any(|waiting| waiting.wanted.whole)
@@ -126,13 +129,13 @@ impl Reader {
                 self.kept.refresh(name, all);
             }
             for waiting in batch {
-                self.answer(&waiting.workload, &all);
+                self.answer(&waiting.workload, waiting.wanted, &all);
             }
         } else {
             let each = batch.into_iter().map(|waiting| async move {
-                let histories = waiting.wanted.history.into_iter().collect();
+                let histories = waiting.wanted.history.into_iter();
                 let selected = list(&self.client, name, &waiting.selector, histories).await;
-                self.answer(&waiting.workload, &selected);
+                self.answer(&waiting.workload, waiting.wanted, &selected);
             });
             future::join_all(each).await;
         }
@@ -147,35 +150,47 @@ impl Reader {
         drop(queue);
         let whole = namespace.whole.lock().clone();
         for Waiting {
-            workload, waiters, ..
+            workload,
+            wanted,
+            waiters,
+            ..
         } in served
         {
             if let Some(whole) = &whole {
-                self.answer(&workload, &Ok(Arc::clone(whole)));
+                self.answer(&workload, wanted, &Ok(Arc::clone(whole)));
             }
             Waiter::wake(&waiters, &self.fetches.triggers);
         }
     }
 
     /// Keeps what a list says of a workload, or why it says nothing.
-    fn answer(&self, workload: &Workload, answer: &Result<Arc<Answer>, Error>) {
+    fn answer(&self, workload: &Workload, wanted: Wanted, answer: &Result<Arc<Answer>, Error>) {
         // A panic concerns this workload only, and not all who wait with it.
         let kept = panic::catch_unwind(AssertUnwindSafe(|| {
             let answer = answer.as_ref().map_err(Clone::clone)?;
-            self.keep(workload, answer).map(drop)
+            self.keep(workload, wanted, answer).map(drop)
         }));
         if let Err(error) = kept.unwrap_or(Err(Error::Panicked)) {
             self.kept.fail(workload, error);
         }
     }
 
-    fn keep(&self, workload: &Workload, answer: &Answer) -> Result<Arc<Pods>, Error> {
+    fn keep(
+        &self,
+        workload: &Workload,
+        wanted: Wanted,
+        answer: &Answer,
+    ) -> Result<Arc<Pods>, Error> {
         // Where the template stands in its history does not change without the workload.
         let current = match self.kept.current(workload) {
             Some(current) => Some(current),
             None => answer.current(workload)?,
         };
-        self.kept.keep(workload, current, answer)
+        let undone = match self.kept.undone(workload) {
+            Some(undone) => Some(undone),
+            None => answer.undone(workload, self.restarted_at, wanted.since.templates)?,
+        };
+        self.kept.keep(workload, (current, undone), answer)
     }
 
     fn namespace(&self, name: &str) -> Arc<Namespace> {

@@ -5,6 +5,7 @@ use std::{sync::Mutex, time::Duration};
 use futures::future;
 use http::{Request, Response};
 use kube::client::Body;
+use kube_autorollout_core::annotations::{DIGESTS, RESTARTED_AT};
 use serde_json::{Value, json};
 use tokio::time::{self, Instant};
 use tokio_util::sync::CancellationToken;
@@ -41,6 +42,15 @@ impl Given {
     }
 
     fn of_pods(takes: Duration, count: usize, pod: fn(usize) -> Value) -> Self {
+        Self::of(takes, count, pod, |number| vec![replica_set(number)])
+    }
+
+    fn of(
+        takes: Duration,
+        count: usize,
+        pod: fn(usize) -> Value,
+        sets: fn(usize) -> Vec<Value>,
+    ) -> Self {
         let lists = Lists::default();
         let seen = Arc::clone(&lists);
         let service = service_fn(move |request: Request<Body>| {
@@ -51,7 +61,7 @@ impl Given {
                 .push((path.to_owned(), selector));
             let answer = match path {
                 PODS => (0..count).map(pod).collect::<Vec<_>>(),
-                REPLICA_SETS => (0..count).map(replica_set).collect(),
+                REPLICA_SETS => (0..count).flat_map(sets).collect(),
                 other => panic!("{other}"),
             };
             let list = json!({ "metadata": {}, "items": answer }).to_string();
@@ -62,7 +72,7 @@ impl Given {
         });
         let fetches = Fetches::new(Arc::default(), CancellationToken::new());
         Self {
-            store: Store::new(Client::new(service, "own"), &fetches),
+            store: Store::new(Client::new(service, "own"), RESTARTED_AT, &fetches),
             lists,
         }
     }
@@ -110,6 +120,7 @@ fn since(age: Duration, asked: Option<Timestamp>) -> Since {
         at,
         asked,
         waited: None,
+        templates: false,
     }
 }
 
@@ -119,6 +130,23 @@ fn pod(number: usize) -> Value {
         "metadata": { "name": format!("web-{number}-pod"), "ownerReferences": owner },
         "spec": { "containers": [{ "name": "app" }] },
     })
+}
+
+/// The ReplicaSets of a Deployment that went back from a rollout.
+fn went_back(number: usize) -> [Value; 2] {
+    let template = |letter: &str, minute: u32| {
+        let record = json!({ "app": format!("sha256:{}", letter.repeat(64)) }).to_string();
+        let at = format!("2026-01-01T00:0{minute}:00Z");
+        json!({ "metadata": { "annotations": { DIGESTS: record, RESTARTED_AT: at } } })
+    };
+    let [mut current, mut later] = [replica_set(number), replica_set(number)];
+    current["metadata"]["creationTimestamp"] = json!("2026-01-01T00:01:00Z");
+    current["spec"] = json!({ "template": template("a", 1) });
+    later["metadata"]["uid"] = json!(format!("rs-{number}-later"));
+    later["metadata"]["creationTimestamp"] = json!("2026-01-01T00:02:00Z");
+    later["metadata"]["annotations"]["deployment.kubernetes.io/revision"] = json!("0");
+    later["spec"] = json!({ "template": template("b", 2) });
+    [current, later]
 }
 
 fn replica_set(number: usize) -> Value {
@@ -141,7 +169,10 @@ fn deployment(number: usize, version: &str, updated: i32) -> Workload {
             "resourceVersion": version,
             "annotations": { "deployment.kubernetes.io/revision": "1" },
         },
-        "spec": { "selector": { "matchLabels": { "app": name } }, "template": {} },
+        "spec": {
+            "selector": { "matchLabels": { "app": name } },
+            "template": went_back(number)[0]["spec"]["template"],
+        },
         "status": { "observedGeneration": 1, "replicas": 1, "updatedReplicas": updated, "availableReplicas": 1 },
     });
     let object: Object = serde_json::from_value(deployment).expect("a Deployment");
@@ -335,4 +366,54 @@ async fn nothing_is_kept_of_a_namespace_that_is_not_read_any_more() {
     given.store.tidy();
     assert_eq!(given.store.reader.namespaces(), 0);
     given.get(&workloads).await;
+}
+
+/// Its ReplicaSets show by their ages that somebody may have gone back; from which rollout is in their templates.
+#[tokio::test(start_paused = true)]
+async fn templates_of_the_history_are_read_once_where_somebody_may_have_gone_back() {
+    let with_history = || Since {
+        templates: true,
+        ..since(REFRESH, None)
+    };
+    let given = Given::deployments(1);
+    let all = deployments(1);
+    given.select(&all);
+    given.get(&all).await;
+    given.lists();
+    let pods = given.lookup(&all[0], with_history()).await.expect("pods");
+    assert_eq!(pods.undone.as_deref(), Some(&[][..]), "it is the newest");
+    assert_eq!(given.lists(), []);
+
+    let takes = Duration::from_millis(100);
+    let given = Given::of(takes, 1, pod, |number| went_back(number).into());
+    given.select(&all);
+    let pods = given.read(&all[0], REFRESH).await.expect("pods");
+    assert_eq!(pods.undone, None, "nobody wanted to know");
+    given.lists();
+    let pods = given.lookup(&all[0], with_history()).await.expect("pods");
+    let later = format!("sha256:{}", "b".repeat(64));
+    assert!(pods.are_rolled_back("app", &later.parse().expect("a digest")));
+    assert_eq!(given.lists().len(), 2);
+    given.lookup(&all[0], with_history()).await.expect("pods");
+    let same_template = deployment(0, "2", 0);
+    let pods = given.lookup(&same_template, with_history()).await;
+    assert_eq!(
+        pods.expect("pods")
+            .undone
+            .as_ref()
+            .map(|undone| undone.len()),
+        Some(1)
+    );
+    let lists = given.lists();
+    assert_eq!(lists.len(), 2, "its status has changed: {lists:?}");
+    time::advance(REFRESH).await;
+    given.read(&same_template, REFRESH).await.expect("pods");
+    let certain = Since {
+        templates: true,
+        ..since(Duration::from_secs(10), Some(clock::now()))
+    };
+    let pods = given.lookup(&same_template, certain).await.expect("pods");
+    assert_eq!(pods.undone.as_ref().map(|undone| undone.len()), Some(1));
+    let paths: Vec<_> = given.lists().into_iter().map(|(path, _)| path).collect();
+    assert_eq!(paths, [PODS, PODS], "its history is known");
 }

@@ -9,12 +9,8 @@ use tokio::{
     time::{self, Instant},
 };
 
-use super::answer::{Answer, Since};
-use crate::{
-    clock,
-    lookup::Waiter,
-    workload::{History, Workload},
-};
+use super::answer::{Answer, PastTemplates, Since};
+use crate::{clock, lookup::Waiter, workload::Workload};
 
 /// How long a list of a whole namespace is held for those who come later.
 pub(super) const HELD: Duration = Duration::from_secs(10);
@@ -61,8 +57,8 @@ struct Batch {
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Wanted {
-    /// The objects that show the current template, where that is not known already.
-    pub(super) history: Option<History>,
+    /// The objects that show the current template and those before it, where that is not known already.
+    pub(super) history: Option<PastTemplates>,
     /// Lists that began earlier are of no use.
     pub(super) since: Since,
     /// It must not wait for others.

@@ -101,6 +101,16 @@ impl<'a> Finding<'a> {
         self.is_stale() && (!self.guarded || self.retry == Some(Retry::Now))
     }
 
+    /// Whether a rollout would bring back what somebody went back from.
+    pub(super) fn is_rolled_back(&self) -> bool {
+        self.is_stale() && self.container.rolled_back
+    }
+
+    /// Whether some pod of it is not pinned that should be.
+    pub(super) fn is_not_pinned(&self) -> bool {
+        self.container.pinned == Some(false)
+    }
+
     /// When it is to be rolled out again, if that is yet to come.
     pub(super) fn retry(&self) -> Option<Timestamp> {
         match self.retry? {
@@ -292,7 +302,10 @@ fn is_guarded(container: &Container, observed: &Observed, now: Timestamp) -> boo
     if recorded(container, observed) == Some(tag) {
         return true;
     }
-    container.remembered.as_ref().is_some_and(|remembered| {
+    // Who went back from a rollout has not lost its record.
+    let remembered = container.remembered.as_ref();
+    let remembered = remembered.filter(|_| !container.rolled_back);
+    remembered.is_some_and(|remembered| {
         // The clock may have been set, so a time that is yet to come is no better than one long past.
         let age = now.duration_since(remembered.at).unsigned_abs();
         remembered.digest == *tag && age < REMEMBERED_FOR

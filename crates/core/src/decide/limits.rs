@@ -34,6 +34,11 @@ impl Policy {
             let said = (State::Skipped, Some(Reason::OnDelete), Some(name));
             return Some((said, None));
         }
+        let mut rolled_back = candidates.iter().filter(|_| settings.keeps_rollbacks());
+        if let Some(kept) = rolled_back.find(|finding| finding.is_rolled_back()) {
+            let reason = Some(Reason::RolledBack);
+            return Some(((State::Held, reason, Some(kept.name())), None));
+        }
         if let Some(blocking) = findings.iter().find(|finding| finding.blocks_new_pods()) {
             return Some(outdated(
                 Reason::WaitingForOtherContainer,

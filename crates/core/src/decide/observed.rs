@@ -58,6 +58,10 @@ pub struct Container {
     pub exempt: Option<Exempt>,
     /// The digest behind the tag that its newest pod names, or why that is not known: `NotStarted` where there is no pod.
     pub tag: Result<Digest, Reason>,
+    /// Somebody went back from a rollout of that digest: the history of the workload has one that is later than its template.
+    pub rolled_back: bool,
+    /// Whether its pods are pinned to what its template pins it to; nothing where they need not be.
+    pub pinned: Option<bool>,
     /// Since when the tag names that digest, or, if it is not known now, the one it was last known to name.
     pub since: Option<Timestamp>,
     /// The last digest that this process itself rolled it out to.

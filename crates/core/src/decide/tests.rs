@@ -88,6 +88,8 @@ fn container(name: &str, pods: &[Running]) -> Container {
         image: format!("ghcr.io/team/{name}:main"),
         exempt: None,
         tag: Ok(digest('a')),
+        rolled_back: false,
+        pinned: None,
         since: None,
         remembered: None,
         pods: pods.to_vec(),

@@ -9,12 +9,12 @@ fn pinning() -> Policy {
     }
 }
 
-fn image(name: &str) -> String {
+pub(super) fn image(name: &str) -> String {
     format!("ghcr.io/team/{name}:main")
 }
 
 /// These containers, each pinned to the digest of its letter.
-fn pins(entries: &[(&str, char)]) -> Pins {
+pub(super) fn pins(entries: &[(&str, char)]) -> Pins {
     let mut pins = Pins::default();
     for (name, letter) in entries {
         pins.pin(name, &image(name), &digest(*letter));
@@ -93,4 +93,77 @@ fn a_pin_of_an_image_that_was_edited_does_not_count() {
         ])
     };
     assert_pinned(&workload, &[("web", 'a')]);
+}
+
+#[test]
+fn pods_that_should_be_pinned_and_are_not_are_said_and_roll_nothing_out() {
+    let with = |name: &str, pinned, pods: &[Running]| Container {
+        pinned,
+        ..container(name, pods)
+    };
+    let one = [
+        with("proxy", Some(true), &[current()]),
+        with("web", Some(false), &[current()]),
+    ];
+    assert_said(&observed(&one), State::UpToDate, Reason::NotPinned, "web");
+    let all = [
+        with("proxy", None, &[current()]),
+        with("web", Some(true), &[current()]),
+    ];
+    assert_said(&observed(&all), State::UpToDate, Reason::Current, "proxy");
+    let outdated = observed(&[with("web", Some(false), &[stale()])]);
+    assert_rolled_out(&outdated, &["web"]);
+    let done = recorded(&[("web", 'a')], in_flight(&one));
+    assert_said(&done, State::RollingOut, Reason::InFlight, "");
+}
+
+/// A workload that went back to `b` from a rollout of what its tag names, which this process remembers.
+fn rolled_back() -> Observed {
+    let remembered = Remembered {
+        digest: digest('a'),
+        at: now() - SignedDuration::from_mins(5),
+    };
+    let web = Container {
+        rolled_back: true,
+        remembered: Some(remembered),
+        ..container("web", &[stale()])
+    };
+    recorded(&[("web", 'b')], observed(&[web]))
+}
+
+#[test]
+fn what_somebody_went_back_from_is_held_until_the_tag_moves_or_they_say_so() {
+    let workload = rolled_back();
+    assert_said(&workload, State::Held, Reason::RolledBack, "web");
+    let decision = decide(&workload, &settings(), &Policy::default(), now());
+    assert!(decision.stale && decision.again.is_none());
+    let with = |hold| {
+        let hold = Some(hold);
+        let settings = Settings { hold, ..settings() };
+        decide(&workload, &settings, &Policy::default(), now())
+    };
+    let released = with(Hold::Off).rollout.expect("a rollout");
+    assert_eq!(released.record, record(&[("web", 'a')]));
+    let held = with(Hold::Indefinitely);
+    assert_eq!((held.state, held.reason), (State::Held, None));
+    let past = with(Hold::Until(now()));
+    assert_eq!(past.reason, Some(Reason::RolledBack));
+
+    let mut moved = rolled_back();
+    moved.containers[0].rolled_back = false;
+    moved.containers[0].tag = Ok(digest('c'));
+    assert_rolled_out(&moved, &["web"]);
+    let mut on_its_way = rolled_back();
+    (on_its_way.replacing, on_its_way.complete) = (true, false);
+    assert_said(&on_its_way, State::RollingOut, Reason::InFlight, "web");
+    let mut follows = rolled_back();
+    follows.containers[0].pods = vec![current()];
+    assert_said(&follows, State::UpToDate, Reason::Current, "web");
+}
+
+#[test]
+fn a_push_of_another_container_does_not_end_what_is_held() {
+    let mut workload = rolled_back();
+    workload.containers.push(container("proxy", &[stale()]));
+    assert_said(&workload, State::Held, Reason::RolledBack, "web");
 }

@@ -77,16 +77,21 @@ fn any_container(name: &'static str) -> impl Strategy<Value = Container> {
         prop::option::of(any_instant()),
         prop::option::weighted(0.2, any_remembered),
         prop::collection::vec(any_pod(), 0..4),
+        (prop::bool::weighted(0.2), any::<Option<bool>>()),
     )
-        .prop_map(move |(exempt, tag, since, remembered, pods)| Container {
-            image: format!("ghcr.io/team/{name}:main"),
-            name: name.to_owned(),
-            exempt,
-            tag,
-            since,
-            remembered,
-            pods,
-        })
+        .prop_map(
+            move |(exempt, tag, since, remembered, pods, pins)| Container {
+                image: format!("ghcr.io/team/{name}:main"),
+                name: name.to_owned(),
+                exempt,
+                tag,
+                rolled_back: pins.0,
+                pinned: pins.1,
+                since,
+                remembered,
+                pods,
+            },
+        )
 }
 
 fn any_record() -> impl Strategy<Value = Record> {
@@ -146,8 +151,8 @@ fn any_observed() -> impl Strategy<Value = Observed> {
 }
 
 fn any_settings() -> impl Strategy<Value = Settings> {
-    prop::option::weighted(0.1, Just(Hold::Indefinitely))
-        .prop_map(|hold| Settings { hold, ..settings() })
+    let any_hold = prop::sample::select(vec![Hold::Indefinitely, Hold::Off]);
+    prop::option::weighted(0.2, any_hold).prop_map(|hold| Settings { hold, ..settings() })
 }
 
 fn any_limits() -> impl Strategy<Value = Policy> {
@@ -299,6 +304,7 @@ proptest! {
                 let container = observed.containers.iter().find(|container| container.name == change.container);
                 let container = container.expect("a container of the workload");
                 prop_assert!(container.exempt.is_none());
+                prop_assert!(!container.rolled_back || settings.hold == Some(Hold::Off));
                 prop_assert!(container.pods.iter().all(|pod| pod.pulls_always));
                 prop_assert!(container.pods.iter().any(|pod| pod.verdict == Verdict::Stale));
                 prop_assert_eq!(container.tag.as_ref(), Ok(&change.to));
@@ -306,8 +312,31 @@ proptest! {
                 prop_assert_eq!(rollout.record.digest(&container.name), Some(&change.to));
             }
         }
-        let reasonless = matches!(decision.state, State::Held | State::Paused);
+        let reasonless = matches!(decision.state, State::Held | State::Paused) && decision.reason != Some(Reason::RolledBack);
         prop_assert_eq!(decision.reason.is_none(), reasonless, "{:?}", decision);
+    }
+
+    /// Whether and what is rolled out does not rest on pins, and each container that is rolled out is pinned to what it is
+    /// rolled out to.
+    #[test]
+    fn pins_neither_add_nor_stop_a_rollout(
+        observed in any_observed(), settings in any_settings(), limits in any_limits(), pinned: bool,
+    ) {
+        let pinning = Policy { pin: true, ..limits.clone() };
+        let with = decide(&observed, &settings, &pinning, now());
+        let mut others = observed.clone();
+        others.pins = pins::pins(&[("web", 'c'), ("proxy", 'b')]);
+        for container in &mut others.containers {
+            container.pinned = Some(pinned);
+        }
+        let without = decide(&others, &settings, &Policy { pin: false, ..limits }, now());
+        prop_assert_eq!(rolled_out(&with), rolled_out(&without));
+        if let Some(rollout) = &with.rollout {
+            for change in &rollout.changes {
+                let pinned = rollout.pins.digest(&change.container, &pins::image(&change.container));
+                prop_assert_eq!(pinned.as_ref(), Some(&change.to));
+            }
+        }
     }
 
     #[test]
