@@ -55,6 +55,10 @@ bench-scale *ARGUMENTS:
 chaos SEED *ARGUMENTS:
     cargo chaos {{ARGUMENTS}} {{SEED}}
 
+# The tests on the newest Kubernetes, built once from source; what is appended goes to the tests, such as `-- pins`
+newest-kubernetes *ARGUMENTS:
+    .ci/newest-kubernetes {{ARGUMENTS}}
+
 # Everything that CI runs
 ci:
     .ci/run

@@ -112,5 +112,8 @@ Each directory and each key has the number of its entry, so that two Secrets wit
 {{- with (include "kube-autorollout.hints" . | fromYaml).receivers }}
   {{- $_ := set $config "hints" (dict "port" $.Values.hints.port "receivers" .) }}
 {{- end }}
+{{- if .Values.pinning.enabled }}
+  {{- $_ := set $config "pinning" (dict "enabled" true) }}
+{{- end }}
 {{- toYaml $config }}
 {{- end }}

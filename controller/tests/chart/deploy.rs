@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::{
     configuration::Rendered,
     generated::is_up_to_date,
-    helm::{Helm, VERSIONS},
+    helm::{ADMISSION, Helm, VERSIONS},
 };
 
 /// The manifests, and the values and the namespace that they are rendered with.
@@ -18,6 +18,22 @@ const MANIFESTS: [(&str, &str, &str); 2] = [
         "config: { watch: { namespaces: ['*'] } }",
         "kube-autorollout",
     ),
+];
+
+/// The policies for pins, and the policy and the API of the cluster that they are rendered for.
+const POLICIES: [(&str, &str, &str); 4] = [
+    ("deploy/pins/kubernetes-1.36.yaml", "admission", ADMISSION),
+    (
+        "deploy/pins/kubernetes-1.34.yaml",
+        "admission",
+        "admissionregistration.k8s.io/v1beta1/MutatingAdmissionPolicy",
+    ),
+    (
+        "deploy/pins/kyverno-1.17.yaml",
+        "kyverno",
+        "policies.kyverno.io/v1/MutatingPolicy",
+    ),
+    ("deploy/pins/kyverno-1.10.yaml", "kyverno", "kyverno.io/v1"),
 ];
 
 /// What Helm says of itself, which is not so here.
@@ -33,11 +49,30 @@ fn the_manifests_are_those_of_the_chart() {
     for (file, values, namespace) in MANIFESTS {
         let rendered = helm.text("kube-autorollout", namespace, &["--no-hooks"], values);
         let rendered = rendered.unwrap_or_else(|error| panic!("{error}"));
-        let of_helm = |line: &&str| OF_HELM.iter().any(|text| line.contains(text));
-        let lines = rendered.lines().filter(|line| !of_helm(line));
-        let manifest: String = lines.flat_map(|line| [line, "\n"]).collect();
-        is_up_to_date(file, &manifest);
+        is_up_to_date(file, &without_helm(&rendered));
     }
+}
+
+#[test]
+fn the_policies_for_pins_are_those_of_the_chart_and_for_all_namespaces() {
+    let helm = Helm::new(VERSIONS[0]);
+    for (file, policy, api) in POLICIES {
+        let values = format!(
+            "{{ config: {{ watch: {{ namespaces: ['*'] }} }}, pinning: {{ enabled: true, policy: {policy} }} }}"
+        );
+        let template = ["--show-only", "templates/pinning.yaml"];
+        let options = [&template[..], &["--api-versions", api]].concat();
+        let rendered = helm.text("kube-autorollout", "kube-autorollout", &options, &values);
+        let rendered = rendered.unwrap_or_else(|error| panic!("{error}"));
+        is_up_to_date(file, &without_helm(&rendered));
+    }
+}
+
+/// A rendering without the lines that are about Helm.
+fn without_helm(rendered: &str) -> String {
+    let of_helm = |line: &&str| OF_HELM.iter().any(|text| line.contains(text));
+    let lines = rendered.lines().filter(|line| !of_helm(line));
+    lines.flat_map(|line| [line, "\n"]).collect()
 }
 
 #[test]

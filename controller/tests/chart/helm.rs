@@ -20,6 +20,9 @@ pub(crate) const VERSIONS: [Program; 2] = [Program::Helm3, Program::Helm4];
 /// What has to happen happens long before, also on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(60);
 
+/// The API of Kubernetes 1.36 and later that the policy for pins needs.
+pub(crate) const ADMISSION: &str = "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy";
+
 /// One version of Helm.
 pub(crate) struct Helm {
     file: PathBuf,
@@ -97,9 +100,10 @@ impl Helm {
         output.status.success().then_some(()).ok_or(said)
     }
 
-    /// Every object of the release `web` in the namespace `team`.
+    /// Every object of the release `web` in the namespace `team`, on a cluster that has an API for the policy for pins.
     pub(crate) fn render(&self, values: &str) -> Result<Vec<Value>, String> {
-        Ok(documents(&self.text("web", "team", &[], values)?))
+        let options = ["--api-versions", ADMISSION];
+        Ok(documents(&self.text("web", "team", &options, values)?))
     }
 
     /// What `helm template` writes.

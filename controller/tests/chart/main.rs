@@ -15,6 +15,7 @@ mod monitors;
 mod objects;
 #[path = "../e2e/pages.rs"]
 mod pages;
+mod pinning;
 mod readme;
 mod rotation;
 mod schemas;

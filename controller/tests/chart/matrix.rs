@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::helm::Helm;
 
 /// What can be switched on or set besides others.
-const FEATURES: [&str; 24] = [
+const FEATURES: [&str; 25] = [
     "replicaCount: 2",
     "config: { leaderElection: { enabled: true } }",
     "config: { watch: { namespaces: [default, kube-public] } }",
@@ -56,10 +56,11 @@ extraVolumeMounts: [{ name: more, mountPath: /more }]",
     "service: { enabled: true, type: NodePort, port: 80, annotations: { example.com/scrape: 'true' } }",
     "{ service: { enabled: true }, serviceMonitor: { enabled: true, labels: { release: prometheus } }, podMonitor: { enabled: true } }",
     "{ prometheusRule: { enabled: true }, grafanaDashboard: { enabled: true } }",
+    "pinning: { enabled: true, namespaceSelector: { matchLabels: { pins: 'yes' } } }",
 ];
 
 /// What is not beside others, alone and on top of everything.
-const CHOICES: [&str; 10] = [
+const CHOICES: [&str; 12] = [
     "config: { watch: { namespaces: ['*'] } }",
     "{ replicaCount: 2, strategy: { type: Recreate } }",
     "strategy: { type: RollingUpdate }",
@@ -70,6 +71,8 @@ const CHOICES: [&str; 10] = [
     "serviceAccount: { create: false, name: default, automount: false }",
     "{ livenessProbe: null, readinessProbe: null, resources: null }",
     "{ nameOverride: short, fullnameOverride: other }",
+    "pinning: { enabled: true, policy: kyverno }",
+    "pinning: { enabled: true, policy: none }",
 ];
 
 /// Values, and what tells them from others.
@@ -132,10 +135,11 @@ fn merge(under: &mut Value, over: Value) {
     }
 }
 
-/// What Helm makes of every case in this namespace: a file each in `folder`.
-pub(crate) fn render(helm: &Helm, namespace: &str, folder: &Path) {
+/// What Helm makes of every case in this namespace, on a cluster with this API: a file each in `folder`.
+pub(crate) fn render(helm: &Helm, namespace: &str, api: &str, folder: &Path) {
     for case in cases() {
-        let text = helm.text("web", namespace, &[], &case.values);
+        let options = ["--api-versions", api];
+        let text = helm.text("web", namespace, &options, &case.values);
         let text = text.unwrap_or_else(|error| panic!("{}: {error}", case.name));
         fs::write(folder.join(format!("{}.yaml", case.name)), text).expect("a file");
     }

@@ -22,6 +22,8 @@ changes; see [upgrading](../../docs/upgrading.md). The Secrets in `config.regist
 
 To check images as soon as they are pushed, set `hints.receivers`; see [hints](../../docs/hints.md#with-the-chart).
 
+To keep pods on the digests that were rolled out, whatever the tag names when they start, set `pinning.enabled`; see [pins](../../docs/pins.md).
+
 On EKS, GKE and AKS, set `cloudIdentities` to read ECR, Artifact Registry and ACR with a role instead of Secrets; see [cloud identities](../../docs/cloud-identities.md).
 
 See also [configuration](../../docs/configuration.md), [registries](../../docs/registries.md), [metrics](../../docs/metrics.md), [alerts](../../docs/alerts.md) and the examples in [`deploy/values`](../../deploy/values).

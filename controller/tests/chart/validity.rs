@@ -12,7 +12,7 @@ use kube::{
     api::{ApiResource, DynamicObject, Patch, PatchParams, ValidationDirective},
     core::GroupVersionKind,
 };
-use kube_autorollout_testbed::{Namespace, programs::Program, shared};
+use kube_autorollout_testbed::{Namespace, admission, programs::Program, shared};
 use serde_json::{Value, json};
 
 use crate::{
@@ -22,8 +22,9 @@ use crate::{
     schemas::Schemas,
 };
 
-/// Kinds of the Gateway API and the Prometheus Operator, which the API server does not know.
-const FOREIGN: [&str; 4] = [
+/// Kinds of Kyverno, the Gateway API and the Prometheus Operator, which the API server does not know.
+const FOREIGN: [&str; 5] = [
+    "ClusterPolicy",
     "HTTPRoute",
     "PodMonitor",
     "PrometheusRule",
@@ -36,7 +37,8 @@ const MISSPELT: &str = "affinity: { nodeAffinity: { requiredDuringScheduling: {}
 #[tokio::test]
 async fn every_rendering_is_valid_by_the_schemas_of_the_api_server() {
     let folder = tempfile::tempdir().expect("a folder");
-    render(&Helm::new(Program::Helm4), "team", folder.path());
+    let api = api().await;
+    render(&Helm::new(Program::Helm4), "team", &api, folder.path());
     let objects = objects(folder.path());
     let verdicts = schemas(&objects).await.judge(folder.path(), &FOREIGN);
     assert_eq!(verdicts.len(), objects.len(), "each object is judged");
@@ -65,7 +67,13 @@ async fn every_rendering_is_valid_by_the_schemas_of_the_api_server() {
 async fn every_rendering_is_taken_by_the_api_server_with_pods_of_the_restricted_level() {
     let namespace = restricted("restricted").await;
     let folder = tempfile::tempdir().expect("a folder");
-    render(&Helm::new(Program::Helm3), namespace.name(), folder.path());
+    let api = api().await;
+    render(
+        &Helm::new(Program::Helm3),
+        namespace.name(),
+        &api,
+        folder.path(),
+    );
     let client = namespace.client();
     let mut tried = BTreeSet::new();
     for (file, object) in objects(folder.path()) {
@@ -135,6 +143,13 @@ async fn a_pod_that_may_be_root_is_refused_where_the_restricted_level_is_enforce
     for refusal in refused {
         assert!(refusal.contains("runAsNonRoot"), "{refusal}");
     }
+}
+
+/// The API that this API server has for the policy for pins.
+async fn api() -> String {
+    let version = admission::version(&shared().await.client()).await;
+    let version = version.expect("an answer");
+    format!("admissionregistration.k8s.io/{version}/MutatingAdmissionPolicy")
 }
 
 /// A namespace that refuses pods with more rights than they need.

@@ -42,6 +42,8 @@ fn wrong_values_are_refused_by_the_name_of_their_key() {
         ("service: { type: Ingress }", "type"),
         ("service: { hintsPort: 0 }", "hintsPort"),
         ("hints: { port: hooks }", "port"),
+        ("pinning: { policy: webhook }", "policy"),
+        ("pinning: { namespaceSelector: { labels: {} } }", "labels"),
     ];
     for version in VERSIONS {
         let helm = Helm::new(version);

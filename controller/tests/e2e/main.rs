@@ -44,6 +44,7 @@ mod other_versions;
 mod overview;
 mod pages;
 mod permissions;
+mod pinned_pods;
 mod pins;
 mod proxies;
 mod quiet;

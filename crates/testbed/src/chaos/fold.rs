@@ -94,6 +94,7 @@ fn patch(request: Request) -> Option<Patch> {
     // One without a record says nothing new, which the judge objects to
     let record = annotation("digests").and_then(|text| serde_json::from_str(text).ok());
     let attempts = annotation("attempts").and_then(|text| serde_json::from_str(text).ok());
+    let pins = annotation("pins").and_then(|text| serde_json::from_str(text).ok());
     Some(Patch {
         name: Name {
             namespace: request.namespace,
@@ -103,6 +104,7 @@ fn patch(request: Request) -> Option<Patch> {
         at: request.at,
         record: record.unwrap_or_default(),
         attempts: attempts.unwrap_or_default(),
+        pins: pins.unwrap_or_default(),
         restarted_at: annotation("restartedAt").and_then(|text| text.parse().ok()),
     })
 }
@@ -135,6 +137,8 @@ fn runs(journal: Vec<Ran>) -> Vec<Run> {
                 workload: cast::workload_of(&container.pod).to_owned(),
                 namespace: container.namespace,
                 container: container.container.clone(),
+                image: container.image,
+                pin: container.pin,
                 config,
                 ready: container.ready,
                 pod_since,
@@ -169,6 +173,8 @@ mod tests {
             pod: "d1-5f-x".to_owned(),
             container: name.to_owned(),
             node: "node-1".to_owned(),
+            image: image.to_owned(),
+            pin: None,
             marker: image.to_owned(),
             config_digest: Image::new(image).config_digest(),
             pulled_digest: None,

@@ -127,6 +127,8 @@ pub struct Patch {
     pub record: BTreeMap<String, String>,
     /// How often it has rolled out the digest of each container, by itself; none for once.
     pub attempts: BTreeMap<String, u32>,
+    /// The pins that it wrote: the image of each container with its digest; none without pins.
+    pub pins: BTreeMap<String, String>,
     /// The instant that it wrote.
     pub restarted_at: Option<Timestamp>,
 }
@@ -140,6 +142,10 @@ pub struct Run {
     pub workload: String,
     /// Its name.
     pub container: String,
+    /// Its image, as its pod named it.
+    pub image: String,
+    /// The pin that its pod had for it from its template.
+    pub pin: Option<String>,
     /// The config of its image.
     pub config: String,
     /// Whether it was ready.

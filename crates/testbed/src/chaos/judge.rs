@@ -6,6 +6,7 @@
 
 mod case;
 mod end;
+mod pins;
 mod runs;
 mod violation;
 
@@ -27,6 +28,8 @@ pub struct Verdict {
     pub raced: usize,
     /// How many patches rolled a digest out again, as they may.
     pub repeated: usize,
+    /// How many containers ran a digest that they were pinned to.
+    pub pinned: usize,
 }
 
 /// Judges a history.
@@ -63,6 +66,9 @@ pub fn judge(history: &History) -> Verdict {
             Err(violation) => verdict.violations.push(*violation),
         }
     }
+    let pinned = pins::pinned(history, &runs);
+    verdict.pinned = pinned.runs;
+    verdict.violations.extend(pinned.violations);
     verdict.violations.extend(stale(history));
     verdict.violations.extend(outdated(history));
     verdict

@@ -84,6 +84,13 @@ impl fmt::Display for Report {
             "  resident in the end: {}",
             memory.collect::<Vec<_>>().join(", ")
         )?;
+        if self.verdict.pinned > 0 {
+            writeln!(
+                formatter,
+                "  containers that ran the digest they were pinned to: {}",
+                self.verdict.pinned
+            )?;
+        }
         match self.settled {
             Some(took) => writeln!(
                 formatter,

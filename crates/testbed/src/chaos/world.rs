@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     Namespace, Testbed,
-    admission::ImagePolicy,
+    admission::{ImagePolicy, PinPolicy},
     controller::{self, Controller, SERVICE_ACCOUNT},
     environment,
     fault_proxy::FaultProxy,
@@ -87,13 +87,13 @@ impl<'a> World<'a> {
             namespaces,
             roles,
         };
-        world.admit().await?;
+        world.admit(plan.scale.pins).await?;
         world.deploy().await?;
         Ok(world)
     }
 
     /// Puts in force what admission does for the whole run.
-    async fn admit(&self) -> Result<(), Error> {
+    async fn admit(&self, pins: bool) -> Result<(), Error> {
         let mut policies = Vec::new();
         for (name, from) in REWRITTEN.iter().enumerate() {
             let to = format!("{}/", self.host(name));
@@ -113,6 +113,11 @@ impl<'a> World<'a> {
             policies.map(|policy| policy.put_in_force(namespace))
         });
         try_join_all(all).await?;
+        if pins {
+            let policy = PinPolicy::of_chart()?;
+            let all = self.namespaces.iter().map(|one| policy.put_in_force(one));
+            try_join_all(all).await?;
+        }
         Ok(())
     }
 
@@ -167,7 +172,7 @@ impl<'a> World<'a> {
     /// Starts the replicas of the controller, each with the same configuration.
     pub(super) async fn start(&mut self, program: &Path, plan: &Plan) -> Result<(), Error> {
         let names: Vec<&str> = self.namespaces.iter().map(Namespace::name).collect();
-        let configuration = json!({
+        let mut configuration = json!({
             "interval": format!("{}s", plan.scale.interval.as_secs()),
             "logLevel": "info,kube_autorollout=debug",
             "registries": self.ways.iter().map(|way| {
@@ -177,6 +182,11 @@ impl<'a> World<'a> {
             "watch": { "namespaces": names },
             "leaderElection": { "enabled": true },
         });
+        if plan.scale.pins
+            && let Some(keys) = configuration.as_object_mut()
+        {
+            keys.insert("pinning".to_owned(), json!({ "enabled": true }));
+        }
         let configuration = configuration.to_string();
         let home = self.namespaces.first();
         let home = home.ok_or_else(|| Error::NotUp("there is no namespace".to_owned()))?;

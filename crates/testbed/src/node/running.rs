@@ -14,6 +14,10 @@ pub struct RunningContainer {
     pub container: String,
     /// The node it runs on.
     pub node: String,
+    /// Its image, as the pod names it.
+    pub image: String,
+    /// The image that the annotation [`PINS`](crate::admission::PINS) of its pod names for it.
+    pub pin: Option<String>,
     /// What the running image was built from: the argument of [`Image::new`](crate::image::Image::new).
     pub marker: String,
     /// The digest of the running image's config, which is its identity.

@@ -14,6 +14,7 @@ Usage: cargo chaos [OPTIONS] [SEED]
   --tags N             tags that they are spread over (60)
   --faults S           for how many seconds there are faults (600)
   --interval S         seconds from check to check (5)
+  --pins               with pinning.enabled and its policy: no pod may run a digest that was not rolled out to it
   --short              as in the tests: 60 workloads, a minute of faults
   --plan               only prints what would be done
   --program PATH       this program in the place of our release build
@@ -52,7 +53,13 @@ impl Arguments {
                 Arg::Long("interval") => {
                     scale.interval = Duration::from_secs(parser.value()?.parse()?);
                 }
-                Arg::Long("short") => *scale = Scale::SHORT,
+                Arg::Long("pins") => scale.pins = true,
+                Arg::Long("short") => {
+                    *scale = Scale {
+                        pins: scale.pins,
+                        ..Scale::SHORT
+                    };
+                }
                 Arg::Long("plan") => parsed.plan = true,
                 Arg::Long("program") => {
                     let path = fs::canonicalize(parser.value()?);

@@ -1,6 +1,7 @@
 //! Each violation is found where it is, and not where it is not.
 
 mod end;
+mod pins;
 mod repeated;
 
 use jiff::{SignedDuration, Timestamp};
@@ -52,6 +53,7 @@ fn patched(at: f64, version: &str) -> Patch {
         at: second(at),
         record: BTreeMap::from([("app".to_owned(), format!("digest {version}"))]),
         attempts: BTreeMap::new(),
+        pins: BTreeMap::new(),
         restarted_at: Some(second(at - 0.01)),
     }
 }
@@ -61,6 +63,8 @@ fn ran(version: &str, from: f64, to: Option<f64>) -> Run {
         namespace: "one".to_owned(),
         workload: "web".to_owned(),
         container: "app".to_owned(),
+        image: "app:1".to_owned(),
+        pin: None,
         config: format!("config {version}"),
         ready: true,
         pod_since: second(from),

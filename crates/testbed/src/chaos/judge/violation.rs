@@ -111,6 +111,20 @@ pub enum Violation {
         /// When.
         at: Timestamp,
     },
+    /// A pod with a pin that ran another digest, or whatever the tag named.
+    #[error(
+        "{name} ran {image} in {container} since {at}, which was not rolled out to its template"
+    )]
+    NotPinned {
+        /// The workload.
+        name: Name,
+        /// When the container began to run.
+        at: Timestamp,
+        /// The container.
+        container: String,
+        /// Its image, as its pod named it.
+        image: String,
+    },
     /// A selected workload that in the end does not run what its tag names.
     #[error(
         "{name} does not run what its tag names in the end: {current} of {pods} pods do in {container}, and {others} run another image"
@@ -157,6 +171,7 @@ impl Violation {
             | Self::Miscounted { name, .. }
             | Self::Unwanted { name, .. }
             | Self::Stranger { name, .. }
+            | Self::NotPinned { name, .. }
             | Self::Stale { name, .. }
             | Self::Outdated { name, .. } => name,
         }

@@ -24,6 +24,8 @@ pub struct Scale {
     pub faults: Duration,
     /// From check to check of the controller.
     pub interval: Duration,
+    /// Whether pods are pinned.
+    pub pins: bool,
 }
 
 impl Scale {
@@ -33,6 +35,7 @@ impl Scale {
         tags: 16,
         faults: Duration::from_secs(60),
         interval: Duration::from_secs(2),
+        pins: false,
     };
 
     /// For a night, or at least ten minutes.
@@ -41,6 +44,7 @@ impl Scale {
         tags: 60,
         faults: Duration::from_secs(600),
         interval: Duration::from_secs(5),
+        pins: false,
     };
 }
 

@@ -1,6 +1,11 @@
 //! One pod's worker: does what the pure state says, and writes the status.
 
-use std::{collections::HashSet, pin::pin, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod as PodObject;
@@ -20,7 +25,7 @@ use crate::{
         pod::{
             container::{Container, State},
             lifecycle::{Next, Pod},
-            object::workload,
+            object::{pins, workload},
             status::{Identity, status},
         },
         process::Change,
@@ -44,6 +49,8 @@ pub(crate) struct Worker {
     name: String,
     /// The label `app`.
     workload: Option<String>,
+    /// By the names of containers.
+    pins: BTreeMap<String, String>,
     identity: Identity,
     pod: Pod,
     processes: Processes,
@@ -87,6 +94,7 @@ impl Worker {
             away: host.away(),
             crashes: fleet.crashes.subscribe(),
             workload: workload(pod).map(str::to_owned),
+            pins: pins(pod),
             doubts,
             name,
             namespace,
@@ -271,6 +279,8 @@ impl Worker {
             pod: self.name.clone(),
             container: container.name.clone(),
             node: self.node.clone(),
+            image: container.image.clone(),
+            pin: self.pins.get(&container.name).cloned(),
             marker: image.facts.marker,
             config_digest: image.facts.config,
             pulled_digest: image.pulled,

@@ -1,9 +1,11 @@
 //! What a node reads in a pod's object, and how it writes its status there.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use k8s_openapi::api::core::v1::{Container, Pod};
 use serde_json::Value;
+
+use crate::admission::PINS;
 
 /// Whether the node lifecycle controller wrote that the pod is not ready, as its node was taken for dead: a kubelet gives a
 /// reason where it writes that.
@@ -40,6 +42,14 @@ pub(crate) fn grace_of_deletion(pod: &Pod) -> Option<Duration> {
 pub(crate) fn workload(pod: &Pod) -> Option<&str> {
     let labels = pod.metadata.labels.as_ref()?;
     labels.get("app").map(String::as_str)
+}
+
+/// The images that the annotation for pins names for the containers of a pod.
+pub(crate) fn pins(pod: &Pod) -> BTreeMap<String, String> {
+    let annotations = pod.metadata.annotations.as_ref();
+    let pins = annotations.and_then(|annotations| annotations.get(PINS));
+    let pins = pins.and_then(|pins| serde_json::from_str(pins).ok());
+    pins.unwrap_or_default()
 }
 
 /// The container of a pod that has this index in [`Pod::containers`].

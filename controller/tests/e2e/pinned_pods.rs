@@ -1,0 +1,300 @@
+//! Pods that are created later run what was rolled out, by the policy of the chart on the real API server: after evictions,
+//! on other nodes, beside owners that apply their manifests.
+
+use k8s_openapi::api::{
+    apps::v1 as apps,
+    core::v1::{Node, Pod},
+};
+use kube::{
+    Api, ResourceExt as _,
+    api::{EvictParams, ListParams, Patch, PatchParams},
+};
+use kube_autorollout_testbed::{
+    admission::{PINS, PinPolicy},
+    node::{Nodes, NodesOptions, Scheduling},
+    workload::{DaemonSet, Deployment, StatefulSet, eventually},
+};
+use serde_json::{Value, json};
+
+use crate::harness::{Controller, SOON, World};
+
+const PINNING: &str = "pinning: { enabled: true }";
+
+/// A world in which the policy of the chart is in force.
+async fn world(hint: &str) -> World {
+    let world = World::new(hint).await;
+    let policy = PinPolicy::of_chart().expect("a policy");
+    let put = policy.put_in_force(&world.namespace).await;
+    put.unwrap_or_else(|error| panic!("{error:?}"));
+    world
+}
+
+fn template(deployment: &apps::Deployment) -> Value {
+    json!(deployment.spec)["template"].clone()
+}
+
+fn pins(deployment: &apps::Deployment) -> Value {
+    let template = template(deployment);
+    let pins = template["metadata"]["annotations"][PINS].as_str();
+    pins.map_or(Value::Null, |pins| {
+        serde_json::from_str(pins).expect("JSON")
+    })
+}
+
+/// A workload of each kind on nodes of their own, all on one tag.
+struct Kinds {
+    world: World,
+    nodes: Nodes,
+    controller: Controller,
+}
+
+/// The pods of each kind at first: two of a Deployment and of a StatefulSet, one of a DaemonSet on each of two nodes.
+const PODS: usize = 6;
+
+impl Kinds {
+    /// Rolled out to version 2, and held.
+    async fn held(hint: &str, configuration: &str) -> Self {
+        let world = world(hint).await;
+        let options = NodesOptions {
+            name: hint.to_owned(),
+            scheduling: Scheduling::Pool,
+            ..NodesOptions::default()
+        };
+        let nodes = world.testbed.start_nodes(options).await.expect("nodes");
+        world.push(&world.version(1), "app").await;
+        let image = world.image("app");
+        let like = |name| {
+            let like = Deployment::named(name).container("app", &image);
+            like.replicas(2).on_pool(hint).labelled()
+        };
+        world.create(like("web")).await;
+        let db = StatefulSet::like(like("db")).build();
+        world.create_object(&db).await;
+        let agent = DaemonSet::like(like("agent")).build();
+        world.create_object(&agent).await;
+        let controller = world.controller(configuration).await;
+        let kinds = Self {
+            world,
+            nodes,
+            controller,
+        };
+        kinds.until_running(&kinds.world.marker(1), PODS).await;
+        kinds.controller.until_all("UpToDate", 3).await;
+        kinds.world.push(&kinds.world.version(2), "app").await;
+        kinds.until_running(&kinds.world.marker(2), PODS).await;
+        kinds.controller.until_all("UpToDate", 3).await;
+        kinds.hold(Some("true")).await;
+        kinds
+    }
+
+    async fn hold(&self, value: Option<&str>) {
+        let patch = json!({ "metadata": { "annotations": { "kube-autorollout/hold": value } } });
+        self.patch(&patch).await;
+    }
+
+    /// Changes every workload.
+    async fn patch(&self, patch: &Value) {
+        let (parameters, patch) = (PatchParams::default(), Patch::Merge(patch));
+        let namespace = &self.world.namespace;
+        let web = namespace.api::<apps::Deployment>();
+        web.patch("web", &parameters, &patch)
+            .await
+            .expect("patched");
+        let db = namespace.api::<apps::StatefulSet>();
+        db.patch("db", &parameters, &patch).await.expect("patched");
+        let agent = namespace.api::<apps::DaemonSet>();
+        agent
+            .patch("agent", &parameters, &patch)
+            .await
+            .expect("patched");
+    }
+
+    async fn pods(&self) -> Vec<Pod> {
+        let pods = self.world.namespace.api::<Pod>();
+        let pods = pods.list(&ListParams::default()).await;
+        pods.expect("listed").items
+    }
+
+    /// Evicts these pods, and waits until none of them is left.
+    async fn evict(&self, evicted: Vec<Pod>) {
+        let pods = self.world.namespace.api::<Pod>();
+        for pod in &evicted {
+            let evicted = pods.evict(&pod.name_any(), &EvictParams::default()).await;
+            evicted.expect("evicted");
+        }
+        let gone = eventually(SOON, "no evicted pod", async || {
+            let left = self.pods().await.into_iter();
+            let mut left = left.filter(|pod| evicted.iter().any(|one| one.uid() == pod.uid()));
+            left.next().map_or(Ok(()), |pod| Err(pod.name_any()))
+        });
+        gone.await.unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    /// Waits until there are so many containers, which run these.
+    async fn until_running(&self, marker: &str, pods: usize) {
+        let running = eventually(SOON, marker, async || {
+            let markers: Vec<_> = self.markers();
+            let all = markers.len() == pods && markers.iter().all(|one| one == marker);
+            all.then_some(()).ok_or_else(|| format!("{markers:?}"))
+        });
+        running.await.unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    fn markers(&self) -> Vec<String> {
+        let running = self.nodes.running(self.world.namespace.name()).into_iter();
+        running.map(|one| one.marker).collect()
+    }
+
+    /// Version 3 is pushed while all is held, and then a pod of each kind is evicted, two are added and a node is drained.
+    async fn live_through_a_push(&self) -> usize {
+        let world = &self.world;
+        world.push(&world.version(3), "app").await;
+        self.controller.until_all("Held", 3).await;
+        let mut of_each_kind = self.pods().await;
+        of_each_kind.sort_by_key(|pod| pod.labels().get("app").cloned());
+        of_each_kind.dedup_by_key(|pod| pod.labels().get("app").cloned());
+        assert_eq!(of_each_kind.len(), 3);
+        self.evict(of_each_kind).await;
+        let three = json!({ "spec": { "replicas": 3 } });
+        world.patch("web", three.clone()).await;
+        let sets = world.namespace.api::<apps::StatefulSet>();
+        let (parameters, three) = (PatchParams::default(), Patch::Merge(three));
+        let scaled = sets.patch("db", &parameters, &three).await;
+        scaled.expect("scaled");
+        let pods = PODS + 2;
+        self.until_containers(pods).await;
+
+        let node = self.nodes.names().swap_remove(0);
+        let nodes: Api<Node> = Api::all(world.namespace.client());
+        nodes.cordon(&node).await.expect("cordoned");
+        let on_it = self.pods().await.into_iter().filter(|pod| {
+            let spec = pod.spec.as_ref();
+            spec.and_then(|spec| spec.node_name.as_ref()) == Some(&node)
+        });
+        let on_it: Vec<_> = on_it.collect();
+        assert!(on_it.len() > 1, "there is something to drain");
+        self.evict(on_it).await;
+        self.until_containers(pods).await;
+        pods
+    }
+
+    async fn until_containers(&self, containers: usize) {
+        let all = eventually(SOON, "all containers", async || {
+            let markers = self.markers();
+            let pods = self.pods().await.len();
+            (markers.len() == containers && pods == containers)
+                .then_some(())
+                .ok_or_else(|| format!("{pods} pods, {markers:?}"))
+        });
+        all.await.unwrap_or_else(|error| panic!("{error}"));
+    }
+}
+
+#[tokio::test]
+async fn every_pod_that_is_created_during_a_hold_runs_what_was_rolled_out_and_one_rollout_follows()
+{
+    let kinds = Box::pin(Kinds::held("pinned-hold", PINNING)).await;
+    let patches = kinds.world.patches();
+    let pods = kinds.live_through_a_push().await;
+    kinds.until_running(&kinds.world.marker(2), pods).await;
+    kinds.controller.until_all("Held", 3).await;
+    assert_eq!(kinds.world.patches(), patches, "held");
+
+    kinds.hold(None).await;
+    kinds.until_running(&kinds.world.marker(3), pods).await;
+    kinds.controller.until_all("UpToDate", 3).await;
+    kinds.controller.checks("web", 2).await;
+    assert_eq!(kinds.world.patches(), patches + 3, "once each");
+}
+
+/// What pins are for.
+#[tokio::test]
+async fn without_pins_pods_that_are_created_during_a_hold_run_what_is_held_back() {
+    let kinds = Box::pin(Kinds::held("unpinned-hold", "")).await;
+    let patches = kinds.world.patches();
+    kinds.live_through_a_push().await;
+    let markers = kinds.markers();
+    let new = kinds.world.marker(3);
+    let leaked = markers.iter().filter(|marker| **marker == new).count();
+    assert!(leaked >= 5, "three, and two more: {markers:?}");
+    assert_eq!(kinds.world.patches(), patches, "held all the same");
+}
+
+/// `web` on version 1 of the tag `app`, as a manager applies it, rolled out to version 2 with pins.
+async fn applied(hint: &str, manager: &str) -> (World, Controller) {
+    let world = world(hint).await;
+    world.push(&world.version(1), "app").await;
+    apply(&world, manager, "app").await;
+    world.rolled_out("web").await;
+    let controller = world.controller(PINNING).await;
+    controller.until_all("UpToDate", 1).await;
+    world.push(&world.version(2), "app").await;
+    world.until_running(&world.marker(2), 1).await;
+    controller.until_all("UpToDate", 1).await;
+    (world, controller)
+}
+
+/// Applies the manifest of `web` with this tag, as `kubectl apply --server-side`, Argo CD and Flux do.
+async fn apply(world: &World, manager: &str, tag: &str) -> apps::Deployment {
+    let manifest = Deployment::named("web")
+        .container("app", &world.image(tag))
+        .labelled()
+        .build();
+    let parameters = PatchParams::apply(manager).force();
+    let api = world.namespace.api::<apps::Deployment>();
+    let applied = api.patch("web", &parameters, &Patch::Apply(manifest)).await;
+    applied.expect("applied")
+}
+
+/// The images of the pods.
+async fn images(world: &World) -> Vec<String> {
+    let pods = world.namespace.api::<Pod>();
+    let pods = pods.list(&ListParams::default()).await.expect("listed");
+    let images = pods.items.into_iter().flat_map(|pod| {
+        let containers = pod.spec.map(|spec| spec.containers).unwrap_or_default();
+        containers.into_iter().filter_map(|one| one.image)
+    });
+    images.collect()
+}
+
+#[tokio::test]
+async fn an_edited_tag_wins_over_the_pin_of_the_old_one_until_its_own_first_rollout() {
+    let (world, controller) = applied("edited", "kubectl").await;
+    let old = pins(&world.deployment("web").await);
+    world.push(&world.version(3), "next").await;
+    let edited = apply(&world, "kubectl", "next").await;
+    assert_eq!(pins(&edited), old, "nobody takes the annotation away");
+    world.until_running(&world.marker(3), 1).await;
+    world.rolled_out("web").await;
+    assert_eq!(images(&world).await, [world.image("next")]);
+    controller.until_all("UpToDate", 1).await;
+    controller.checks("web", 2).await;
+    assert_eq!(world.patches(), 1, "nothing is rolled out only to pin it");
+
+    let image = world.version(4);
+    world.push(&image, "next").await;
+    world.until_running(&world.marker(4), 1).await;
+    controller.until_all("UpToDate", 1).await;
+    let pinned = format!("{}@{}", world.image("next"), image.digest());
+    assert_eq!(images(&world).await, [pinned]);
+    assert_eq!(world.patches(), 2);
+}
+
+#[tokio::test]
+async fn owners_that_apply_their_manifests_over_and_over_see_no_difference_and_roll_nothing_out() {
+    for manager in ["argocd-controller", "kustomize-controller"] {
+        let (world, controller) = applied("applied", manager).await;
+        let before = world.deployment("web").await;
+        for _ in 0..3 {
+            let after = apply(&world, manager, "app").await;
+            assert_eq!(after.metadata.generation, before.metadata.generation);
+            assert_eq!(template(&after), template(&before));
+            assert_ne!(pins(&after), Value::Null);
+            controller.checks("web", 1).await;
+        }
+        let image = &template(&before)["spec"]["containers"][0]["image"];
+        assert_eq!(image, &world.image("app"), "{manager}: Git stays right");
+        assert_eq!(world.patches(), 1, "{manager}");
+        world.until_running(&world.marker(2), 1).await;
+    }
+}
