@@ -29,13 +29,14 @@ COPY controller/Cargo.toml controller/
 COPY crates/cloud/Cargo.toml crates/cloud/
 COPY crates/core/Cargo.toml crates/core/
 COPY crates/hints/Cargo.toml crates/hints/
+COPY crates/notifications/Cargo.toml crates/notifications/
 COPY crates/overview/Cargo.toml crates/overview/
 COPY crates/registry/Cargo.toml crates/registry/
 COPY crates/testbed/Cargo.toml crates/testbed/
 COPY crates/tls/Cargo.toml crates/tls/
-RUN mkdir controller/src crates/cloud/src crates/core/src crates/hints/src crates/overview/src crates/registry/src crates/testbed/src crates/tls/src \
+RUN mkdir controller/src crates/cloud/src crates/core/src crates/hints/src crates/notifications/src crates/overview/src crates/registry/src crates/testbed/src crates/tls/src \
     && echo 'fn main() {}' >controller/src/main.rs \
-    && touch crates/cloud/src/lib.rs crates/core/src/lib.rs crates/hints/src/lib.rs crates/overview/src/lib.rs crates/registry/src/lib.rs crates/testbed/src/lib.rs crates/tls/src/lib.rs \
+    && touch crates/cloud/src/lib.rs crates/core/src/lib.rs crates/hints/src/lib.rs crates/notifications/src/lib.rs crates/overview/src/lib.rs crates/registry/src/lib.rs crates/testbed/src/lib.rs crates/tls/src/lib.rs \
     && cargo build --release --locked --package kube-autorollout --target "$(cat /target)"
 
 COPY controller controller

@@ -4,6 +4,8 @@ pub(crate) mod arguments;
 pub(crate) mod check;
 pub(crate) mod hint;
 mod hints;
+mod notifications;
+pub(crate) mod notify;
 mod overview;
 mod shutdown;
 pub(crate) mod status;
@@ -111,9 +113,14 @@ pub(crate) async fn run(
     let mut servers = servers(listener, &health, scrape, overview);
     let checks = hints::serve(&config, environment, &metrics, &leadership, &mut servers).await?;
     let release = CancellationToken::new();
-    let mut events = JoinSet::from_iter([writer]);
-    let addresses = addresses(&config, environment);
-    let mut elections = elections(&leadership, &cluster, (&instance, addresses), &release);
+    let (notifier, senders) = notifications::start(&config, environment, &metrics)?;
+    let identity = (&*instance, addresses(&config, environment));
+    let mut running = Running {
+        term: None,
+        events: JoinSet::from_iter([writer]),
+        senders,
+        elections: elections(&leadership, &cluster, identity, &release),
+    };
     let shared = Shared {
         config,
         cluster,
@@ -122,23 +129,18 @@ pub(crate) async fn run(
         leadership,
         health: Arc::clone(&health),
         limiter,
-        reporter: Arc::new(Reporter::new(Arc::clone(&metrics), recorder)),
+        reporter: Arc::new(Reporter::new(metrics, recorder, notifier)),
         watches,
         checks,
         present,
     };
-    let mut term = None;
     let result = tokio::select! {
         () = signals.next() => Ok(()),
-        () = terms(&shared, &mut term) => Err(Error::Ended("a controller")),
+        () = terms(&shared, &mut running.term) => Err(Error::Ended("a controller")),
         _ = servers.join_next() => Err(Error::Ended("the HTTP server")),
-        _ = events.join_next() => Err(Error::Ended("the recorder of Events")),
-        Some(_) = elections.join_next() => Err(Error::Ended("the leader election")),
-    };
-    let running = Running {
-        term,
-        events,
-        elections,
+        _ = running.events.join_next() => Err(Error::Ended("the recorder of Events")),
+        Some(_) = running.senders.tasks.join_next() => Err(Error::Ended("the notifier")),
+        Some(_) = running.elections.join_next() => Err(Error::Ended("the leader election")),
     };
     stop(shared, running, &release).await;
     result

@@ -35,7 +35,7 @@ pub(crate) use self::{
     problem::Problems,
     registries::{RegistryEntry, Secret, TokenSource},
     rollouts::Rollouts,
-    settings::{Config, Hints, Namespaces},
+    settings::{Config, Hints, Namespaces, Notifications},
 };
 
 /// A configuration that can be used, and what is to be said about it.

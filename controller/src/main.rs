@@ -15,6 +15,7 @@ mod hints;
 mod leader_election;
 mod lookup;
 mod metrics;
+mod notifications;
 mod observe;
 mod overview;
 mod registry;
@@ -34,7 +35,7 @@ use tokio::runtime::Runtime;
 
 use app::{
     arguments::{self, Command, HintRequest, Request, StatusRequest},
-    check, hint, status as status_command,
+    check, hint, notify, status as status_command,
 };
 use config::Config;
 use error_chain::Chain;
@@ -82,6 +83,13 @@ fn main() -> ExitCode {
             start(config, &environment, Stream::Error).map_or_else(
                 |code| code,
                 |(config, runtime)| status(&request, &config, &environment, &runtime),
+            )
+        }
+        Ok(Command::Notify { config, sink }) => {
+            let environment = environment();
+            start(config, &environment, Stream::Error).map_or_else(
+                |code| code,
+                |(config, runtime)| notify(&sink, &config, &environment, &runtime),
             )
         }
         Err(error) => fail(MISUSED, &format!("{error}; see 'kube-autorollout --help'")),
@@ -193,6 +201,26 @@ fn status(
         }
         Err(error @ status_command::Error::Misused(_)) => fail(MISUSED, &Chain(&error).to_string()),
         Err(error) => fail(FAILED, &Chain(&error).to_string()),
+    }
+}
+
+/// Sends a sample of a notification.
+fn notify(
+    sink: &str,
+    config: &Config,
+    environment: &BTreeMap<String, String>,
+    runtime: &Runtime,
+) -> ExitCode {
+    match runtime.block_on(notify::run(sink, config, environment)) {
+        Ok(ended) => {
+            let printed = print(&ended.text);
+            if ended.sent {
+                printed
+            } else {
+                ExitCode::from(FAILED)
+            }
+        }
+        Err(error) => fail(MISUSED, &Chain(&error).to_string()),
     }
 }
 

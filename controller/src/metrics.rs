@@ -5,6 +5,7 @@
 mod each;
 pub(crate) mod hints;
 mod make;
+pub(crate) mod notifications;
 mod registries;
 pub(crate) mod registry_observer;
 mod workloads;
@@ -17,7 +18,10 @@ use prometheus::{
 };
 use tracing::error;
 
-use self::{hints::Hints, make::Make, registries::Registries, workloads::Workloads};
+use self::{
+    hints::Hints, make::Make, notifications::Notifications, registries::Registries,
+    workloads::Workloads,
+};
 pub(crate) use workloads::Outcome;
 
 /// Of every series but those of the process.
@@ -55,6 +59,8 @@ pub(crate) struct Metrics {
     pub(crate) registries: Registries,
     /// About hints.
     pub(crate) hints: Hints,
+    /// About notifications.
+    pub(crate) notifications: Notifications,
     ours: Registry,
     process: Registry,
     reconciliations: IntCounterVec,
@@ -85,6 +91,7 @@ impl Metrics {
             workloads: Workloads::new(&make)?,
             registries: Registries::new(&make)?,
             hints: Hints::new(&make)?,
+            notifications: Notifications::new(&make)?,
             reconciliations: make.counters(
                 "reconciliations_total",
                 "Total reconciliations by outcome",

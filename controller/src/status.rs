@@ -5,6 +5,7 @@
 
 mod build;
 mod messages;
+mod news;
 pub(crate) mod recorder;
 mod warnings;
 
@@ -22,12 +23,14 @@ use tracing::{debug, info, warn};
 pub(crate) use self::messages::has_lost_record;
 use self::{
     build::Move,
+    news::{Course, Decided},
     recorder::Recorder,
     warnings::{Topic, Warning, Warnings},
 };
 use crate::{
     error_chain::Chain,
     metrics::{Metrics, Outcome, Reconciled},
+    notifications::Notifier,
     observe::{labels::Labels, observation::Observation},
     rollout::{Triggered, tracker::Transition},
     workload::identity::Identity,
@@ -37,6 +40,7 @@ use crate::{
 pub(crate) struct Reporter {
     metrics: Arc<Metrics>,
     recorder: Recorder,
+    notifier: Arc<Notifier>,
     reported: Mutex<HashMap<Identity, Box<Reported>>>,
 }
 
@@ -48,15 +52,17 @@ struct Reported {
     waits: Option<(State, Option<Reason>)>,
     /// What our rollout in flight moves.
     moves: Box<[Move]>,
+    course: Course,
     warnings: Warnings,
 }
 
 impl Reporter {
     /// Nothing is reported yet.
-    pub(crate) fn new(metrics: Arc<Metrics>, recorder: Recorder) -> Self {
+    pub(crate) fn new(metrics: Arc<Metrics>, recorder: Recorder, notifier: Arc<Notifier>) -> Self {
         Self {
             metrics,
             recorder,
+            notifier,
             reported: Mutex::default(),
         }
     }
@@ -114,6 +120,7 @@ impl Reporter {
             .publish(recorder::Reason::RolloutTriggered, regarding, &note);
         if let Some(reported) = self.reported.lock().get_mut(identity) {
             reported.moves = moves;
+            reported.course.started = Some(triggered.at);
         }
     }
 
@@ -147,7 +154,7 @@ impl Reporter {
             self.transition(reported, identity, transition, observation);
         }
         self.enter(reported, identity, decision.state, outdated);
-        reported.waiting(identity, decision);
+        let waits = reported.waiting(identity, decision);
         debug!(workload = %identity, state = %decision.state, reason = decision.reason.map(Reason::as_str), "decided");
         if let Some(pinned) = observation.pinned {
             let gone = !observation.gone.is_empty();
@@ -161,7 +168,23 @@ impl Reporter {
             self.metrics.workloads.checked(identity, now);
         }
         let warnings = messages::warnings(decision, observation);
-        self.warn(reported, identity, &warnings, now);
+        let warned = self.warn(reported, identity, &warnings, now);
+        if !self.notifier.is_idle() {
+            let decided = Decided {
+                identity,
+                decision,
+                observation,
+                moves: &reported.moves,
+                now,
+            };
+            let notices = reported.course.news(&decided, transition, waits, &warned);
+            for notice in notices {
+                self.notifier.publish(notice);
+            }
+        }
+        if let Some(Transition::Completed(_)) = transition {
+            reported.moves = Box::default();
+        }
     }
 
     /// An annotation of the workload cannot be followed.
@@ -203,13 +226,18 @@ impl Reporter {
             event: refused.then_some(recorder::Reason::RolloutFailed),
             note: format!("{}: {note}", Reason::ApiServer),
         };
-        self.warn(reported, identity, &[warning], now);
+        let warnings = [warning];
+        let warned = self.warn(reported, identity, &warnings, now);
+        if refused && !warned.is_empty() {
+            let notice = reported.course.refused(identity, &note, now);
+            self.notifier.publish(notice);
+        }
     }
 
     /// How our rollout went on.
     fn transition(
         &self,
-        reported: &mut Reported,
+        reported: &Reported,
         identity: &Identity,
         transition: Transition,
         observation: &Observation,
@@ -219,10 +247,10 @@ impl Reporter {
             Transition::Completed(took) => {
                 workloads.rollout(identity, Outcome::Completed);
                 workloads.rollout_took(identity, took);
-                let moves = std::mem::take(&mut reported.moves);
+                let moves = &reported.moves;
                 let note = format!(
                     "{} after {}",
-                    messages::completed(observation, &moves),
+                    messages::completed(observation, moves),
                     seconds(took)
                 );
                 info!(workload = %identity, "rollout completed: {note}");
@@ -244,14 +272,15 @@ impl Reporter {
         workloads.outdated(identity, outdated);
     }
 
-    /// Reports the warnings that are news.
-    fn warn(
+    /// Reports the warnings that are news; returns those of which an Event is.
+    fn warn<'w>(
         &self,
         reported: &mut Reported,
         identity: &Identity,
-        warnings: &[Warning],
+        warnings: &'w [Warning],
         now: Timestamp,
-    ) {
+    ) -> Vec<&'w Warning> {
+        let mut news = Vec::new();
         let topics: Vec<_> = warnings
             .iter()
             .map(|warning| warning.topic.clone())
@@ -270,22 +299,26 @@ impl Reporter {
             if let Some(reason) = warning.event.filter(|_| channels.event) {
                 let regarding = identity.reference();
                 self.recorder.publish(reason, regarding, &warning.note);
+                news.push(warning);
             }
         }
+        news
     }
 }
 
 impl Reported {
-    /// Logs why a stale workload is not rolled out now: once, and again when there is another reason.
-    fn waiting(&mut self, identity: &Identity, decision: &Decision) {
+    /// Logs why a stale workload is not rolled out now: once, and again when there is another reason. Returns whether it did.
+    fn waiting(&mut self, identity: &Identity, decision: &Decision) -> bool {
         let waits = matches!(decision.state, State::Outdated | State::Held)
             .then_some((decision.state, decision.reason));
-        if waits.is_some() && self.waits != waits {
+        let is_news = waits.is_some() && self.waits != waits;
+        if is_news {
             info!(workload = %identity, "{}", messages::waits(decision));
         }
         if decision.state != State::Unknown {
             self.waits = waits;
         }
+        is_news
     }
 }
 

@@ -16,6 +16,9 @@
 {{- if (include "kube-autorollout.hints" . | fromYaml).sources }}
   {{- $wanted = append $wanted (dict "path" "/etc/kube-autorollout/hints" "what" "the Secrets of hints.receivers") }}
 {{- end }}
+{{- if (include "kube-autorollout.notifications" . | fromYaml).sources }}
+  {{- $wanted = append $wanted (dict "path" "/etc/kube-autorollout/notifications" "what" "the Secrets of notifications.sinks") }}
+{{- end }}
 {{- range $index, $mount := .Values.extraVolumeMounts }}
   {{- $what := printf "the volume %s (extraVolumeMounts[%d])" $mount.name $index }}
   {{- $wanted = append $wanted (dict "path" $mount.mountPath "what" $what) }}

@@ -115,5 +115,8 @@ Each directory and each key has the number of its entry, so that two Secrets wit
 {{- if .Values.pinning.enabled }}
   {{- $_ := set $config "pinning" (dict "enabled" true) }}
 {{- end }}
+{{- with (include "kube-autorollout.notifications" . | fromYaml).sinks }}
+  {{- $_ := set $config "notifications" (dict "cluster" $.Values.notifications.cluster "sinks" .) }}
+{{- end }}
 {{- toYaml $config }}
 {{- end }}

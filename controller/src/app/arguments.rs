@@ -9,7 +9,7 @@ use kube_autorollout_hints::LONGEST_WAIT;
 use kube_autorollout_overview::Filter;
 use lexopt::{Arg, Parser, ValueExt as _};
 
-use self::help::{CHECK_HELP, HELP, HINT_HELP, STATUS_HELP};
+use self::help::{CHECK_HELP, HELP, HINT_HELP, NOTIFY_HELP, STATUS_HELP};
 
 /// What the arguments ask for.
 #[derive(Debug, PartialEq, Eq)]
@@ -34,6 +34,13 @@ pub(crate) enum Command {
         config: Option<PathBuf>,
         /// Of whom, and how to print it.
         request: StatusRequest,
+    },
+    /// Send a sample notification.
+    Notify {
+        /// Given with `--config`.
+        config: Option<PathBuf>,
+        /// Given with `--test`.
+        sink: String,
     },
     /// Print a help text.
     Help(&'static str),
@@ -121,6 +128,9 @@ pub(crate) enum Error {
     /// A command without an image.
     #[error("{0} requires at least one image")]
     NoImage(&'static str),
+    /// `notify` without a sink.
+    #[error("notify requires --test SINK")]
+    NoSink,
 }
 
 /// Reads the arguments that follow the program's name.
@@ -139,6 +149,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
             Arg::Value(command) if command == "check" => return check(parser, config),
             Arg::Value(command) if command == "hint" => return hint(parser),
             Arg::Value(command) if command == "status" => return status(parser, config),
+            Arg::Value(command) if command == "notify" => return notify(parser, config),
             other => return Err(other.unexpected().into()),
         }
     }
@@ -219,6 +230,21 @@ fn format(value: OsString) -> Result<Format, Error> {
         Some("json") => Ok(Format::Json),
         _ => Err(Error::Format(value)),
     }
+}
+
+/// Reads the arguments that follow `notify`.
+fn notify(mut parser: Parser, mut config: Option<PathBuf>) -> Result<Command, Error> {
+    let mut sink = None;
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help(NOTIFY_HELP)),
+            Arg::Long("config") => config = Some(parser.value()?.into()),
+            Arg::Long("test") => sink = Some(parser.value()?.string()?),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let sink = sink.ok_or(Error::NoSink)?;
+    Ok(Command::Notify { config, sink })
 }
 
 fn wait(value: OsString) -> Result<Duration, Error> {

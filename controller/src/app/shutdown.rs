@@ -1,7 +1,7 @@
 //! Ends what runs when the process is asked to stop, within the thirty seconds that Kubernetes gives by default.
 //!
 //! Reconciles end at once, but for patches under way: those are finished and reported. Then the Lease is released, so that
-//! another replica leads at once, and meanwhile the Events that wait are written as far as that is possible.
+//! another replica leads at once, and meanwhile the Events and notifications that wait are sent as far as that is possible.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::term::Term;
+use super::{notifications::Senders, term::Term};
 
 /// For patches under way, each of which ends sooner by its own deadlines.
 const DRAIN: Duration = Duration::from_secs(21);
 
-/// For Events that wait to be written, and for the Lease: its last renewal and its release have four seconds each.
+/// For Events and notifications that wait to be sent, and for the Lease: its last renewal and its release have four seconds each.
 const LAST: Duration = Duration::from_secs(8);
 
 /// What has to end, each in its turn.
@@ -27,6 +27,8 @@ pub(crate) struct Running {
     pub(super) term: Option<Term>,
     /// The recorder of Events.
     pub(crate) events: JoinSet<()>,
+    /// The senders of notifications.
+    pub(crate) senders: Senders,
     /// Our part in the election, if there is one.
     pub(crate) elections: JoinSet<()>,
 }
@@ -43,13 +45,21 @@ impl Running {
         // The recorder ends when nobody is left to publish anything.
         drop(self.term);
         release.cancel();
-        let (events, released) = tokio::join!(
+        self.senders.closing.cancel();
+        let (events, sent, released) = tokio::join!(
             timeout(LAST, ended(&mut self.events)),
+            timeout(LAST, ended(&mut self.senders.tasks)),
             timeout(LAST, ended(&mut self.elections)),
         );
         if events.is_err() {
             warn!(
                 "Events were not written within {} s and are lost",
+                LAST.as_secs()
+            );
+        }
+        if sent.is_err() {
+            warn!(
+                "notifications were not sent within {} s and are lost",
                 LAST.as_secs()
             );
         }

@@ -12,6 +12,7 @@ use super::*;
 use crate::{
     client::Recovery,
     config::{self, LogFormat},
+    notifications::Notifier,
     server::logging::{self, Stream},
     workload::panicking::Panicking,
 };
@@ -69,6 +70,8 @@ async fn controlled(client: Client, condition: impl Fn(&str) -> bool) {
     );
     let watches = vec![("Deployment", Some("own".to_owned()))];
     let leadership = Arc::new(Leadership::new(false));
+    let notifier = Notifier::new(&config.notifications, Arc::clone(&metrics));
+    let notifier = Arc::new(notifier);
     let shared = Shared {
         config,
         cluster: Cluster {
@@ -81,7 +84,7 @@ async fn controlled(client: Client, condition: impl Fn(&str) -> bool) {
         leadership: Arc::clone(&leadership),
         health: Arc::new(Health::new(watches.clone(), leadership)),
         limiter,
-        reporter: Arc::new(Reporter::new(Arc::clone(&metrics), recorder)),
+        reporter: Arc::new(Reporter::new(Arc::clone(&metrics), recorder, notifier)),
         watches,
         checks: Present::default(),
         present: Present::default(),

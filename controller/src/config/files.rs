@@ -6,6 +6,7 @@ use std::{
 };
 
 use kube_autorollout_hints::{Secret as HintSecret, Sender};
+use kube_autorollout_notifications::{SigningKey, Target};
 use rustls::{
     RootCertStore,
     pki_types::{CertificateDer, pem::PemObject},
@@ -13,6 +14,9 @@ use rustls::{
 use serde_json::{Map, Value};
 
 use super::problem::Mistake;
+
+/// Where messages can be sent to.
+pub(super) const TARGET: &str = "an https URL, or an http URL of a host in the cluster";
 
 /// A file with at least one PEM certificate.
 #[derive(Clone, PartialEq, Eq)]
@@ -97,6 +101,32 @@ pub(super) fn hint_secret(path: &Path, sender: Sender) -> Result<(), Mistake> {
     secret
         .map(drop)
         .map_err(|error| format!("the file {} cannot be used: {error}", path.display()))
+}
+
+/// Checks the file of a sink's URL.
+///
+/// # Errors
+///
+/// The mistake of naming it: it cannot be read, or has no URL that messages can be sent to.
+pub(super) fn target(path: &Path) -> Result<(), Mistake> {
+    let read = read(path)?;
+    let text = String::from_utf8_lossy(&read);
+    let target = text.parse::<Target>();
+    target.map(drop).map_err(|error| {
+        let fault = format!("has {error}");
+        content(path, &fault, TARGET)
+    })
+}
+
+/// Checks the file of a sink's key.
+///
+/// # Errors
+///
+/// The mistake of naming it: it cannot be read, or has no key.
+pub(super) fn signing_key(path: &Path) -> Result<(), Mistake> {
+    let key = SigningKey::new(&read(path)?);
+    key.map(drop)
+        .map_err(|_| content(path, "is empty", "a key"))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Mistake> {

@@ -6,6 +6,7 @@ use jiff::tz::TimeZone;
 use kube_autorollout_cloud::Cloud;
 use kube_autorollout_core::platform::Platform;
 use kube_autorollout_hints::Sender;
+use kube_autorollout_notifications::{Event, Group, SinkType};
 use kube_autorollout_registry::{Endpoint, HostPattern};
 use serde::de::{
     Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor, value::MapAccessDeserializer,
@@ -35,6 +36,7 @@ pub(super) struct Model {
     pub(super) log_level: LogLevel,
     pub(super) log_format: Valid<LogFormat>,
     pub(super) hints: Section<Hints>,
+    pub(super) notifications: Section<Notifications>,
     pub(super) webserver: Section<Webserver>,
     pub(super) watch: Section<Watch>,
     pub(super) platforms: List<Valid<Platform>>,
@@ -143,6 +145,26 @@ pub(super) struct Oidc {
     pub(super) issuer: Option<Valid<Text>>,
     pub(super) audience: Option<Valid<Text>>,
     pub(super) claims: Option<BTreeMap<String, Valid<Text>>>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Notifications {
+    pub(super) cluster: Valid<Text>,
+    pub(super) sinks: List<Section<Sink>>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Sink {
+    pub(super) name: Option<Valid<Text>>,
+    pub(super) r#type: Option<Valid<SinkType>>,
+    pub(super) url: Option<Valid<SecretText>>,
+    pub(super) url_file: Option<Valid<PathBuf>>,
+    pub(super) secret_file: Option<Valid<Text>>,
+    pub(super) events: Option<List<Valid<Event>>>,
+    pub(super) namespaces: Option<List<Valid<Text>>>,
+    pub(super) group: Option<Valid<Group>>,
 }
 
 #[derive(serde::Deserialize)]

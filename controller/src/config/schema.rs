@@ -99,6 +99,11 @@ pub(super) fn nearest(keys: &[Key], name: &str, siblings: &[&'static str]) -> St
     closest(name, elsewhere.chain(siblings)) // of equals, the last is taken
 }
 
+/// The word most like `text`.
+pub(super) fn most_like(text: &str, words: &[&str]) -> String {
+    closest(text, words.iter().map(|word| (*word, *word)))
+}
+
 /// The second of the pair whose first is most like `name`.
 fn closest<'n>(name: &str, candidates: impl Iterator<Item = (&'n str, &'n str)>) -> String {
     let name = name.to_ascii_lowercase();

@@ -10,6 +10,7 @@ use kube_autorollout_core::{
 };
 
 use kube_autorollout_hints::Receiver;
+use kube_autorollout_notifications::Sink;
 
 use super::{
     files::CaFile,
@@ -51,6 +52,8 @@ pub(crate) struct Config {
     pub(crate) ca_certificates: Vec<CaFile>,
     /// Where hints are taken, and from whom.
     pub(crate) hints: Hints,
+    /// Where messages are sent.
+    pub(crate) notifications: Notifications,
     /// Whether a rollout is marked as `kubectl rollout restart` does it.
     pub(crate) kubectl_annotation: bool,
     /// Whether manifests of an Artifactory are also looked for at its native address.
@@ -75,6 +78,15 @@ pub(crate) struct Hints {
     pub(crate) port: NonZeroU16,
     /// Each has a name of its own.
     pub(crate) receivers: Vec<Receiver>,
+}
+
+/// Where messages are sent.
+#[derive(Debug, Clone)]
+pub(crate) struct Notifications {
+    /// How messages call this cluster; may be empty.
+    pub(crate) cluster: String,
+    /// Each has a name of its own.
+    pub(crate) sinks: Vec<Sink>,
 }
 
 /// Where workloads are watched.

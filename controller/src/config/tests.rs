@@ -6,6 +6,7 @@ mod files;
 mod hints;
 mod keys;
 mod messages;
+mod notifications;
 mod page;
 mod registries;
 mod schedules;

@@ -1,6 +1,7 @@
 //! The model as a configuration: what its values mean together, and the files that they name.
 
 mod hints;
+mod notifications;
 mod registries;
 
 use std::{collections::BTreeSet, path::PathBuf};
@@ -36,6 +37,8 @@ pub(super) fn config(model: Model, document: &mut Document) -> Option<Config> {
         &root.key("hints"),
         document,
     );
+    let notifications =
+        notifications::notifications(model.notifications.0, &root.key("notifications"), document);
     let authorities = root.key("tls").key("caCertificatePaths");
     let ca_certificates = certificates(model.tls.0.ca_certificate_paths, &authorities, document);
     let platforms: Vec<_> = values(model.platforms).collect();
@@ -58,6 +61,7 @@ pub(super) fn config(model: Model, document: &mut Document) -> Option<Config> {
         registries,
         ca_certificates,
         hints: hints?,
+        notifications: notifications?,
         kubectl_annotation: flags.enable_kubectl_annotation.0,
         artifactory_fallback: flags.enable_jfrog_artifactory_fallback.0,
     })

@@ -13,11 +13,13 @@ use kube_autorollout_core::{
     schedule::{Schedule, parse_duration},
 };
 use kube_autorollout_hints::Sender;
+use kube_autorollout_notifications::{Event, Group, SinkType};
 use kube_autorollout_registry::{Endpoint, HostPattern};
 
 use super::{
     log::LogFormat,
     scalar::{Refusal, Scalar},
+    schema::most_like,
 };
 
 /// More requests at once would hurt a registry; as many as this never help.
@@ -290,6 +292,43 @@ impl Scalar for Sender {
     fn parse(text: &str) -> Result<Self, Refusal> {
         text.parse().map_err(|_| Refusal::NotAllowed)
     }
+}
+
+impl Scalar for SinkType {
+    const ALLOWED: &'static str = "webhook, cloudevents, slack or teams";
+
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        let words = Self::ALL.map(Self::as_str);
+        text.parse()
+            .map_err(|_| unknown(text, &words, Self::ALLOWED))
+    }
+}
+
+impl Scalar for Event {
+    const ALLOWED: &'static str = "started, rolledOut, notConverging, failed, heldBack, recovered, credentialRefused or \
+                                   pinnedDigestGone";
+
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        let words = Self::ALL.map(Self::as_str);
+        text.parse()
+            .map_err(|_| unknown(text, &words, Self::ALLOWED))
+    }
+}
+
+impl Scalar for Group {
+    const ALLOWED: &'static str = "none, image or all";
+
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        text.parse().map_err(|_| Refusal::NotAllowed)
+    }
+}
+
+/// A word that is none of a closed list, with the one of them that was probably meant.
+fn unknown(text: &str, words: &[&str], allowed: &str) -> Refusal {
+    let nearest = most_like(text, words);
+    Refusal::Because(format!(
+        "found {text:?}, most like {nearest}; allowed: {allowed}"
+    ))
 }
 
 fn because<T, E: std::error::Error>(result: Result<T, E>) -> Result<T, Refusal> {

@@ -126,6 +126,7 @@ mod tests {
             advice: "",
             transient: true,
             retry_after: None,
+            refused: None,
         }
     }
 

@@ -118,9 +118,10 @@ impl Tags {
             async move {
                 let begun = clock::now();
                 let resolved = client.resolve(&reference, &credentials).await;
-                let digest = resolved
-                    .map(|resolved| resolved.digest)
-                    .map_err(|error| Failure::of(&reference, &error));
+                let digest = resolved.map(|resolved| resolved.digest).map_err(|error| {
+                    let failure = Failure::of(&reference, &error);
+                    failure.with(reference.registry(), credentials.fingerprint())
+                });
                 Arc::new(Tag::learnt(
                     (begun, clock::now()),
                     digest,

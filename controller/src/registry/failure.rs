@@ -2,13 +2,17 @@
 
 mod advice;
 
-use std::time::Duration;
+use std::{
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    time::Duration,
+};
 
 use kube_autorollout_core::{
     Digest, Reference, artifact::ArtifactType, manifest::ManifestError,
     reference::InvalidReference, state::Reason,
 };
-use kube_autorollout_registry::{Error, ErrorKind, MissingCredential};
+use kube_autorollout_notifications::Refused;
+use kube_autorollout_registry::{Error, ErrorKind, Fingerprint, MissingCredential};
 
 use crate::error_chain::Chain;
 
@@ -25,6 +29,8 @@ pub(crate) struct Failure {
     pub(crate) transient: bool,
     /// For how long the registry asks not to be asked again.
     pub(crate) retry_after: Option<Duration>,
+    /// Which credentials it refused to a request for a tag, if it did.
+    pub(crate) refused: Option<Refused>,
 }
 
 impl Failure {
@@ -36,7 +42,26 @@ impl Failure {
             advice: advice::of(error),
             transient: error.is_transient(),
             retry_after: error.retry_after(),
+            refused: None,
         }
+    }
+
+    /// The same of a request with these credentials.
+    #[must_use]
+    pub(crate) fn with(self, registry: &str, credentials: Fingerprint) -> Self {
+        let is_refusal = matches!(
+            self.reason,
+            Reason::Unauthorized | Reason::Denied | Reason::CredentialQuarantined
+        );
+        let refused = is_refusal.then(|| {
+            let mut hasher = DefaultHasher::new();
+            credentials.hash(&mut hasher);
+            Refused {
+                registry: registry.to_owned(),
+                credential: hasher.finish(),
+            }
+        });
+        Self { refused, ..self }
     }
 
     /// The same where credentials were asked for, and a Docker configuration names the registry without having any.
@@ -71,6 +96,7 @@ impl Failure {
             advice: "fix the image reference of the container",
             transient: false,
             retry_after: None,
+            refused: None,
         }
     }
 
@@ -82,6 +108,7 @@ impl Failure {
             advice: "check that the reference names an image",
             transient: false,
             retry_after: None,
+            refused: None,
         }
     }
 
@@ -97,6 +124,7 @@ impl Failure {
             advice: "push the image again, as an OCI or Docker image",
             transient: false,
             retry_after: None,
+            refused: None,
         }
     }
 
@@ -108,6 +136,7 @@ impl Failure {
             advice: "push the image under this tag again, and charts and other artifacts under another tag or repository",
             transient: false,
             retry_after: None,
+            refused: None,
         }
     }
 }
@@ -149,6 +178,7 @@ mod tests {
             advice: "give the pods an image pull secret",
             transient: false,
             retry_after: None,
+            refused: None,
         };
         let missing = MissingCredential::Helper {
             name: "desktop".to_owned(),

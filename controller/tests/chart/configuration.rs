@@ -180,6 +180,15 @@ impl Rendered {
                 write(receiver[key].as_str().map(&here), "a-secret");
             }
         }
+        for sink in config["notifications"]["sinks"]
+            .as_array()
+            .into_iter()
+            .flatten()
+        {
+            let url = "https://receiver.example.org/";
+            write(sink["urlFile"].as_str().map(&here), url);
+            write(sink["secretFile"].as_str().map(&here), "a key");
+        }
         let authority = include_str!("../../src/config/tests/ca.pem");
         for path in config["tls"]["caCertificatePaths"]
             .as_array()

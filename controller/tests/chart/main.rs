@@ -12,6 +12,7 @@ mod install;
 mod liveness;
 mod matrix;
 mod monitors;
+mod notifications;
 mod objects;
 #[path = "../e2e/pages.rs"]
 mod pages;

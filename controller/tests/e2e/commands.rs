@@ -125,6 +125,7 @@ fn missing_target(arguments: &[&str]) -> Option<String> {
         "crates/cloud",
         "crates/core",
         "crates/hints",
+        "crates/notifications",
         "crates/overview",
         "crates/registry",
         "crates/testbed",

@@ -10,7 +10,7 @@ use kube_autorollout_testbed::controller::rights;
 use crate::pages::{all_blocks, blocks, page, pages, root};
 
 /// What a block of code may be, and what reads, runs or renders it: a file and something in it.
-const KINDS: [(&str, &str, &str); 10] = [
+const KINDS: [(&str, &str, &str); 14] = [
     (
         "yaml configuration",
         "controller/tests/e2e/documentation.rs",
@@ -50,6 +50,26 @@ const KINDS: [(&str, &str, &str); 10] = [
         "json answer",
         "controller/tests/e2e/hints/waits.rs",
         "fn documented()",
+    ),
+    (
+        "json message webhook",
+        "crates/notifications/tests/it/documentation.rs",
+        "fn the_messages_of_the_page_are_those_that_are_sent()",
+    ),
+    (
+        "json message cloudevents",
+        "crates/notifications/tests/it/documentation.rs",
+        "fn the_messages_of_the_page_are_those_that_are_sent()",
+    ),
+    (
+        "json message slack",
+        "crates/notifications/tests/it/documentation.rs",
+        "fn the_messages_of_the_page_are_those_that_are_sent()",
+    ),
+    (
+        "json message teams",
+        "crates/notifications/tests/it/documentation.rs",
+        "fn the_messages_of_the_page_are_those_that_are_sent()",
     ),
     ("rust", "src/lib.rs", DOCUMENTED),
     ("rust,no_run", "src/lib.rs", DOCUMENTED),
@@ -103,6 +123,8 @@ fn with_files(configuration: &str, folder: &Path) -> String {
             r#"{"auths":{}}"#.to_owned()
         } else if path.starts_with("ca/") {
             page("controller/src/config/tests/ca.pem")
+        } else if path.starts_with("notifications/") {
+            "https://receiver.example.org/secret".to_owned()
         } else {
             "secret".to_owned()
         };

@@ -109,20 +109,25 @@ const NAMES: &[(&str, &[&str])] = &[
             "config",
             "hints/",
             "metrics/registry_observer",
+            "notifications",
             "observe",
             "overview/",
             "registry/",
         ],
     ),
-    // For its certificates and digests
+    // For its certificates, digests and servers
     (
         "kube_autorollout_testbed",
-        &["client/", "observe/manifests/tests.rs"],
+        &[
+            "client/",
+            "notifications/tests.rs",
+            "observe/manifests/tests.rs",
+        ],
     ),
 ];
 
 /// The folders of the controller. Each knows only those that come before it.
-const LAYERS: [&str; 18] = [
+const LAYERS: [&str; 19] = [
     "clock",
     "constants",
     "error_chain",
@@ -133,6 +138,7 @@ const LAYERS: [&str; 18] = [
     "leader_election",
     "registry",
     "metrics",
+    "notifications",
     "observe",
     "rollout",
     "status",

@@ -40,6 +40,7 @@ mod metrics;
 mod monitoring;
 mod no_rollout;
 mod nodes;
+mod notifications;
 mod other_versions;
 mod overview;
 mod pages;

@@ -83,7 +83,7 @@ impl ImageLabels {
             "created" => &mut self.created,
             _ => return,
         };
-        *field = readable(value);
+        *field = readable(value, LONGEST);
     }
 }
 
@@ -94,10 +94,11 @@ fn is_link(value: &str) -> bool {
     value.len() <= LONGEST && host.is_some_and(|host| !host.is_empty() && host.chars().all(allowed))
 }
 
-/// The value without control characters and what changes the direction of text, cut; nothing where nothing is left.
-fn readable(value: &str) -> Option<Box<str>> {
+/// The value without control characters and what changes the direction of text, cut after so many characters; nothing where
+/// nothing is left.
+pub fn readable(value: &str, longest: usize) -> Option<Box<str>> {
     let visible = value.chars().filter(|letter| is_visible(*letter));
-    let cut: String = visible.take(LONGEST).collect();
+    let cut: String = visible.take(longest).collect();
     let cut = cut.trim();
     (!cut.is_empty()).then(|| cut.into())
 }

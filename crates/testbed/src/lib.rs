@@ -68,6 +68,7 @@ pub mod process;
 pub mod program;
 pub mod programs;
 pub mod prometheus;
+pub mod receiver;
 pub mod registry;
 mod relay;
 mod sources;

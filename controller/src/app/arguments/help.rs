@@ -8,11 +8,13 @@ Usage: kube-autorollout [OPTIONS]
        kube-autorollout check [OPTIONS] IMAGE...
        kube-autorollout hint [OPTIONS] IMAGE...
        kube-autorollout status [OPTIONS]
+       kube-autorollout notify [OPTIONS] --test SINK
 
 Commands:
   check              Resolve images with the configuration of the controller; see 'check --help'
   hint               Announce pushed images to a controller; see 'hint --help'
   status             Show where all workloads stand; see 'status --help'
+  notify             Send a sample notification to a sink of the configuration; see 'notify --help'
 
 Options:
       --config FILE  Path of the configuration file [env: CONFIG_FILE]
@@ -78,5 +80,22 @@ Options:
 Exit codes:
   0  no workload needs a person
   1  at least one workload needs a person, or the controller does not answer
+  2  invalid arguments or configuration
+";
+
+/// What `notify --help` prints.
+pub(crate) const NOTIFY_HELP: &str = "\
+Sends a sample notification to a sink of the configuration, once.
+
+Usage: kube-autorollout notify [OPTIONS] --test SINK
+
+Options:
+      --config FILE  Path of the configuration file [env: CONFIG_FILE]
+      --test SINK    Name of the sink
+  -h, --help         Print this help
+
+Exit codes:
+  0  the sink accepted it
+  1  the sink did not accept it, or does not answer
   2  invalid arguments or configuration
 ";

@@ -110,3 +110,22 @@ fn status_takes_a_namespace_a_format_and_a_url() {
     assert!(parsed(&["status", "shop"]).is_err());
     assert_eq!(parsed(&["status", "-h"]), Ok(Command::Help(STATUS_HELP)));
 }
+
+#[test]
+fn notify_takes_the_name_of_a_sink() {
+    let notify = |config: Option<&str>| {
+        Ok(Command::Notify {
+            config: config.map(PathBuf::from),
+            sink: "team".to_owned(),
+        })
+    };
+    assert_eq!(parsed(&["notify", "--test", "team"]), notify(None));
+    assert_eq!(
+        parsed(&["--config", "c", "notify", "--test=team"]),
+        notify(Some("c"))
+    );
+    assert_eq!(
+        parsed(&["notify"]),
+        Err("notify requires --test SINK".to_owned())
+    );
+}

@@ -122,6 +122,7 @@ fn platforms(reference: &Reference, index: &Index, counts: bool) -> Result<Vec<P
             advice: "build the image for these platforms, or change platforms in the configuration",
             transient: false,
             retry_after: None,
+            refused: None,
         });
     }
     Ok(offered)

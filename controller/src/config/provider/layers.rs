@@ -26,6 +26,7 @@ leaderElection: { enabled: false }
 registries: []
 tls: { caCertificatePaths: [] }
 hints: { port: 8081, receivers: [] }
+notifications: { cluster: '', sinks: [] }
 featureFlags: { enableJfrogArtifactoryFallback: false, enableKubectlAnnotation: false }
 ";
 

@@ -50,6 +50,7 @@ fn without_file_and_environment_everything_has_its_documented_default() {
                 "maxConcurrent": 0, "minInterval": "0s", "settle": "0s", "retryAfter": ["10m", "1h", "6h"],
             },
             "hints": { "port": 8081, "receivers": [] },
+            "notifications": { "cluster": "", "sinks": [] },
             "pinning": { "enabled": false },
             "leaderElection": { "enabled": false },
             "registries": [],

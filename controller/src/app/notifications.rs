@@ -1,0 +1,41 @@
+//! What sends notifications, where sinks are configured.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use super::Error;
+use crate::{config::Config, metrics::Metrics, notifications::Notifier, registry::options};
+
+/// The tasks that send notifications, one for each sink.
+#[derive(Default)]
+pub(crate) struct Senders {
+    pub(super) tasks: JoinSet<()>,
+    /// Cancelled when nothing more is published.
+    pub(super) closing: CancellationToken,
+}
+
+/// Starts a task for each sink, if there is one.
+///
+/// # Errors
+///
+/// [`Error`] when no client can be made.
+pub(super) fn start(
+    config: &Config,
+    environment: &BTreeMap<String, String>,
+    metrics: &Arc<Metrics>,
+) -> Result<(Arc<Notifier>, Senders), Error> {
+    let notifier = Notifier::new(&config.notifications, Arc::clone(metrics));
+    let mut senders = Senders::default();
+    if !notifier.is_idle() {
+        let client = options::single_requests(config, environment)?;
+        senders
+            .tasks
+            .extend(notifier.senders(&client, &senders.closing));
+        let sinks = config.notifications.sinks.len();
+        info!(sinks, "sending notifications");
+    }
+    Ok((Arc::new(notifier), senders))
+}

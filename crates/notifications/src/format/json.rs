@@ -1,0 +1,87 @@
+//! JSON for programs: one stable schema, whose `version` changes with its meaning.
+
+use kube_autorollout_core::labels::{ImageLabels, readable};
+use serde_json::{Value, json};
+
+use crate::{
+    card::{Card, is_link},
+    message::Message,
+    notice::{Container, Notice, Version},
+};
+
+/// Of the schema.
+const VERSION: u32 = 1;
+
+/// The longest label of an image and the longest detail, in characters.
+const LABEL: usize = 100;
+const DETAIL: usize = 1000;
+
+/// Workloads that `body` lists.
+const LISTED: usize = 10;
+
+/// All that is known. `workload` and what follows is of the first event, and `others` has those that were grouped with it.
+pub(super) fn of(message: &Message, cluster: &str) -> Value {
+    let card = Card::of(message, cluster, LISTED);
+    let others = message.others.iter();
+    let others: Vec<Value> = others.map(|other| about(other).collect()).collect();
+    let more = [
+        ("version", json!(VERSION)),
+        ("id", json!(message.id())),
+        ("event", json!(message.event.as_str())),
+        ("time", json!(message.at().to_string())),
+        ("cluster", json!(cluster)),
+        ("count", json!(message.count())),
+        ("others", json!(others)),
+        ("body", json!(card.lines().join("\n"))),
+        ("title", json!(card.title)),
+    ];
+    about(&message.first).chain(more).collect()
+}
+
+/// What is known of one event.
+fn about(notice: &Notice) -> impl Iterator<Item = (&'static str, Value)> {
+    let workload = &notice.workload;
+    let containers: Vec<_> = notice.containers.iter().map(container).collect();
+    let detail = notice.detail.as_deref();
+    let registry = notice.refused.as_ref().map(|refused| &refused.registry);
+    let names = json!({
+        "namespace": workload.namespace,
+        "kind": workload.kind,
+        "name": workload.name,
+    });
+    [
+        ("workload", names),
+        ("containers", json!(containers)),
+        ("seconds", json!(notice.took.map(|took| took.as_secs()))),
+        ("reason", json!(notice.reason)),
+        (
+            "detail",
+            json!(detail.and_then(|detail| readable(detail, DETAIL))),
+        ),
+        ("registry", json!(registry)),
+    ]
+    .into_iter()
+}
+
+fn container(container: &Container) -> Value {
+    json!({
+        "name": container.name,
+        "image": container.image,
+        "from": container.from.as_ref().map(version),
+        "to": container.to.as_ref().map(version),
+    })
+}
+
+fn version(version: &Version) -> Value {
+    let label = |of: fn(&ImageLabels) -> Option<&str>| {
+        let label = version.labels.as_deref().and_then(of);
+        label.and_then(|label| readable(label, LABEL))
+    };
+    json!({
+        "digest": version.digest.to_string(),
+        "version": label(|labels| labels.version.as_deref()),
+        "revision": label(|labels| labels.revision.as_deref()),
+        "source": label(|labels| labels.source.as_deref().filter(|source| is_link(source))),
+        "created": label(|labels| labels.created.as_deref()),
+    })
+}

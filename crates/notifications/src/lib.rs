@@ -1,0 +1,26 @@
+#![doc = include_str!("../README.md")]
+
+mod attempts;
+mod card;
+mod event;
+mod format;
+mod message;
+mod notice;
+mod once;
+mod outbox;
+mod signature;
+mod sink;
+
+pub use crate::{
+    attempts::{Answer, Attempts, Verdict},
+    event::{Event, UnknownEvent},
+    format::Body,
+    message::Message,
+    notice::{Container, Notice, Refused, Version, Workload},
+    outbox::{Next, Outbox, Taken},
+    signature::{EmptyKey, SIGNATURE_HEADER, SigningKey},
+    sink::{
+        Group, InvalidTarget, Problem, Sink, SinkSettings, SinkType, Target, UnknownGroup,
+        UnknownType, sinks,
+    },
+};
