@@ -78,13 +78,22 @@ impl Known {
         }
     }
 
-    /// Whether all pods name the digests that were rolled out; nothing where there is no pod.
+    /// Whether all pods name the digests that were rolled out; nothing where there is no pod, or none is to be pinned.
     fn pinned(&self) -> Option<bool> {
+        let template = self.workload.as_ref()?.template();
+        if template.is_unpinned() {
+            return None;
+        }
+        let names_digest = |name: &str| {
+            template
+                .image(name)
+                .is_some_and(|image| image.contains('@'))
+        };
         let pods = self.pods.iter().flat_map(|pods| &pods.current);
         let containers = pods.flat_map(|pod| &pod.containers);
         let is_checked = |found: &&pods::Container| {
             let mut checked = self.containers.iter();
-            checked.any(|name| **name == *found.spec.name)
+            checked.any(|name| **name == *found.spec.name) && !names_digest(&found.spec.name)
         };
         let mut checked = containers.filter(is_checked).peekable();
         checked.peek()?;
