@@ -20,6 +20,7 @@ mod pinning;
 mod readme;
 mod rotation;
 mod schemas;
+mod status;
 mod upgrade;
 mod validity;
 mod values;

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::helm::Helm;
 
 /// What can be switched on or set besides others.
-const FEATURES: [&str; 25] = [
+const FEATURES: [&str; 26] = [
     "replicaCount: 2",
     "config: { leaderElection: { enabled: true } }",
     "config: { watch: { namespaces: [default, kube-public] } }",
@@ -53,6 +53,7 @@ extraVolumeMounts: [{ name: more, mountPath: /more }]",
       from: [{ podSelector: {} }] }",
     "hints: { receivers: [{ name: hub, type: dockerhub, secret: { name: hints, key: hub }, images: ['docker.io/team/*'] }],
       ingress: { enabled: true, host: hints.example.org, tlsSecretName: tls }, httpRoute: { enabled: true, parentRefs: [{ name: public }] } }",
+    "status: { ingress: { enabled: true, host: rollouts.example.org, className: nginx, tlsSecretName: tls, annotations: { a: b } } }",
     "service: { enabled: true, type: NodePort, port: 80, annotations: { example.com/scrape: 'true' } }",
     "{ service: { enabled: true }, serviceMonitor: { enabled: true, labels: { release: prometheus } }, podMonitor: { enabled: true } }",
     "{ prometheusRule: { enabled: true }, grafanaDashboard: { enabled: true } }",

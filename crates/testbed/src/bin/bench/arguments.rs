@@ -24,7 +24,7 @@ Usage: bench [summary] [--json]     size, memory and speed: some minutes
   --candidate PATH     another program, measured in the same way after ours
   --program PATH       this program in the place of our release build
   --phases LIST        what follows the start-up and the quiet phase, all or some of
-                       one-tag,all-tags,attestations,labels,restart (all)
+                       status,one-tag,all-tags,attestations,labels,restart (all)
   --steady             nothing follows
   --brown-out          instead of the phases: as many workloads on each of two registries, of which one answers 503 for
                        six ticks, and then not at all; fails unless each tag of the other is checked in each tick
@@ -35,6 +35,7 @@ Usage: bench [summary] [--json]     size, memory and speed: some minutes
 /// A phase that can be left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
+    Status,
     OneTag,
     AllTags,
     Attestations,
@@ -43,7 +44,8 @@ pub(crate) enum Part {
 }
 
 impl Part {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
+        Self::Status,
         Self::OneTag,
         Self::AllTags,
         Self::Attestations,
@@ -57,6 +59,7 @@ impl FromStr for Part {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
+            "status" => Ok(Self::Status),
             "one-tag" => Ok(Self::OneTag),
             "all-tags" => Ok(Self::AllTags),
             "attestations" => Ok(Self::Attestations),

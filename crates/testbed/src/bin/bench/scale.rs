@@ -8,6 +8,7 @@ mod latencies;
 mod meter;
 mod others;
 mod phases;
+mod status;
 mod timeline;
 
 use std::{fs, path::Path};

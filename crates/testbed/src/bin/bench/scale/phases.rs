@@ -10,7 +10,8 @@ use serde_json::json;
 use tokio::time::{sleep, timeout};
 
 use super::{
-    cluster::Cluster, figures::Phase, latencies::Latencies, meter::Meter, timeline::Timeline,
+    cluster::Cluster, figures::Phase, latencies::Latencies, meter::Meter, status,
+    timeline::Timeline,
 };
 use crate::arguments::{Options, PROGRAM, Part};
 
@@ -76,6 +77,10 @@ async fn part(
     images: &mut Images,
 ) -> Result<Vec<Phase>, Failure> {
     match part {
+        Part::Status => {
+            PROGRAM.progress("somebody asks where the workloads stand");
+            Ok(vec![status::asked(cluster, controller).await?])
+        }
         Part::OneTag => {
             PROGRAM.progress("one tag moves");
             images.first = "moved";
