@@ -127,6 +127,14 @@ impl Known {
         let named =
             reference.and_then(|reference| context.sources.tags.named(&self.identity, &reference));
         container.tag = named.map(|digest| Image::of(digest.to_string()));
+        let labels = &context.sources.labels;
+        for image in container.running.iter_mut().chain(&mut container.tag) {
+            let digest = image.digest.as_deref();
+            let digest = digest.and_then(|digest| digest.parse().ok());
+            if let Some(labels) = digest.and_then(|digest| labels.get(&digest)) {
+                *image = std::mem::take(image).labelled(&labels);
+            }
+        }
         container
     }
 }

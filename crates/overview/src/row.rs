@@ -173,8 +173,11 @@ impl<'a> Image<'a> {
 
     /// The same, with what its authors say of it.
     #[must_use]
-    pub fn labelled(self, labels: &'a ImageLabels) -> Self {
-        let label = |label: &'a Option<Box<str>>| label.as_deref().map(Cow::Borrowed);
+    pub fn labelled(self, labels: &ImageLabels) -> Self {
+        let label = |label: &Option<Box<str>>| {
+            let text = label.as_deref()?;
+            Some(Cow::Owned(text.to_owned()))
+        };
         Self {
             version: label(&labels.version),
             revision: label(&labels.revision),
