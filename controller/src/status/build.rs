@@ -53,8 +53,10 @@ pub(super) fn short(digest: &Digest) -> String {
     format!("{}:{}", digest.algorithm(), cut(digest.digest()))
 }
 
-fn cut(hexadecimal: &str) -> &str {
-    hexadecimal.get(..SHORT).unwrap_or(hexadecimal)
+/// The first characters of a digest or of a revision, which need not be a commit.
+fn cut(text: &str) -> &str {
+    let end = text.char_indices().nth(SHORT).map(|(end, _)| end);
+    end.and_then(|end| text.get(..end)).unwrap_or(text)
 }
 
 impl fmt::Display for Build {
