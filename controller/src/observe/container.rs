@@ -4,7 +4,7 @@ use kube_autorollout_core::{
     Digest,
     compare::Verdict,
     decide::{self, Exempt, Remembered, Running},
-    pins::Pins,
+    pins::{self, Pins},
     state::Reason,
 };
 
@@ -99,6 +99,7 @@ impl Look<'_> {
         let mut all: Vec<_> = all.into_iter().collect::<Option<_>>()?;
         self.verify(&images, &mut all)?;
         let mut seen = self.learnt(all);
+        seen.observed.filled_in = !pins::is_same(self.image, newest.name());
         let waiting = blocking.iter();
         let waiting = waiting.flat_map(|image| image.all(Verdict::NotStarted));
         seen.observed.pods.extend(waiting.map(|pod| Running {
@@ -173,6 +174,7 @@ impl Look<'_> {
                 exempt: None,
                 tag,
                 rolled_back: false,
+                filled_in: false,
                 pinned: self.pinned(),
                 since: None,
                 remembered: self.remembered.clone(),

@@ -98,6 +98,11 @@ impl<'a> Image<'a> {
         }
     }
 
+    /// The image without the digest that its pods are pinned to.
+    pub(super) const fn name(&self) -> &'a str {
+        self.name
+    }
+
     /// Whether it is named by digest, which never moves.
     pub(super) fn is_pinned(&self) -> bool {
         is_pinned(self.name)

@@ -103,6 +103,7 @@ mod tests {
                 exempt: None,
                 tag: Ok(digest.expect("a digest")),
                 rolled_back: false,
+                filled_in: false,
                 pinned: None,
                 since: None,
                 remembered,

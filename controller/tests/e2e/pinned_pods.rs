@@ -10,7 +10,8 @@ use kube::{
     api::{EvictParams, ListParams, Patch, PatchParams},
 };
 use kube_autorollout_testbed::{
-    admission::{PINS, PinPolicy},
+    admission::{ImagePolicy, PINS, PinPolicy},
+    image::Image,
     node::{Nodes, NodesOptions, Scheduling},
     workload::{DaemonSet, Deployment, StatefulSet, eventually},
 };
@@ -297,4 +298,39 @@ async fn owners_that_apply_their_manifests_over_and_over_see_no_difference_and_r
         assert_eq!(world.patches(), 1, "{manager}");
         world.until_running(&world.marker(2), 1).await;
     }
+}
+
+/// A digest behind `auto` would be an image that no registry has, and the mesh would not know it any more.
+#[tokio::test]
+async fn an_image_that_a_mesh_fills_in_is_left_to_the_mesh_beside_a_pinned_one() {
+    let world = world("pinned-mesh").await;
+    world.push(&world.version(1), "app").await;
+    let proxy = |version: u32| Image::new(format!("pinned-mesh-proxy-{version}"));
+    world.push(&proxy(1), "proxy").await;
+    let mesh = ImagePolicy::fill_in("mesh", "auto", &world.image("proxy"));
+    let put = mesh.put_in_force(&world.namespace).await;
+    put.unwrap_or_else(|error| panic!("{error}"));
+    let web = Deployment::named("web")
+        .container("app", &world.image("app"))
+        .container("istio-proxy", "auto");
+    world.create(web.labelled()).await;
+    world.rolled_out("web").await;
+    let controller = world.controller(PINNING).await;
+    controller.until_all("UpToDate", 1).await;
+    let image = world.version(2);
+    world.push(&image, "app").await;
+    world.push(&proxy(2), "proxy").await;
+    let expected = [world.marker(2), "pinned-mesh-proxy-2".to_owned()];
+    let running = eventually(SOON, "both new images", async || {
+        let markers = world.markers();
+        (markers == expected)
+            .then_some(())
+            .ok_or_else(|| format!("{markers:?}"))
+    });
+    running.await.unwrap_or_else(|error| panic!("{error}"));
+    controller.until_all("UpToDate", 1).await;
+    let pinned = format!("{}@{}", world.image("app"), image.digest());
+    let of_deployment = pins(&world.deployment("web").await);
+    assert_eq!(of_deployment, json!({ "app": pinned }));
+    assert_eq!(images(&world).await, [pinned, world.image("proxy")]);
 }

@@ -67,6 +67,7 @@ fn observed(pods: usize, verdict: Verdict) -> Observed {
         exempt: None,
         tag: Ok(digest(2)),
         rolled_back: false,
+        filled_in: false,
         pinned: None,
         since: None,
         remembered: None,

@@ -56,6 +56,17 @@ impl Pins {
     }
 }
 
+/// Whether the image that a pod names can be that of its template, at a mirror or where it is: the last part of its repository
+/// and its tag are the same. What a mesh fills in for `auto` is another one, and the template's has no digest at all.
+pub fn is_same(image: &str, named: &str) -> bool {
+    let known = |image: &str| {
+        let reference: Reference = reference::parse(image).ok()?;
+        let last = reference.repository().rsplit('/').next()?.to_owned();
+        Some((last, reference.tag()?.to_owned()))
+    };
+    image == named || known(image).is_some_and(|image| known(named) == Some(image))
+}
+
 /// The tag of an image, completed as runtimes do.
 fn tag(image: &str) -> Option<String> {
     let reference: Reference = reference::parse(image).ok()?;
@@ -104,6 +115,26 @@ mod tests {
     fn another_shape_counts_as_absent() {
         for text in ["", "null", "[]", "web", r#"{"app":1}"#, r#"{"app":null}"#] {
             assert_eq!(Pins::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_image_is_the_same_at_a_mirror_and_another_one_where_a_mesh_fills_it_in() {
+        let table = [
+            ("ghcr.io/team/web:main", "ghcr.io/team/web:main", true),
+            (
+                "ghcr.io/team/web:main",
+                "harbor.corp/ghcr/team/web:main",
+                true,
+            ),
+            ("nginx", "harbor.corp/hub/library/nginx:latest", true),
+            ("ghcr.io/team/web:main", "harbor.corp/team/web:next", false),
+            ("auto", "docker.io/istio/proxyv2:1.27", false),
+            ("auto", "docker.io/istio/proxyv2", false),
+            ("not a reference", "ghcr.io/team/web:main", false),
+        ];
+        for (image, named, expected) in table {
+            assert_eq!(is_same(image, named), expected, "{image} {named}");
         }
     }
 

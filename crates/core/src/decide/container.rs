@@ -180,6 +180,9 @@ impl<'a> Finding<'a> {
     /// The digest that new pods are to run of it: what its tag names, if that is sure to be what it is rolled out to or runs
     /// now, else what it is pinned to already.
     pub(super) fn pin(&self) -> Option<Digest> {
+        if self.container.filled_in {
+            return None;
+        }
         let tag = self.container.tag.as_ref().ok();
         let present = || self.observed.pins.digest(self.name(), self.image());
         match self.outcome {

@@ -60,6 +60,9 @@ pub struct Container {
     pub tag: Result<Digest, Reason>,
     /// Somebody went back from a rollout of that digest: the history of the workload has one that is later than its template.
     pub rolled_back: bool,
+    /// Admission gave its newest pod quite another image than its template's, such as that of a mesh for `auto`: there is no
+    /// digest of the template's image.
+    pub filled_in: bool,
     /// Whether its pods are pinned to what its template pins it to; nothing where they need not be.
     pub pinned: Option<bool>,
     /// Since when the tag names that digest, or, if it is not known now, the one it was last known to name.

@@ -89,6 +89,7 @@ fn container(name: &str, pods: &[Running]) -> Container {
         exempt: None,
         tag: Ok(digest('a')),
         rolled_back: false,
+        filled_in: false,
         pinned: None,
         since: None,
         remembered: None,

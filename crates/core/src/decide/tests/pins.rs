@@ -53,6 +53,16 @@ fn a_rollout_pins_every_container_that_is_checked() {
 }
 
 #[test]
+fn an_image_that_admission_fills_in_is_not_pinned() {
+    let filled_in = Container {
+        filled_in: true,
+        ..container("proxy", &[current()])
+    };
+    let workload = observed(&[container("web", &[stale()]), filled_in]);
+    assert_pinned(&workload, &[("web", 'a')]);
+}
+
+#[test]
 fn what_cannot_be_known_stays_what_it_was_pinned_to() {
     let pinned = |others: &[Container], pins: Pins| {
         let mut containers = vec![container("web", &[stale()])];

@@ -77,7 +77,11 @@ fn any_container(name: &'static str) -> impl Strategy<Value = Container> {
         prop::option::of(any_instant()),
         prop::option::weighted(0.2, any_remembered),
         prop::collection::vec(any_pod(), 0..4),
-        (prop::bool::weighted(0.2), any::<Option<bool>>()),
+        (
+            prop::bool::weighted(0.2),
+            any::<Option<bool>>(),
+            prop::bool::weighted(0.1),
+        ),
     )
         .prop_map(
             move |(exempt, tag, since, remembered, pods, pins)| Container {
@@ -86,6 +90,7 @@ fn any_container(name: &'static str) -> impl Strategy<Value = Container> {
                 exempt,
                 tag,
                 rolled_back: pins.0,
+                filled_in: pins.2,
                 pinned: pins.1,
                 since,
                 remembered,
