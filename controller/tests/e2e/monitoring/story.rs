@@ -100,7 +100,10 @@ impl Story {
             { "hostnamePattern": miser.to_string(), "plainHttp": true },
             { "hostnamePattern": "cloud.test", "secret": { "type": "CloudIdentity", "cloud": "azure" } },
         ]);
-        let configuration = format!("registries: {entries}\nhints: {receivers}");
+        let sink = json!({ "name": "nobody", "type": "webhook", "url": "http://127.0.0.1:1/" });
+        let configuration = format!(
+            "registries: {entries}\nhints: {receivers}\nnotifications: {{ sinks: [{sink}] }}\npinning: {{ enabled: true }}"
+        );
         let controller = world.controller(&configuration).await;
         Self {
             world,

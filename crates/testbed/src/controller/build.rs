@@ -60,13 +60,16 @@ pub fn build(progress: &dyn Fn(&str)) -> Result<PathBuf, Error> {
 /// When cargo is not there or the build fails.
 pub fn build_static(progress: &dyn Fn(&str)) -> Result<PathBuf, Error> {
     let mut cargo = Command::new("cargo");
+    // Relocations of a static program are a twentieth of it, packed a thousandth
+    let mut flags =
+        "-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs".to_owned();
+    if ARCH == "x86_64" {
+        // Rust links with LLD there, which merges functions that are the same
+        flags.push_str(" -C link-arg=-Wl,--icf=all");
+    }
     // With the target named, though it is the host's: procedural macros cannot be built static
     cargo
-        .env(
-            "RUSTFLAGS",
-            // Relocations of a static program are a twentieth of it, packed a thousandth
-            "-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs",
-        )
+        .env("RUSTFLAGS", flags)
         .env("CARGO_BUILD_TARGET", format!("{ARCH}-unknown-linux-gnu"));
     run(&mut cargo, progress)
 }
