@@ -38,6 +38,7 @@ fn observation(complete: bool) -> Observation {
             remembered: None,
             pinned: None,
             rolled_back: false,
+            filled_in: false,
             pods: Vec::new(),
         }],
         template_containers: vec!["app".to_owned()],
