@@ -21,6 +21,7 @@ use kube::{
     Client, Config,
     client::{AuthError, Body, ConfigExt as _, middleware::AuthLayer},
 };
+use kube_autorollout_registry::Stream;
 use rustls::{ClientConfig, pki_types::ServerName};
 use tokio::{net::TcpStream, task, time::timeout};
 use tower::{
@@ -51,8 +52,8 @@ const IDLE: Duration = Duration::from_secs(90);
 /// An exec plugin may take so long at the start.
 const PLUGIN: Duration = Duration::from_secs(60);
 
-/// The same type as the registry client's, so that the binary has the code of an HTTP client once.
-type Connector = BoxCloneSyncService<Uri, MaybeHttpsStream<TokioIo<TcpStream>>, BoxError>;
+/// The same type as the registry client's, so that the binary has the code of an HTTP client once: 100 kB are at stake.
+type Connector = BoxCloneSyncService<Uri, MaybeHttpsStream<Stream>, BoxError>;
 
 /// A request without an answer. Its text has all causes, because watches show only one error.
 #[derive(Debug)]
@@ -144,6 +145,9 @@ fn connector(config: &Config, tls: ClientConfig) -> Result<Connector, Problem> {
         None => BoxCloneSyncService::new(tcp().map_err(BoxError::from)),
         Some(url) => BoxCloneSyncService::new(tunnel(url)?.map_err(BoxError::from)),
     };
+    let tcp = tcp.map_response(|connected: TokioIo<TcpStream>| {
+        Stream::to_server(connected.into_inner())
+    });
     let builder = HttpsConnectorBuilder::new()
         .with_tls_config(tls)
         .https_or_http();

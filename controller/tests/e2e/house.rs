@@ -106,6 +106,7 @@ const NAMES: &[(&str, &[&str])] = &[
             "app/check",
             "app/hint",
             "app/status",
+            "client/connect.rs",
             "config",
             "hints/",
             "metrics/registry_observer",

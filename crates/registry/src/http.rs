@@ -22,7 +22,7 @@ pub(crate) mod request;
 pub(crate) mod response;
 mod retry;
 pub(crate) mod settings;
-mod stream;
+pub(crate) mod stream;
 pub(crate) mod tls;
 pub(crate) mod transport;
 

@@ -88,15 +88,13 @@ impl Proxy {
     pub(crate) async fn connect(&self, mut tcp: HttpConnector, to: Uri) -> Result<Stream, Cause> {
         let Some(proxy) = self.proxy(&to) else {
             tcp.ready().await?;
-            return Ok(Stream::new(tcp.call(to).await?, false));
+            return Ok(Stream::to_server(tcp.call(to).await?.into_inner()));
         };
-        let forwards = is_forwarded(&to);
-        let connected = if forwards {
-            connect(tcp, &proxy).await
+        Ok(if is_forwarded(&to) {
+            Stream::to_proxy(connect(tcp, &proxy).await?.into_inner())
         } else {
-            tunnel(tcp, &proxy, to).await
-        };
-        Ok(Stream::new(connected?, forwards))
+            Stream::to_server(tunnel(tcp, &proxy, to).await?.into_inner())
+        })
     }
 
     /// What a request that a proxy forwards carries to log in to it.

@@ -13,15 +13,24 @@ use hyper_util::{
 };
 use tokio::net::TcpStream;
 
-/// A TCP connection that knows whether it is one to a proxy.
-pub(crate) struct Stream {
+/// The TCP connections below those of the client, for connectors of `hyper-util`. A program that has another client as well
+/// can build it on the same type: hyper's code for HTTP is generic over it, and is compiled for each.
+#[derive(Debug)]
+pub struct Stream {
     tcp: TokioIo<TcpStream>,
     forwards: bool,
 }
 
 impl Stream {
-    /// `forwards`: the other end is a proxy, and requests name the server that they are for.
-    pub(crate) fn new(tcp: TokioIo<TcpStream>, forwards: bool) -> Self {
+    /// A connection to the server itself, or a tunnel to it.
+    pub fn to_server(tcp: TcpStream) -> Self {
+        let (tcp, forwards) = (TokioIo::new(tcp), false);
+        Self { tcp, forwards }
+    }
+
+    /// A connection to a proxy that forwards requests, which name the server that they are for.
+    pub(super) fn to_proxy(tcp: TcpStream) -> Self {
+        let (tcp, forwards) = (TokioIo::new(tcp), true);
         Self { tcp, forwards }
     }
 }
