@@ -60,9 +60,11 @@ pub fn build(progress: &dyn Fn(&str)) -> Result<PathBuf, Error> {
 /// When cargo is not there or the build fails.
 pub fn build_static(progress: &dyn Fn(&str)) -> Result<PathBuf, Error> {
     let mut cargo = Command::new("cargo");
-    // Relocations of a static program are a twentieth of it, packed a thousandth
-    let mut flags =
-        "-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs".to_owned();
+    // Relocations of a static program are a twentieth of it, packed a thousandth. With frame pointers its unwind tables are
+    // a quarter smaller, and profilers can read its stacks
+    let mut flags = "-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs \
+         -C force-frame-pointers=yes"
+        .to_owned();
     if ARCH == "x86_64" {
         // Rust links with LLD there, which merges functions that are the same
         flags.push_str(" -C link-arg=-Wl,--icf=all");
