@@ -202,7 +202,7 @@ impl Decided<'_> {
         }
     }
 
-    /// The image as its newest pod names it, or as the template does; empty where neither was looked at.
+    /// The image as its newest pod names it, without its pin, or as the template does; empty where neither was looked at.
     fn image(&self, container: &str) -> &str {
         let pods = self.observation.pods.current.iter();
         let mut specs = pods
@@ -211,7 +211,7 @@ impl Decided<'_> {
         let spec = specs.find(|spec| *spec.name == *container);
         let template = self.found(container);
         let template = template.map(|container| container.image.as_str());
-        spec.map(|spec| &*spec.image)
+        spec.map(|spec| spec.followed())
             .or(template)
             .unwrap_or_default()
     }
