@@ -21,7 +21,7 @@ async fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
 }
 
 /// The same, with what the container of the controller has in its environment.
-async fn beside(controller: &Controller, arguments: &[&str]) -> Output {
+pub(super) async fn beside(controller: &Controller, arguments: &[&str]) -> Output {
     let url = controller.url();
     let port = url.rsplit(':').next().expect("a port");
     run(arguments, &[("KUBE_AUTOROLLOUT_WEBSERVER__PORT", port)]).await
