@@ -1,5 +1,6 @@
 //! Notifications about rollouts on the real control plane, to a sink on loopback.
 
+mod burst;
 mod restarts;
 
 use std::path::Path;
