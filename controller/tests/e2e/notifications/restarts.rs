@@ -17,7 +17,10 @@ use kube_autorollout_testbed::{
 use serde_json::{Value, json};
 
 use super::{configuration, messages};
-use crate::harness::{Controller, SOON, World};
+use crate::{
+    harness::{Controller, SOON, World},
+    permissions::without_patches,
+};
 
 fn words<'m>(messages: &'m [Value], field: &str) -> Vec<&'m str> {
     let words = messages.iter().map(|message| message[field].as_str());
@@ -130,15 +133,8 @@ async fn forbid(world: &World) {
 #[tokio::test]
 async fn a_patch_that_is_refused_for_another_digest_is_another_message() {
     let receiver = Receiver::start().await.expect("a receiver");
-    let mut rights = controller::rights(&["deployments"]);
-    rights.push(controller::rule("apps", "deployments", &["list", "watch"]));
-    let world = World::with_rights("refused-twice", rights).await;
-    world.push(&world.version(1), "app").await;
-    world.deploy("web", "app").await;
-    let controller = world
-        .controller(&configuration(&receiver, &["failed"]))
-        .await;
-    controller.until_all("UpToDate", 1).await;
+    let sink = configuration(&receiver, &["failed"]);
+    let (world, controller) = without_patches("refused-twice", &sink).await;
     world.push(&world.version(2), "app").await;
     messages(&receiver, 1).await;
     restart(&controller).await;
