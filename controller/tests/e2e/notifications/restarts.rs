@@ -1,5 +1,8 @@
 //! Each event is one message, also over a restart of the controller.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
 use k8s_openapi::api::{
     authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec},
     rbac::v1::RoleBinding,
@@ -8,9 +11,11 @@ use kube::{
     Api,
     api::{DeleteParams, PostParams},
 };
+use kube_autorollout_core::annotations::RESTARTED_AT;
+use kube_autorollout_notifications::{Event, Notice, Workload};
 use kube_autorollout_testbed::{
     controller::{self, SERVICE_ACCOUNT},
-    image::Behaviour,
+    image::{Behaviour, Content as _, Image},
     receiver::Receiver,
     workload::eventually,
 };
@@ -21,6 +26,9 @@ use crate::{
     harness::{Controller, SOON, World},
     permissions::without_patches,
 };
+
+/// Longer than a controller takes to start again.
+const DOWNLOAD: Duration = Duration::from_secs(8);
 
 fn words<'m>(messages: &'m [Value], field: &str) -> Vec<&'m str> {
     let words = messages.iter().map(|message| message[field].as_str());
@@ -94,6 +102,48 @@ async fn a_restart_repeats_at_most_the_last_message_with_the_same_id() {
     ids.sort_unstable();
     ids.dedup();
     assert_eq!(ids.len(), 8, "two are repeated: {all:#?}");
+}
+
+/// What the ID of an event is by nothing but the workload itself.
+async fn id(world: &World, event: Event, image: &Image) -> String {
+    let web = world.deployment("web").await;
+    let template = json!(web.spec)["template"]["metadata"]["annotations"].clone();
+    let sent = template[RESTARTED_AT].as_str().expect("a rollout");
+    let notice = Notice {
+        event,
+        at: Timestamp::UNIX_EPOCH,
+        workload: Workload {
+            namespace: String::new(),
+            kind: "Deployment",
+            name: String::new(),
+            uid: web.metadata.uid.expect("a UID"),
+        },
+        containers: Vec::new(),
+        digests: format!("app={} ", image.root_digest()),
+        rollout: Some(sent.parse().expect("an instant")),
+        took: None,
+        reason: None,
+        detail: None,
+        refused: None,
+    };
+    notice.id()
+}
+
+#[tokio::test]
+async fn a_rollout_that_outlasts_the_controller_is_reported_once_by_the_next_with_the_same_id() {
+    let receiver = Receiver::start().await.expect("a receiver");
+    let sink = configuration(&receiver, &["started", "rolledOut"]);
+    let (world, controller) = World::with_web("outlasts", &sink).await;
+    let image = world.version(2).download(DOWNLOAD);
+    world.push(&image, "app").await;
+    messages(&receiver, 1).await;
+    restart(&controller).await;
+    let all = messages(&receiver, 2).await;
+    assert_eq!(words(&all, "event"), ["started", "rolledOut"]);
+    for (message, event) in all.iter().zip([Event::Started, Event::RolledOut]) {
+        assert_eq!(message["id"], id(&world, event, &image).await);
+    }
+    still(&controller, &receiver, 2).await;
 }
 
 /// Takes the right away that `World::permit` gave, and waits until the API server knows.

@@ -38,8 +38,8 @@ async fn a_row_has_the_versions_of_what_runs_and_of_the_tag_and_whether_pods_are
     running["pods"] = json!(1);
     assert_eq!(container["running"], json!([running]), "{row}");
 
-    let hold = json!({ "metadata": { "annotations": { "kube-autorollout/hold": "true" } } });
-    world.patch("web", hold).await;
+    let asked = json!({ "metadata": { "annotations": { "kube-autorollout/hold": "true" } } });
+    world.patch("web", asked).await;
     world.push(&image(3), "app").await;
     let held = until_row(&controller, "web", |row| {
         row["state"] == "Held" && row["containers"][0]["tag"] == shown(3)
