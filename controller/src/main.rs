@@ -1,7 +1,7 @@
 //! Rolls out Kubernetes workloads when the image behind an unchanged tag has changed.
 //!
 //! Data flows one way: the informers of [`controller`] watch workloads, its reconciler observes them, lets `core` decide and
-//! rolls out, and [`status`] reports. [`check`](mod@check) resolves images without a cluster. `ARCHITECTURE.md` has the
+//! rolls out, and [`status`](mod@status) reports. [`check`](mod@check) resolves images without a cluster. `ARCHITECTURE.md` has the
 //! overview.
 
 mod app;
