@@ -1,7 +1,7 @@
 //! Rolls out Kubernetes workloads when the image behind an unchanged tag has changed.
 //!
 //! Data flows one way: the informers of [`controller`] watch workloads, its reconciler observes them, lets `core` decide and
-//! rolls out, and [`status`] reports. [`check`](mod@check) resolves images without a cluster. `ARCHITECTURE.md` has the
+//! rolls out, and [`status`](mod@status) reports. [`check`](mod@check) resolves images without a cluster. `ARCHITECTURE.md` has the
 //! overview.
 
 mod app;
@@ -155,14 +155,7 @@ fn check(
     runtime: &Runtime,
 ) -> ExitCode {
     match runtime.block_on(check::run(request, config, environment)) {
-        Ok(report) => {
-            let printed = print(&report.shown(request.output));
-            if report.is_good() {
-                printed
-            } else {
-                ExitCode::from(FAILED)
-            }
-        }
+        Ok(report) => print_found(&report.shown(request.output), report.is_good()),
         Err(error) => fail(MISUSED, &Chain(&error).to_string()),
     }
 }
@@ -191,14 +184,7 @@ fn status(
     runtime: &Runtime,
 ) -> ExitCode {
     match runtime.block_on(status_command::run(request, config, environment)) {
-        Ok(shown) => {
-            let printed = print(&shown.text);
-            if shown.needs_person {
-                ExitCode::from(FAILED)
-            } else {
-                printed
-            }
-        }
+        Ok(shown) => print_found(&shown.text, !shown.needs_person),
         Err(error @ status_command::Error::Misused(_)) => fail(MISUSED, &Chain(&error).to_string()),
         Err(error) => fail(FAILED, &Chain(&error).to_string()),
     }
@@ -212,15 +198,18 @@ fn notify(
     runtime: &Runtime,
 ) -> ExitCode {
     match runtime.block_on(notify::run(sink, config, environment)) {
-        Ok(ended) => {
-            let printed = print(&ended.text);
-            if ended.sent {
-                printed
-            } else {
-                ExitCode::from(FAILED)
-            }
-        }
+        Ok(ended) => print_found(&ended.text, ended.sent),
         Err(error) => fail(MISUSED, &Chain(&error).to_string()),
+    }
+}
+
+/// Writes what a command has found; the exit code says whether that is good.
+fn print_found(text: &str, is_good: bool) -> ExitCode {
+    let printed = print(text);
+    if is_good {
+        printed
+    } else {
+        ExitCode::from(FAILED)
     }
 }
 

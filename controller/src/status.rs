@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use kube_autorollout_core::{
     annotations::InvalidAnnotation,
     decide::Decision,
+    record::Record,
     state::{Reason, State},
 };
 use parking_lot::Mutex;
@@ -203,12 +204,12 @@ impl Reporter {
         self.warn(reported, identity, &[warning], now);
     }
 
-    /// A reconcile failed, perhaps because the API server `refused` a rollout.
+    /// A reconcile failed, perhaps because the API server `refused` a rollout, which was to write that record.
     pub(crate) fn failed(
         &self,
         identity: &Identity,
         error: &dyn std::error::Error,
-        refused: bool,
+        refused: Option<&Record>,
         outdated: bool,
         now: Timestamp,
     ) {
@@ -217,19 +218,19 @@ impl Reporter {
             return;
         };
         self.enter(reported, identity, State::Unknown, outdated);
-        if refused {
+        if refused.is_some() {
             self.metrics.workloads.rollout(identity, Outcome::Failed);
         }
         let note = Chain(error).to_string();
         let warning = Warning {
             topic: Topic::ApiServer(note.clone()),
-            event: refused.then_some(recorder::Reason::RolloutFailed),
+            event: refused.map(|_| recorder::Reason::RolloutFailed),
             note: format!("{}: {note}", Reason::ApiServer),
         };
         let warnings = [warning];
         let warned = self.warn(reported, identity, &warnings, now);
-        if refused && !warned.is_empty() {
-            let notice = reported.course.refused(identity, &note, now);
+        if let Some(record) = refused.filter(|_| !warned.is_empty()) {
+            let notice = reported.course.refused(identity, record, &note, now);
             self.notifier.publish(notice);
         }
     }
@@ -272,7 +273,7 @@ impl Reporter {
         workloads.outdated(identity, outdated);
     }
 
-    /// Reports the warnings that are news; returns those of which an Event is.
+    /// Reports the warnings that are news; returns those of which Events may be. An Event of one registry stands for others.
     fn warn<'w>(
         &self,
         reported: &mut Reported,
@@ -296,9 +297,14 @@ impl Reporter {
             } else if channels.log {
                 warn!(workload = %identity, "{}", warning.note);
             }
-            if let Some(reason) = warning.event.filter(|_| channels.event) {
+            let Some(reason) = warning.event else {
+                continue;
+            };
+            if channels.event {
                 let regarding = identity.reference();
                 self.recorder.publish(reason, regarding, &warning.note);
+            }
+            if channels.event || channels.log {
                 news.push(warning);
             }
         }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use http::Uri;
+use kube_autorollout_core::labels::readable;
 use kube_autorollout_overview::{Detail, Json, Overview, Table};
 use kube_autorollout_registry::{TokenClient, TokenRequest};
 use serde::Deserialize;
@@ -22,6 +23,9 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The largest answer that is read, in bytes: in the controller's container there is little memory.
 const LONGEST: usize = 64 * 1024 * 1024;
+
+/// Characters of the reason why a controller does not answer, which anybody may have written: more is cut off.
+const LONGEST_REASON: usize = 300;
 
 /// What is shown.
 pub(crate) struct Shown {
@@ -43,7 +47,7 @@ pub(crate) enum Error {
     },
     /// It says why it cannot answer.
     #[error("the controller answers with status {status}: {why}")]
-    Refused { status: u16, why: String },
+    Refused { status: u16, why: Box<str> },
     /// The answer is none of a controller, or of a newer one.
     #[error("the answer cannot be read by this version")]
     Unreadable(#[source] serde_json::Error),
@@ -82,10 +86,11 @@ pub(crate) async fn run(
     let answered = client.send(asked).await;
     let answer = answered.map_err(|source| Error::Unreachable { url: base, source })?;
     if answer.status() != 200 {
-        let why = serde_json::from_slice(answer.body()).map(|Why { error }| error);
+        let why = serde_json::from_slice(answer.body()).ok();
+        let why = why.and_then(|Why { error }| readable(&error, LONGEST_REASON));
         return Err(Error::Refused {
             status: answer.status(),
-            why: why.unwrap_or_else(|_| "no controller answers there".to_owned()),
+            why: why.unwrap_or_else(|| "no controller answers there".into()),
         });
     }
     let overview: Overview<'_> =

@@ -135,19 +135,20 @@ fn failed(identity: &Identity, error: &Error, context: &Context) {
     let now = clock::now();
     context.budget.gave_up(identity, now);
     let refused = matches!(error, Error::Patch(patch::Error::Refused(_)));
-    let outdated = context.rollouts.states.with(&identity.uid, |state| {
+    let known = context.rollouts.states.with(&identity.uid, |state| {
         let again = Again {
             next: now.checked_add(state.failed(&identity.uid)).ok(),
             attempt: None,
         };
         state.tracker.failed(now);
         state.stands((State::Unknown, Some(Reason::ApiServer), None), now, again);
-        state.tracker.outdated().is_some()
+        let record = state.unconfirmed.record().filter(|_| refused);
+        (state.tracker.outdated().is_some(), record)
     });
     // If it is not selected any more, it is left alone.
-    if let Some(outdated) = outdated {
+    if let Some((outdated, record)) = known {
         let reporter = &context.reporter;
-        reporter.failed(identity, error, refused, outdated, now);
+        reporter.failed(identity, error, record.as_ref(), outdated, now);
     }
 }
 

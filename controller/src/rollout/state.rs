@@ -29,7 +29,7 @@ pub(crate) struct State {
     /// Patches that came too late.
     pub(crate) conflicts: Conflicts,
     /// Patches whose answer was lost.
-    pub(super) unconfirmed: Unconfirmed,
+    pub(crate) unconfirmed: Unconfirmed,
     /// How many times in a row nothing could be decided.
     failures: u32,
     /// What is being fetched for it: how fresh that must be, and since when.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use kube_autorollout_core::decide::Rollout;
+use kube_autorollout_core::{decide::Rollout, record::Record};
 
 use super::{is_newer, patch::Written};
 use crate::workload::Workload;
@@ -73,6 +73,12 @@ impl Unconfirmed {
         self.0
             .retain(|sent| !is_newer(workload, sent.resource_version.as_deref()));
         None
+    }
+
+    /// What the last one was to write, if it was not taken.
+    pub(crate) fn record(&self) -> Option<Record> {
+        let last = self.0.last()?;
+        Some(last.rollout.record.clone())
     }
 
     /// It is known what became of them.

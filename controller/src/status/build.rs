@@ -2,12 +2,9 @@
 
 use std::{fmt, sync::Arc};
 
-use kube_autorollout_core::{Digest, decide::Rollout, labels::ImageLabels};
+use kube_autorollout_core::{Digest, decide::Rollout, labels::ImageLabels, short};
 
 use crate::observe::labels::Labels;
-
-/// Hexadecimal digits of a digest or commit that people need to distinguish it from others.
-const SHORT: usize = 12;
 
 /// One build of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,25 +45,14 @@ pub(super) fn moves(rollout: &Rollout, labels: &Labels) -> Box<[Move]> {
     moves.collect()
 }
 
-/// `sha256:0123456789ab`.
-pub(super) fn short(digest: &Digest) -> String {
-    format!("{}:{}", digest.algorithm(), cut(digest.digest()))
-}
-
-/// The first characters of a digest or of a revision, which need not be a commit.
-fn cut(text: &str) -> &str {
-    let end = text.char_indices().nth(SHORT).map(|(end, _)| end);
-    end.and_then(|end| text.get(..end)).unwrap_or(text)
-}
-
 impl fmt::Display for Build {
     /// Writes `1.4.3 (sha256:0123456789ab, commit 0123456789ab)`, of which what is not known is left out.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digest = short(&self.digest);
+        let digest = short::digest(&self.digest);
         let labels = self.labels.as_ref();
         let version = labels.and_then(|labels| labels.version.as_deref());
         let commit = labels.and_then(|labels| labels.revision.as_deref());
-        match (version, commit.map(cut)) {
+        match (version, commit.map(short::start)) {
             (Some(version), Some(commit)) => {
                 write!(formatter, "{version} ({digest}, commit {commit})")
             }

@@ -8,10 +8,11 @@ use kube_autorollout_core::{
     Digest,
     compare::Verdict,
     decide::{Container, Decision},
+    short,
     state::{Reason, State},
 };
 
-use super::build::{Move, short};
+use super::build::Move;
 use super::recorder;
 use super::warnings::{Topic, Warning};
 use crate::{
@@ -66,10 +67,10 @@ pub(super) fn completed(observation: &Observation, moves: &[Move]) -> String {
         let mut builds = moves.iter().map(|change| &change.to);
         let running = builds
             .find(|build| build.digest == *digest)
-            .map_or_else(|| short(digest), ToString::to_string);
+            .map_or_else(|| short::digest(digest), ToString::to_string);
         let mut note = format!("container {} runs {running}", container.name);
         if recorded != digest {
-            let _ = write!(note, ", pushed after {}", short(recorded));
+            let _ = write!(note, ", pushed after {}", short::digest(recorded));
         }
         Some(note)
     });
@@ -187,7 +188,7 @@ fn not_converging(decision: &Decision, observation: &Observation) -> String {
     }
     let target = container.and_then(|container| container.tag.as_ref().ok());
     let target = target.or_else(|| observation.observed.record.digest(name));
-    let target = target.map(short).unwrap_or_default();
+    let target = target.map(short::digest).unwrap_or_default();
     let record = record(decision, observation);
     if record == Rolled::Lost {
         let writer = observation.template_writer.as_deref();
@@ -205,7 +206,7 @@ fn not_converging(decision: &Decision, observation: &Observation) -> String {
         Rolled::Before(digest) => write!(
             note,
             "; rolled out {}; the tag has since moved to {target}, which pending pods will pull on their next attempt",
-            short(digest)
+            short::digest(digest)
         ),
         _ => write!(
             note,
@@ -265,7 +266,7 @@ fn advice(reason: Reason, container: Option<&Container>) -> Option<String> {
             let reported = container?.pods.iter().find_map(|pod| pod.digest.as_ref())?;
             return Some(format!(
                 "The pods report {}: their nodes pull from a mirror that is behind, or know the same image by another digest",
-                short(reported)
+                short::digest(reported)
             ));
         }
         _ => return None,

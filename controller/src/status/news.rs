@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use kube_autorollout_core::{
     Digest,
     decide::{self, Decision},
+    record::Record,
     state::{Reason, State},
 };
 use kube_autorollout_notifications::{Container, Event, Notice, Version, Workload};
@@ -108,15 +109,21 @@ impl Course {
         })
     }
 
-    /// The API server refused the patch of a rollout.
-    pub(super) fn refused(&mut self, identity: &Identity, note: &str, now: Timestamp) -> Notice {
+    /// The API server refused the patch of a rollout, which was to write this record.
+    pub(super) fn refused(
+        &mut self,
+        identity: &Identity,
+        record: &Record,
+        note: &str,
+        now: Timestamp,
+    ) -> Notice {
         self.troubled = true;
         Notice {
             event: Event::Failed,
             at: now,
             workload: workload(identity),
             containers: Vec::new(),
-            digests: String::new(),
+            digests: record.to_string(),
             rollout: None,
             took: None,
             reason: Some(Reason::ApiServer.as_str()),
@@ -195,7 +202,7 @@ impl Decided<'_> {
         }
     }
 
-    /// The image as its newest pod names it, or as the template does; empty where neither was looked at.
+    /// The image as its newest pod names it, without its pin, or as the template does; empty where neither was looked at.
     fn image(&self, container: &str) -> &str {
         let pods = self.observation.pods.current.iter();
         let mut specs = pods
@@ -204,7 +211,7 @@ impl Decided<'_> {
         let spec = specs.find(|spec| *spec.name == *container);
         let template = self.found(container);
         let template = template.map(|container| container.image.as_str());
-        spec.map(|spec| &*spec.image)
+        spec.map(|spec| spec.followed())
             .or(template)
             .unwrap_or_default()
     }

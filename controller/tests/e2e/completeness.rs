@@ -1,9 +1,10 @@
-//! Every state and every reason is reached by a test of the binary: a new one without a test does not compile here, and
-//! a test that is renamed or no longer names its reason fails.
+//! Every state, reason and event of notifications is reached by a test of the binary: a new one without a test does not
+//! compile here, and a test that is renamed or no longer names its reason fails.
 
 use std::{fs, path::Path};
 
 use kube_autorollout_core::state::{Reason, State};
+use kube_autorollout_notifications::Event;
 
 const ANSWERS: &str = "registry_failures::each_way_in_which_a_registry_fails_has_its_reason";
 
@@ -95,6 +96,26 @@ const fn reaches(reason: Reason) -> &'static str {
     }
 }
 
+/// The test in which a sink is sent an event.
+const fn sends(event: Event) -> &'static str {
+    match event {
+        Event::Started | Event::RolledOut => {
+            "notifications::a_rollout_is_one_message_with_both_versions"
+        }
+        Event::NotConverging | Event::Recovered => {
+            "notifications::a_broken_push_does_not_converge_and_the_next_one_recovers"
+        }
+        Event::Failed => "notifications::a_rollout_that_takes_too_long_has_failed",
+        Event::HeldBack => "notifications::a_workload_that_is_held_is_reported_once",
+        Event::CredentialRefused => {
+            "notifications::a_credential_that_is_refused_is_reported_once_for_all_its_workloads"
+        }
+        Event::PinnedDigestGone => {
+            "pins::a_pinned_digest_that_is_gone_is_reported_once_and_rolls_nothing_out"
+        }
+    }
+}
+
 /// A source file of the repository, by its path from this package.
 fn source(path: &str) -> String {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -102,14 +123,17 @@ fn source(path: &str) -> String {
 }
 
 #[test]
-fn every_state_and_reason_is_reached_by_a_test_of_the_binary() {
+fn every_state_reason_and_event_is_reached_by_a_test_of_the_binary() {
     let states = State::ALL
         .iter()
         .map(|state| (state.as_str(), enters(*state)));
     let reasons = Reason::ALL
         .iter()
         .map(|reason| (reason.as_str(), reaches(*reason)));
-    for (word, test) in states.chain(reasons) {
+    let events = Event::ALL
+        .iter()
+        .map(|event| (event.as_str(), sends(*event)));
+    for (word, test) in states.chain(reasons).chain(events) {
         let (module, name) = test.split_once("::").expect("a module and a test");
         let text = source(&format!("tests/e2e/{module}.rs"));
         let head = format!("#[tokio::test]\nasync fn {name}(");

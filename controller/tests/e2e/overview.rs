@@ -5,6 +5,7 @@ mod command;
 mod example;
 mod page;
 mod replicas;
+mod versions;
 
 use std::{collections::BTreeMap, time::Duration};
 

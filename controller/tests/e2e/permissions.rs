@@ -1,6 +1,6 @@
 //! What is missing in the role is reported, and costs no more than it must.
 
-use crate::harness::World;
+use crate::harness::{Controller, World};
 use kube_autorollout_testbed::{
     controller,
     image::{Image, Pusher},
@@ -31,15 +31,21 @@ async fn without_any_readable_kind_it_is_alive_and_not_ready_and_says_what_to_ad
     );
 }
 
-#[tokio::test]
-async fn a_refused_patch_is_reported_and_tried_again() {
+/// The Deployment `web`, and a controller that finds it up to date and may not patch it.
+pub(crate) async fn without_patches(hint: &str, configuration: &str) -> (World, Controller) {
     let mut rights = controller::rights(&["deployments"]);
     rights.push(controller::rule("apps", "deployments", &["list", "watch"]));
-    let world = World::with_rights("no-patch", rights).await;
+    let world = World::with_rights(hint, rights).await;
     world.push(&world.version(1), "app").await;
     world.deploy("web", "app").await;
-    let controller = world.controller("").await;
+    let controller = world.controller(configuration).await;
     controller.until_all("UpToDate", 1).await;
+    (world, controller)
+}
+
+#[tokio::test]
+async fn a_refused_patch_is_reported_and_tried_again() {
+    let (world, controller) = without_patches("no-patch", "").await;
     world.push(&world.version(2), "app").await;
     let note = world.until_event("web", "RolloutFailed").await;
     assert!(

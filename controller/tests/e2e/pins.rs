@@ -6,12 +6,14 @@ use kube_autorollout_core::state::{Reason, State};
 use kube_autorollout_testbed::{
     admission::ImagePolicy,
     image::ImageIndex,
+    receiver::Receiver,
     workload::{Deployment, eventually},
 };
 use serde_json::{Value, json};
 
 use crate::{
     harness::{Controller, SOON, World},
+    notifications::{configuration, messages},
     reported::until_reported,
     rollbacks::{PINNING, put_in_force},
 };
@@ -72,8 +74,9 @@ async fn names(world: &World) -> Vec<String> {
 }
 
 /// `web` on version 1, rolled out to version 2 with pins.
-async fn pinned(hint: &str) -> (World, Controller) {
-    let (world, controller) = World::with_web(hint, PINNING).await;
+async fn pinned(hint: &str, configuration: &str) -> (World, Controller) {
+    let configuration = format!("{PINNING}\n{configuration}");
+    let (world, controller) = World::with_web(hint, &configuration).await;
     put_in_force(&world).await;
     world.push(&world.version(2), "app").await;
     world.until_running(&world.marker(2), 1).await;
@@ -205,7 +208,9 @@ async fn pods_to_which_another_policy_gives_another_image_are_reported() {
 
 #[tokio::test]
 async fn a_pinned_digest_that_is_gone_is_reported_once_and_rolls_nothing_out() {
-    let (world, controller) = pinned("pin-gone").await;
+    let receiver = Receiver::start().await.expect("a receiver");
+    let sink = configuration(&receiver, &["pinnedDigestGone"]);
+    let (world, controller) = pinned("pin-gone", &sink).await;
     annotate(&world, "kube-autorollout/hold", Some("true")).await;
     world.push(&world.version(3), "app").await;
     controller.until_all("Held", 1).await;
@@ -222,6 +227,18 @@ async fn a_pinned_digest_that_is_gone_is_reported_once_and_rolls_nothing_out() {
     let metrics = controller.until_all("Held", 1).await;
     assert_eq!(value(&metrics, "workload_pinned_digest_gone"), Some(1.0));
     assert_eq!(world.events("web", "PinnedDigestGone").await.len(), 1);
+    let [message] = &*messages(&receiver, 1).await else {
+        panic!("one message");
+    };
+    assert_eq!(message["event"], "pinnedDigestGone");
+    assert_eq!(message["detail"], note);
+    let container = &message["containers"][0];
+    assert_eq!(container["image"], world.image("app"));
+    assert_eq!(
+        container["from"]["digest"],
+        digest.to_string(),
+        "{message:#}"
+    );
     assert_eq!(world.patches(), 1);
     annotate(&world, "kube-autorollout/hold", None).await;
     world.until_running(&world.marker(3), 1).await;
@@ -231,7 +248,7 @@ async fn a_pinned_digest_that_is_gone_is_reported_once_and_rolls_nothing_out() {
 
 #[tokio::test]
 async fn pinned_pods_need_no_pull_policy_and_an_edited_image_is_as_without_pins() {
-    let (world, controller) = pinned("pin-policy").await;
+    let (world, controller) = pinned("pin-policy", "").await;
     let change = |container: Value| json!({ "spec": { "template": { "spec": { "containers": [container] } } } });
     let image = world.image("app");
     let cached = json!({ "name": "app", "image": image, "imagePullPolicy": "IfNotPresent" });
@@ -267,7 +284,7 @@ async fn pinned_pods_need_no_pull_policy_and_an_edited_image_is_as_without_pins(
 /// Pins that are left behind would hold new pods back.
 #[tokio::test]
 async fn where_pinning_is_switched_off_the_next_rollout_takes_the_pins_away() {
-    let (world, controller) = pinned("pin-off").await;
+    let (world, controller) = pinned("pin-off", "").await;
     assert_eq!(controller.stop().await, Some(0));
     let controller = world.controller("").await;
     controller.until_all("UpToDate", 1).await;

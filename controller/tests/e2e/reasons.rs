@@ -7,7 +7,10 @@ use kube_autorollout_testbed::{
 };
 use serde_json::json;
 
-use crate::{harness::World, reported::until_reported};
+use crate::{
+    harness::{Controller, World},
+    reported::until_reported,
+};
 
 #[tokio::test]
 async fn a_rollout_that_fails_is_reported_with_its_pod_long_before_the_next_tick() {
@@ -22,17 +25,23 @@ async fn a_rollout_that_fails_is_reported_with_its_pod_long_before_the_next_tick
     assert!(note.contains("CrashLoopBackOff in pod web-"), "{note}");
 }
 
-#[tokio::test]
-async fn a_rollout_that_takes_too_long_is_reported_with_its_deadline() {
-    let world = World::new("deadline").await;
+/// The Deployment `web` with a progress deadline of a few seconds, and a controller that finds it up to date.
+pub(crate) async fn with_deadline(hint: &str, configuration: &str) -> (World, Controller) {
+    let world = World::new(hint).await;
     world.push(&world.version(1), "app").await;
     let web = workload::Deployment::named("web")
         .container("app", &world.image("app"))
         .progress_deadline(5);
     world.create(web.labelled()).await;
     world.rolled_out("web").await;
-    let controller = world.controller("").await;
+    let controller = world.controller(configuration).await;
     controller.until_all("UpToDate", 1).await;
+    (world, controller)
+}
+
+#[tokio::test]
+async fn a_rollout_that_takes_too_long_is_reported_with_its_deadline() {
+    let (world, controller) = with_deadline("deadline", "").await;
     let stuck = world.version(2).behaviour(Behaviour::NeverReady);
     world.push(&stuck, "app").await;
     let reason = Reason::ProgressDeadlineExceeded;

@@ -14,6 +14,7 @@ pub mod platform;
 pub mod record;
 pub mod reference;
 pub mod schedule;
+pub mod short;
 pub mod state;
 
 mod spread;

@@ -5,6 +5,8 @@
 mod corpus;
 #[path = "../../../fuzz/properties/image_id.rs"]
 mod image_id;
+#[path = "../../../fuzz/properties/labels.rs"]
+mod labels;
 #[path = "../../../fuzz/properties/manifest.rs"]
 mod manifest;
 #[path = "../../../fuzz/properties/reference.rs"]
@@ -13,6 +15,11 @@ mod reference;
 #[test]
 fn image_ids_hold_their_properties() {
     corpus::replay("image_id", image_id::check);
+}
+
+#[test]
+fn labels_hold_their_properties() {
+    corpus::replay("labels", labels::check);
 }
 
 #[test]

@@ -4,12 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 
-/// The waits before each retry.
-const WAITS: [Duration; 3] = [
-    Duration::from_secs(1),
-    Duration::from_secs(5),
-    Duration::from_secs(30),
-];
+/// The waits before the second and the third attempt, which is the last one.
+const WAITS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
 
 /// The longest wait that a server is granted.
 const LONGEST: Duration = Duration::from_secs(5 * 60);

@@ -3,21 +3,18 @@
 use std::fmt::Write as _;
 
 use http::Uri;
-use kube_autorollout_core::{Digest, labels::readable};
+use kube_autorollout_core::{labels::readable, short};
 
 use crate::{
     message::Message,
     notice::{Container, Notice, Version},
 };
 
-/// Hexadecimal digits of a digest that people need to distinguish it from others.
-const SHORT: usize = 12;
-
 /// Characters of a name, an image, a version or a reason; more is cut off.
 const LONGEST: usize = 300;
 
-/// Characters of a version; image references and versions are shorter.
-const VERSION: usize = 100;
+/// Characters of a label of an image and of the name of a cluster; more is cut off.
+pub(crate) const LABEL: usize = 100;
 
 /// Changes of images that are listed.
 const CHANGES: usize = 10;
@@ -108,7 +105,7 @@ impl Change {
         let mut text = String::new();
         if with_image {
             // Writing to a String cannot fail.
-            let _ = write!(text, "{}: ", short(&container.image, LONGEST));
+            let _ = write!(text, "{}: ", shown(&container.image, LONGEST));
         }
         text.push_str(&versions(container.from.as_ref(), to));
         let labels = to.labels.as_deref();
@@ -129,8 +126,8 @@ fn title(message: &Message, images: &[&str]) -> String {
     let words = message.event.words();
     let registry = message.first.refused.as_ref();
     let what = match (registry, images) {
-        (Some(refused), _) => short(&refused.registry, LONGEST),
-        (None, [image]) => short(image, LONGEST),
+        (Some(refused), _) => shown(&refused.registry, LONGEST),
+        (None, [image]) => shown(image, LONGEST),
         (None, []) => return format!("{words}: {}", workloads(message)),
         (None, images) => format!("{} images", images.len()),
     };
@@ -168,7 +165,7 @@ fn line(notice: &Notice, single: bool) -> String {
         let _ = write!(line, ": {reason}");
     }
     if single && let [container] = notice.containers.as_slice() {
-        let _ = write!(line, " (container {})", short(&container.name, LONGEST));
+        let _ = write!(line, " (container {})", shown(&container.name, LONGEST));
     }
     line
 }
@@ -176,13 +173,13 @@ fn line(notice: &Notice, single: bool) -> String {
 fn name(notice: &Notice) -> String {
     let workload = &notice.workload;
     let names = format!("{} {}/{}", workload.kind, workload.namespace, workload.name);
-    short(&names, LONGEST)
+    shown(&names, LONGEST)
 }
 
 /// `prod, 2026-01-01 00:00:00Z`.
 fn place(message: &Message, cluster: &str) -> String {
     let at = message.at().strftime("%Y-%m-%d %H:%M:%SZ");
-    match readable(cluster, VERSION) {
+    match readable(cluster, LABEL) {
         Some(cluster) => format!("{cluster}, {at}"),
         None => at.to_string(),
     }
@@ -191,11 +188,11 @@ fn place(message: &Message, cluster: &str) -> String {
 /// `1.4.2 → 1.4.3`; with digests where versions are not known, or do not say the difference.
 fn versions(from: Option<&Version>, to: &Version) -> String {
     let (was, is) = (from.and_then(version), version(to));
-    let digest = digest(&to.digest);
+    let digest = short::digest(&to.digest);
     match (from, was, is) {
         (_, Some(was), Some(is)) if was != is => format!("{was} → {is}"),
-        (Some(from), _, Some(is)) => format!("{is} ({} → {digest})", self::digest(&from.digest)),
-        (Some(from), _, None) => format!("{} → {digest}", self::digest(&from.digest)),
+        (Some(from), _, Some(is)) => format!("{is} ({} → {digest})", short::digest(&from.digest)),
+        (Some(from), _, None) => format!("{} → {digest}", short::digest(&from.digest)),
         (None, _, Some(is)) => format!("{is} ({digest})"),
         (None, _, None) => digest,
     }
@@ -203,37 +200,27 @@ fn versions(from: Option<&Version>, to: &Version) -> String {
 
 fn version(version: &Version) -> Option<Box<str>> {
     let labels = version.labels.as_ref()?;
-    readable(labels.version.as_deref()?, VERSION)
-}
-
-/// `sha256:0123456789ab`.
-fn digest(digest: &Digest) -> String {
-    let encoded = digest.digest();
-    let short = encoded.get(..SHORT).unwrap_or(encoded);
-    format!("{}:{short}", digest.algorithm())
+    readable(labels.version.as_deref()?, LABEL)
 }
 
 /// A commit as people name it; another revision as it is.
 fn commit(revision: &str) -> Option<Box<str>> {
     let is_hash = revision.len() >= 40 && revision.bytes().all(|byte| byte.is_ascii_hexdigit());
-    match revision.get(..SHORT).filter(|_| is_hash) {
-        Some(start) => Some(start.into()),
-        None => readable(revision, VERSION),
+    if is_hash {
+        return Some(short::start(revision).into());
     }
+    readable(revision, LABEL)
 }
 
 /// Whether people can be offered it as a link: only what `ImageLabels` would have read.
 pub(crate) fn is_link(source: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'|');
     let is_url = source.parse::<Uri>().is_ok_and(|url| url.host().is_some());
-    source.len() <= VERSION
-        && source.starts_with("https://")
-        && source.bytes().all(allowed)
-        && is_url
+    source.len() <= LABEL && source.starts_with("https://") && source.bytes().all(allowed) && is_url
 }
 
 /// The text, short and without control characters.
-fn short(text: &str, longest: usize) -> String {
+fn shown(text: &str, longest: usize) -> String {
     readable(text, longest)
         .map(String::from)
         .unwrap_or_default()

@@ -5,7 +5,7 @@ use std::{
     fmt::{self, Write as _},
 };
 
-use kube_autorollout_core::labels::is_visible;
+use kube_autorollout_core::{labels::is_visible, short};
 
 /// More of the name of an image is cut off, in characters. Repositories have up to 255, and tags 128.
 const LONGEST_IMAGE: usize = 512;
@@ -74,7 +74,7 @@ fn shown(letter: char) -> char {
 /// The beginning of a digest, as people compare them.
 pub(crate) fn short_digest(digest: &str) -> &str {
     let hex = digest.split_once(':').map_or(digest, |(_, hex)| hex);
-    hex.get(..12).unwrap_or(hex)
+    short::start(hex)
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! What people read of pins.
 
-use super::{Warning, recorder, short};
+use kube_autorollout_core::short;
+
+use super::{Warning, recorder};
 use crate::{observe::observation::Observation, status::warnings::Topic};
 
 /// What to do where somebody went back from a rollout.
@@ -18,7 +20,7 @@ pub(super) fn warnings(observation: &Observation) -> impl Iterator<Item = Warnin
         note: format!(
             "container {container}: PinnedDigestGone: the registry no longer has {}, to which the pods are pinned, so new pods \
              cannot pull it. Keep untagged images longer, or let the tag be rolled out",
-            short(digest)
+            short::digest(digest)
         ),
     });
     unpinned.chain(gone)

@@ -8,7 +8,10 @@ use kube_autorollout_core::{
 use kube_autorollout_notifications::Refused;
 
 use super::*;
-use crate::{registry::failure::Failure, rollout::tracker::Stuck};
+use crate::{
+    registry::failure::Failure,
+    status::{Reported, messages},
+};
 
 fn digest(letter: char) -> Digest {
     let hexadecimal = letter.to_string().repeat(64);
@@ -57,68 +60,167 @@ fn decision(state: State, reason: Option<Reason>) -> Decision {
     }
 }
 
-fn stuck(reason: Reason) -> Warning {
-    Warning {
-        topic: Topic::NotConverging(Stuck {
-            reason,
-            digest: digest('b').to_string(),
-            attempt: 1,
-            container: "app".to_owned(),
-        }),
-        event: None,
-        note: "a note".to_owned(),
+/// What was found out and decided of the Deployment `web/web`.
+struct Found {
+    decision: Decision,
+    observation: Observation,
+    moves: Vec<Move>,
+    transition: Option<Transition>,
+}
+
+/// The workload is in this state, with `app` as the container that decided it.
+fn found(state: State, reason: Option<Reason>) -> Found {
+    Found {
+        decision: decision(state, reason),
+        observation: observation(true),
+        moves: Vec::new(),
+        transition: None,
     }
 }
 
-/// The events of a decision.
-fn events(
-    course: &mut Course,
-    state: State,
-    reason: Option<Reason>,
-    warned: &[&Warning],
-) -> Vec<Event> {
-    let (decision, observation) = (decision(state, reason), observation(true));
+/// What is news of it, for a sink that was told nothing of its warnings and waits.
+fn news(course: &mut Course, found: &Found) -> Vec<Notice> {
+    let identity = Identity::deployment("web", "web");
+    let (decision, observation) = (&found.decision, &found.observation);
+    let warnings = messages::warnings(decision, observation);
     let decided = Decided {
-        identity: &Identity::deployment("web", "web"),
-        decision: &decision,
-        observation: &observation,
-        moves: &[],
+        identity: &identity,
+        decision,
+        observation,
+        moves: &found.moves,
         now: Timestamp::UNIX_EPOCH,
     };
-    let waits = matches!(state, State::Held | State::Outdated);
-    let notices = course.news(&decided, None, waits, warned);
+    let waits = Reported::default().waiting(&identity, decision);
+    let warned: Vec<_> = warnings.iter().collect();
+    course.news(&decided, found.transition, waits, &warned)
+}
+
+/// The events of a decision.
+fn events(course: &mut Course, state: State, reason: Option<Reason>) -> Vec<Event> {
+    let notices = news(course, &found(state, reason));
     notices.iter().map(|notice| notice.event).collect()
+}
+
+fn failure(reason: Reason, refused: Option<Refused>) -> Failure {
+    Failure {
+        reason,
+        detail: String::new(),
+        advice: "",
+        transient: false,
+        retry_after: None,
+        refused,
+    }
+}
+
+fn refused() -> Refused {
+    Refused {
+        registry: "ghcr.io".to_owned(),
+        credential: 1,
+    }
+}
+
+/// What leads to an event, and to no other.
+fn cause(event: Event) -> (Course, Found) {
+    let mut course = Course::default();
+    let mut found = found(State::UpToDate, Some(Reason::Current));
+    match event {
+        Event::Started => {
+            found.decision = decision(State::RollingOut, Some(Reason::InFlight));
+            course.started = Some(Timestamp::UNIX_EPOCH);
+        }
+        Event::RolledOut => {
+            found.transition = Some(Transition::Completed(Duration::from_secs(41)));
+        }
+        Event::NotConverging => {
+            found.decision = decision(State::NotConverging, Some(Reason::ImagePullBackOff));
+        }
+        Event::Failed => {
+            let reason = Reason::ProgressDeadlineExceeded;
+            found.decision = decision(State::NotConverging, Some(reason));
+        }
+        Event::HeldBack => found.decision = decision(State::Held, None),
+        Event::Recovered => course.troubled = true,
+        Event::CredentialRefused => {
+            let failure = failure(Reason::Unauthorized, Some(refused()));
+            found.decision = decision(State::Unknown, Some(Reason::Unauthorized));
+            found.observation.failures = vec![("app".to_owned(), failure)];
+        }
+        Event::PinnedDigestGone => {
+            found.observation.gone = vec![("app".to_owned(), digest('a'))];
+        }
+    }
+    (course, found)
+}
+
+#[test]
+fn each_event_of_the_closed_list_has_a_cause() {
+    for event in Event::ALL {
+        let (mut course, found) = cause(event);
+        let notices = news(&mut course, &found);
+        let events: Vec<_> = notices.iter().map(|notice| notice.event).collect();
+        assert_eq!(events, [event]);
+        let is_of = |notice: &Notice| {
+            (&*notice.workload.namespace, &*notice.workload.name) == ("web", "web")
+        };
+        assert!(notices.iter().all(is_of), "{notices:?}");
+    }
+}
+
+#[test]
+fn a_pinned_digest_that_is_gone_is_named_with_its_container() {
+    let (mut course, found) = cause(Event::PinnedDigestGone);
+    let notices = news(&mut course, &found);
+    let [notice] = &*notices else {
+        panic!("{notices:?}");
+    };
+    let detail = notice.detail.as_deref().unwrap_or_default();
+    assert!(
+        detail.contains("no longer has sha256:aaaaaaaaaaaa"),
+        "{detail}"
+    );
+    let names: Vec<_> = notice
+        .containers
+        .iter()
+        .map(|container| &*container.name)
+        .collect();
+    assert_eq!(names, ["app"]);
 }
 
 #[test]
 fn a_workload_recovers_once_after_each_trouble() {
     let mut course = Course::default();
-    let mut after = |state, warned: &[&Warning]| events(&mut course, state, None, warned);
-    assert_eq!(after(State::UpToDate, &[]), []);
-    let crashes = stuck(Reason::CrashLoopBackOff);
+    let mut after = |state, reason| events(&mut course, state, reason);
+    assert_eq!(after(State::UpToDate, None), []);
     assert_eq!(
-        after(State::NotConverging, &[&crashes]),
+        after(State::NotConverging, Some(Reason::CrashLoopBackOff)),
         [Event::NotConverging]
     );
-    assert_eq!(after(State::RollingOut, &[]), []);
-    let late = stuck(Reason::ProgressDeadlineExceeded);
-    assert_eq!(after(State::NotConverging, &[&late]), [Event::Failed]);
-    assert_eq!(after(State::UpToDate, &[]), [Event::Recovered]);
-    assert_eq!(after(State::UpToDate, &[]), []);
+    assert_eq!(after(State::RollingOut, None), []);
+    assert_eq!(
+        after(State::NotConverging, Some(Reason::ProgressDeadlineExceeded)),
+        [Event::Failed]
+    );
+    assert_eq!(after(State::UpToDate, None), [Event::Recovered]);
+    assert_eq!(after(State::UpToDate, None), []);
     let identity = Identity::deployment("web", "web");
-    let refused = course.refused(&identity, "denied by a webhook", Timestamp::UNIX_EPOCH);
+    let refused = course.refused(
+        &identity,
+        &Record::default(),
+        "denied by a webhook",
+        Timestamp::UNIX_EPOCH,
+    );
     assert_eq!(
         (refused.event, refused.reason),
         (Event::Failed, Some("ApiServer"))
     );
-    let recovered = events(&mut course, State::UpToDate, None, &[]);
+    let recovered = events(&mut course, State::UpToDate, None);
     assert_eq!(recovered, [Event::Recovered]);
 }
 
 #[test]
 fn only_waits_that_may_last_are_reported() {
     let mut course = Course::default();
-    let mut held = |state, reason| !events(&mut course, state, reason, &[]).is_empty();
+    let mut held = |state, reason| !events(&mut course, state, reason).is_empty();
     assert!(held(State::Held, None));
     assert!(held(State::Outdated, Some(Reason::MinInterval)));
     for reason in [
@@ -132,90 +234,44 @@ fn only_waits_that_may_last_are_reported() {
 
 #[test]
 fn a_refused_credential_is_that_of_the_container_and_other_failures_are_none() {
-    let refused = Refused {
-        registry: "ghcr.io".to_owned(),
-        credential: 1,
-    };
-    let failure = |reason, refused| Failure {
-        reason,
-        detail: String::new(),
-        advice: "",
-        transient: false,
-        retry_after: None,
-        refused,
-    };
-    let mut observation = observation(true);
-    observation.failures = vec![
+    let mut found = found(State::Unknown, Some(Reason::Denied));
+    found.observation.failures = vec![
         ("side".to_owned(), failure(Reason::Timeout, None)),
-        (
-            "app".to_owned(),
-            failure(Reason::Denied, Some(refused.clone())),
-        ),
+        ("app".to_owned(), failure(Reason::Denied, Some(refused()))),
     ];
-    let decision = decision(State::Unknown, Some(Reason::Denied));
-    let decided = Decided {
-        identity: &Identity::deployment("web", "web"),
-        decision: &decision,
-        observation: &observation,
-        moves: &[],
-        now: Timestamp::UNIX_EPOCH,
-    };
-    let warning = |reason, container: &str| Warning {
-        topic: Topic::Registry(reason, container.to_owned()),
-        event: None,
-        note: String::new(),
-    };
-    let warned = [
-        warning(Reason::Timeout, "side"),
-        warning(Reason::Denied, "app"),
-    ];
-    let warned: Vec<_> = warned.iter().collect();
-    let notices = Course::default().news(&decided, None, false, &warned);
+    let notices = news(&mut Course::default(), &found);
     let [notice] = &*notices else {
         panic!("{notices:?}");
     };
     assert_eq!(notice.event, Event::CredentialRefused);
-    assert_eq!(notice.refused, Some(refused));
+    assert_eq!(notice.refused, Some(refused()));
 }
 
 #[test]
 fn a_rollout_that_is_complete_says_how_long_it_took_and_what_runs() {
-    let (decision, observation) = (decision(State::UpToDate, None), observation(true));
-    let decided = Decided {
-        identity: &Identity::deployment("web", "web"),
-        decision: &decision,
-        observation: &observation,
-        moves: &[Move {
-            container: "app".to_owned(),
-            from: Some(Build {
-                digest: digest('a'),
-                labels: None,
-            }),
-            to: Build {
-                digest: digest('b'),
-                labels: None,
-            },
-            attempt: 1,
-        }],
-        now: Timestamp::UNIX_EPOCH,
+    let (mut course, mut found) = cause(Event::RolledOut);
+    let build = |letter| Build {
+        digest: digest(letter),
+        labels: None,
     };
-    let took = Duration::from_secs(41);
-    let completed = Some(Transition::Completed(took));
-    let notices = Course::default().news(&decided, completed, false, &[]);
+    found.moves = vec![Move {
+        container: "app".to_owned(),
+        from: Some(build('a')),
+        to: build('b'),
+        attempt: 1,
+    }];
+    let notices = news(&mut course, &found);
     let [notice] = &*notices else {
         panic!("{notices:?}");
     };
-    assert_eq!((notice.event, notice.took), (Event::RolledOut, Some(took)));
+    let took = Some(Duration::from_secs(41));
+    assert_eq!((notice.event, notice.took), (Event::RolledOut, took));
     let [container] = &*notice.containers else {
         panic!("{notice:?}");
     };
     assert_eq!(container.image, "ghcr.io/team/web:main");
-    assert_eq!(
-        container.from.as_ref().map(|from| &from.digest),
-        Some(&digest('a'))
-    );
-    assert_eq!(
-        container.to.as_ref().map(|to| &to.digest),
-        Some(&digest('b'))
-    );
+    let digest_of =
+        |version: &Option<Version>| version.as_ref().map(|version| version.digest.clone());
+    assert_eq!(digest_of(&container.from), Some(digest('a')));
+    assert_eq!(digest_of(&container.to), Some(digest('b')));
 }

@@ -2,9 +2,14 @@
 
 use std::process::Output;
 
+use kube_autorollout_core::labels::is_visible;
 use kube_autorollout_testbed::workload::Deployment;
 use serde_json::Value;
-use tokio::process::Command;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+    process::Command,
+};
 
 use super::until_row;
 use crate::harness::{Controller, World};
@@ -21,7 +26,7 @@ async fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
 }
 
 /// The same, with what the container of the controller has in its environment.
-async fn beside(controller: &Controller, arguments: &[&str]) -> Output {
+pub(super) async fn beside(controller: &Controller, arguments: &[&str]) -> Output {
     let url = controller.url();
     let port = url.rsplit(':').next().expect("a port");
     run(arguments, &[("KUBE_AUTOROLLOUT_WEBSERVER__PORT", port)]).await
@@ -130,5 +135,42 @@ async fn without_a_controller_it_fails_and_bad_usage_is_another_code() {
     ] {
         let output = run(wrong, &[]).await;
         assert_eq!(output.status.code(), Some(2), "{wrong:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_stranger_answers_reaches_the_terminal_without_control_characters() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let bodies = [
+        r#"{ "error": "\u001b[31mred\u001b]0;title\u0007 \u202e" }"#,
+        r#"{ "states": { "\u001b[31mred": 1 } }"#,
+    ];
+    for (body, status) in [
+        (bodies[0], "503 Service Unavailable"),
+        (bodies[1], "200 OK"),
+    ] {
+        let answered = async {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            let mut head = [0; 4096];
+            let read = stream.read(&mut head).await.expect("a request");
+            assert!(head[..read].starts_with(b"GET /status.json "));
+            let length = body.len();
+            let answer = format!(
+                "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+            );
+            stream.write_all(answer.as_bytes()).await.expect("sent");
+        };
+        let arguments = ["--url", &url];
+        let (output, ()) = tokio::join!(run(&arguments, &[]), answered);
+        let shown = text(&output.stderr);
+        assert_eq!(
+            (output.status.code(), &*output.stdout),
+            (Some(1), &b""[..]),
+            "{shown}"
+        );
+        assert!(shown.contains("red"), "{shown}");
+        let is_seen = |letter: char| letter == '\n' || is_visible(letter);
+        assert!(shown.chars().all(is_seen), "{shown:?}");
     }
 }

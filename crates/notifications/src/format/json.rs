@@ -4,7 +4,7 @@ use kube_autorollout_core::labels::{ImageLabels, readable};
 use serde_json::{Value, json};
 
 use crate::{
-    card::{Card, is_link},
+    card::{Card, LABEL, is_link},
     message::Message,
     notice::{Container, Notice, Version},
 };
@@ -12,8 +12,7 @@ use crate::{
 /// Of the schema.
 const VERSION: u32 = 1;
 
-/// The longest label of an image and the longest detail, in characters.
-const LABEL: usize = 100;
+/// The longest detail, in characters.
 const DETAIL: usize = 1000;
 
 /// Workloads that `body` lists.

@@ -2,6 +2,7 @@
 #![cfg(test)] // so that clippy knows the functions between the tests as tests' own
 
 mod attempts;
+mod corpus;
 mod documentation;
 mod given;
 mod harmless;

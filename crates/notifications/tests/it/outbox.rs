@@ -105,22 +105,43 @@ fn all_images_can_be_one_message_and_each_event_its_own() {
     assert_eq!(sent[0].count(), 3);
 }
 
+/// Rollouts end a few at a time, in any order, and the sink is asked meanwhile what it has to send.
 #[test]
-fn five_hundred_rollouts_of_fifty_images_are_fifty_messages() {
-    let (mut outbox, begun) = (outbox(Group::Image), Instant::now());
-    for number in 0..500_u64 {
-        let mut notice = notice(Event::RolledOut, &number.to_string());
-        notice.containers[0].image = format!("ghcr.io/team/app-{}:main", number % 50);
-        let taken = take(
-            &mut outbox,
-            notice,
-            begun + Duration::from_millis(number * 20),
-        );
-        assert_eq!(taken, Taken::Waiting);
+fn five_hundred_rollouts_of_fifty_images_are_fifty_messages_also_if_they_take_a_minute() {
+    for (step, stride) in [(0, 1), (20, 1), (120, 1), (120, 7), (120, 499)] {
+        let (mut outbox, begun) = (outbox(Group::Image), Instant::now());
+        let mut messages = Vec::new();
+        for number in 0..500_u64 {
+            let now = begun + Duration::from_millis(number * step);
+            let mut notice = notice(Event::RolledOut, &number.to_string());
+            let image = number * stride % 500 % 50;
+            notice.containers[0].image = format!("ghcr.io/team/app-{image}:main");
+            assert_eq!(take(&mut outbox, notice, now), Taken::Waiting);
+            messages.extend(sent(&mut outbox, now));
+        }
+        messages.extend(sent(&mut outbox, begun + second(75)));
+        assert_eq!(messages.len(), 50, "{step} {stride}");
+        assert!(messages.iter().all(|message| message.count() == 10));
     }
-    let sent = sent(&mut outbox, begun + second(25));
-    assert_eq!(sent.len(), 50);
-    assert!(sent.iter().all(|message| message.count() == 10));
+}
+
+/// Rollouts that `maxConcurrent` spreads further than a group waits are several messages, each a minute after its first event.
+#[test]
+fn rollouts_that_end_over_five_minutes_are_a_message_a_minute() {
+    let (mut outbox, begun) = (outbox(Group::Image), Instant::now());
+    let mut messages = Vec::new();
+    for number in 0..30_u64 {
+        let now = begun + second(number * 10);
+        messages.extend(sent(&mut outbox, now));
+        take(
+            &mut outbox,
+            notice(Event::RolledOut, &number.to_string()),
+            now,
+        );
+    }
+    messages.extend(sent(&mut outbox, begun + second(600)));
+    let counts: Vec<_> = messages.iter().map(Message::count).collect();
+    assert_eq!(counts, [6; 5]);
 }
 
 #[test]

@@ -1,0 +1,131 @@
+//! How old a list may be, for a check and for a rollout.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn after_ten_minutes_one_list_of_pods_refreshes_all_workloads_of_a_namespace() {
+    let given = Given::deployments(30);
+    let all = deployments(30);
+    given.select(&all);
+    given.get(&all).await;
+    given.lists();
+    time::advance(REFRESH).await;
+    for (number, workload) in all.iter().enumerate() {
+        let pods = given.read(workload, REFRESH).await;
+        let pods = pods.expect("pods");
+        assert_eq!(&*pods.current[0].name, format!("web-{number}-pod"));
+        time::advance(Duration::from_secs(10)).await;
+    }
+    assert_eq!(given.lists(), [whole(PODS)]);
+}
+
+/// A pod whose image cannot be pulled may come to run another one and never be ready, which changes nothing in its workload.
+#[tokio::test(start_paused = true)]
+async fn after_a_minute_one_list_refreshes_the_workloads_of_which_a_container_waits() {
+    let waiting = |number: usize| {
+        let mut pod = pod(number);
+        let state = json!({ "waiting": { "reason": "ImagePullBackOff" } });
+        let image = json!({ "name": "app", "imageID": "", "state": state });
+        pod["status"] = json!({ "containerStatuses": [image] });
+        pod
+    };
+    let given = Given::of_pods(Duration::from_millis(100), 30, waiting);
+    let all = deployments(30);
+    given.select(&all);
+    given.get(&all).await;
+    given.lists();
+    time::advance(kept::REFRESH_UNSETTLED / 2).await;
+    given.get(&all).await;
+    assert_eq!(given.lists(), [], "they are kept");
+    time::advance(kept::REFRESH_UNSETTLED / 2).await;
+    given.get(&all[..1]).await;
+    assert_eq!(given.lists(), [whole(PODS)]);
+    given.get(&all).await;
+    assert_eq!(given.lists(), [], "they are kept again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollout_rests_on_a_list_that_began_after_its_registry_was_asked() {
+    let given = Given::deployments(30);
+    let all = deployments(30);
+    given.select(&all);
+    given.get(&all).await;
+    let before = clock::now();
+    given.lists();
+    let certain = |number: usize, asked| {
+        let age = Duration::from_secs(10);
+        given.lookup(&all[number], since(age, Some(asked)))
+    };
+    let earlier = before - jiff::SignedDuration::from_mins(1);
+    certain(3, earlier).await.expect("pods");
+    assert_eq!(given.lists(), [], "the last list began later");
+    // Its template is where it was in its history, as it has not changed: only its pods are listed.
+    let own = |number: usize| (PODS.to_owned(), format!("app%3Dweb-{number}"));
+    certain(3, before).await.expect("pods");
+    assert_eq!(given.lists(), [own(3)], "the last list began earlier");
+    time::advance(Duration::from_secs(10)).await;
+    certain(4, earlier).await.expect("pods");
+    assert_eq!(given.lists(), [own(4)], "the last list is old");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_workload_that_has_changed_is_not_served_by_a_list_that_began_before() {
+    let given = Given::deployments(30);
+    let all = deployments(30);
+    given.select(&all);
+    given.get(&all).await;
+    given.lists();
+    time::advance(Duration::from_millis(1)).await;
+    given.get(&[deployment(0, "2", 1)]).await;
+    assert_eq!(given.lists().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_workload_that_is_changed_more_often_than_a_list_takes_is_served_by_the_list_that_it_waited_for()
+ {
+    let given = Given::deployments(1);
+    given.select(&deployments(1));
+    let waited = Instant::now();
+    let since = Since {
+        waited: Some(waited),
+        ..since(REFRESH, None)
+    };
+    let mut version = 0;
+    let pods = until_ready(|waiter| {
+        version += 1;
+        let changed = deployment(0, &version.to_string(), 1);
+        given.store.lookup(&changed, since, waiter).transpose()
+    });
+    assert_eq!(&*pods.await.expect("pods").current[0].name, "web-0-pod");
+    assert_eq!(version, 2);
+    let updated = deployment(0, "9", 0);
+    let lookup = given.lookup(&updated, since).await;
+    lookup.expect("pods");
+    assert_eq!(given.lists().len(), 4, "its status says something else");
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_list_of_a_namespace_a_rollout_waits_a_little_for_the_next_and_others_wait_longer()
+{
+    // Milliseconds that a list takes, and when the next one has ended
+    for (takes, urgent, other) in [
+        (100, 500, 2_200),
+        (1_000, 3_000, 6_000),
+        (20_000, 50_000, 70_000),
+    ] {
+        let given = Given::listed_in(Duration::from_millis(takes), 30);
+        let all = deployments(30);
+        given.select(&all);
+        let begun = Instant::now();
+        given.get(&all).await;
+        let certain = given.lookup(&all[3], since(REFRESH, Some(clock::now())));
+        certain.await.expect("pods");
+        let next = [begun.elapsed(), {
+            given.get(&[deployment(0, "2", 1)]).await;
+            begun.elapsed()
+        }];
+        // The paused clock goes by milliseconds
+        let about = next.map(|elapsed| elapsed.as_millis() / 10 * 10);
+        assert_eq!(about, [urgent, other], "{takes}");
+    }
+}

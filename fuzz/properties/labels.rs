@@ -1,0 +1,41 @@
+//! What holds of the labels of every image, whatever its authors write.
+
+use kube_autorollout_core::labels::{ImageLabels, is_visible};
+
+/// More of a label is cut off, in characters.
+const LONGEST: usize = 100;
+
+/// `data` is a manifest or an index, and the configuration of an image.
+pub(crate) fn check(data: &[u8]) {
+    let annotations = ImageLabels::of_manifest(data);
+    can_be_shown(&annotations);
+    if let Ok(labels) = ImageLabels::of_config(data) {
+        can_be_shown(&labels);
+        let both = annotations.clone().or(labels.clone());
+        assert!(both.name_a_build() == (annotations.name_a_build() || labels.name_a_build()));
+        assert_eq!(both.is_empty(), annotations.is_empty() && labels.is_empty());
+    }
+}
+
+fn can_be_shown(labels: &ImageLabels) {
+    let ImageLabels {
+        version,
+        revision,
+        source,
+        created,
+    } = labels;
+    for text in [version, revision, source, created].into_iter().flatten() {
+        assert!(
+            !text.is_empty() && text.chars().count() <= LONGEST,
+            "{text:?}"
+        );
+        assert!(text.chars().all(is_visible), "{text:?}");
+        assert_eq!(text.trim(), &**text);
+    }
+    if let Some(source) = source {
+        let is_plain =
+            |letter: char| letter.is_ascii_graphic() && !matches!(letter, '"' | '<' | '>');
+        assert!(source.starts_with("https://"), "{source}");
+        assert!(source.chars().all(is_plain), "{source}");
+    }
+}
