@@ -11,7 +11,10 @@ use kube_autorollout_testbed::{
 };
 use serde_json::{Value, json};
 
-use crate::harness::{Controller, SOON, World};
+use crate::{
+    harness::{Controller, SOON, World},
+    kinds,
+};
 
 pub(crate) const PINNING: &str = "pinning: { enabled: true }";
 
@@ -38,6 +41,19 @@ pub(crate) async fn web(hint: &str) -> (World, Controller) {
     controller.until_all("UpToDate", 1).await;
     rolls_out(&world, &controller, 2, 1).await;
     (world, controller)
+}
+
+/// A workload of a kind, rolled out to version 2 with pins, and how many pods it has.
+pub(crate) async fn of_kind(
+    hint: &str,
+    kind: &str,
+    configuration: &str,
+) -> (World, Controller, usize) {
+    let world = world(hint).await;
+    let configuration = format!("{PINNING}\n{configuration}");
+    let (controller, pods) = kinds::start(&world, kind, &configuration).await;
+    rolls_out(&world, &controller, 2, pods).await;
+    (world, controller, pods)
 }
 
 /// Pushes a version, and sees the only workload rolled out to it.
