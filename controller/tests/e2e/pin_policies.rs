@@ -1,18 +1,31 @@
 //! Pods that should be pinned and are not: the policy is missing, fails or was deleted, or another one undoes what it does.
 
 use kube_autorollout_core::state::{Reason, State};
-use kube_autorollout_testbed::{admission::ImagePolicy, workload::eventually};
+use kube_autorollout_testbed::{
+    admission::{ImagePolicy, PinPolicy},
+    workload::{Deployment, eventually},
+};
+use serde_json::json;
 
 use crate::{
     harness::{Controller, SOON, World},
+    kinds,
     metrics::Metrics,
-    pinning::{PINNING, images, put_in_force, replace_pods, rolls_out},
+    pinning::{self, PINNING, images, put_in_force, replace_pods, rolls_out},
     reported::{until_decided, until_reported},
 };
 
 #[tokio::test]
-async fn pods_that_no_policy_pins_are_reported_and_roll_nothing_out() {
+async fn pods_that_no_policy_pins_are_reported_once() {
     reports_pods_without_their_pin_once(World::new("not-pinned").await).await;
+}
+
+/// The API server neither logs nor counts errors of a policy that ignores them.
+#[tokio::test]
+async fn pods_for_which_the_policy_fails_start_as_they_are_and_are_reported() {
+    let world = World::new("policy-fails").await;
+    put_failing_in_force(&world, "Ignore").await;
+    reports_pods_without_their_pin_once(world).await;
 }
 
 /// Two rollouts of pods that are not pinned, until the policy is right.
@@ -34,10 +47,85 @@ async fn reports_pods_without_their_pin_once(world: World) {
     let metrics = controller.metrics().await;
     assert_eq!(metrics.of_web("workload_pinned"), Some(0.0));
 
+    withdraw(&world).await;
     put_in_force(&world).await;
     replace_pods(&world).await;
     world.until_running(&world.marker(3), 1).await;
     until_pinned(&controller).await;
+    assert_eq!(world.patches(), 2);
+}
+
+/// A policy of one's own may do that; the chart's ignores its errors.
+#[tokio::test]
+async fn pods_that_a_failing_policy_refuses_are_a_rollout_that_does_not_converge() {
+    let world = World::new("policy-refuses").await;
+    put_failing_in_force(&world, "Fail").await;
+    world.push(&world.version(1), "app").await;
+    let web = Deployment::named("web").container("app", &world.image("app"));
+    world.create(web.progress_deadline(5).labelled()).await;
+    world.rolled_out("web").await;
+    let controller = world.controller(PINNING).await;
+    controller.until_all("UpToDate", 1).await;
+    world.push(&world.version(2), "app").await;
+    let reason = Reason::ProgressDeadlineExceeded;
+    until_reported(&world, &controller, "web", State::NotConverging, reason).await;
+    writes_nothing(&world, &controller).await;
+    assert_eq!(world.markers(), [world.marker(1)], "the old pod is left");
+    assert_eq!(world.patches(), 1);
+    assert_eq!(world.events("web", "NotConverging").await.len(), 1);
+    assert_eq!(world.events("web", "NotPinned").await, [""; 0]);
+
+    withdraw(&world).await;
+    world.until_running(&world.marker(2), 1).await;
+    world.until_event("web", "NotPinned").await;
+    rolls_out(&world, &controller, 3, 1).await;
+    assert_eq!(world.patches(), 2);
+}
+
+#[tokio::test]
+async fn pods_that_are_created_after_the_policy_was_deleted_are_reported_beside_a_pinned_one() {
+    let (world, controller) = pinning::web("policy-deleted").await;
+    kinds::hold(&world, "deployments", "web", Some("true")).await;
+    world.push(&world.version(3), "app").await;
+    controller.until_all("Held", 1).await;
+    withdraw(&world).await;
+    let [pinned, not] = [2, 3].map(|version| world.marker(version));
+    for replicas in 2..=3 {
+        let scaled = json!({ "spec": { "replicas": replicas } });
+        world.patch("web", scaled).await;
+        let expected = [vec![pinned.clone()], vec![not.clone(); replicas - 1]];
+        world.until_markers(expected.concat()).await;
+        world.until_event("web", "NotPinned").await;
+        writes_nothing(&world, &controller).await;
+    }
+    let metrics = controller.until_all("Held", 1).await;
+    assert_eq!(metrics.of_web("workload_pinned"), Some(0.0));
+    assert_eq!(world.events("web", "NotPinned").await.len(), 1);
+
+    put_in_force(&world).await;
+    replace_pods(&world).await;
+    world.until_running(&pinned, 3).await;
+    until_pinned(&controller).await;
+    assert_eq!(world.patches(), 1);
+}
+
+#[tokio::test]
+async fn pods_whose_template_asks_for_no_pins_run_the_tag_and_are_not_reported() {
+    let world = pinning::world("no-pins").await;
+    world.push(&world.version(1), "app").await;
+    let web = Deployment::named("web").container("app", &world.image("app"));
+    let web = web.template_annotation("kube-autorollout/pin", "false");
+    world.create(web.labelled()).await;
+    world.rolled_out("web").await;
+    let controller = world.controller(PINNING).await;
+    controller.until_all("UpToDate", 1).await;
+    rolls_out(&world, &controller, 2, 1).await;
+    writes_nothing(&world, &controller).await;
+    assert_eq!(images(&world, "app").await, [world.image("app")]);
+    assert_eq!(world.events("web", "NotPinned").await, [""; 0]);
+    let metrics = controller.metrics().await;
+    assert_eq!(metrics.of_web("workload_pinned"), None);
+    rolls_out(&world, &controller, 3, 1).await;
     assert_eq!(world.patches(), 2);
 }
 
@@ -75,6 +163,18 @@ async fn pods_to_which_another_policy_gives_another_image_are_reported() {
     controller.until_all("UpToDate", 1).await;
     controller.checks("web", 3).await;
     assert_eq!(world.patches(), 2);
+}
+
+/// The policy is in force, and fails for the pods of workloads.
+async fn put_failing_in_force(world: &World, failure_policy: &str) {
+    let policy = PinPolicy::failing(failure_policy).expect("a policy");
+    let put = policy.put_in_force(&world.namespace).await;
+    put.unwrap_or_else(|error| panic!("{error}"));
+}
+
+async fn withdraw(world: &World) {
+    let withdrawn = PinPolicy::withdraw(&world.namespace).await;
+    withdrawn.unwrap_or_else(|error| panic!("{error}"));
 }
 
 /// Waits until nothing is changed and no Event written in five checks, once all is reported.
