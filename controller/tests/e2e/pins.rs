@@ -11,8 +11,8 @@ use crate::{
     pinning::{self, PINNING, images, pins, replace_pods, rolls_out},
 };
 
-/// `web`, of whose containers one is of an index and the others of single manifests: `app` and `side` with a tag, `plain`
-/// without, `own` with a digest, and `left-out`, which is not checked. All but the first name the same image.
+/// `web`, of whose containers one is of an index and the others of single manifests: `app`, `side` and `early` with a tag,
+/// `plain` without, `own` with a digest, and `left-out`, which is not checked. All but the first name the same image.
 async fn mixed(hint: &str) -> (World, Controller, String) {
     let world = pinning::world(hint).await;
     let fixed = world.version(8);
@@ -29,8 +29,12 @@ async fn mixed(hint: &str) -> (World, Controller, String) {
             &format!("{}@{}", world.image("fixed"), fixed.digest()),
         )
         .sidecar("side", &world.image("fixed"))
+        .init_container("early", &world.image("fixed"))
         .init_container("left-out", &world.image("init"))
-        .annotation("kube-autorollout/containers", "app, plain, own, side");
+        .annotation(
+            "kube-autorollout/containers",
+            "app, plain, own, side, early",
+        );
     world.create(web.labelled()).await;
     world.rolled_out("web").await;
     let controller = world.controller(PINNING).await;
@@ -57,14 +61,19 @@ async fn a_rollout_pins_every_container_that_is_checked_and_no_other() {
     until_rollouts(&controller, 1.0).await;
     let [app, side] = ["app", "fixed"].map(|tag| world.image(tag));
     let (moved, digest) = (moved.digest(), world.version(8).digest());
-    assert_eq!(
-        pins(&world.deployment("web").await),
-        format!(r#"{{"app":"{app}@{moved}","plain":"{plain}@{digest}","side":"{side}@{digest}"}}"#)
-    );
+    let pin = |image: &str, digest: &Digest| format!("{image}@{digest}");
+    let written = json!({
+        "app": pin(&app, &moved),
+        "early": pin(&side, &digest),
+        "plain": pin(&plain, &digest),
+        "side": pin(&side, &digest),
+    });
+    assert_eq!(pins(&world.deployment("web").await), written.to_string());
     let expected = [
         ("app", &*app, moved),
         ("plain", &plain, digest.clone()),
         ("side", &side, digest.clone()),
+        ("early", &side, digest.clone()),
         ("own", &side, digest),
     ];
     assert_images(&world, &expected).await;
@@ -74,6 +83,36 @@ async fn a_rollout_pins_every_container_that_is_checked_and_no_other() {
     assert_eq!(world.events("web", "NotPinned").await, [""; 0]);
     let metrics = controller.metrics().await;
     assert_eq!(metrics.of_web("workload_pinned"), Some(1.0));
+}
+
+#[tokio::test]
+async fn a_container_that_did_not_move_keeps_its_pin_when_another_is_rolled_out_and_is_held() {
+    let (world, controller, plain) = mixed("pins-held").await;
+    for (rollouts, version) in [(1.0, 2), (2.0, 3)] {
+        world.push(&world.version(version), "fixed").await;
+        until_rollouts(&controller, rollouts).await;
+    }
+    kinds::hold(&world, "deployments", "web", Some("true")).await;
+    for tag in ["app", "latest", "init", "fixed"] {
+        world.push(&world.version(4), tag).await;
+    }
+    controller.until_all("Held", 1).await;
+    replace_pods(&world).await;
+    let running = [1, 3, 8, 8].map(|version| world.marker(version));
+    world.until_markers(running.to_vec()).await;
+    let first = ImageIndex::of([world.version(1)]).digest();
+    let [moved, fixed] = [3, 8].map(|version| world.version(version).digest());
+    let expected = [
+        ("app", &*world.image("app"), first),
+        ("plain", &plain, fixed.clone()),
+        ("side", &world.image("fixed"), moved.clone()),
+        ("early", &world.image("fixed"), moved),
+        ("own", &world.image("fixed"), fixed),
+    ];
+    assert_images(&world, &expected).await;
+    controller.until_all("Held", 1).await;
+    assert_eq!(world.patches(), 2);
+    assert_eq!(world.events("web", "NotPinned").await, [""; 0]);
 }
 
 /// Waits until so many rollouts are complete.
