@@ -8,8 +8,9 @@ use kube_autorollout_testbed::{
 use serde_json::json;
 
 use crate::{
+    clock::Clock,
     harness::{Controller, SOON, World},
-    kinds,
+    kinds::{self, KINDS},
     metrics::Metrics,
     pinning::{self, PINNING, images, put_in_force, replace_pods, rolls_out},
     reported::{until_decided, until_reported},
@@ -58,20 +59,30 @@ async fn reports_pods_without_their_pin_once(world: World) {
 /// A policy of one's own may do that; the chart's ignores its errors.
 #[tokio::test]
 async fn pods_that_a_failing_policy_refuses_are_a_rollout_that_does_not_converge() {
-    let world = World::new("policy-refuses").await;
+    for kind in KINDS {
+        refuses_pods(kind).await;
+    }
+}
+
+async fn refuses_pods(kind: &str) {
+    let Some(clock) = Clock::new() else { return };
+    let world = World::new(&format!("refuses-{kind}")).await;
     put_failing_in_force(&world, "Fail").await;
     world.push(&world.version(1), "app").await;
     let web = Deployment::named("web").container("app", &world.image("app"));
-    world.create(web.progress_deadline(5).labelled()).await;
-    world.rolled_out("web").await;
-    let controller = world.controller(PINNING).await;
+    let pods = kinds::create(&world, kind, web.progress_deadline(5)).await;
+    world.until_running(&world.marker(1), pods).await;
+    let controller = clock.controller(&world, PINNING).await;
     controller.until_all("UpToDate", 1).await;
     world.push(&world.version(2), "app").await;
+    controller.until_all("RollingOut", 1).await;
+    clock.set(11 * 60); // other kinds have no deadline of their own
     let reason = Reason::ProgressDeadlineExceeded;
     until_reported(&world, &controller, "web", State::NotConverging, reason).await;
     writes_nothing(&world, &controller).await;
-    assert_eq!(world.markers(), [world.marker(1)], "the old pod is left");
-    assert_eq!(world.patches(), 1);
+    let left = vec![world.marker(1); pods - usize::from(kind != "deployments")];
+    assert_eq!(world.markers(), left, "of the old template");
+    assert_eq!(world.patches(), 1, "{kind}");
     let notes = world.events("web", "NotConverging").await;
     let [note] = &notes[..] else {
         panic!("{notes:?}")
@@ -80,10 +91,10 @@ async fn pods_that_a_failing_policy_refuses_are_a_rollout_that_does_not_converge
     assert_eq!(world.events("web", "NotPinned").await, [""; 0]);
 
     withdraw(&world).await;
-    world.until_running(&world.marker(2), 1).await;
+    world.until_running(&world.marker(2), pods).await;
     world.until_event("web", "NotPinned").await;
-    rolls_out(&world, &controller, 3, 1).await;
-    assert_eq!(world.patches(), 2);
+    rolls_out(&world, &controller, 3, pods).await;
+    assert_eq!(world.patches(), 2, "{kind}");
 }
 
 #[tokio::test]
