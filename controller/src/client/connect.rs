@@ -145,9 +145,8 @@ fn connector(config: &Config, tls: ClientConfig) -> Result<Connector, Problem> {
         None => BoxCloneSyncService::new(tcp().map_err(BoxError::from)),
         Some(url) => BoxCloneSyncService::new(tunnel(url)?.map_err(BoxError::from)),
     };
-    let tcp = tcp.map_response(|connected: TokioIo<TcpStream>| {
-        Stream::to_server(connected.into_inner())
-    });
+    let tcp =
+        tcp.map_response(|connected: TokioIo<TcpStream>| Stream::to_server(connected.into_inner()));
     let builder = HttpsConnectorBuilder::new()
         .with_tls_config(tls)
         .https_or_http();

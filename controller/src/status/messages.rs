@@ -257,7 +257,8 @@ fn advice(reason: Reason, container: Option<&Container>) -> Option<String> {
             "The new image crashes: see the log of the pod, and push a fixed image or undo the rollout"
         }
         Reason::ProgressDeadlineExceeded => {
-            "The new pods did not become ready in time: see their Events and logs"
+            "New pods were not created or did not become ready in time: see the Events of the ReplicaSet or workload that \
+             creates them, and their own Events and logs"
         }
         Reason::PullPolicy => {
             "Set imagePullPolicy: Always, or the nodes go on running the image they have"

@@ -21,14 +21,14 @@ use crate::{
 
 const HOUR: i64 = 3600;
 
-/// A clock that can be set, for one controller. What is measured by the monotonic clock goes on as it is.
-struct Clock {
+/// A clock that can be set, for controllers. What is measured by the monotonic clock goes on as it is.
+pub(crate) struct Clock {
     folder: TempDir,
 }
 
 impl Clock {
     /// Nothing where libfaketime is not installed.
-    fn new() -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
         let faketime = installed("faketime")?;
         let library = Command::new(faketime)
             .args(["-m", "-f", "+0", "printenv", "LD_PRELOAD"])
@@ -65,14 +65,14 @@ exec '{}' \"$@\"
     }
 
     /// Sets the clock to so many seconds after the true time.
-    fn set(&self, offset: i64) {
+    pub(crate) fn set(&self, offset: i64) {
         let next = self.folder.path().join("next");
         fs::write(&next, format!("{offset:+}\n")).expect("a file");
         fs::rename(next, self.file()).expect("swapped"); // nobody reads half of it
     }
 
     /// A controller that lives by this clock.
-    async fn controller(&self, world: &World, configuration: &str) -> Controller {
+    pub(crate) async fn controller(&self, world: &World, configuration: &str) -> Controller {
         let (program, text) = (self.program(), complete(configuration));
         let testbed = &world.testbed;
         let started = testbed.start_controller(&world.namespace, &program, &text, "/readyz");

@@ -39,7 +39,7 @@ const fn reaches(reason: Reason) -> &'static str {
         Reason::Current | Reason::InFlight => ONCE,
         Reason::IndexChangedOnly => "no_rollout::other_attestations_alone_roll_nothing_out",
         Reason::SameConfig => "no_rollout::another_compression_of_the_same_image_rolls_nothing_out",
-        Reason::NotPinned => "pins::pods_that_no_policy_pins_are_reported_and_roll_nothing_out",
+        Reason::NotPinned => "pin_policies::pods_that_no_policy_pins_are_reported_once",
         Reason::RolledBack => "rollbacks::an_undone_rollout_stays_undone_until_the_next_push",
         Reason::WaitingForBudget => "limits::never_more_rollouts_are_in_flight_than_there_may_be",
         Reason::MinInterval => "limits::a_workload_rests_between_two_rollouts_also_over_a_restart",

@@ -230,13 +230,7 @@ async fn does_not_hold_up_another(hint: &str, kind: &str) {
     let running = async |versions: [(&str, u32); 2]| {
         let versions = versions.map(|(container, version)| format!("{hint}-{container}-{version}"));
         let expected = versions.map(|marker| vec![marker; pods]).concat();
-        let running = eventually(SOON, "both images", async || {
-            let markers = world.markers();
-            (markers == expected)
-                .then_some(())
-                .ok_or_else(|| format!("{markers:?}"))
-        });
-        running.await.unwrap_or_else(|error| panic!("{error}"));
+        world.until_markers(expected).await;
     };
     running([("bad", 1), ("good", 1)]).await;
     let controller = world.controller("").await;

@@ -194,14 +194,18 @@ impl World {
 
     /// Waits until every container of the namespace runs an image of this marker, in so many containers.
     pub(crate) async fn until_running(&self, marker: &str, containers: usize) {
-        let expected = vec![marker.to_owned(); containers];
-        let running = eventually(SOON, "running the image", async || {
+        self.until_markers(vec![marker.to_owned(); containers])
+            .await;
+    }
+
+    /// Waits until the containers of the namespace run images of these markers, and no others.
+    pub(crate) async fn until_markers(&self, mut expected: Vec<String>) {
+        expected.sort();
+        let running = eventually(SOON, "running these images", async || {
             let markers = self.markers();
-            if markers == expected {
-                Ok(())
-            } else {
-                Err(format!("{markers:?}"))
-            }
+            (markers == expected)
+                .then_some(())
+                .ok_or_else(|| format!("{markers:?}"))
         });
         running.await.unwrap_or_else(|error| panic!("{error}"));
     }

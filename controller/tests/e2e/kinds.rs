@@ -1,13 +1,16 @@
 //! StatefulSets and DaemonSets are rolled out as Deployments are, but for what their kinds wish.
 
-use k8s_openapi::api::apps::v1;
-use kube::api::{Patch, PatchParams};
+use kube::{
+    Api,
+    api::{Patch, PatchParams, PostParams},
+    core::DynamicObject,
+};
 use kube_autorollout_core::state::{Reason, State};
 use kube_autorollout_testbed::{
     controller,
-    workload::{DaemonSet, Deployment, StatefulSet, eventually},
+    workload::{DaemonSet, Deployment, Kind, StatefulSet, eventually},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     harness::{Controller, SOON, World},
@@ -19,28 +22,61 @@ pub(crate) const KINDS: [&str; 3] = ["deployments", "statefulsets", "daemonsets"
 
 /// Creates a labelled workload of a kind, named like it, and gives how many pods it comes to.
 pub(crate) async fn create(world: &World, kind: &str, like: Deployment) -> usize {
-    let like = like.replicas(3).labelled();
+    create_like(world, kind, like.replicas(3).labelled()).await;
     match kind {
-        "statefulsets" => world.create_object(&StatefulSet::like(like).build()).await,
-        "daemonsets" => {
-            world.create_object(&DaemonSet::like(like).build()).await;
-            return world.testbed.nodes().names().len();
-        }
-        _ => world.create_object(&like.build()).await,
+        "daemonsets" => world.testbed.nodes().names().len(),
+        _ => 3,
     }
-    3
 }
 
-/// A workload of a kind on version 1 of the tag `app`, and a controller that finds it up to date.
+/// Creates a workload of a kind like this one.
+pub(crate) async fn create_like(world: &World, kind: &str, like: Deployment) {
+    let object = of(kind).object(like).expect("a workload");
+    let (api, parameters) = (api(world, kind), PostParams::default());
+    api.create(&parameters, &object).await.expect("created");
+}
+
+/// Changes a workload of a kind as a user would.
+pub(crate) async fn patch(world: &World, kind: &str, name: &str, patch: &Value) {
+    let (parameters, patch) = (PatchParams::default(), Patch::Merge(patch));
+    let patched = api(world, kind).patch(name, &parameters, &patch).await;
+    patched.expect("patched");
+}
+
+/// Sets the annotation by which a workload is held, or takes it away.
+pub(crate) async fn hold(world: &World, kind: &str, name: &str, value: Option<&str>) {
+    let annotations = json!({ "kube-autorollout/hold": value });
+    let annotated = json!({ "metadata": { "annotations": annotations } });
+    patch(world, kind, name, &annotated).await;
+}
+
+/// The API of a kind.
+pub(crate) fn api(world: &World, kind: &str) -> Api<DynamicObject> {
+    let namespace = &world.namespace;
+    Api::namespaced_with(namespace.client(), namespace.name(), &of(kind).resource())
+}
+
+/// The kind with this plural.
+fn of(plural: &str) -> Kind {
+    plural.trim_end_matches('s').parse().expect("a kind")
+}
+
+/// The workload `web` of a kind on version 1 of the tag `app`, and a controller that finds it up to date.
 pub(crate) async fn with(hint: &str, kind: &str) -> (World, Controller, usize) {
     let world = World::new(hint).await;
+    let (controller, pods) = start(&world, kind, "").await;
+    (world, controller, pods)
+}
+
+/// The same in this world, for a controller with more lines of configuration.
+pub(crate) async fn start(world: &World, kind: &str, configuration: &str) -> (Controller, usize) {
     world.push(&world.version(1), "app").await;
     let like = Deployment::named("web").container("app", &world.image("app"));
-    let pods = create(&world, kind, like).await;
+    let pods = create(world, kind, like).await;
     world.until_running(&world.marker(1), pods).await;
-    let controller = world.controller("").await;
+    let controller = world.controller(configuration).await;
     controller.until_all("UpToDate", 1).await;
-    (world, controller, pods)
+    (controller, pods)
 }
 
 #[tokio::test]
@@ -87,15 +123,8 @@ async fn a_sidecar_that_is_stale_alone_is_rolled_out_for_each_kind() {
     let controller = world.controller("").await;
     controller.until_all("UpToDate", 3).await;
     world.push(&world.version(2), "side").await;
-    let mut expected = [vec![world.marker(1); pods], vec![world.marker(2); pods]].concat();
-    expected.sort();
-    let running = eventually(SOON, "new sidecars", async || {
-        let markers = world.markers();
-        (markers == expected)
-            .then_some(())
-            .ok_or_else(|| format!("{markers:?}"))
-    });
-    running.await.unwrap_or_else(|error| panic!("{error}"));
+    let versions = [1, 2].map(|version| vec![world.marker(version); pods]);
+    world.until_markers(versions.concat()).await;
     controller.until_all("UpToDate", 3).await;
     assert_eq!(KINDS.map(|kind| world.patches_of(kind)), [1, 1, 1]);
 }
@@ -218,13 +247,7 @@ async fn pods_below_a_partition_are_not_compared() {
 
     world.push(&world.version(2), "app").await;
     let expected = [1, 2, 2].map(|version| world.marker(version));
-    let running = eventually(SOON, "two new pods", async || {
-        let markers = world.markers();
-        (markers == expected)
-            .then_some(())
-            .ok_or_else(|| format!("{markers:?}"))
-    });
-    running.await.unwrap_or_else(|error| panic!("{error}"));
+    world.until_markers(expected.to_vec()).await;
     controller.until_all("UpToDate", 1).await;
     controller.checks("web", 3).await;
     assert_eq!(world.markers(), expected);
@@ -237,11 +260,7 @@ async fn a_partition_above_all_pods_is_no_reason_to_roll_out() {
     let (world, controller, _) = with("partition-all", "statefulsets").await;
     let partition =
         json!({ "spec": { "updateStrategy": { "rollingUpdate": { "partition": 3 } } } });
-    let api = world.namespace.api::<v1::StatefulSet>();
-    let patched = api
-        .patch("web", &PatchParams::default(), &Patch::Merge(partition))
-        .await;
-    patched.expect("patched");
+    patch(&world, "statefulsets", "web", &partition).await;
     controller
         .until_logged(&["decided", "Skipped", "NoPods"])
         .await;

@@ -56,6 +56,11 @@ impl Metrics {
         self.sum("workload_last_check_timestamp_seconds", &[("name", name)])
     }
 
+    /// The value of a metric of the workload `web`.
+    pub(crate) fn of_web(&self, name: &str) -> Option<f64> {
+        self.value(name, &[("name", "web")])
+    }
+
     /// What is seen when a condition does not come true.
     pub(crate) fn summary(&self) -> String {
         let rollouts = full("rollouts_total");

@@ -1,5 +1,5 @@
-//! Pods that are created later run what was rolled out, by the policy of the chart on the real API server: after evictions,
-//! on other nodes, beside owners that apply their manifests.
+//! Pods that are created later run what was rolled out, by the policy of the chart on the real API server: after deletions
+//! and evictions, on other nodes, beside owners that apply their manifests.
 
 use k8s_openapi::api::{
     apps::v1 as apps,
@@ -7,40 +7,21 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, ResourceExt as _,
-    api::{EvictParams, ListParams, Patch, PatchParams},
+    api::{DeleteParams, EvictParams, Patch, PatchParams},
 };
 use kube_autorollout_testbed::{
-    admission::{ImagePolicy, PINS, PinPolicy},
+    admission::ImagePolicy,
     image::Image,
     node::{Nodes, NodesOptions, Scheduling},
-    workload::{DaemonSet, Deployment, StatefulSet, eventually},
+    workload::{Deployment, eventually},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::harness::{Controller, SOON, World};
-
-const PINNING: &str = "pinning: { enabled: true }";
-
-/// A world in which the policy of the chart is in force.
-async fn world(hint: &str) -> World {
-    let world = World::new(hint).await;
-    let policy = PinPolicy::of_chart().expect("a policy");
-    let put = policy.put_in_force(&world.namespace).await;
-    put.unwrap_or_else(|error| panic!("{error:?}"));
-    world
-}
-
-fn template(deployment: &apps::Deployment) -> Value {
-    json!(deployment.spec)["template"].clone()
-}
-
-fn pins(deployment: &apps::Deployment) -> Value {
-    let template = template(deployment);
-    let pins = template["metadata"]["annotations"][PINS].as_str();
-    pins.map_or(Value::Null, |pins| {
-        serde_json::from_str(pins).expect("JSON")
-    })
-}
+use crate::{
+    harness::{Controller, SOON, World},
+    kinds::{self, KINDS},
+    pinning::{self, PINNING, images, pins, pods, rolls_out, template},
+};
 
 /// A workload of each kind on nodes of their own, all on one tag.
 struct Kinds {
@@ -55,7 +36,7 @@ const PODS: usize = 6;
 impl Kinds {
     /// Rolled out to version 2, and held.
     async fn held(hint: &str, configuration: &str) -> Self {
-        let world = world(hint).await;
+        let world = pinning::world(hint).await;
         let options = NodesOptions {
             name: hint.to_owned(),
             scheduling: Scheduling::Pool,
@@ -63,16 +44,11 @@ impl Kinds {
         };
         let nodes = world.testbed.start_nodes(options).await.expect("nodes");
         world.push(&world.version(1), "app").await;
-        let image = world.image("app");
-        let like = |name| {
-            let like = Deployment::named(name).container("app", &image);
-            like.replicas(2).on_pool(hint).labelled()
-        };
-        world.create(like("web")).await;
-        let db = StatefulSet::like(like("db")).build();
-        world.create_object(&db).await;
-        let agent = DaemonSet::like(like("agent")).build();
-        world.create_object(&agent).await;
+        for kind in KINDS {
+            let like = Deployment::named(kind).container("app", &world.image("app"));
+            let like = like.replicas(2).on_pool(hint).labelled();
+            kinds::create_like(&world, kind, like).await;
+        }
         let controller = world.controller(configuration).await;
         let kinds = Self {
             world,
@@ -89,46 +65,19 @@ impl Kinds {
     }
 
     async fn hold(&self, value: Option<&str>) {
-        let patch = json!({ "metadata": { "annotations": { "kube-autorollout/hold": value } } });
-        self.patch(&patch).await;
-    }
-
-    /// Changes every workload.
-    async fn patch(&self, patch: &Value) {
-        let (parameters, patch) = (PatchParams::default(), Patch::Merge(patch));
-        let namespace = &self.world.namespace;
-        let web = namespace.api::<apps::Deployment>();
-        web.patch("web", &parameters, &patch)
-            .await
-            .expect("patched");
-        let db = namespace.api::<apps::StatefulSet>();
-        db.patch("db", &parameters, &patch).await.expect("patched");
-        let agent = namespace.api::<apps::DaemonSet>();
-        agent
-            .patch("agent", &parameters, &patch)
-            .await
-            .expect("patched");
-    }
-
-    async fn pods(&self) -> Vec<Pod> {
-        let pods = self.world.namespace.api::<Pod>();
-        let pods = pods.list(&ListParams::default()).await;
-        pods.expect("listed").items
-    }
-
-    /// Evicts these pods, and waits until none of them is left.
-    async fn evict(&self, evicted: Vec<Pod>) {
-        let pods = self.world.namespace.api::<Pod>();
-        for pod in &evicted {
-            let evicted = pods.evict(&pod.name_any(), &EvictParams::default()).await;
-            evicted.expect("evicted");
+        for kind in KINDS {
+            kinds::hold(&self.world, kind, kind, value).await;
         }
-        let gone = eventually(SOON, "no evicted pod", async || {
-            let left = self.pods().await.into_iter();
-            let mut left = left.filter(|pod| evicted.iter().any(|one| one.uid() == pod.uid()));
+    }
+
+    /// Waits until none of these pods is left.
+    async fn until_gone(&self, gone: Vec<Pod>) {
+        let none = eventually(SOON, "none of these pods", async || {
+            let left = pods(&self.world).await.into_iter();
+            let mut left = left.filter(|pod| gone.iter().any(|one| one.uid() == pod.uid()));
             left.next().map_or(Ok(()), |pod| Err(pod.name_any()))
         });
-        gone.await.unwrap_or_else(|error| panic!("{error}"));
+        none.await.unwrap_or_else(|error| panic!("{error}"));
     }
 
     /// Waits until there are so many containers, which run these.
@@ -146,43 +95,49 @@ impl Kinds {
         running.map(|one| one.marker).collect()
     }
 
-    /// Version 3 is pushed while all is held, and then a pod of each kind is evicted, two are added and a node is drained.
+    /// Version 3 is pushed while all is held, and then a pod of each kind is deleted, two are added and a node is drained.
     async fn live_through_a_push(&self) -> usize {
-        let world = &self.world;
+        let (world, api) = (&self.world, self.world.namespace.api::<Pod>());
         world.push(&world.version(3), "app").await;
         self.controller.until_all("Held", 3).await;
-        let mut of_each_kind = self.pods().await;
+        let mut of_each_kind = pods(&self.world).await;
         of_each_kind.sort_by_key(|pod| pod.labels().get("app").cloned());
         of_each_kind.dedup_by_key(|pod| pod.labels().get("app").cloned());
         assert_eq!(of_each_kind.len(), 3);
-        self.evict(of_each_kind).await;
+        for pod in &of_each_kind {
+            let deleted = api.delete(&pod.name_any(), &DeleteParams::default()).await;
+            deleted.expect("deleted");
+        }
+        self.until_gone(of_each_kind).await;
         let three = json!({ "spec": { "replicas": 3 } });
-        world.patch("web", three.clone()).await;
-        let sets = world.namespace.api::<apps::StatefulSet>();
-        let (parameters, three) = (PatchParams::default(), Patch::Merge(three));
-        let scaled = sets.patch("db", &parameters, &three).await;
-        scaled.expect("scaled");
-        let pods = PODS + 2;
-        self.until_containers(pods).await;
+        for kind in ["deployments", "statefulsets"] {
+            kinds::patch(world, kind, kind, &three).await;
+        }
+        let expected = PODS + 2;
+        self.until_containers(expected).await;
 
         let node = self.nodes.names().swap_remove(0);
         let nodes: Api<Node> = Api::all(world.namespace.client());
         nodes.cordon(&node).await.expect("cordoned");
-        let on_it = self.pods().await.into_iter().filter(|pod| {
+        let on_it = pods(&self.world).await.into_iter().filter(|pod| {
             let spec = pod.spec.as_ref();
             spec.and_then(|spec| spec.node_name.as_ref()) == Some(&node)
         });
         let on_it: Vec<_> = on_it.collect();
         assert!(on_it.len() > 1, "there is something to drain");
-        self.evict(on_it).await;
-        self.until_containers(pods).await;
-        pods
+        for pod in &on_it {
+            let evicted = api.evict(&pod.name_any(), &EvictParams::default()).await;
+            evicted.expect("evicted");
+        }
+        self.until_gone(on_it).await;
+        self.until_containers(expected).await;
+        expected
     }
 
     async fn until_containers(&self, containers: usize) {
         let all = eventually(SOON, "all containers", async || {
             let markers = self.markers();
-            let pods = self.pods().await.len();
+            let pods = pods(&self.world).await.len();
             (markers.len() == containers && pods == containers)
                 .then_some(())
                 .ok_or_else(|| format!("{pods} pods, {markers:?}"))
@@ -204,7 +159,7 @@ async fn every_pod_that_is_created_during_a_hold_runs_what_was_rolled_out_and_on
     kinds.hold(None).await;
     kinds.until_running(&kinds.world.marker(3), pods).await;
     kinds.controller.until_all("UpToDate", 3).await;
-    kinds.controller.checks("web", 2).await;
+    kinds.controller.checks("deployments", 2).await;
     assert_eq!(kinds.world.patches(), patches + 3, "once each");
 }
 
@@ -223,15 +178,13 @@ async fn without_pins_pods_that_are_created_during_a_hold_run_what_is_held_back(
 
 /// `web` on version 1 of the tag `app`, as a manager applies it, rolled out to version 2 with pins.
 async fn applied(hint: &str, manager: &str) -> (World, Controller) {
-    let world = world(hint).await;
+    let world = pinning::world(hint).await;
     world.push(&world.version(1), "app").await;
     apply(&world, manager, "app").await;
     world.rolled_out("web").await;
     let controller = world.controller(PINNING).await;
     controller.until_all("UpToDate", 1).await;
-    world.push(&world.version(2), "app").await;
-    world.until_running(&world.marker(2), 1).await;
-    controller.until_all("UpToDate", 1).await;
+    rolls_out(&world, &controller, 2, 1).await;
     (world, controller)
 }
 
@@ -247,17 +200,6 @@ async fn apply(world: &World, manager: &str, tag: &str) -> apps::Deployment {
     applied.expect("applied")
 }
 
-/// The images of the pods.
-async fn images(world: &World) -> Vec<String> {
-    let pods = world.namespace.api::<Pod>();
-    let pods = pods.list(&ListParams::default()).await.expect("listed");
-    let images = pods.items.into_iter().flat_map(|pod| {
-        let containers = pod.spec.map(|spec| spec.containers).unwrap_or_default();
-        containers.into_iter().filter_map(|one| one.image)
-    });
-    images.collect()
-}
-
 #[tokio::test]
 async fn an_edited_tag_wins_over_the_pin_of_the_old_one_until_its_own_first_rollout() {
     let (world, controller) = applied("edited", "kubectl").await;
@@ -267,7 +209,7 @@ async fn an_edited_tag_wins_over_the_pin_of_the_old_one_until_its_own_first_roll
     assert_eq!(pins(&edited), old, "nobody takes the annotation away");
     world.until_running(&world.marker(3), 1).await;
     world.rolled_out("web").await;
-    assert_eq!(images(&world).await, [world.image("next")]);
+    assert_eq!(images(&world, "app").await, [world.image("next")]);
     controller.until_all("UpToDate", 1).await;
     controller.checks("web", 2).await;
     assert_eq!(world.patches(), 1, "nothing is rolled out only to pin it");
@@ -277,7 +219,7 @@ async fn an_edited_tag_wins_over_the_pin_of_the_old_one_until_its_own_first_roll
     world.until_running(&world.marker(4), 1).await;
     controller.until_all("UpToDate", 1).await;
     let pinned = format!("{}@{}", world.image("next"), image.digest());
-    assert_eq!(images(&world).await, [pinned]);
+    assert_eq!(images(&world, "app").await, [pinned]);
     assert_eq!(world.patches(), 2);
 }
 
@@ -290,7 +232,7 @@ async fn owners_that_apply_their_manifests_over_and_over_see_no_difference_and_r
             let after = apply(&world, manager, "app").await;
             assert_eq!(after.metadata.generation, before.metadata.generation);
             assert_eq!(template(&after), template(&before));
-            assert_ne!(pins(&after), Value::Null);
+            assert_ne!(pins(&after), "");
             controller.checks("web", 1).await;
         }
         let image = &template(&before)["spec"]["containers"][0]["image"];
@@ -303,7 +245,7 @@ async fn owners_that_apply_their_manifests_over_and_over_see_no_difference_and_r
 /// A digest behind `auto` would be an image that no registry has, and the mesh would not know it any more.
 #[tokio::test]
 async fn an_image_that_a_mesh_fills_in_is_left_to_the_mesh_beside_a_pinned_one() {
-    let world = world("pinned-mesh").await;
+    let world = pinning::world("pinned-mesh").await;
     world.push(&world.version(1), "app").await;
     let proxy = |version: u32| Image::new(format!("pinned-mesh-proxy-{version}"));
     world.push(&proxy(1), "proxy").await;
@@ -320,17 +262,12 @@ async fn an_image_that_a_mesh_fills_in_is_left_to_the_mesh_beside_a_pinned_one()
     let image = world.version(2);
     world.push(&image, "app").await;
     world.push(&proxy(2), "proxy").await;
-    let expected = [world.marker(2), "pinned-mesh-proxy-2".to_owned()];
-    let running = eventually(SOON, "both new images", async || {
-        let markers = world.markers();
-        (markers == expected)
-            .then_some(())
-            .ok_or_else(|| format!("{markers:?}"))
-    });
-    running.await.unwrap_or_else(|error| panic!("{error}"));
+    let both = vec![world.marker(2), "pinned-mesh-proxy-2".to_owned()];
+    world.until_markers(both).await;
     controller.until_all("UpToDate", 1).await;
     let pinned = format!("{}@{}", world.image("app"), image.digest());
     let of_deployment = pins(&world.deployment("web").await);
-    assert_eq!(of_deployment, json!({ "app": pinned }));
-    assert_eq!(images(&world).await, [pinned, world.image("proxy")]);
+    assert_eq!(of_deployment, json!({ "app": pinned }).to_string());
+    assert_eq!(images(&world, "app").await, [pinned]);
+    assert_eq!(images(&world, "istio-proxy").await, [world.image("proxy")]);
 }

@@ -2,9 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use kube_autorollout_testbed::{image::Image, workload, workload::eventually};
+use futures::{StreamExt as _, stream};
+use kube_autorollout_testbed::{admission::PINS, image::Image, workload, workload::eventually};
+use serde_json::json;
+use tokio::time::Instant;
 
-use crate::harness::{SOON, World};
+use crate::{
+    harness::{SOON, World},
+    pinning::{PINNING, put_in_force},
+};
 
 /// The schedule's tick, in seconds: long enough that the start is over before the measurement begins.
 const TICK: usize = 4;
@@ -85,6 +91,78 @@ async fn a_start_lists_each_kind_once_in_pages_of_100_workloads() {
         kinds,
         [&["daemonsets"][..], &pages, &["statefulsets"]].concat()
     );
+}
+
+/// A check asks for each tag, and for the digest that its pods are pinned to and that it does not name any more. So many pods
+/// at once would hold up other tests on the same control plane.
+#[tokio::test]
+async fn a_check_of_500_held_workloads_on_50_tags_costs_one_more_head_for_each_tag() {
+    const SECONDS: u64 = 2;
+    let world = World::alone("held").await;
+    put_in_force(&world).await;
+    held(&world).await;
+    let controller = world
+        .controller(&format!("{PINNING}\ninterval: {SECONDS}s\nlogLevel: info"))
+        .await;
+    controller.until_all("Held", 10 * TAGS).await;
+    controller.checks("web-0", 1).await;
+
+    let log = world.testbed.registry().log();
+    let heads = || {
+        let ours = log.of_controllers(world.namespace.name());
+        let mut counts = BTreeMap::new();
+        for request in ours.expect("the access log") {
+            if request.method == "HEAD" {
+                *counts.entry(request.path).or_insert(0_u64) += 1;
+            }
+        }
+        counts
+    };
+    let (begun, before, requests) = (Instant::now(), heads(), world.requests().len());
+    let three = eventually(SOON, "three HEAD requests for each", async || {
+        let mut counts = heads();
+        for (path, count) in &mut counts {
+            *count -= before.get(path).unwrap_or(&0);
+        }
+        let each = counts.len() == 2 * TAGS && counts.values().all(|count| *count >= 3);
+        let seen = format!("{counts:?}");
+        each.then_some(counts).ok_or(seen)
+    });
+    let counts = three.await.unwrap_or_else(|error| panic!("{error}"));
+    // One of the tick before may be late
+    let most = begun.elapsed().as_secs() / SECONDS + 2;
+    for (path, count) in counts {
+        assert!(count <= most, "{path}: {count} of {most}");
+    }
+    assert_eq!(world.requests().len(), requests, "of the API server");
+    assert_eq!(world.patches(), 0);
+}
+
+/// The tags of the workloads that are held.
+const TAGS: usize = 50;
+
+/// Ten held Deployments of each tag, pinned to the image that it named before.
+async fn held(world: &World) {
+    let image = |tag: usize, version: u32| Image::new(format!("held-{tag}-{version}"));
+    for version in [1, 2] {
+        let push = async |tag: usize| world.push(&image(tag, version), &format!("t{tag}")).await;
+        let all = stream::iter(0..TAGS).map(push);
+        all.buffer_unordered(16).collect::<()>().await;
+    }
+    let create = async |number: usize| {
+        let tag = number % TAGS;
+        let named = world.image(&format!("t{tag}"));
+        let pins = json!({ "app": format!("{named}@{}", image(tag, 1).digest()) });
+        let web = workload::Deployment::named(&format!("web-{number}"))
+            .container("app", &named)
+            .template_annotation(PINS, &pins.to_string())
+            .annotation("kube-autorollout/hold", "true");
+        world.create(web.labelled()).await;
+    };
+    let all = stream::iter(0..10 * TAGS).map(create);
+    all.buffer_unordered(16).collect::<()>().await;
+    let old = (0..10 * TAGS).map(|number| format!("held-{}-1", number % TAGS));
+    world.until_markers(old.collect()).await;
 }
 
 /// Fifty Deployments of five tags.

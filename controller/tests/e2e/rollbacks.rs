@@ -1,56 +1,24 @@
 //! Rollouts that are undone, as `kubectl rollout undo` does it, and tags that move to and fro.
 
-use k8s_openapi::api::apps::v1::{
-    ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet,
+use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment, ReplicaSet};
+use kube::{
+    ResourceExt as _,
+    api::{ListParams, Patch, PatchParams, PostParams},
 };
-use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube_autorollout_core::state::{Reason, State};
-use kube_autorollout_testbed::{
-    admission::PinPolicy,
-    workload::{self, eventually},
-};
+use kube_autorollout_testbed::workload::{self, eventually};
 use serde_json::{Value, json};
 
 use crate::{
+    clock::Clock,
     harness::{Controller, SOON, World},
     kinds::{self, KINDS},
+    pinning::{self, PINNING, of_kind, rolls_out},
     reported::until_reported,
 };
 
-pub(crate) const PINNING: &str = "pinning: { enabled: true }";
-
-/// The chart's policy is in force for the world's pods.
-pub(crate) async fn put_in_force(world: &World) {
-    let policy = PinPolicy::of_chart().expect("the chart's policy");
-    let put = policy.put_in_force(&world.namespace).await;
-    put.unwrap_or_else(|error| panic!("{error}"));
-}
-
-/// A workload of a kind whose pods are pinned to version 2 by a rollout, and a controller that finds it up to date.
-async fn pinned(hint: &str, kind: &str, configuration: &str) -> (World, Controller, usize) {
-    let world = World::new(hint).await;
-    put_in_force(&world).await;
-    world.push(&world.version(1), "app").await;
-    let like = workload::Deployment::named("web").container("app", &world.image("app"));
-    let pods = kinds::create(&world, kind, like).await;
-    world.until_running(&world.marker(1), pods).await;
-    let controller = world
-        .controller(&format!("{PINNING}\n{configuration}"))
-        .await;
-    controller.until_all("UpToDate", 1).await;
-    rolls_out(&world, &controller, 2, pods).await;
-    (world, controller, pods)
-}
-
-/// Pushes a version, and sees it rolled out.
-async fn rolls_out(world: &World, controller: &Controller, version: u32, pods: usize) {
-    world.push(&world.version(version), "app").await;
-    world.until_running(&world.marker(version), pods).await;
-    controller.until_all("UpToDate", 1).await;
-}
-
-/// What `kubectl rollout undo` does, to the template that was rolled out to this version.
-async fn undo(world: &World, kind: &str, version: u32) {
+/// What `kubectl rollout undo` does to a workload of a kind: it gets the template that was rolled out to this version.
+async fn undo(world: &World, kind: &str, name: &str, version: u32) {
     let digest = world.version(version).digest().to_string();
     let of_version = |template: &Value| {
         let record = &template["metadata"]["annotations"]["kube-autorollout/digests"];
@@ -59,7 +27,7 @@ async fn undo(world: &World, kind: &str, version: u32) {
             .is_some_and(|record| record.contains(&digest))
     };
     let all = ListParams::default();
-    let (namespace, parameters) = (&world.namespace, PatchParams::default());
+    let namespace = &world.namespace;
     if kind == "deployments" {
         let sets = namespace.api::<ReplicaSet>().list(&all).await;
         let sets = sets.expect("ReplicaSets").items.into_iter();
@@ -71,31 +39,27 @@ async fn undo(world: &World, kind: &str, version: u32) {
         labels.remove("pod-template-hash");
         let api = namespace.api::<Deployment>();
         let undone = eventually(SOON, "the old template", async || {
-            let mut web = world.deployment("web").await;
+            let mut web = world.deployment(name).await;
             web.spec.as_mut().expect("a spec").template = template.clone();
-            let replaced = api.replace("web", &PostParams::default(), &web).await;
+            let replaced = api.replace(name, &PostParams::default(), &web).await;
             replaced.map(drop).map_err(|error| error.to_string())
         });
         undone.await.unwrap_or_else(|error| panic!("{error}"));
         return;
     }
     let revisions = namespace.api::<ControllerRevision>().list(&all).await;
-    let patches = revisions
-        .expect("revisions")
-        .items
-        .into_iter()
-        .map(|revision| json!(revision.data));
-    let patch = patches
-        .into_iter()
-        .find(|patch| of_version(&patch["spec"]["template"]));
+    let mut revisions = revisions.expect("revisions").items;
+    revisions.retain(|revision| {
+        revision
+            .owner_references()
+            .iter()
+            .any(|owner| owner.name == name)
+    });
+    let mut patches = revisions.into_iter().map(|revision| json!(revision.data));
+    let patch = patches.find(|patch| of_version(&patch["spec"]["template"]));
     let patch = Patch::Strategic(patch.expect("a revision"));
-    let undone = if kind == "statefulsets" {
-        let api = namespace.api::<StatefulSet>();
-        api.patch("web", &parameters, &patch).await.map(drop)
-    } else {
-        let api = namespace.api::<DaemonSet>();
-        api.patch("web", &parameters, &patch).await.map(drop)
-    };
+    let (api, parameters) = (kinds::api(world, kind), PatchParams::default());
+    let undone = api.patch(name, &parameters, &patch).await;
     undone.expect("undone");
 }
 
@@ -113,9 +77,9 @@ async fn stays_undone(world: &World, controller: &Controller, pods: usize) {
 #[tokio::test]
 async fn an_undone_rollout_stays_undone_until_the_next_push() {
     for kind in KINDS {
-        let (world, controller, pods) = pinned(&format!("undo-{kind}"), kind, "").await;
+        let (world, controller, pods) = of_kind(&format!("undo-{kind}"), kind, "").await;
         rolls_out(&world, &controller, 3, pods).await;
-        undo(&world, kind, 2).await;
+        undo(&world, kind, "web", 2).await;
         stays_undone(&world, &controller, pods).await;
         assert_eq!(controller.stop().await, Some(0));
         controller.start().await;
@@ -128,51 +92,94 @@ async fn an_undone_rollout_stays_undone_until_the_next_push() {
     }
 }
 
+/// What a process remembers of its rollouts says nothing after an hour.
 #[tokio::test]
-async fn an_undone_rollout_stays_undone_with_another_leader_and_costs_no_request() {
-    const ELECTED: &str = "leaderElection: { enabled: true }";
-    let (world, first, pods) = pinned("undo-leader", "deployments", ELECTED).await;
-    let second = world.controller(&format!("{PINNING}\n{ELECTED}")).await;
-    rolls_out(&world, &first, 3, pods).await;
-    undo(&world, "deployments", 2).await;
-    stays_undone(&world, &first, pods).await;
-    assert_eq!(first.stop().await, Some(0));
-    stays_undone(&world, &second, pods).await;
-    let requests = || {
-        let requests = world.requests().into_iter();
-        requests
-            .filter(|request| request.resource != "leases")
-            .count()
+async fn undone_rollouts_stay_undone_for_an_hour_of_checks_over_changes_of_leader_and_a_restart() {
+    let Some(clock) = Clock::new() else { return };
+    let world = pinning::world("undo-hour").await;
+    world.push(&world.version(1), "app").await;
+    let mut pods = 0;
+    for kind in KINDS {
+        let like = workload::Deployment::named(kind).container("app", &world.image("app"));
+        pods += kinds::create(&world, kind, like).await;
+    }
+    world.until_running(&world.marker(1), pods).await;
+    let configuration = format!("{PINNING}\nleaderElection: {{ enabled: true }}");
+    let first = clock.controller(&world, &configuration).await;
+    first.until_all("UpToDate", 3).await;
+    let second = clock.controller(&world, &configuration).await;
+    for version in [2, 3] {
+        world.push(&world.version(version), "app").await;
+        world.until_running(&world.marker(version), pods).await;
+        first.until_all("UpToDate", 3).await;
+    }
+    for kind in KINDS {
+        undo(&world, kind, kind, 2).await;
+    }
+    let twenty_checks = async |controller: &Controller, minutes: i64| {
+        world.until_running(&world.marker(2), pods).await;
+        for kind in KINDS {
+            let (state, reason) = (State::Held, Reason::RolledBack);
+            until_reported(&world, controller, kind, state, reason).await;
+        }
+        let before = requests(&world);
+        for minute in minutes..minutes + 20 {
+            clock.set(60 * minute);
+            controller.checks("deployments", 1).await;
+        }
+        controller.until_all("Held", 3).await;
+        assert_eq!(requests(&world), before, "the history has been read");
     };
-    let before = requests();
-    second.checks("web", 5).await;
-    assert_eq!(requests(), before, "its history has been read");
+    twenty_checks(&first, 1).await;
+    assert_eq!(first.stop().await, Some(0));
+    twenty_checks(&second, 21).await;
+    first.start().await;
+    assert_eq!(second.stop().await, Some(0));
+    twenty_checks(&first, 41).await;
+    world.until_running(&world.marker(2), pods).await;
+    assert_eq!(KINDS.map(|kind| world.patches_of(kind)), [2, 2, 2]);
+}
+
+/// What the controllers asked of the API server, but for the Lease.
+fn requests(world: &World) -> usize {
+    let requests = world.requests().into_iter();
+    let others = requests.filter(|request| request.resource != "leases");
+    others.count()
 }
 
 #[tokio::test]
 async fn an_undone_rollout_comes_back_when_its_owner_says_so_and_a_restart_does_not() {
-    let (world, controller, pods) = pinned("undo-hold", "deployments", "").await;
-    rolls_out(&world, &controller, 3, pods).await;
-    undo(&world, "deployments", 2).await;
-    stays_undone(&world, &controller, pods).await;
-    let annotations = json!({ "kubectl.kubernetes.io/restartedAt": "2100-01-01T00:00:00Z" });
-    let restart = json!({ "spec": { "template": { "metadata": { "annotations": annotations } } } });
-    world.patch("web", restart).await;
-    world.rolled_out("web").await;
-    stays_undone(&world, &controller, pods).await;
-    let annotations = json!({ "kube-autorollout/hold": "false" });
-    world
-        .patch("web", json!({ "metadata": { "annotations": annotations } }))
-        .await;
-    world.until_running(&world.marker(3), pods).await;
-    controller.until_all("UpToDate", 1).await;
-    assert_eq!(world.patches(), 3);
+    const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
+    for kind in KINDS {
+        let (world, controller, pods) = of_kind(&format!("undo-hold-{kind}"), kind, "").await;
+        rolls_out(&world, &controller, 3, pods).await;
+        undo(&world, kind, "web", 2).await;
+        stays_undone(&world, &controller, pods).await;
+        let annotated = json!({ "annotations": { RESTARTED_AT: "2100-01-01T00:00:00Z" } });
+        let restart = json!({ "spec": { "template": { "metadata": annotated } } });
+        kinds::patch(&world, kind, "web", &restart).await;
+        let restarted = eventually(SOON, "restarted pods", async || {
+            let all = pinning::pods(&world).await;
+            let are_new = all
+                .iter()
+                .all(|pod| pod.annotations().contains_key(RESTARTED_AT));
+            (are_new && all.len() == pods)
+                .then_some(())
+                .ok_or_else(|| format!("{} pods", all.len()))
+        });
+        restarted.await.unwrap_or_else(|error| panic!("{error}"));
+        stays_undone(&world, &controller, pods).await;
+        kinds::hold(&world, kind, "web", Some("false")).await;
+        world.until_running(&world.marker(3), pods).await;
+        controller.until_all("UpToDate", 1).await;
+        assert_eq!(world.patches(), 3, "{kind}");
+    }
 }
 
 #[tokio::test]
 async fn a_tag_that_moves_to_and_fro_is_rolled_out_each_time() {
     for kind in KINDS {
-        let (world, controller, pods) = pinned(&format!("fro-{kind}"), kind, "").await;
+        let (world, controller, pods) = of_kind(&format!("fro-{kind}"), kind, "").await;
         for version in [3, 2, 3, 2] {
             rolls_out(&world, &controller, version, pods).await;
         }
@@ -188,7 +195,7 @@ async fn without_pins_an_undone_rollout_runs_what_the_tag_names() {
     for version in [2, 3] {
         rolls_out(&world, &controller, version, pods).await;
     }
-    undo(&world, "deployments", 2).await;
+    undo(&world, "deployments", "web", 2).await;
     let deployed = eventually(SOON, "the old template", async || {
         let web = world.deployment("web").await;
         let template = json!(web.spec)["template"].to_string();

@@ -4,14 +4,11 @@ use kube_autorollout_testbed::image::Content as _;
 use serde_json::json;
 
 use super::{command::beside, request, until_row};
-use crate::{
-    harness::World,
-    rollbacks::{PINNING, put_in_force},
-};
+use crate::pinning::{self, PINNING};
 
 #[tokio::test]
 async fn a_row_has_the_versions_of_what_runs_and_of_the_tag_and_whether_pods_are_pinned() {
-    let world = World::new("row-versions").await;
+    let world = pinning::world("row-versions").await;
     let image = |version: u32| {
         let number = format!("1.4.{version}");
         world.version(version).released(&number, "ab12cd34")
@@ -20,7 +17,6 @@ async fn a_row_has_the_versions_of_what_runs_and_of_the_tag_and_whether_pods_are
         let digest = image(version).root_digest().to_string();
         json!({ "digest": digest, "version": format!("1.4.{version}"), "revision": "ab12cd34" })
     };
-    put_in_force(&world).await;
     world.push(&image(1), "app").await;
     world.deploy("web", "app").await;
     let controller = world.controller(PINNING).await;

@@ -11,6 +11,13 @@ pub const PINS: &str = "kube-autorollout/pins";
 /// The chart's own file.
 const SPEC: &str = include_str!("../../../../charts/kube-autorollout/files/pin-policy.yaml");
 
+/// What the pins of a pod are, in CEL, where that fails for pods with labels.
+const FAILING: &str = "has(object.metadata.labels) ? object.metadata.labels['no-such-label'] \
+     : object.metadata.annotations['kube-autorollout/pins']";
+
+/// The image of the pod by which the policy is tried.
+const IMAGE: &str = "example:main";
+
 /// The chart's policy, which gives new pods the images that the annotation [`PINS`] names.
 #[derive(Debug, Clone)]
 pub struct PinPolicy {
@@ -29,6 +36,26 @@ impl PinPolicy {
         })
     }
 
+    /// The same with a mistake that shows at run time only: it fails for every pinned pod that has labels, as those of
+    /// workloads do.
+    ///
+    /// # Errors
+    ///
+    /// When the chart's file is no YAML.
+    pub fn failing(failure_policy: &str) -> Result<Self, Error> {
+        let Self { mut spec } = Self::of_chart()?;
+        if let Some(policy) = spec.get_mut("failurePolicy") {
+            *policy = failure_policy.into();
+        }
+        let variables = spec.get_mut("variables").and_then(Value::as_array_mut);
+        for variable in variables.into_iter().flatten() {
+            if variable.get("name").is_some_and(|name| name == "pins") {
+                *variable = json!({ "name": "pins", "expression": FAILING });
+            }
+        }
+        Ok(Self { spec })
+    }
+
     /// Puts the policy in force for new pods of a namespace, and waits until it is. One that is there already stays.
     ///
     /// # Errors
@@ -38,24 +65,31 @@ impl PinPolicy {
         let name = name_for(namespace);
         let specs = [self.spec.clone(), binding(namespace, &name)];
         objects::create(&namespace.client(), &name, specs).await?;
-        let image = "example:main";
-        let pinned = format!("{image}@sha256:{}", "0".repeat(64));
-        let mut pod = example(image);
-        let pins = json!({ "app": pinned }).to_string();
-        if let Some(metadata) = pod.get_mut("metadata").and_then(Value::as_object_mut) {
-            metadata.insert("annotations".to_owned(), json!({ PINS: pins }));
-        }
+        let (pod, pinned) = pinned();
         is_in_force(namespace, &pod, &pinned).await
     }
 
-    /// Takes the policy out of force, which the API server knows a second or two later.
+    /// Takes a policy of this kind out of force, if there is one, and waits until it is.
     ///
     /// # Errors
     ///
-    /// When the API server refuses that.
-    pub async fn withdraw(&self, namespace: &Namespace) -> Result<(), kube::Error> {
-        objects::delete(&namespace.client(), &name_for(namespace)).await
+    /// When the API server refuses that, or pods are pinned a minute later.
+    pub async fn withdraw(namespace: &Namespace) -> Result<(), Error> {
+        objects::delete(&namespace.client(), &name_for(namespace)).await?;
+        let (pod, _) = pinned();
+        is_in_force(namespace, &pod, IMAGE).await
     }
+}
+
+/// A pod that is to be pinned, and the image that it gets.
+fn pinned() -> (Value, String) {
+    let pinned = format!("{IMAGE}@sha256:{}", "0".repeat(64));
+    let mut pod = example(IMAGE);
+    let pins = json!({ "app": pinned }).to_string();
+    if let Some(metadata) = pod.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.insert("annotations".to_owned(), json!({ PINS: pins }));
+    }
+    (pod, pinned)
 }
 
 /// Policies are no objects of a namespace, so their names have to differ from those of others.
