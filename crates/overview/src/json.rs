@@ -78,6 +78,10 @@ impl Formatter for Ascii {
         W: ?Sized + Write,
     {
         let is_plain = |letter: char| matches!(letter, ' '..='~');
+        // The serializer escapes the other control characters itself
+        if fragment.is_ascii() && !fragment.contains('\u{7f}') {
+            return writer.write_all(fragment.as_bytes());
+        }
         let mut rest = fragment;
         while let Some(at) = rest.find(|letter| !is_plain(letter)) {
             let (plain, other) = rest.split_at(at);
