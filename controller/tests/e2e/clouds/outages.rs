@@ -29,23 +29,14 @@ async fn a_hundred_workloads_cost_one_fetch_for_each_life_of_a_token_and_outlive
         world.create(web.labelled()).await;
     }
     scene.clouds.set_life(LIFE);
-    let fetched = async |count| {
-        let fetched = eventually(SOON, "a token", async || {
-            let fetched = scene.clouds.count(Step::EcrToken);
-            (fetched == count)
-                .then_some(())
-                .ok_or_else(|| fetched.to_string())
-        });
-        fetched.await.unwrap_or_else(|error| panic!("{error}"));
-    };
     let controller = scene.controller(&scene.irsa()).await;
-    fetched(1).await;
+    fetched(&scene, 1).await;
     let begun = Instant::now();
     controller.until_all("UpToDate", WORKLOADS).await;
     // The second one is fetched shortly before the end of the first, and none in between.
     sleep_until(begun + Duration::from_secs(50)).await;
     assert_eq!(scene.clouds.count(Step::EcrToken), 1);
-    fetched(2).await;
+    fetched(&scene, 2).await;
     assert!(begun.elapsed() < LIFE + Duration::from_secs(5));
     controller.until_all("UpToDate", WORKLOADS).await;
 
@@ -84,4 +75,15 @@ async fn a_hundred_workloads_cost_one_fetch_for_each_life_of_a_token_and_outlive
     controller.until_all("UpToDate", WORKLOADS).await;
     assert_eq!(world.patches(), WORKLOADS, "each once");
     scene.assert_discreet(&controller).await;
+}
+
+/// Waits until so many tokens were fetched.
+async fn fetched(scene: &Scene, count: usize) {
+    let fetched = eventually(SOON, "a token", async || {
+        let fetched = scene.clouds.count(Step::EcrToken);
+        (fetched == count)
+            .then_some(())
+            .ok_or_else(|| fetched.to_string())
+    });
+    fetched.await.unwrap_or_else(|error| panic!("{error}"));
 }
