@@ -21,7 +21,7 @@ use kube::{
     Client, Config,
     client::{AuthError, Body, ConfigExt as _, middleware::AuthLayer},
 };
-use kube_autorollout_registry::Stream;
+use kube_autorollout_tls::Stream;
 use rustls::{ClientConfig, pki_types::ServerName};
 use tokio::{net::TcpStream, task, time::timeout};
 use tower::{

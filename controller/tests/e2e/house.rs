@@ -106,7 +106,6 @@ const NAMES: &[(&str, &[&str])] = &[
             "app/check",
             "app/hint",
             "app/status",
-            "client/connect.rs",
             "config",
             "hints/",
             "metrics/registry_observer",

@@ -22,7 +22,6 @@ pub(crate) mod request;
 pub(crate) mod response;
 mod retry;
 pub(crate) mod settings;
-pub(crate) mod stream;
 pub(crate) mod tls;
 pub(crate) mod transport;
 

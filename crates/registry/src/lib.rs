@@ -37,7 +37,6 @@ pub use crate::{
     http::{
         proxy::{InvalidProxy, Proxy},
         rate_limit::RateLimit,
-        stream::Stream,
     },
     keyring::{DockerConfigError, Keyring, MissingCredential},
     manifest::{

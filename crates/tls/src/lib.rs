@@ -15,8 +15,11 @@ use rustls::{
     server::ParsedCertificate,
 };
 
+mod stream;
 #[cfg(test)]
 mod tests;
+
+pub use stream::Stream;
 
 /// The certificates that are trusted.
 #[derive(Debug, Clone)]

@@ -13,10 +13,11 @@ use hyper_util::{
     },
     rt::TokioIo,
 };
+use kube_autorollout_tls::Stream;
 use tokio::net::TcpStream;
 use tower::{Service as _, ServiceExt as _};
 
-use super::{no_proxy::NoProxy, stream::Stream};
+use super::no_proxy::NoProxy;
 use crate::error::repr::Cause;
 
 /// Headers that a proxy's own answer has, and one that it forwards has not: Squid's, and that of RFC 9209.

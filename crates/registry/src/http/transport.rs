@@ -11,14 +11,12 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
+use kube_autorollout_tls::Stream;
 use rustls::ClientConfig;
 use tokio::time::timeout;
 use tower::{ServiceExt as _, service_fn, util::BoxCloneSyncService};
 
-use super::{
-    proxy::{Proxy, ProxyError},
-    stream::Stream,
-};
+use super::proxy::{Proxy, ProxyError};
 use crate::error::repr::{Cause, Repr};
 
 /// Idle connections are kept for longer than most checks are apart.

@@ -13,8 +13,8 @@ use hyper_util::{
 };
 use tokio::net::TcpStream;
 
-/// The TCP connections below those of the client, for connectors of `hyper-util`. A program that has another client as well
-/// can build it on the same type: hyper's code for HTTP is generic over it, and is compiled for each.
+/// The TCP connection below TLS, for connectors of `hyper-util`. Clients for HTTP share it because hyper's code is generic over
+/// it, and is compiled for each type.
 #[derive(Debug)]
 pub struct Stream {
     tcp: TokioIo<TcpStream>,
@@ -29,7 +29,7 @@ impl Stream {
     }
 
     /// A connection to a proxy that forwards requests, which name the server that they are for.
-    pub(super) fn to_proxy(tcp: TcpStream) -> Self {
+    pub fn to_proxy(tcp: TcpStream) -> Self {
         let (tcp, forwards) = (TokioIo::new(tcp), true);
         Self { tcp, forwards }
     }
