@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::{
     api::{
         coordination::v1::{Lease, LeaseSpec},
-        core::v1::{Node, NodeAddress, NodeCondition, NodeStatus, NodeSystemInfo},
+        core::v1::{Node, NodeAddress, NodeCondition, NodeSpec, NodeStatus, NodeSystemInfo, Taint},
     },
     apimachinery::pkg::{
         api::resource::Quantity,
@@ -46,11 +46,12 @@ pub(crate) async fn register(client: &Client, host: &Host) -> Result<(), kube::E
         created => drop(created?),
     }
     // Admission taints every new node until the lifecycle controller has looked at it; we know that it is ready.
-    let taint = host.reservation().map(|(key, pool)| {
-        let effect = "NoSchedule";
-        json!([{ "key": key, "value": pool, "effect": effect }])
-    });
-    let spec = json!({ "taints": taint, "unschedulable": !host.schedulable });
+    let NodeSpec {
+        taints,
+        unschedulable,
+        ..
+    } = spec(host);
+    let spec = json!({ "taints": taints, "unschedulable": unschedulable });
     let untainted = Patch::Merge(json!({ "spec": spec }));
     nodes.patch(&host.name, &parameters, &untainted).await?;
     Ok(())
@@ -135,6 +136,7 @@ fn node(host: &Host, now: Timestamp) -> Node {
             labels: Some(labels.collect()),
             ..ObjectMeta::default()
         },
+        spec: Some(spec(host)),
         status: Some(NodeStatus {
             addresses: Some(addresses(host)),
             capacity: Some(resources(host.capacity)),
@@ -143,7 +145,22 @@ fn node(host: &Host, now: Timestamp) -> Node {
             node_info: Some(system(host)),
             ..NodeStatus::default()
         }),
-        ..Node::default()
+    }
+}
+
+/// Which pods it takes. It has the taint of its pool from the beginning: the lifecycle controller writes taints back as it
+/// has read them.
+fn spec(host: &Host) -> NodeSpec {
+    let taint = host.reservation().map(|(key, pool)| Taint {
+        key: key.to_owned(),
+        value: Some(pool.to_owned()),
+        effect: "NoSchedule".to_owned(),
+        time_added: None,
+    });
+    NodeSpec {
+        taints: taint.map(|taint| vec![taint]),
+        unschedulable: Some(!host.schedulable),
+        ..NodeSpec::default()
     }
 }
 
