@@ -166,28 +166,13 @@ pub(crate) struct Unread;
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use kube_autorollout_core::{
         Digest,
         record::{Change, Record},
     };
 
     use super::*;
-    use crate::workload::Kind;
-
-    fn workload(annotations: &Value) -> Workload {
-        let object = json!({
-            "metadata": { "name": "web", "namespace": "shop", "uid": "web", "resourceVersion": "7" },
-            "spec": {
-                "selector": {},
-                "template": { "metadata": { "annotations": annotations }, "spec": { "containers": [] } },
-            },
-        });
-        let object: Object = serde_json::from_value(object).expect("a Deployment");
-        let [deployment, ..] = Kind::ALL;
-        Workload::new(deployment, Arc::new(object)).expect("a Deployment")
-    }
+    use crate::rollout::tests::deployment;
 
     fn digest() -> Digest {
         let digest = format!("sha256:{}", "a".repeat(64));
@@ -210,7 +195,7 @@ mod tests {
 
     fn sent(annotations: &Value, pins: Pins) -> String {
         let body = body(
-            &workload(annotations),
+            &deployment("7", annotations),
             &written(pins),
             annotations::RESTARTED_AT,
         );

@@ -25,6 +25,11 @@ fn workload(version: &str, written: Option<&Written>) -> Workload {
             annotations::DIGESTS: written.record.to_string(),
         })
     });
+    deployment(version, &json!(annotations))
+}
+
+/// A Deployment in this version, with these annotations of its template.
+pub(super) fn deployment(version: &str, annotations: &serde_json::Value) -> Workload {
     let object = json!({
         "metadata": { "name": "web", "namespace": "shop", "uid": "web", "resourceVersion": version },
         "spec": {
