@@ -7,8 +7,9 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     cast,
     error::Error,
-    history::{Answer, History, Name, Patch, Run},
+    history::{Answer, History, Name, Patch, Run, Unanswered},
     plan::RETRY_AFTER,
+    report::logs,
     world::World,
 };
 use crate::{control_plane::Request, fault_proxy::FaultProxy, node::Ran};
@@ -22,12 +23,19 @@ const USER_AGENT: &str = "kube-autorollout/";
 impl World<'_> {
     /// All that is known of the run so far.
     pub(super) async fn history(&self) -> Result<History, Error> {
-        let asked = self.asked()?.into_iter();
-        let mut patches: Vec<Patch> = asked.filter_map(patch).collect();
+        let (patches, others): (Vec<_>, Vec<_>) = self
+            .asked()?
+            .into_iter()
+            .filter(is_patch)
+            .partition(|request| request.code == 200);
+        let failed = others.into_iter().filter(|request| request.code >= 500);
+        let mut patches: Vec<Patch> = patches.into_iter().map(patch).collect();
         patches.sort_by_key(|patch| patch.at);
         Ok(History {
             answers: self.answers(),
             patches,
+            failed: failed.map(patch).collect(),
+            unanswered: logs(self).iter().flat_map(|log| unanswered(log)).collect(),
             retry_after: RETRY_AFTER
                 .map(|wait| wait.try_into().unwrap_or(SignedDuration::MAX))
                 .into(),
@@ -76,16 +84,31 @@ impl World<'_> {
     }
 }
 
-/// A patch of a workload that the API server took.
-fn patch(request: Request) -> Option<Patch> {
+/// Whether it patches a workload.
+fn is_patch(request: &Request) -> bool {
     let kinds = ["deployments", "statefulsets", "daemonsets"];
-    let taken = request.verb == "patch"
-        && request.code == 200
+    request.verb == "patch"
         && request.subresource.is_empty()
-        && kinds.contains(&request.resource.as_str());
-    if !taken {
-        return None;
-    }
+        && kinds.contains(&request.resource.as_str())
+}
+
+/// The patches of which a log of the controller says that there was no response.
+fn unanswered(log: &str) -> impl Iterator<Item = Unanswered> {
+    let lines = log.lines();
+    let lines = lines.filter(|line| line.contains("the answer to the patch was lost"));
+    lines.filter_map(|line| {
+        let (at, _) = line.split_once(' ')?;
+        let (_, workload) = line.rsplit_once(" workload=")?;
+        let (_, workload) = workload.split_once(' ')?;
+        Some(Unanswered {
+            workload: workload.trim().to_owned(),
+            at: at.parse().ok()?,
+        })
+    })
+}
+
+/// A patch of a workload.
+fn patch(request: Request) -> Patch {
     let body = request.body.unwrap_or_default();
     let annotation = |key: &str| {
         let annotations = body.pointer(ANNOTATIONS)?;
@@ -95,7 +118,7 @@ fn patch(request: Request) -> Option<Patch> {
     let record = annotation("digests").and_then(|text| serde_json::from_str(text).ok());
     let attempts = annotation("attempts").and_then(|text| serde_json::from_str(text).ok());
     let pins = annotation("pins").and_then(|text| serde_json::from_str(text).ok());
-    Some(Patch {
+    Patch {
         name: Name {
             namespace: request.namespace,
             resource: request.resource,
@@ -106,7 +129,7 @@ fn patch(request: Request) -> Option<Patch> {
         attempts: attempts.unwrap_or_default(),
         pins: pins.unwrap_or_default(),
         restarted_at: annotation("restartedAt").and_then(|text| text.parse().ok()),
-    })
+    }
 }
 
 /// What ran from when to when.
@@ -164,6 +187,19 @@ fn ended(run: Run, at: Timestamp) -> Run {
 mod tests {
     use super::*;
     use crate::{image::Image, node::RunningContainer};
+
+    #[test]
+    fn a_patch_without_a_response_is_found_in_the_log() {
+        let log = "2026-11-30T20:39:51.206777Z  WARN ApiServer: the answer to the patch was lost: ServiceError: workload=none of it \
+                   workload=Deployment chaos-3-3/d81\n\
+                   2026-11-30T20:39:52.206777Z  INFO rolled out: container app workload=Deployment chaos-3-3/d82";
+        let found: Vec<_> = unanswered(log).collect();
+        let expected = Unanswered {
+            workload: "chaos-3-3/d81".to_owned(),
+            at: "2026-11-30T20:39:51.206777Z".parse().expect("an instant"),
+        };
+        assert_eq!(found, [expected]);
+    }
 
     #[test]
     fn a_run_lasts_until_its_container_runs_another_image_or_nothing_or_is_not_ready() {

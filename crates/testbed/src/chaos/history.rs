@@ -133,6 +133,15 @@ pub struct Patch {
     pub restarted_at: Option<Timestamp>,
 }
 
+/// A patch of whose response the controller got nothing, as an API server that stops may take one and neither answer nor log it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unanswered {
+    /// The namespace and the name of the workload, with a slash between them.
+    pub workload: String,
+    /// When the controller logged it.
+    pub at: Timestamp,
+}
+
 /// A container that ran.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
@@ -180,6 +189,10 @@ pub struct History {
     pub answers: Vec<Answer>,
     /// Every patch, oldest first.
     pub patches: Vec<Patch>,
+    /// Every patch that failed in the API server, which may have taken it all the same.
+    pub failed: Vec<Patch>,
+    /// Every patch without a response.
+    pub unanswered: Vec<Unanswered>,
     /// Every container that ran, in pieces: one that is no longer ready is another one.
     pub runs: Vec<Run>,
     /// Every pod in the end.

@@ -171,7 +171,7 @@ pub(super) async fn report(
 }
 
 /// All that the replicas have logged.
-fn logs(world: &World<'_>) -> Vec<String> {
+pub(super) fn logs(world: &World<'_>) -> Vec<String> {
     let replicas = world.replicas.iter();
     replicas
         .map(|replica| fs::read_to_string(replica.log()).unwrap_or_default())

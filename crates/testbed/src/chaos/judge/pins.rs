@@ -26,7 +26,7 @@ pub(super) fn pinned<'a>(history: &'a History, runs: &Runs<'a>) -> Pinned {
             .keys()
             .flat_map(|name| runs.of_container(subject, name))
         {
-            match outcome(history, &rolled_out, run) {
+            match outcome(history, subject, &rolled_out, run) {
                 Some(true) => pinned.runs += 1,
                 Some(false) => pinned.violations.push(Violation::NotPinned {
                     name: subject.name.clone(),
@@ -41,19 +41,25 @@ pub(super) fn pinned<'a>(history: &'a History, runs: &Runs<'a>) -> Pinned {
     pinned
 }
 
-/// Each pin that was written for a workload: the container, and the image with its digest.
+/// Each pin that was written for a workload: the container, and the image with its digest. An API server that stops answers
+/// some patches with an error that it has taken.
 fn rolled_out<'a>(
     history: &'a History,
     subject: &'a Subject,
 ) -> impl Iterator<Item = (&'a str, &'a str)> {
-    let patches = history.patches.iter();
+    let patches = history.patches.iter().chain(&history.failed);
     let its = patches.filter(|patch| patch.name == subject.name);
     let pins = its.flat_map(|patch| &patch.pins);
     pins.map(|(container, pin)| (container.as_str(), pin.as_str()))
 }
 
 /// Whether a container ran what it was pinned to; nothing where it could not be pinned.
-fn outcome(history: &History, rolled_out: &BTreeSet<(&str, &str)>, run: &Run) -> Option<bool> {
+fn outcome(
+    history: &History,
+    subject: &Subject,
+    rolled_out: &BTreeSet<(&str, &str)>,
+    run: &Run,
+) -> Option<bool> {
     let pin = run.pin.as_deref()?;
     let (image, digest) = pin.rsplit_once('@')?;
     let Some((_, ran)) = run.image.rsplit_once('@') else {
@@ -61,5 +67,22 @@ fn outcome(history: &History, rolled_out: &BTreeSet<(&str, &str)>, run: &Run) ->
     };
     let mut moves = history.moves.iter();
     let is_its_image = moves.any(|moved| moved.digest == digest && moved.config == run.config);
-    Some(ran == digest && is_its_image && rolled_out.contains(&(run.container.as_str(), pin)))
+    let is_rolled_out = rolled_out.contains(&(run.container.as_str(), pin))
+        || may_be_rolled_out(history, subject, run, digest);
+    Some(ran == digest && is_its_image && is_rolled_out)
+}
+
+/// Whether a patch without a response may have written this digest: the registry had given it for the tag before.
+fn may_be_rolled_out(history: &History, subject: &Subject, run: &Run, digest: &str) -> bool {
+    let workload = format!("{}/{}", subject.name.namespace, subject.name.name);
+    let Some(tag) = subject.tags.get(&run.container) else {
+        return false;
+    };
+    let unanswered = history.unanswered.iter();
+    let mut its =
+        unanswered.filter(|patch| patch.workload == workload && patch.at <= run.pod_since);
+    its.any(|patch| {
+        let mut answers = history.answers.iter();
+        answers.any(|answer| answer.tag == *tag && answer.digest == digest && answer.at <= patch.at)
+    })
 }

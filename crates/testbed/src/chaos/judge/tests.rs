@@ -7,7 +7,7 @@ mod repeated;
 use jiff::{SignedDuration, Timestamp};
 
 use super::*;
-use crate::chaos::history::{Answer, Move, Pod, Run, Span, Wish};
+use crate::chaos::history::{Answer, Move, Pod, Run, Span, Unanswered, Wish};
 
 /// A moment of a test's own time, in seconds.
 fn second(second: f64) -> Timestamp {
@@ -91,6 +91,7 @@ fn fine() -> History {
         runs: vec![ran("1", 1.0, Some(103.0)), ran("2", 102.5, None)],
         pods: vec![pod(true)],
         retry_after: [2, 6, 30].map(SignedDuration::from_secs).into(),
+        ..History::default()
     }
 }
 

@@ -79,3 +79,42 @@ fn an_image_that_admission_changed_before_it_could_be_pinned_is_left_out() {
     let verdict = judge(&history);
     assert_eq!((verdict.violations, verdict.pinned), (Vec::new(), 0));
 }
+
+/// Nothing in the log of the API server shows that a patch wrote the pin.
+fn pinned_unseen() -> History {
+    let mut history = pinned();
+    history.patches[0].pins = BTreeMap::from([("app".to_owned(), pin("1"))]);
+    history
+}
+
+#[test]
+fn a_patch_that_failed_in_the_api_server_may_have_written_the_pin() {
+    let mut history = pinned_unseen();
+    history.failed.push(Patch {
+        pins: BTreeMap::from([("app".to_owned(), pin("2"))]),
+        ..history.patches[0].clone()
+    });
+    let verdict = judge(&history);
+    assert_eq!((verdict.violations, verdict.pinned), (Vec::new(), 1));
+}
+
+#[test]
+fn a_patch_without_a_response_may_have_written_the_pin_of_what_the_registry_had_answered() {
+    let unanswered = |workload: &str, at| Unanswered {
+        workload: workload.to_owned(),
+        at: second(at),
+    };
+    // Before it ran, after it ran, before the registry had given the digest, and of another workload
+    let table = [
+        (unanswered("one/web", 205.0), true),
+        (unanswered("one/web", 215.0), false),
+        (unanswered("one/web", 0.0), false),
+        (unanswered("one/api", 205.0), false),
+    ];
+    for (unanswered, expected) in table {
+        let mut history = pinned_unseen();
+        history.unanswered.push(unanswered.clone());
+        let verdict = judge(&history);
+        assert_eq!(verdict.violations.is_empty(), expected, "{unanswered:?}");
+    }
+}
