@@ -97,11 +97,13 @@ impl StatefulSet {
         }
     }
 
-    /// Pods come and go without waiting for one another (`podManagementPolicy: Parallel`); updates replace one after the
-    /// other all the same.
+    /// Pods come and go without waiting for one another (`podManagementPolicy: Parallel`), and updates wait for none: since
+    /// Kubernetes 1.37, which has `maxUnavailable`, they do unless two pods may be unavailable.
     #[must_use]
-    pub const fn parallel(mut self) -> Self {
+    pub fn parallel(mut self) -> Self {
         self.management = Some("Parallel");
+        let rolling = self.strategy.rolling_update.get_or_insert_default();
+        rolling.max_unavailable = Some(IntOrString::Int(2));
         self
     }
 
