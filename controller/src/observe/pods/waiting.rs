@@ -42,7 +42,8 @@ pub(super) struct Namespace {
 pub(super) struct Queue {
     /// A task reads for those who wait.
     is_running: bool,
-    waiting: Vec<Waiting>,
+    /// By the UIDs of the workloads: at the start of a leader, all of them wait.
+    waiting: HashMap<Box<str>, Waiting>,
     /// For whom lists are under way.
     served: Option<Batch>,
 }
@@ -95,15 +96,14 @@ impl Queue {
             waiters.push(waiter.clone());
             return;
         }
-        let mut all = self.waiting.iter_mut();
-        let same = all.find(|waiting| waiting.workload.uid() == workload.uid());
-        let Some(waiting) = same else {
-            self.waiting.push(Waiting {
+        let Some(waiting) = self.waiting.get_mut(workload.uid()) else {
+            let waiting = Waiting {
                 workload: workload.clone(),
                 selector,
                 wanted,
                 waiters: vec![waiter.clone()],
-            });
+            };
+            self.waiting.insert(workload.uid().into(), waiting);
             return;
         };
         waiting.workload = workload.clone();
@@ -116,7 +116,7 @@ impl Queue {
     }
 
     fn is_urgent(&self) -> bool {
-        self.waiting.iter().any(|waiting| waiting.wanted.urgent)
+        self.waiting.values().any(|waiting| waiting.wanted.urgent)
     }
 
     /// A task reads from now on; returns whether none did before.
@@ -131,11 +131,8 @@ impl Queue {
 
     /// Takes those of whom `is_served` holds.
     pub(super) fn take(&mut self, is_served: impl Fn(&Waiting) -> bool) -> Vec<Waiting> {
-        let (served, waiting) = mem::take(&mut self.waiting)
-            .into_iter()
-            .partition(is_served);
-        self.waiting = waiting;
-        served
+        let served = self.waiting.extract_if(|_, waiting| is_served(waiting));
+        served.map(|(_, waiting)| waiting).collect()
     }
 
     /// The lists have ended; returns whom to wake.
@@ -153,7 +150,7 @@ impl Queue {
 
     /// Takes those who wait.
     pub(super) fn begin(&mut self) -> Vec<Waiting> {
-        let batch = mem::take(&mut self.waiting);
+        let batch: Vec<_> = mem::take(&mut self.waiting).into_values().collect();
         let waiting = batch.iter().map(|waiting| {
             let version = waiting.workload.resource_version().cloned();
             let uid = waiting.workload.uid().to_owned();
