@@ -15,7 +15,7 @@ use hyper_util::{
         },
         proxy::matcher::Matcher,
     },
-    rt::{TokioExecutor, TokioIo, TokioTimer},
+    rt::{TokioExecutor, TokioTimer},
 };
 use kube::{
     Client, Config,
@@ -23,7 +23,7 @@ use kube::{
 };
 use kube_autorollout_tls::Stream;
 use rustls::{ClientConfig, pki_types::ServerName};
-use tokio::{net::TcpStream, task, time::timeout};
+use tokio::{task, time::timeout};
 use tower::{
     BoxError, Layer as _, ServiceExt as _, service_fn,
     util::{BoxCloneSyncService, option_layer},
@@ -145,8 +145,7 @@ fn connector(config: &Config, tls: ClientConfig) -> Result<Connector, Problem> {
         None => BoxCloneSyncService::new(tcp().map_err(BoxError::from)),
         Some(url) => BoxCloneSyncService::new(tunnel(url)?.map_err(BoxError::from)),
     };
-    let tcp =
-        tcp.map_response(|connected: TokioIo<TcpStream>| Stream::to_server(connected.into_inner()));
+    let tcp = tcp.map_response(Stream::to_server);
     let builder = HttpsConnectorBuilder::new()
         .with_tls_config(tls)
         .https_or_http();

@@ -23,14 +23,14 @@ pub struct Stream {
 
 impl Stream {
     /// A connection to the server itself, or a tunnel to it.
-    pub fn to_server(tcp: TcpStream) -> Self {
-        let (tcp, forwards) = (TokioIo::new(tcp), false);
+    pub fn to_server(tcp: TokioIo<TcpStream>) -> Self {
+        let forwards = false;
         Self { tcp, forwards }
     }
 
     /// A connection to a proxy that forwards requests, which name the server that they are for.
-    pub fn to_proxy(tcp: TcpStream) -> Self {
-        let (tcp, forwards) = (TokioIo::new(tcp), true);
+    pub fn to_proxy(tcp: TokioIo<TcpStream>) -> Self {
+        let forwards = true;
         Self { tcp, forwards }
     }
 }

@@ -89,12 +89,12 @@ impl Proxy {
     pub(crate) async fn connect(&self, mut tcp: HttpConnector, to: Uri) -> Result<Stream, Cause> {
         let Some(proxy) = self.proxy(&to) else {
             tcp.ready().await?;
-            return Ok(Stream::to_server(tcp.call(to).await?.into_inner()));
+            return Ok(Stream::to_server(tcp.call(to).await?));
         };
         Ok(if is_forwarded(&to) {
-            Stream::to_proxy(connect(tcp, &proxy).await?.into_inner())
+            Stream::to_proxy(connect(tcp, &proxy).await?)
         } else {
-            Stream::to_server(tunnel(tcp, &proxy, to).await?.into_inner())
+            Stream::to_server(tunnel(tcp, &proxy, to).await?)
         })
     }
 
