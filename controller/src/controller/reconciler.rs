@@ -142,7 +142,7 @@ fn failed(identity: &Identity, error: &Error, context: &Context) {
         };
         state.tracker.failed(now);
         state.stands((State::Unknown, Some(Reason::ApiServer), None), now, again);
-        let record = state.unconfirmed.record().filter(|_| refused);
+        let record = refused.then(|| state.unconfirmed.record()).flatten();
         (state.tracker.outdated().is_some(), record)
     });
     // If it is not selected any more, it is left alone.

@@ -48,11 +48,15 @@ pub(super) struct Queue {
     served: Option<Batch>,
 }
 
+/// The version of a workload for which lists are under way, and whom to wake.
+type Served = (Option<Arc<str>>, Vec<Waiter>);
+
 /// Those for whom lists are under way.
 struct Batch {
     begun: Timestamp,
     at: Instant,
-    waiting: HashMap<String, (Option<Arc<str>>, Vec<Waiter>)>,
+    /// By the UIDs of the workloads.
+    waiting: HashMap<Box<str>, Served>,
 }
 
 /// What is asked for.
@@ -150,18 +154,17 @@ impl Queue {
 
     /// Takes those who wait.
     pub(super) fn begin(&mut self) -> Vec<Waiting> {
-        let batch: Vec<_> = mem::take(&mut self.waiting).into_values().collect();
-        let waiting = batch.iter().map(|waiting| {
+        let batch = mem::take(&mut self.waiting);
+        let waiting = batch.iter().map(|(uid, waiting)| {
             let version = waiting.workload.resource_version().cloned();
-            let uid = waiting.workload.uid().to_owned();
-            (uid, (version, waiting.waiters.clone()))
+            (uid.clone(), (version, waiting.waiters.clone()))
         });
         self.served = Some(Batch {
             begun: clock::now(),
             at: Instant::now(),
             waiting: waiting.collect(),
         });
-        batch
+        batch.into_values().collect()
     }
 }
 
