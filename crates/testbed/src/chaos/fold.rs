@@ -1,6 +1,9 @@
 //! Makes a history of what the logs say.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs,
+};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -9,7 +12,6 @@ use super::{
     error::Error,
     history::{Answer, History, Name, Patch, Run, Unanswered},
     plan::RETRY_AFTER,
-    report::logs,
     world::World,
 };
 use crate::{control_plane::Request, fault_proxy::FaultProxy, node::Ran};
@@ -35,7 +37,7 @@ impl World<'_> {
             answers: self.answers(),
             patches,
             failed: failed.map(patch).collect(),
-            unanswered: logs(self).iter().flat_map(|log| unanswered(log)).collect(),
+            unanswered: self.logs().iter().flat_map(|log| unanswered(log)).collect(),
             retry_after: RETRY_AFTER
                 .map(|wait| wait.try_into().unwrap_or(SignedDuration::MAX))
                 .into(),
@@ -70,6 +72,14 @@ impl World<'_> {
     pub(super) fn asked(&self) -> Result<Vec<Request>, Error> {
         let audit = self.testbed.control_plane().audit();
         Ok(audit.requests_since(self.mark, |request| request.user == self.user)?)
+    }
+
+    /// All that the replicas of the controller have logged.
+    pub(super) fn logs(&self) -> Vec<String> {
+        let replicas = self.replicas.iter();
+        replicas
+            .map(|replica| fs::read_to_string(replica.log()).unwrap_or_default())
+            .collect()
     }
 
     pub(super) fn answers(&self) -> Vec<Answer> {

@@ -1,6 +1,6 @@
 //! The report of a run.
 
-use std::{collections::BTreeMap, fmt, fs, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
 use super::{
     error::Error,
@@ -158,7 +158,8 @@ pub(super) async fn report(
         patches: history.patches.len(),
         conflicts: count("patch", 409),
         watches: count("watch", 200),
-        errors: logs(world)
+        errors: world
+            .logs()
             .iter()
             .flat_map(|log| log.lines())
             .filter(|line| line.contains(" ERROR "))
@@ -168,14 +169,6 @@ pub(super) async fn report(
         evidence,
         verdict,
     })
-}
-
-/// All that the replicas have logged.
-pub(super) fn logs(world: &World<'_>) -> Vec<String> {
-    let replicas = world.replicas.iter();
-    replicas
-        .map(|replica| fs::read_to_string(replica.log()).unwrap_or_default())
-        .collect()
 }
 
 /// What there is to read to find the reason.
@@ -196,7 +189,7 @@ async fn evidence(world: &World<'_>, verdict: &Verdict) -> Vec<String> {
     let mut names: Vec<&Name> = verdict.violations.iter().map(Violation::name).collect();
     names.sort();
     names.dedup();
-    let logs = logs(world);
+    let logs = world.logs();
     for name in names {
         lines.push(format!("{name}, by the logs of both replicas:"));
         let its = format!("{}/{} ", name.namespace, name.name);
