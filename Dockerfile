@@ -4,7 +4,7 @@ FROM --platform=$BUILDPLATFORM rust:1.95-slim-trixie AS build
 ARG TARGETARCH
 WORKDIR /source
 # Rust links with LLD for x86_64 only, which merges functions that are the same. With frame pointers the unwind tables are a
-# third smaller, and profilers can read the stacks
+# quarter smaller, and profilers can read the stacks
 ENV CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs -C force-frame-pointers=yes" \
     CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs -C link-arg=-Wl,--icf=all -C force-frame-pointers=yes" \
     CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \

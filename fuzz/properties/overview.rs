@@ -1,4 +1,4 @@
-//! What holds of every `/status.json` that the command reads, whoever answers at the URL.
+//! What holds of every `/status.json` that the command reads, whatever server is at the URL.
 
 use kube_autorollout_core::labels::is_visible;
 use kube_autorollout_overview::{Detail, Json, Overview, Page, Table, View as _};

@@ -30,6 +30,14 @@ fn settings(name: &str) -> SinkSettings {
     }
 }
 
+/// A Slack sink, whose messages are grouped.
+fn slack(url: &str) -> SinkSettings {
+    SinkSettings {
+        kind: SinkType::Slack,
+        ..to(url)
+    }
+}
+
 fn to(url: &str) -> SinkSettings {
     SinkSettings {
         url: Some(url.parse().expect("a URL")),
@@ -222,11 +230,7 @@ async fn five_hundred_rollouts_of_fifty_images_are_fifty_messages() {
     // Rollouts that end within ten seconds, and within a minute
     for step in [20, 120] {
         let receiver = Receiver::start().await.expect("a receiver");
-        let slack = SinkSettings {
-            kind: SinkType::Slack,
-            ..to(&receiver.url("/hook"))
-        };
-        let running = Running::start(vec![slack]);
+        let running = Running::start(vec![slack(&receiver.url("/hook"))]);
         for number in 0..500 {
             running.notifier.publish(notice(number));
             time::sleep(Duration::from_millis(step)).await;
@@ -283,11 +287,7 @@ async fn the_files_of_a_sink_are_read_for_each_message() {
 async fn what_waits_at_the_end_is_sent_once_and_at_once() {
     let receiver = Receiver::start().await.expect("a receiver");
     receiver.reply([Reply::Status(500)]);
-    let slack = SinkSettings {
-        kind: SinkType::Slack,
-        ..to(&receiver.url("/hook"))
-    };
-    let running = Running::start(vec![slack]);
+    let running = Running::start(vec![slack(&receiver.url("/hook"))]);
     for number in 0..3 {
         running.notifier.publish(notice(number));
     }

@@ -78,7 +78,7 @@ fn found(state: State, reason: Option<Reason>) -> Found {
     }
 }
 
-/// What is news of it, for a sink that was told nothing of its warnings and waits.
+/// What is news of it, if none of its warnings and waits has been reported before.
 fn news(course: &mut Course, found: &Found) -> Vec<Notice> {
     let identity = Identity::deployment("web", "web");
     let (decision, observation) = (&found.decision, &found.observation);

@@ -48,13 +48,13 @@ async fn thirty_workloads_on_three_images_are_three_messages() {
     }
     let grouped = eventually(2 * SOON, "messages about all", async || {
         let bodies = receiver.bodies();
-        let told: u64 = bodies
+        let workloads: u64 = bodies
             .iter()
             .filter_map(|body| body["count"].as_u64())
             .sum();
-        (told == 30)
+        (workloads == 30)
             .then_some(bodies)
-            .ok_or_else(|| told.to_string())
+            .ok_or_else(|| workloads.to_string())
     });
     let grouped = grouped.await.unwrap_or_else(|error| panic!("{error}"));
     let counts: BTreeMap<_, _> = grouped
