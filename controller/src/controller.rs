@@ -1,5 +1,6 @@
 //! One `kube_runtime::Controller` for each kind and scope: what its reconciles share, and what starts them.
 
+mod apply;
 mod context;
 mod decision;
 mod informer;

@@ -193,24 +193,22 @@ pub(crate) fn workload(
     };
     let record = record(workload);
     let pins = sources.pins(workload);
-    let containers = workload.template().containers();
     // A plain init container is none of ours unless its name was asked for.
-    let ours = |container: &&TemplateContainer| {
-        container.kind != ContainerKind::Init || settings.selected.contains(&container.name)
+    let ours = |container: &TemplateContainer<'_>| {
+        container.kind != ContainerKind::Init || settings.selected.contains(container.name)
     };
-    let looks = containers.iter().filter(ours).map(|container| Look {
-        container: &container.name,
-        image: workload
-            .template()
-            .image(&container.name)
-            .unwrap_or_default(),
-        selected: settings.selected.contains(&container.name),
-        remembered: remembered(&container.name),
+    let template = workload.template();
+    let containers = template.containers().filter(ours);
+    let looks = containers.map(|TemplateContainer { name, .. }| Look {
+        container: name,
+        image: template.image(name).unwrap_or_default(),
+        selected: settings.selected.contains(name),
+        remembered: remembered(name),
         pins: pins.as_ref(),
         pods: &pods,
         asking: Asking {
             namespace: workload.namespace(),
-            recorded: record.digest(&container.name),
+            recorded: record.digest(name),
             listed: pods.begun,
             freshness,
             sources,
@@ -290,7 +288,7 @@ fn gathered(observed: Observed, pods: Arc<Pods>, learnt: Vec<Learnt>) -> Observa
 
 /// What the object itself says.
 fn observed(workload: &Workload, containers: Vec<Container>, sources: &Sources) -> Observed {
-    let names = workload.template().containers();
+    let names = workload.template().names();
     let progress = workload.progress();
     Observed {
         paused: progress.paused,
@@ -305,7 +303,7 @@ fn observed(workload: &Workload, containers: Vec<Container>, sources: &Sources) 
         attempts: attempts(workload),
         last_rollout: workload.last_rollout(sources.restarted_at),
         pins: pins(workload),
-        template_containers: names.into_iter().map(|container| container.name).collect(),
+        template_containers: names.map(str::to_owned).collect(),
         containers,
     }
 }

@@ -9,8 +9,9 @@ mod news;
 pub(crate) mod recorder;
 mod warnings;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
+use ahash::HashMap;
 use jiff::Timestamp;
 use kube_autorollout_core::{
     annotations::InvalidAnnotation,

@@ -33,26 +33,31 @@ pub(super) struct Reconcile<'a> {
 }
 
 impl<'a> Reconcile<'a> {
-    /// Observes the workload and decides about it: again where it is to be rolled out, as that takes a slot and certainty,
-    /// and where it is to be reported that its pods run another image, which takes certainty, too. Nothing while something
-    /// is being fetched.
-    pub(super) async fn decided(
+    /// Observes the workload and decides about it with what is known; nothing while something is being fetched.
+    pub(super) fn at_once(&self, freshness: Freshness) -> Result<Option<Decided<'a>>, pods::Error> {
+        let waiter = Waiter::Workload(self.identity.clone());
+        let observation = self.observe(freshness, &waiter)?;
+        Ok(observation.map(|observation| Decided {
+            decision: self.decide(&observation, &self.policy()),
+            observation,
+            slot: None,
+        }))
+    }
+
+    /// Decides again where the workload is to be rolled out, as that takes a slot and certainty, and where it is to be
+    /// reported that its pods run another image, which takes certainty, too. Nothing while something is being fetched.
+    pub(super) async fn certainly(
         &self,
+        at_once: Decided<'a>,
         freshness: Freshness,
     ) -> Result<Option<Decided<'a>>, pods::Error> {
         let (identity, context, now) = (self.identity, self.context, self.next.now);
-        let waiter = Waiter::Workload(identity.clone());
-        let Some(mut observation) = self.observe(freshness, &waiter)? else {
-            return Ok(None);
-        };
-        let mut policy = Policy {
-            pin: context.pinning && !self.workload.template().is_unpinned(),
-            ..context.policy.policy()
-        };
-        let decide = |observation: &Observation, policy: &_| {
-            decide(&observation.observed, self.settings, policy, now)
-        };
-        let mut decision = decide(&observation, &policy);
+        let Decided {
+            mut observation,
+            mut decision,
+            ..
+        } = at_once;
+        let mut policy = self.policy();
         if rests_on_history(&decision) && observation.pods.undone.is_none() {
             let freshness = Freshness {
                 templates: true,
@@ -62,7 +67,7 @@ impl<'a> Reconcile<'a> {
                 return Ok(None);
             };
             observation = with_history;
-            decision = decide(&observation, &policy);
+            decision = self.decide(&observation, &policy);
         }
         let known = context.rollouts.states.with(&identity.uid, |state| {
             let tracker = &state.tracker;
@@ -75,7 +80,7 @@ impl<'a> Reconcile<'a> {
                 return Ok(None);
             };
             observation = certain;
-            decision = decide(&observation, &policy);
+            decision = self.decide(&observation, &policy);
         }
         let mut slot = None;
         if decision.rollout.is_some() {
@@ -87,7 +92,7 @@ impl<'a> Reconcile<'a> {
                 };
                 observation = certain;
             }
-            decision = decide(&observation, &policy);
+            decision = self.decide(&observation, &policy);
         }
         Ok(Some(Decided {
             observation,
@@ -96,23 +101,35 @@ impl<'a> Reconcile<'a> {
         }))
     }
 
+    fn decide(&self, observation: &Observation, policy: &Policy) -> Decision {
+        decide(&observation.observed, self.settings, policy, self.next.now)
+    }
+
+    fn policy(&self) -> Policy {
+        Policy {
+            pin: self.context.pinning && !self.workload.template().is_unpinned(),
+            ..self.context.policy.policy()
+        }
+    }
+
     /// Observes the workload with the certainty that a rollout takes, and waits for it; nothing where the workload is not
     /// selected any more, of which nothing is kept.
     async fn certain(&self, asked: Timestamp) -> Result<Option<Observation>, pods::Error> {
         self.observed(self.next.certainty(asked)).await
     }
 
-    /// Observes the workload, and waits for what is fetched.
+    /// Observes the workload, and waits for what is fetched, but not beyond the end of the term.
     async fn observed(&self, freshness: Freshness) -> Result<Option<Observation>, pods::Error> {
-        let states = &self.context.rollouts.states;
-        until_ready(|waiter| {
-            if states.identity(&self.identity.uid).is_none() {
+        let rollouts = &self.context.rollouts;
+        let observed = until_ready(|waiter| {
+            if rollouts.states.identity(&self.identity.uid).is_none() {
                 return Some(Ok(None));
             }
             let observed = self.observe(freshness, waiter).transpose()?;
             Some(observed.map(Some))
-        })
-        .await
+        });
+        let observed = rollouts.stop.run_until_cancelled(observed).await;
+        observed.unwrap_or(Ok(None))
     }
 
     fn observe(
@@ -130,6 +147,13 @@ impl<'a> Reconcile<'a> {
             remembered: &|container| rollouts.history.remembered(uid, container),
         };
         observe::workload(subject, freshness, waiter, &self.context.sources)
+    }
+}
+
+impl Decided<'_> {
+    /// Whether it is to be reported as it was decided at once.
+    pub(super) fn holds(&self) -> bool {
+        !rests_on_history(&self.decision)
     }
 }
 

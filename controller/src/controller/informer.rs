@@ -3,12 +3,12 @@
 mod outage;
 
 use std::{
-    collections::HashSet,
     hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::Arc,
     time::Duration,
 };
 
+use ahash::HashSet;
 use backon::ExponentialBuilder;
 use kube::{
     Api, Client, Resource as _,
@@ -76,8 +76,8 @@ impl Informer {
             watch,
             health,
             context,
-            known: HashSet::new(),
-            listed: HashSet::new(),
+            known: HashSet::default(),
+            listed: HashSet::default(),
             namespaces: Names::default(),
         }
     }

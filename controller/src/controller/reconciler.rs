@@ -10,25 +10,16 @@ use futures::FutureExt as _;
 use kube::runtime::controller::Action;
 use kube_autorollout_core::{
     annotations::{InvalidAnnotation, Settings},
-    decide::Decision,
     state::{Reason, State},
 };
 use tokio::time::Instant;
 
-use super::{
-    Context,
-    context::KindContext,
-    decision::{Decided, Reconcile},
-    requeue::{Next, until},
-};
+use super::{Context, apply::Begun, context::KindContext, decision::Reconcile, requeue::Next};
 use crate::{
     clock,
     metrics::Reconciled,
-    observe::{Freshness, observation::Observation, pods},
-    rollout::{
-        Outcome, field_manager, patch, standing::Again, state::State as Known, tracker::Stuck,
-    },
-    status,
+    observe::{Freshness, pods},
+    rollout::{patch, standing::Again},
     workload::{Object, Unreadable, Workload, identity::Identity},
 };
 
@@ -50,7 +41,7 @@ pub(crate) enum Error {
 }
 
 /// What a reconcile came to.
-enum Done {
+pub(super) enum Done {
     /// Something is being fetched; the workload is reconciled when it is there.
     Waiting,
     /// It was decided, and is reconciled again after so long.
@@ -58,7 +49,7 @@ enum Done {
 }
 
 impl Done {
-    const fn unchanged(again: Option<Duration>) -> Self {
+    pub(super) const fn unchanged(again: Option<Duration>) -> Self {
         Self::Decided(Reconciled::Unchanged, again)
     }
 }
@@ -189,7 +180,7 @@ async fn step(workload: &Workload, identity: &Identity, context: &Context) -> Re
     if conflict.is_some() {
         return Ok(Done::unchanged(conflict));
     }
-    let containers = workload.template().containers();
+    let containers: Vec<_> = workload.template().containers().collect();
     let settings = match Settings::parse(workload.annotations(), &containers, &context.zone) {
         Ok(settings) => settings,
         Err(error) => {
@@ -213,134 +204,15 @@ async fn step(workload: &Workload, identity: &Identity, context: &Context) -> Re
         next,
         context,
     };
-    let stop = &context.rollouts.stop;
-    match stop.run_until_cancelled(reconcile.decided(freshness)).await {
-        Some(Ok(Some(decided))) => reconcile.carry_out(decided).await,
-        Some(Ok(None)) => {
-            states.with(&identity.uid, |state| {
-                state
-                    .waiting
-                    .get_or_insert_with(|| Box::new((freshness, Instant::now())));
-            });
-            Ok(Done::Waiting)
-        }
-        Some(Err(error)) => Err(error.into()),
-        None => Ok(Done::unchanged(None)),
-    }
-}
-
-impl Reconcile<'_> {
-    /// Rolls the workload out where that was decided, and reports what was.
-    async fn carry_out(&self, decided: Decided<'_>) -> Result<Done, Error> {
-        let Decided {
-            mut observation,
-            decision,
-            slot,
-        } = decided;
-        let (workload, identity, context) = (self.workload, self.identity, self.context);
-        let states = &context.rollouts.states;
-        if states.identity(&identity.uid).is_none() {
-            return Ok(Done::unchanged(None)); // Its label has gone meanwhile.
-        }
-        if let Some(tags) = &observation.tags {
-            context.sources.tags.follow(identity, tags);
-        }
-        if self.has_newly_lost_its_record(&decision, &observation) {
-            let writer = field_manager::of(&context.rollouts.client, workload);
-            let writer = context.rollouts.stop.run_until_cancelled(writer).await;
-            observation.template_writer = writer.flatten();
-        }
-        let mut outcome = Reconciled::Unchanged;
-        if let Some((rollout, slot)) = decision.rollout.as_ref().zip(slot) {
-            let rolled_out = context.rollouts.roll_out(workload, identity, rollout, slot);
-            let (rolled_out, conflicts) = rolled_out.await?;
-            (0..conflicts).for_each(|_| context.reporter.conflict(identity));
-            match rolled_out {
-                Outcome::Triggered(triggered) => {
-                    let labels = &context.sources.labels;
-                    let settled = labels.settled(&triggered.rollout);
-                    context.rollouts.stop.run_until_cancelled(settled).await;
-                    context.reporter.triggered(identity, &triggered, labels);
-                    if let Some(announced) = context.sources.tags.announced(identity) {
-                        context.reporter.hinted(until(triggered.at, announced));
-                    }
-                    outcome = Reconciled::Changed;
-                }
-                Outcome::Conflict(wait) => return Ok(Done::unchanged(Some(wait))),
-                // A watch shows when it is deleted; if none does, it is decided again at its next tick.
-                Outcome::Gone => {
-                    return Ok(Done::unchanged(Some(self.next.tick(clock::now()))));
-                }
-                Outcome::NotLeading => return Ok(Done::unchanged(None)),
-            }
-        }
-        Ok(Done::Decided(outcome, self.report(&decision, &observation)))
-    }
-
-    /// Remembers and reports what was decided; returns when to reconcile again.
-    fn report(&self, decision: &Decision, observation: &Observation) -> Option<Duration> {
-        let (identity, context, now) = (self.identity, self.context, self.next.now);
-        let remembered = context.rollouts.states.with(&identity.uid, |state| {
-            state.conflicts.end();
-            let tracker = &mut state.tracker;
-            let transition = tracker.decided(self.workload, decision, observation, now);
-            let (outdated, flight) = (tracker.outdated().is_some(), tracker.in_flight());
-            let retry = retry(observation, decision, state, &identity.uid);
-            let end = clock::now();
-            let delay = self.next.delay(decision.again, flight, end);
-            let delay = retry.map_or(delay, |retry| delay.min(retry));
-            let again = Again {
-                next: end.checked_add(delay).ok(),
-                attempt: decision.again,
-            };
-            let container = self.place(decision.container.as_deref());
-            state.stands((decision.state, decision.reason, container), now, again);
-            (transition, outdated, delay)
+    let done = match reconcile.begin(freshness)? {
+        Begun::Ended(done) => done,
+        Begun::Waits(carried_out) => carried_out.await?,
+    };
+    if matches!(done, Done::Waiting) {
+        states.with(&identity.uid, |state| {
+            let waiting = || Box::new((freshness, Instant::now()));
+            state.waiting.get_or_insert_with(waiting);
         });
-        let (transition, outdated, delay) = remembered?;
-        context.budget.decided(identity, decision);
-        let reporter = &context.reporter;
-        reporter.decided(identity, decision, observation, transition, outdated, now);
-        Some(delay)
     }
-
-    /// The place of a container in the pod template.
-    fn place(&self, container: Option<&str>) -> Option<u8> {
-        let mut names = self.workload.template().names();
-        let place = names.position(|name| Some(name) == container)?;
-        u8::try_from(place).ok()
-    }
-
-    /// Whether it is about to be reported that the workload does not converge and has lost our record: who took the record
-    /// away is worth a request once.
-    fn has_newly_lost_its_record(&self, decision: &Decision, observation: &Observation) -> bool {
-        if decision.state != State::NotConverging || !status::has_lost_record(decision, observation)
-        {
-            return false;
-        }
-        let stuck = Stuck::of(decision, observation);
-        let states = &self.context.rollouts.states;
-        let is_new = |state: &mut Known| state.tracker.stuck() != Some(&stuck);
-        states.with(&self.identity.uid, is_new).unwrap_or(false)
-    }
-}
-
-/// When to try again what failed for a reason that may pass: at the latest at the next tick, which may be a day away.
-fn retry(
-    observation: &Observation,
-    decision: &Decision,
-    state: &mut Known,
-    uid: &str,
-) -> Option<Duration> {
-    let mut failures = observation.failures.iter();
-    let failed = failures.any(|(_, failure)| failure.transient)
-        || decision.reason.is_some_and(Reason::is_transient);
-    if !failed {
-        state.succeeded();
-        return None;
-    }
-    Some(match observation.retry {
-        Some(retry) => until(retry, clock::now()),
-        None => state.failed(uid),
-    })
+    Ok(done)
 }

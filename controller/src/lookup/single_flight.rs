@@ -1,12 +1,8 @@
 //! Answers that are fetched once for all who want them, by a task of their own.
 
-use std::{
-    collections::{HashMap, HashSet},
-    hash::Hash,
-    sync::Arc,
-    time::Duration,
-};
+use std::{hash::Hash, sync::Arc, time::Duration};
 
+use ahash::{HashMap, HashSet};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -107,7 +103,7 @@ where
             waiting.insert(waiter.clone());
             return None;
         }
-        entry.waiting = Some((entry.used, HashSet::from([waiter.clone()])));
+        entry.waiting = Some((entry.used, HashSet::from_iter([waiter.clone()])));
         let before = entry.answer.clone();
         drop(entries);
         let flight = Flight {

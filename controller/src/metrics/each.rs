@@ -3,8 +3,9 @@
 //! They are not kept as gauges of Prometheus's library, as one of those takes a kilobyte, but as what they show, and
 //! written when they are asked for.
 
-use std::{collections::HashMap, fmt::Write as _};
+use std::{fmt::Write as _, num::NonZeroI64};
 
+use ahash::HashMap;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
@@ -18,7 +19,8 @@ pub(super) struct Each(Mutex<HashMap<Identity, One>>);
 #[derive(Debug, Default)]
 struct One {
     outdated: Option<bool>,
-    checked: Option<Timestamp>,
+    /// In milliseconds since the Unix epoch: with ten thousand workloads, each word counts.
+    checked: Option<NonZeroI64>,
     pinned: Option<bool>,
     pinned_digest_gone: Option<bool>,
 }
@@ -39,7 +41,8 @@ impl Each {
 
     /// A workload was compared with its registries.
     pub(super) fn checked(&self, identity: &Identity, at: Timestamp) {
-        self.change(identity, |one| one.checked = Some(at));
+        let at = NonZeroI64::new(at.as_millisecond().max(1));
+        self.change(identity, |one| one.checked = at);
     }
 
     /// A workload is not shown any more.
@@ -49,7 +52,7 @@ impl Each {
 
     /// None is shown any more.
     pub(super) fn clear(&self) {
-        *self.0.lock() = HashMap::new();
+        *self.0.lock() = HashMap::default();
     }
 
     /// Everything in Prometheus's text format. Names and namespaces of objects hold nothing that had to be escaped.
@@ -57,7 +60,11 @@ impl Each {
         let all = self.0.lock();
         let mut all: Vec<(&Identity, &One)> = all.iter().collect();
         all.sort_unstable_by_key(|(whose, _)| (&whose.namespace, whose.kind, &whose.name));
-        let checked = |one: &One| one.checked.map(seconds);
+        let checked = |one: &One| {
+            Some(seconds(
+                Timestamp::from_millisecond(one.checked?.get()).ok()?,
+            ))
+        };
         let flag = |flag: Option<bool>| flag.map(|is| f64::from(u8::from(is)));
         family(
             text,

@@ -9,6 +9,7 @@ use kube_autorollout_core::{
     decide::Running,
     image_id::ImageId,
     platform::Platforms,
+    state::Reason,
 };
 use kube_autorollout_registry::{CredentialChain, Fingerprint, RegistryClient};
 use tokio::time::Instant;
@@ -155,7 +156,7 @@ pub(super) struct Asking<'a> {
     pub(super) waiter: &'a Waiter,
 }
 
-/// Compares what each pod runs with the tag, each different thing once; nothing while a manifest or a node has to be read
+/// Compares what each pod runs with the tag, each different thing once unless it is plain; nothing while a manifest or a node has to be read
 /// for that. The failure, if there is one, is the last.
 pub(super) fn compare(
     pods: &[(&Pod, &Container)],
@@ -201,7 +202,9 @@ pub(super) fn compare(
                 }
             };
             let known = (verdict, image_id.digest().cloned());
-            verdicts.insert(key, known.clone());
+            if verdict != Verdict::Current(Reason::Current) {
+                verdicts.insert(key, known.clone());
+            }
             known
         };
         running.push(described(pod, container, digest, verdict));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use kube_autorollout_core::{
     Digest, Reference, compare::Verdict, decide::Running, image_id::ImageId, reference,
-    state::Reason,
+    reference::InvalidReference, state::Reason,
 };
 use kube_autorollout_registry::CredentialChain;
 
@@ -24,6 +24,7 @@ use crate::{clock, registry::failure::Failure};
 /// and what it does may have changed since some of them were created.
 pub(super) struct Image<'a> {
     name: &'a str,
+    reference: Result<Reference, InvalidReference>,
     pull_secrets: &'a [String],
     pods: Vec<(&'a Pod, &'a Container)>,
 }
@@ -80,8 +81,10 @@ impl<'a> Image<'a> {
             if let Some(image) = known {
                 image.pods.push((pod, found));
             } else {
+                let name = found.spec.followed();
                 images.push(Self {
-                    name: found.spec.followed(),
+                    name,
+                    reference: reference::parse(name),
                     pull_secrets: &pod.pull_secrets,
                     pods: vec![(pod, found)],
                 });
@@ -94,6 +97,7 @@ impl<'a> Image<'a> {
     pub(super) fn without_pods(&self) -> Self {
         Self {
             pods: Vec::new(),
+            reference: self.reference.clone(),
             ..*self
         }
     }
@@ -105,7 +109,7 @@ impl<'a> Image<'a> {
 
     /// Whether it is named by digest, which never moves.
     pub(super) fn is_pinned(&self) -> bool {
-        is_pinned(self.name)
+        self.reference.as_ref().is_ok_and(reference::is_pinned)
     }
 
     /// Whether some of its pods start it from what their node has.
@@ -116,11 +120,11 @@ impl<'a> Image<'a> {
 
     /// Looks up what its tag names, and compares that with what its pods run; nothing while something has to be fetched.
     pub(super) fn lookup(&self, asking: Asking<'_>) -> Option<Learnt> {
-        let reference = match reference::parse(self.name) {
+        let reference = match &self.reference {
             Ok(reference) => reference,
-            Err(error) => return Some(self.failed(Failure::invalid_reference(error), None)),
+            Err(error) => return Some(self.failed(Failure::invalid_reference(*error), None)),
         };
-        if reference::is_pinned(&reference) {
+        if reference::is_pinned(reference) {
             // The newest pods name a tag, so this is how it was before: what is named cannot have moved.
             return Some(Learnt {
                 tag: Err(Reason::Pinned),
@@ -133,8 +137,8 @@ impl<'a> Image<'a> {
         }
         let sources = &asking.sources.credentials;
         let (namespace, secrets, waiter) = (asking.namespace, self.pull_secrets, asking.waiter);
-        let credentials = sources.lookup(namespace, secrets, &reference, waiter)?;
-        let (tag, key) = self.tag(asking, &reference, &credentials)?;
+        let credentials = sources.lookup(namespace, secrets, reference, waiter)?;
+        let (tag, key) = self.tag(asking, reference, &credentials)?;
         let asked = Some(Asked {
             key,
             begun: tag.begun,
@@ -143,7 +147,7 @@ impl<'a> Image<'a> {
         let since = tag.since();
         match &tag.digest {
             Ok(digest) => {
-                let of = (&reference, &credentials);
+                let of = (reference, &credentials);
                 let (pods, failure) = compare(&self.pods, asking, of, digest, since)?;
                 Some(Learnt {
                     tag: Ok(digest.clone()),
@@ -156,7 +160,7 @@ impl<'a> Image<'a> {
             }
             Err(failure) => {
                 sources.refused(namespace, secrets, failure.reason, tag.begun);
-                let failure = self.explained(failure.clone(), asking, &reference, &credentials);
+                let failure = self.explained(failure.clone(), asking, reference, &credentials);
                 Some(Learnt {
                     since,
                     ..self.failed(failure, asked)
@@ -175,7 +179,7 @@ impl<'a> Image<'a> {
         asking: Asking<'_>,
     ) -> Option<()> {
         let is_stale = |pod: &Running| pod.verdict == Verdict::Stale;
-        let Ok(reference) = reference::parse(newest.name) else {
+        let Ok(reference) = &newest.reference else {
             return Some(());
         };
         if !learnt.pods.iter().any(is_stale) {
@@ -183,8 +187,8 @@ impl<'a> Image<'a> {
         }
         let sources = &asking.sources.credentials;
         let (namespace, secrets) = (asking.namespace, newest.pull_secrets);
-        let credentials = sources.lookup(namespace, secrets, &reference, asking.waiter)?;
-        let of = (&reference, &credentials);
+        let credentials = sources.lookup(namespace, secrets, reference, asking.waiter)?;
+        let of = (reference, &credentials);
         let (confirmed, failure) = compare(&self.pods, asking, of, tag, None)?;
         let pods = learnt.pods.iter_mut().zip(confirmed);
         for (pod, confirmed) in pods.filter(|(pod, _)| is_stale(pod)) {

@@ -206,7 +206,6 @@ impl Store {
         waiter: &Waiter,
     ) -> Result<Option<Arc<Pods>>, Error> {
         let mut at = since.at.max(workload.received());
-        let is_history_known = self.reader.kept().undone(workload).is_some();
         let (current, whole) = match self.reader.kept().find(workload, since)? {
             Found::Good(pods) => return Ok(Some(pods)),
             Found::Old {
@@ -222,7 +221,8 @@ impl Store {
         let selector = workload.selector().as_str();
         let selector = selector.map_err(|error| Error::Selector(error.to_owned()))?;
         let needed = current.is_none() && workload.kind.finds_pods_by_history();
-        let templates = since.templates && !is_history_known;
+        let is_history_known = || self.reader.kept().undone(workload).is_some();
+        let templates = since.templates && !is_history_known();
         let history = (needed || templates).then(|| PastTemplates {
             of: workload.kind.history(),
             templates,

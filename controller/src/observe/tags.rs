@@ -3,12 +3,9 @@
 //! Many workloads run one image, and each asks at its own moment of a tick. The first to ask after a tick has begun
 //! causes one request; all others get its answer.
 
-use std::{
-    collections::{BTreeSet, HashMap, HashSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
+use ahash::{HashMap, HashSet};
 use jiff::Timestamp;
 use kube_autorollout_core::{Digest, Reference, reference};
 use kube_autorollout_registry::{CredentialChain, Fingerprint, RegistryClient};

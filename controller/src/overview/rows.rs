@@ -141,14 +141,14 @@ impl Known {
 
 /// The containers that are checked; all but init containers where annotations cannot be followed.
 fn checked(workload: &Workload, context: &Context) -> Vec<String> {
-    let containers = workload.template().containers();
+    let containers: Vec<_> = workload.template().containers().collect();
     let settings = Settings::parse(workload.annotations(), &containers, &context.zone);
-    let is_checked = |name: &String, kind| match &settings {
+    let is_checked = |name: &str, kind| match &settings {
         Ok(settings) => settings.selected.contains(name),
         Err(_) => kind != ContainerKind::Init,
     };
     let checked = containers
         .into_iter()
-        .filter(|container| is_checked(&container.name, container.kind));
-    checked.map(|container| container.name).collect()
+        .filter(|container| is_checked(container.name, container.kind));
+    checked.map(|container| container.name.to_owned()).collect()
 }

@@ -1,7 +1,6 @@
 //! In-history record of recent rollouts, for workloads whose annotations are removed by other tools.
 
-use std::collections::HashMap;
-
+use ahash::HashMap;
 use jiff::{SignedDuration, Timestamp};
 use kube_autorollout_core::decide::{Remembered, Rollout};
 use parking_lot::Mutex;
@@ -115,7 +114,7 @@ mod tests {
     #[test]
     fn a_template_that_is_reset_again_and_again_is_rolled_out_once_an_hour() {
         let container = TemplateContainer {
-            name: "app".to_owned(),
+            name: "app",
             kind: ContainerKind::Regular,
         };
         let none = std::collections::BTreeMap::new();

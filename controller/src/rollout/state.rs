@@ -1,7 +1,8 @@
 //! What is remembered of the selected workloads: one record each, from the first watch event to the last.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
+use ahash::HashMap;
 use jiff::Timestamp;
 use kube_autorollout_core::{
     backoff::Backoff,

@@ -21,11 +21,11 @@ pub(crate) struct Tracker {
     /// Since when it has been known not to run what its tags name, if it does not.
     outdated: Option<Timestamp>,
     /// Our own rollout, until its pods run what it was for.
-    rollout: Option<OurRollout>,
+    rollout: Option<Box<OurRollout>>,
     /// Some decision since the start found no rollout in flight.
     settled: bool,
     /// Some rollout is in flight.
-    in_flight: Option<Flight>,
+    in_flight: Option<Box<Flight>>,
     /// What did not converge at the last decision; a container that crashes again and again runs in between.
     stuck: Option<Box<Stuck>>,
 }
@@ -62,15 +62,15 @@ impl Tracker {
     /// What observing the workload takes of it.
     pub(crate) fn followed(&self) -> Followed {
         Followed {
-            generation: self.rollout.map_or(0, |rollout| rollout.generation),
+            generation: self.rollout.as_ref().map_or(0, |it| it.generation),
             unfinished: self.rollout.is_some(),
-            since: self.in_flight.map(|flight| flight.since),
+            since: self.in_flight().map(|flight| flight.since),
         }
     }
 
     /// The rollout of the workload that is in flight, ours or another's.
-    pub(crate) const fn in_flight(&self) -> Option<Flight> {
-        self.in_flight
+    pub(crate) fn in_flight(&self) -> Option<Flight> {
+        self.in_flight.as_deref().copied()
     }
 
     /// Since when the workload has been known not to run what its tags name.
@@ -84,13 +84,13 @@ impl Tracker {
     }
 
     /// The API server took our patch, at the workload's generation.
-    pub(crate) const fn triggered(&mut self, generation: i64, now: Timestamp) {
-        self.in_flight = Some(Flight::begun(now));
-        self.rollout = Some(OurRollout {
+    pub(crate) fn triggered(&mut self, generation: i64, now: Timestamp) {
+        self.in_flight = Some(Box::new(Flight::begun(now)));
+        self.rollout = Some(Box::new(OurRollout {
             since: now,
             generation,
             stuck: false,
-        });
+        }));
     }
 
     /// The workload was decided upon, and if it had to be rolled out, it was.
@@ -102,7 +102,8 @@ impl Tracker {
         now: Timestamp,
     ) -> Option<Transition> {
         if !self.settled && self.rollout.is_none() {
-            self.rollout = OurRollout::adopted(workload, decision, observation, now);
+            let adopted = OurRollout::adopted(workload, decision, observation, now);
+            self.rollout = adopted.map(Box::new);
         }
         self.settled |= !matches!(decision.state, State::RollingOut | State::Unknown);
         let transition = self.follow(decision, observation, now);
@@ -139,7 +140,9 @@ impl Tracker {
         now: Timestamp,
     ) -> Option<Transition> {
         if decision.state == State::RollingOut {
-            let flight = self.in_flight.get_or_insert_with(|| Flight::found(now));
+            let flight = self
+                .in_flight
+                .get_or_insert_with(|| Flight::found(now).into());
             if observation.tags.is_some() {
                 flight.looked(now);
             }

@@ -51,8 +51,8 @@ impl Rules for DaemonSet {
         let latest = self.latest(workload, history)?;
         let revision = latest.hash.as_deref()?;
         Some(CurrentPods {
-            owner: workload.uid().to_owned(),
-            revision: Some(revision.to_owned()),
+            owner: workload.uid().into(),
+            revision: Some(revision.into()),
             from_ordinal: None,
             in_order: false,
         })
@@ -133,7 +133,7 @@ mod tests {
         let agent = daemon_set("RollingUpdate", &json!({}));
         let current = agent.current(&[past(9, "a"), past(10, "b"), past(2, "c")]);
         let current = current.expect("a revision");
-        assert_eq!(current.owner, "of-agent");
+        assert_eq!(&*current.owner, "of-agent");
         assert!(current.contain("agent-x7k2p", Some("b")));
         assert!(!current.contain("agent-x7k2p", Some("a")), "an old one");
         assert_eq!(agent.current(&[]), None, "the history is empty yet");

@@ -51,7 +51,7 @@ impl Rules for Deployment {
     fn current(&self, workload: &Workload, history: &[Past]) -> Option<CurrentPods> {
         let current = self.latest(workload, history)?;
         Some(CurrentPods {
-            owner: current.uid.clone().into(),
+            owner: current.uid.clone(),
             revision: None,
             from_ordinal: None,
             in_order: false,
@@ -189,7 +189,7 @@ mod tests {
         let current = |history: &[Past]| web.current(history).map(|current| current.owner);
         assert_eq!(
             current(&[past("old", "6"), past("new", "7")]),
-            Some("new".to_owned())
+            Some("new".into())
         );
         assert_eq!(
             current(&[past("old", "6")]),

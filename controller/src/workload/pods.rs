@@ -8,9 +8,9 @@ use serde::Deserialize;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CurrentPods {
     /// The UID of the pods' controlling owner.
-    pub(crate) owner: String,
+    pub(crate) owner: Box<str>,
     /// The value of their label `controller-revision-hash`, where the owner has pods of other templates too.
-    pub(crate) revision: Option<String>,
+    pub(crate) revision: Option<Box<str>>,
     /// The lowest ordinal that is looked at, where pods are numbered: those below keep their template.
     pub(crate) from_ordinal: Option<i64>,
     /// They come in order: none is made while a pod of another template is not ready.

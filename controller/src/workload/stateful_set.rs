@@ -52,8 +52,8 @@ impl Rules for StatefulSet {
     fn current(&self, workload: &Workload, _: &[Past]) -> Option<CurrentPods> {
         let revision = workload.content.update_revision()?;
         Some(CurrentPods {
-            owner: workload.uid().to_owned(),
-            revision: Some(revision.to_owned()),
+            owner: workload.uid().into(),
+            revision: Some(revision.into()),
             from_ordinal: Some(workload.content.first_ordinal()),
             in_order: workload.content.is_in_order(),
         })
@@ -148,7 +148,7 @@ mod tests {
     fn the_current_pods_are_those_of_the_update_revision_from_the_partition_on() {
         let current = |change: fn(&mut Value)| stateful_set(&status(2, 3, 3), change).current(&[]);
         let all = current(|_| {}).expect("a revision");
-        assert_eq!(all.owner, "of-db");
+        assert_eq!(&*all.owner, "of-db");
         assert!(all.contain("db-0", Some("db-2")));
         assert!(!all.contain("db-0", Some("db-1")), "an old one");
         assert!(!all.contain("db-0", None));

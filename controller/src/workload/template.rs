@@ -97,14 +97,14 @@ pub(crate) struct Container {
 
 impl Container {
     /// The container as `core` knows it, `init` telling in which list it stands.
-    fn described(&self, init: bool) -> TemplateContainer {
+    fn described(&self, init: bool) -> TemplateContainer<'_> {
         let kind = match (init, self.restart_policy.as_deref()) {
             (false, _) => ContainerKind::Regular,
             (true, Some("Always")) => ContainerKind::Sidecar,
             (true, _) => ContainerKind::Init,
         };
         TemplateContainer {
-            name: self.name.clone().into(),
+            name: &self.name,
             kind,
         }
     }
@@ -141,18 +141,13 @@ impl Template {
     }
 
     /// Every container with its role, in the order of the template.
-    pub(crate) fn containers(&self) -> Vec<TemplateContainer> {
-        let regular = self
-            .spec
-            .containers
-            .iter()
-            .map(|container| container.described(false));
-        let init = self
-            .spec
-            .init_containers
-            .iter()
-            .map(|container| container.described(true));
-        regular.chain(init).collect()
+    pub(crate) fn containers(&self) -> impl Iterator<Item = TemplateContainer<'_>> {
+        let (regular, init) = (
+            self.spec.containers.iter(),
+            self.spec.init_containers.iter(),
+        );
+        let regular = regular.map(|container| container.described(false));
+        regular.chain(init.map(|container| container.described(true)))
     }
 
     fn all(&self) -> impl Iterator<Item = &Container> {

@@ -78,10 +78,10 @@ impl Hold {
 }
 
 /// A container of a pod template.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TemplateContainer {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TemplateContainer<'a> {
     /// Its name.
-    pub name: String,
+    pub name: &'a str,
     /// When it runs.
     pub kind: ContainerKind,
 }
@@ -152,7 +152,7 @@ impl Settings {
     /// [`InvalidAnnotation`], the first of them.
     pub fn parse(
         annotations: &BTreeMap<String, String>,
-        containers: &[TemplateContainer],
+        containers: &[TemplateContainer<'_>],
         zone: &TimeZone,
     ) -> Result<Self, InvalidAnnotation> {
         let value = |key: &str| annotations.get(key).map(String::as_str);
@@ -182,12 +182,12 @@ impl Settings {
 fn selected(
     only: Option<&str>,
     without: Option<&str>,
-    containers: &[TemplateContainer],
+    containers: &[TemplateContainer<'_>],
 ) -> Result<BTreeSet<String>, InvalidAnnotation> {
     let lasting = containers
         .iter()
         .filter(|container| container.kind != ContainerKind::Init)
-        .map(|container| container.name.clone());
+        .map(|container| container.name.to_owned());
     let (annotation, found, selected) = match (only, without) {
         (None, None) => return Ok(lasting.collect()),
         (Some(_), Some(_)) => return Err(InvalidAnnotation::BothLists),
@@ -212,7 +212,7 @@ fn selected(
 fn names(
     annotation: &'static str,
     list: &str,
-    containers: &[TemplateContainer],
+    containers: &[TemplateContainer<'_>],
 ) -> Result<BTreeSet<String>, InvalidAnnotation> {
     let names = list
         .split(',')
@@ -232,10 +232,10 @@ fn names(
         .collect()
 }
 
-fn all_names(containers: &[TemplateContainer]) -> Vec<String> {
+fn all_names(containers: &[TemplateContainer<'_>]) -> Vec<String> {
     containers
         .iter()
-        .map(|container| container.name.clone())
+        .map(|container| container.name.to_owned())
         .collect()
 }
 

@@ -148,7 +148,7 @@ impl Answer {
         if let Some(current) = current {
             self.readable(&current.owner)?;
         }
-        let owned = current.and_then(|current| self.pods.get(&current.owner));
+        let owned = current.and_then(|current| self.pods.get(&*current.owner));
         let owned = owned.map_or(&[][..], Vec::as_slice);
         let is = |of: fn(&CurrentPods, &str, Option<&str>) -> bool| {
             move |pod: &&Listed| {

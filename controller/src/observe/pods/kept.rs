@@ -1,7 +1,8 @@
 //! What is kept of the pods of each selected workload.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
+use ahash::HashMap;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -33,8 +34,11 @@ const ALONE: usize = 2;
 #[derive(Default)]
 pub(super) struct KeptPods(Mutex<Namespaces>);
 
-/// By namespace.
-type Namespaces = HashMap<Arc<str>, HashMap<Identity, Box<Entry>>>;
+/// By name.
+type Namespaces = HashMap<Arc<str>, Namespace>;
+
+/// The selected workloads of a namespace.
+type Namespace = HashMap<Identity, Box<Entry>>;
 
 /// A selected workload.
 struct Entry {
@@ -42,7 +46,7 @@ struct Entry {
     /// Nothing as long as its pods were not read.
     kept: Option<Kept>,
     /// Why the last attempt to read them failed, until a reconcile has taken it.
-    failed: Option<Error>,
+    failed: Option<Box<Error>>,
 }
 
 /// What was read of a workload.
@@ -110,30 +114,38 @@ impl KeptPods {
     /// Once what a list failed with that was made since the workload was looked up.
     pub(super) fn find(&self, workload: &Workload, since: Since) -> Result<Found, Error> {
         let mut all = self.0.lock();
-        let namespace = all.get_mut(workload.namespace());
-        let entry = namespace.and_then(|namespace| namespace.get_mut(workload.uid()));
-        if let Some(error) = entry.and_then(|entry| entry.failed.take()) {
-            return Err(error);
+        let Some(namespace) = all.get_mut(workload.namespace()) else {
+            return Ok(Found::Nothing { others: false });
+        };
+        let Some(entry) = namespace.get_mut(workload.uid()) else {
+            return Ok(Found::Nothing { others: false });
+        };
+        if let Some(error) = entry.failed.take() {
+            return Err(*error);
         }
-        Ok(Self::found(&all, workload, since))
+        if let Some(kept) = entry
+            .kept
+            .as_ref()
+            .filter(|kept| kept.is_good(workload, since))
+        {
+            return Ok(Found::Good(Arc::clone(&kept.pods)));
+        }
+        Ok(Self::outdated(namespace, workload))
     }
 
-    fn found(all: &Namespaces, workload: &Workload, since: Since) -> Found {
-        let namespace = all.get(workload.namespace());
+    /// What is kept of a workload for which it is not good enough.
+    fn outdated(namespace: &Namespace, workload: &Workload) -> Found {
         let others = |need: fn(&Entry) -> bool| {
-            let entries = namespace.into_iter().flat_map(HashMap::values);
-            entries.filter(|entry| need(entry)).take(ALONE + 1).count() > ALONE
+            let needy = namespace.values().filter(|entry| need(entry));
+            needy.take(ALONE + 1).count() > ALONE
         };
-        let Some(entry) = namespace.and_then(|namespace| namespace.get(workload.uid())) else {
+        let Some(entry) = namespace.get(workload.uid()) else {
             return Found::Nothing { others: false };
         };
         let Some(kept) = &entry.kept else {
             let others = entry.is_new() && others(Entry::is_new);
             return Found::Nothing { others };
         };
-        if kept.is_good(workload, since) {
-            return Found::Good(Arc::clone(&kept.pods));
-        }
         match &kept.current {
             Some(current) if kept.is_unchanged(workload) => Found::Old {
                 current: current.clone(),
@@ -202,7 +214,7 @@ impl KeptPods {
         let mut all = self.0.lock();
         let namespace = all.get_mut(workload.namespace());
         if let Some(entry) = namespace.and_then(|namespace| namespace.get_mut(workload.uid())) {
-            entry.failed = Some(error);
+            entry.failed = Some(Box::new(error));
         }
     }
 

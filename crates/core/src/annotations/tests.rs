@@ -2,11 +2,8 @@ use super::*;
 
 type Annotations = &'static [(&'static str, &'static str)];
 
-fn template() -> Vec<TemplateContainer> {
-    let container = |name: &str, kind| TemplateContainer {
-        name: name.to_owned(),
-        kind,
-    };
+fn template() -> Vec<TemplateContainer<'static>> {
+    let container = |name, kind| TemplateContainer { name, kind };
     vec![
         container("migrate", ContainerKind::Init),
         container("proxy", ContainerKind::Sidecar),

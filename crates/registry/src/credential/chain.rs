@@ -22,7 +22,10 @@ pub struct CredentialChain {
 impl CredentialChain {
     /// No credentials.
     pub fn anonymous() -> Self {
-        std::iter::empty::<Credential>().collect()
+        Self {
+            list: Arc::default(),
+            fingerprint: Fingerprint([0; 32]), // which is no hash of anything
+        }
     }
 
     /// The scope under which answers may be shared: equal for equal providers in equal order.
@@ -50,6 +53,9 @@ impl FromIterator<Arc<dyn CredentialProvider>> for CredentialChain {
             if list.iter().all(|known| known.fingerprint() != fingerprint) {
                 list.push(provider);
             }
+        }
+        if list.is_empty() {
+            return Self::anonymous();
         }
         let mut context = Context::new(&SHA256);
         for provider in &list {
