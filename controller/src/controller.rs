@@ -3,6 +3,7 @@
 mod apply;
 mod context;
 mod decision;
+mod error;
 mod informer;
 mod objects;
 mod reconciler;

@@ -15,8 +15,7 @@ use ahash::HashMap;
 use jiff::Timestamp;
 use kube_autorollout_core::{
     annotations::InvalidAnnotation,
-    decide::Decision,
-    record::Record,
+    decide::{Decision, Rollout},
     state::{Reason, State},
 };
 use parking_lot::Mutex;
@@ -25,7 +24,7 @@ use tracing::{debug, info, warn};
 pub(crate) use self::messages::has_lost_record;
 use self::{
     build::Move,
-    news::{Course, Decided},
+    news::{Course, Decided, Refusal},
     recorder::Recorder,
     warnings::{Topic, Warning, Warnings},
 };
@@ -35,7 +34,7 @@ use crate::{
     notifications::Notifier,
     observe::{labels::Labels, observation::Observation},
     rollout::{Triggered, tracker::Transition},
-    workload::identity::Identity,
+    workload::{Template, identity::Identity},
 };
 
 /// Reports of the selected workloads, and remembers what was reported of each, so that only news is.
@@ -44,6 +43,15 @@ pub(crate) struct Reporter {
     recorder: Recorder,
     notifier: Arc<Notifier>,
     reported: Mutex<HashMap<Identity, Box<Reported>>>,
+}
+
+/// A rollout that the API server refused.
+pub(crate) struct Refused<'a> {
+    pub(crate) rollout: &'a Rollout,
+    /// That of the workload as it is now, if it is still there.
+    pub(crate) template: Option<&'a Template>,
+    /// What images say of themselves.
+    pub(crate) labels: &'a Labels,
 }
 
 /// What was reported of one workload.
@@ -205,12 +213,12 @@ impl Reporter {
         self.warn(reported, identity, &[warning], now);
     }
 
-    /// A reconcile failed, perhaps because the API server `refused` a rollout, which was to write that record.
+    /// A reconcile failed, perhaps because the API server `refused` a rollout.
     pub(crate) fn failed(
         &self,
         identity: &Identity,
         error: &dyn std::error::Error,
-        refused: Option<&Record>,
+        refused: Option<&Refused<'_>>,
         outdated: bool,
         now: Timestamp,
     ) {
@@ -230,8 +238,14 @@ impl Reporter {
         };
         let warnings = [warning];
         let warned = self.warn(reported, identity, &warnings, now);
-        if let Some(record) = refused.filter(|_| !warned.is_empty()) {
-            let notice = reported.course.refused(identity, record, &note, now);
+        if let Some(refused) = refused.filter(|_| !warned.is_empty()) {
+            let refusal = Refusal {
+                moves: &build::moves(refused.rollout, refused.labels),
+                record: &refused.rollout.record,
+                template: refused.template,
+                note: &note,
+            };
+            let notice = reported.course.refused(identity, &refusal, now);
             self.notifier.publish(notice);
         }
     }

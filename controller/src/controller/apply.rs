@@ -10,7 +10,7 @@ use kube_autorollout_core::{
 
 use super::{
     decision::{Decided, Reconcile},
-    reconciler::{Done, Error},
+    error::Error,
     requeue::until,
 };
 use crate::{
@@ -20,6 +20,20 @@ use crate::{
     rollout::{Outcome, field_manager, standing::Again, state::State as Known, tracker::Stuck},
     status,
 };
+
+/// What a reconcile came to.
+pub(super) enum Done {
+    /// Something is being fetched; the workload is reconciled when it is there.
+    Waiting,
+    /// It was decided, and is reconciled again after so long.
+    Decided(Reconciled, Option<Duration>),
+}
+
+impl Done {
+    pub(super) const fn unchanged(again: Option<Duration>) -> Self {
+        Self::Decided(Reconciled::Unchanged, again)
+    }
+}
 
 /// How far a reconcile comes at once.
 pub(super) enum Begun<'a> {

@@ -4,7 +4,7 @@
 //! Where it is not there yet, the reconcile ends, and is requested again when it has been fetched. Only one that rolls out
 //! waits: for certainty, and for the answer to its patch.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use futures::FutureExt as _;
 use kube::runtime::controller::Action;
@@ -14,45 +14,22 @@ use kube_autorollout_core::{
 };
 use tokio::time::Instant;
 
-use super::{Context, apply::Begun, context::KindContext, decision::Reconcile, requeue::Next};
+use super::{
+    Context,
+    apply::{Begun, Done},
+    context::KindContext,
+    decision::Reconcile,
+    error::Error,
+    requeue::Next,
+};
 use crate::{
     clock,
     metrics::Reconciled,
-    observe::{Freshness, pods},
+    observe::Freshness,
     rollout::{patch, standing::Again},
-    workload::{Object, Unreadable, Workload, identity::Identity},
+    status::Refused,
+    workload::{Object, Workload, identity::Identity},
 };
-
-/// What keeps a workload from being decided or rolled out at all.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
-    /// Its pods cannot be read.
-    #[error(transparent)]
-    Observe(#[from] pods::Error),
-    /// It cannot be written.
-    #[error(transparent)]
-    Patch(#[from] patch::Error),
-    /// The API server's object is not what this version knows as such a workload.
-    #[error(transparent)]
-    Unreadable(#[from] Unreadable),
-    /// A defect of ours.
-    #[error("the reconcile panicked")]
-    Panicked,
-}
-
-/// What a reconcile came to.
-pub(super) enum Done {
-    /// Something is being fetched; the workload is reconciled when it is there.
-    Waiting,
-    /// It was decided, and is reconciled again after so long.
-    Decided(Reconciled, Option<Duration>),
-}
-
-impl Done {
-    pub(super) const fn unchanged(again: Option<Duration>) -> Self {
-        Self::Decided(Reconciled::Unchanged, again)
-    }
-}
 
 /// Reconciles a workload. A panic ends this reconcile only.
 ///
@@ -133,13 +110,19 @@ fn failed(identity: &Identity, error: &Error, context: &Context) {
         };
         state.tracker.failed(now);
         state.stands((State::Unknown, Some(Reason::ApiServer), None), now, again);
-        let record = refused.then(|| state.unconfirmed.record()).flatten();
-        (state.tracker.outdated().is_some(), record)
+        let rollout = refused.then(|| state.unconfirmed.last()).flatten();
+        (state.tracker.outdated().is_some(), rollout)
     });
     // If it is not selected any more, it is left alone.
-    if let Some((outdated, record)) = known {
+    if let Some((outdated, rollout)) = known {
+        let workload = rollout.as_ref().and_then(|_| context.objects.get(identity));
+        let refused = rollout.as_ref().map(|rollout| Refused {
+            rollout,
+            template: workload.as_ref().map(Workload::template),
+            labels: &context.sources.labels,
+        });
         let reporter = &context.reporter;
-        reporter.failed(identity, error, record.as_ref(), outdated, now);
+        reporter.failed(identity, error, refused.as_ref(), outdated, now);
     }
 }
 

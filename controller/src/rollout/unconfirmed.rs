@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use kube_autorollout_core::{decide::Rollout, record::Record};
+use kube_autorollout_core::decide::Rollout;
 
 use super::{is_newer, patch::Written};
 use crate::workload::Workload;
@@ -75,10 +75,10 @@ impl Unconfirmed {
         None
     }
 
-    /// What the last one was to write, if it was not taken.
-    pub(crate) fn record(&self) -> Option<Record> {
+    /// The rollout of the last one, if it was not taken.
+    pub(crate) fn last(&self) -> Option<Rollout> {
         let last = self.0.last()?;
-        Some(last.rollout.record.clone())
+        Some(last.rollout.clone())
     }
 
     /// It is known what became of them.

@@ -16,7 +16,9 @@ use super::{
     warnings::{Topic, Warning},
 };
 use crate::{
-    observe::observation::Observation, rollout::tracker::Transition, workload::identity::Identity,
+    observe::observation::Observation,
+    rollout::tracker::Transition,
+    workload::{Template, identity::Identity},
 };
 
 /// What was reported of a workload, as far as it concerns what is news.
@@ -36,6 +38,15 @@ pub(super) struct Decided<'a> {
     /// What our rollout in flight moves.
     pub(super) moves: &'a [Move],
     pub(super) now: Timestamp,
+}
+
+/// A rollout that the API server refused, and why.
+pub(super) struct Refusal<'a> {
+    pub(super) moves: &'a [Move],
+    pub(super) record: &'a Record,
+    /// That of the workload as it is now, if it is still there.
+    pub(super) template: Option<&'a Template>,
+    pub(super) note: &'a str,
 }
 
 impl Course {
@@ -94,8 +105,9 @@ impl Course {
                     ..decided.notice(Event::CredentialRefused)
                 }
             }
-            Topic::PinnedDigestGone(container, _) => Notice {
+            Topic::PinnedDigestGone(container, pinned) => Notice {
                 containers: vec![decided.container(container, None)],
+                digests: pinned.clone(),
                 ..decided.notice(Event::PinnedDigestGone)
             },
             Topic::PullPolicy(_)
@@ -109,26 +121,39 @@ impl Course {
         })
     }
 
-    /// The API server refused the patch of a rollout, which was to write this record.
+    /// The API server refused the patch of a rollout.
     pub(super) fn refused(
         &mut self,
         identity: &Identity,
-        record: &Record,
-        note: &str,
+        refused: &Refusal<'_>,
         now: Timestamp,
     ) -> Notice {
         self.troubled = true;
+        let moves = refused.moves.iter();
         Notice {
             event: Event::Failed,
             at: now,
             workload: workload(identity),
-            containers: Vec::new(),
-            digests: record.to_string(),
+            containers: moves.map(|moved| refused.container(moved)).collect(),
+            digests: refused.record.to_string(),
             rollout: None,
             took: None,
             reason: Some(Reason::ApiServer.as_str()),
-            detail: Some(note.to_owned()),
+            detail: Some(refused.note.to_owned()),
             refused: None,
+        }
+    }
+}
+
+impl Refusal<'_> {
+    fn container(&self, moved: &Move) -> Container {
+        let name = moved.container.clone();
+        let image = self.template.and_then(|template| template.image(&name));
+        Container {
+            image: image.unwrap_or_default().to_owned(),
+            from: moved.from.as_ref().map(version),
+            to: Some(version(&moved.to)),
+            name,
         }
     }
 }

@@ -6,6 +6,7 @@ use kube_autorollout_core::{
     record::{Attempts, Record},
 };
 use kube_autorollout_notifications::Refused;
+use serde_json::json;
 
 use super::*;
 use crate::{
@@ -119,6 +120,19 @@ fn refused() -> Refused {
     }
 }
 
+fn moved(from: char, to: char) -> Move {
+    let build = |letter| Build {
+        digest: digest(letter),
+        labels: None,
+    };
+    Move {
+        container: "app".to_owned(),
+        from: Some(build(from)),
+        to: build(to),
+        attempt: 1,
+    }
+}
+
 /// What leads to an event, and to no other.
 fn cause(event: Event) -> (Course, Found) {
     let mut course = Course::default();
@@ -184,6 +198,8 @@ fn a_pinned_digest_that_is_gone_is_named_with_its_container() {
         .map(|container| &*container.name)
         .collect();
     assert_eq!(names, ["app"]);
+    let pinned = digest('a').to_string();
+    assert_eq!(notice.digests, pinned, "its id is that of what is gone");
 }
 
 #[test]
@@ -203,18 +219,39 @@ fn a_workload_recovers_once_after_each_trouble() {
     assert_eq!(after(State::UpToDate, None), [Event::Recovered]);
     assert_eq!(after(State::UpToDate, None), []);
     let identity = Identity::deployment("web", "web");
-    let refused = course.refused(
-        &identity,
-        &Record::default(),
-        "denied by a webhook",
-        Timestamp::UNIX_EPOCH,
-    );
-    assert_eq!(
-        (refused.event, refused.reason),
-        (Event::Failed, Some("ApiServer"))
-    );
+    let refusal = Refusal {
+        moves: &[],
+        record: &Record::default(),
+        template: None,
+        note: "denied by a webhook",
+    };
+    course.refused(&identity, &refusal, Timestamp::UNIX_EPOCH);
     let recovered = events(&mut course, State::UpToDate, None);
     assert_eq!(recovered, [Event::Recovered]);
+}
+
+#[test]
+fn a_refused_rollout_names_its_images_and_what_they_were_to_run() {
+    let template =
+        json!({ "spec": { "containers": [{ "name": "app", "image": "ghcr.io/team/web:main" }] } });
+    let template: Template = serde_json::from_value(template).expect("a template");
+    let refusal = Refusal {
+        moves: &[moved('a', 'b')],
+        record: &Record::default(),
+        template: Some(&template),
+        note: "denied by a webhook",
+    };
+    let identity = Identity::deployment("web", "web");
+    let notice = Course::default().refused(&identity, &refusal, Timestamp::UNIX_EPOCH);
+    let why = (notice.reason, notice.detail.as_deref());
+    assert_eq!(notice.event, Event::Failed);
+    assert_eq!(why, (Some("ApiServer"), Some("denied by a webhook")));
+    let [container] = &*notice.containers else {
+        panic!("{notice:?}");
+    };
+    assert_eq!(container.image, "ghcr.io/team/web:main");
+    let to = container.to.as_ref().map(|to| to.digest.clone());
+    assert_eq!(to, Some(digest('b')));
 }
 
 #[test]
@@ -250,16 +287,7 @@ fn a_refused_credential_is_that_of_the_container_and_other_failures_are_none() {
 #[test]
 fn a_rollout_that_is_complete_says_how_long_it_took_and_what_runs() {
     let (mut course, mut found) = cause(Event::RolledOut);
-    let build = |letter| Build {
-        digest: digest(letter),
-        labels: None,
-    };
-    found.moves = vec![Move {
-        container: "app".to_owned(),
-        from: Some(build('a')),
-        to: build('b'),
-        attempt: 1,
-    }];
+    found.moves = vec![moved('a', 'b')];
     let notices = news(&mut course, &found);
     let [notice] = &*notices else {
         panic!("{notices:?}");

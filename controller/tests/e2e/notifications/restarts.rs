@@ -204,6 +204,7 @@ async fn a_patch_that_is_refused_for_another_digest_is_another_message() {
     for message in [first, second] {
         assert_eq!(message["event"], "failed");
         assert_eq!(message["reason"], "ApiServer");
+        assert_eq!(message["containers"][0]["image"], world.image("app"));
     }
     assert_ne!(second["id"], first["id"], "{second:#}");
 }
