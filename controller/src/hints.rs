@@ -3,6 +3,7 @@
 //! A hint leads to the ordinary check and to nothing else. It is taken by a listener of its own, whose port is open only where
 //! receivers are configured.
 
+mod answer;
 mod checks;
 mod issuers;
 mod leader;

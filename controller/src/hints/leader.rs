@@ -7,7 +7,7 @@ use hyper::body::Bytes;
 use kube_autorollout_registry::{TokenClient, TokenRequest};
 use tracing::warn;
 
-use super::pipeline::{Answer, later};
+use super::answer::{Answer, later};
 use crate::{
     constants::HANDED_ON, error_chain::Chain, leader_election::leadership::Leadership,
     server::http::text,

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
+use http::{HeaderValue, Method, Request, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::{Body as _, Bytes, Incoming};
 use kube_autorollout_hints::{
@@ -16,6 +16,7 @@ use tracing::{debug, info, warn};
 
 use super::{
     Receivers,
+    answer::{Answer, later, line, too_many, unauthorized, with, with_headers},
     checks::{Checks, Outcome},
     issuers::{Issuers, Verdict},
     leader::Leader,
@@ -28,7 +29,7 @@ use crate::{
     error_chain::Chain,
     leader_election::present::Present,
     metrics::{Metrics, hints::Received},
-    server::{body::Body, http::text},
+    server::http::text,
 };
 
 /// A sender has so long to send the body of its request.
@@ -36,12 +37,6 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// So many requests wait for workloads at once.
 const WAITS: usize = 32;
-
-/// How soon a sender is to try again while no replica leads, in seconds.
-const NO_LEADER: u64 = 5;
-
-/// An answer to a sender.
-pub(super) type Answer = Response<Body>;
 
 /// Takes requests to receivers.
 pub(crate) struct Pipeline {
@@ -277,37 +272,4 @@ fn waited((end, reports): (End, Vec<Report>)) -> Answer {
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/json"),
     )
-}
-
-fn unauthorized() -> Answer {
-    with(
-        line(StatusCode::UNAUTHORIZED, "not authenticated"),
-        header::WWW_AUTHENTICATE,
-        HeaderValue::from_static("Bearer"),
-    )
-}
-
-fn too_many(wait: Duration) -> Answer {
-    let seconds = wait.as_secs().saturating_add(1);
-    let answer = line(StatusCode::TOO_MANY_REQUESTS, "too many requests");
-    with(answer, header::RETRY_AFTER, HeaderValue::from(seconds))
-}
-
-pub(super) fn later(what: &str) -> Answer {
-    let answer = line(StatusCode::SERVICE_UNAVAILABLE, what);
-    with(answer, header::RETRY_AFTER, HeaderValue::from(NO_LEADER))
-}
-
-fn line(status: StatusCode, what: &str) -> Answer {
-    text(status, format!("{what}\n"))
-}
-
-fn with(mut answer: Answer, name: header::HeaderName, value: HeaderValue) -> Answer {
-    answer.headers_mut().insert(name, value);
-    answer
-}
-
-fn with_headers(mut answer: Answer, headers: HeaderMap) -> Answer {
-    answer.headers_mut().extend(headers);
-    answer
 }

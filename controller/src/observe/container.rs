@@ -10,7 +10,8 @@ use kube_autorollout_core::{
 
 use super::{
     comparison::Asking,
-    image::{self, Asked, Image},
+    image::{self, Image},
+    tags::Asked,
 };
 use crate::{observe::pods::Pods, registry::failure::Failure};
 

@@ -14,7 +14,7 @@ use super::{
     kept::Kept,
     pods::{Container, Pod},
     tag::Tag,
-    tags::Key,
+    tags::{Asked, Key},
 };
 use crate::{clock, registry::failure::Failure};
 
@@ -24,19 +24,9 @@ use crate::{clock, registry::failure::Failure};
 /// and what it does may have changed since some of them were created.
 pub(super) struct Image<'a> {
     name: &'a str,
-    reference: Result<Reference, InvalidReference>,
+    reference: &'a Result<Reference, InvalidReference>,
     pull_secrets: &'a [String],
     pods: Vec<(&'a Pod, &'a Container)>,
-}
-
-/// A tag that was asked for.
-pub(super) struct Asked {
-    /// Under what its answer is kept.
-    pub(super) key: Key,
-    /// When it was asked for.
-    pub(super) begun: Timestamp,
-    /// When it is asked for again after a failure, whatever the schedule says.
-    pub(super) retry: Option<Timestamp>,
 }
 
 /// What was learnt of an image and of the pods that name it.
@@ -81,10 +71,9 @@ impl<'a> Image<'a> {
             if let Some(image) = known {
                 image.pods.push((pod, found));
             } else {
-                let name = found.spec.followed();
                 images.push(Self {
-                    name,
-                    reference: reference::parse(name),
+                    name: found.spec.followed(),
+                    reference: &found.spec.reference,
                     pull_secrets: &pod.pull_secrets,
                     pods: vec![(pod, found)],
                 });
@@ -97,7 +86,6 @@ impl<'a> Image<'a> {
     pub(super) fn without_pods(&self) -> Self {
         Self {
             pods: Vec::new(),
-            reference: self.reference.clone(),
             ..*self
         }
     }
@@ -120,7 +108,7 @@ impl<'a> Image<'a> {
 
     /// Looks up what its tag names, and compares that with what its pods run; nothing while something has to be fetched.
     pub(super) fn lookup(&self, asking: Asking<'_>) -> Option<Learnt> {
-        let reference = match &self.reference {
+        let reference = match self.reference {
             Ok(reference) => reference,
             Err(error) => return Some(self.failed(Failure::invalid_reference(*error), None)),
         };
@@ -179,7 +167,7 @@ impl<'a> Image<'a> {
         asking: Asking<'_>,
     ) -> Option<()> {
         let is_stale = |pod: &Running| pod.verdict == Verdict::Stale;
-        let Ok(reference) = &newest.reference else {
+        let Ok(reference) = newest.reference else {
             return Some(());
         };
         if !learnt.pods.iter().any(is_stale) {

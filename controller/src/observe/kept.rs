@@ -9,9 +9,9 @@ use kube_autorollout_registry::CredentialChain;
 use super::{
     Freshness,
     comparison::Asking,
-    image::Asked,
     pods::{Container, Pod},
     tag::Tag,
+    tags::Asked,
 };
 
 /// What pods are pinned to and their tag does not name.

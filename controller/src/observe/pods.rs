@@ -13,7 +13,11 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use kube::Client;
-use kube_autorollout_core::{Digest, decide::Waiting};
+use kube_autorollout_core::{
+    Digest, Reference,
+    decide::Waiting,
+    reference::{self, InvalidReference},
+};
 
 use self::{answer::PastTemplates, kept::Found, reader::Reader, waiting::Wanted};
 pub(crate) use self::{answer::Since, kept::REFRESH};
@@ -104,13 +108,25 @@ pub(crate) struct ContainerSpec {
     pub(crate) pulls_always: bool,
     /// The image has the digest that the pod's pin for the container names.
     pub(crate) pinned: bool,
+    /// The image whose tag it follows, parsed once for all checks of all pods.
+    pub(crate) reference: Result<Reference, InvalidReference>,
 }
 
 impl ContainerSpec {
+    /// What a pod asks for with these fields.
+    pub(crate) fn new(name: Box<str>, image: Box<str>, pulls_always: bool, pinned: bool) -> Self {
+        Self {
+            reference: reference::parse(followed(&image, pinned)),
+            name,
+            image,
+            pulls_always,
+            pinned,
+        }
+    }
+
     /// The image whose tag it follows: without the digest where that is our pin.
     pub(crate) fn followed(&self) -> &str {
-        let pinned = self.image.split_once('@').filter(|_| self.pinned);
-        pinned.map_or(&*self.image, |(followed, _)| followed)
+        followed(&self.image, self.pinned)
     }
 
     /// The digest that our pin names.
@@ -123,6 +139,11 @@ impl ContainerSpec {
     pub(crate) const fn pulls(&self) -> bool {
         self.pulls_always || self.pinned
     }
+}
+
+fn followed(image: &str, pinned: bool) -> &str {
+    let pinned = image.split_once('@').filter(|_| pinned);
+    pinned.map_or(image, |(followed, _)| followed)
 }
 
 /// Why the pods of a workload could not be read.

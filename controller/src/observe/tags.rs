@@ -38,6 +38,16 @@ impl Key {
     }
 }
 
+/// A tag that was asked for.
+pub(super) struct Asked {
+    /// Under what its answer is kept.
+    pub(super) key: Key,
+    /// When it was asked for.
+    pub(super) begun: Timestamp,
+    /// When it is asked for again after a failure, whatever the schedule says.
+    pub(super) retry: Option<Timestamp>,
+}
+
 /// The tags of all workloads.
 pub(crate) struct Tags {
     client: RegistryClient,

@@ -232,7 +232,7 @@ fn imports_are_read_from_paths_and_groups() {
     assert_eq!(imports(code), BTreeSet::from(expected));
 }
 
-fn files(folder: &Path) -> Vec<std::path::PathBuf> {
+pub(crate) fn files(folder: &Path) -> Vec<std::path::PathBuf> {
     let entries = fs::read_dir(folder).expect("a folder");
     let paths = entries.map(|entry| entry.expect("an entry").path());
     paths

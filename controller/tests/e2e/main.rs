@@ -12,6 +12,7 @@ mod bed;
 mod builds;
 mod check;
 mod ci;
+mod circles;
 mod clock;
 mod clouds;
 mod command_line;

@@ -27,7 +27,7 @@ const LONGEST_TAG: usize = 128;
 /// Why an image cannot be asked for at a registry.
 ///
 /// The text never repeats the image: somebody may have put a password into what they thought is a URL.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum InvalidReference {
     /// Nothing was given.
     #[error("cannot parse the image reference: it is empty")]

@@ -6,11 +6,9 @@ mod signature;
 use http::{HeaderName, header};
 
 pub use secret::{InvalidSecret, Secret, Secrets};
+use signature::Signature;
 
-use crate::{
-    authentication::signature::Signature, receiver::ArtifactoryAuthentication, request::Request,
-    sender::Sender,
-};
+use crate::{request::Request, sender::Sender};
 
 /// Ours, for `generic`.
 const SIGNATURE: HeaderName = HeaderName::from_static("x-signature-256");
@@ -18,6 +16,16 @@ const HUB_SIGNATURE: HeaderName = HeaderName::from_static("x-hub-signature-256")
 const HUB_SIGNATURE_SHA1: HeaderName = HeaderName::from_static("x-hub-signature");
 const GITEA_SIGNATURE: HeaderName = HeaderName::from_static("x-gitea-signature");
 const JFROG_AUTH: HeaderName = HeaderName::from_static("x-jfrog-event-auth");
+
+/// What is in Artifactory's header `X-JFrog-Event-Auth`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ArtifactoryAuthentication {
+    /// The secret itself.
+    #[default]
+    Secret,
+    /// A signature: *Use secret for payload signing* is on.
+    Hmac,
+}
 
 /// Why a request is not believed. The text repeats nothing of the request; the answer is 401 without it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -6,12 +6,9 @@ use kube_autorollout_core::reference::{self, InvalidReference};
 
 use crate::{
     hint::{Hint, Ignored, Parsed, Tags},
-    malformed::Malformed,
+    malformed::{MAX_TAGS, Malformed},
     naming::Naming,
 };
-
-/// The most tags that a request may name, over all of its repositories.
-pub const MAX_TAGS: usize = 100;
 
 /// Collects what a payload names.
 #[derive(Debug)]

@@ -15,16 +15,17 @@ mod route;
 mod sender;
 
 pub use crate::{
-    authentication::{Authenticated, InvalidSecret, Secret, Secrets, Unauthenticated},
-    collector::MAX_TAGS,
+    authentication::{
+        ArtifactoryAuthentication, Authenticated, InvalidSecret, Secret, Secrets, Unauthenticated,
+    },
     handshake::handshake,
     hint::{Hint, Ignored, Parsed, Tags},
     images::{ImagePatterns, InvalidPattern},
-    malformed::Malformed,
+    malformed::{MAX_BODY, MAX_TAGS, Malformed},
     naming::Naming,
     rate::{Limits, Rate, TokenBucket},
-    receiver::{ArtifactoryAuthentication, Problem, Receiver, ReceiverSettings, receivers},
-    request::{MAX_BODY, Request},
+    receiver::{Problem, Receiver, ReceiverSettings, receivers},
+    request::Request,
     route::{InvalidWait, LONGEST_WAIT, Route},
     sender::{Sender, UnknownSender},
 };

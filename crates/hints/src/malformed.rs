@@ -3,7 +3,11 @@
 use http::StatusCode;
 use kube_autorollout_core::reference::InvalidReference;
 
-use crate::{collector::MAX_TAGS, request::MAX_BODY};
+/// The longest body, in bytes.
+pub const MAX_BODY: usize = 1 << 20;
+
+/// The most tags that a request may name, over all of its repositories.
+pub const MAX_TAGS: usize = 100;
 
 /// Why an authenticated request cannot be read. The text repeats nothing of the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -5,10 +5,7 @@ use std::{borrow::Cow, fmt};
 use http::{HeaderMap, HeaderName, header};
 use serde::de::DeserializeOwned;
 
-use crate::malformed::Malformed;
-
-/// The longest body, in bytes.
-pub const MAX_BODY: usize = 1 << 20;
+use crate::malformed::{MAX_BODY, Malformed};
 
 /// A request as it arrived. `Debug` shows only how long its body is.
 #[derive(Clone, Copy)]

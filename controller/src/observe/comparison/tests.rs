@@ -12,12 +12,7 @@ fn what_was_pulled_is_known_from_the_record_or_from_a_start_after_the_tag_was_se
     let (tag, record) = (digest('a'), digest('b'));
     let since = Timestamp::UNIX_EPOCH;
     let container = |seconds: i64, pulls_always: bool| {
-        let spec = ContainerSpec {
-            name: "app".into(),
-            image: "a.io/app".into(),
-            pulls_always,
-            pinned: false,
-        };
+        let spec = ContainerSpec::new("app".into(), "a.io/app".into(), pulls_always, false);
         Container {
             spec: Arc::new(spec),
             image_id: "".into(),

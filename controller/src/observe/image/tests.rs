@@ -3,12 +3,7 @@ use crate::observe::pods::ContainerSpec;
 
 fn pod(name: &str, image: &str, secrets: &[&str]) -> Arc<Pod> {
     let container = |name: &str, image: &str| Container {
-        spec: Arc::new(ContainerSpec {
-            name: name.into(),
-            image: image.into(),
-            pulls_always: true,
-            pinned: false,
-        }),
+        spec: Arc::new(ContainerSpec::new(name.into(), image.into(), true, false)),
         image_id: "".into(),
         waiting: None,
         started: None,

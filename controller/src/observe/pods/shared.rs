@@ -50,12 +50,7 @@ mod tests {
     #[test]
     fn what_is_equal_is_kept_once() {
         let mut shared = Shared::default();
-        let spec = |image: &str| ContainerSpec {
-            name: "app".into(),
-            image: image.into(),
-            pulls_always: true,
-            pinned: false,
-        };
+        let spec = |image: &str| ContainerSpec::new("app".into(), image.into(), true, false);
         let [first, second, other] =
             ["a.io/app", "a.io/app", "b.io/app"].map(|image| shared.spec(spec(image)));
         assert!(Arc::ptr_eq(&first, &second) && !Arc::ptr_eq(&first, &other));

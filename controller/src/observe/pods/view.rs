@@ -183,12 +183,12 @@ impl Status {
         let runs_pin = pinned && !image_id.is_empty();
         Container {
             image_id: shared.name(if runs_pin { &spec.image } else { image_id }),
-            spec: shared.spec(ContainerSpec {
-                name: spec.name,
-                image: spec.image,
-                pulls_always: spec.image_pull_policy == "Always",
+            spec: shared.spec(ContainerSpec::new(
+                spec.name,
+                spec.image,
+                spec.image_pull_policy == "Always",
                 pinned,
-            }),
+            )),
             waiting: waiting.and_then(|waiting| Waiting::parse(&waiting.reason)),
             started: running.and_then(|running| running.started_at),
         }

@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use crate::{naming::Naming, oidc::OidcSettings, rate::Rate, sender::Sender};
+use crate::{
+    authentication::ArtifactoryAuthentication, naming::Naming, oidc::OidcSettings, rate::Rate,
+    sender::Sender,
+};
 
 /// An entry of `hints.receivers`, as it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,16 +30,6 @@ pub struct ReceiverSettings {
     pub authentication: ArtifactoryAuthentication,
     /// How many requests are let in.
     pub rate: Rate,
-}
-
-/// What is in Artifactory's header `X-JFrog-Event-Auth`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum ArtifactoryAuthentication {
-    /// The secret itself.
-    #[default]
-    Secret,
-    /// A signature: *Use secret for payload signing* is on.
-    Hmac,
 }
 
 impl ReceiverSettings {

@@ -4,8 +4,11 @@ use std::collections::BTreeSet;
 
 use kube_autorollout_core::reference;
 
-use super::{ArtifactoryAuthentication, Receiver, ReceiverSettings};
-use crate::{images::ImagePatterns, oidc::OidcSettings, sender::Sender};
+use super::{Receiver, ReceiverSettings};
+use crate::{
+    authentication::ArtifactoryAuthentication, images::ImagePatterns, oidc::OidcSettings,
+    sender::Sender,
+};
 
 /// The longest name, in characters; that of a DNS label.
 const LONGEST_NAME: usize = 63;
