@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
+use kube_autorollout_testbed::modules::{self, Imports, circles, imports};
+
 /// Every line of `cargo tree`: a package, its version and what else is said of it.
 fn tree() -> Vec<String> {
     let arguments = [
@@ -152,7 +154,8 @@ const LAYERS: [&str; 19] = [
 /// Each source file of the controller, with its text without unit tests.
 fn sources() -> Vec<(String, String)> {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let named = files(&sources).into_iter().map(|file| {
+    let files = modules::files(&sources).expect("the sources");
+    let named = files.into_iter().map(|file| {
         let name = file.strip_prefix(&sources).expect("below it");
         let name = name.display().to_string();
         let text = fs::read_to_string(&file).expect("a source file");
@@ -173,75 +176,43 @@ fn each_folder_names_only_what_is_its_own() {
 
 #[test]
 fn each_folder_imports_only_those_below_it() {
+    let top = |module: &str| module.split("::").next().map(str::to_owned);
     let layer = |name: &str| LAYERS.iter().position(|layer| *layer == name);
-    for (file, text) in sources() {
-        if file == "main.rs" || file.contains("tests") {
-            continue;
-        }
-        let own = file.split(['/', '.']).next().expect("a name");
-        let own_layer = layer(own).unwrap_or_else(|| panic!("{file} is in no layer"));
-        let (code, _) = text
-            .split_once("#[cfg(test)]\nmod tests")
-            .unwrap_or((&text, ""));
-        for import in imports(code) {
-            let known = layer(&import).unwrap_or_else(|| panic!("{file} imports {import}"));
+    for (module, targets) in imports_of(Path::new(env!("CARGO_MANIFEST_DIR"))) {
+        let own = top(&module).unwrap_or_default();
+        let imported = targets.iter().filter_map(|target| top(target));
+        for import in imported.filter(|import| own != "main" && *import != own) {
+            let (below, above) = (layer(&import), layer(&own));
+            assert!(below.is_some(), "{import} is in no layer");
             assert!(
-                import == own || known < own_layer,
-                "{file} imports {import}, which is not below {own}"
+                below < above,
+                "{module} imports {import}, which is not below {own}"
             );
         }
     }
 }
 
-/// The first segments of all paths that begin with `crate`.
-fn imports(code: &str) -> BTreeSet<String> {
-    let mut imports = BTreeSet::new();
-    for path in code.split("crate::").skip(1) {
-        let Some(group) = path.strip_prefix('{') else {
-            imports.insert(first_segment(path));
-            continue;
-        };
-        let mut depth = 0;
-        let mut entry = String::new();
-        for letter in group.chars() {
-            match letter {
-                '}' if depth == 0 => break,
-                '{' => depth += 1,
-                '}' => depth -= 1,
-                ',' if depth == 0 => imports.extend([first_segment(&std::mem::take(&mut entry))]),
-                _ if depth == 0 => entry.push(letter),
-                _ => {}
-            }
-        }
-        imports.insert(first_segment(&entry));
-    }
-    imports.remove("");
-    imports
-}
-
-fn first_segment(path: &str) -> String {
-    let path = path.trim();
-    let end = path.find(|letter: char| !letter.is_alphanumeric() && letter != '_');
-    path[..end.unwrap_or(path.len())].to_owned()
-}
-
+/// Layers say nothing of modules within one, nor of the other crates. A parent names its children to make them up, and
+/// they name what it has for all of them.
 #[test]
-fn imports_are_read_from_paths_and_groups() {
-    let code = "use crate::{\n    a::{b, c::d},\n    e,\n};\nfn f() { crate::g::h() }";
-    let expected = ["a", "e", "g"].map(str::to_owned);
-    assert_eq!(imports(code), BTreeSet::from(expected));
+fn no_modules_of_a_crate_import_each_other() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let crates = fs::read_dir(root.join("crates")).expect("a folder");
+    let crates = crates.map(|entry| entry.expect("an entry").path());
+    for folder in crates.chain([root.join("controller")]) {
+        let mut imports = imports_of(&folder);
+        let is_within = |inner: &str, outer: &str| {
+            let rest = inner.strip_prefix(outer);
+            rest.is_some_and(|rest| rest.starts_with("::")) || matches!(outer, "lib" | "main")
+        };
+        for (module, targets) in &mut imports {
+            targets.retain(|target| !is_within(target, module) && !is_within(module, target));
+        }
+        assert_eq!(circles(imports), [""; 0], "in {}", folder.display());
+    }
 }
 
-pub(crate) fn files(folder: &Path) -> Vec<std::path::PathBuf> {
-    let entries = fs::read_dir(folder).expect("a folder");
-    let paths = entries.map(|entry| entry.expect("an entry").path());
-    paths
-        .flat_map(|path| {
-            if path.is_dir() {
-                files(&path)
-            } else {
-                vec![path]
-            }
-        })
-        .collect()
+/// What the modules of a crate import from each other.
+fn imports_of(folder: &Path) -> Imports {
+    imports(&modules::sources(&folder.join("src")).expect("the sources"))
 }

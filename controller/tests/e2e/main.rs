@@ -12,7 +12,6 @@ mod bed;
 mod builds;
 mod check;
 mod ci;
-mod circles;
 mod clock;
 mod clouds;
 mod command_line;

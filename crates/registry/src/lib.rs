@@ -8,6 +8,7 @@ mod client;
 mod credential;
 mod endpoint;
 mod error;
+mod flights;
 mod host_options;
 mod host_pattern;
 mod http;
@@ -17,7 +18,6 @@ mod manifest;
 mod observer;
 mod origin;
 mod reference;
-mod single_flight;
 mod token_client;
 
 pub use oci_spec::{distribution::Reference, image::Digest};

@@ -40,6 +40,7 @@
 //! | [`installed()`] | programs of the system's packages, and skipping tests without them |
 //! | [`image`] | images and indexes, made without a container engine, and pushing them |
 //! | [`node`] | nodes that copy the kubelet and containerd: what they pull, what they report |
+//! | [`modules`] | what the modules of a crate import from each other, for tests of its architecture |
 //! | [`workload`] | workloads as users write them, and waiting for what becomes of them |
 //!
 //! # What this crate does not do
@@ -63,6 +64,7 @@ pub mod image;
 mod installed;
 mod locked;
 pub mod mirror;
+pub mod modules;
 pub mod node;
 pub mod process;
 pub mod program;

@@ -17,7 +17,7 @@ use crate::{
     cache::MAX_REPOSITORIES,
     credential::Fingerprint,
     error::{Error, repr::Repr},
-    single_flight::SingleFlight,
+    flights::Flights,
 };
 
 /// The life of a token that does not state its own, and the shortest that one is taken to have
@@ -113,11 +113,11 @@ fn seconds(value: &serde_json::Value) -> Option<Duration> {
 }
 
 /// All tokens: one for each repository and credential in use.
-pub(crate) type TokenCache = SingleFlight<TokenKey, Token, Error>;
+pub(crate) type TokenCache = Flights<TokenKey, Token, Error>;
 
 /// A cache without tokens.
 pub(crate) fn cache() -> TokenCache {
-    SingleFlight::new(MAX_REPOSITORIES, |token| token.is_usable(Instant::now()))
+    Flights::new(MAX_REPOSITORIES, |token| token.is_usable(Instant::now()))
 }
 
 #[cfg(test)]

@@ -13,10 +13,10 @@ use crate::{
     cache::bounded,
     credential::Fingerprint,
     error::{Error, repr::Repr},
-    single_flight::SingleFlight,
+    flights::Flights,
 };
 
-/// Room for bodies, in bytes. Most are a few kilobytes.
+/// The capacity for bodies, in bytes. Most are a few kilobytes.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
 
 /// What a kept manifest costs besides its body, in bytes, about.
@@ -65,7 +65,7 @@ impl Key {
 /// All manifests that were read.
 pub(crate) struct ManifestCache {
     /// One caller at a time fetches a manifest. A failure is that of certain credentials.
-    pub(crate) flights: SingleFlight<Key, (), (Fingerprint, Error)>,
+    pub(crate) flights: Flights<Key, (), (Fingerprint, Error)>,
     state: Mutex<State>,
 }
 
@@ -89,7 +89,7 @@ struct Failure {
 impl ManifestCache {
     pub(crate) fn new() -> Self {
         Self {
-            flights: SingleFlight::new(MAX_FLIGHTS, |()| false),
+            flights: Flights::new(MAX_FLIGHTS, |()| false),
             state: Mutex::new(State {
                 manifests: LruCache::unbounded(),
                 bytes: 0,

@@ -18,7 +18,7 @@ use crate::{
 
 const MARKER: &str = "x-jfrog-version";
 
-/// A client that looks at the native address.
+/// A client that uses the native address.
 fn with_fallback() -> RegistryClient {
     build(options().artifactory_fallback(true))
 }

@@ -229,7 +229,7 @@ async fn who_finds_out_whether_a_login_is_good_at_a_path_that_hangs_holds_up_nob
         let hangs = || server.count(|asked| asked.authorization().is_some()) == 1;
         until(hangs).await;
         let time_passes = async {
-            // Whoever waits has begun to.
+            // All who wait have begun to.
             tokio::task::yield_now().await;
             pass(6).await;
         };

@@ -1,4 +1,4 @@
-//! What an error tells: which status and codes were answered, why, and whether asking again makes sense.
+//! What an error reports: which status and codes were answered, why, and whether asking again makes sense.
 
 use std::time::Duration;
 

@@ -5,7 +5,7 @@
 
 use std::{fs, path::Path};
 
-use crate::architecture::sources;
+use kube_autorollout_testbed::modules::files;
 
 /// Crates that are nobody's business but ours. Those of `bytes` and `oci_spec` may be named.
 const OURS: &[&str] = &[
@@ -104,7 +104,8 @@ fn strangers(source: &str) -> Vec<String> {
 
 #[test]
 fn no_type_of_a_library_that_does_the_work_is_public() {
-    let sources = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    let sources = files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    let sources = sources.expect("the sources");
     let mut items = 0;
     for path in sources {
         let source = fs::read_to_string(&path).expect("a source file");

@@ -50,7 +50,7 @@ fn open(asked: &Asked, inside: Inside) -> Answer {
     inside(asked)
 }
 
-/// Checks five images; tells how many of them were found.
+/// Checks five images; returns how many of them were found.
 async fn check(client: &RegistryClient, server: &Server) -> usize {
     let alice = credentials(&[alice()]);
     // The forbidden one is the first to be asked for.

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::cache::bounded;
 
-/// How often values that are over are looked for.
+/// How often values that are over are searched for.
 const SWEEP: Duration = Duration::from_secs(5 * 60);
 
 /// What was fetched for one key. The caller that holds the lock fetches; a fetch that is given up leaves it as it was.
@@ -21,21 +21,21 @@ pub(crate) struct Outcome<V, E> {
 }
 
 /// The fetches of many keys, and the values that they have got.
-pub(crate) struct SingleFlight<K, V, E> {
-    flights: Mutex<Flights<K, V, E>>,
+pub(crate) struct Flights<K, V, E> {
+    flights: Mutex<Known<K, V, E>>,
     /// Whether a value is still of use.
     is_usable: fn(&V) -> bool,
 }
 
-struct Flights<K, V, E> {
+struct Known<K, V, E> {
     by_key: LruCache<K, Flight<V, E>>,
     swept: Instant,
 }
 
-impl<K: Hash + Eq + Clone, V, E> SingleFlight<K, V, E> {
+impl<K: Hash + Eq + Clone, V, E> Flights<K, V, E> {
     /// Keeps values of at most so many keys, as long as they are usable.
     pub(crate) fn new(most: NonZeroUsize, is_usable: fn(&V) -> bool) -> Self {
-        let flights = Flights {
+        let flights = Known {
             by_key: bounded(most),
             swept: Instant::now(),
         };
@@ -56,7 +56,7 @@ impl<K: Hash + Eq + Clone, V, E> SingleFlight<K, V, E> {
     }
 }
 
-impl<K: Hash + Eq + Clone, V, E> Flights<K, V, E> {
+impl<K: Hash + Eq + Clone, V, E> Known<K, V, E> {
     /// Forgets the flights that nobody is on and that have no value any more.
     fn sweep(&mut self, is_usable: fn(&V) -> bool) {
         self.swept = Instant::now();
@@ -112,9 +112,9 @@ mod tests {
     use super::*;
 
     /// Values are the seconds until which they are usable.
-    fn cache(most: usize) -> SingleFlight<usize, Instant, ()> {
+    fn cache(most: usize) -> Flights<usize, Instant, ()> {
         let most = NonZeroUsize::new(most).expect("one at least");
-        SingleFlight::new(most, |until| Instant::now() < *until)
+        Flights::new(most, |until| Instant::now() < *until)
     }
 
     #[test]
