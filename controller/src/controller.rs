@@ -70,7 +70,7 @@ pub(crate) async fn run(
     // A watch that goes on where it was shows nothing until something happens.
     let recovered = recovered
         .inspect(move |()| outage.ended())
-        .filter(move |()| future::ready(shared.rollouts.states.has_failures()));
+        .filter(move |()| future::ready(shared.rollouts.states.recovered()));
     let context = Arc::new(KindContext { kind, context });
     Controller::for_stream_with(changes, store, kind)
         .with_config(Config::default().concurrency(CONCURRENCY))

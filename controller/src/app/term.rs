@@ -106,12 +106,7 @@ fn context(shared: &Shared, stop: CancellationToken) -> Context {
     let triggers = Arc::new(Triggers::default());
     let fetches = Fetches::new(Arc::clone(&triggers), stop.clone());
     Context {
-        sources: Sources::new(
-            &cluster.client,
-            (registry, identities.clone()),
-            config,
-            &fetches,
-        ),
+        sources: Sources::new(cluster, (registry, identities.clone()), config, &fetches),
         rollouts: Rollouts {
             client: cluster.client.clone(),
             limiter: Arc::clone(&shared.limiter),

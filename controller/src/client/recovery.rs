@@ -9,7 +9,7 @@ use std::sync::{
 };
 
 use futures::{Stream, stream};
-use http::Response;
+use http::{Response, StatusCode};
 use tokio::sync::watch;
 use tower::BoxError;
 
@@ -32,16 +32,33 @@ impl Recovery {
         }))
     }
 
-    /// Notes what came of a request.
+    /// It has failed.
+    #[cfg(test)]
+    pub(crate) fn away() -> Self {
+        let recovery = Self::new();
+        recovery.0.is_away.store(true, Ordering::Relaxed);
+        recovery
+    }
+
+    /// Notes what came of a request. An API server that starts forbids everything until it has read its roles, and what it
+    /// puts off for its load it has not answered either: that is no recovery, and no failure.
     pub(super) fn note<B>(&self, result: &Result<Response<B>, BoxError>) {
-        let failed = match result {
-            Ok(response) => response.status().is_server_error(),
+        let failed = match result.as_ref().map(Response::status) {
+            Ok(
+                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS,
+            ) => return,
+            Ok(status) => status.is_server_error(),
             Err(_) => true,
         };
         let was_away = self.0.is_away.swap(failed, Ordering::Relaxed);
         if was_away && !failed {
             self.0.recoveries.send_replace(());
         }
+    }
+
+    /// Whether it has not answered since a request failed, or only as one that starts does.
+    pub(crate) fn is_away(&self) -> bool {
+        self.0.is_away.load(Ordering::Relaxed)
     }
 
     /// Yields after each time that it did not answer and answers again.
@@ -74,9 +91,16 @@ mod tests {
         answer(503);
         recovery.note::<()>(&Err("refused".into()));
         assert_eq!(recoveries.next().now_or_never(), None);
+        for not_yet in [401, 403, 429] {
+            answer(not_yet);
+            assert_eq!(recoveries.next().now_or_never(), None, "{not_yet}");
+        }
+        assert!(recovery.is_away());
         answer(404);
         assert_eq!(recoveries.next().now_or_never(), Some(Some(())));
+        answer(403);
+        assert!(!recovery.is_away());
         answer(200);
-        assert_eq!(recoveries.next().now_or_never(), None);
+        assert_eq!(recoveries.next().now_or_never(), None, "it was not away");
     }
 }

@@ -144,10 +144,15 @@ impl States {
         Some((record.selection, record.state.conflicts.is_open()))
     }
 
-    /// Whether some workload could not be decided the last time.
-    pub(crate) fn has_failures(&self) -> bool {
-        let records = self.0.lock();
-        records.all.values().any(|record| record.state.failures > 0)
+    /// The API server answers again: returns whether some workload could not be decided the last time. Their
+    /// retries begin anew, as those failures were the API server's.
+    pub(crate) fn recovered(&self) -> bool {
+        let mut records = self.0.lock();
+        let states = records.all.values_mut().map(|record| &mut record.state);
+        states.fold(false, |failed, state| {
+            state.failures = state.failures.min(1);
+            failed || state.failures > 0
+        })
     }
 }
 
@@ -169,15 +174,25 @@ mod tests {
     }
 
     #[test]
+    fn failures_while_the_api_server_was_away_delay_no_retry_after_it_is_back() {
+        let (states, web) = (States::default(), Identity::deployment("shop", "web"));
+        states.select(&web);
+        let fail = || states.with("web", |state| state.failed("web"));
+        let waits: Vec<_> = (0..8).map(|_| fail()).collect();
+        assert!(states.recovered() && states.recovered(), "for each kind");
+        assert_eq!(fail(), waits[1]);
+    }
+
+    #[test]
     fn a_workload_that_is_selected_again_is_another() {
         let (states, web) = (States::default(), Identity::deployment("shop", "web"));
         assert!(states.select(&web) && !states.select(&web));
         let first = states.selection("web");
         states.with("web", |state| state.failed("web"));
-        assert!(states.has_failures() && states.remove(&web));
+        assert!(states.recovered() && states.remove(&web));
         assert_eq!(states.with("web", |_| ()), None);
         states.select(&web);
         assert_ne!(states.selection("web"), first);
-        assert!(!states.has_failures());
+        assert!(!states.recovered());
     }
 }

@@ -9,7 +9,7 @@ use kube_autorollout_testbed::workload::eventually;
 use tokio::time::{Instant, interval};
 
 use crate::{
-    harness::{SOON, World},
+    harness::{Controller, SOON, World},
     way::{at, behind, gateway, way},
 };
 
@@ -80,9 +80,9 @@ async fn an_api_server_that_is_away_for_a_minute_costs_nothing_and_a_push_meanwh
     control_plane.stop_api_server();
     let stopped = Instant::now();
     world.push(&world.version(2), "app").await;
-    let mut looks = interval(Duration::from_millis(250));
+    let mut polls = interval(Duration::from_millis(250));
     while stopped.elapsed() < TICKS {
-        looks.tick().await;
+        polls.tick().await;
         for path in ["/livez", "/readyz"] {
             assert_eq!(controller.get(path).await, 200, "{path}");
         }
@@ -117,18 +117,7 @@ async fn what_waited_for_the_api_server_is_rolled_out_as_soon_as_a_watch_is_answ
 
     gateway.go_away(true);
     world.push(&world.version(2), "app").await;
-    // After so many the next attempt is more than twenty seconds away.
-    let failed = [("kind", "Deployment"), ("outcome", "error")];
-    let attempts = eventually(2 * SOON, "six attempts", async || {
-        let failed = controller
-            .metrics()
-            .await
-            .sum("reconciliations_total", &failed);
-        (failed >= 6.0)
-            .then_some(())
-            .ok_or_else(|| failed.to_string())
-    });
-    attempts.await.unwrap_or_else(|error| panic!("{error}"));
+    until_long_waits(&controller).await;
     for kind in ["Deployment", "StatefulSet", "DaemonSet"] {
         let kind = format!("kind=\"{kind}\"");
         let warned = ["WARN", "cannot watch", &kind];
@@ -145,6 +134,48 @@ async fn what_waited_for_the_api_server_is_rolled_out_as_soon_as_a_watch_is_answ
         let again = ["INFO", "watching again", &kind];
         controller.until_logged(&again).await;
     }
+}
+
+/// An API server that starts answers before it has read its roles.
+#[tokio::test]
+async fn an_api_server_that_forbids_everything_is_not_back_yet() {
+    let world = World::new("starts").await;
+    world.push(&world.version(1), "app").await;
+    world.deploy("web", "app").await;
+    let gateway = gateway(&world).await;
+    let controller = at(&world, gateway.url(), "/readyz", "").await;
+    controller.until_all("UpToDate", 1).await;
+
+    gateway.go_away(true);
+    world.push(&world.version(2), "app").await;
+    until_long_waits(&controller).await;
+    gateway.forbid(true);
+    gateway.go_away(false);
+    for kind in ["Deployment", "StatefulSet", "DaemonSet"] {
+        let kind = format!("kind=\"{kind}\"");
+        let forbidden = ["WARN", "cannot watch: forbidden", &kind];
+        controller.until_logged(&forbidden).await;
+    }
+    let back = now();
+    gateway.forbid(false);
+    world.until_running(&world.marker(2), 1).await;
+    assert!(waited(&world, back) < SECONDS, "{}", waited(&world, back));
+    assert_eq!(world.patches(), 1);
+}
+
+/// Waits until so many reconciles have failed that the next attempt is more than twenty seconds away.
+async fn until_long_waits(controller: &Controller) {
+    let failed = [("kind", "Deployment"), ("outcome", "error")];
+    let attempts = eventually(2 * SOON, "six attempts", async || {
+        let failed = controller
+            .metrics()
+            .await
+            .sum("reconciliations_total", &failed);
+        (failed >= 6.0)
+            .then_some(())
+            .ok_or_else(|| failed.to_string())
+    });
+    attempts.await.unwrap_or_else(|error| panic!("{error}"));
 }
 
 #[tokio::test]

@@ -155,7 +155,7 @@ impl Behind {
 async fn a_mirror_that_lags_is_followed_at_the_next_attempt() {
     let behind = Behind::begin("lagging").await;
     let world = &behind.world;
-    let waits = "rollouts: { retryAfter: [3s, 15s, 1h] }";
+    let waits = "rollouts: { retryAfter: [10s, 15s, 1h] }";
     let controller = world.controller(waits).await;
     controller.until_all("UpToDate", 1).await;
     world.push(&world.version(2), "app").await;

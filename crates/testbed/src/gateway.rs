@@ -143,6 +143,11 @@ impl Gateway {
         locked(&self.rules).retry_after = Some(seconds);
     }
 
+    /// Whether the API server forbids everything, as one that starts does before it has read its roles.
+    pub fn forbid(&self, forbidding: bool) {
+        locked(&self.rules).forbidding = forbidding;
+    }
+
     /// From now on the API server does not know a kind, by its plural.
     pub fn lack(&self, plural: &str) {
         locked(&self.rules).lacking.insert(plural.to_owned());
@@ -214,6 +219,10 @@ async fn answer(server: &Server, request: Request<Incoming>) -> Result<Response<
         .is_some_and(|query| query.contains("watch="));
     let delivering = watches.then(|| server.delivering.clone());
     let plural = plural(request.uri().path()).unwrap_or_default().to_owned();
+    if locked(rules).forbidding {
+        let message = "the user cannot do this: RBAC: role not found";
+        return Ok(refused(StatusCode::FORBIDDEN, "Forbidden", message));
+    }
     if locked(rules).lacking.contains(&plural) {
         let message = "the server could not find the requested resource";
         return Ok(refused(StatusCode::NOT_FOUND, "NotFound", message));

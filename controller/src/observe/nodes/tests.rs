@@ -29,6 +29,10 @@ enum Answer {
 
 impl Script {
     fn new(answer: Answer) -> (Self, Nodes) {
+        Self::of(answer, Recovery::new())
+    }
+
+    fn of(answer: Answer, recovery: Recovery) -> (Self, Nodes) {
         let script = Self(Arc::new(Mutex::new((answer, 0))));
         let served = script.clone();
         let service = service_fn(move |request: HttpRequest<Body>| {
@@ -50,7 +54,10 @@ impl Script {
             }
         });
         let fetches = Fetches::new(Arc::default(), CancellationToken::new());
-        (script, Nodes::new(Client::new(service, "own"), &fetches))
+        (
+            script,
+            Nodes::new(Client::new(service, "own"), recovery, &fetches),
+        )
     }
 
     fn answer(&self, answer: Answer) {
@@ -114,6 +121,15 @@ async fn nodes_that_may_not_be_read_are_asked_for_again_after_ten_minutes() {
     assert_eq!(script.asked(), 1);
     script.answer(Answer::Is("amd64"));
     time::advance(REFUSED_FOR / 2).await;
+    assert_eq!(get(&nodes, "node-1").await, amd64());
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_an_api_server_forbids_nodes_while_it_starts_is_a_doubt() {
+    let (script, nodes) = Script::of(Answer::Says(403), Recovery::away());
+    assert_eq!(get(&nodes, "node-1").await, Node::Unread);
+    script.answer(Answer::Is("amd64"));
+    time::advance(PAUSE).await;
     assert_eq!(get(&nodes, "node-1").await, amd64());
 }
 

@@ -32,6 +32,8 @@ pub(super) struct Rules {
     pub(super) delays: HashMap<String, Duration>,
     /// What clients are asked to wait while it is away, in seconds.
     pub(super) retry_after: Option<u32>,
+    /// Everything is forbidden.
+    pub(super) forbidding: bool,
     /// By plural and name: where an object is changed, and to what.
     pub(super) changes: HashMap<(String, String), (String, Value)>,
 }
