@@ -31,7 +31,7 @@ use tokio::time::Instant;
 
 use self::{
     comparison::{Asking, Comparisons},
-    container::{Learnt, Look, Seen},
+    container::{ContainerCheck, Learnt, Seen},
     labels::Labels,
     nodes::Nodes,
     observation::{Followed, Observation, PROGRESS_DEADLINE},
@@ -122,8 +122,8 @@ pub(crate) struct Freshness {
     pub(crate) tick: Timestamp,
     /// Manifests that could not be had must have been asked for since.
     pub(crate) compared: Timestamp,
-    /// Pods of a rollout in flight are looked at.
-    pub(crate) look: bool,
+    /// Pods of a rollout in flight are polled.
+    pub(crate) poll: bool,
     /// Since when pods must have been read, in this state of the workload.
     pub(crate) pods: Instant,
     /// Pods must have been read after a registry was asked then, and tags have been asked for after what runs was pulled.
@@ -181,9 +181,9 @@ pub(crate) fn workload(
     let reached = workload.meta().generation.unwrap_or(0) >= followed.generation;
     let up_to_date = progress.generation_observed && reached;
     let runs = progress.is_in_flight() || (followed.unfinished && !progress.complete);
-    let nothing_to_see = runs && progress.deadline_exceeded != Some(true) && !freshness.look;
+    let nothing_to_see = runs && progress.deadline_exceeded != Some(true) && !freshness.poll;
     if progress.paused || !up_to_date || !progress.wants_pods || nothing_to_see {
-        // Decided without looking further.
+        // Decided without its pods and tags.
         let observed = Observed {
             generation_observed: up_to_date,
             unfinished: followed.unfinished,
@@ -202,7 +202,7 @@ pub(crate) fn workload(
     };
     let template = workload.template();
     let containers = template.containers().filter(ours);
-    let looks = containers.map(|TemplateContainer { name, .. }| Look {
+    let checks = containers.map(|TemplateContainer { name, .. }| ContainerCheck {
         container: name,
         image: template.image(name).unwrap_or_default(),
         selected: settings.selected.contains(name),
@@ -219,7 +219,7 @@ pub(crate) fn workload(
         },
     });
     // All of them are asked for at once.
-    let seen: Vec<_> = looks.map(Look::take).collect();
+    let seen: Vec<_> = checks.map(ContainerCheck::run).collect();
     let Some(seen) = seen.into_iter().collect::<Option<Vec<_>>>() else {
         return Ok(None);
     };

@@ -1,4 +1,4 @@
-//! What holds of every Docker configuration, whoever made the pull Secret.
+//! What holds of every Docker configuration, regardless of who made the pull Secret.
 
 use kube_autorollout_registry::{Credential, Keyring, Reference};
 

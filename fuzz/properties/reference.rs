@@ -1,4 +1,4 @@
-//! What holds of every image reference, whoever wrote it.
+//! What holds of every image reference, regardless of who wrote it.
 
 use kube_autorollout_core::{
     Reference,

@@ -27,7 +27,7 @@
 {{- range $wanted }}
   {{- $path := .path | default "" | toString | trimSuffix "/" }}
   {{- $other := get $taken $path }}
-  {{- if not $path }}{{/* told where it is used */}}
+  {{- if not $path }}{{/* reported where it is used */}}
   {{- else if not $other }}
     {{- $_ := set $taken $path .what }}
   {{- else if ne $other .what }}{{/* entries of registries may share a Secret, which is mounted once */}}

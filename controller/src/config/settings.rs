@@ -56,7 +56,7 @@ pub(crate) struct Config {
     pub(crate) notifications: Notifications,
     /// Whether a rollout is marked as `kubectl rollout restart` does it.
     pub(crate) kubectl_annotation: bool,
-    /// Whether manifests of an Artifactory are also looked for at its native address.
+    /// Whether manifests of an Artifactory are also requested at its native address.
     pub(crate) artifactory_fallback: bool,
 }
 

@@ -18,7 +18,7 @@ use crate::{
 /// us patch.
 const AS_GOOD_AS_NOW: Duration = Duration::from_secs(10);
 
-/// When a workload is looked at next.
+/// When a workload is checked next.
 pub(super) struct Next<'a> {
     schedule: &'a Schedule,
     /// When this reconcile began.
@@ -53,7 +53,7 @@ impl<'a> Next<'a> {
         Freshness {
             tick,
             compared: tick,
-            look: self
+            poll: self
                 .flight
                 .is_none_or(|flight| flight.is_due(tick, self.now)),
             pods: ago(self.age()),
@@ -70,7 +70,7 @@ impl<'a> Next<'a> {
         Freshness {
             tick: tick.max(recent),
             compared: self.now,
-            look: true,
+            poll: true,
             pods: ago(AS_GOOD_AS_NOW),
             asked: Some(asked),
             waited: None,
@@ -78,7 +78,7 @@ impl<'a> Next<'a> {
         }
     }
 
-    /// How old the pods may be that are looked at now: a look that was meant to come now must not see the last one's.
+    /// How old the pods may be that are read now: a poll that was meant to come now must not get the last one's.
     fn age(&self) -> Duration {
         self.flight
             .map_or(pods::REFRESH, |flight| flight.pace(self.now) / 2)

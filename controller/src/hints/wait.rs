@@ -88,7 +88,7 @@ pub(super) async fn wait(
     (end, nobody.into_iter().chain(known).collect())
 }
 
-/// What a wait looks at.
+/// What a wait observes.
 struct Watch<'a> {
     context: &'a Context,
     /// When the hint came.

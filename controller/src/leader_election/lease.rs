@@ -39,8 +39,8 @@ const RENEW_WITHIN: Duration = Duration::from_secs(10);
 /// How often the holder renews the Lease.
 const RENEW: Duration = Duration::from_secs(2);
 
-/// How often the others look at it: what they see late they take over late.
-const LOOK: Duration = Duration::from_secs(1);
+/// How often the others read it: what they see late they take over late.
+const POLL: Duration = Duration::from_secs(1);
 
 /// After which a request counts as lost: there is time for another in [`RENEW_WITHIN`].
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(4);
@@ -129,10 +129,10 @@ impl Candidate {
     async fn step(&mut self) -> Duration {
         let attempted = self.attempt().await;
         let pause = match &attempted {
-            Ok(Some(expires)) => LOOK.min(expires.saturating_duration_since(Instant::now())),
+            Ok(Some(expires)) => POLL.min(expires.saturating_duration_since(Instant::now())),
             Ok(None) => RENEW,
             Err(Error::Conflict) => Duration::ZERO, // who won shows at once
-            Err(_) => LOOK,
+            Err(_) => POLL,
         };
         match attempted {
             Ok(_) => {

@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{observe::pods::Pods, registry::failure::Failure};
 
-/// A container to be looked at.
-pub(super) struct Look<'a> {
+/// The check of a container.
+pub(super) struct ContainerCheck<'a> {
     pub(super) container: &'a str,
     /// The image as the template has it, which counts as long as there is no pod.
     pub(super) image: &'a str,
@@ -64,9 +64,9 @@ impl Seen {
     }
 }
 
-impl Look<'_> {
+impl ContainerCheck<'_> {
     /// What is seen now; nothing while something has to be fetched.
-    pub(super) fn take(self) -> Option<Seen> {
+    pub(super) fn run(self) -> Option<Seen> {
         if !self.selected {
             return Some(self.exempt(Exempt::Excluded));
         }

@@ -1,4 +1,4 @@
-//! What was found out about a workload: handed from observing to deciding and telling.
+//! What was found out about a workload: handed from observing to deciding and reporting.
 
 use std::sync::Arc;
 
@@ -32,20 +32,20 @@ pub(crate) struct Observation {
     pub(crate) failures: Vec<(String, Failure)>,
     /// Containers whose pods are pinned to what their registries do not have any more.
     pub(crate) gone: Vec<(String, Digest)>,
-    /// Whether the pods of all containers that are checked are pinned, where they are to be and were looked at.
+    /// Whether the pods of all containers that are checked are pinned, where they are to be and were read.
     pub(crate) pinned: Option<bool>,
     /// When a registry was asked last of those whose answers it rests on.
     pub(crate) asked: Timestamp,
     /// When a registry that failed is asked again, whatever the schedule says.
     pub(crate) retry: Option<Timestamp>,
-    /// The tags that its containers are on, each once; nothing where it was decided without looking at them.
+    /// The tags that its containers are on, each once; nothing where it was decided without them.
     pub(crate) tags: Option<Vec<Key>>,
     /// Who else writes the pod template, where that was asked.
     pub(crate) template_writer: Option<String>,
 }
 
 impl Observation {
-    /// A workload that says enough of itself, so that neither its pods nor its tags were looked at.
+    /// A workload that says enough of itself, so that neither its pods nor its tags were read.
     pub(crate) fn unseen(observed: Observed) -> Self {
         Self {
             observed,

@@ -19,7 +19,7 @@ const RETRY: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(
 const SHOWN: Duration = Duration::from_secs(60);
 
 /// The shortest time after which a watch is asked again what it has shown.
-const LOOK: Duration = Duration::from_secs(1);
+const POLL: Duration = Duration::from_secs(1);
 
 /// The conflicts of one workload, until it is rolled out or needs no rollout any more.
 #[derive(Debug, Default)]
@@ -60,8 +60,8 @@ impl Conflicts {
             return Some(left).filter(|left| !left.is_zero());
         }
         let shown = SHOWN.max(pause).saturating_sub(since);
-        let look = left.max(since).max(LOOK).min(shown);
-        Some(look).filter(|look| !look.is_zero())
+        let next = left.max(since).max(POLL).min(shown);
+        Some(next).filter(|next| !next.is_zero())
     }
 
     /// Whether a later object of the workload is waited for.

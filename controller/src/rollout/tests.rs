@@ -1,4 +1,4 @@
-//! What is remembered of patches between two looks at a workload.
+//! What is remembered of patches between two reconciles of a workload.
 
 use std::time::Duration;
 
@@ -147,13 +147,13 @@ async fn a_watch_that_shows_nothing_is_not_waited_for_without_end() {
     let mut conflicts = Conflicts::default();
     let old = workload("7", None);
     conflicts.add(&old);
-    let mut looks = 0;
+    let mut reads = 0;
     let mut waited = Duration::ZERO;
     while let Some(wait) = conflicts.wait(&old) {
         advance(wait).await;
         waited += wait;
-        looks += 1;
+        reads += 1;
     }
     assert_eq!(waited, Duration::from_secs(60));
-    assert!(looks < 10, "{looks}");
+    assert!(reads < 10, "{reads}");
 }

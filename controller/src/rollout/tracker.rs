@@ -107,7 +107,7 @@ impl Tracker {
         }
         self.settled |= !matches!(decision.state, State::RollingOut | State::Unknown);
         let transition = self.follow(decision, observation, now);
-        // Where its tags were not looked at, what was known of them holds.
+        // Where its tags were not observed, what was known of them holds.
         let outdated = decision.stale || (observation.tags.is_none() && self.outdated.is_some());
         self.enter(decision.state, outdated, now);
         match decision.state {
@@ -144,7 +144,7 @@ impl Tracker {
                 .in_flight
                 .get_or_insert_with(|| Flight::found(now).into());
             if observation.tags.is_some() {
-                flight.looked(now);
+                flight.polled(now);
             }
         } else {
             self.in_flight = None;

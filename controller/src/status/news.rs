@@ -227,7 +227,7 @@ impl Decided<'_> {
         }
     }
 
-    /// The image as its newest pod names it, without its pin, or as the template does; empty where neither was looked at.
+    /// The image as its newest pod names it, without its pin, or as the template does; empty where neither was read.
     fn image(&self, container: &str) -> &str {
         let pods = self.observation.pods.current.iter();
         let mut specs = pods

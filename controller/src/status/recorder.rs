@@ -31,7 +31,7 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// So long an Event waits for patches.
 const PATIENCE: SignedDuration = SignedDuration::from_secs(5);
 
-/// How often is looked whether it need not wait any more.
+/// How often is checked whether it need not wait any more.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// What an Event reports.

@@ -70,14 +70,14 @@ pub(super) struct Warnings {
 struct Raised {
     /// When an Event reported it last.
     event: Option<Timestamp>,
-    /// It was the case at the last look.
+    /// It was the case at the last check.
     stands: bool,
 }
 
 impl Warnings {
     /// What is the case now, and how each of it is reported; all else has passed. Only that a rollout does not
     /// converge has not while the state is `open`: a container that crashes again and again runs in between. Nor has then what
-    /// is said of pins, as pods are not always looked at.
+    /// is said of pins, as pods are not always read.
     pub(super) fn now(&mut self, topics: &[Topic], open: bool, now: Timestamp) -> Vec<Channels> {
         self.raised.retain(|topic, raised| {
             let is_open = open && topic.outlasts_rollouts();

@@ -11,7 +11,7 @@ pub(crate) struct CurrentPods {
     pub(crate) owner: Box<str>,
     /// The value of their label `controller-revision-hash`, where the owner has pods of other templates too.
     pub(crate) revision: Option<Box<str>>,
-    /// The lowest ordinal that is looked at, where pods are numbered: those below keep their template.
+    /// The lowest ordinal that is updated, where pods are numbered: those below keep their template.
     pub(crate) from_ordinal: Option<i64>,
     /// They come in order: none is made while a pod of another template is not ready.
     pub(crate) in_order: bool,

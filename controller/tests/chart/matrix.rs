@@ -76,7 +76,7 @@ const CHOICES: [&str; 12] = [
     "pinning: { enabled: true, policy: none }",
 ];
 
-/// Values, and what tells them from others.
+/// Values, and what distinguishes them from others.
 pub(crate) struct Case {
     pub(crate) name: String,
     pub(crate) values: String,

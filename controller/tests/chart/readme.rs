@@ -34,7 +34,7 @@ See also [configuration](../../docs/configuration.md), [registries](../../docs/r
 | --- | --- | --- |
 ";
 
-/// Begins a comment that tells of the value below.
+/// Begins a comment about the value below.
 const ABOUT: &str = "# -- ";
 
 #[test]

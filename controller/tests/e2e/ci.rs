@@ -117,7 +117,7 @@ fn the_files_for_ci_name_the_image_and_the_files_of_this_version() {
     assert!(page(JOB).contains(&here), "{here}");
 }
 
-/// A controller that only a hint makes look, with one workload.
+/// A controller that only a hint makes check, with one workload.
 struct Hooked {
     world: World,
     _controller: Controller,

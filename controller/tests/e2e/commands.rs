@@ -98,7 +98,7 @@ fn mistake(line: &str) -> Option<String> {
         }
         ("aws" | "az" | "gcloud", arguments) => {
             let known = CLOUDS.iter().any(|known| arguments.starts_with(known));
-            (!known).then(|| format!("{line}: look this command up"))
+            (!known).then(|| format!("{line}: this command is not known here"))
         }
         ("cosign", ["verify", rest @ ..]) => rest.iter().find_map(|word| unsigned(word)),
         ("docker", ["buildx", "imagetools", "inspect", image, ..]) => unsigned(image),

@@ -1,4 +1,4 @@
-//! Somebody edits a workload between our look at it and our patch: the edit stays, and we decide again.
+//! Somebody edits a workload between our read of it and our patch: the edit stays, and we decide again.
 
 use std::{fmt::Debug, time::Duration};
 
@@ -62,19 +62,19 @@ async fn an_edit_in_between_stays<K: Kind>(hint: &str, kind: &str) {
     let controller = behind(&world, &way, "").await;
     controller.until_all("UpToDate", 1).await;
 
-    let looks = || {
+    let reads = || {
         let requests = world.requests();
-        let looks = requests
+        let reads = requests
             .iter()
             .filter(|request| request.verb == "list" && request.resource == "pods");
-        looks.count()
+        reads.count()
     };
-    let before = looks();
+    let before = reads();
     world.push(&world.version(2), "app").await;
-    let looked = eventually(SOON, "a look at the pods", async || {
-        (looks() > before).then_some(()).ok_or_else(String::new)
+    let read = eventually(SOON, "a list of the pods", async || {
+        (reads() > before).then_some(()).ok_or_else(String::new)
     });
-    looked.await.unwrap_or_else(|error| panic!("{error}"));
+    read.await.unwrap_or_else(|error| panic!("{error}"));
     edit::<K>(&world).await;
 
     controller

@@ -41,7 +41,7 @@ impl Policed {
         self.world.rolled_out(name).await;
     }
 
-    /// A controller that has not read the manifest of what runs, as it was up to date whenever it looked.
+    /// A controller that has not read the manifest of what runs, as it was up to date at each check.
     async fn controller(&self, workloads: usize, configuration: &str) -> Controller {
         let controller = self.world.controller(configuration).await;
         controller.until_all("UpToDate", workloads).await;

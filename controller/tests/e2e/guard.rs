@@ -29,7 +29,7 @@ async fn is_guarded(world: &World, controller: &Controller, reasons: &[&str], go
     );
 }
 
-/// Waits until `web` does not converge for one of the reasons, and looks ten times more.
+/// Waits until `web` does not converge for one of the reasons, and checks ten times more.
 async fn is_left_alone(world: &World, controller: &Controller, reasons: &[&str]) -> Metrics {
     controller
         .until("not converging", |metrics| {
@@ -68,7 +68,7 @@ async fn deploy(world: &World, deadline: Option<i32>) -> Controller {
     controller
 }
 
-/// Without permission to read nodes, an image for another platform looks like any other; the nodes cannot pull it.
+/// Without permission to read nodes, an image for another platform seems to be like any other; the nodes cannot pull it.
 async fn cannot_be_pulled(hint: &str, deadline: Option<i32>, reasons: &[&str]) {
     let world = World::new(hint).await;
     let controller = deploy(&world, deadline).await;
@@ -147,9 +147,9 @@ async fn is_broken_twice(hint: &str, broken: impl Fn(&str) -> ImageIndex, reason
         note.ok_or_else(|| format!("{notes:?}"))
     });
     let note = reported.await.unwrap_or_else(|error| panic!("{error}"));
-    let tells = |part: &str| note.contains(part);
+    let names = |part: &str| note.contains(part);
     assert!(
-        reasons.iter().any(|reason| tells(reason)) && tells("in pod web-2"),
+        reasons.iter().any(|reason| names(reason)) && names("in pod web-2"),
         "{note}"
     );
     controller.checks("web", 5).await;

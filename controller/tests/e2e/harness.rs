@@ -1,4 +1,4 @@
-//! A controller under test, and the world that it looks at.
+//! A controller under test, and the world that it watches.
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 

@@ -1,4 +1,4 @@
-//! The controller's own image in pods of a cluster, run for real: as the kubelet starts it, asks its probes and tells how it
+//! The controller's own image in pods of a cluster, run for real: as the kubelet starts it, asks its probes and reports how it
 //! ended. Needs root and `chroot`.
 
 use std::path::Path;

@@ -125,22 +125,22 @@ async fn a_workload_that_is_deleted_before_our_patch_comes_is_no_failure() {
     let gateway = gateway(&world).await;
     let controller = at(&world, gateway.url(), "/readyz", "").await;
     controller.until_all("UpToDate", 1).await;
-    // The watch does not tell of the deletion before the patch has been answered.
+    // The watch does not show the deletion before the patch has been answered.
     gateway.deliver_watches(false);
     gateway.delay("pods", Duration::from_secs(2));
-    let looks = || {
+    let reads = || {
         let requests = world.requests();
-        let looks = requests
+        let reads = requests
             .iter()
             .filter(|request| request.verb == "list" && request.resource == "pods");
-        looks.count()
+        reads.count()
     };
-    let before = looks();
+    let before = reads();
     world.push(&world.version(2), "app").await;
-    let looked = eventually(SOON, "a look at the pods", async || {
-        (looks() > before).then_some(()).ok_or_else(String::new)
+    let read = eventually(SOON, "a list of the pods", async || {
+        (reads() > before).then_some(()).ok_or_else(String::new)
     });
-    looked.await.unwrap_or_else(|error| panic!("{error}"));
+    read.await.unwrap_or_else(|error| panic!("{error}"));
     let deployments = world.namespace.api::<Deployment>();
     let now = DeleteParams::default();
     deployments.delete("web", &now).await.expect("deleted");

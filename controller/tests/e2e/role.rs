@@ -114,11 +114,11 @@ async fn without_any_one_of_its_rights_the_controller_loses_what_that_is_for() {
     assert_eq!(failed, [""; 0]);
 }
 
-/// Runs a controller without the right and looks for the loss.
+/// Runs a controller without the right and waits for the loss.
 async fn row(right: Right, loss: Loss, rendered: Vec<Value>) {
     let [_, resource, verb] = right;
     let world = world(&format!("no-{verb}-{resource}"), right, rendered).await;
-    let look: LocalBoxFuture<'_, ()> = match loss {
+    let found: LocalBoxFuture<'_, ()> = match loss {
         Loss::Kind => Box::pin(lacks_the_kind(&world, resource)),
         Loss::News => Box::pin(lacks_news(&world, resource)),
         Loss::Rollout => Box::pin(lacks_the_rollout(&world, resource)),
@@ -129,7 +129,7 @@ async fn row(right: Right, loss: Loss, rendered: Vec<Value>) {
         Loss::Renewal => Box::pin(lacks_the_renewal(&world)),
         Loss::Platforms => Box::pin(lacks_platforms(&world)),
     };
-    look.await;
+    found.await;
 }
 
 /// Another kind, whose workloads show that all else goes on.

@@ -187,7 +187,7 @@ async fn a_controller_manager_that_lags_causes_no_second_patch() {
     world.push(&world.version(3), "app").await;
     controller.until_all("RollingOut", 1).await;
     assert_eq!(world.patches(), 1);
-    // Nothing can be seen meanwhile, so it is looked at once a tick and no more often.
+    // Nothing can be seen meanwhile, so it is polled once a tick and no more often.
     let begun = Instant::now();
     let reconciles = |metrics: &Metrics| metrics.sum("reconciliations_total", &[]);
     let before = reconciles(&controller.metrics().await);

@@ -206,7 +206,7 @@ impl Comparison<'_> {
         )
     }
 
-    /// Looks for `running` among the configurations of the `wanted` manifests.
+    /// Finds `running` among the configurations of the `wanted` manifests.
     fn by_config(&self, running: &Digest, wanted: Images) -> Result<Verdict, Step> {
         if wanted.artifact.is_some() {
             return Ok(no_image());

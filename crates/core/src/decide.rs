@@ -123,7 +123,7 @@ enum Next<'a> {
     Say(Said<'a>, Option<Timestamp>),
 }
 
-/// The questions that come before any container is looked at.
+/// The questions that come before any container is considered.
 fn before_containers(observed: &Observed) -> Option<(State, Option<Reason>)> {
     if observed.paused {
         return Some((State::Paused, None));

@@ -41,7 +41,7 @@ pub struct Index {
 
 /// An entry of an [`Index`].
 ///
-/// One with a platform is an image, whatever its `artifactType` says: runtimes look at the platform alone. One without is
+/// One with a platform is an image, whatever its `artifactType` says: runtimes read the platform alone. One without is
 /// an image unless its `artifactType`, or the manifest behind it, says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {

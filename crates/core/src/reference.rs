@@ -105,7 +105,7 @@ fn split_tag(image: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// The registry and the repository: what stands before the first slash is a registry if it looks like one, as in
+/// The registry and the repository: what stands before the first slash is a registry if it has that form, as in
 /// `splitDockerDomain` of <https://github.com/distribution/reference/blob/v0.6.0/normalize.go>.
 fn split_registry(name: &str) -> Result<(String, String), InvalidReference> {
     let (registry, repository) = match name.split_once('/') {

@@ -1,4 +1,4 @@
-//! When a workload is looked at next.
+//! When a workload is checked next.
 //!
 //! Every workload is checked once a tick, and within a tick each has its own place, so that a thousand of them do not
 //! ask the registry in the same instant. Everything here is a function of its arguments: `now` comes in, a time goes
@@ -24,8 +24,8 @@ const MAX_SPREAD: Duration = Duration::from_secs(5 * 60);
 /// Within a spread there is a place each tenth of a second: those who share one wake the process once.
 const GRAIN: Duration = Duration::from_millis(100);
 
-/// The shortest time between two looks at a rollout in flight.
-const MIN_LOOK: Duration = Duration::from_secs(2);
+/// The shortest time between two polls of a rollout in flight.
+const MIN_POLL: Duration = Duration::from_secs(2);
 
 /// How often a workload is checked. However it was written, there is always a next tick.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,11 +100,11 @@ impl Period {
     }
 }
 
-/// How long to wait before the next look at a rollout that began at `started`: a quarter of its age, and at least two
-/// seconds. The caller looks at the next tick at the latest.
-pub fn look_after(started: Timestamp, now: Timestamp) -> Duration {
+/// How long to wait before the next poll of a rollout that began at `started`: a quarter of its age, and at least two
+/// seconds. The caller polls at the next tick at the latest.
+pub fn poll_after(started: Timestamp, now: Timestamp) -> Duration {
     let age = now.duration_since(started).max(SignedDuration::ZERO);
-    (age.unsigned_abs() / 4).max(MIN_LOOK)
+    (age.unsigned_abs() / 4).max(MIN_POLL)
 }
 
 #[cfg(test)]

@@ -116,7 +116,7 @@ impl<'a> Collector<'a> {
         if host != "localhost" && !host.contains(['.', ':']) {
             return Err(Malformed::Host);
         }
-        // With a tag that looks like one, what follows it would be read as a digest
+        // With a tag of that form, what follows it would be read as a digest
         if name.contains('@') {
             return Err(InvalidReference::Form.into());
         }

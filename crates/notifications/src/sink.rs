@@ -11,7 +11,7 @@ pub use self::{
 };
 use crate::{event::Event, notice::Notice};
 
-/// The service that a sink is, which decides what its messages look like.
+/// The service that a sink is, which decides the format of its messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SinkType {
     /// JSON of our own.
@@ -40,7 +40,7 @@ pub enum Group {
 pub struct SinkSettings {
     /// Its name in metrics and the log.
     pub name: String,
-    /// What its messages look like.
+    /// The format of its messages.
     pub kind: SinkType,
     /// Where they are sent, if that is in the configuration.
     pub url: Option<Target>,

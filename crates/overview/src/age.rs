@@ -24,7 +24,7 @@ impl fmt::Display for Length {
         const HOUR: u64 = 60 * MINUTE;
         const DAY: u64 = 24 * HOUR;
         let (count, unit) = match self.0 {
-            // Two digits at least tell more than one.
+            // Two digits at least say more than one.
             seconds if seconds < 2 * MINUTE => (seconds, 's'),
             seconds if seconds < 2 * HOUR => (seconds / MINUTE, 'm'),
             seconds if seconds < 2 * DAY => (seconds / HOUR, 'h'),

@@ -6,7 +6,7 @@ use crate::{overview::Overview, row::Row};
 
 /// A form in which people or programs read an overview. It is written row by row, so that it never is in memory as a whole.
 pub trait View: Send {
-    /// Writes what comes before the rows; those of the overview are not looked at.
+    /// Writes what comes before the rows; those of the overview are not read.
     ///
     /// # Errors
     ///

@@ -210,7 +210,7 @@ impl ClientBuilder {
         self
     }
 
-    /// Look for the manifests of an Artifactory at its native address where `/v2/` has none, as behind a proxy that does
+    /// Find the manifests of an Artifactory at its native address where `/v2/` has none, as behind a proxy that does
     /// not rewrite `/v2/<repository key>/`. The first component of a repository is the key. Which address a repository
     /// needs is remembered.
     pub fn artifactory_fallback(mut self, enabled: bool) -> Self {

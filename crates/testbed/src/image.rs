@@ -71,7 +71,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 ///
 /// Two images of the same platform have the same config digest if and only if their markers, behaviour and download
 /// time are equal, whatever their manifests say besides. To a node they are one image then, also under the names of
-/// several repositories; so a test that looks at an `imageID` needs a marker of its own.
+/// several repositories; so a test that reads an `imageID` needs a marker of its own.
 ///
 /// ```
 /// use kube_autorollout_testbed::image::Image;

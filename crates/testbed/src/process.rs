@@ -25,7 +25,7 @@ pub use lines::Mark;
 pub use port::Port;
 pub use usage::own_cpu_time;
 
-/// How often a condition of a process is looked at while waiting for it.
+/// How often a condition of a process is checked while waiting for it.
 const POLL: Duration = Duration::from_millis(20);
 
 /// How long a server may take from its start to being ready: a cold disk and a busy machine included.

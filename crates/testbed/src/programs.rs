@@ -1,6 +1,6 @@
 //! Finding, or building, the programs that the testbed runs.
 //!
-//! Each program is looked for in `$KUBEBUILDER_ASSETS`, then in `$PATH`, then in the cache folder
+//! Each program is searched for in `$KUBEBUILDER_ASSETS`, then in `$PATH`, then in the cache folder
 //! (`$XDG_CACHE_HOME` or `~/.cache`, below it `kube-autorollout-testbed`), where it is built once from a pinned Go module
 //! of this crate if it is not there. Tools that only some tests need ([`Programs::tool`]) are always the pinned ones.
 

@@ -86,7 +86,7 @@ impl Prometheus {
         Ok(prometheus)
     }
 
-    /// Where people look at it.
+    /// Where people open it.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port.number())
     }

@@ -8,7 +8,7 @@ use super::super::problem::Mistake;
 const WITHOUT_NAME: &str =
     "found ${ without a name and }; allowed: ${NAME}, or $${ for a literal ${";
 
-/// Replaces each `${NAME}` of `text`. `$${` stands for a literal `${`, and what a variable holds is not looked at again.
+/// Replaces each `${NAME}` of `text`. `$${` stands for a literal `${`, and what a variable holds is not replaced again.
 ///
 /// # Errors
 ///

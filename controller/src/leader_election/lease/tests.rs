@@ -215,7 +215,7 @@ async fn a_leader_that_stops_gives_the_lease_back_so_that_another_leads_at_once(
     );
     assert_eq!(server.holder(), None);
     let took = second.until(true).await;
-    assert!(took <= LOOK + SECOND, "after {took:?}");
+    assert!(took <= POLL + SECOND, "after {took:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -78,7 +78,7 @@ impl Secrets {
     }
 
     /// What the Secrets of these names hold together; nothing while one of them is being read. One that is missing or
-    /// malformed is reported and left out: the kubelet would fail or go on without it, and we only want to look.
+    /// malformed is reported and left out: the kubelet would fail or go on without it, and we only read.
     pub(super) fn lookup(
         &self,
         namespace: &str,

@@ -18,13 +18,13 @@ pub(super) fn of(error: &Error) -> &'static str {
             "correct the secret: a changed one is tried at once, an unchanged one after a back-off"
         }
         ErrorKind::CloudIdentity => {
-            "look at what the cloud says, and correct the controller's identity there"
+            "read the cloud's answer, and correct the controller's identity there"
         }
         ErrorKind::RateLimited => "check less often, or use credentials with a higher limit",
         ErrorKind::UnsupportedChallenge => {
             "offer Basic or Bearer authentication, or a user name with the token"
         }
-        ErrorKind::TokenServer => "look at the token server's log, or try again later",
+        ErrorKind::TokenServer => "check the token server's log, or try again later",
         ErrorKind::UnsupportedMediaType => {
             "check that the reference names an image, and that no proxy changes the answer"
         }
@@ -40,7 +40,7 @@ pub(super) fn of(error: &Error) -> &'static str {
         ErrorKind::Tls => {
             "configure the certificate authority of this registry, or plain HTTP where it speaks no TLS"
         }
-        ErrorKind::Server => "look at the registry's log, or try again later",
+        ErrorKind::Server => "check the registry's log, or try again later",
         // The crate may grow kinds.
         _ => "check the registry's host name and port, and the network in between",
     }

@@ -27,7 +27,7 @@ const IMAGES: usize = 100;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// As many as may be in flight at once.
-const ROOM: usize = 16;
+const PERMITS: usize = 16;
 
 /// What a registry was asked for so far, and what it has answered.
 #[derive(Clone, Copy, Default)]
@@ -47,8 +47,8 @@ impl Seen {
     fn is_all(self) -> bool {
         let to_come = (IMAGES - self.heads) + (self.answered_heads - self.gets);
         // One finds out how to ask; then as many as may be ask together.
-        let room = if self.answered == 0 { 1 } else { ROOM };
-        self.in_flight() == room.min(self.in_flight() + to_come)
+        let permits = if self.answered == 0 { 1 } else { PERMITS };
+        self.in_flight() == permits.min(self.in_flight() + to_come)
     }
 }
 
@@ -204,7 +204,7 @@ async fn two_hundred_images_of_a_registry_that_fails_cost_it_a_few_requests() {
     assert!(errors(&list, "kind").iter().all(|kind| *kind == "Server"));
     let asked = asked.load(Ordering::SeqCst);
     // As many as may be in flight, and four that take their places until the fifth has failed.
-    assert!(asked <= ROOM + 4, "{asked}");
+    assert!(asked <= PERMITS + 4, "{asked}");
 }
 
 #[tokio::test]

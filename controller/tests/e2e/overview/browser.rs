@@ -108,7 +108,7 @@ impl Browser {
         evaluated["result"]["value"].clone()
     }
 
-    /// Writes what the page looks like to a file.
+    /// Writes a screenshot of the page to a file.
     pub(super) async fn screenshot(&mut self, file: &Path) {
         let image = self
             .send("Page.captureScreenshot", json!({ "format": "png" }))

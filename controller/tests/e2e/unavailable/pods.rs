@@ -1,4 +1,4 @@
-//! Pods that are not ready, that no node has room for, that a quota forbids.
+//! Pods that are not ready, that fit on no node, that a quota forbids.
 
 use k8s_openapi::api::apps::v1 as apps;
 use kube_autorollout_core::state::{Reason, State};
@@ -91,7 +91,7 @@ async fn small(world: &World) -> Nodes {
 
 #[tokio::test]
 async fn a_deployment_with_a_pod_that_no_node_has_room_for_is_rolled_out_once_for_each_push() {
-    let world = World::new("no-room").await;
+    let world = World::new("no-node").await;
     let nodes = small(&world).await;
     let web = like(&world).await.requests_cpus(1).rolling(0, 2);
     world.create(web.on_pool(world.namespace.name())).await;
@@ -118,7 +118,7 @@ async fn a_deployment_that_may_not_have_all_its_pods_is_rolled_out_once_for_each
     }
 }
 
-/// By default no old pod goes before a new one is there, for which there is no room. The next push needs no patch: the
+/// By default no old pod goes before a new one is there, which fits on no node. The next push needs no patch: the
 /// new pod pulls it when it starts.
 #[tokio::test]
 async fn a_rollout_for_which_there_is_no_room_gives_its_place_back_at_its_progress_deadline() {

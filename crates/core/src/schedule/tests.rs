@@ -224,14 +224,14 @@ fn a_rollout_is_looked_at_less_often_as_it_grows_older() {
     for (time, seconds) in cases {
         let now = at(&format!("2026-01-01T{time}Z"));
         assert_eq!(
-            look_after(started, now),
+            poll_after(started, now),
             Duration::from_secs(seconds),
             "{time}"
         );
     }
     assert_eq!(
-        look_after(started, at("2025-12-31T00:00:00Z")),
-        MIN_LOOK,
+        poll_after(started, at("2025-12-31T00:00:00Z")),
+        MIN_POLL,
         "the clock was set back"
     );
 }

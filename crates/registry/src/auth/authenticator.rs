@@ -211,13 +211,13 @@ fn is_let_in(context: Context<'_>) -> bool {
 /// One error of several refusals: a response of the registry says more than a credential that was held back, and the last one most.
 fn refusal(host: &HostClient, mut refusals: Vec<Error>) -> Error {
     let own = |error: &Error| error.kind() != ErrorKind::CredentialQuarantined;
-    let telling = refusals.iter().rposition(own).unwrap_or(0);
-    if telling >= refusals.len() {
+    let decisive = refusals.iter().rposition(own).unwrap_or(0);
+    if decisive >= refusals.len() {
         return host.error(Repr::Unauthorized {
             had_credentials: true,
         });
     }
-    let error = refusals.remove(telling);
+    let error = refusals.remove(decisive);
     error.with_refusals(refusals)
 }
 

@@ -13,7 +13,7 @@ use crate::{cache::bounded, origin::Origin};
 /// one request.
 const IDLE: Duration = Duration::from_secs(60 * 60);
 
-/// How often such registries are looked for.
+/// How often such registries are searched for.
 const SWEEP: Duration = Duration::from_secs(10 * 60);
 
 /// Hosts that one registry has named as its token servers or by redirects, and that are remembered: a hostile one can name

@@ -112,7 +112,7 @@ pub(crate) fn classify(error: Cause) -> Repr {
     Repr::Transport(error.into())
 }
 
-/// Looks for a cause of a certain type.
+/// Finds a cause of a certain type.
 fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
     if let Some(found) = error.downcast_ref::<T>() {
         return Some(found);

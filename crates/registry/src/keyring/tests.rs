@@ -84,7 +84,7 @@ fn keys_match_as_the_kubelet_matches_them() {
         ("registry-1.docker.io", "nginx", false),
         ("hub.docker.com", "nginx", false),
         ("index.docker.io", "quay.io/nginx", false),
-        // IPv6 addresses, and what only looks like them
+        // IPv6 addresses, and what only resembles them
         ("[fd00::10]:5000", "[fd00::10]:5000/app", true),
         ("https://[fd00::10]:5000/v2/", "[fd00::10]:5000/app", true),
         ("[fd00::10]", "[fd00::10]:5000/app", false),

@@ -94,7 +94,7 @@ impl Request {
             .collect()
     }
 
-    /// Everything that it says, to look for secrets in.
+    /// Everything that it says, to search for secrets.
     pub(super) fn text(&self) -> String {
         let headers = self.headers.values();
         let headers = headers.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());

@@ -20,7 +20,7 @@ const PACKAGE: &str = "kube-autorollout";
 /// The folder of the workspace.
 const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
-/// How often cargo's output is looked at.
+/// How often cargo's output is read.
 const POLL: Duration = Duration::from_millis(250);
 
 /// Why there is no binary.

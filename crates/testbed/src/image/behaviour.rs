@@ -11,7 +11,7 @@ pub enum Behaviour {
     Runs,
     /// It exits with code 1 as soon as it has started.
     Crashes,
-    /// It becomes ready, so that its rollout looks complete, and exits with code 1 a second later.
+    /// It becomes ready, so that its rollout seems complete, and exits with code 1 a second later.
     CrashesLater,
     /// It runs and never becomes ready.
     NeverReady,

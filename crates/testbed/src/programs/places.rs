@@ -36,7 +36,7 @@ impl Places {
         }
     }
 
-    /// Each folder in which to look for a program before it is built, in order.
+    /// Each folder in which to search for a program before it is built, in order.
     pub(crate) fn folders(&self) -> impl Iterator<Item = &Path> {
         self.assets.iter().chain(&self.path).map(PathBuf::as_path)
     }
@@ -45,7 +45,7 @@ impl Places {
 /// A variable that is set and not empty.
 #[expect(
     clippy::disallowed_methods,
-    reason = "the testbed looks for programs where the user's environment says"
+    reason = "the testbed searches for programs where the user's environment says"
 )]
 fn variable(name: &str) -> Option<OsString> {
     env::var_os(name).filter(|value| !value.is_empty())

@@ -46,7 +46,7 @@ impl Program {
         }
     }
 
-    /// Whether only some tests need it: it is not looked for, but always the pinned one.
+    /// Whether only some tests need it: it is not searched for, but always the pinned one.
     pub(super) fn is_tool(self) -> bool {
         match self {
             Self::Helm3

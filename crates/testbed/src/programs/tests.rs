@@ -46,5 +46,5 @@ fn without_go_the_message_names_the_ways_out_that_there_are() {
     }
     let tool = build::without_go(Program::Helm4).to_string();
     assert!(tool.contains("install Go 1."), "{tool}");
-    assert!(!tool.contains("PATH"), "tools are not looked for: {tool}");
+    assert!(!tool.contains("PATH"), "tools are not searched for: {tool}");
 }

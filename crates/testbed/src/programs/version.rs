@@ -51,7 +51,7 @@ impl Program {
             | Self::Kubeconform
             | Self::Actionlint
             | Self::Kubectl
-            | Self::Crane => ("v", (0, 0)), // never looked for
+            | Self::Crane => ("v", (0, 0)), // never searched for
         }
     }
 }

@@ -38,7 +38,7 @@ pub async fn eventually<T>(
 ) -> Result<T, TimedOut> {
     let end = Instant::now() + deadline;
     let mut seen = "nothing".to_owned();
-    let looking = async {
+    let waiting = async {
         loop {
             match poll().await {
                 Ok(answer) => return answer,
@@ -47,7 +47,7 @@ pub async fn eventually<T>(
             sleep(POLL).await;
         }
     };
-    let answer = timeout_at(end, looking).await;
+    let answer = timeout_at(end, waiting).await;
     answer.map_err(|_| TimedOut {
         what: what.to_owned(),
         deadline,

@@ -14,7 +14,7 @@ fn each_variable_is_replaced_once() {
         ("${A}", "one"),
         ("<${A}${A}>", "<oneone>"),
         ("${EMPTY}x", "x"),
-        ("${B}", "${A}"), // not looked at again
+        ("${B}", "${A}"), // not replaced again
         ("$${A}", "${A}"),
         ("$$${A}", "$${A}"),
         ("$A ${A} $", "$A one $"),

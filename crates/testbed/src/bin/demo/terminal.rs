@@ -31,7 +31,7 @@ pub(super) enum Note {
 /// Where a running step reports it.
 pub(super) type Notes = mpsc::UnboundedSender<Note>;
 
-/// Standard output, with control characters only if somebody looks at it.
+/// Standard output, with control characters only if it is a terminal.
 pub(super) struct Terminal {
     interactive: bool,
     start: Instant,

@@ -4,7 +4,7 @@ use oci_spec::image::Digest;
 
 use super::names::Names;
 
-/// The container runtime of a node, which decides what an `imageID` looks like.
+/// The container runtime of a node, which decides the form of an `imageID`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Runtime {
     /// The first `repository@digest` that the image was pulled as; found anew whenever the status is written

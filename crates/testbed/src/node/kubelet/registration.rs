@@ -45,7 +45,7 @@ pub(crate) async fn register(client: &Client, host: &Host) -> Result<(), kube::E
         }
         created => drop(created?),
     }
-    // Admission taints every new node until the lifecycle controller has looked at it; we know that it is ready.
+    // Admission taints every new node until the lifecycle controller has seen it; we know that it is ready.
     let NodeSpec {
         taints,
         unschedulable,

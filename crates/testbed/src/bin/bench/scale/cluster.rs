@@ -120,7 +120,7 @@ impl<'a> Cluster<'a> {
         .await
     }
 
-    /// Waits for something, looking now and then.
+    /// Waits for something, polling now and then.
     pub(crate) async fn wait(
         &self,
         what: &str,
