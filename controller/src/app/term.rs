@@ -69,7 +69,7 @@ impl Term {
                     watch.clone(),
                     Arc::clone(&shared.health),
                     Arc::clone(&context),
-                    shared.cluster.recovery.stream(),
+                    shared.cluster.recovery.clone(),
                 ));
             }
         }

@@ -153,7 +153,7 @@ async fn an_api_server_that_forbids_everything_is_not_back_yet() {
     gateway.go_away(false);
     for kind in ["Deployment", "StatefulSet", "DaemonSet"] {
         let kind = format!("kind=\"{kind}\"");
-        let forbidden = ["WARN", "cannot watch: forbidden", &kind];
+        let forbidden = ["WARN", "cannot watch", "role not found", &kind];
         controller.until_logged(&forbidden).await;
     }
     let back = now();
