@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::DeleteParams;
-use kube_autorollout_testbed::workload::eventually;
+use kube_autorollout_testbed::{gateway::Gateway, workload::eventually};
 use tokio::time::{Instant, interval};
 
 use crate::{
@@ -108,16 +108,7 @@ async fn an_api_server_that_is_away_for_a_minute_costs_nothing_and_a_push_meanwh
 
 #[tokio::test]
 async fn what_waited_for_the_api_server_is_rolled_out_as_soon_as_a_watch_is_answered_again() {
-    let world = World::new("back").await;
-    world.push(&world.version(1), "app").await;
-    world.deploy("web", "app").await;
-    let gateway = gateway(&world).await;
-    let controller = at(&world, gateway.url(), "/readyz", "").await;
-    controller.until_all("UpToDate", 1).await;
-
-    gateway.go_away(true);
-    world.push(&world.version(2), "app").await;
-    until_long_waits(&controller).await;
+    let (world, gateway, controller) = long_away("back").await;
     for kind in ["Deployment", "StatefulSet", "DaemonSet"] {
         let kind = format!("kind=\"{kind}\"");
         let warned = ["WARN", "cannot watch", &kind];
@@ -139,16 +130,7 @@ async fn what_waited_for_the_api_server_is_rolled_out_as_soon_as_a_watch_is_answ
 /// An API server that starts answers before it has read its roles.
 #[tokio::test]
 async fn an_api_server_that_forbids_everything_is_not_back_yet() {
-    let world = World::new("starts").await;
-    world.push(&world.version(1), "app").await;
-    world.deploy("web", "app").await;
-    let gateway = gateway(&world).await;
-    let controller = at(&world, gateway.url(), "/readyz", "").await;
-    controller.until_all("UpToDate", 1).await;
-
-    gateway.go_away(true);
-    world.push(&world.version(2), "app").await;
-    until_long_waits(&controller).await;
+    let (world, gateway, controller) = long_away("starts").await;
     gateway.forbid(true);
     gateway.go_away(false);
     for kind in ["Deployment", "StatefulSet", "DaemonSet"] {
@@ -163,8 +145,17 @@ async fn an_api_server_that_forbids_everything_is_not_back_yet() {
     assert_eq!(world.patches(), 1);
 }
 
-/// Waits until so many reconciles have failed that the next attempt is more than twenty seconds away.
-async fn until_long_waits(controller: &Controller) {
+/// An API server that has been away for so long that the next attempt is more than twenty seconds away. An image was pushed
+/// meanwhile.
+async fn long_away(name: &str) -> (World, Gateway, Controller) {
+    let world = World::new(name).await;
+    world.push(&world.version(1), "app").await;
+    world.deploy("web", "app").await;
+    let gateway = gateway(&world).await;
+    let controller = at(&world, gateway.url(), "/readyz", "").await;
+    controller.until_all("UpToDate", 1).await;
+    gateway.go_away(true);
+    world.push(&world.version(2), "app").await;
     let failed = [("kind", "Deployment"), ("outcome", "error")];
     let attempts = eventually(2 * SOON, "six attempts", async || {
         let failed = controller
@@ -176,6 +167,7 @@ async fn until_long_waits(controller: &Controller) {
             .ok_or_else(|| failed.to_string())
     });
     attempts.await.unwrap_or_else(|error| panic!("{error}"));
+    (world, gateway, controller)
 }
 
 #[tokio::test]
