@@ -79,7 +79,7 @@ impl Sources {
         } = cluster;
         let labels = Labels::new(registry.clone(), fetches);
         Self {
-            credentials: Credentials::new(client.clone(), &config.registries, identities, fetches),
+            credentials: Credentials::new(cluster, &config.registries, identities, fetches),
             tags: Tags::new(registry.clone(), fetches),
             pods: pods::Store::new(client.clone(), config.restarted_at(), fetches),
             nodes: Nodes::new(client.clone(), recovery.clone(), fetches),

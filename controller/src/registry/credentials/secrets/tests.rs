@@ -108,6 +108,10 @@ impl Server {
     }
 
     fn secrets(self: &Arc<Self>) -> Secrets {
+        self.secrets_during(Recovery::new())
+    }
+
+    fn secrets_during(self: &Arc<Self>, recovery: Recovery) -> Secrets {
         let server = Arc::clone(self);
         let service = service_fn(move |_: Request<Body>| {
             server.asked.fetch_add(1, Ordering::Relaxed);
@@ -121,7 +125,7 @@ impl Server {
             }
         });
         let fetches = Fetches::new(Arc::default(), CancellationToken::new());
-        Secrets::new(Client::new(service, "own"), &fetches)
+        Secrets::new(Client::new(service, "own"), recovery, &fetches)
     }
 }
 
@@ -152,6 +156,19 @@ async fn what_was_read_lasts_through_an_outage_of_the_api_server_and_no_longer()
     assert_eq!(read_again().await, Keyring::default(), "it is gone");
     server.refuses(StatusCode::INTERNAL_SERVER_ERROR, "InternalError");
     assert_eq!(read_again().await, Keyring::default());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_read_lasts_while_an_api_server_that_starts_forbids_everything() {
+    for (recovery, lasts) in [(Recovery::away(), true), (Recovery::new(), false)] {
+        let server = Server::new("p");
+        let secrets = server.secrets_during(recovery);
+        let read = keyring(&secrets, "own", &login()).await;
+        server.refuses(StatusCode::FORBIDDEN, "Forbidden");
+        advance(KEPT).await;
+        let again = keyring(&secrets, "own", &login()).await;
+        assert_eq!(again == read, lasts);
+    }
 }
 
 #[tokio::test(start_paused = true)]
