@@ -121,14 +121,17 @@ async fn undone_rollouts_stay_undone_for_an_hour_of_checks_over_changes_of_leade
         for kind in KINDS {
             let (state, reason) = (State::Held, Reason::RolledBack);
             until_reported(&world, controller, kind, state, reason).await;
+            until_complete(&world, kind).await;
         }
-        let before = requests(&world);
+        let mut before = None;
         for minute in minutes..minutes + 20 {
             clock.set(60 * minute);
             controller.checks("deployments", 1).await;
+            before.get_or_insert_with(|| requests(&world));
         }
         controller.until_all("Held", 3).await;
-        assert_eq!(requests(&world), before, "the history has been read");
+        let after = Some(requests(&world));
+        assert_eq!(after, before, "the history has been read");
     };
     twenty_checks(&first, 1).await;
     assert_eq!(first.stop().await, Some(0));
@@ -138,6 +141,35 @@ async fn undone_rollouts_stay_undone_for_an_hour_of_checks_over_changes_of_leade
     twenty_checks(&first, 41).await;
     world.until_running(&world.marker(2), pods).await;
     assert_eq!(KINDS.map(|kind| world.patches_of(kind)), [2, 2, 2]);
+}
+
+/// Waits until the status of a workload of this kind, whose name is that of the kind, says that its rollout is complete: no
+/// more is to be learnt from it.
+async fn until_complete(world: &World, kind: &str) {
+    let api = kinds::api(world, kind);
+    let complete = eventually(SOON, "complete", async || {
+        let object = api.get(kind).await.map_err(|error| error.to_string())?;
+        let status = &object.data["status"];
+        let seen = status["observedGeneration"].as_i64() == object.metadata.generation;
+        let is_complete = match kind {
+            "daemonsets" => {
+                let wanted = &status["desiredNumberScheduled"];
+                status["updatedNumberScheduled"] == *wanted && status["numberAvailable"] == *wanted
+            }
+            "statefulsets" => {
+                status["currentRevision"] == status["updateRevision"]
+                    && status["availableReplicas"] == status["replicas"]
+            }
+            _ => {
+                status["updatedReplicas"] == status["replicas"]
+                    && status["availableReplicas"] == status["replicas"]
+            }
+        };
+        (seen && is_complete)
+            .then_some(())
+            .ok_or_else(|| status.to_string())
+    });
+    complete.await.unwrap_or_else(|error| panic!("{error}"));
 }
 
 /// What the controllers asked of the API server, but for the Lease.
