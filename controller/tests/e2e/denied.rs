@@ -140,12 +140,16 @@ async fn while_a_registry_denies_all_manifests_nothing_is_rolled_out() {
     let policed = Policed::new("all-denied").await;
     let (world, proxy) = (&policed.world, &policed.proxy);
     let attested = |build: &str| ImageIndex::of([world.version(1)]).attested(build);
-    world.push(&attested("build 1"), "app").await;
+    // A node names an image by the first of its digests: the old one must not be read for the other workload.
+    let mut builds = ["build 1", "build 2"].map(attested);
+    builds.sort_by_key(|build| build.digest().to_string());
+    let [new, old] = builds;
+    world.push(&old, "app").await;
     world.push(&world.version(2), "other").await;
     policed.deploy("web", "app").await;
     policed.deploy("other", "other").await;
     let controller = policed.controller(2, "").await;
-    world.push(&attested("build 2"), "other").await;
+    world.push(&new, "other").await;
     controller
         .until("a completed rollout", |metrics| {
             metrics.rollouts("completed") > 0.0
@@ -154,7 +158,7 @@ async fn while_a_registry_denies_all_manifests_nothing_is_rolled_out() {
     assert_eq!(world.patches(), 1, "of the other one");
 
     proxy.set(Mode::RefusesDigests);
-    world.push(&attested("build 2"), "app").await;
+    world.push(&new, "app").await;
     until_reported(world, &controller, "web", State::Unknown, Reason::Denied).await;
     controller.checks("other", 3).await;
     assert_eq!(world.patches(), 1);
