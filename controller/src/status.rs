@@ -24,7 +24,7 @@ use tracing::{debug, info, warn};
 pub(crate) use self::messages::has_lost_record;
 use self::{
     build::Move,
-    news::{Course, Decided, Refusal},
+    news::{Course, Decided},
     recorder::Recorder,
     warnings::{Topic, Warning, Warnings},
 };
@@ -46,7 +46,7 @@ pub(crate) struct Reporter {
 }
 
 /// A rollout that the API server refused.
-pub(crate) struct Refused<'a> {
+pub(crate) struct RefusedRollout<'a> {
     pub(crate) rollout: &'a Rollout,
     /// That of the workload as it is now, if it is still there.
     pub(crate) template: Option<&'a Template>,
@@ -218,7 +218,7 @@ impl Reporter {
         &self,
         identity: &Identity,
         error: &dyn std::error::Error,
-        refused: Option<&Refused<'_>>,
+        refused: Option<&RefusedRollout<'_>>,
         outdated: bool,
         now: Timestamp,
     ) {
@@ -239,13 +239,14 @@ impl Reporter {
         let warnings = [warning];
         let warned = self.warn(reported, identity, &warnings, now);
         if let Some(refused) = refused.filter(|_| !warned.is_empty()) {
-            let refusal = Refusal {
-                moves: &build::moves(refused.rollout, refused.labels),
-                record: &refused.rollout.record,
-                template: refused.template,
-                note: &note,
-            };
-            let notice = reported.course.refused(identity, &refusal, now);
+            let RefusedRollout {
+                rollout,
+                template,
+                labels,
+            } = *refused;
+            let containers = news::containers(&build::moves(rollout, labels), template);
+            let course = &mut reported.course;
+            let notice = course.refused(identity, containers, &rollout.record, &note, now);
             self.notifier.publish(notice);
         }
     }

@@ -27,7 +27,7 @@ use crate::{
     metrics::Reconciled,
     observe::Freshness,
     rollout::{patch, standing::Again},
-    status::Refused,
+    status::RefusedRollout,
     workload::{Object, Workload, identity::Identity},
 };
 
@@ -116,7 +116,7 @@ fn failed(identity: &Identity, error: &Error, context: &Context) {
     // If it is not selected any more, it is left alone.
     if let Some((outdated, rollout)) = known {
         let workload = rollout.as_ref().and_then(|_| context.objects.get(identity));
-        let refused = rollout.as_ref().map(|rollout| Refused {
+        let refused = rollout.as_ref().map(|rollout| RefusedRollout {
             rollout,
             template: workload.as_ref().map(Workload::template),
             labels: &context.sources.labels,

@@ -77,7 +77,7 @@ impl Waiter {
     }
 }
 
-/// Repeats a lookup until it is there, and waits for its fetch meanwhile.
+/// Repeats a lookup until there is an answer, and waits for its fetch meanwhile.
 pub(crate) async fn until_ready<T>(mut lookup: impl FnMut(&Waiter) -> Option<T>) -> T {
     let fetched = Arc::new(Notify::new());
     let waiter = Waiter::Task(Arc::clone(&fetched));

@@ -156,8 +156,8 @@ pub(super) struct Asking<'a> {
     pub(super) waiter: &'a Waiter,
 }
 
-/// Compares what each pod runs with the tag, each different thing once unless it is plain; nothing while a manifest or a node has to be read
-/// for that. The failure, if there is one, is the last.
+/// Compares what each pod runs with the tag, each different thing once, unless it is the tag's digest itself; nothing while
+/// a manifest or a node has to be read for that. The failure, if there is one, is the last.
 pub(super) fn compare(
     pods: &[(&Pod, &Container)],
     asking: Asking<'_>,

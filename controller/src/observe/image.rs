@@ -4,8 +4,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use kube_autorollout_core::{
-    Digest, Reference, compare::Verdict, decide::Running, image_id::ImageId, reference,
-    reference::InvalidReference, state::Reason,
+    Digest, Reference,
+    compare::Verdict,
+    decide::Running,
+    image_id::ImageId,
+    reference::{self, InvalidReference},
+    state::Reason,
 };
 use kube_autorollout_registry::CredentialChain;
 

@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_set_back_does_not_put_off_a_look() {
+    fn a_clock_that_is_set_back_does_not_put_off_a_poll() {
         let mut flight = Flight::found(second(0));
         flight.polled(second(7200));
         assert!(flight.is_due(second(3600), second(3600)));

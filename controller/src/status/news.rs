@@ -40,15 +40,6 @@ pub(super) struct Decided<'a> {
     pub(super) now: Timestamp,
 }
 
-/// A rollout that the API server refused, and why.
-pub(super) struct Refusal<'a> {
-    pub(super) moves: &'a [Move],
-    pub(super) record: &'a Record,
-    /// That of the workload as it is now, if it is still there.
-    pub(super) template: Option<&'a Template>,
-    pub(super) note: &'a str,
-}
-
 impl Course {
     /// What is news of a workload that was decided upon: how our rollout went on, that it `waits`, and what was `warned` of.
     pub(super) fn news(
@@ -121,39 +112,27 @@ impl Course {
         })
     }
 
-    /// The API server refused the patch of a rollout.
+    /// The API server refused the patch of a rollout of these containers, which was to write this record.
     pub(super) fn refused(
         &mut self,
         identity: &Identity,
-        refused: &Refusal<'_>,
+        containers: Vec<Container>,
+        record: &Record,
+        note: &str,
         now: Timestamp,
     ) -> Notice {
         self.troubled = true;
-        let moves = refused.moves.iter();
         Notice {
             event: Event::Failed,
             at: now,
             workload: workload(identity),
-            containers: moves.map(|moved| refused.container(moved)).collect(),
-            digests: refused.record.to_string(),
+            containers,
+            digests: record.to_string(),
             rollout: None,
             took: None,
             reason: Some(Reason::ApiServer.as_str()),
-            detail: Some(refused.note.to_owned()),
+            detail: Some(note.to_owned()),
             refused: None,
-        }
-    }
-}
-
-impl Refusal<'_> {
-    fn container(&self, moved: &Move) -> Container {
-        let name = moved.container.clone();
-        let image = self.template.and_then(|template| template.image(&name));
-        Container {
-            image: image.unwrap_or_default().to_owned(),
-            from: moved.from.as_ref().map(version),
-            to: Some(version(&moved.to)),
-            name,
         }
     }
 }
@@ -264,6 +243,18 @@ impl Decided<'_> {
         let mut containers = self.observation.observed.containers.iter();
         containers.find(|container| container.name == name)
     }
+}
+
+/// Containers that were to be moved, with their images as the template has them, if the workload is still there.
+pub(super) fn containers(moves: &[Move], template: Option<&Template>) -> Vec<Container> {
+    let image = |name: &str| template.and_then(|template| template.image(name));
+    let containers = moves.iter().map(|moved| Container {
+        name: moved.container.clone(),
+        image: image(&moved.container).unwrap_or_default().to_owned(),
+        from: moved.from.as_ref().map(version),
+        to: Some(version(&moved.to)),
+    });
+    containers.collect()
 }
 
 fn workload(identity: &Identity) -> Workload {

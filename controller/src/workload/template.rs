@@ -96,7 +96,7 @@ pub(crate) struct Container {
 }
 
 impl Container {
-    /// The container as `core` knows it, `init` says in which list it stands.
+    /// The container as `core` knows it; `init` says in which list it stands.
     fn described(&self, init: bool) -> TemplateContainer<'_> {
         let kind = match (init, self.restart_policy.as_deref()) {
             (false, _) => ContainerKind::Regular,

@@ -41,15 +41,8 @@ async fn a_watch_that_has_expired_begins_anew_and_misses_nothing() {
     way.sever();
     way.restore();
 
-    for kind in ["Deployment", "StatefulSet", "DaemonSet"] {
-        let kind = format!("kind=\"{kind}\"");
-        controller
-            .until_logged(&["WARN", "too old resource version", &kind])
-            .await;
-        controller
-            .until_logged(&["INFO", "watching again", &kind])
-            .await;
-    }
+    until_each_logged(&controller, &["WARN", "too old resource version"]).await;
+    until_each_logged(&controller, &["INFO", "watching again"]).await;
     let metrics = controller.until_all("UpToDate", 2).await;
     assert!(metrics.sum("watch_errors_total", &[("kind", "Deployment")]) >= 1.0);
     assert_eq!(
@@ -109,22 +102,14 @@ async fn an_api_server_that_is_away_for_a_minute_costs_nothing_and_a_push_meanwh
 #[tokio::test]
 async fn what_waited_for_the_api_server_is_rolled_out_as_soon_as_a_watch_is_answered_again() {
     let (world, gateway, controller) = long_away("back").await;
-    for kind in ["Deployment", "StatefulSet", "DaemonSet"] {
-        let kind = format!("kind=\"{kind}\"");
-        let warned = ["WARN", "cannot watch", &kind];
-        controller.until_logged(&warned).await;
-    }
+    until_each_logged(&controller, &["WARN", "cannot watch"]).await;
     let back = now();
     gateway.go_away(false);
     world.until_running(&world.marker(2), 1).await;
     assert!(waited(&world, back) < SECONDS, "{}", waited(&world, back));
     assert_eq!(world.patches(), 1);
     // Each watch has gone on where it was, so nothing but the answer shows that it did.
-    for kind in ["Deployment", "StatefulSet", "DaemonSet"] {
-        let kind = format!("kind=\"{kind}\"");
-        let again = ["INFO", "watching again", &kind];
-        controller.until_logged(&again).await;
-    }
+    until_each_logged(&controller, &["INFO", "watching again"]).await;
 }
 
 /// An API server that starts answers before it has read its roles.
@@ -133,16 +118,21 @@ async fn an_api_server_that_forbids_everything_is_not_back_yet() {
     let (world, gateway, controller) = long_away("starts").await;
     gateway.forbid(true);
     gateway.go_away(false);
-    for kind in ["Deployment", "StatefulSet", "DaemonSet"] {
-        let kind = format!("kind=\"{kind}\"");
-        let forbidden = ["WARN", "cannot watch", "role not found", &kind];
-        controller.until_logged(&forbidden).await;
-    }
+    until_each_logged(&controller, &["WARN", "cannot watch", "role not found"]).await;
     let back = now();
     gateway.forbid(false);
     world.until_running(&world.marker(2), 1).await;
     assert!(waited(&world, back) < SECONDS, "{}", waited(&world, back));
     assert_eq!(world.patches(), 1);
+}
+
+/// Waits for a line of the log with these parts for each kind.
+async fn until_each_logged(controller: &Controller, parts: &[&str]) {
+    for kind in ["Deployment", "StatefulSet", "DaemonSet"] {
+        let kind = format!("kind=\"{kind}\"");
+        let parts = [parts, &[&kind]].concat();
+        controller.until_logged(&parts).await;
+    }
 }
 
 /// An API server that has been away for so long that the next attempt is more than twenty seconds away. An image was pushed
@@ -180,18 +170,10 @@ async fn requests_that_get_no_answer_are_given_up_and_begun_anew() {
     controller.until_all("UpToDate", 1).await;
     // The watches that were answered end, and are begun again.
     gateway.go_away(true);
-    let kinds = ["Deployment", "StatefulSet", "DaemonSet"].map(|kind| format!("kind=\"{kind}\""));
-    for kind in &kinds {
-        controller
-            .until_logged(&["WARN", "cannot watch", kind])
-            .await;
-    }
+    until_each_logged(&controller, &["WARN", "cannot watch"]).await;
     gateway.hang(true);
     gateway.go_away(false);
-    for kind in &kinds {
-        let given_up = ["WARN", "did not answer within 30 s", kind];
-        controller.until_logged(&given_up).await;
-    }
+    until_each_logged(&controller, &["WARN", "did not answer within 30 s"]).await;
     assert_eq!(controller.get("/readyz").await, 200);
     gateway.hang(false);
     world.push(&world.version(2), "app").await;

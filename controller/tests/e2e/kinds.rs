@@ -57,7 +57,7 @@ pub(crate) fn api(world: &World, kind: &str) -> Api<DynamicObject> {
 }
 
 /// The kind with this plural.
-fn of(plural: &str) -> Kind {
+pub(crate) fn of(plural: &str) -> Kind {
     plural.trim_end_matches('s').parse().expect("a kind")
 }
 

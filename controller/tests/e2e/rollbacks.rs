@@ -149,25 +149,9 @@ async fn until_complete(world: &World, kind: &str) {
     let api = kinds::api(world, kind);
     let complete = eventually(SOON, "complete", async || {
         let object = api.get(kind).await.map_err(|error| error.to_string())?;
-        let status = &object.data["status"];
-        let seen = status["observedGeneration"].as_i64() == object.metadata.generation;
-        let is_complete = match kind {
-            "daemonsets" => {
-                let wanted = &status["desiredNumberScheduled"];
-                status["updatedNumberScheduled"] == *wanted && status["numberAvailable"] == *wanted
-            }
-            "statefulsets" => {
-                status["currentRevision"] == status["updateRevision"]
-                    && status["availableReplicas"] == status["replicas"]
-            }
-            _ => {
-                status["updatedReplicas"] == status["replicas"]
-                    && status["availableReplicas"] == status["replicas"]
-            }
-        };
-        (seen && is_complete)
+        workload::is_rolled_out_as(kinds::of(kind), &object)
             .then_some(())
-            .ok_or_else(|| status.to_string())
+            .ok_or_else(|| object.data["status"].to_string())
     });
     complete.await.unwrap_or_else(|error| panic!("{error}"));
 }

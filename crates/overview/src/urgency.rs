@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use kube_autorollout_core::state::{Reason, State};
 
-/// What may pass by itself and has lasted for longer may not.
+/// What has lasted for longer is not expected to pass by itself.
 const PASSING: SignedDuration = SignedDuration::from_mins(15);
 
 /// Whether a workload does not go on without a person: a rollout that does not converge, an annotation that cannot be

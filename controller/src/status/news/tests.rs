@@ -219,13 +219,8 @@ fn a_workload_recovers_once_after_each_trouble() {
     assert_eq!(after(State::UpToDate, None), [Event::Recovered]);
     assert_eq!(after(State::UpToDate, None), []);
     let identity = Identity::deployment("web", "web");
-    let refusal = Refusal {
-        moves: &[],
-        record: &Record::default(),
-        template: None,
-        note: "denied by a webhook",
-    };
-    course.refused(&identity, &refusal, Timestamp::UNIX_EPOCH);
+    let (record, note) = (Record::default(), "denied by a webhook");
+    course.refused(&identity, Vec::new(), &record, note, Timestamp::UNIX_EPOCH);
     let recovered = events(&mut course, State::UpToDate, None);
     assert_eq!(recovered, [Event::Recovered]);
 }
@@ -235,14 +230,11 @@ fn a_refused_rollout_names_its_images_and_what_they_were_to_run() {
     let template =
         json!({ "spec": { "containers": [{ "name": "app", "image": "ghcr.io/team/web:main" }] } });
     let template: Template = serde_json::from_value(template).expect("a template");
-    let refusal = Refusal {
-        moves: &[moved('a', 'b')],
-        record: &Record::default(),
-        template: Some(&template),
-        note: "denied by a webhook",
-    };
+    let containers = containers(&[moved('a', 'b')], Some(&template));
     let identity = Identity::deployment("web", "web");
-    let notice = Course::default().refused(&identity, &refusal, Timestamp::UNIX_EPOCH);
+    let (record, note) = (Record::default(), "denied by a webhook");
+    let notice =
+        Course::default().refused(&identity, containers, &record, note, Timestamp::UNIX_EPOCH);
     let why = (notice.reason, notice.detail.as_deref());
     assert_eq!(notice.event, Event::Failed);
     assert_eq!(why, (Some("ApiServer"), Some("denied by a webhook")));

@@ -13,7 +13,7 @@ use crate::harness::{Controller, SOON, World};
 /// and one more for the place to be free.
 const CHECKS: usize = 3;
 
-/// The controller checks `web` and at the Deployment `beside`, each on a tag of its own.
+/// The controller checks `web` and the Deployment `beside`, each on a tag of its own.
 pub(super) struct Scene {
     pub(super) world: World,
     pub(super) controller: Controller,

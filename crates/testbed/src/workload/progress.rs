@@ -1,6 +1,6 @@
 //! How far a rollout is, for any kind, from as little of the object as possible: lists of thousands are read.
 
-use kube::core::Object;
+use kube::core::{DynamicObject, Object};
 use serde::Deserialize;
 
 use super::Kind;
@@ -24,6 +24,12 @@ pub(super) struct Status {
     desired_number_scheduled: i32,
     updated_number_scheduled: i32,
     number_available: i32,
+}
+
+/// Whether the rollout of an object of this kind is complete; never that of another object.
+pub fn is_rolled_out_as(kind: Kind, object: &DynamicObject) -> bool {
+    let object = serde_json::to_value(object).and_then(serde_json::from_value);
+    object.is_ok_and(|object| is_complete(kind, &object))
 }
 
 /// Whether a rollout is complete, by the rules of `kubectl rollout status`
