@@ -79,7 +79,7 @@ fn own_namespace(
 /// # Errors
 ///
 /// [`InvalidBackoff`] when the constants of the retries contradict each other.
-fn guarded<S, B>(
+pub(crate) fn guarded<S, B>(
     service: S,
     recovery: Recovery,
 ) -> Result<
@@ -99,10 +99,7 @@ where
     B: Send + 'static,
 {
     let retries = RetryLayer::new(retry::Retries::new()?);
-    let noted = MapResultLayer::new(move |result: Result<Response<B>, BoxError>| {
-        recovery.note(&result);
-        result
-    });
+    let noted = MapResultLayer::new(move |result| recovery.note(result));
     Ok(retries.layer(noted.layer(deadline::layer().layer(service))))
 }
 

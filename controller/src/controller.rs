@@ -11,7 +11,7 @@ mod requeue;
 
 use std::{future, sync::Arc};
 
-use futures::StreamExt as _;
+use futures::{Stream, StreamExt as _};
 use kube::runtime::{
     PredicateConfig, WatchStreamExt as _,
     controller::{Config, Controller},
@@ -26,7 +26,6 @@ use self::{
     reconciler::{error_policy, reconcile},
 };
 use crate::{
-    client::Recovery,
     constants,
     server::health::Health,
     workload::{Kind, Object, Watch},
@@ -44,7 +43,7 @@ pub(crate) async fn run(
     watch: Watch,
     health: Arc<Health>,
     context: Arc<Context>,
-    recovery: Recovery,
+    recovered: impl Stream<Item = ()> + Send + 'static,
 ) {
     let api = informer::api(&context.rollouts.client, kind, &watch);
     let config = watcher::Config::default()
@@ -54,8 +53,7 @@ pub(crate) async fn run(
     let writer = Writer::<Object>::new(kind);
     let store = writer.as_reader();
     context.objects.add(kind, &watch, store.clone());
-    let recovered = recovery.stream();
-    let mut informer = Informer::new(kind, watch, health, recovery, Arc::clone(&context));
+    let mut informer = Informer::new(kind, watch, health, Arc::clone(&context));
     let fingerprint = informer.fingerprint();
     let outage = informer.outage();
     let changes = watcher(api, config)

@@ -18,6 +18,7 @@ pub(crate) mod tags;
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
+use kube::Client;
 use kube_autorollout_cloud::Identities;
 use kube_autorollout_core::{
     annotations::{self, ContainerKind, Settings, TemplateContainer},
@@ -39,7 +40,6 @@ use self::{
     tags::Tags,
 };
 use crate::{
-    client::Cluster,
     clock,
     config::Config,
     lookup::{Fetches, Waiter},
@@ -69,20 +69,17 @@ pub(crate) struct Sources {
 impl Sources {
     /// Nothing is known yet.
     pub(crate) fn new(
-        cluster: &Cluster,
+        client: &Client,
         (registry, identities): (&registry::RegistryClient, Option<Identities>),
         config: &Config,
         fetches: &Fetches,
     ) -> Self {
-        let Cluster {
-            client, recovery, ..
-        } = cluster;
         let labels = Labels::new(registry.clone(), fetches);
         Self {
-            credentials: Credentials::new(cluster, &config.registries, identities, fetches),
+            credentials: Credentials::new(client.clone(), &config.registries, identities, fetches),
             tags: Tags::new(registry.clone(), fetches),
             pods: pods::Store::new(client.clone(), config.restarted_at(), fetches),
-            nodes: Nodes::new(client.clone(), recovery.clone(), fetches),
+            nodes: Nodes::new(client.clone(), fetches),
             comparisons: Comparisons::new(registry.clone(), Arc::clone(&labels), fetches),
             labels,
             platforms: config.platforms.clone(),

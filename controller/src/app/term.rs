@@ -69,7 +69,7 @@ impl Term {
                     watch.clone(),
                     Arc::clone(&shared.health),
                     Arc::clone(&context),
-                    shared.cluster.recovery.clone(),
+                    shared.cluster.recovery.stream(),
                 ));
             }
         }
@@ -106,7 +106,12 @@ fn context(shared: &Shared, stop: CancellationToken) -> Context {
     let triggers = Arc::new(Triggers::default());
     let fetches = Fetches::new(Arc::clone(&triggers), stop.clone());
     Context {
-        sources: Sources::new(cluster, (registry, identities.clone()), config, &fetches),
+        sources: Sources::new(
+            &cluster.client,
+            (registry, identities.clone()),
+            config,
+            &fetches,
+        ),
         rollouts: Rollouts {
             client: cluster.client.clone(),
             limiter: Arc::clone(&shared.limiter),

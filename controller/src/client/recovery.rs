@@ -23,6 +23,11 @@ struct State {
     recoveries: watch::Sender<()>,
 }
 
+/// Why a request was refused that may be permitted.
+#[derive(Debug, thiserror::Error)]
+#[error("the API server is starting, and forbids everything until it has read its roles")]
+struct Starting;
+
 impl Recovery {
     /// It has not failed yet.
     pub(crate) fn new() -> Self {
@@ -32,21 +37,20 @@ impl Recovery {
         }))
     }
 
-    /// It has failed.
-    #[cfg(test)]
-    pub(crate) fn away() -> Self {
-        let recovery = Self::new();
-        recovery.0.is_away.store(true, Ordering::Relaxed);
-        recovery
-    }
-
-    /// Notes what came of a request. An API server that starts forbids everything until it has read its roles, and what it
-    /// puts off for its load it has not answered either: that is no recovery, and no failure.
-    pub(super) fn note<B>(&self, result: &Result<Response<B>, BoxError>) {
+    /// Notes what came of a request, and passes it on. An API server that starts forbids everything until it has read its
+    /// roles, which says nothing of ours, and what it puts off for its load it has not answered either: that is no recovery,
+    /// and no failure.
+    pub(super) fn note<B>(
+        &self,
+        result: Result<Response<B>, BoxError>,
+    ) -> Result<Response<B>, BoxError> {
         let failed = match result.as_ref().map(Response::status) {
+            Ok(StatusCode::FORBIDDEN) if self.0.is_away.load(Ordering::Relaxed) => {
+                return Err(Starting.into());
+            }
             Ok(
                 StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS,
-            ) => return,
+            ) => return result,
             Ok(status) => status.is_server_error(),
             Err(_) => true,
         };
@@ -54,11 +58,7 @@ impl Recovery {
         if was_away && !failed {
             self.0.recoveries.send_replace(());
         }
-    }
-
-    /// Whether it has not answered since a request failed, or only as one that starts does.
-    pub(crate) fn is_away(&self) -> bool {
-        self.0.is_away.load(Ordering::Relaxed)
+        result
     }
 
     /// Yields after each time that it did not answer and answers again.
@@ -81,25 +81,24 @@ mod tests {
         let recovery = Recovery::new();
         let mut recoveries = std::pin::pin!(recovery.stream());
         let answer = |status: u16| {
-            recovery.note(&Ok(Response::builder()
-                .status(status)
-                .body(())
-                .expect("a response")));
+            let response = Response::builder().status(status).body(());
+            let passed_on = recovery.note(Ok(response.expect("a response")));
+            passed_on.map(|response| response.status().as_u16()).ok()
         };
         answer(200);
         assert_eq!(recoveries.next().now_or_never(), None);
         answer(503);
-        recovery.note::<()>(&Err("refused".into()));
+        let refused = recovery.note::<()>(Err("refused".into()));
+        assert!(refused.is_err());
         assert_eq!(recoveries.next().now_or_never(), None);
         for not_yet in [401, 403, 429] {
-            answer(not_yet);
+            let passed_on = Some(not_yet).filter(|status| *status != 403);
+            assert_eq!(answer(not_yet), passed_on, "it does not know its roles yet");
             assert_eq!(recoveries.next().now_or_never(), None, "{not_yet}");
         }
-        assert!(recovery.is_away());
         answer(404);
         assert_eq!(recoveries.next().now_or_never(), Some(Some(())));
-        answer(403);
-        assert!(!recovery.is_away());
+        assert_eq!(answer(403), Some(403));
         answer(200);
         assert_eq!(recoveries.next().now_or_never(), None, "it was not away");
     }

@@ -22,7 +22,6 @@ use tracing::debug;
 use self::outage::Outage;
 use super::Context;
 use crate::{
-    client::Recovery,
     server::health::{Health, Start},
     workload::{Kind, Object, Watch, identity::Identity, interner::Names},
 };
@@ -55,7 +54,6 @@ pub(super) struct Informer {
     watch: Watch,
     outage: Arc<Outage>,
     health: Arc<Health>,
-    recovery: Recovery,
     context: Arc<Context>,
     /// The selected workloads.
     known: HashSet<Identity>,
@@ -69,7 +67,6 @@ impl Informer {
         kind: Kind,
         watch: Watch,
         health: Arc<Health>,
-        recovery: Recovery,
         context: Arc<Context>,
     ) -> Self {
         context.reporter.watching(kind.name());
@@ -78,7 +75,6 @@ impl Informer {
             outage: Arc::new(Outage::new(watch.clone())),
             watch,
             health,
-            recovery,
             context,
             known: HashSet::default(),
             listed: HashSet::default(),
@@ -180,9 +176,7 @@ impl Informer {
 
     fn failed(&mut self, error: &watcher::Error) {
         self.context.reporter.watch_failed(self.kind.name());
-        // One that starts forbids everything for a while.
-        let starts = self.recovery.is_away();
-        let (text, refused) = described(self.kind, error, starts);
+        let (text, refused) = described(self.kind, error);
         if refused {
             self.health.note(&self.watch, Start::Refused);
             self.context.budget.listed(&self.watch);
@@ -191,9 +185,8 @@ impl Informer {
     }
 }
 
-/// What an error of a watch means, and whether the API server refuses the kind altogether, which one that `starts` does not
-/// know yet.
-fn described(kind: Kind, error: &watcher::Error, starts: bool) -> (String, bool) {
+/// What an error of a watch means, and whether the API server refuses the kind altogether.
+fn described(kind: Kind, error: &watcher::Error) -> (String, bool) {
     let (verb, source) = match error {
         watcher::Error::InitialListFailed(source) => ("list", source),
         watcher::Error::WatchStartFailed(source) | watcher::Error::WatchFailed(source) => {
@@ -207,7 +200,7 @@ fn described(kind: Kind, error: &watcher::Error, starts: bool) -> (String, bool)
         }
     };
     match source {
-        kube::Error::Api(status) if status.is_forbidden() && !starts => {
+        kube::Error::Api(status) if status.is_forbidden() => {
             let missing = format!(
                 "add the verb {verb} on {} to the role of the controller",
                 kind.plural()

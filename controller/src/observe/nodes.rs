@@ -13,10 +13,7 @@ use serde::Deserialize;
 use tokio::time::{self, Instant};
 use tracing::{debug, info, warn};
 
-use crate::{
-    client::Recovery,
-    lookup::{Fetches, SingleFlight, Waiter},
-};
+use crate::lookup::{Fetches, SingleFlight, Waiter};
 
 /// After which a node counts as one that could not be read.
 const GET_TIMEOUT: Duration = Duration::from_secs(10);
@@ -58,8 +55,6 @@ pub(crate) struct Nodes {
 
 struct Reader {
     client: Client,
-    /// An API server that starts forbids everything for a while.
-    recovery: Recovery,
     refused: Mutex<Refused>,
 }
 
@@ -104,10 +99,9 @@ struct NodeInfo {
 
 impl Nodes {
     /// Knows no node yet.
-    pub(crate) fn new(client: Client, recovery: Recovery, fetches: &Fetches) -> Self {
+    pub(crate) fn new(client: Client, fetches: &Fetches) -> Self {
         let reader = Reader {
             client,
-            recovery,
             refused: Mutex::default(),
         };
         Self {
@@ -151,9 +145,7 @@ impl Reader {
                 self.refused.lock().since = None;
                 Entry::new(view.node())
             }
-            Ok(Err(kube::Error::Api(status)))
-                if status.is_forbidden() && !self.recovery.is_away() =>
-            {
+            Ok(Err(kube::Error::Api(status))) if status.is_forbidden() => {
                 self.refuse();
                 Entry::new(Node::OfAny)
             }

@@ -8,6 +8,7 @@ mod secrets;
 use std::{collections::HashMap, time::Duration};
 
 use jiff::Timestamp;
+use kube::Client;
 use kube_autorollout_cloud::Identities;
 use kube_autorollout_core::{Reference, state::Reason};
 use kube_autorollout_registry as registry;
@@ -18,7 +19,6 @@ use tracing::warn;
 pub(crate) use self::configured::Configured;
 use self::secrets::Secrets;
 use crate::{
-    client::Cluster,
     config::RegistryEntry,
     lookup::{Fetches, Waiter},
 };
@@ -32,13 +32,13 @@ pub(crate) struct Credentials {
 impl Credentials {
     /// The pods' own Secrets, and what is configured.
     pub(crate) fn new(
-        cluster: &Cluster,
+        client: Client,
         registries: &[RegistryEntry],
         identities: Option<Identities>,
         fetches: &Fetches,
     ) -> Self {
         Self {
-            secrets: Secrets::new(cluster.client.clone(), cluster.recovery.clone(), fetches),
+            secrets: Secrets::new(client, fetches),
             configured: Configured::new(registries, identities),
         }
     }

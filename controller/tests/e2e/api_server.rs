@@ -118,7 +118,7 @@ async fn an_api_server_that_forbids_everything_is_not_back_yet() {
     let (world, gateway, controller) = long_away("starts").await;
     gateway.forbid(true);
     gateway.go_away(false);
-    until_each_logged(&controller, &["WARN", "cannot watch", "role not found"]).await;
+    until_each_logged(&controller, &["WARN", "cannot watch", "forbids everything"]).await;
     let back = now();
     gateway.forbid(false);
     world.until_running(&world.marker(2), 1).await;

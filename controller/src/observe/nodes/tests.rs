@@ -6,10 +6,13 @@ use kube::client::Body;
 use serde_json::{Value, json};
 use tokio::time;
 use tokio_util::sync::CancellationToken;
-use tower::service_fn;
+use tower::{BoxError, service_fn};
 
 use super::*;
-use crate::lookup::until_ready;
+use crate::{
+    client::{Recovery, guarded},
+    lookup::until_ready,
+};
 
 async fn get(nodes: &Nodes, name: &str) -> Node {
     let name: Arc<str> = name.into();
@@ -29,10 +32,6 @@ enum Answer {
 
 impl Script {
     fn new(answer: Answer) -> (Self, Nodes) {
-        Self::of(answer, Recovery::new())
-    }
-
-    fn of(answer: Answer, recovery: Recovery) -> (Self, Nodes) {
         let script = Self(Arc::new(Mutex::new((answer, 0))));
         let served = script.clone();
         let service = service_fn(move |request: HttpRequest<Body>| {
@@ -50,14 +49,15 @@ impl Script {
                     Answer::Never => std::future::pending().await,
                 };
                 let body = Body::from(body.to_string().into_bytes());
-                Response::builder().status(status).body(body)
+                Response::builder()
+                    .status(status)
+                    .body(body)
+                    .map_err(BoxError::from)
             }
         });
         let fetches = Fetches::new(Arc::default(), CancellationToken::new());
-        (
-            script,
-            Nodes::new(Client::new(service, "own"), recovery, &fetches),
-        )
+        let service = guarded(service, Recovery::new()).expect("sound constants");
+        (script, Nodes::new(Client::new(service, "own"), &fetches))
     }
 
     fn answer(&self, answer: Answer) {
@@ -126,10 +126,13 @@ async fn nodes_that_may_not_be_read_are_asked_for_again_after_ten_minutes() {
 
 #[tokio::test(start_paused = true)]
 async fn that_an_api_server_forbids_nodes_while_it_starts_is_a_doubt() {
-    let (script, nodes) = Script::of(Answer::Says(403), Recovery::away());
-    assert_eq!(get(&nodes, "node-1").await, Node::Unread);
+    let (script, nodes) = Script::new(Answer::Says(503));
+    for answer in [Answer::Says(503), Answer::Says(403)] {
+        script.answer(answer);
+        assert_eq!(get(&nodes, "node-1").await, Node::Unread);
+        time::advance(PAUSE).await;
+    }
     script.answer(Answer::Is("amd64"));
-    time::advance(PAUSE).await;
     assert_eq!(get(&nodes, "node-1").await, amd64());
 }
 

@@ -17,8 +17,6 @@ pub(super) enum Error {
         "they may not be read: add the verb get on secrets to the role of the controller, or configure the registry"
     )]
     Forbidden,
-    #[error("the API server is starting, and forbids everything until it has read its roles")]
-    Starting,
     #[error("it does not exist")]
     NotFound,
     #[error("the API server did not answer in time")]
@@ -38,7 +36,7 @@ pub(super) enum Error {
 impl Error {
     /// The API server is away or in problem, so the Secret may be what it was.
     pub(super) fn says_nothing(&self) -> bool {
-        matches!(self, Self::Starting | Self::Timeout | Self::Get(_))
+        matches!(self, Self::Timeout | Self::Get(_))
     }
 }
 

@@ -18,7 +18,6 @@ use super::{
     pull_secret::{self, Error},
 };
 use crate::{
-    client::Recovery,
     clock,
     error_chain::Chain,
     lookup::{Fetches, SingleFlight, Waiter},
@@ -50,7 +49,6 @@ pub(super) struct Secrets {
 
 struct Reader {
     client: Client,
-    recovery: Recovery,
     problems: Problems,
 }
 
@@ -70,14 +68,10 @@ struct Read {
 }
 
 impl Secrets {
-    pub(super) fn new(client: Client, recovery: Recovery, fetches: &Fetches) -> Self {
+    pub(super) fn new(client: Client, fetches: &Fetches) -> Self {
         let problems = Problems::default();
         Self {
-            reader: Arc::new(Reader {
-                client,
-                recovery,
-                problems,
-            }),
+            reader: Arc::new(Reader { client, problems }),
             kept: SingleFlight::new(fetches.clone()),
             refused: Mutex::default(),
         }
@@ -151,10 +145,7 @@ impl Secrets {
 impl Reader {
     async fn read(&self, name: &Name, refused: Option<Timestamp>, before: Option<Read>) -> Read {
         let begun = clock::now();
-        let got = match pull_secret::get(&self.client, &name.0, &name.1).await {
-            Err(Error::Forbidden) if self.recovery.is_away() => Err(Error::Starting),
-            got => got,
-        };
+        let got = pull_secret::get(&self.client, &name.0, &name.1).await;
         let now = self.judged(got, begun, before.as_ref(), (&name.0, &name.1));
         let was_refused = |before: &Read| refused.is_some_and(|asked| asked >= before.begun);
         let unchanged = before

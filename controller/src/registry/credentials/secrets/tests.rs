@@ -10,13 +10,16 @@ use kube::client::Body;
 use serde_json::{Value, json};
 use tokio::time::{Instant, advance};
 use tokio_util::sync::CancellationToken;
-use tower::service_fn;
+use tower::{BoxError, service_fn};
 
 use super::{
     super::pull_secret::{GET_TIMEOUT, parse},
     *,
 };
-use crate::lookup::until_ready;
+use crate::{
+    client::{Recovery, guarded},
+    lookup::until_ready,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -108,10 +111,6 @@ impl Server {
     }
 
     fn secrets(self: &Arc<Self>) -> Secrets {
-        self.secrets_during(Recovery::new())
-    }
-
-    fn secrets_during(self: &Arc<Self>, recovery: Recovery) -> Secrets {
         let server = Arc::clone(self);
         let service = service_fn(move |_: Request<Body>| {
             server.asked.fetch_add(1, Ordering::Relaxed);
@@ -121,11 +120,13 @@ impl Server {
                     return future::pending().await;
                 };
                 let body = Body::from(answer.to_string().into_bytes());
-                Response::builder().status(status).body(body)
+                let response = Response::builder().status(status);
+                response.body(body).map_err(BoxError::from)
             }
         });
         let fetches = Fetches::new(Arc::default(), CancellationToken::new());
-        Secrets::new(Client::new(service, "own"), recovery, &fetches)
+        let service = guarded(service, Recovery::new()).expect("sound constants");
+        Secrets::new(Client::new(service, "own"), &fetches)
     }
 }
 
@@ -160,12 +161,17 @@ async fn what_was_read_lasts_through_an_outage_of_the_api_server_and_no_longer()
 
 #[tokio::test(start_paused = true)]
 async fn what_was_read_lasts_while_an_api_server_that_starts_forbids_everything() {
-    for (recovery, lasts) in [(Recovery::away(), true), (Recovery::new(), false)] {
+    for lasts in [true, false] {
         let server = Server::new("p");
-        let secrets = server.secrets_during(recovery);
+        let secrets = server.secrets();
         let read = keyring(&secrets, "own", &login()).await;
-        server.refuses(StatusCode::FORBIDDEN, "Forbidden");
         advance(KEPT).await;
+        if lasts {
+            server.refuses(StatusCode::INTERNAL_SERVER_ERROR, "InternalError");
+            keyring(&secrets, "own", &login()).await;
+            advance(KEPT).await;
+        }
+        server.refuses(StatusCode::FORBIDDEN, "Forbidden");
         let again = keyring(&secrets, "own", &login()).await;
         assert_eq!(again == read, lasts);
     }
