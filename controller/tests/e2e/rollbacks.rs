@@ -1,13 +1,13 @@
-//! Rollouts that are undone, as `kubectl rollout undo` does it, and tags that move to and fro.
+//! Rollouts that `kubectl rollout undo` undoes, and tags that move back and forth.
 
-use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment, ReplicaSet};
-use kube::{
-    ResourceExt as _,
-    api::{ListParams, Patch, PatchParams, PostParams},
-};
+use kube::ResourceExt as _;
 use kube_autorollout_core::state::{Reason, State};
-use kube_autorollout_testbed::workload::{self, eventually};
-use serde_json::{Value, json};
+use kube_autorollout_testbed::{
+    programs::{Program, Programs},
+    workload::{self, eventually},
+};
+use serde_json::json;
+use tokio::{process::Command, task::spawn_blocking};
 
 use crate::{
     clock::Clock,
@@ -17,50 +17,25 @@ use crate::{
     reported::until_reported,
 };
 
-/// What `kubectl rollout undo` does to a workload of a kind: it gets the template that was rolled out to this version.
-async fn undo(world: &World, kind: &str, name: &str, version: u32) {
-    let digest = world.version(version).digest().to_string();
-    let of_version = |template: &Value| {
-        let record = &template["metadata"]["annotations"]["kube-autorollout/digests"];
-        record
-            .as_str()
-            .is_some_and(|record| record.contains(&digest))
-    };
-    let all = ListParams::default();
-    let namespace = &world.namespace;
-    if kind == "deployments" {
-        let sets = namespace.api::<ReplicaSet>().list(&all).await;
-        let sets = sets.expect("ReplicaSets").items.into_iter();
-        let mut templates = sets.filter_map(|set| set.spec?.template);
-        let template = templates.find(|template| of_version(&json!(template)));
-        let mut template = template.expect("a template");
-        let metadata = template.metadata.as_mut().expect("metadata");
-        let labels = metadata.labels.as_mut().expect("labels");
-        labels.remove("pod-template-hash");
-        let api = namespace.api::<Deployment>();
-        let undone = eventually(SOON, "the old template", async || {
-            let mut web = world.deployment(name).await;
-            web.spec.as_mut().expect("a spec").template = template.clone();
-            let replaced = api.replace(name, &PostParams::default(), &web).await;
-            replaced.map(drop).map_err(|error| error.to_string())
-        });
-        undone.await.unwrap_or_else(|error| panic!("{error}"));
-        return;
-    }
-    let revisions = namespace.api::<ControllerRevision>().list(&all).await;
-    let mut revisions = revisions.expect("revisions").items;
-    revisions.retain(|revision| {
-        revision
-            .owner_references()
-            .iter()
-            .any(|owner| owner.name == name)
-    });
-    let mut patches = revisions.into_iter().map(|revision| json!(revision.data));
-    let patch = patches.find(|patch| of_version(&patch["spec"]["template"]));
-    let patch = Patch::Strategic(patch.expect("a revision"));
-    let (api, parameters) = (kinds::api(world, kind), PatchParams::default());
-    let undone = api.patch(name, &parameters, &patch).await;
-    undone.expect("undone");
+/// Undoes the last rollout of a workload with `kubectl`.
+async fn undo(world: &World, kind: &str, name: &str) {
+    let kubectl = spawn_blocking(|| Programs::tool(Program::Kubectl, &|_| ())).await;
+    let mut undo = Command::new(kubectl.expect("it ran").expect("Go builds it"));
+    undo.arg("--kubeconfig")
+        .arg(world.testbed.control_plane().kubeconfig());
+    undo.args([
+        "--namespace",
+        world.namespace.name(),
+        "rollout",
+        "undo",
+        &format!("{kind}/{name}"),
+    ]);
+    let output = undo.output().await.expect("kubectl");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 async fn stays_undone(world: &World, controller: &Controller, pods: usize) {
@@ -79,7 +54,7 @@ async fn an_undone_rollout_stays_undone_until_the_next_push() {
     for kind in KINDS {
         let (world, controller, pods) = of_kind(&format!("undo-{kind}"), kind, "").await;
         rolls_out(&world, &controller, 3, pods).await;
-        undo(&world, kind, "web", 2).await;
+        undo(&world, kind, "web").await;
         stays_undone(&world, &controller, pods).await;
         assert_eq!(controller.stop().await, Some(0));
         controller.start().await;
@@ -114,7 +89,7 @@ async fn undone_rollouts_stay_undone_for_an_hour_of_checks_over_changes_of_leade
         first.until_all("UpToDate", 3).await;
     }
     for kind in KINDS {
-        undo(&world, kind, kind, 2).await;
+        undo(&world, kind, kind).await;
     }
     let twenty_checks = async |controller: &Controller, minutes: i64| {
         world.until_running(&world.marker(2), pods).await;
@@ -169,7 +144,7 @@ async fn an_undone_rollout_comes_back_when_its_owner_says_so_and_a_restart_does_
     for kind in KINDS {
         let (world, controller, pods) = of_kind(&format!("undo-hold-{kind}"), kind, "").await;
         rolls_out(&world, &controller, 3, pods).await;
-        undo(&world, kind, "web", 2).await;
+        undo(&world, kind, "web").await;
         stays_undone(&world, &controller, pods).await;
         let annotated = json!({ "annotations": { RESTARTED_AT: "2100-01-01T00:00:00Z" } });
         let restart = json!({ "spec": { "template": { "metadata": annotated } } });
@@ -211,7 +186,7 @@ async fn without_pins_an_undone_rollout_runs_what_the_tag_names() {
     for version in [2, 3] {
         rolls_out(&world, &controller, version, pods).await;
     }
-    undo(&world, "deployments", "web", 2).await;
+    undo(&world, "deployments", "web").await;
     let deployed = eventually(SOON, "the old template", async || {
         let web = world.deployment("web").await;
         let template = json!(web.spec)["template"].to_string();
