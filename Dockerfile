@@ -1,10 +1,10 @@
 # syntax=docker/dockerfile:1
-# One static binary in an empty root, for: docker buildx build --platform linux/amd64,linux/arm64 .
+# A static binary in an empty image: docker buildx build --platform linux/amd64,linux/arm64 .
 FROM --platform=$BUILDPLATFORM rust:1.95-slim-trixie AS build
 ARG TARGETARCH
 WORKDIR /source
-# Rust links with LLD for x86_64 only, which merges functions that are the same. With frame pointers the unwind tables are a
-# quarter smaller, and profilers can read the stacks
+# Rust uses LLD, which folds identical functions, for x86_64 only. Frame pointers make the unwind tables a quarter smaller,
+# and profilers can walk the stacks
 ENV CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs -C force-frame-pointers=yes" \
     CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs -C link-arg=-Wl,--icf=all -C force-frame-pointers=yes" \
     CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
@@ -12,7 +12,7 @@ ENV CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS="-C target-feature=+crt-sta
     CC_aarch64_unknown_linux_gnu=aarch64-linux-gnu-gcc \
     CC_x86_64_unknown_linux_gnu=x86_64-linux-gnu-gcc
 
-# It is compiled on the machine that builds, for the machine that runs: emulation would take an hour
+# Cross-compile on the build platform: emulation would take an hour
 RUN case "$TARGETARCH" in \
       amd64) machine=x86_64; compiler=gcc-x86-64-linux-gnu ;; \
       arm64) machine=aarch64; compiler=gcc-aarch64-linux-gnu ;; \
@@ -26,7 +26,7 @@ RUN case "$TARGETARCH" in \
     && rustup target add "$machine-unknown-linux-gnu" \
     && echo "$machine-unknown-linux-gnu" >/target
 
-# Dependencies in a layer of their own, which is built anew only when one of these files changes
+# Dependencies in a separate layer, which is rebuilt only when one of these files changes
 COPY Cargo.toml Cargo.lock ./
 COPY controller/Cargo.toml controller/
 COPY crates/cloud/Cargo.toml crates/cloud/
@@ -44,15 +44,15 @@ RUN mkdir controller/src crates/cloud/src crates/core/src crates/hints/src crate
 
 COPY controller controller
 COPY crates crates
-# Cargo goes by the time of files, and those of a checkout may be older than the layer above
+# Cargo compares modification times, and files of a checkout may be older than the layer above
 RUN find controller/src crates/*/src -name '*.rs' -exec touch {} + \
     && cargo build --release --locked --package kube-autorollout --target "$(cat /target)" \
     && cp "target/$(cat /target)/release/kube-autorollout" /kube-autorollout
 
-# A test builds this stage alone, with a binary of its own: the base image of the one above is in a registry
+# Tests build only this stage, with their own binary, because the base image above requires a registry
 FROM scratch
 LABEL org.opencontainers.image.title="kube-autorollout" \
-      org.opencontainers.image.description="Rolls Kubernetes workloads out when the image behind their unchanged tag has changed" \
+      org.opencontainers.image.description="Rolls out Kubernetes workloads when the image behind an unchanged tag has changed" \
       org.opencontainers.image.source="https://github.com/juv/kube-autorollout" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /kube-autorollout /kube-autorollout

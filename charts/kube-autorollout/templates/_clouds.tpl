@@ -1,6 +1,6 @@
 {{/*
-The hosts of the registries of a cloud, as patterns. They are wide, as the controller itself sends a token to hosts of the cloud
-only. public.ecr.aws needs no login.
+Patterns for the registry hosts of each cloud. They can be wide, because the controller only sends tokens to hosts of the
+cloud. public.ecr.aws requires no login.
 */}}
 {{- define "kube-autorollout.cloudHosts" -}}
 aws:
@@ -24,7 +24,7 @@ azure:
   - "*.azurecr.us"
 {{- end }}
 
-{{/* The entries of registries for cloudIdentities. */}}
+{{/* The registry entries for cloudIdentities. */}}
 {{- define "kube-autorollout.cloudRegistries" -}}
 {{- $hosts := include "kube-autorollout.cloudHosts" . | fromYaml }}
 {{- $entries := list }}
@@ -37,7 +37,7 @@ azure:
 {{- toYaml (dict "registries" $entries) }}
 {{- end }}
 
-{{/* The ServiceAccount's annotations by which clouds know the controller; the user's own come on top. */}}
+{{/* Annotations of the ServiceAccount that identify the controller to clouds, merged with the user's. */}}
 {{- define "kube-autorollout.serviceAccountAnnotations" -}}
 {{- $clouds := .Values.cloudIdentities | default list }}
 {{- $identity := .Values.cloudIdentity | default dict }}
@@ -60,7 +60,7 @@ azure:
 {{- toYaml (merge (dict) (.Values.serviceAccount.annotations | default dict) $annotations) }}
 {{- end }}
 
-{{/* The addresses on the node that cloudIdentities are asked at, as rules of egress. */}}
+{{/* Egress rules for the node-local addresses that issue cloud identities. */}}
 {{- define "kube-autorollout.metadataEgress" -}}
 {{- $clouds := .Values.cloudIdentities | default list }}
 {{- if has "aws" $clouds }}
@@ -78,7 +78,7 @@ azure:
         cidr: 169.254.169.254/32
   ports:
     - port: 80
-- to: # the same, as GKE without Dataplane V2 has it
+- to: # the same on GKE without Dataplane V2
     - ipBlock:
         cidr: 169.254.169.252/32
   ports:

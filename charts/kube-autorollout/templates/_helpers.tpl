@@ -1,9 +1,9 @@
-{{/* The chart's name in names of objects. */}}
+{{/* The name of the chart in object names. */}}
 {{- define "kube-autorollout.name" -}}
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
-{{/* What names of objects begin with. */}}
+{{/* The prefix of object names. */}}
 {{- define "kube-autorollout.fullname" -}}
 {{- if .Values.fullnameOverride }}
 {{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" }}
@@ -21,7 +21,7 @@
 {{- printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
-{{/* Of every object. The user's labels come on top of ours and replace none of them. */}}
+{{/* Labels of every object. The user's labels are added and cannot replace ours. */}}
 {{- define "kube-autorollout.labels" -}}
 {{- $ours := include "kube-autorollout.selectorLabels" . | fromYaml }}
 {{- $_ := set $ours "helm.sh/chart" (include "kube-autorollout.chart" .) }}
@@ -38,12 +38,12 @@
 {{- toYaml $labels }}
 {{- end }}
 
-{{/* Of what is watched; a ClusterRole has no namespace, so its name has. */}}
+{{/* Name of the Role or ClusterRole for watched namespaces. A ClusterRole has no namespace, so its name contains it. */}}
 {{- define "kube-autorollout.role" -}}
 {{- include "kube-autorollout.fullname" . }}-{{ if include "kube-autorollout.watchesAll" . }}{{ .Release.Namespace }}-{{ end }}role
 {{- end }}
 
-{{/* A Deployment's selector cannot be changed: these must stay what they were. */}}
+{{/* The selector of a Deployment is immutable: do not change these. */}}
 {{- define "kube-autorollout.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "kube-autorollout.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -66,7 +66,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- if has "*" (.Values.config.watch.namespaces | default list) }}true{{ end }}
 {{- end }}
 
-{{/* Not empty if replicas elect a leader. */}}
+{{/* Not empty if leader election is enabled. */}}
 {{- define "kube-autorollout.elects" -}}
 {{- $enabled := .Values.config.leaderElection.enabled }}
 {{- if kindIs "bool" $enabled }}{{ if $enabled }}true{{ end }}
@@ -74,14 +74,14 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
 {{/*
-How pods are replaced. `Recreate` is not the default of one replica: Kubernetes refuses it beside the `rollingUpdate` that
-it has itself filled in for a release of the chart 0.7, and that server-side apply, as Helm 4 does it, cannot take back. For the
-same reason `rollingUpdate` is always said.
+The update strategy. `Recreate` is not the default for one replica: Kubernetes rejects it together with the `rollingUpdate`
+that it defaulted for a release of chart 0.7, and server-side apply, as used by Helm 4, cannot remove this default. For the
+same reason, `rollingUpdate` is always set.
 */}}
 {{- define "kube-autorollout.strategy" -}}
 {{- $strategy := .Values.strategy | default dict }}
 {{- if eq ($strategy.type | default "RollingUpdate") "RollingUpdate" }}
-  {{- $rolling := dict "maxSurge" 0 "maxUnavailable" 1 }}{{/* one goes before another comes */}}
+  {{- $rolling := dict "maxSurge" 0 "maxUnavailable" 1 }}{{/* stop the old pod before the new one starts */}}
   {{- if include "kube-autorollout.elects" . }}
     {{- $rolling = dict "maxSurge" 1 "maxUnavailable" 0 }}
   {{- end }}
@@ -90,7 +90,7 @@ same reason `rollingUpdate` is always said.
 {{- toYaml $strategy }}
 {{- end }}
 
-{{/* Not empty if nodes may be read. */}}
+{{/* Not empty if the controller may read nodes. */}}
 {{- define "kube-autorollout.readsNodes" -}}
 {{- $enabled := .Values.rbac.nodes.enabled }}
 {{- if kindIs "bool" $enabled }}{{ if $enabled }}true{{ end }}

@@ -1,8 +1,8 @@
 {{/*
-What hints.receivers comes to, as YAML of a mapping:
-  receivers: as the configuration file has them, with the paths of the mounted Secrets
-  sources: of the one projected volume, so that a rotated Secret is read without a restart and an order does not matter
-It fails for what the controller would refuse at its start, after the release is installed.
+hints.receivers as a YAML mapping:
+  receivers: as in the configuration file, with the paths of the mounted Secrets
+  sources: of one projected volume, so that a rotated Secret is read without a restart, and the order does not matter
+It fails for values that the controller would reject at startup, after the release is installed.
 */}}
 {{- define "kube-autorollout.hints" -}}
 {{- $result := dict "receivers" list "sources" list }}

@@ -1,4 +1,4 @@
-{{/* Fails where two things would be mounted at one path: the API server would only say that it is not unique. */}}
+{{/* Fails if two volumes have the same mount path: the API server would only report that the path is not unique. */}}
 {{- define "kube-autorollout.checkMounts" -}}
 {{- $wanted := list (dict "path" "/etc/kube-autorollout/config" "what" "the configuration") }}
 {{- range .Values.config.registries }}
@@ -27,10 +27,10 @@
 {{- range $wanted }}
   {{- $path := .path | default "" | toString | trimSuffix "/" }}
   {{- $other := get $taken $path }}
-  {{- if not $path }}{{/* reported where it is used */}}
+  {{- if not $path }}{{/* reported by the template that uses it */}}
   {{- else if not $other }}
     {{- $_ := set $taken $path .what }}
-  {{- else if ne $other .what }}{{/* entries of registries may share a Secret, which is mounted once */}}
+  {{- else if ne $other .what }}{{/* registry entries may share a Secret, which is mounted once */}}
     {{- fail (printf "%s cannot be mounted at %s, which is used by %s; set a different mountPath" .what $path $other) }}
   {{- end }}
 {{- end }}

@@ -1,8 +1,8 @@
 {{/*
-What notifications.sinks comes to, as YAML of a mapping:
-  sinks: as the configuration file has them, with the paths of the mounted Secrets
-  sources: of the one projected volume, so that a rotated Secret is read without a restart
-It fails for what the controller would refuse at its start, after the release is installed.
+notifications.sinks as a YAML mapping:
+  sinks: as in the configuration file, with the paths of the mounted Secrets
+  sources: of one projected volume, so that a rotated Secret is read without a restart
+It fails for values that the controller would reject at startup, after the release is installed.
 */}}
 {{- define "kube-autorollout.notifications" -}}
 {{- $result := dict "sinks" list "sources" list }}

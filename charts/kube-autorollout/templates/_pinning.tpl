@@ -1,4 +1,4 @@
-{{/* The namespaces whose pods are pinned, as a selector: those that are watched, unless others are named. */}}
+{{/* Selector of the namespaces whose pods are pinned: by default, the watched namespaces. */}}
 {{- define "kube-autorollout.pinnedNamespaces" -}}
 {{- if .Values.pinning.namespaceSelector }}
 {{- toYaml .Values.pinning.namespaceSelector }}
@@ -11,12 +11,12 @@
 {{- end }}
 {{- end }}
 
-{{/* The name of the policy. It has no namespace, so its name has. */}}
+{{/* The name of the policy. It is cluster-scoped, so its name contains the namespace. */}}
 {{- define "kube-autorollout.pinPolicy" -}}
 {{ include "kube-autorollout.fullname" . }}-{{ .Release.Namespace }}-pin
 {{- end }}
 
-{{/* The version of the API that the API server has for MutatingAdmissionPolicy. It fails where there is none, before anything is installed. */}}
+{{/* The API version of MutatingAdmissionPolicy. Fails before anything is installed if the API server does not have it. */}}
 {{- define "kube-autorollout.pinPolicyVersion" -}}
 {{- $kind := "admissionregistration.k8s.io/%s/MutatingAdmissionPolicy" }}
 {{- if .Capabilities.APIVersions.Has (printf $kind "v1") }}v1

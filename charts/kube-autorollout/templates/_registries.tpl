@@ -1,11 +1,11 @@
 {{/*
-What the entries of config.registries come to, as YAML of a mapping:
-  registries: as the configuration file has them
-  volumes, mounts: of the Secrets that they name; a directory each, so that a rotated Secret is read without a restart
-  env: variables that tokens name by ${KEY}, where KEY is a key of a Secret of the same or another entry; where the key
-    is that of an earlier entry's Secret, too, the variable has the number of the entry
-  tokens: literal tokens of the values, by key of the Secret that this chart makes of them
-Each directory and each key has the number of its entry, so that two Secrets with the same key do not collide.
+config.registries as a YAML mapping:
+  registries: as in the configuration file
+  volumes, mounts: of their Secrets, one directory each, so that a rotated Secret is read without a restart
+  env: variables for tokens of the form ${KEY}, where KEY is a key of a Secret of the same or another entry. If the Secret
+    of an earlier entry has the same key, the variable contains the number of the entry
+  tokens: literal tokens of the values, by their key in the Secret that this chart creates
+Each directory and key contains the number of its entry, so that two Secrets with the same key do not collide.
 */}}
 {{- define "kube-autorollout.registries" -}}
 {{- $root := . }}
@@ -18,7 +18,7 @@ Each directory and each key has the number of its entry, so that two Secrets wit
   {{- end }}
 {{- end }}
 {{- $tokens := list }}
-{{- $mounted := dict }}{{/* by mountPath: entries may share a Secret, and a directory is mounted only once */}}
+{{- $mounted := dict }}{{/* by mountPath: entries may share a Secret, which is mounted once */}}
 {{- range $index, $entry := .Values.config.registries }}
   {{- $registry := omit ($entry | default dict) "secret" }}
   {{- $secret := ($entry | default dict).secret | default dict }}
