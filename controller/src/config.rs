@@ -1,18 +1,13 @@
-//! The configuration: what users write in a file and in the environment, checked as a whole.
+//! The configuration: defaults, overridden by a file, overridden by the environment.
 //!
-//! Layers, the later the higher: defaults, the file, the environment. Everything that is wrong is reported at once, with
-//! its place; a secret is never part of a message.
+//! All problems are reported at once, each with its key and layer. A message never contains a secret.
 
 mod document;
-mod effective;
 mod files;
-mod found;
 mod log;
 mod model;
 mod problem;
 mod provider;
-mod registries;
-mod rollouts;
 mod scalar;
 mod schema;
 mod secret;
@@ -33,33 +28,33 @@ pub(crate) use self::{
     files::CaFile,
     log::LogFormat,
     problem::Problems,
-    registries::{RegistryEntry, Secret, TokenSource},
-    rollouts::Rollouts,
-    settings::{Config, Hints, Namespaces, Notifications},
+    settings::{
+        Config, Hints, Namespaces, Notifications, RegistryEntry, Rollouts, Secret, TokenSource,
+    },
 };
 
-/// A configuration that can be used, and what is to be said about it.
+/// A valid configuration.
 #[derive(Debug)]
 pub(crate) struct Loaded {
     /// The configuration.
     pub(crate) config: Config,
-    /// To be logged; none of them stops the start.
+    /// To be logged; none of them prevents the start.
     pub(crate) warnings: Vec<String>,
-    /// All values in force, in the file's words and without secrets; to be logged.
+    /// All values in force as they are written, without secrets; to be logged.
     pub(crate) effective: serde_json::Value,
 }
 
-/// Reads the file, if there is one, and the environment.
+/// Loads the file, if there is one, and the environment.
 ///
 /// # Errors
 ///
-/// [`Problems`], with everything that is wrong: syntax, unknown keys, values that are not allowed, variables that are
-/// not set, and files that cannot be read.
+/// All [`Problems`]: invalid syntax, unknown keys, values that are not allowed, variables that are not set, and files
+/// that cannot be read.
 pub(crate) fn load(
     file: Option<&Path>,
     environment: &BTreeMap<String, String>,
 ) -> Result<Loaded, Problems> {
-    let mut problems = Vec::new();
+    let mut problems = Problems::default();
     let mut warnings = Vec::new();
     let keys = schema::keys::<Section<Model>>();
     let file = file.and_then(|path| provider::file(path, &mut problems));
@@ -69,7 +64,7 @@ pub(crate) fn load(
     let mut document = Document::new(merged, environment, problems, warnings);
     let model = document.extract::<Section<Model>>(&keys);
     let config = model.and_then(|Section(model)| validate::config(model, &mut document));
-    let effective = effective::effective(document.written(), &keys);
+    let effective = schema::redacted(document.written(), &keys);
     let Document {
         problems, warnings, ..
     } = document;
@@ -79,6 +74,6 @@ pub(crate) fn load(
             warnings,
             effective,
         }),
-        _ => Err(Problems::from(problems)),
+        _ => Err(problems.sorted()),
     }
 }

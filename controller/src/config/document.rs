@@ -1,4 +1,4 @@
-//! The merged layers as a model, with every mistake in them, where serde stops at the first.
+//! Deserializes the merged layers, and reports every problem, where serde stops at the first.
 
 use std::collections::BTreeMap;
 
@@ -9,39 +9,38 @@ use figment::{
 use serde::de::DeserializeOwned;
 
 use super::{
-    found::{describe, kind},
-    problem::{KeyPath, Mistake, Problem, invalid},
+    problem::{KeyPath, Message, Problems, describe, describe_type, invalid},
     provider::{self, Merged},
-    scalar::Scalar,
+    scalar::Scalar as _,
     schema::{self, Key},
     secret::SecretText,
 };
 
-/// What serde calls a list.
+/// Serde's name of a list.
 const SEQUENCE: &str = "a sequence";
 
-/// So many values that cannot be used are reported at once.
-const MOST: usize = 1000;
+/// The maximum number of values that are reported as invalid at once.
+const MAX_INVALID: usize = 1000;
 
-/// The merged layers.
+/// The merged layers and their problems.
 pub(super) struct Document {
     merged: Merged,
-    /// The same with all variables replaced, and without what cannot be used.
+    /// The same with variables expanded, and without the values that are invalid.
     usable: Value,
-    /// What takes the place of a value that cannot be used.
+    /// Replaces invalid values.
     defaults: Value,
-    /// What stops the start.
-    pub(super) problems: Vec<Problem>,
-    /// What is logged only.
+    /// Prevent the start.
+    pub(super) problems: Problems,
+    /// Only logged.
     pub(super) warnings: Vec<String>,
 }
 
 impl Document {
-    /// Replaces the variables of the merged layers.
+    /// Expands the variables of the merged layers.
     pub(super) fn new(
         merged: Merged,
         environment: &BTreeMap<String, String>,
-        problems: Vec<Problem>,
+        problems: Problems,
         warnings: Vec<String>,
     ) -> Self {
         let mut document = Self {
@@ -51,28 +50,29 @@ impl Document {
             problems,
             warnings,
         };
-        let mut mistakes = Vec::new();
+        let mut messages = Vec::new();
         let root = KeyPath::default();
-        replace_variables(&mut document.usable, &root, environment, &mut mistakes);
-        for (path, mistake) in mistakes {
-            document.leave_empty(&path);
-            document.mistake(path, mistake);
+        expand(&mut document.usable, &root, environment, &mut messages);
+        for (path, message) in messages {
+            // Null and not removed: a key that is unknown is reported as well.
+            document.reset(&path, Some(Value::from(Empty::None)));
+            document.problem(path, message);
         }
         document
     }
 
-    /// Reads the model. A value that it refuses becomes a problem and is left out, until nothing is refused any more.
+    /// Deserializes the model. A value that is refused becomes a problem and is removed, until nothing is refused.
     pub(super) fn extract<M: DeserializeOwned>(&mut self, keys: &[Key]) -> Option<M> {
-        for _ in 0..MOST {
+        for _ in 0..MAX_INVALID {
             let error = match M::deserialize(&self.usable) {
                 Ok(model) => return Some(model),
                 Err(error) => error,
             };
             let path = KeyPath::of(&error, &self.usable);
-            let mistake = self.explained(&path, error.kind, keys);
-            let left_out = self.leave_out(&path);
-            self.mistake(path, mistake);
-            if !left_out {
+            let message = self.explain(&path, error.kind, keys);
+            let is_reset = self.reset(&path, None);
+            self.problem(path, message);
+            if !is_reset {
                 break;
             }
         }
@@ -84,144 +84,118 @@ impl Document {
         &self.merged.root
     }
 
-    /// Whether a value is written at `path`, even if it cannot be used.
+    /// Whether a value is written at `path`, even an invalid one.
     pub(super) fn has(&self, path: &KeyPath) -> bool {
         path.find(self.written()).is_some()
     }
 
-    /// Keeps a mistake in the value at `path`.
-    pub(super) fn mistake(&mut self, path: KeyPath, mistake: Mistake) {
-        let origin = self.origin(&path).map(ToOwned::to_owned);
-        self.problems.push(Problem {
-            path,
-            origin,
-            mistake,
-        });
+    /// Adds a problem of the value at `path`.
+    pub(super) fn problem(&mut self, path: KeyPath, message: Message) {
+        let origin = self.merged.origin(&path);
+        self.problems.add(path, origin, message);
     }
 
-    /// Keeps that the value at `path` is none of those that are allowed.
+    /// Adds the problem that the value at `path` is not allowed.
     pub(super) fn invalid(&mut self, path: KeyPath, allowed: &str) {
-        let found = self.found(&path, describe);
-        self.mistake(path, invalid(&found, allowed));
+        let found = self.found(&path, false);
+        self.problem(path, invalid(&found, allowed));
     }
 
-    /// Keeps that a key is required, unless it has a value: one that cannot be used is a problem already.
-    pub(super) fn missing(&mut self, path: KeyPath, allowed: &str) {
+    /// Adds a problem if a required key is missing. An invalid value has been reported already.
+    pub(super) fn require(&mut self, path: KeyPath, allowed: &str) {
         if !self.has(&path) {
-            self.mistake(path, format!("required; allowed: {allowed}"));
+            self.problem(path, format!("required; allowed: {allowed}"));
         }
     }
 
-    /// Keeps a remark that does not stop the start.
-    pub(super) fn warn(&mut self, path: &KeyPath, remark: &str) {
-        let place = match self.origin(path) {
+    /// Adds a warning about the value at `path`.
+    pub(super) fn warn(&mut self, path: &KeyPath, warning: &str) {
+        let place = match self.merged.origin(path) {
             Some(origin) => format!("{path} (in {origin})"),
             None => path.to_string(),
         };
-        self.warnings.push(format!("{place}: {remark}"));
+        self.warnings.push(format!("{place}: {warning}"));
     }
 
-    /// What a check gives, unless it finds a mistake in the value at `path`.
-    pub(super) fn checked<T>(&mut self, path: &KeyPath, result: Result<T, Mistake>) -> Option<T> {
+    /// The result of a check; an error becomes a problem of the value at `path`.
+    pub(super) fn check<T>(&mut self, path: &KeyPath, result: Result<T, Message>) -> Option<T> {
         result
-            .map_err(|mistake| self.mistake(path.clone(), mistake))
+            .map_err(|message| self.problem(path.clone(), message))
             .ok()
     }
 
-    /// The file or environment variable that has the value at `path`; none for a default.
-    pub(super) fn origin(&self, path: &KeyPath) -> Option<&str> {
-        self.merged.origin(path.find_nearest(self.written()).tag())
-    }
-
-    /// The value at `path` as it is written, before its variables were replaced.
-    pub(super) fn found<S: Into<String>>(
-        &self,
-        path: &KeyPath,
-        show: impl Fn(&Value) -> S,
-    ) -> String {
-        let written = path.find_nearest(self.written());
-        match self.replacement(path) {
-            Some("") => format!(
-                "{}, which expands to an empty string",
-                describe(written) // of variables only
-            ),
-            _ => show(written).into(),
-        }
-    }
-
-    /// What the variables in the text at `path` were replaced by, if it has any.
-    pub(super) fn replacement(&self, path: &KeyPath) -> Option<&str> {
+    /// What the text at `path` was expanded to, if it contains variables.
+    pub(super) fn expanded(&self, path: &KeyPath) -> Option<&str> {
         let (written, usable) = (path.find(self.written())?, path.find(&self.usable)?);
         usable
             .as_str()
             .filter(|&text| written.as_str() != Some(text))
     }
 
-    /// What an error of figment says, without a secret.
-    fn explained(&self, path: &KeyPath, error: Kind, keys: &[Key]) -> Mistake {
+    /// The value at `path` for messages, before its variables were expanded; only its type if it may be a secret.
+    fn found(&self, path: &KeyPath, is_secret: bool) -> String {
+        let written = path.find_nearest(self.written());
+        match self.expanded(path) {
+            Some("") => format!(
+                "{}, which expands to an empty string",
+                describe(written) // only variables
+            ),
+            _ if is_secret => describe_type(written).to_owned(),
+            _ => describe(written),
+        }
+    }
+
+    /// The message for an error of figment, without secrets.
+    fn explain(&self, path: &KeyPath, error: Kind, keys: &[Key]) -> Message {
         let (found, allowed) = match error {
             Kind::UnknownField(name, siblings) => {
                 let nearest = schema::nearest(keys, &name, siblings);
                 return format!("unknown key; the nearest known key is {nearest}");
             }
-            Kind::InvalidType(_, allowed) if allowed == SecretText::ALLOWED => {
-                (self.found(path, kind), allowed)
-            }
-            Kind::InvalidValue(Actual::Other(reason), _) if self.replacement(path).is_none() => {
+            Kind::InvalidValue(Actual::Other(reason), _) if self.expanded(path).is_none() => {
                 return reason;
             }
             Kind::InvalidType(Actual::Other(found), allowed) => (found, allowed),
             Kind::InvalidType(_, allowed) | Kind::InvalidValue(_, allowed) => {
-                // A whole secret may stand where a mapping or a list belongs.
-                let hidden = [SecretText::ALLOWED, "a mapping", SEQUENCE];
-                let found = if hidden.contains(&allowed.as_str()) {
-                    self.found(path, kind)
-                } else {
-                    self.found(path, describe)
-                };
-                (found, allowed)
+                // A secret may have been written in place of a mapping or list.
+                let secret = [SecretText::ALLOWED, "a mapping", SEQUENCE];
+                (self.found(path, secret.contains(&&*allowed)), allowed)
             }
-            _ => (self.found(path, kind), "another value".to_owned()), // no other error is made
+            _ => (self.found(path, true), "another value".to_owned()), // not returned by the model
         };
-        match allowed.as_str() {
+        match &*allowed {
             SEQUENCE => invalid(&found, "a list"),
             allowed => invalid(&found, allowed),
         }
     }
 
-    /// Takes the value at `path` back to its default, or to nothing: a key that is unknown is still to be reported.
-    fn leave_empty(&mut self, path: &KeyPath) {
+    /// Resets the value at `path` to its default, or else to `otherwise`. Returns whether there was a value.
+    fn reset(&mut self, path: &KeyPath, otherwise: Option<Value>) -> bool {
         let default = path.find(&self.defaults).cloned();
-        let nothing = || Value::from(Empty::None);
-        path.replace(&mut self.usable, Some(default.unwrap_or_else(nothing)));
-    }
-
-    /// Takes the value at `path` back to its default, or out. Says whether there was one.
-    fn leave_out(&mut self, path: &KeyPath) -> bool {
-        let default = path.find(&self.defaults).cloned();
-        path.replace(&mut self.usable, default)
+        path.replace(&mut self.usable, default.or(otherwise))
     }
 }
 
-fn replace_variables(
+/// Expands the variables in all texts of `value`, which is at `path`.
+fn expand(
     value: &mut Value,
     path: &KeyPath,
     environment: &BTreeMap<String, String>,
-    mistakes: &mut Vec<(KeyPath, Mistake)>,
+    messages: &mut Vec<(KeyPath, Message)>,
 ) {
     match value {
         Value::String(_, text) => match provider::interpolate(text, environment) {
-            Ok(replaced) => *text = replaced,
-            Err(found) => mistakes.extend(found.into_iter().map(|found| (path.clone(), found))),
+            Ok(expanded) => *text = expanded,
+            Err(errors) => messages.extend(errors.into_iter().map(|error| (path.clone(), error))),
         },
         Value::Dict(_, values) => {
             for (key, value) in values {
-                replace_variables(value, &path.key(key), environment, mistakes);
+                expand(value, &path.key(key), environment, messages);
             }
         }
         Value::Array(_, values) => {
-            for (index, value) in (0..).zip(values) {
-                replace_variables(value, &path.index(index), environment, mistakes);
+            for (index, value) in values.iter_mut().enumerate() {
+                expand(value, &path.index(index), environment, messages);
             }
         }
         _ => {}

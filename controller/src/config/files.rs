@@ -13,17 +13,16 @@ use rustls::{
 };
 use serde_json::{Map, Value};
 
-use super::problem::Mistake;
+use super::problem::Message;
 
-/// Where messages can be sent to.
+/// The allowed URLs of sinks.
 pub(super) const TARGET: &str = "an https URL, or an http URL of a host in the cluster";
 
 /// A file with at least one PEM certificate.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct CaFile {
-    /// Where it was read.
     pub(crate) path: PathBuf,
-    /// What it held then.
+    /// The content when the configuration was loaded.
     pub(crate) pem: Vec<u8>,
 }
 
@@ -37,68 +36,64 @@ impl fmt::Debug for CaFile {
 ///
 /// # Errors
 ///
-/// The mistake of naming it: it cannot be read, or has no certificate that can be used.
-pub(super) fn certificates(path: PathBuf) -> Result<CaFile, Mistake> {
+/// A message if it cannot be read, or does not contain valid certificates.
+pub(super) fn certificates(path: PathBuf) -> Result<CaFile, Message> {
     let pem = read(&path)?;
-    match fault_of_certificates(&pem) {
-        None => Ok(CaFile { path, pem }),
-        Some(fault) => Err(content(&path, fault, "PEM certificates")),
+    match check_certificates(&pem) {
+        Ok(()) => Ok(CaFile { path, pem }),
+        Err(fault) => Err(unusable(&path, fault, "PEM certificates")),
     }
 }
 
-fn fault_of_certificates(pem: &[u8]) -> Option<&'static str> {
+fn check_certificates(pem: &[u8]) -> Result<(), &'static str> {
     let mut store = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
-        let Ok(certificate) = certificate else {
-            return Some("is not valid PEM");
-        };
-        if store.add(certificate).is_err() {
-            return Some("contains an invalid certificate");
-        }
+        let certificate = certificate.map_err(|_| "is not valid PEM")?;
+        let added = store.add(certificate);
+        added.map_err(|_| "contains an invalid certificate")?;
     }
-    store.is_empty().then_some("contains no certificate")
+    if store.is_empty() {
+        return Err("contains no certificate");
+    }
+    Ok(())
 }
 
-/// Checks that the Docker configuration in the mount path of a Secret can be used.
+/// Checks the Docker configuration in the mount path of a Secret.
 ///
 /// # Errors
 ///
-/// The mistake of naming it: it cannot be read, or is none.
-pub(super) fn docker_configuration(folder: &Path) -> Result<(), Mistake> {
-    let path = folder.join(".dockerconfigjson");
-    match serde_json::from_slice::<Map<String, Value>>(&read(&path)?) {
-        Ok(_) => Ok(()),
-        // What the parser found might be secret.
-        Err(_) => Err(content(
-            &path,
-            "is not a JSON object",
-            "a Docker configuration with auths",
-        )),
-    }
+/// A message if it cannot be read, or is not a JSON object.
+pub(super) fn docker_configuration(mount_path: &Path) -> Result<(), Message> {
+    let path = mount_path.join(".dockerconfigjson");
+    let object = serde_json::from_slice::<Map<String, Value>>(&read(&path)?);
+    let allowed = "a Docker configuration with auths";
+    // The error of the parser may contain a secret.
+    object
+        .map(drop)
+        .map_err(|_| unusable(&path, "is not a JSON object", allowed))
 }
 
-/// Checks that the file of a token can be used.
+/// Checks the file of a token.
 ///
 /// # Errors
 ///
-/// The mistake of naming it: it cannot be read, or has no token.
-pub(super) fn token_file(path: &Path) -> Result<(), Mistake> {
+/// A message if it cannot be read, or contains no token.
+pub(super) fn token_file(path: &Path) -> Result<(), Message> {
     let fault = match std::str::from_utf8(&read(path)?) {
         Ok(token) if !token.trim().is_empty() => return Ok(()),
         Ok(_) => "is empty",
         Err(_) => "is not UTF-8",
     };
-    Err(content(path, fault, "a token"))
+    Err(unusable(path, fault, "a token"))
 }
 
 /// Checks the file of a receiver's secret.
 ///
 /// # Errors
 ///
-/// The mistake of naming it: it cannot be read, or has no secret that this sender can send.
-pub(super) fn hint_secret(path: &Path, sender: Sender) -> Result<(), Mistake> {
-    let secret = HintSecret::new(sender, &read(path)?);
-    secret
+/// A message if it cannot be read, or contains no secret that this sender can send.
+pub(super) fn hint_secret(path: &Path, sender: Sender) -> Result<(), Message> {
+    HintSecret::new(sender, &read(path)?)
         .map(drop)
         .map_err(|error| format!("the file {} cannot be used: {error}", path.display()))
 }
@@ -107,33 +102,30 @@ pub(super) fn hint_secret(path: &Path, sender: Sender) -> Result<(), Mistake> {
 ///
 /// # Errors
 ///
-/// The mistake of naming it: it cannot be read, or has no URL that messages can be sent to.
-pub(super) fn target(path: &Path) -> Result<(), Mistake> {
-    let read = read(path)?;
-    let text = String::from_utf8_lossy(&read);
-    let target = text.parse::<Target>();
-    target.map(drop).map_err(|error| {
-        let fault = format!("has {error}");
-        content(path, &fault, TARGET)
-    })
+/// A message if it cannot be read, or contains no URL that is allowed.
+pub(super) fn target(path: &Path) -> Result<(), Message> {
+    String::from_utf8_lossy(&read(path)?)
+        .parse::<Target>()
+        .map(drop)
+        .map_err(|error| unusable(path, &format!("has {error}"), TARGET))
 }
 
 /// Checks the file of a sink's key.
 ///
 /// # Errors
 ///
-/// The mistake of naming it: it cannot be read, or has no key.
-pub(super) fn signing_key(path: &Path) -> Result<(), Mistake> {
-    let key = SigningKey::new(&read(path)?);
-    key.map(drop)
-        .map_err(|_| content(path, "is empty", "a key"))
+/// A message if it cannot be read, or contains no key.
+pub(super) fn signing_key(path: &Path) -> Result<(), Message> {
+    SigningKey::new(&read(path)?)
+        .map(drop)
+        .map_err(|_| unusable(path, "is empty", "a key"))
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, Mistake> {
+fn read(path: &Path) -> Result<Vec<u8>, Message> {
     std::fs::read(path)
         .map_err(|error| format!("the file {} cannot be read: {error}", path.display()))
 }
 
-fn content(path: &Path, fault: &str, allowed: &str) -> Mistake {
+fn unusable(path: &Path, fault: &str, allowed: &str) -> Message {
     format!("the file {} {fault}; allowed: {allowed}", path.display())
 }

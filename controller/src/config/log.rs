@@ -1,4 +1,4 @@
-//! What is written to the log.
+//! The format and level of the log.
 
 use std::fmt;
 
@@ -7,18 +7,18 @@ use serde::de::{
 };
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
-use super::scalar::{Refusal, Scalar, Valid};
+use super::scalar::{Scalar as _, Valid};
 
-/// How log lines are written.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LogFormat {
     /// For people.
     Text,
-    /// For machines, one object a line.
+    /// For machines, one object per line.
     Json,
 }
 
-/// Which log lines are written: a level for all targets, and others for some. Targets that are not named keep `info`.
+/// The level of all targets, `info` by default, and the levels of single ones.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct LogLevel(Targets);
 
@@ -31,7 +31,7 @@ impl LogLevel {
     fn new(directives: &[String]) -> Self {
         let targets = match directives {
             [] => Targets::new(),
-            some => some.join(",").parse().unwrap_or_default(), // each was checked
+            some => some.join(",").parse().unwrap_or_default(), // each is valid
         };
         Self(match targets.default_level() {
             Some(_) => targets,
@@ -40,7 +40,7 @@ impl LogLevel {
     }
 }
 
-/// One text, or a list of them.
+/// One text or a list of texts.
 impl<'de> Deserialize<'de> for LogLevel {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(LevelVisitor)
@@ -71,22 +71,16 @@ impl<'de> Visitor<'de> for LevelVisitor {
     }
 }
 
-/// Levels, of one target or of all, as [`Targets`] reads them.
-struct Directives(String);
+/// Levels of targets, or of all targets, in the syntax of [`Targets`].
+pub(super) struct Directives(String);
 
-impl Scalar for Directives {
-    const ALLOWED: &'static str =
-        "trace, debug, info, warn, error or off, or a comma-separated list of target=level";
-
-    fn parse(text: &str) -> Result<Self, Refusal> {
-        let directives: Option<Vec<_>> = text.split(',').map(directive).collect();
-        directives
-            .map(|directives| Self(directives.join(",")))
-            .ok_or(Refusal::NotAllowed)
-    }
+/// Parses a comma-separated list; none if a directive is invalid.
+pub(super) fn directives(text: &str) -> Option<Directives> {
+    let directives: Option<Vec<_>> = text.split(',').map(directive).collect();
+    Some(Directives(directives?.join(",")))
 }
 
-/// A target alone is refused, as it may be a misspelt level; so are numbers, spans and fields.
+/// Refuses a target without a level, as it may be a misspelt level, and numbers, spans and fields.
 fn directive(text: &str) -> Option<String> {
     let text: String = text.split_whitespace().collect();
     let (target, level) = text.rsplit_once('=').unwrap_or(("all", &text));

@@ -1,6 +1,13 @@
-//! The configuration as it is written: its keys, and what each of them may hold.
+//! The keys of the configuration and the types of their values.
 
-use std::{collections::BTreeMap, fmt, marker::PhantomData, num::NonZeroU16, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    marker::PhantomData,
+    num::{NonZeroU16, NonZeroUsize},
+    path::PathBuf,
+    time::Duration,
+};
 
 use jiff::tz::TimeZone;
 use kube_autorollout_cloud::Cloud;
@@ -15,18 +22,18 @@ use serde::de::{
 use super::{
     log::{LogFormat, LogLevel},
     problem::KeyPath,
-    scalar::Valid,
+    scalar::{Valid, value},
     secret::SecretText,
     values::{
-        CronExpression, Interval, Limit, NamespaceName, Region, Requests, RoleArn, SecretType,
-        Span, Text, Username, Wait,
+        CronExpression, Delay, Interval, Limit, NamespaceName, Region, RoleArn, SecretType,
+        Username,
     },
 };
 
-/// A list, with a place for each entry that was left out.
+/// A list; entries without a value keep their positions.
 pub(super) type List<T> = Vec<Option<T>>;
 
-/// The top level. What is not optional has a default.
+/// The top level. Keys that are not optional have a default.
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Model {
@@ -41,8 +48,8 @@ pub(super) struct Model {
     pub(super) watch: Section<Watch>,
     pub(super) platforms: List<Valid<Platform>>,
     pub(super) rollouts: Section<Rollouts>,
-    pub(super) pinning: Section<Pinning>,
-    pub(super) leader_election: Section<LeaderElection>,
+    pub(super) pinning: Section<Feature>,
+    pub(super) leader_election: Section<Feature>,
     pub(super) registries: List<Section<Registry>>,
     pub(super) tls: Section<Tls>,
     pub(super) feature_flags: Section<FeatureFlags>,
@@ -64,20 +71,15 @@ pub(super) struct Watch {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Rollouts {
     pub(super) max_concurrent: Valid<Limit>,
-    pub(super) min_interval: Valid<Span>,
-    pub(super) settle: Valid<Span>,
-    pub(super) retry_after: List<Valid<Wait>>,
+    pub(super) min_interval: Valid<Duration>,
+    pub(super) settle: Valid<Duration>,
+    pub(super) retry_after: List<Valid<Delay>>,
 }
 
+/// A feature without settings.
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct Pinning {
-    pub(super) enabled: Valid<bool>,
-}
-
-#[derive(serde::Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct LeaderElection {
+pub(super) struct Feature {
     pub(super) enabled: Valid<bool>,
 }
 
@@ -89,7 +91,7 @@ pub(super) struct Registry {
     pub(super) secret: Option<Section<Secret>>,
     pub(super) ca_certificate_paths: Option<List<Valid<PathBuf>>>,
     pub(super) plain_http: Option<Valid<bool>>,
-    pub(super) max_concurrent_requests: Option<Valid<Requests>>,
+    pub(super) max_concurrent_requests: Option<Valid<NonZeroUsize>>,
 }
 
 #[derive(serde::Deserialize)]
@@ -103,10 +105,10 @@ pub(super) struct Secret {
     pub(super) cloud: Option<Valid<Cloud>>,
     pub(super) region: Option<Valid<Region>>,
     pub(super) role_arn: Option<Valid<RoleArn>>,
-    /// The chart's word, of no meaning here.
+    /// Only used by the chart.
     #[serde(rename = "name")]
     pub(super) _name: Option<IgnoredAny>,
-    /// The chart's word, of no meaning here.
+    /// Only used by the chart.
     #[serde(rename = "key")]
     pub(super) _key: Option<IgnoredAny>,
 }
@@ -127,43 +129,43 @@ pub(super) struct Hints {
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Receiver {
-    pub(super) name: Option<Valid<Text>>,
+    pub(super) name: Option<Valid<String>>,
     pub(super) r#type: Option<Valid<Sender>>,
     pub(super) secret_file: Option<Valid<PathBuf>>,
     pub(super) previous_secret_file: Option<Valid<PathBuf>>,
-    pub(super) images: Option<List<Valid<Text>>>,
+    pub(super) images: Option<List<Valid<String>>>,
     pub(super) may_wait: Option<Valid<bool>>,
     pub(super) oidc: Option<Section<Oidc>>,
-    pub(super) registry_host: Option<Valid<Text>>,
-    pub(super) repository_prefix: Option<Valid<Text>>,
-    pub(super) repositories: Option<BTreeMap<String, Valid<Text>>>,
+    pub(super) registry_host: Option<Valid<String>>,
+    pub(super) repository_prefix: Option<Valid<String>>,
+    pub(super) repositories: Option<BTreeMap<String, Valid<String>>>,
 }
 
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Oidc {
-    pub(super) issuer: Option<Valid<Text>>,
-    pub(super) audience: Option<Valid<Text>>,
-    pub(super) claims: Option<BTreeMap<String, Valid<Text>>>,
+    pub(super) issuer: Option<Valid<String>>,
+    pub(super) audience: Option<Valid<String>>,
+    pub(super) claims: Option<BTreeMap<String, Valid<String>>>,
 }
 
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Notifications {
-    pub(super) cluster: Valid<Text>,
+    pub(super) cluster: Valid<String>,
     pub(super) sinks: List<Section<Sink>>,
 }
 
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Sink {
-    pub(super) name: Option<Valid<Text>>,
+    pub(super) name: Option<Valid<String>>,
     pub(super) r#type: Option<Valid<SinkType>>,
     pub(super) url: Option<Valid<SecretText>>,
     pub(super) url_file: Option<Valid<PathBuf>>,
-    pub(super) secret_file: Option<Valid<Text>>,
+    pub(super) secret_file: Option<Valid<String>>,
     pub(super) events: Option<List<Valid<Event>>>,
-    pub(super) namespaces: Option<List<Valid<Text>>>,
+    pub(super) namespaces: Option<List<Valid<String>>>,
     pub(super) group: Option<Valid<Group>>,
 }
 
@@ -174,7 +176,7 @@ pub(super) struct FeatureFlags {
     pub(super) enable_kubectl_annotation: Valid<bool>,
 }
 
-/// A mapping of keys; serde by itself would also take a list of values without them.
+/// A mapping. The derived implementation alone would also accept a list of the values.
 pub(super) struct Section<T>(pub(super) T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Section<T> {
@@ -197,7 +199,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for SectionVisitor<T> {
     }
 }
 
-/// The entries of a list with their places, without those left out.
+/// The entries of the list at `path` that have a value, with their paths.
 pub(super) fn entries<T>(
     list: impl IntoIterator<Item = Option<T>>,
     path: &KeyPath,
@@ -207,7 +209,7 @@ pub(super) fn entries<T>(
         .filter_map(|(index, entry)| Some((path.index(index), entry?)))
 }
 
-/// The values of a list, without those left out.
+/// The values of a list.
 pub(super) fn values<T>(list: List<Valid<T>>) -> impl Iterator<Item = T> {
-    list.into_iter().flatten().map(|Valid(value)| value)
+    list.into_iter().filter_map(value)
 }

@@ -1,15 +1,16 @@
-//! What is wrong with a configuration: every mistake, each with its place.
+//! Problems of a configuration, each with the path of its key.
 
-use std::fmt;
+use std::{fmt, iter};
 
 use figment::{
     Error,
     value::{Dict, Empty, Tag, Value},
 };
+use kube_autorollout_core::found::Found;
 
-/// The place of a value in the configuration, such as `registries[1].secret.token`; empty for the whole.
+/// The path of a value, such as `registries[1].secret.token`; empty for the whole configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct KeyPath(Vec<Step>);
+pub(super) struct KeyPath(Vec<Step>);
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Step {
@@ -18,50 +19,52 @@ enum Step {
 }
 
 impl KeyPath {
-    /// The place of the value that this mapping has under `key`.
+    /// Parses keys that are separated by dots.
+    pub(super) fn dotted(keys: &str) -> Self {
+        Self(
+            keys.split('.')
+                .map(|key| Step::Key(key.to_owned()))
+                .collect(),
+        )
+    }
+
+    /// The path of a key of this mapping.
     pub(super) fn key(&self, key: &str) -> Self {
         self.with(Step::Key(key.to_owned()))
     }
 
-    /// The place of a list's entry.
+    /// The path of an entry of this list.
     pub(super) fn index(&self, index: usize) -> Self {
         self.with(Step::Index(index))
     }
 
-    /// The place that `inner` is when it starts here.
+    /// This path, followed by `inner`.
     pub(super) fn join(mut self, inner: Self) -> Self {
         self.0.extend(inner.0);
         self
     }
 
-    /// Where an error of figment was found in `root`.
+    /// The path of an error in `root`.
     pub(super) fn of(error: &Error, root: &Value) -> Self {
         error.path.iter().fold(Self::default(), |path, name| {
-            let in_list = path
-                .find(root)
-                .is_some_and(|value| value.as_array().is_some());
+            let is_list = matches!(path.find(root), Some(Value::Array(..)));
             match name.parse() {
-                Ok(index) if in_list => path.index(index),
+                Ok(index) if is_list => path.index(index),
                 _ => path.key(name),
             }
         })
     }
 
-    /// The value at this place.
+    /// The value at this path.
     pub(super) fn find<'v>(&self, root: &'v Value) -> Option<&'v Value> {
         self.0.iter().try_fold(root, Self::step)
     }
 
-    /// The value at this place, or the innermost that this place would be in.
+    /// The value at this path, or else the innermost value around it.
     pub(super) fn find_nearest<'v>(&self, root: &'v Value) -> &'v Value {
-        let mut value = root;
-        for step in &self.0 {
-            match Self::step(value, step) {
-                Some(inner) => value = inner,
-                None => break,
-            }
-        }
-        value
+        let mut steps = self.0.iter();
+        let values = iter::successors(Some(root), |value| Self::step(value, steps.next()?));
+        values.last().unwrap_or(root)
     }
 
     fn step<'v>(value: &'v Value, step: &Step) -> Option<&'v Value> {
@@ -71,35 +74,12 @@ impl KeyPath {
         }
     }
 
-    /// Puts `replacement` at this place, or leaves it empty. Says whether there was something to replace.
+    /// Replaces or removes the value at this path; an entry of a list becomes null. Returns whether there was a value.
     pub(super) fn replace(&self, root: &mut Value, replacement: Option<Value>) -> bool {
-        let Some((last, outer)) = self.0.split_last() else {
-            return false;
-        };
-        let outer = outer
-            .iter()
-            .try_fold(root, |value, step| match (value, step) {
-                (Value::Dict(_, values), Step::Key(key)) => values.get_mut(key),
-                (Value::Array(_, values), Step::Index(index)) => values.get_mut(*index),
-                _ => None,
-            });
-        match (outer, last) {
-            (Some(Value::Dict(_, values)), Step::Key(key)) => {
-                let before = values.remove(key);
-                values.extend(replacement.map(|value| (key.clone(), value)));
-                before.is_some()
-            }
-            (Some(Value::Array(_, values)), Step::Index(index)) => {
-                let value = values.get_mut(*index);
-                value
-                    .map(|value| *value = Value::from(Empty::None))
-                    .is_some()
-            }
-            _ => false,
-        }
+        replace(root, &self.0, replacement)
     }
 
-    /// Mappings and lists around `leaf`, so that it is at this place.
+    /// Mappings and lists with `leaf` at this path.
     pub(super) fn around(&self, leaf: Value) -> Value {
         self.0.iter().rev().fold(leaf, |value, step| match step {
             Step::Key(key) => Value::from(Dict::from([(key.clone(), value)])),
@@ -108,10 +88,28 @@ impl KeyPath {
     }
 
     fn with(&self, step: Step) -> Self {
-        let mut path = self.clone();
-        path.0.push(step);
-        path
+        Self(self.0.iter().cloned().chain([step]).collect())
     }
+}
+
+fn replace(value: &mut Value, path: &[Step], replacement: Option<Value>) -> bool {
+    let inner = match (value, path) {
+        (Value::Dict(_, values), [Step::Key(key)]) => {
+            let previous = values.remove(key);
+            values.extend(replacement.map(|value| (key.clone(), value)));
+            return previous.is_some();
+        }
+        (Value::Array(_, values), [Step::Index(index)]) => {
+            let entry = values.get_mut(*index);
+            return entry
+                .map(|entry| *entry = Value::from(Empty::None))
+                .is_some();
+        }
+        (Value::Dict(_, values), [Step::Key(key), ..]) => values.get_mut(key),
+        (Value::Array(_, values), [Step::Index(index), ..]) => values.get_mut(*index),
+        _ => None,
+    };
+    inner.is_some_and(|inner| replace(inner, &path[1..], replacement))
 }
 
 impl fmt::Display for KeyPath {
@@ -127,62 +125,88 @@ impl fmt::Display for KeyPath {
     }
 }
 
-/// What is wrong with one value. Texts that were found are shown as they are written, before their variables are
-/// replaced, and never those of secrets.
-pub(super) type Mistake = String;
+/// What is wrong with a value. It shows texts as they are written, before variables are expanded, and never a secret.
+pub(super) type Message = String;
 
-/// The mistake of a value that is not allowed.
-pub(super) fn invalid(found: &str, allowed: &str) -> Mistake {
+/// The message for a value that is not allowed.
+pub(super) fn invalid(found: &str, allowed: &str) -> Message {
     format!("found {found}; allowed: {allowed}")
 }
 
-/// The mistake of a key that is set beside another one.
-pub(super) fn exclusive(other: &str) -> Mistake {
+/// The message for a key that is set in addition to another one.
+pub(super) fn exclusive(other: &str) -> Message {
     format!("cannot be set together with {other}")
 }
 
-/// One mistake and where it was made.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Problem {
-    /// The key, empty when the whole of `origin` is meant.
-    pub(super) path: KeyPath,
-    /// The file or the environment variable that has the value; none for a default.
-    pub(super) origin: Option<String>,
-    /// What is wrong.
-    pub(super) mistake: Mistake,
+/// The type of a value, for messages.
+pub(super) fn describe_type(value: &Value) -> &'static str {
+    match value {
+        Value::String(_, text) if text.is_empty() => "an empty string",
+        Value::String(..) | Value::Char(..) => "a string",
+        Value::Bool(..) => "a boolean",
+        Value::Num(..) => "a number",
+        Value::Empty(..) => "nothing",
+        Value::Dict(..) => "a mapping",
+        Value::Array(..) => "a list",
+    }
 }
 
-impl Problem {
-    /// A mistake in the value that `origin` has at `path`.
-    pub(super) fn new(path: KeyPath, origin: &str, mistake: Mistake) -> Self {
-        Self {
-            path,
-            origin: Some(origin.to_owned()),
-            mistake,
-        }
+/// A value for messages: a text is quoted, escaped and cut; of a list or mapping, only the type is shown.
+pub(super) fn describe(value: &Value) -> String {
+    match value {
+        Value::String(_, text) => Found::new(text).to_string(),
+        Value::Bool(..) | Value::Num(..) => serde_json::json!(value).to_string(),
+        _ => describe_type(value).to_owned(),
     }
+}
+
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Problem {
+    /// Empty if the problem concerns the whole of `origin`.
+    path: KeyPath,
+    /// The file or environment variable that sets the value; none for a default.
+    origin: Option<String>,
+    message: Message,
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.origin, self.path.0.is_empty()) {
-            (Some(origin), true) => write!(formatter, "{origin}: ")?,
-            (Some(origin), false) => write!(formatter, "{} (in {origin}): ", self.path)?,
-            (None, _) => write!(formatter, "{}: ", self.path)?,
+        let Self {
+            path,
+            origin,
+            message,
+        } = self;
+        match origin {
+            Some(origin) if path.0.is_empty() => write!(formatter, "{origin}: {message}"),
+            Some(origin) => write!(formatter, "{path} (in {origin}): {message}"),
+            None => write!(formatter, "{path}: {message}"),
         }
-        formatter.write_str(&self.mistake)
     }
 }
 
-/// Everything that is wrong with a configuration, by key path. Displayed as one message of several lines.
-#[derive(Debug)]
+/// All problems of a configuration. Displayed as one message of several lines.
+#[derive(Debug, Default)]
 pub(crate) struct Problems(Vec<Problem>);
 
-impl From<Vec<Problem>> for Problems {
-    fn from(mut problems: Vec<Problem>) -> Self {
-        problems.sort();
-        problems.dedup();
-        Self(problems)
+impl Problems {
+    /// Adds a problem of the value that `origin` sets at `path`.
+    pub(super) fn add(&mut self, path: KeyPath, origin: Option<&str>, message: Message) {
+        self.0.push(Problem {
+            path,
+            origin: origin.map(ToOwned::to_owned),
+            message,
+        });
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The problems by path, each once.
+    pub(super) fn sorted(mut self) -> Self {
+        self.0.sort();
+        self.0.dedup();
+        self
     }
 }
 

@@ -1,8 +1,7 @@
-//! The providers of figment: the file as YAML, and the environment.
+//! The providers of figment: defaults, the file as YAML, and the environment.
 
 mod environment;
 mod interpolate;
-mod layer;
 mod layers;
 mod yaml;
 

@@ -1,52 +1,52 @@
-//! The names of all keys: what the environment may name, which keys are unknown, and which hold a secret.
+//! All keys: those that the environment may set, the nearest one to an unknown key, and those that hold a secret.
 
 use figment::{
     error::Kind,
     value::{Dict, Value},
 };
 use serde::de::DeserializeOwned;
+use serde_json::json;
 
-use super::{problem::KeyPath, scalar::Scalar, secret::SecretText};
+use super::{problem::KeyPath, scalar::Scalar as _, secret::SecretText};
 
 /// One key of the configuration.
 pub(super) struct Key {
     /// As it is written in the file.
-    pub(super) name: &'static str,
-    /// With the keys that it is in, such as `registries[].secret.token`.
+    name: &'static str,
+    /// The full path, such as `registries[].secret.token`.
     pub(super) path: String,
-    /// What stands under it.
     pub(super) holds: Holds,
 }
 
-/// What stands under a key.
+/// The kind of a key's value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Holds {
     /// A text, number or boolean, or a list.
     Value,
-    /// A text that is never shown.
+    /// A text that is never shown, or a list of them.
     Secret,
     /// A mapping of other keys.
     Section,
 }
 
 impl Key {
-    /// The end of the environment variable that sets it; a key in a list has none.
+    /// The environment variable that sets it, without its prefix; a key in a list has none.
     fn variable(&self) -> Option<String> {
         let in_list = self.path.contains("[]");
         (!in_list).then(|| self.path.replace('.', "__").to_ascii_uppercase())
     }
 }
 
-/// The keys of a model, as its own `Deserialize` knows them: a key that is in no mapping is refused with those that are.
+/// The keys of a model, from its errors: a mapping refuses an unknown key with the list of its own.
 pub(super) fn keys<M: DeserializeOwned>() -> Vec<Key> {
     let mut keys = Vec::new();
     collect::<M>(&KeyPath::default(), "", &mut keys);
     keys
 }
 
-/// Collects the keys of the mapping at `place`, if there is one.
-fn collect<M: DeserializeOwned>(place: &KeyPath, prefix: &str, keys: &mut Vec<Key>) -> Holds {
-    let names = match probe::<M>(place) {
+/// Adds the keys of the mapping at `path`, if it is one.
+fn collect<M: DeserializeOwned>(path: &KeyPath, prefix: &str, keys: &mut Vec<Key>) -> Holds {
+    let names = match probe::<M>(path) {
         Some(Kind::UnknownField(_, names)) => names,
         Some(Kind::InvalidType(_, allowed)) if allowed == SecretText::ALLOWED => {
             return Holds::Secret;
@@ -54,21 +54,19 @@ fn collect<M: DeserializeOwned>(place: &KeyPath, prefix: &str, keys: &mut Vec<Ke
         _ => return Holds::Value,
     };
     for name in names {
-        let (place, path) = (place.key(name), format!("{prefix}{name}"));
-        let mut holds = collect::<M>(&place, &format!("{path}."), keys);
-        if holds == Holds::Value {
-            let entries = collect::<M>(&place.index(0), &format!("{path}[]."), keys);
-            holds = match entries {
-                Holds::Secret => Holds::Secret,
-                Holds::Value | Holds::Section => Holds::Value,
-            };
+        let (inner, path) = (path.key(name), format!("{prefix}{name}"));
+        let mut holds = collect::<M>(&inner, &format!("{path}."), keys);
+        if holds == Holds::Value
+            && collect::<M>(&inner.index(0), &format!("{path}[]."), keys) == Holds::Secret
+        {
+            holds = Holds::Secret;
         }
         keys.push(Key { name, path, holds });
     }
     Holds::Section
 }
 
-/// Why the model refuses a mapping with a key of no name at `path`.
+/// The error of the model for a mapping with an empty key at `path`.
 fn probe<M: DeserializeOwned>(path: &KeyPath) -> Option<Kind> {
     let nameless = Value::from(Dict::from([(String::new(), Value::from(true))]));
     M::deserialize(&path.around(nameless))
@@ -76,32 +74,30 @@ fn probe<M: DeserializeOwned>(path: &KeyPath) -> Option<Kind> {
         .map(|error| error.kind)
 }
 
-/// The key that an environment variable names by `levels`, ignoring case.
-pub(super) fn by_variable<'k>(keys: &'k [Key], levels: &str) -> Option<&'k Key> {
-    let named = |key: &&Key| {
-        let variable = key.variable();
-        variable.is_some_and(|variable| variable.eq_ignore_ascii_case(levels))
-    };
-    keys.iter().find(named)
+/// The key that an environment variable sets, ignoring case.
+pub(super) fn by_variable<'k>(keys: &'k [Key], variable: &str) -> Option<&'k Key> {
+    keys.iter().find(|key| {
+        let name = key.variable();
+        name.is_some_and(|name| name.eq_ignore_ascii_case(variable))
+    })
 }
 
-/// The end of the environment variable that is most like `levels`.
-pub(super) fn nearest_variable(keys: &[Key], levels: &str) -> String {
+/// The environment variable that is nearest to `variable`.
+pub(super) fn nearest_variable(keys: &[Key], variable: &str) -> String {
     let variables: Vec<_> = keys.iter().filter_map(Key::variable).collect();
-    let candidates = variables.iter().map(|name| (name.as_str(), name.as_str()));
-    closest(levels, candidates)
+    most_like(variable, variables.iter().map(String::as_str))
 }
 
-/// The known key most like `name`: one of its `siblings` by its name, or one from elsewhere by its path.
+/// The key that is nearest to `name`: one of its `siblings` by name, or any other one by path.
 pub(super) fn nearest(keys: &[Key], name: &str, siblings: &[&'static str]) -> String {
-    let elsewhere = keys.iter().map(|key| (key.name, key.path.as_str()));
+    let others = keys.iter().map(|key| (key.name, key.path.as_str()));
     let siblings = siblings.iter().map(|&sibling| (sibling, sibling));
-    closest(name, elsewhere.chain(siblings)) // of equals, the last is taken
+    closest(name, others.chain(siblings)) // the last of equal ones
 }
 
-/// The word most like `text`.
-pub(super) fn most_like(text: &str, words: &[&str]) -> String {
-    closest(text, words.iter().map(|word| (*word, *word)))
+/// The word that is most like `text`.
+pub(super) fn most_like<'w>(text: &str, words: impl Iterator<Item = &'w str>) -> String {
+    closest(text, words.map(|word| (word, word)))
 }
 
 /// The second of the pair whose first is most like `name`.
@@ -111,8 +107,34 @@ fn closest<'n>(name: &str, candidates: impl Iterator<Item = (&'n str, &'n str)>)
         strsim::normalized_damerau_levenshtein(&name, &candidate.to_ascii_lowercase())
     };
     candidates
-        .map(|(candidate, answer)| (likeness(candidate), answer))
+        .map(|(candidate, result)| (likeness(candidate), result))
         .max_by(|(one, _), (other, _)| one.total_cmp(other))
-        .map(|(_, answer)| answer.to_owned())
+        .map(|(_, result)| result.to_owned())
         .unwrap_or_default()
+}
+
+/// All values as JSON, as they are written, without secrets.
+pub(super) fn redacted(root: &Value, keys: &[Key]) -> serde_json::Value {
+    let mut json = json!(root);
+    for key in keys.iter().filter(|key| key.holds == Holds::Secret) {
+        redact(&mut json, key.path.replace("[]", ".[]").split('.'));
+    }
+    json
+}
+
+fn redact<'s>(value: &mut serde_json::Value, mut steps: impl Iterator<Item = &'s str> + Clone) {
+    match (steps.next(), value) {
+        (None, value) => *value = json!("[redacted]"),
+        (Some("[]"), serde_json::Value::Array(entries)) => {
+            for entry in entries {
+                redact(entry, steps.clone());
+            }
+        }
+        (Some(key), serde_json::Value::Object(values)) => {
+            if let Some(value) = values.get_mut(key) {
+                redact(value, steps);
+            }
+        }
+        _ => {}
+    }
 }

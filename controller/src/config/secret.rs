@@ -2,14 +2,17 @@
 
 use std::fmt;
 
-use super::scalar::{Refusal, Scalar};
-
-/// A text that no log may show. A key whose value is refused with what is allowed here holds a secret.
+/// A text that must not appear in any log. A key whose value is refused with its [`ALLOWED`](super::scalar::Scalar::ALLOWED)
+/// holds a secret.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct SecretText(String);
 
 impl SecretText {
-    /// The text itself, for the one who sends it.
+    pub(super) fn new(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
+    /// The text itself, to be sent.
     pub(crate) fn expose(&self) -> &str {
         &self.0
     }
@@ -18,13 +21,5 @@ impl SecretText {
 impl fmt::Debug for SecretText {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("[redacted]")
-    }
-}
-
-impl Scalar for SecretText {
-    const ALLOWED: &'static str = "a non-empty string";
-
-    fn parse(text: &str) -> Result<Self, Refusal> {
-        Ok(Self(text.to_owned()))
     }
 }

@@ -1,49 +1,49 @@
-//! `${NAME}` in a text, replaced by the environment variable of that name.
+//! Expands `${NAME}` in a text to the environment variable of that name.
 
 use std::collections::BTreeMap;
 
-use super::super::problem::Mistake;
+use super::super::problem::Message;
 
-/// The mistake of a `${` that is no variable.
+/// The message for a `${` that does not begin a variable.
 const WITHOUT_NAME: &str =
     "found ${ without a name and }; allowed: ${NAME}, or $${ for a literal ${";
 
-/// Replaces each `${NAME}` of `text`. `$${` stands for a literal `${`, and what a variable holds is not replaced again.
+/// Expands each `${NAME}` of `text`. `$${` is a literal `${`, and the values of variables are not expanded.
 ///
 /// # Errors
 ///
-/// One mistake for each variable that is not set, and for each `${` that no name and `}` follow.
+/// One message for each variable that is not set, and for each `${` without a name and `}`.
 pub(in crate::config) fn interpolate(
     text: &str,
     environment: &BTreeMap<String, String>,
-) -> Result<String, Vec<Mistake>> {
-    let mut replaced = String::with_capacity(text.len());
-    let mut mistakes = Vec::new();
+) -> Result<String, Vec<Message>> {
+    let mut expanded = String::with_capacity(text.len());
+    let mut errors = Vec::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("${") {
         rest = after;
         if let Some(before) = before.strip_suffix('$') {
-            replaced.push_str(before);
-            replaced.push_str("${");
+            expanded.push_str(before);
+            expanded.push_str("${");
             continue;
         }
-        replaced.push_str(before);
+        expanded.push_str(before);
         match after.split_once('}') {
             Some((name, after)) if !name.is_empty() => {
                 rest = after;
                 match environment.get(name) {
-                    Some(value) => replaced.push_str(value),
-                    None => mistakes.push(format!("the environment variable {name} is not set")),
+                    Some(value) => expanded.push_str(value),
+                    None => errors.push(format!("the environment variable {name} is not set")),
                 }
             }
-            _ => mistakes.push(WITHOUT_NAME.to_owned()),
+            _ => errors.push(WITHOUT_NAME.to_owned()),
         }
     }
-    replaced.push_str(rest);
-    if mistakes.is_empty() {
-        Ok(replaced)
+    expanded.push_str(rest);
+    if errors.is_empty() {
+        Ok(expanded)
     } else {
-        Err(mistakes)
+        Err(errors)
     }
 }
 

@@ -1,17 +1,16 @@
-//! The layers of a configuration, defaults < file < environment, and where each value came from.
+//! The layers of a configuration, from the lowest to the highest: defaults, file, environment.
 
 use figment::{
-    Figment,
-    value::{Dict, Tag, Value},
+    Figment, Metadata, Profile, Provider,
+    value::{Dict, Map, Value},
 };
 
 use super::{
-    super::problem::{KeyPath, Problem, exclusive},
-    layer::Layer,
+    super::problem::{KeyPath, Problems, exclusive},
     yaml,
 };
 
-/// Used where nothing else says otherwise. Every key is here, but for those that have no default.
+/// The default of every key that has one.
 const DEFAULTS: &str = "
 cronSchedule: '*/45 * * * * *'
 timeZone: UTC
@@ -33,7 +32,27 @@ featureFlags: { enableJfrogArtifactoryFallback: false, enableKubectlAnnotation: 
 const INTERVAL: &str = "interval";
 const CRON_SCHEDULE: &str = "cronSchedule";
 
-/// All values, of which the highest layer's hold.
+/// The values of one file or environment variable.
+pub(in crate::config) struct Layer {
+    /// The path of the file or the name of the variable; none for the defaults.
+    pub(super) origin: Option<String>,
+    pub(super) values: Dict,
+}
+
+impl Provider for Layer {
+    fn metadata(&self) -> Metadata {
+        match &self.origin {
+            Some(origin) => Metadata::from("", origin.as_str()),
+            None => Metadata::named(""),
+        }
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        Ok(Profile::Default.collect(self.values.clone()))
+    }
+}
+
+/// The values in force.
 pub(in crate::config) struct Merged {
     figment: Figment,
     /// The mapping of the top level.
@@ -41,25 +60,26 @@ pub(in crate::config) struct Merged {
 }
 
 impl Merged {
-    /// The file or environment variable that a value came from; none for a default.
-    pub(in crate::config) fn origin(&self, tag: Tag) -> Option<&str> {
+    /// The file or environment variable that sets the value at `path`; none for a default.
+    pub(in crate::config) fn origin(&self, path: &KeyPath) -> Option<&str> {
+        let tag = path.find_nearest(&self.root).tag();
         self.figment.get_metadata(tag)?.source.as_ref()?.custom()
     }
 }
 
-/// The values that hold where nothing else is set.
+/// The values of the lowest layer.
 pub(in crate::config) fn defaults() -> Dict {
-    let document = yaml::parse(DEFAULTS).ok();
-    document
-        .and_then(|document| document.value.into_dict())
+    let root = KeyPath::default();
+    yaml::parse(DEFAULTS, root, "", &mut Problems::default())
+        .and_then(Value::into_dict)
         .unwrap_or_default()
 }
 
-/// Merges the defaults, the file and the variables, the later the higher.
+/// Merges the defaults, the file and the variables; higher layers override lower ones.
 pub(in crate::config) fn merge(
     file: Option<Layer>,
     variables: Vec<Layer>,
-    problems: &mut Vec<Problem>,
+    problems: &mut Problems,
 ) -> Merged {
     let defaults = Layer {
         origin: None,
@@ -67,34 +87,31 @@ pub(in crate::config) fn merge(
     };
     let mut ranks = [vec![defaults], file.into_iter().collect(), variables];
     choose_schedule(&mut ranks, problems);
-    let figment = ranks
-        .into_iter()
-        .flatten()
-        .fold(Figment::new(), Figment::merge);
+    let layers = ranks.into_iter().flatten();
+    let figment = layers.fold(Figment::new(), Figment::merge);
     let root = figment
         .find_value("")
-        .unwrap_or_else(|_| Value::from(Dict::new())); // a layer never fails
+        .unwrap_or_else(|_| Value::from(Dict::new())); // layers are infallible
     Merged { figment, root }
 }
 
-/// Leaves `interval` or `cronSchedule` in the highest rank that sets one of them, and takes both out of the lower ones.
-fn choose_schedule(ranks: &mut [Vec<Layer>], problems: &mut Vec<Problem>) {
-    let mut chosen = false;
+/// Removes `interval` and `cronSchedule` from the ranks below the highest one that sets either of them.
+fn choose_schedule(ranks: &mut [Vec<Layer>], problems: &mut Problems) {
+    let mut is_chosen = false;
     for rank in ranks.iter_mut().rev() {
-        let setting = |name: &str| rank.iter().find(|layer| layer.values.contains_key(name));
-        let (interval, cron) = (setting(INTERVAL), setting(CRON_SCHEDULE));
+        let with = |key: &str| rank.iter().find(|layer| layer.values.contains_key(key));
+        let (interval, cron) = (with(INTERVAL), with(CRON_SCHEDULE));
         if let (Some(layer), Some(_)) = (interval, cron) {
-            let path = KeyPath::default().key(INTERVAL);
-            let origin = layer.origin.as_deref().unwrap_or_default();
-            problems.push(Problem::new(path, origin, exclusive(CRON_SCHEDULE)));
+            let message = exclusive(CRON_SCHEDULE);
+            problems.add(KeyPath::dotted(INTERVAL), layer.origin.as_deref(), message);
         }
-        let sets_one = interval.or(cron).is_some();
-        if chosen {
+        let sets_either = interval.or(cron).is_some();
+        if is_chosen {
             for layer in rank {
                 layer.values.remove(INTERVAL);
                 layer.values.remove(CRON_SCHEDULE);
             }
         }
-        chosen |= sets_one;
+        is_chosen |= sets_either;
     }
 }

@@ -1,4 +1,4 @@
-//! YAML text as a tree of figment values, without what was left out.
+//! YAML as values of figment, without the keys that have no value.
 
 use std::{collections::BTreeMap, fmt, path::Path};
 
@@ -10,82 +10,63 @@ use serde_saphyr::{
 };
 
 use super::{
-    super::{
-        found::kind,
-        problem::{KeyPath, Mistake, Problem, invalid},
-    },
-    layer::Layer,
+    super::problem::{KeyPath, Problems, describe_type, invalid},
+    layers::Layer,
 };
 
-/// More levels than any configuration needs, and few enough for every stack.
+/// More levels than a configuration needs, and few enough for any stack.
 const MAX_DEPTH: usize = 64;
 
-/// Reads the configuration file as a layer; none when it cannot be used, with the reason among the problems.
-pub(in crate::config) fn file(path: &Path, problems: &mut Vec<Problem>) -> Option<Layer> {
+/// Reads the configuration file; none if it cannot be used at all.
+pub(in crate::config) fn file(path: &Path, problems: &mut Problems) -> Option<Layer> {
     let origin = path.display().to_string();
-    let mut mistakes = Vec::new();
-    let values = match read(path) {
-        Ok(document) => {
-            mistakes = document.twice;
-            mapping(document.value)
+    let root = KeyPath::default;
+    let text = std::fs::read_to_string(path);
+    let text = text.map_err(|error| format!("the file cannot be read: {error}"));
+    let text = text.map_err(|message| problems.add(root(), Some(&origin), message));
+    let values = match parse(&text.ok()?, root(), &origin, problems)? {
+        Value::Dict(_, values) => values,
+        Value::Empty(..) => Dict::new(),
+        other => {
+            let message = invalid(describe_type(&other), "a mapping");
+            problems.add(root(), Some(&origin), message);
+            return None;
         }
-        Err(mistake) => Err(mistake),
     };
-    let values = values.map_err(|mistake| mistakes.push((KeyPath::default(), mistake)));
-    let mistakes = mistakes.into_iter();
-    problems.extend(mistakes.map(|(path, mistake)| Problem::new(path, &origin, mistake)));
     Some(Layer {
-        values: values.ok()?,
         origin: Some(origin),
+        values,
     })
 }
 
-fn read(path: &Path) -> Result<Document, Mistake> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| format!("the file cannot be read: {error}"))?;
-    parse(&text)
-}
-
-fn mapping(value: Value) -> Result<Dict, Mistake> {
-    match value {
-        Value::Dict(_, values) => Ok(values),
-        Value::Empty(..) => Ok(Dict::new()),
-        other => Err(invalid(kind(&other), "a mapping")),
-    }
-}
-
-/// Reads one document. A key without a value counts as left out, so the tree has no nulls; but entries of lists keep
-/// their numbers, and a null entry its place.
+/// Parses the YAML document that `origin` has for `path`; none if it is not valid YAML, empty if there is none.
 ///
-/// # Errors
-///
-/// A [`Mistake`] with the line and column where the text stops being YAML.
-pub(super) fn parse(text: &str) -> Result<Document, Mistake> {
-    let mut twice = Vec::new();
+/// A key without a value counts as not set, so the mappings have no nulls. Entries of lists keep their positions.
+pub(super) fn parse(
+    text: &str,
+    path: KeyPath,
+    origin: &str,
+    problems: &mut Problems,
+) -> Option<Value> {
     let root = Node {
-        path: KeyPath::default(),
-        twice: &mut twice,
+        path: path.clone(),
+        origin,
+        problems,
     };
     let value =
         with_deserializer_from_str_with_options(text, options(), |yaml| root.deserialize(yaml));
-    let value = value.map_err(|error| format!("not valid YAML: {}", explain(&error)))?;
-    Ok(Document { value, twice })
-}
-
-/// What a YAML text says.
-pub(super) struct Document {
-    /// Empty when the text is empty.
-    pub(super) value: Value,
-    /// The keys that it sets twice; the first value counts.
-    pub(super) twice: Vec<(KeyPath, Mistake)>,
+    let value = value.map_err(|error| format!("not valid YAML: {}", explain(&error)));
+    value
+        .map_err(|message| problems.add(path, Some(origin), message))
+        .ok()
 }
 
 fn options() -> Options {
     serde_saphyr::options! {
         budget: serde_saphyr::budget! { max_depth: MAX_DEPTH },
-        duplicate_keys: DuplicateKeyPolicy::PassThrough, // so that all of them are reported at once
+        duplicate_keys: DuplicateKeyPolicy::PassThrough, // all of them are reported at once
         merge_keys: MergeKeyPolicy::AsOrdinary,
-        strict_booleans: true, // `no` is a namespace, too
+        strict_booleans: true, // `no` may be a namespace
         leading_zero_numbers_as_strings: true,
         underscored_numbers_as_strings: true,
         non_finite_float_policy: NonFiniteFloatPolicy::AsString,
@@ -100,11 +81,23 @@ fn explain(error: &Error) -> String {
     }
 }
 
-/// Reads the node at a place.
+/// Deserializes the node at `path`.
 struct Node<'t> {
     path: KeyPath,
-    /// The keys that are set twice.
-    twice: &'t mut Vec<(KeyPath, Mistake)>,
+    origin: &'t str,
+    /// Duplicate keys are added; the first value counts.
+    problems: &'t mut Problems,
+}
+
+impl Node<'_> {
+    /// A node of this list or mapping.
+    fn child(&mut self, path: KeyPath) -> Node<'_> {
+        Node {
+            path,
+            origin: self.origin,
+            problems: self.problems,
+        }
+    }
 }
 
 impl<'de> DeserializeSeed<'de> for Node<'_> {
@@ -146,32 +139,31 @@ impl<'de> Visitor<'de> for Node<'_> {
         Ok(Value::from(value))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Value, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut sequence: A) -> Result<Value, A::Error> {
         let mut entries = Vec::new();
-        while let Some(entry) = sequence.next_element_seed(Node {
-            path: self.path.index(entries.len()),
-            twice: self.twice,
-        })? {
-            entries.push(entry);
+        loop {
+            let path = self.path.index(entries.len());
+            match sequence.next_element_seed(self.child(path))? {
+                Some(entry) => entries.push(entry),
+                None => return Ok(Value::Array(Tag::Default, entries)),
+            }
         }
-        Ok(Value::Array(Tag::Default, entries))
     }
 
-    /// A mapping whose keys all lack a value is itself left out.
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+    /// A mapping of keys without values counts as not set.
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Value, A::Error> {
         let mut lines = BTreeMap::new();
         let mut values = Dict::new();
         while let Some(key) = map.next_key::<Spanned<String>>()? {
             let (name, line) = (key.value, key.referenced.line());
             let path = self.path.key(&name);
             if let Some(first) = lines.get(&name) {
-                let mistake = format!("duplicate key (lines {first}, {line})");
-                self.twice.push((path, mistake));
+                let message = format!("duplicate key (lines {first}, {line})");
+                self.problems.add(path, Some(self.origin), message);
                 map.next_value::<IgnoredAny>()?;
                 continue;
             }
-            let twice = &mut *self.twice;
-            let value = map.next_value_seed(Node { path, twice })?;
+            let value = map.next_value_seed(self.child(path))?;
             lines.insert(name.clone(), line);
             if !matches!(value, Value::Empty(..)) {
                 values.insert(name, value);

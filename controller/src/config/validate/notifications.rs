@@ -9,19 +9,17 @@ use super::super::{
     files::{self, TARGET},
     model::{self, Section, entries, values},
     problem::{KeyPath, invalid},
-    scalar::{Scalar as _, Valid},
+    scalar::{Scalar as _, Valid, filled, value},
     settings::Notifications,
-    values::Text,
 };
 
-/// Makes the sinks, of which none is to be used when there are problems.
+/// The sinks, unless one of them is invalid.
 pub(super) fn notifications(
     notifications: model::Notifications,
-    path: &KeyPath,
     document: &mut Document,
 ) -> Option<Notifications> {
-    let Valid(Text(cluster)) = notifications.cluster;
-    let list = path.key("sinks");
+    let Valid(cluster) = notifications.cluster;
+    let list = KeyPath::dotted("notifications.sinks");
     let (paths, settings): (Vec<_>, Vec<_>) = entries(notifications.sinks, &list)
         .filter_map(|(path, Section(entry))| {
             let settings = settings(entry, &path, document)?;
@@ -33,7 +31,7 @@ pub(super) fn notifications(
         Err(problems) => {
             for problem in problems {
                 let path = paths.get(problem.sink).unwrap_or(&list);
-                document.mistake(path.key(problem.key), problem.message);
+                document.problem(path.key(problem.key), problem.message);
             }
             None
         }
@@ -41,38 +39,33 @@ pub(super) fn notifications(
 }
 
 fn settings(entry: model::Sink, path: &KeyPath, document: &mut Document) -> Option<SinkSettings> {
-    document.missing(path.key("name"), "a name for the log and metrics");
-    document.missing(path.key("type"), SinkType::ALLOWED);
-    if let Some(Valid(file)) = &entry.url_file {
-        document.checked(&path.key("urlFile"), files::target(file));
+    document.require(path.key("name"), "a name for the log and metrics");
+    document.require(path.key("type"), SinkType::ALLOWED);
+    let url_file = value(entry.url_file);
+    if let Some(file) = &url_file {
+        document.check(&path.key("urlFile"), files::target(file));
     }
-    let secret_file = entry.secret_file.map(|Valid(Text(file))| file);
-    let secret_file = secret_file.filter(|file| !file.is_empty());
-    let secret_file = secret_file.map(PathBuf::from);
+    let secret_file = filled(entry.secret_file).map(PathBuf::from);
     if let Some(file) = &secret_file {
-        document.checked(&path.key("secretFile"), files::signing_key(file));
+        document.check(&path.key("secretFile"), files::signing_key(file));
     }
-    let url = entry.url.map(|Valid(url)| {
-        let target = url.expose().parse::<Target>();
-        let target = target.map_err(|error| invalid(&error.to_string(), TARGET));
-        document.checked(&path.key("url"), target)
-    });
-    let url = match url {
-        Some(None) => return None, // a problem already
-        Some(url) => url,
+    let url = match entry.url {
+        Some(Valid(url)) => {
+            let target = url.expose().parse::<Target>();
+            let target = target.map_err(|error| invalid(&error.to_string(), TARGET));
+            Some(document.check(&path.key("url"), target)?)
+        }
         None => None,
     };
-    let (Valid(Text(name)), Valid(kind)) = (entry.name?, entry.r#type?);
+    let (Valid(name), Valid(kind)) = (entry.name?, entry.r#type?);
     Some(SinkSettings {
         name,
         kind,
         url,
-        url_file: entry.url_file.map(|Valid(file)| file),
+        url_file,
         secret_file,
         events: values(entry.events.unwrap_or_default()).collect(),
-        namespaces: values(entry.namespaces.unwrap_or_default())
-            .map(|Text(pattern)| pattern)
-            .collect(),
-        group: entry.group.map(|Valid(group)| group),
+        namespaces: values(entry.namespaces.unwrap_or_default()).collect(),
+        group: value(entry.group),
     })
 }

@@ -1,4 +1,4 @@
-//! The identity of a cloud as a secret: whether it can be known which cloud is meant, and where.
+//! A secret of type `CloudIdentity`: the cloud, and for AWS the region, must be known.
 
 use kube_autorollout_cloud::Cloud;
 use kube_autorollout_registry::{Endpoint, HostPattern};
@@ -7,65 +7,52 @@ use crate::config::{
     document::Document,
     model,
     problem::KeyPath,
-    registries::Secret,
-    scalar::{Scalar, Valid},
+    scalar::{Scalar as _, value},
+    settings::Secret,
     values::Region,
 };
 
-/// Which hosts an entry is for, and where they are asked.
-#[derive(Clone, Copy)]
-pub(super) struct Asked<'a> {
-    pub(super) pattern: Option<&'a HostPattern>,
-    pub(super) endpoint: Option<&'a Endpoint>,
+/// The hosts of an entry.
+pub(super) struct Hosts {
+    /// Whether the entry may apply to hosts that are not known here.
+    is_open: bool,
+    /// The cloud of a known host.
+    cloud: Option<Cloud>,
 }
 
-impl Asked<'_> {
-    /// Whether a host is asked without TLS.
-    pub(super) fn is_plain(self, plain_http: Option<&Valid<bool>>) -> bool {
-        match self.endpoint {
-            Some(endpoint) => endpoint.origin().starts_with("http:"),
-            None => plain_http.is_some_and(|plain| plain.0),
+impl Hosts {
+    pub(super) fn new(pattern: Option<&HostPattern>, endpoint: Option<&Endpoint>) -> Self {
+        let literal = pattern.filter(|pattern| pattern.is_literal());
+        let cloud_of_endpoint = || Cloud::of_host(endpoint?.host());
+        Self {
+            is_open: literal.is_none(),
+            cloud: literal
+                .and_then(|host| Cloud::of_host(&host.to_string()))
+                .or_else(cloud_of_endpoint),
         }
     }
-
-    /// The hosts that are written out: they alone say which cloud is meant, where nothing else does.
-    fn written(self) -> impl Iterator<Item = String> {
-        let pattern = self.pattern.filter(|pattern| pattern.is_literal());
-        let pattern = pattern.map(ToString::to_string);
-        let endpoint = self.endpoint.map(|endpoint| endpoint.host().to_owned());
-        pattern.into_iter().chain(endpoint)
-    }
-
-    /// Whether the pattern leaves open which hosts are meant.
-    fn is_open(self) -> bool {
-        self.pattern.is_none_or(|pattern| !pattern.is_literal())
-    }
-
-    fn cloud(self) -> Option<Cloud> {
-        self.written().find_map(|host| Cloud::of_host(&host))
-    }
 }
 
-/// Checks that the cloud, and for AWS the region, is known where one host is meant.
+/// The identity, unless the cloud or its region is unknown for a single host.
 pub(super) fn cloud_identity(
     secret: model::Secret,
-    asked: Asked<'_>,
+    hosts: &Hosts,
     path: &KeyPath,
     document: &mut Document,
 ) -> Option<Secret> {
-    let written = secret.cloud.map(|Valid(cloud)| cloud);
-    let of_host = asked.cloud();
-    if of_host.is_none() && !asked.is_open() {
-        document.missing(path.key("cloud"), Cloud::ALLOWED);
+    let written = value(secret.cloud);
+    let is_unknown = hosts.cloud.is_none() && !hosts.is_open;
+    if is_unknown {
+        document.require(path.key("cloud"), Cloud::ALLOWED);
     }
-    if let (Some(written), Some(of_host)) = (written, of_host)
+    if let (Some(written), Some(of_host)) = (written, hosts.cloud)
         && written != of_host
     {
         let allowed = format!("{of_host}, as the host is one of its registries");
         document.invalid(path.key("cloud"), &allowed);
         return None;
     }
-    let cloud = written.or(of_host);
+    let cloud = written.or(hosts.cloud);
     if cloud.is_some_and(|cloud| cloud != Cloud::Aws) {
         for key in ["region", "roleArn"] {
             if document.has(&path.key(key)) {
@@ -73,12 +60,12 @@ pub(super) fn cloud_identity(
             }
         }
     }
-    if written == Some(Cloud::Aws) && of_host.is_none() && !asked.is_open() {
-        document.missing(path.key("region"), Region::ALLOWED);
+    if is_unknown && written == Some(Cloud::Aws) {
+        document.require(path.key("region"), Region::ALLOWED);
     }
     Some(Secret::CloudIdentity {
         cloud: written,
-        region: secret.region.map(|Valid(region)| region.0),
-        role_arn: secret.role_arn.map(|Valid(role)| role.0),
+        region: value(secret.region).map(|Region(region)| region),
+        role_arn: value(secret.role_arn).map(|role| role.0),
     })
 }
