@@ -1,4 +1,4 @@
-//! Wires everything together and runs it until asked to stop.
+//! Starts the parts of the controller, and runs them until a signal.
 
 pub(crate) mod arguments;
 pub(crate) mod check;
@@ -48,39 +48,39 @@ use crate::{
     workload::{Kind, Watch},
 };
 
-/// Why the controller ended.
+/// Why the controller exited.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// There is no way to the API server.
+    /// No client for the API server can be built.
     #[error(transparent)]
     Client(#[from] client::Error),
     /// The port cannot be opened.
     #[error("cannot listen on port {port}")]
     Listen {
-        /// As configured.
+        /// The configured port.
         port: u16,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
-    /// The configuration or the environment asks for what no registry client can do.
+    /// No registry client can be built from the configuration and the environment.
     #[error(transparent)]
     Registry(#[from] options::Error),
-    /// A metric has an impossible name.
-    #[error("cannot make the metrics")]
+    /// A metric has an invalid name.
+    #[error("cannot create the metrics")]
     Metrics(#[from] prometheus::Error),
-    /// The signals cannot be listened to.
-    #[error("cannot listen to signals")]
+    /// The signal handlers cannot be installed.
+    #[error("cannot install the signal handlers")]
     Signals(#[source] std::io::Error),
-    /// Something that runs for ever did not.
+    /// A background task exited.
     #[error("{0} exited unexpectedly")]
     Ended(&'static str),
 }
 
-/// Runs the controller until it is asked to stop.
+/// Runs the controller until it receives SIGINT or SIGTERM.
 ///
 /// # Errors
 ///
-/// [`Error`] when it cannot start, or cannot go on.
+/// [`Error`] if it cannot start, or a background task exits.
 pub(crate) async fn run(
     config: Config,
     environment: &BTreeMap<String, String>,
@@ -92,7 +92,7 @@ pub(crate) async fn run(
     let identities = options::identities(&config, environment, refreshes)?;
     let registry = options::client(&config, environment, observer, CONTROLLER_REQUESTS)?;
     let cluster = client::connect(environment).await?;
-    let watches = watches(&scopes(&config.namespaces, &cluster.namespace));
+    let watches = watches(&config.namespaces, &cluster.namespace);
     let leadership = Arc::new(Leadership::new(config.leader_election));
     let health = Arc::new(Health::new(watches.clone(), Arc::clone(&leadership)));
     let port = config.port.get();
@@ -146,18 +146,18 @@ pub(crate) async fn run(
     result
 }
 
-/// Ends what runs.
+/// Drains and stops everything.
 async fn stop(shared: Shared, running: Running, release: &CancellationToken) {
     info!("stopping");
     shared.health.stop();
-    // The recorder ends when nobody is left to publish anything.
+    // The recorder ends when all of its senders are dropped.
     shared.end();
     drop(shared);
     running.drain(release).await;
     info!("stopped");
 }
 
-/// Runs one term of leadership after the other; ends when a controller does, which none should.
+/// Runs one term of leadership after the other; returns if a controller exits, which none should.
 async fn terms(shared: &Shared, term: &mut Option<Term>) {
     loop {
         shared.leadership.begun().await;
@@ -167,13 +167,13 @@ async fn terms(shared: &Shared, term: &mut Option<Term>) {
             () = running.failed() => return,
         }
         shared.end();
-        running.drain().await; // each patch under way ends before the term would
+        running.drain().await; // the patches in flight complete before the lease expires
         *term = None;
         shared.reporter.clear();
     }
 }
 
-/// Gives the metrics of any moment.
+/// Encodes the current metrics.
 fn scrape(
     metrics: &Arc<Metrics>,
     leadership: &Arc<Leadership>,
@@ -184,7 +184,7 @@ fn scrape(
     Arc::new(move || metrics.encode(leadership.leads(), &registry.quarantined()))
 }
 
-/// Serves health, metrics and where the workloads stand.
+/// Serves health, metrics and the overview.
 fn servers(
     listener: TcpListener,
     health: &Arc<Health>,
@@ -198,13 +198,12 @@ fn servers(
     servers
 }
 
-/// Opens a port.
 async fn listen(port: u16) -> Result<TcpListener, Error> {
     let listener = http::listen(port).await;
     listener.map_err(|source| Error::Listen { port, source })
 }
 
-/// Takes part in the election, if there is one, until it is time to `release` the Lease.
+/// Runs the leader election, if it is enabled, until `release` is cancelled and the Lease is released.
 fn elections(
     leadership: &Leadership,
     cluster: &Cluster,
@@ -220,22 +219,18 @@ fn elections(
     elections
 }
 
-/// Where is watched: in each namespace by itself, so that a role in each of them is enough, or in all of them at once.
-fn scopes(namespaces: &Namespaces, own: &str) -> Vec<Option<String>> {
-    match namespaces {
+/// A watch for each kind: in each namespace by itself, so that a Role in each is sufficient, or in the whole cluster.
+fn watches(namespaces: &Namespaces, own: &str) -> Vec<Watch> {
+    let scopes = match namespaces {
         Namespaces::Own => vec![Some(own.to_owned())],
         Namespaces::Listed(names) => names.iter().cloned().map(Some).collect(),
         Namespaces::All => vec![None],
-    }
+    };
+    let kinds = |scope: Option<String>| Kind::ALL.map(|kind| (kind.name(), scope.clone()));
+    scopes.into_iter().flat_map(kinds).collect()
 }
 
-/// One watch for each kind in each scope.
-fn watches(scopes: &[Option<String>]) -> Vec<Watch> {
-    let kinds = |scope: &Option<String>| Kind::ALL.map(|kind| (kind.name(), scope.clone()));
-    scopes.iter().flat_map(kinds).collect()
-}
-
-/// Where other replicas reach this one while it leads: the chart passes the address of the pod.
+/// The addresses at which other replicas reach this one while it leads; the chart sets `POD_IP`.
 fn addresses(config: &Config, environment: &BTreeMap<String, String>) -> Addresses {
     let ip = environment.get("POD_IP").and_then(|ip| ip.parse().ok());
     let address = |port: NonZeroU16| ip.map(|ip: IpAddr| SocketAddr::new(ip, port.get()));
@@ -246,7 +241,7 @@ fn addresses(config: &Config, environment: &BTreeMap<String, String>) -> Address
     }
 }
 
-/// The name of this replica, as Events report it: that of its pod.
+/// The name of this replica in Events and the Lease: that of its pod.
 fn instance(environment: &BTreeMap<String, String>) -> String {
     let pod = environment
         .get("POD_NAME")

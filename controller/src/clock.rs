@@ -1,4 +1,4 @@
-//! The one place that reads the clock.
+//! The only module that reads the clock.
 
 use jiff::Timestamp;
 
@@ -11,8 +11,8 @@ pub(crate) fn now() -> Timestamp {
     Timestamp::now()
 }
 
-/// Whether it was at `bound` or later. A bound in the future was taken before the clock was set back, and bounds nothing:
-/// what is waited for would not come before the clock is there again.
+/// Whether `then` is not before `bound`. A `bound` in the future was taken before the clock was set back, and is ignored:
+/// otherwise the caller would wait until the clock reaches it again.
 pub(crate) fn is_since(then: Timestamp, bound: Timestamp) -> bool {
     then >= bound || bound > now()
 }

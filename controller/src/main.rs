@@ -1,8 +1,7 @@
 //! Rolls out Kubernetes workloads when the image behind an unchanged tag has changed.
 //!
 //! Data flows one way: the informers of [`controller`] watch workloads, its reconciler observes them, lets `core` decide and
-//! rolls out, and [`status`](mod@status) reports. [`check`](mod@check) resolves images without a cluster. `ARCHITECTURE.md` has the
-//! overview.
+//! rolls out, and [`status`] reports. [`check`] resolves images without a cluster. `ARCHITECTURE.md` has the overview.
 
 mod app;
 mod client;
@@ -26,6 +25,7 @@ mod workload;
 
 use std::{
     collections::BTreeMap,
+    fmt::Display,
     io::{self, Write as _},
     path::PathBuf,
     process::ExitCode,
@@ -34,65 +34,76 @@ use std::{
 use tokio::runtime::Runtime;
 
 use app::{
-    arguments::{self, Command, HintRequest, Request, StatusRequest},
+    arguments::{self, Command},
     check, hint, notify, status as status_command,
 };
 use config::Config;
 use error_chain::Chain;
 use server::logging::Stream;
 
-/// Something failed at run time.
+/// The exit code of a runtime error.
 const FAILED: u8 = 1;
 
-/// The arguments or the configuration are invalid.
+/// The exit code of invalid arguments or an invalid configuration.
 const MISUSED: u8 = 2;
 
 fn main() -> ExitCode {
     match arguments::parse(std::env::args_os().skip(1)) {
-        Ok(Command::Help(text)) => print(text),
-        Ok(Command::Version) => print(concat!(
+        Ok(command) => execute(command).unwrap_or_else(|code| code),
+        Err(error) => fail(
+            MISUSED,
+            &format_args!("{error}; see 'kube-autorollout --help'"),
+        ),
+    }
+}
+
+/// Executes a command and returns its exit code; an error has been printed.
+fn execute(command: Command) -> Result<ExitCode, ExitCode> {
+    let environment = environment();
+    match command {
+        Command::Help(text) => Ok(print(text)),
+        Command::Version => Ok(print(concat!(
             "kube-autorollout ",
             env!("CARGO_PKG_VERSION"),
             "\n"
-        )),
-        Ok(Command::Run { config }) => {
-            let environment = environment();
-            start(config, &environment, Stream::Output).map_or_else(
-                |code| code,
-                |(config, runtime)| run(config, &environment, runtime),
-            )
+        ))),
+        Command::Run { config } => {
+            let (config, runtime) = start(config, &environment, Stream::Output)?;
+            Ok(run(config, &environment, runtime))
         }
-        Ok(Command::Check { config, request }) => {
-            let environment = environment();
-            start(config, &environment, Stream::Error).map_or_else(
-                |code| code,
-                |(config, runtime)| check(&request, &config, &environment, &runtime),
-            )
+        Command::Check { config, request } => {
+            let (config, runtime) = start(config, &environment, Stream::Error)?;
+            let report = runtime.block_on(check::run(&request, &config, &environment));
+            let report = report.map_err(|error| fail(MISUSED, &Chain(&error)))?;
+            Ok(print_result(
+                &report.render(request.output),
+                report.is_good(),
+            ))
         }
-        Ok(Command::Hint(request)) => {
-            let environment = environment();
+        Command::Hint(request) => {
             let mut keys = environment.clone();
             keys.retain(|name, _| !hint::VARIABLES.contains(&name.as_str()));
-            start(None, &keys, Stream::Error).map_or_else(
-                |code| code,
-                |(config, runtime)| hint(&request, &config, &environment, &runtime),
-            )
+            let (config, runtime) = start(None, &keys, Stream::Error)?;
+            let outcome = runtime.block_on(hint::run(&request, &config, &environment));
+            let outcome = outcome.map_err(|error| fail(MISUSED, &Chain(&error)))?;
+            print(&outcome.text);
+            Ok(ExitCode::from(outcome.code))
         }
-        Ok(Command::Status { config, request }) => {
-            let environment = environment();
-            start(config, &environment, Stream::Error).map_or_else(
-                |code| code,
-                |(config, runtime)| status(&request, &config, &environment, &runtime),
-            )
+        Command::Status { config, request } => {
+            let (config, runtime) = start(config, &environment, Stream::Error)?;
+            let report = runtime.block_on(status_command::run(&request, &config, &environment));
+            let report = report.map_err(|error| {
+                let code = if error.is_usage() { MISUSED } else { FAILED };
+                fail(code, &Chain(&error))
+            })?;
+            Ok(print_result(&report.text, !report.needs_person))
         }
-        Ok(Command::Notify { config, sink }) => {
-            let environment = environment();
-            start(config, &environment, Stream::Error).map_or_else(
-                |code| code,
-                |(config, runtime)| notify(&sink, &config, &environment, &runtime),
-            )
+        Command::Notify { config, sink } => {
+            let (config, runtime) = start(config, &environment, Stream::Error)?;
+            let outcome = runtime.block_on(notify::run(&sink, &config, &environment));
+            let outcome = outcome.map_err(|error| fail(MISUSED, &Chain(&error)))?;
+            Ok(print_result(&outcome.text, outcome.is_sent))
         }
-        Err(error) => fail(MISUSED, &format!("{error}; see 'kube-autorollout --help'")),
     }
 }
 
@@ -102,7 +113,7 @@ fn environment() -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Reads the configuration, and starts the log and the runtime; else the exit code, after the error was printed.
+/// Loads the configuration, and starts the log and the runtime. An error is printed and returned as the exit code.
 fn start(
     file: Option<PathBuf>,
     environment: &BTreeMap<String, String>,
@@ -114,8 +125,8 @@ fn start(
             .filter(|path| !path.is_empty())
             .map(PathBuf::from)
     });
-    let loaded = config::load(file.as_deref(), environment)
-        .map_err(|problems| fail(MISUSED, &problems.to_string()))?;
+    let loaded =
+        config::load(file.as_deref(), environment).map_err(|problems| fail(MISUSED, &problems))?;
     server::logging::start(
         log,
         loaded.config.log_format,
@@ -125,21 +136,21 @@ fn start(
         tracing::warn!("{warning}");
     }
     tracing::debug!(configuration = %loaded.effective, "configured");
-    // One thread, on a node of however many cores: we wait most of the time, and each thread has memory of its own.
+    // One thread: the process mostly waits, and each thread has memory of its own.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| fail(FAILED, &format!("cannot start the runtime: {error}")))?;
+        .map_err(|error| fail(FAILED, &format_args!("cannot start the runtime: {error}")))?;
     Ok((loaded.config, runtime))
 }
 
 /// Runs the controller.
 fn run(config: Config, environment: &BTreeMap<String, String>, runtime: Runtime) -> ExitCode {
-    let ended = runtime.block_on(app::run(config, environment));
-    runtime.shutdown_background(); // an exec plugin that hangs is not waited for
-    match ended {
+    let result = runtime.block_on(app::run(config, environment));
+    runtime.shutdown_background(); // does not wait for an exec plugin that hangs
+    match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(app::Error::Registry(error)) => fail(MISUSED, &Chain(&error).to_string()),
+        Err(app::Error::Registry(error)) => fail(MISUSED, &Chain(&error)),
         Err(error) => {
             tracing::error!("{}", Chain(&error));
             ExitCode::from(FAILED)
@@ -147,64 +158,8 @@ fn run(config: Config, environment: &BTreeMap<String, String>, runtime: Runtime)
     }
 }
 
-/// Resolves images.
-fn check(
-    request: &Request,
-    config: &Config,
-    environment: &BTreeMap<String, String>,
-    runtime: &Runtime,
-) -> ExitCode {
-    match runtime.block_on(check::run(request, config, environment)) {
-        Ok(report) => print_found(&report.shown(request.output), report.is_good()),
-        Err(error) => fail(MISUSED, &Chain(&error).to_string()),
-    }
-}
-
-/// Announces images.
-fn hint(
-    request: &HintRequest,
-    config: &Config,
-    environment: &BTreeMap<String, String>,
-    runtime: &Runtime,
-) -> ExitCode {
-    match runtime.block_on(hint::run(request, config, environment)) {
-        Ok(ended) => {
-            print(&ended.text);
-            ExitCode::from(ended.code)
-        }
-        Err(error) => fail(MISUSED, &Chain(&error).to_string()),
-    }
-}
-
-/// Shows where the workloads stand.
-fn status(
-    request: &StatusRequest,
-    config: &Config,
-    environment: &BTreeMap<String, String>,
-    runtime: &Runtime,
-) -> ExitCode {
-    match runtime.block_on(status_command::run(request, config, environment)) {
-        Ok(shown) => print_found(&shown.text, !shown.needs_person),
-        Err(error @ status_command::Error::Misused(_)) => fail(MISUSED, &Chain(&error).to_string()),
-        Err(error) => fail(FAILED, &Chain(&error).to_string()),
-    }
-}
-
-/// Sends a sample of a notification.
-fn notify(
-    sink: &str,
-    config: &Config,
-    environment: &BTreeMap<String, String>,
-    runtime: &Runtime,
-) -> ExitCode {
-    match runtime.block_on(notify::run(sink, config, environment)) {
-        Ok(ended) => print_found(&ended.text, ended.sent),
-        Err(error) => fail(MISUSED, &Chain(&error).to_string()),
-    }
-}
-
-/// Writes what a command has found; the exit code says whether that is good.
-fn print_found(text: &str, is_good: bool) -> ExitCode {
+/// Writes the result of a command to standard output.
+fn print_result(text: &str, is_good: bool) -> ExitCode {
     let printed = print(text);
     if is_good {
         printed
@@ -213,18 +168,17 @@ fn print_found(text: &str, is_good: bool) -> ExitCode {
     }
 }
 
-/// Writes what the user asked for.
 fn print(text: &str) -> ExitCode {
     match io::stdout().write_all(text.as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,
-        // The reader has seen enough, as in `kube-autorollout --help | head -1`.
+        // The reader has closed the pipe, as in `kube-autorollout --help | head -1`.
         Err(_) => ExitCode::from(FAILED),
     }
 }
 
-/// Prints why nothing was started.
-fn fail(code: u8, text: &str) -> ExitCode {
-    // Without standard error there is the exit code.
-    drop(writeln!(io::stderr(), "kube-autorollout: {text}"));
+/// Writes an error to standard error.
+fn fail(code: u8, error: &dyn Display) -> ExitCode {
+    // If that fails, only the exit code is left.
+    drop(writeln!(io::stderr(), "kube-autorollout: {error}"));
     ExitCode::from(code)
 }

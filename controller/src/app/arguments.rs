@@ -11,35 +11,35 @@ use lexopt::{Arg, Parser, ValueExt as _};
 
 use self::help::{CHECK_HELP, HELP, HINT_HELP, NOTIFY_HELP, STATUS_HELP};
 
-/// What the arguments ask for.
+/// A command and its arguments.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     /// Run the controller.
     Run {
-        /// Given with `--config`.
+        /// `--config`.
         config: Option<PathBuf>,
     },
     /// Resolve images.
     Check {
-        /// Given with `--config`.
+        /// `--config`.
         config: Option<PathBuf>,
-        /// Which images, and how to print the result.
-        request: Request,
+        /// The other arguments.
+        request: CheckRequest,
     },
     /// Announce images.
     Hint(HintRequest),
-    /// Show where the workloads stand.
+    /// Show the state of the workloads.
     Status {
-        /// Given with `--config`.
+        /// `--config`.
         config: Option<PathBuf>,
-        /// Of whom, and how to print it.
+        /// The other arguments.
         request: StatusRequest,
     },
     /// Send a sample notification.
     Notify {
-        /// Given with `--config`.
+        /// `--config`.
         config: Option<PathBuf>,
-        /// Given with `--test`.
+        /// `--test`.
         sink: String,
     },
     /// Print a help text.
@@ -50,12 +50,12 @@ pub(crate) enum Command {
 
 /// The arguments of `check`.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Request {
+pub(crate) struct CheckRequest {
     /// The images, at least one.
     pub(crate) images: Vec<String>,
-    /// Given with `--docker-config`.
+    /// `--docker-config`.
     pub(crate) docker_config: Option<PathBuf>,
-    /// Given with `--output`.
+    /// `--output`.
     pub(crate) output: Output,
 }
 
@@ -64,38 +64,38 @@ pub(crate) struct Request {
 pub(crate) struct HintRequest {
     /// The images, at least one.
     pub(crate) images: Vec<String>,
-    /// Given with `--url`.
+    /// `--url`.
     pub(crate) url: Option<String>,
-    /// Given with `--wait`.
+    /// `--wait`.
     pub(crate) wait: Option<Duration>,
-    /// Given with `--token-file`.
+    /// `--token-file`.
     pub(crate) token_file: Option<PathBuf>,
 }
 
 /// The arguments of `status`.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct StatusRequest {
-    /// Given with `--url`.
+    /// `--url`.
     pub(crate) url: Option<String>,
-    /// What is asked for, with `--namespace`.
+    /// `--namespace`.
     pub(crate) filter: Filter,
-    /// Given with `--output`.
+    /// `--output`.
     pub(crate) format: Format,
 }
 
-/// How `status` prints its result.
+/// The output format of `status`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Format {
-    /// For people.
+    /// A table.
     #[default]
     Text,
-    /// For people who want to see everything.
+    /// A table with all details.
     Wide,
     /// For programs.
     Json,
 }
 
-/// How `check` prints its result.
+/// The output format of `check`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Output {
     /// For people.
@@ -108,23 +108,9 @@ pub(crate) enum Output {
 /// Why the arguments are invalid.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// An unknown argument, or an option without its value.
+    /// An unknown argument, or an option without a valid value.
     #[error(transparent)]
     Argument(#[from] lexopt::Error),
-    /// Not an output format.
-    #[error("invalid value {0:?} for option '--output'; allowed: text or json")]
-    Output(OsString),
-    /// Not an output format of `status`.
-    #[error("invalid value {0:?} for option '--output'; allowed: text, wide or json")]
-    Format(OsString),
-    /// Not a namespace.
-    #[error("invalid value {0:?} for option '--namespace'; allowed: the name of a namespace")]
-    Namespace(OsString),
-    /// Not a length of time, or too long.
-    #[error(
-        "invalid value {0:?} for option '--wait'; allowed: an integer and s or m, from 1s to 15m"
-    )]
-    Wait(OsString),
     /// A command without an image.
     #[error("{0} requires at least one image")]
     NoImage(&'static str),
@@ -133,11 +119,11 @@ pub(crate) enum Error {
     NoSink,
 }
 
-/// Reads the arguments that follow the program's name.
+/// Parses the arguments after the name of the program.
 ///
 /// # Errors
 ///
-/// [`Error`] when they are invalid.
+/// [`Error`] if they are invalid.
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, Error> {
     let mut parser = Parser::from_args(arguments);
     let mut config = None;
@@ -156,15 +142,14 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Com
     Ok(Command::Run { config })
 }
 
-/// Reads the arguments that follow `check`.
 fn check(mut parser: Parser, mut config: Option<PathBuf>) -> Result<Command, Error> {
-    let mut request = Request::default();
+    let mut request = CheckRequest::default();
     while let Some(argument) = parser.next()? {
         match argument {
             Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help(CHECK_HELP)),
             Arg::Long("config") => config = Some(parser.value()?.into()),
             Arg::Long("docker-config") => request.docker_config = Some(parser.value()?.into()),
-            Arg::Long("output") => request.output = output(parser.value()?)?,
+            Arg::Long("output") => request.output = parser.value()?.parse_with(output)?,
             Arg::Value(image) => request.images.push(image.string()?),
             other => return Err(other.unexpected().into()),
         }
@@ -175,14 +160,13 @@ fn check(mut parser: Parser, mut config: Option<PathBuf>) -> Result<Command, Err
     Ok(Command::Check { config, request })
 }
 
-/// Reads the arguments that follow `hint`.
 fn hint(mut parser: Parser) -> Result<Command, Error> {
     let mut request = HintRequest::default();
     while let Some(argument) = parser.next()? {
         match argument {
             Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help(HINT_HELP)),
             Arg::Long("url") => request.url = Some(parser.value()?.string()?),
-            Arg::Long("wait") => request.wait = Some(wait(parser.value()?)?),
+            Arg::Long("wait") => request.wait = Some(parser.value()?.parse_with(wait)?),
             Arg::Long("token-file") => request.token_file = Some(parser.value()?.into()),
             Arg::Value(image) => request.images.push(image.string()?),
             other => return Err(other.unexpected().into()),
@@ -194,7 +178,6 @@ fn hint(mut parser: Parser) -> Result<Command, Error> {
     Ok(Command::Hint(request))
 }
 
-/// Reads the arguments that follow `status`.
 fn status(mut parser: Parser, mut config: Option<PathBuf>) -> Result<Command, Error> {
     let mut request = StatusRequest::default();
     while let Some(argument) = parser.next()? {
@@ -202,9 +185,11 @@ fn status(mut parser: Parser, mut config: Option<PathBuf>) -> Result<Command, Er
             Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help(STATUS_HELP)),
             Arg::Long("config") => config = Some(parser.value()?.into()),
             Arg::Short('n') | Arg::Long("namespace") => {
-                request.filter = of_namespace(parser.value()?)?;
+                request.filter = parser.value()?.parse_with(filter)?;
             }
-            Arg::Short('o') | Arg::Long("output") => request.format = format(parser.value()?)?,
+            Arg::Short('o') | Arg::Long("output") => {
+                request.format = parser.value()?.parse_with(format)?;
+            }
             Arg::Long("url") => request.url = Some(parser.value()?.string()?),
             other => return Err(other.unexpected().into()),
         }
@@ -212,27 +197,6 @@ fn status(mut parser: Parser, mut config: Option<PathBuf>) -> Result<Command, Er
     Ok(Command::Status { config, request })
 }
 
-fn of_namespace(value: OsString) -> Result<Filter, Error> {
-    let namespace = value.to_str().filter(|name| !name.is_empty());
-    let filter = Filter {
-        namespace: namespace.map(Box::from),
-        ..Filter::default()
-    };
-    let is_valid = Filter::parse(filter.query().trim_start_matches('?')).as_ref() == Ok(&filter);
-    let filter = Some(filter).filter(|_| is_valid && namespace.is_some());
-    filter.ok_or(Error::Namespace(value))
-}
-
-fn format(value: OsString) -> Result<Format, Error> {
-    match value.to_str() {
-        Some("text") => Ok(Format::Text),
-        Some("wide") => Ok(Format::Wide),
-        Some("json") => Ok(Format::Json),
-        _ => Err(Error::Format(value)),
-    }
-}
-
-/// Reads the arguments that follow `notify`.
 fn notify(mut parser: Parser, mut config: Option<PathBuf>) -> Result<Command, Error> {
     let mut sink = None;
     while let Some(argument) = parser.next()? {
@@ -247,17 +211,38 @@ fn notify(mut parser: Parser, mut config: Option<PathBuf>) -> Result<Command, Er
     Ok(Command::Notify { config, sink })
 }
 
-fn wait(value: OsString) -> Result<Duration, Error> {
-    let wait = value.to_str().and_then(|value| parse_duration(value).ok());
-    let is_allowed = |wait: &Duration| !wait.is_zero() && *wait <= LONGEST_WAIT;
-    wait.filter(is_allowed).ok_or(Error::Wait(value))
+fn output(text: &str) -> Result<Output, &'static str> {
+    match text {
+        "text" => Ok(Output::Text),
+        "json" => Ok(Output::Json),
+        _ => Err("allowed for --output: text or json"),
+    }
 }
 
-fn output(value: OsString) -> Result<Output, Error> {
-    match value.to_str() {
-        Some("text") => Ok(Output::Text),
-        Some("json") => Ok(Output::Json),
-        _ => Err(Error::Output(value)),
+fn format(text: &str) -> Result<Format, &'static str> {
+    match text {
+        "text" => Ok(Format::Text),
+        "wide" => Ok(Format::Wide),
+        "json" => Ok(Format::Json),
+        _ => Err("allowed for --output: text, wide or json"),
+    }
+}
+
+fn wait(text: &str) -> Result<Duration, &'static str> {
+    let wait = parse_duration(text).ok();
+    let wait = wait.filter(|wait| !wait.is_zero() && *wait <= LONGEST_WAIT);
+    wait.ok_or("allowed for --wait: an integer and s or m, from 1s to 15m")
+}
+
+/// The filter for a namespace, which must be valid in the query of a URL.
+fn filter(namespace: &str) -> Result<Filter, &'static str> {
+    let filter = Filter {
+        namespace: Some(namespace.into()),
+        ..Filter::default()
+    };
+    match Filter::parse(filter.query().trim_start_matches('?')) {
+        Ok(parsed) if parsed == filter && !namespace.is_empty() => Ok(filter),
+        _ => Err("allowed for --namespace: the name of a namespace"),
     }
 }
 

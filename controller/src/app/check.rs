@@ -1,8 +1,8 @@
 //! `kube-autorollout check`: resolves images as the controller does, and prints the result.
 
-mod answer;
-mod asker;
 mod json;
+mod resolver;
+mod result;
 mod text;
 
 use std::{
@@ -19,78 +19,67 @@ use kube_autorollout_core::reference;
 use kube_autorollout_registry::{DockerConfigError, Keyring, NoopObserver};
 use tokio::time::{Instant, interval_at};
 
-use self::{answer::Answer, asker::Asker};
+use self::{resolver::Resolver, result::CheckResult};
 use crate::{
-    app::arguments::{Output, Request},
+    app::arguments::{CheckRequest, Output},
     config::Config,
-    registry::credentials::Configured,
-    registry::options,
+    registry::{credentials::Configured, options},
 };
 
-/// The interval at which a terminal shows which images are pending.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// The interval at which a terminal shows the pending images.
+const PROGRESS: Duration = Duration::from_secs(3);
 
-/// Images named in one line of progress.
-const NAMED: usize = 3;
+/// The maximum number of images in a line of progress.
+const MAX_SHOWN: usize = 3;
 
-/// Why no image can be resolved; the user has to correct it.
+/// A usage error, for which no image is resolved.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// The configuration or the environment asks for what no registry client can do.
+    /// No client can be built from the configuration and the environment.
     #[error(transparent)]
     Registry(#[from] options::Error),
     /// The file cannot be read.
-    #[error("cannot read the Docker configuration {}", path.display())]
-    Read {
-        /// As it was given.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The file is no Docker configuration.
-    #[error("invalid Docker configuration {}", path.display())]
-    Malformed {
-        /// As it was given.
-        path: PathBuf,
-        /// Why.
-        source: DockerConfigError,
-    },
+    #[error("cannot read the Docker configuration {}", .0.display())]
+    Read(PathBuf, #[source] io::Error),
+    /// The file is not a Docker configuration.
+    #[error("invalid Docker configuration {}", .0.display())]
+    Malformed(PathBuf, #[source] DockerConfigError),
 }
 
-/// What the registries said.
+/// The results for all images.
 pub(crate) struct Report {
-    /// In the order in which the images were given.
-    answers: Vec<Answer>,
+    /// In the order of the arguments.
+    results: Vec<CheckResult>,
 }
 
 impl Report {
     /// Whether all images resolved.
     pub(crate) fn is_good(&self) -> bool {
-        self.answers.iter().all(|answer| answer.result.is_ok())
+        self.results.iter().all(|checked| checked.result.is_ok())
     }
 
-    /// For standard output.
-    pub(crate) fn shown(&self, output: Output) -> String {
+    /// The report for standard output.
+    pub(crate) fn render(&self, output: Output) -> String {
         match output {
-            Output::Text => text::shown(&self.answers),
-            Output::Json => json::shown(&self.answers),
+            Output::Text => text::render(&self.results),
+            Output::Json => json::render(&self.results),
         }
     }
 }
 
-/// Asks for all images at once.
+/// Resolves all images concurrently.
 ///
 /// # Errors
 ///
-/// [`Error`] when nothing can be asked. An image that does not resolve is an answer, not an error.
+/// [`Error`] if no client can be built. An image that cannot be resolved is a result.
 pub(crate) async fn run(
-    request: &Request,
+    request: &CheckRequest,
     config: &Config,
     environment: &BTreeMap<String, String>,
 ) -> Result<Report, Error> {
     let observer = Arc::new(kube_autorollout_cloud::NoopObserver);
     let identities = options::identities(config, environment, observer)?;
-    let asker = Asker {
+    let resolver = Resolver {
         client: options::client(
             config,
             environment,
@@ -104,102 +93,95 @@ pub(crate) async fn run(
     let terminal = io::stderr().is_terminal();
     let progress = |line: &str| {
         if terminal {
-            // Without standard error nobody waits for it.
             drop(writeln!(io::stderr(), "{line}"));
         }
     };
     let images = distinct(&request.images);
-    let answers = all(&images, async |image| asker.ask(image).await, progress).await;
+    let results = check_all(&images, async |image| resolver.check(image).await, progress).await;
     Ok(Report {
-        answers: for_each(&request.images, answers),
+        results: in_order(&request.images, results),
     })
 }
 
 fn keyring(path: Option<&Path>) -> Result<Keyring, Error> {
     let mut keyring = Keyring::default();
     if let Some(path) = path {
-        let json = fs::read(path).map_err(|source| Error::Read {
-            path: path.to_owned(),
-            source,
-        })?;
-        keyring
-            .add_config_json(&json)
-            .map_err(|source| Error::Malformed {
-                path: path.to_owned(),
-                source,
-            })?;
+        let json = fs::read(path).map_err(|error| Error::Read(path.to_owned(), error))?;
+        let added = keyring.add_config_json(&json);
+        added.map_err(|error| Error::Malformed(path.to_owned(), error))?;
     }
     Ok(keyring)
 }
 
-/// The images, each once, whatever ways it is written in.
+/// The images, each once, even if they are written differently.
 fn distinct(images: &[String]) -> Vec<String> {
     let mut seen = HashSet::new();
-    let images = images.iter().filter(|image| seen.insert(whole(image)));
+    let images = images.iter().filter(|image| seen.insert(full_name(image)));
     images.cloned().collect()
 }
 
-/// What an image is called in full, or as it is where that makes no sense.
-fn whole(image: &str) -> String {
+/// The full name of an image, or the text itself if it is invalid.
+fn full_name(image: &str) -> String {
     reference::parse(image).map_or_else(|_| image.to_owned(), |reference| reference.whole())
 }
 
-/// The answer for each of the images that were given.
-fn for_each(images: &[String], answers: Vec<Answer>) -> Vec<Answer> {
-    let answers = answers.into_iter();
-    let answers: HashMap<_, _> = answers
-        .map(|answer| (whole(&answer.image), answer.result))
+/// A result for each of `images`, from the results of the distinct ones.
+fn in_order(images: &[String], results: Vec<CheckResult>) -> Vec<CheckResult> {
+    let results = results.into_iter();
+    let results: HashMap<_, _> = results
+        .map(|checked| (full_name(&checked.image), checked.result))
         .collect();
-    let answer = |image: &String| {
-        let result = answers.get(&whole(image))?.clone();
+    let result = |image: &String| {
+        let result = results.get(&full_name(image))?.clone();
         let image = image.clone();
-        Some(Answer { image, result })
+        Some(CheckResult { image, result })
     };
-    images.iter().filter_map(answer).collect()
+    images.iter().filter_map(result).collect()
 }
 
-/// The answers in the order of the images, however long each takes.
-async fn all(
+/// Checks all images concurrently. The results are in the order of the images.
+async fn check_all(
     images: &[String],
-    ask: impl AsyncFn(&str) -> Answer,
+    check: impl AsyncFn(&str) -> CheckResult,
     progress: impl Fn(&str),
-) -> Vec<Answer> {
-    let ask = &ask;
-    let asking = images.iter().enumerate();
-    let mut asking: FuturesUnordered<_> = asking
-        .map(|(place, image)| async move { (place, ask(image).await) })
+) -> Vec<CheckResult> {
+    let check = &check;
+    let mut checks: FuturesUnordered<_> = images
+        .iter()
+        .enumerate()
+        .map(|(index, image)| async move { (index, check(image).await) })
         .collect();
-    let mut answers = BTreeMap::new();
-    let begun = Instant::now();
-    let mut ticks = interval_at(begun + PATIENCE, PATIENCE);
+    let mut results = BTreeMap::new();
+    let started = Instant::now();
+    let mut ticks = interval_at(started + PROGRESS, PROGRESS);
     loop {
         tokio::select! {
-            answer = asking.next() => match answer {
-                Some((place, answer)) => {
-                    answers.insert(place, answer);
+            result = checks.next() => match result {
+                Some((index, result)) => {
+                    results.insert(index, result);
                 }
-                None => return answers.into_values().collect(),
+                None => return results.into_values().collect(),
             },
-            _ = ticks.tick() => progress(&waiting(images, &answers, begun.elapsed())),
+            _ = ticks.tick() => progress(&pending(images, &results, started.elapsed())),
         }
     }
 }
 
-/// Which images are pending.
-fn waiting(images: &[String], answers: &BTreeMap<usize, Answer>, since: Duration) -> String {
-    let places = images.iter().enumerate();
-    let left: Vec<&str> = places
-        .filter(|(place, _)| !answers.contains_key(place))
-        .map(|(_, image)| image.as_str())
-        .collect();
-    let named: Vec<&str> = left.iter().copied().take(NAMED).collect();
-    let more = if left.len() > NAMED { ", …" } else { "" };
+/// The line of progress with the pending images.
+fn pending(images: &[String], results: &BTreeMap<usize, CheckResult>, elapsed: Duration) -> String {
+    let pending = images.iter().enumerate();
+    let pending = pending.filter(|(index, _)| !results.contains_key(index));
+    let mut shown: Vec<&str> = pending.map(|(_, image)| image.as_str()).collect();
+    let count = shown.len();
+    if count > MAX_SHOWN {
+        shown.truncate(MAX_SHOWN);
+        shown.push("…");
+    }
     format!(
-        "{} s: waiting for {} of {} images: {}{more}",
-        since.as_secs(),
-        left.len(),
+        "{} s: waiting for {count} of {} images: {}",
+        elapsed.as_secs(),
         images.len(),
-        named.join(", ")
+        shown.join(", ")
     )
 }
 
@@ -209,29 +191,29 @@ mod tests {
 
     use tokio::time::sleep;
 
-    use super::{answer::tests::resolved, *};
+    use super::{result::tests::resolved, *};
 
     #[tokio::test(start_paused = true)]
-    async fn answers_keep_the_order_of_the_images_and_slow_ones_are_reported() {
+    async fn results_keep_the_order_of_the_images_and_pending_ones_are_reported() {
         let images = ["slow", "quick", "slower", "slower", "slower", "slower"].map(str::to_owned);
         let lines = RefCell::new(Vec::new());
-        let ask = async |image: &str| {
+        let check = async |image: &str| {
             let seconds = match image {
                 "quick" => 1,
                 "slow" => 4,
                 _ => 7,
             };
             sleep(Duration::from_secs(seconds)).await;
-            Answer {
+            CheckResult {
                 image: image.to_owned(),
                 result: Ok(resolved()),
             }
         };
-        let answers = all(&images, ask, |line| {
+        let results = check_all(&images, check, |line| {
             lines.borrow_mut().push(line.to_owned());
         })
         .await;
-        let order: Vec<_> = answers.into_iter().map(|answer| answer.image).collect();
+        let order: Vec<_> = results.into_iter().map(|checked| checked.image).collect();
         assert_eq!(order, images);
         assert_eq!(
             lines.into_inner(),
@@ -243,25 +225,25 @@ mod tests {
     }
 
     #[test]
-    fn an_image_that_is_given_twice_is_one_and_has_two_answers() {
+    fn an_image_that_is_given_twice_is_checked_once_and_has_two_results() {
         let images = ["web", "db", "docker.io/library/web:latest", "web", "!", "!"];
         let images = images.map(str::to_owned);
         let distinct = distinct(&images);
         assert_eq!(distinct, ["web", "db", "!"]);
-        let answers = distinct.into_iter().map(|image| Answer {
+        let results = distinct.into_iter().map(|image| CheckResult {
             image,
             result: Ok(resolved()),
         });
-        let answers = for_each(&images, answers.collect());
-        let order: Vec<_> = answers.into_iter().map(|answer| answer.image).collect();
+        let results = in_order(&images, results.collect());
+        let order: Vec<_> = results.into_iter().map(|checked| checked.image).collect();
         assert_eq!(order, images);
     }
 
     #[test]
-    fn a_docker_configuration_that_cannot_be_used_is_named() {
+    fn an_invalid_docker_configuration_is_named() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("config.json");
-        let error = keyring(Some(&path)).expect_err("it is not there");
+        let error = keyring(Some(&path)).expect_err("it does not exist");
         assert!(error.to_string().contains("config.json"), "{error}");
         fs::write(&path, r#"{"auths": {"a.io": {"auth": "planted"}}}"#).expect("a file");
         let error = keyring(Some(&path)).expect_err("it is malformed");

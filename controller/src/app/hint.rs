@@ -1,6 +1,6 @@
-//! `kube-autorollout hint`: announces images to a controller, and waits for their workloads.
+//! `kube-autorollout hint`: announces images to a controller, and can wait for their workloads.
 
-mod answer;
+mod outcome;
 mod token;
 
 use std::{
@@ -10,77 +10,69 @@ use std::{
 };
 
 use http::Uri;
-use kube_autorollout_core::reference;
-use kube_autorollout_registry::{TokenClient, TokenRequest, TokenResponse};
+use kube_autorollout_core::reference::{self, InvalidReference};
+use kube_autorollout_registry::{self as registry, TokenClient, TokenRequest, TokenResponse};
 use serde_json::json;
 use tokio::time::{Instant, interval_at, sleep};
 
-use self::{answer::Ended, token::TokenError};
+use self::{outcome::Outcome, token::TokenError};
 use crate::{app::arguments::HintRequest, config::Config, error_chain::Chain, registry::options};
 
-/// Where the controller takes hints, if `--url` is not given.
+/// The URL of the receiver, unless `--url` is given.
 const URL: &str = "KUBE_AUTOROLLOUT_URL";
 
-/// Variables that are no keys of the configuration.
+/// Variables with our prefix that are not keys of the configuration.
 pub(crate) const VARIABLES: [&str; 2] = [URL, token::TOKEN];
 
-/// How long the controller may take besides the wait.
+/// The time limit of a request, in addition to the wait.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// So often is asked in all where no replica leads, or none can be reached.
+/// The maximum number of attempts while no replica leads, or none can be reached.
 const ATTEMPTS: u32 = 4;
 
-/// The pause between them, where the answer names none.
-const PAUSE: Duration = Duration::from_secs(5);
+/// The delay between attempts, if the response has no `Retry-After`.
+const RETRY_DELAY: Duration = Duration::from_secs(5);
 
-/// How often a terminal shows how long has been waited.
+/// The interval at which a terminal shows the elapsed time.
 const PROGRESS: Duration = Duration::from_secs(1);
 
-/// Why no hint was sent; the user has to correct it.
+/// A usage error, for which no hint is sent.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// The configuration or the environment asks for what no client can do.
+    /// No client can be built from the configuration and the environment.
     #[error(transparent)]
     Client(#[from] options::Error),
-    /// There is nobody to send it to.
-    #[error("where to? Pass --url or set {URL}, such as https://hints.example.org/hooks/ci")]
+    /// No URL is given.
+    #[error("no URL: pass --url or set {URL}, such as https://hints.example.org/hooks/ci")]
     NoUrl,
-    /// Not a URL of a receiver.
+    /// The URL is not one of a receiver.
     #[error("invalid URL of a receiver; allowed: https://<host>/hooks/<receiver>")]
     Url,
-    /// Not an image.
-    #[error("invalid image {image}: {reason}")]
-    Image {
-        /// As it was given.
-        image: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// There is nothing to authenticate with.
+    /// An image is invalid.
+    #[error("invalid image {0}: {1}")]
+    Image(String, InvalidReference),
+    /// There is no token.
     #[error(transparent)]
     Token(#[from] TokenError),
 }
 
-/// Sends the hint; returns how it ended.
+/// Sends the hint, and waits if that is requested.
 ///
 /// # Errors
 ///
-/// [`Error`] when it cannot be sent at all.
+/// [`Error`] if the arguments or the environment are invalid.
 pub(crate) async fn run(
     request: &HintRequest,
     config: &Config,
     environment: &BTreeMap<String, String>,
-) -> Result<Ended, Error> {
+) -> Result<Outcome, Error> {
     for image in &request.images {
-        reference::parse(image).map_err(|error| Error::Image {
-            image: image.clone(),
-            reason: error.to_string(),
-        })?;
+        reference::parse(image).map_err(|error| Error::Image(image.clone(), error))?;
     }
     let client = options::single_requests(config, environment)?;
     let url = url(request, environment)?;
     let token = token::find(request.token_file.as_deref(), environment, &client).await?;
-    let sent = Sent {
+    let delivery = Delivery {
         client,
         url,
         body: json!({ "images": request.images }).to_string(),
@@ -89,12 +81,13 @@ pub(crate) async fn run(
     };
     let waits = request.wait.is_some();
     if waits {
-        show(&format!("waiting for {}", request.images.join(", ")));
+        print_line(&format!("waiting for {}", request.images.join(", ")));
     }
-    Ok(sent.progressing(waits).await)
+    let shows_progress = waits && io::stderr().is_terminal();
+    Ok(delivery.send_with_progress(shows_progress).await)
 }
 
-/// The URL of the receiver, with how long to wait.
+/// The URL of the receiver, with the duration of the wait.
 fn url(request: &HintRequest, environment: &BTreeMap<String, String>) -> Result<String, Error> {
     let set = environment.get(URL).filter(|url| !url.is_empty());
     let url = request.url.as_ref().or(set).ok_or(Error::NoUrl)?;
@@ -111,8 +104,8 @@ fn url(request: &HintRequest, environment: &BTreeMap<String, String>) -> Result<
     Ok(format!("{url}{}", wait.unwrap_or_default()))
 }
 
-/// A hint that is sent.
-struct Sent {
+/// A hint and its receiver.
+struct Delivery {
     client: TokenClient,
     url: String,
     body: String,
@@ -120,55 +113,53 @@ struct Sent {
     timeout: Duration,
 }
 
-impl Sent {
-    /// Sends it, and shows on a terminal that it is waited for.
-    async fn progressing(&self, waits: bool) -> Ended {
-        let begun = Instant::now();
-        let mut ticks = interval_at(begun + PROGRESS, PROGRESS);
-        let is_shown = waits && io::stderr().is_terminal();
-        let answer = self.answer();
-        tokio::pin!(answer);
+impl Delivery {
+    /// Sends the hint, and shows the elapsed time on a terminal.
+    async fn send_with_progress(&self, shows_progress: bool) -> Outcome {
+        let started = Instant::now();
+        let mut ticks = interval_at(started + PROGRESS, PROGRESS);
+        let outcome = self.send_with_retries();
+        tokio::pin!(outcome);
         loop {
             tokio::select! {
-                ended = &mut answer => {
-                    if is_shown {
-                        show_progress("");
+                outcome = &mut outcome => {
+                    if shows_progress {
+                        print_progress("");
                     }
-                    return ended;
+                    return outcome;
                 }
-                _ = ticks.tick(), if is_shown => {
-                    show_progress(&format!("{} s", begun.elapsed().as_secs()));
+                _ = ticks.tick(), if shows_progress => {
+                    print_progress(&format!("{} s", started.elapsed().as_secs()));
                 }
             }
         }
     }
 
-    /// Sends it until some replica that leads has answered.
-    async fn answer(&self) -> Ended {
+    /// Sends the hint until a replica that leads responds.
+    async fn send_with_retries(&self) -> Outcome {
         let mut attempt = 1;
         loop {
-            let answered = self.once().await;
-            let (why, pause) = match &answered {
+            let (reason, delay) = match self.send().await {
                 Ok(response) if matches!(response.status(), 429 | 503) => {
-                    let seconds = response
-                        .header("retry-after")
-                        .and_then(|it| it.parse().ok());
-                    let pause = seconds.map_or(PAUSE, Duration::from_secs).min(self.timeout);
-                    (format!("status {}", response.status()), pause)
+                    let retry_after = response.header("retry-after");
+                    let seconds = retry_after.and_then(|seconds| seconds.parse().ok());
+                    let delay = seconds.map_or(RETRY_DELAY, Duration::from_secs);
+                    let reason = format!("status {}", response.status());
+                    (reason, delay.min(self.timeout))
                 }
-                Ok(response) => return Ended::of(response.status(), response.body()),
-                Err(error) => (Chain(error).to_string(), PAUSE),
+                Ok(response) => return Outcome::of(response.status(), response.body()),
+                Err(error) => (Chain(&error).to_string(), RETRY_DELAY),
             };
             if attempt == ATTEMPTS {
-                return Ended::unanswered(&why);
+                return Outcome::unreachable(&reason);
             }
             attempt += 1;
-            show(&format!("no answer yet ({why}), trying again"));
-            sleep(pause).await;
+            print_line(&format!("no answer yet ({reason}), retrying"));
+            sleep(delay).await;
         }
     }
 
-    async fn once(&self) -> Result<TokenResponse, kube_autorollout_registry::Error> {
+    async fn send(&self) -> Result<TokenResponse, registry::Error> {
         let request = TokenRequest::post(&*self.url, self.body.clone(), self.timeout)
             .header("content-type", "application/json")
             .header("authorization", format!("Bearer {}", self.token));
@@ -176,12 +167,12 @@ impl Sent {
     }
 }
 
-/// Writes a line for people: standard output has the result only.
-fn show(line: &str) {
+/// Writes to standard error, as standard output is for the result.
+fn print_line(line: &str) {
     drop(writeln!(io::stderr(), "{line}"));
 }
 
-/// Writes over the line of before.
-fn show_progress(text: &str) {
+/// Overwrites the last line of progress.
+fn print_progress(text: &str) {
     drop(write!(io::stderr(), "\r\u{1b}[K{text}"));
 }

@@ -1,4 +1,4 @@
-//! The listener for hints, where receivers are configured.
+//! The listener for hints.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -14,11 +14,11 @@ use crate::{
     registry::options,
 };
 
-/// Takes hints in one of the `servers`, if somebody may send them.
+/// Adds the listener for hints to the `servers`, if receivers are configured.
 ///
 /// # Errors
 ///
-/// [`Error`] when the port cannot be opened, or no client can be made for the issuers of tokens.
+/// [`Error`] if the port cannot be opened, or no client can be built.
 pub(super) async fn serve(
     config: &Config,
     environment: &BTreeMap<String, String>,

@@ -1,4 +1,4 @@
-//! What sends notifications, where sinks are configured.
+//! The tasks that send notifications.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -13,15 +13,15 @@ use crate::{config::Config, metrics::Metrics, notifications::Notifier, registry:
 #[derive(Default)]
 pub(crate) struct Senders {
     pub(super) tasks: JoinSet<()>,
-    /// Cancelled when nothing more is published.
+    /// Cancelled when no more notifications are published.
     pub(super) closing: CancellationToken,
 }
 
-/// Starts a task for each sink, if there is one.
+/// Starts a task for each sink.
 ///
 /// # Errors
 ///
-/// [`Error`] when no client can be made.
+/// [`Error`] if no client can be built.
 pub(super) fn start(
     config: &Config,
     environment: &BTreeMap<String, String>,

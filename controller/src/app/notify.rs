@@ -1,83 +1,80 @@
-//! `kube-autorollout notify --test SINK`: sends a sample, as its service will show messages.
+//! `kube-autorollout notify --test SINK`: sends a sample notification, to show how a service displays it.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use kube_autorollout_core::labels::ImageLabels;
 use kube_autorollout_notifications::{
-    Answer, Attempts, Container, Event, Message, Notice, Verdict, Version, Workload,
+    Answer, Attempts, Container, Event, Message, Notice, Sink, Verdict, Version, Workload,
 };
 
 use crate::{clock, config::Config, error_chain::Chain, notifications::Request, registry::options};
 
-/// Why no sample was sent; the user has to correct it.
+/// A usage error, for which no sample is sent.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// The configuration or the environment asks for what no client can do.
+    /// No client can be built from the configuration and the environment.
     #[error(transparent)]
     Client(#[from] options::Error),
     /// The configuration has no such sink.
     #[error("no sink is named {name:?}; configured: {configured}")]
     Sink {
-        /// As it was given.
+        /// The name as given.
         name: String,
-        /// What there is instead.
+        /// The names of all sinks.
         configured: String,
     },
 }
 
-/// How it ended.
-pub(crate) struct Ended {
-    /// For standard output.
+/// The outcome of the sample.
+pub(crate) struct Outcome {
+    /// The text for standard output.
     pub(crate) text: String,
     /// Whether the sink accepted the sample.
-    pub(crate) sent: bool,
+    pub(crate) is_sent: bool,
 }
 
 /// Sends a sample to the sink of this name, once.
 ///
 /// # Errors
 ///
-/// [`Error`] when it cannot be sent at all.
+/// [`Error`] if there is no such sink, or no client can be built.
 pub(crate) async fn run(
     name: &str,
     config: &Config,
     environment: &BTreeMap<String, String>,
-) -> Result<Ended, Error> {
+) -> Result<Outcome, Error> {
     let sinks = &config.notifications.sinks;
-    let mut all = sinks.iter();
-    let Some(sink) = all.find(|sink| sink.settings().name == name) else {
-        let names = sinks.iter().map(|sink| sink.settings().name.as_str());
-        let names = names.collect::<Vec<_>>().join(", ");
-        return Err(Error::Sink {
-            name: name.to_owned(),
-            configured: if names.is_empty() {
-                "none".to_owned()
-            } else {
-                names
-            },
-        });
+    let find = |sink: &&Sink| sink.settings().name == name;
+    let Some(sink) = sinks.iter().find(find) else {
+        let names: Vec<&str> = sinks.iter().map(|sink| &*sink.settings().name).collect();
+        let configured = match &*names {
+            [] => "none".to_owned(),
+            names => names.join(", "),
+        };
+        let name = name.to_owned();
+        return Err(Error::Sink { name, configured });
     };
     let client = options::single_requests(config, environment)?;
     let cluster = config.notifications.cluster.clone();
     let request = Request::new(sink.clone(), cluster);
     let body = request.body(&Message::new(&sample().into()));
-    let answered = request.send(&client, &body).await;
-    let (answer, what) = match &answered {
+    let response = request.send(&client, &body).await;
+    let (answer, detail) = match &response {
         Ok(response) => (
             Answer::Status(response.status(), None),
             format!("status {}", response.status()),
         ),
         Err(error) => (Answer::None, Chain(error).to_string()),
     };
-    let sent = Attempts::default().answered(answer, clock::now()) == Verdict::Sent;
-    let outcome = if sent { "accepted" } else { "not accepted" };
-    Ok(Ended {
-        text: format!("{name}: {outcome} ({what})\n"),
-        sent,
+    let is_sent = Attempts::default().answered(answer, clock::now()) == Verdict::Sent;
+    let outcome = if is_sent { "accepted" } else { "not accepted" };
+    Ok(Outcome {
+        text: format!("{name}: {outcome} ({detail})\n"),
+        is_sent,
     })
 }
 
-/// A rollout that did not happen.
+/// A notification about a rollout that did not happen.
 fn sample() -> Notice {
     let version = |letter: char, version: &str| {
         let hexadecimal: String = std::iter::repeat_n(letter, 64).collect();

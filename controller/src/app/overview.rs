@@ -1,4 +1,4 @@
-//! Answers to those who ask where the workloads stand.
+//! The HTTP service of the overview.
 
 use std::sync::Arc;
 
@@ -11,11 +11,11 @@ use crate::{
     server::{connections::Service, health::Health},
 };
 
-/// Answers with what is known in the present term, or with what the leader says.
+/// Serves the overview of the current term, or that of the leader.
 ///
 /// # Errors
 ///
-/// [`Error`] when no client can be made to ask the leader with.
+/// [`Error`] if no client for the leader can be built.
 pub(super) fn service(
     present: &Present<Context>,
     leadership: &Arc<Leadership>,

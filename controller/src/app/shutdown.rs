@@ -1,7 +1,7 @@
-//! Ends what runs when the process is asked to stop, within the thirty seconds that Kubernetes gives by default.
+//! Graceful shutdown, within the default `terminationGracePeriodSeconds` of thirty seconds.
 //!
-//! Reconciles end at once, but for patches under way: those are finished and reported. Then the Lease is released, so that
-//! another replica leads at once, and meanwhile the Events and notifications that wait are sent as far as that is possible.
+//! Reconciles stop at once, except for patches in flight, which are completed and reported. Then the Lease is released, so
+//! that another replica can lead at once, while pending Events and notifications are sent.
 
 use std::time::Duration;
 
@@ -15,13 +15,13 @@ use tracing::warn;
 
 use super::{notifications::Senders, term::Term};
 
-/// For patches under way, each of which ends sooner by its own deadlines.
+/// The time limit of patches in flight, each of which has an earlier deadline of its own.
 const DRAIN: Duration = Duration::from_secs(21);
 
-/// For Events and notifications that wait to be sent, and for the Lease: its last renewal and its release have four seconds each.
-const LAST: Duration = Duration::from_secs(8);
+/// The time limit of pending Events and notifications, and of the Lease: its last renewal and its release have four seconds each.
+const FLUSH: Duration = Duration::from_secs(8);
 
-/// What has to end, each in its turn.
+/// The tasks to drain, in this order.
 pub(crate) struct Running {
     /// The controllers, while this replica leads.
     pub(super) term: Option<Term>,
@@ -29,12 +29,12 @@ pub(crate) struct Running {
     pub(crate) events: JoinSet<()>,
     /// The senders of notifications.
     pub(crate) senders: Senders,
-    /// Our part in the election, if there is one.
+    /// The leader election, if it is enabled.
     pub(crate) elections: JoinSet<()>,
 }
 
 impl Running {
-    /// Waits for the controllers, which have been asked to end, and then releases the Lease, whatever else hangs.
+    /// Drains the controllers and then releases the Lease, even if other tasks hang.
     pub(crate) async fn drain(mut self, release: &CancellationToken) {
         if let Some(term) = &mut self.term
             && timeout(DRAIN, term.drain()).await.is_err()
@@ -42,38 +42,32 @@ impl Running {
             warn!("reconciles did not end within {} s", DRAIN.as_secs());
             term.abort().await;
         }
-        // The recorder ends when nobody is left to publish anything.
+        // The recorder ends when all of its senders are dropped.
         drop(self.term);
         release.cancel();
         self.senders.closing.cancel();
         let (events, sent, released) = tokio::join!(
-            timeout(LAST, ended(&mut self.events)),
-            timeout(LAST, ended(&mut self.senders.tasks)),
-            timeout(LAST, ended(&mut self.elections)),
+            timeout(FLUSH, join(&mut self.events)),
+            timeout(FLUSH, join(&mut self.senders.tasks)),
+            timeout(FLUSH, join(&mut self.elections)),
         );
-        if events.is_err() {
-            warn!(
-                "Events were not written within {} s and are lost",
-                LAST.as_secs()
-            );
-        }
-        if sent.is_err() {
-            warn!(
-                "notifications were not sent within {} s and are lost",
-                LAST.as_secs()
-            );
-        }
-        if released.is_err() {
-            warn!("the Lease was not released within {} s", LAST.as_secs());
+        for (result, consequence) in [
+            (events, "Events that were not written are lost"),
+            (sent, "notifications that were not sent are lost"),
+            (released, "the Lease was not released"),
+        ] {
+            if result.is_err() {
+                warn!("timeout after {} s: {consequence}", FLUSH.as_secs());
+            }
         }
     }
 }
 
-async fn ended(tasks: &mut JoinSet<()>) {
+async fn join(tasks: &mut JoinSet<()>) {
     while tasks.join_next().await.is_some() {}
 }
 
-/// The two ways in which a process is asked to stop.
+/// SIGINT and SIGTERM.
 pub(crate) struct Signals {
     interrupt: Signal,
     terminate: Signal,
@@ -82,7 +76,7 @@ pub(crate) struct Signals {
 impl Signals {
     /// # Errors
     ///
-    /// When the runtime cannot listen to signals.
+    /// If a handler cannot be installed.
     pub(crate) fn new() -> std::io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
@@ -90,7 +84,7 @@ impl Signals {
         })
     }
 
-    /// Waits for one of them.
+    /// Waits for either of them.
     pub(crate) async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}

@@ -1,4 +1,4 @@
-//! `kube-autorollout status`: asks a controller where the workloads stand, and shows it.
+//! `kube-autorollout status`: shows the state of the workloads of a controller.
 
 use std::{
     collections::BTreeMap,
@@ -9,7 +9,7 @@ use std::{
 use http::Uri;
 use kube_autorollout_core::labels::readable;
 use kube_autorollout_overview::{Detail, Json, Overview, Table};
-use kube_autorollout_registry::{TokenClient, TokenRequest};
+use kube_autorollout_registry::{self as registry, TokenClient, TokenRequest};
 use serde::Deserialize;
 
 use crate::{
@@ -18,117 +18,117 @@ use crate::{
     registry::options,
 };
 
-/// The controller has so long to answer.
+/// The time limit of the request.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The largest answer that is read, in bytes: in the controller's container there is little memory.
-const LONGEST: usize = 64 * 1024 * 1024;
+/// The maximum size of a response in bytes: the container of the controller has little memory.
+const MAX_BYTES: usize = 64 * 1024 * 1024;
 
-/// Characters of the reason why a controller does not answer, which anybody may have written: more is cut off.
-const LONGEST_REASON: usize = 300;
+/// The maximum number of characters shown of a controller's error, which may come from another server.
+const MAX_REASON: usize = 300;
 
-/// What is shown.
-pub(crate) struct Shown {
+/// The state of the workloads.
+pub(crate) struct StatusReport {
+    /// The text for standard output.
     pub(crate) text: String,
     pub(crate) needs_person: bool,
 }
 
-/// Why nothing is shown.
+/// Why there is no report.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// The user has to correct it.
+    /// No client can be built from the configuration and the environment.
     #[error(transparent)]
-    Misused(#[from] Misused),
-    /// There is no controller, or it cannot be reached.
+    Client(#[from] options::Error),
+    /// The URL is not one of a controller.
+    #[error("invalid URL of a controller; allowed: http://<host>:<port>")]
+    Url,
+    /// The controller cannot be reached.
     #[error("cannot ask the controller at {url}")]
     Unreachable {
         url: String,
-        source: kube_autorollout_registry::Error,
+        source: registry::Error,
     },
-    /// It says why it cannot answer.
-    #[error("the controller answers with status {status}: {why}")]
-    Refused { status: u16, why: Box<str> },
-    /// The answer is none of a controller, or of a newer one.
+    /// The controller responds with an error.
+    #[error("the controller answers with status {status}: {reason}")]
+    Refused { status: u16, reason: Box<str> },
+    /// The response is not one of a controller, or of a newer version.
     #[error("the answer cannot be read by this version")]
     Unreadable(#[source] serde_json::Error),
 }
 
-/// Why nobody was asked.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Misused {
-    /// The configuration or the environment asks for what no client can do.
-    #[error(transparent)]
-    Client(#[from] options::Error),
-    /// Not a URL of a controller.
-    #[error("invalid URL of a controller; allowed: http://<host>:<port>")]
-    Url,
+impl Error {
+    /// Whether the arguments, the configuration or the environment are invalid.
+    pub(crate) fn is_usage(&self) -> bool {
+        matches!(self, Self::Client(_) | Self::Url)
+    }
 }
 
-/// What a controller says that cannot answer.
+/// The body of an error response of a controller.
 #[derive(Deserialize)]
-struct Why {
+struct ErrorBody {
     error: String,
 }
 
-/// Asks a controller: the one beside this process, or that of the URL.
+/// Requests the overview of the controller in this pod, or at the given URL.
 ///
 /// # Errors
 ///
-/// [`Error`] when it does not answer.
+/// [`Error`] if the arguments are invalid, or the controller does not respond with an overview.
 pub(crate) async fn run(
     request: &StatusRequest,
     config: &Config,
     environment: &BTreeMap<String, String>,
-) -> Result<Shown, Error> {
+) -> Result<StatusReport, Error> {
     let (client, base) = controller(request, config, environment)?;
     let url = format!("{base}/status.json{}", request.filter.query());
-    let asked = TokenRequest::get(url, TIMEOUT).longest(LONGEST);
-    let answered = client.send(asked).await;
-    let answer = answered.map_err(|source| Error::Unreachable { url: base, source })?;
-    if answer.status() != 200 {
-        let why = serde_json::from_slice(answer.body()).ok();
-        let why = why.and_then(|Why { error }| readable(&error, LONGEST_REASON));
+    let response = client.send(TokenRequest::get(url, TIMEOUT).longest(MAX_BYTES));
+    let response = response
+        .await
+        .map_err(|source| Error::Unreachable { url: base, source })?;
+    if response.status() != 200 {
+        let body = serde_json::from_slice(response.body()).ok();
+        let reason = body.and_then(|ErrorBody { error }| readable(&error, MAX_REASON));
         return Err(Error::Refused {
-            status: answer.status(),
-            why: why.unwrap_or_else(|| "no controller answers there".into()),
+            status: response.status(),
+            reason: reason.unwrap_or_else(|| "no controller answers there".into()),
         });
     }
     let overview: Overview<'_> =
-        serde_json::from_slice(answer.body()).map_err(Error::Unreadable)?;
+        serde_json::from_slice(response.body()).map_err(Error::Unreadable)?;
     let needs_person = overview.needs_person > 0;
-    let mut out = Vec::new();
-    // A vector takes all that is written.
+    let mut text = Vec::new();
+    // Writing to a vector does not fail.
     drop(match request.format {
-        Format::Text => table(Detail::Normal, environment).write(&overview, &mut out),
-        Format::Wide => table(Detail::Wide, environment).write(&overview, &mut out),
-        Format::Json => Json::default().write_whole(overview, &mut out),
+        Format::Text => table(Detail::Normal, environment).write(&overview, &mut text),
+        Format::Wide => table(Detail::Wide, environment).write(&overview, &mut text),
+        Format::Json => Json::default().write_whole(overview, &mut text),
     });
-    Ok(Shown {
-        text: String::from_utf8_lossy(&out).into_owned(),
+    Ok(StatusReport {
+        text: String::from_utf8_lossy(&text).into_owned(),
         needs_person,
     })
 }
 
-/// Who is asked, and with which client.
+/// The client and the base URL of the controller.
 fn controller(
     request: &StatusRequest,
     config: &Config,
     environment: &BTreeMap<String, String>,
-) -> Result<(TokenClient, String), Misused> {
+) -> Result<(TokenClient, String), Error> {
     let Some(url) = &request.url else {
-        let beside = format!("http://127.0.0.1:{}", config.port);
-        return Ok((options::within_the_cluster()?, beside));
+        let local = format!("http://127.0.0.1:{}", config.port);
+        return Ok((options::within_the_cluster()?, local));
     };
-    let parsed: Uri = url.parse().map_err(|_| Misused::Url)?;
-    let is_base = matches!(parsed.scheme_str(), Some("http" | "https")) && parsed.query().is_none();
-    if !is_base {
-        return Err(Misused::Url);
+    let parsed: Uri = url.parse().map_err(|_| Error::Url)?;
+    if !matches!(parsed.scheme_str(), Some("http" | "https")) || parsed.query().is_some() {
+        return Err(Error::Url);
     }
     let base = url.trim_end_matches('/').to_owned();
     Ok((options::single_requests(config, environment)?, base))
 }
 
-/// A table, with colours where somebody sees them (<https://no-color.org>).
+/// A table, coloured if standard output is a terminal (<https://no-color.org>).
 fn table(detail: Detail, environment: &BTreeMap<String, String>) -> Table {
     let is_set = |name: &str| environment.get(name).is_some_and(|value| !value.is_empty());
     let is_dumb = environment.get("TERM").is_some_and(|term| term == "dumb");

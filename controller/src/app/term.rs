@@ -1,4 +1,4 @@
-//! A term of leadership: the controllers, their stores and all that is remembered of workloads live as long as it does.
+//! A term of leadership, which owns the controllers, their stores and all state of workloads.
 
 use std::sync::Arc;
 
@@ -21,26 +21,26 @@ use crate::{
     workload::{Kind, Watch},
 };
 
-/// What all terms share.
+/// The state that all terms share.
 pub(super) struct Shared {
     pub(super) config: Config,
     pub(super) cluster: Cluster,
     pub(super) registry: RegistryClient,
-    /// The controller's own in clouds, if one is configured.
+    /// The identities in clouds, if one is configured.
     pub(super) identities: Option<Identities>,
     pub(super) leadership: Arc<Leadership>,
     pub(super) health: Arc<Health>,
     pub(super) limiter: Arc<Limiter>,
     pub(super) reporter: Arc<Reporter>,
     pub(super) watches: Vec<Watch>,
-    /// Where hints are checked.
+    /// Checks the images of hints, during a term.
     pub(super) checks: Present<Checks>,
-    /// What is known of the workloads.
+    /// The state of the workloads, during a term.
     pub(super) present: Present<Context>,
 }
 
 impl Shared {
-    /// What was known is not there for anybody any more.
+    /// Removes the state of the term.
     pub(super) fn end(&self) {
         self.checks.set(None);
         self.present.set(None);
@@ -54,7 +54,7 @@ pub(super) struct Term {
 }
 
 impl Term {
-    /// Starts the controllers: what is in flight is learnt from their first lists.
+    /// Starts the controllers; rollouts in flight are found in their first lists.
     pub(super) fn start(shared: &Shared, kinds: &[Kind]) -> Self {
         let stop = CancellationToken::new();
         let context = Arc::new(context(shared, stop.clone()));
@@ -77,18 +77,18 @@ impl Term {
         Self { controllers, stop }
     }
 
-    /// Waits until a controller has ended, which none does by itself.
+    /// Waits for a controller to exit, which none should.
     pub(super) async fn failed(&mut self) {
         self.controllers.join_next().await;
     }
 
-    /// Begins nothing any more, and waits until what was begun has ended.
+    /// Starts no more reconciles, and waits for those that are running.
     pub(super) async fn drain(&mut self) {
         self.stop.cancel();
         while self.controllers.join_next().await.is_some() {}
     }
 
-    /// Ends what has not ended yet.
+    /// Aborts all tasks.
     pub(super) async fn abort(&mut self) {
         self.stop.cancel();
         self.controllers.shutdown().await;

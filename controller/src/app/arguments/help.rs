@@ -1,6 +1,6 @@
-//! What the commands say of themselves.
+//! The help texts.
 
-/// What `--help` prints.
+/// The text of `--help`.
 pub(crate) const HELP: &str = "\
 Rolls out Kubernetes workloads when the image behind an unchanged tag has changed.
 
@@ -27,7 +27,7 @@ Exit codes:
   2  invalid arguments or configuration
 ";
 
-/// What `check --help` prints.
+/// The text of `check --help`.
 pub(crate) const CHECK_HELP: &str = "\
 Resolves images in their registries with the configuration of the controller, without a cluster.
 
@@ -45,7 +45,7 @@ Exit codes:
   2  invalid arguments or configuration
 ";
 
-/// What `hint --help` prints.
+/// The text of `hint --help`.
 pub(crate) const HINT_HELP: &str = "\
 Announces pushed images to a controller, which checks them at once, and can wait for their workloads.
 
@@ -64,7 +64,7 @@ Exit codes:
   3  the time of --wait is over
 ";
 
-/// What `status --help` prints.
+/// The text of `status --help`.
 pub(crate) const STATUS_HELP: &str = "\
 Shows where all workloads stand, those first that need a person.
 
@@ -83,7 +83,7 @@ Exit codes:
   2  invalid arguments or configuration
 ";
 
-/// What `notify --help` prints.
+/// The text of `notify --help`.
 pub(crate) const NOTIFY_HELP: &str = "\
 Sends a sample notification to a sink of the configuration, once.
 

@@ -1,4 +1,4 @@
-//! Command lines and what they ask for.
+//! Command lines and the commands they are parsed as.
 
 use super::*;
 
@@ -7,7 +7,7 @@ fn parsed(arguments: &[&str]) -> Result<Command, String> {
 }
 
 #[test]
-fn options_are_understood() {
+fn options_are_parsed() {
     let run = |config: Option<&str>| {
         Ok(Command::Run {
             config: config.map(PathBuf::from),
@@ -21,7 +21,7 @@ fn options_are_understood() {
 }
 
 #[test]
-fn what_is_not_known_is_named() {
+fn an_unknown_argument_is_named() {
     assert_eq!(
         parsed(&["--confg"]),
         Err("invalid option '--confg'".to_owned())
@@ -39,7 +39,7 @@ fn check_takes_images_and_options_in_any_order() {
     let check = |config: Option<&str>, docker_config: Option<&str>, output, images: &[&str]| {
         Ok(Command::Check {
             config: config.map(PathBuf::from),
-            request: Request {
+            request: CheckRequest {
                 images: images.iter().map(|&image| image.to_owned()).collect(),
                 docker_config: docker_config.map(PathBuf::from),
                 output,

@@ -1,19 +1,19 @@
-//! Answers for programs.
+//! Results for programs.
 
 use serde_json::{Value, json};
 
-use super::answer::Answer;
+use super::result::CheckResult;
 
 /// A list with an object for each image.
-pub(super) fn shown(answers: &[Answer]) -> String {
-    let list: Vec<Value> = answers.iter().map(object).collect();
+pub(super) fn render(results: &[CheckResult]) -> String {
+    let list: Vec<Value> = results.iter().map(object).collect();
     format!("{:#}\n", Value::from(list))
 }
 
-fn object(answer: &Answer) -> Value {
-    match &answer.result {
+fn object(checked: &CheckResult) -> Value {
+    match &checked.result {
         Ok(resolved) => json!({
-            "image": answer.image,
+            "image": checked.image,
             "digest": resolved.digest.to_string(),
             "mediaType": resolved.media_type,
             "platforms": resolved.platforms.as_ref().map(|platforms| {
@@ -28,7 +28,7 @@ fn object(answer: &Answer) -> Value {
             })),
         }),
         Err(failure) => json!({
-            "image": answer.image,
+            "image": checked.image,
             "error": {
                 "kind": failure.reason.as_str(),
                 "detail": failure.detail,
@@ -40,11 +40,11 @@ fn object(answer: &Answer) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::answer::tests::answers, *};
+    use super::{super::result::tests::results, *};
 
     #[test]
     fn every_image_has_an_object_with_all_keys() {
-        let shown: Value = serde_json::from_str(&shown(&answers())).expect("JSON");
+        let rendered: Value = serde_json::from_str(&render(&results())).expect("JSON");
         let digest = format!("sha256:{}", "a".repeat(64));
         let expected = json!([
             {
@@ -74,6 +74,6 @@ mod tests {
                 },
             },
         ]);
-        assert_eq!(shown, expected);
+        assert_eq!(rendered, expected);
     }
 }

@@ -1,31 +1,31 @@
-//! Answers for people.
+//! Results for people.
 
 use jiff::SignedDuration;
 use kube_autorollout_registry::RateLimit;
 
-use super::answer::{Answer, Resolved};
+use super::result::{CheckResult, Resolved};
 use crate::registry::failure::Failure;
 
 /// A paragraph for each image, with aligned lines.
-pub(super) fn shown(answers: &[Answer]) -> String {
-    let paragraphs: Vec<String> = answers.iter().map(paragraph).collect();
+pub(super) fn render(results: &[CheckResult]) -> String {
+    let paragraphs: Vec<String> = results.iter().map(paragraph).collect();
     paragraphs.join("\n")
 }
 
-fn paragraph(answer: &Answer) -> String {
-    let rows = match &answer.result {
-        Ok(resolved) => found(resolved),
-        Err(failure) => failed(failure),
+fn paragraph(checked: &CheckResult) -> String {
+    let rows = match &checked.result {
+        Ok(resolved) => success_rows(resolved),
+        Err(failure) => failure_rows(failure),
     };
     let rows = rows
         .into_iter()
         .map(|(name, value)| format!("  {name:<14}  {}\n", printable(&value)));
-    let mut text = format!("{}\n", printable(&answer.image));
+    let mut text = format!("{}\n", printable(&checked.image));
     text.extend(rows);
     text
 }
 
-fn found(resolved: &Resolved) -> Vec<(&'static str, String)> {
+fn success_rows(resolved: &Resolved) -> Vec<(&'static str, String)> {
     let platforms = resolved.platforms.as_ref().map(|platforms| {
         let names: Vec<String> = platforms.iter().map(ToString::to_string).collect();
         names.join(", ")
@@ -39,13 +39,13 @@ fn found(resolved: &Resolved) -> Vec<(&'static str, String)> {
             Some(resolved.authentication.as_str().to_owned()),
         ),
         ("identity", resolved.identity.as_deref().map(str::to_owned)),
-        ("rate limit", resolved.rate_limit.as_ref().map(left)),
+        ("rate limit", resolved.rate_limit.as_ref().map(remaining)),
     ];
     let known = |(name, value): (_, Option<String>)| Some((name, value?));
     rows.into_iter().filter_map(known).collect()
 }
 
-fn failed(failure: &Failure) -> Vec<(&'static str, String)> {
+fn failure_rows(failure: &Failure) -> Vec<(&'static str, String)> {
     vec![
         ("error", failure.reason.as_str().to_owned()),
         ("detail", failure.detail.clone()),
@@ -53,7 +53,7 @@ fn failed(failure: &Failure) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn left(rate_limit: &RateLimit) -> String {
+fn remaining(rate_limit: &RateLimit) -> String {
     let of = rate_limit
         .limit
         .map_or_else(String::new, |limit| format!(" of {limit}"));
@@ -65,14 +65,14 @@ fn left(rate_limit: &RateLimit) -> String {
     format!("{}{of} pulls left{every}", rate_limit.remaining)
 }
 
-/// A registry's words without what a terminal would obey.
+/// A text of a registry without control characters, which a terminal would interpret.
 fn printable(text: &str) -> String {
     text.replace(char::is_control, "\u{fffd}")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{super::answer::tests::answers, *};
+    use super::{super::result::tests::results, *};
 
     #[test]
     fn each_image_has_a_paragraph_that_no_registry_can_colour() {
@@ -98,6 +98,6 @@ a.io/web:gone
   advice          fix the image reference of the container
 "
         );
-        assert_eq!(shown(&answers()), expected);
+        assert_eq!(render(&results()), expected);
     }
 }

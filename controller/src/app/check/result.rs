@@ -7,29 +7,28 @@ use kube_autorollout_registry::{AuthMethod, RateLimit};
 
 use crate::registry::failure::Failure;
 
-/// What a registry said of an image, or why it did not.
+/// An image and its resolution.
 #[derive(Debug)]
-pub(super) struct Answer {
-    /// As it was given.
+pub(super) struct CheckResult {
+    /// The image as given.
     pub(super) image: String,
-    /// What is behind it.
     pub(super) result: Result<Resolved, Failure>,
 }
 
 /// An image that a node could pull.
 #[derive(Debug, Clone)]
 pub(super) struct Resolved {
-    /// What a node would pull.
+    /// The digest that a node would pull.
     pub(super) digest: Digest,
-    /// That of the manifest or index.
+    /// The media type of the manifest or index.
     pub(super) media_type: String,
-    /// What an index offers images for, each once; nothing for a single image, whose manifest does not say.
+    /// The distinct platforms of an index; none for a single image, whose manifest does not contain its platform.
     pub(super) platforms: Option<Vec<Platform>>,
     /// How the client authenticated.
     pub(super) authentication: AuthMethod,
-    /// To whom a cloud has issued the credential.
+    /// The identity that a cloud issued the credential to.
     pub(super) identity: Option<Arc<str>>,
-    /// How many pulls are left, where the registry reports it.
+    /// The remaining pulls, if the registry reports them.
     pub(super) rate_limit: Option<RateLimit>,
 }
 
@@ -64,8 +63,8 @@ pub(super) mod tests {
         }
     }
 
-    /// One that resolved, a single image, and one that did not resolve.
-    pub(in crate::app::check) fn answers() -> [Answer; 3] {
+    /// An index, a single image, and a failure.
+    pub(in crate::app::check) fn results() -> [CheckResult; 3] {
         let single = Resolved {
             platforms: None,
             authentication: AuthMethod::Anonymous,
@@ -84,7 +83,7 @@ pub(super) mod tests {
             ("a.io/web:2", Ok(single)),
             ("a.io/web:gone", Err(failure)),
         ]
-        .map(|(image, result)| Answer {
+        .map(|(image, result)| CheckResult {
             image: image.to_owned(),
             result,
         })

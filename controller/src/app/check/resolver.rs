@@ -1,4 +1,4 @@
-//! Asks a registry for one image.
+//! Resolves one image.
 
 use kube_autorollout_core::{
     Digest, Reference,
@@ -9,22 +9,22 @@ use kube_autorollout_core::{
 };
 use kube_autorollout_registry::{CredentialChain, Keyring, RegistryClient};
 
-use super::answer::{Answer, Resolved};
-use crate::{registry::credentials::Configured, registry::failure::Failure};
+use super::result::{CheckResult, Resolved};
+use crate::registry::{credentials::Configured, failure::Failure};
 
-/// All that a question takes.
-pub(super) struct Asker {
+/// Resolves images as the controller does.
+pub(super) struct Resolver {
     pub(super) client: RegistryClient,
-    /// Takes the place of the pods' own Secrets.
+    /// Replaces the pull Secrets of the pods.
     pub(super) keyring: Keyring,
     pub(super) configured: Configured,
-    /// What counts of an index, where the configuration says so.
+    /// The configured platforms.
     pub(super) platforms: Platforms,
 }
 
-impl Asker {
-    pub(super) async fn ask(&self, image: &str) -> Answer {
-        Answer {
+impl Resolver {
+    pub(super) async fn check(&self, image: &str) -> CheckResult {
+        CheckResult {
             image: image.to_owned(),
             result: self.resolve(image).await,
         }
@@ -50,7 +50,9 @@ impl Asker {
         })?;
         let manifest = self.manifest(&reference, &resolved.digest, &credentials);
         let platforms = match manifest.await? {
-            Manifest::Index(index) => Some(self.offered(&reference, &index, &credentials).await?),
+            Manifest::Index(index) => {
+                Some(self.platforms_of(&reference, &index, &credentials).await?)
+            }
             Manifest::Image(image) => match image.artifact {
                 Some(artifact) => return Err(Failure::no_image(&reference, &artifact)),
                 None => None,
@@ -78,17 +80,17 @@ impl Asker {
             .map_err(|error| Failure::unreadable_manifest(reference, digest, &error))
     }
 
-    /// What an index offers, unless none of it counts. What is listed without a platform may be an artifact, which its
-    /// manifest says.
-    async fn offered(
+    /// The platforms of an index, if at least one is configured. An entry without a platform may be an artifact, which only
+    /// its manifest shows.
+    async fn platforms_of(
         &self,
         reference: &Reference,
         index: &Index,
         credentials: &CredentialChain,
     ) -> Result<Vec<Platform>, Failure> {
-        let counting = index.select(&self.platforms);
-        if let Some(first) = counting.first()
-            && counting.iter().all(|entry| entry.platform.is_none())
+        let selected = index.select(&self.platforms);
+        if let Some(first) = selected.first()
+            && selected.iter().all(|entry| entry.platform.is_none())
             && let Manifest::Image(image) =
                 self.manifest(reference, &first.digest, credentials).await?
             && let Some(artifact) = image.artifact
@@ -98,34 +100,38 @@ impl Asker {
             }
             return platforms(reference, index, false);
         }
-        platforms(reference, index, !counting.is_empty())
+        platforms(reference, index, !selected.is_empty())
     }
 }
 
-/// What an index offers, where some of that `counts`.
-fn platforms(reference: &Reference, index: &Index, counts: bool) -> Result<Vec<Platform>, Failure> {
-    let mut offered: Vec<Platform> = Vec::new();
+/// The distinct platforms of an index, if at least one of its entries is selected.
+fn platforms(
+    reference: &Reference,
+    index: &Index,
+    is_selected: bool,
+) -> Result<Vec<Platform>, Failure> {
+    let mut platforms: Vec<Platform> = Vec::new();
     for platform in index.platforms() {
-        if !offered.contains(platform) {
-            offered.push(platform.clone());
+        if !platforms.contains(platform) {
+            platforms.push(platform.clone());
         }
     }
     // The platforms of an index of indexes are in its children.
-    if index.runnable().next().is_some() && !counts {
-        let offered: Vec<String> = offered.iter().map(ToString::to_string).collect();
-        return Err(Failure {
-            reason: Reason::NoMatchingPlatform,
-            detail: format!(
-                "{reference}: no image for the configured platforms; the index has {}",
-                offered.join(", ")
-            ),
-            advice: "build the image for these platforms, or change platforms in the configuration",
-            transient: false,
-            retry_after: None,
-            refused: None,
-        });
+    if is_selected || index.runnable().next().is_none() {
+        return Ok(platforms);
     }
-    Ok(offered)
+    let platforms: Vec<String> = platforms.iter().map(ToString::to_string).collect();
+    Err(Failure {
+        reason: Reason::NoMatchingPlatform,
+        detail: format!(
+            "{reference}: no image for the configured platforms; the index has {}",
+            platforms.join(", ")
+        ),
+        advice: "build the image for these platforms, or change platforms in the configuration",
+        transient: false,
+        retry_after: None,
+        refused: None,
+    })
 }
 
 #[cfg(test)]
@@ -152,18 +158,22 @@ mod tests {
     }
 
     #[test]
-    fn the_configured_platforms_must_be_among_those_of_the_index() {
+    fn an_index_must_have_one_of_the_configured_platforms() {
         let reference = "a.io/web:1".parse().expect("a reference");
         let both = index(&["linux/amd64", "linux/arm64", "linux/amd64"]);
-        let shown = |wanted: &Platforms| {
-            platforms(&reference, &both, !both.select(wanted).is_empty())
-                .map(|offered| offered.iter().map(ToString::to_string).collect::<Vec<_>>())
+        let found = |wanted: &Platforms| {
+            platforms(&reference, &both, !both.select(wanted).is_empty()).map(|platforms| {
+                platforms
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+            })
         };
         let of = |text: &str| Platforms::Of(vec![text.parse().expect("a platform")]);
         let all = ["linux/amd64".to_owned(), "linux/arm64".to_owned()];
-        assert_eq!(shown(&Platforms::Every), Ok(all.to_vec()));
-        assert_eq!(shown(&of("linux/arm64")), Ok(all.to_vec()));
-        let failure = shown(&of("linux/s390x")).expect_err("not offered");
+        assert_eq!(found(&Platforms::Every), Ok(all.to_vec()));
+        assert_eq!(found(&of("linux/arm64")), Ok(all.to_vec()));
+        let failure = found(&of("linux/s390x")).expect_err("it has no such platform");
         assert_eq!(failure.reason, Reason::NoMatchingPlatform);
         assert!(
             failure.detail.ends_with("linux/amd64, linux/arm64"),

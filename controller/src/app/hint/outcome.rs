@@ -1,70 +1,69 @@
-//! What the controller answered, as text and as an exit code.
+//! The outcome of a hint, as text and exit code.
 
 use crate::hints::{Report, Row};
 
-/// How a hint ended.
+/// The outcome of a hint.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Ended {
+pub(crate) struct Outcome {
     /// The exit code.
     pub(crate) code: u8,
-    /// For standard output.
+    /// The text for standard output.
     pub(crate) text: String,
 }
 
-/// Rolled out or current, or accepted.
-const GOOD: u8 = 0;
+/// All workloads run the image, or the hint was accepted.
+const SUCCESS: u8 = 0;
 
-/// Some workload does not run the image.
+/// A workload does not run the image.
 const FAILED: u8 = 1;
 
-/// The hint is not accepted as it is.
+/// The hint was not accepted.
 const MISUSED: u8 = 2;
 
-/// Time is out.
+/// The wait timed out.
 const TIMED_OUT: u8 = 3;
 
-impl Ended {
-    /// As the controller has answered.
+impl Outcome {
+    /// The outcome for a response of the controller.
     pub(super) fn of(status: u16, body: &[u8]) -> Self {
         let reports = match body.first() {
             Some(b'[') => serde_json::from_slice(body).ok(),
-            _ => serde_json::from_slice(body).ok().map(|one| vec![one]),
+            _ => serde_json::from_slice(body).ok().map(|report| vec![report]),
         };
         let reports: Option<Vec<Report>> = reports;
         match (status, reports) {
-            (200, Some(reports)) => Self::reported(GOOD, &reports, ""),
+            (200, Some(reports)) => Self::with_reports(SUCCESS, &reports, ""),
             (409, Some(reports)) if reports.is_empty() => Self::new(
                 FAILED,
                 "the receiver may not announce this image: see its images",
             ),
-            (409, Some(reports)) => Self::reported(FAILED, &reports, ""),
-            (504, Some(reports)) => Self::reported(TIMED_OUT, &reports, "time is out\n"),
+            (409, Some(reports)) => Self::with_reports(FAILED, &reports, ""),
+            (504, Some(reports)) => Self::with_reports(TIMED_OUT, &reports, "time is out\n"),
             (504, None) => Self::new(
                 TIMED_OUT,
                 "time is out at a proxy before the controller: let it wait as long as --wait",
             ),
-            (200 | 202, _) => Self::new(GOOD, "accepted"),
+            (200 | 202, _) => Self::new(SUCCESS, "accepted"),
             (401, _) => Self::new(
                 MISUSED,
                 "not authenticated: the secret or the token is not one that the receiver accepts",
             ),
             (404, _) => Self::new(MISUSED, "there is no such receiver: check the URL"),
             (status, _) => {
-                let said = String::from_utf8_lossy(body);
-                let said: String = said
-                    .trim()
-                    .chars()
-                    .filter(|it| !it.is_control())
-                    .take(200)
-                    .collect();
-                Self::new(MISUSED, &format!("not accepted (status {status}): {said}"))
+                let reason = String::from_utf8_lossy(body);
+                let reason = reason.trim().chars().filter(|char| !char.is_control());
+                let reason: String = reason.take(200).collect();
+                Self::new(
+                    MISUSED,
+                    &format!("not accepted (status {status}): {reason}"),
+                )
             }
         }
     }
 
-    /// Nobody has answered.
-    pub(super) fn unanswered(why: &str) -> Self {
-        Self::new(FAILED, &format!("the controller does not answer: {why}"))
+    /// The outcome if no attempt succeeds.
+    pub(super) fn unreachable(reason: &str) -> Self {
+        Self::new(FAILED, &format!("the controller does not answer: {reason}"))
     }
 
     fn new(code: u8, text: &str) -> Self {
@@ -74,8 +73,8 @@ impl Ended {
         }
     }
 
-    fn reported(code: u8, reports: &[Report], head: &str) -> Self {
-        let text = reports.iter().map(shown).collect::<String>();
+    fn with_reports(code: u8, reports: &[Report], head: &str) -> Self {
+        let text = reports.iter().map(render).collect::<String>();
         Self {
             code,
             text: format!("{head}{text}"),
@@ -84,7 +83,7 @@ impl Ended {
 }
 
 /// An image, with a line for each of its workloads.
-fn shown(report: &Report) -> String {
+fn render(report: &Report) -> String {
     let image = &report.image;
     if report.workloads.is_empty() {
         return format!("{image}\n  no workload runs it\n");
@@ -95,7 +94,7 @@ fn shown(report: &Report) -> String {
 }
 
 fn line(row: &Row, digest: &str) -> String {
-    let what = match (&*row.state, row.rolled_out) {
+    let state = match (&*row.state, row.rolled_out) {
         ("UpToDate", true) => format!("rolled out, {digest}, {} s", row.seconds),
         ("UpToDate", false) => format!("already runs {digest}"),
         (state, _) => match &row.reason {
@@ -103,7 +102,7 @@ fn line(row: &Row, digest: &str) -> String {
             None => state.to_owned(),
         },
     };
-    format!("  {} {}/{}: {what}\n", row.kind, row.namespace, row.name)
+    format!("  {} {}/{}: {state}\n", row.kind, row.namespace, row.name)
 }
 
 #[cfg(test)]
@@ -112,13 +111,13 @@ mod tests {
 
     use super::*;
 
-    fn ended(status: u16, body: &str) -> (u8, String) {
-        let Ended { code, text } = Ended::of(status, body.as_bytes());
+    fn outcome(status: u16, body: &str) -> (u8, String) {
+        let Outcome { code, text } = Outcome::of(status, body.as_bytes());
         (code, text)
     }
 
     #[test]
-    fn each_answer_has_its_exit_code_and_says_what_to_do() {
+    fn each_response_has_an_exit_code_and_a_text() {
         let row = |state: &str, rolled_out: bool| {
             json!({ "image": "ghcr.io/team/web:main", "digest": "sha256:ab", "workloads": [{
                 "namespace": "shop", "kind": "Deployment", "name": "web", "state": state, "reason": "OnHold",
@@ -155,9 +154,9 @@ mod tests {
             (302, "\u{1b}[31mred".to_owned(), 2, "status 302): [31mred"),
         ];
         for (status, body, code, text) in table {
-            let (found, shown) = ended(status, &body);
-            assert_eq!(found, code, "{status}: {shown}");
-            assert!(shown.contains(text), "{status}: {shown}");
+            let (found, rendered) = outcome(status, &body);
+            assert_eq!(found, code, "{status}: {rendered}");
+            assert!(rendered.contains(text), "{status}: {rendered}");
         }
     }
 }
