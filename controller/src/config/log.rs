@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use serde::de::{
-    Deserialize, Deserializer, Error, IntoDeserializer, SeqAccess, Visitor, value::StrDeserializer,
-};
+use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Unexpected, Visitor};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use super::scalar::{Scalar as _, Valid};
@@ -57,9 +55,10 @@ impl<'de> Visitor<'de> for LevelVisitor {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<LogLevel, E> {
-        let text: StrDeserializer<'_, E> = text.into_deserializer();
-        let Valid(Directives(directives)) = Valid::deserialize(text)?;
-        Ok(LogLevel::new(&[directives]))
+        match directives(text) {
+            Some(Directives(directives)) => Ok(LogLevel::new(&[directives])),
+            None => Err(E::invalid_value(Unexpected::Str(text), &self)),
+        }
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<LogLevel, A::Error> {

@@ -74,7 +74,7 @@ impl KeyPath {
         }
     }
 
-    /// Replaces or removes the value at this path; an entry of a list becomes null. Returns whether there was a value.
+    /// Replaces or removes the value at this path; a removed entry of a list becomes null. Returns whether there was a value.
     pub(super) fn replace(&self, root: &mut Value, replacement: Option<Value>) -> bool {
         replace(root, &self.0, replacement)
     }
@@ -93,23 +93,24 @@ impl KeyPath {
 }
 
 fn replace(value: &mut Value, path: &[Step], replacement: Option<Value>) -> bool {
-    let inner = match (value, path) {
-        (Value::Dict(_, values), [Step::Key(key)]) => {
-            let previous = values.remove(key);
-            values.extend(replacement.map(|value| (key.clone(), value)));
-            return previous.is_some();
+    match (value, path) {
+        (value, []) => {
+            *value = replacement.unwrap_or_else(|| Value::from(Empty::None));
+            true
         }
-        (Value::Array(_, values), [Step::Index(index)]) => {
+        (Value::Dict(_, values), [Step::Key(key)]) if replacement.is_none() => {
+            values.remove(key).is_some()
+        }
+        (Value::Dict(_, values), [Step::Key(key), inner @ ..]) => {
+            let value = values.get_mut(key);
+            value.is_some_and(|value| replace(value, inner, replacement))
+        }
+        (Value::Array(_, values), [Step::Index(index), inner @ ..]) => {
             let entry = values.get_mut(*index);
-            return entry
-                .map(|entry| *entry = Value::from(Empty::None))
-                .is_some();
+            entry.is_some_and(|entry| replace(entry, inner, replacement))
         }
-        (Value::Dict(_, values), [Step::Key(key), ..]) => values.get_mut(key),
-        (Value::Array(_, values), [Step::Index(index), ..]) => values.get_mut(*index),
-        _ => None,
-    };
-    inner.is_some_and(|inner| replace(inner, &path[1..], replacement))
+        _ => false,
+    }
 }
 
 impl fmt::Display for KeyPath {

@@ -46,7 +46,9 @@ pub(super) fn keys<M: DeserializeOwned>() -> Vec<Key> {
 
 /// Adds the keys of the mapping at `path`, if it is one.
 fn collect<M: DeserializeOwned>(path: &KeyPath, prefix: &str, keys: &mut Vec<Key>) -> Holds {
-    let names = match probe::<M>(path) {
+    let unknown = Value::from(Dict::from([(String::new(), Value::from(true))]));
+    let error = M::deserialize(&path.around(unknown)).err();
+    let names = match error.map(|error| error.kind) {
         Some(Kind::UnknownField(_, names)) => names,
         Some(Kind::InvalidType(_, allowed)) if allowed == SecretText::ALLOWED => {
             return Holds::Secret;
@@ -64,14 +66,6 @@ fn collect<M: DeserializeOwned>(path: &KeyPath, prefix: &str, keys: &mut Vec<Key
         keys.push(Key { name, path, holds });
     }
     Holds::Section
-}
-
-/// The error of the model for a mapping with an empty key at `path`.
-fn probe<M: DeserializeOwned>(path: &KeyPath) -> Option<Kind> {
-    let nameless = Value::from(Dict::from([(String::new(), Value::from(true))]));
-    M::deserialize(&path.around(nameless))
-        .err()
-        .map(|error| error.kind)
 }
 
 /// The key that an environment variable sets, ignoring case.

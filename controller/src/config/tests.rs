@@ -1,4 +1,4 @@
-//! What a user writes, and what it becomes or what is said about it.
+//! Configurations, and the settings, problems and warnings that they lead to.
 
 mod clouds;
 mod environment;
@@ -19,10 +19,10 @@ use tempfile::TempDir;
 
 use super::{Config, Loaded, load};
 
-/// A certificate of nobody.
+/// A self-signed certificate.
 const CERTIFICATE: &str = include_str!("tests/ca.pem");
 
-/// A folder with the configuration and the files that it names, and an environment.
+/// A directory with the configuration and the files that it names, and an environment.
 struct Given {
     folder: TempDir,
     environment: BTreeMap<String, String>,
@@ -92,7 +92,7 @@ fn lines(message: &str) -> Vec<String> {
         .collect()
 }
 
-/// Checks a table of texts, each with the one problem it has, or none.
+/// Checks a table of configurations, each with its problems.
 fn check_problems(given: &Given, table: &[(&str, &str)]) {
     for (text, problem) in table {
         let expected: Vec<&str> = problem

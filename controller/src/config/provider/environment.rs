@@ -76,8 +76,14 @@ fn value(text: &str, path: KeyPath, variable: &str, problems: &mut Problems) -> 
     if !text.trim_start().starts_with(['[', '{']) {
         return Some(Value::from(text));
     }
-    let value = yaml::parse(text, path, variable, problems)?;
-    (!matches!(value, Value::Empty(..))).then_some(value)
+    match yaml::parse(text, &path, variable, problems) {
+        Ok(Value::Empty(..)) => None,
+        Ok(value) => Some(value),
+        Err(message) => {
+            problems.add(path, Some(variable), message);
+            None
+        }
+    }
 }
 
 /// Whether Kubernetes sets the variable for a Service of our name;

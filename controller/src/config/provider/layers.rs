@@ -70,7 +70,8 @@ impl Merged {
 /// The values of the lowest layer.
 pub(in crate::config) fn defaults() -> Dict {
     let root = KeyPath::default();
-    yaml::parse(DEFAULTS, root, "", &mut Problems::default())
+    yaml::parse(DEFAULTS, &root, "", &mut Problems::default())
+        .ok()
         .and_then(Value::into_dict)
         .unwrap_or_default()
 }

@@ -10,7 +10,7 @@ use serde_saphyr::{
 };
 
 use super::{
-    super::problem::{KeyPath, Problems, describe_type, invalid},
+    super::problem::{KeyPath, Message, Problems, describe_type, invalid},
     layers::Layer,
 };
 
@@ -20,45 +20,46 @@ const MAX_DEPTH: usize = 64;
 /// Reads the configuration file; none if it cannot be used at all.
 pub(in crate::config) fn file(path: &Path, problems: &mut Problems) -> Option<Layer> {
     let origin = path.display().to_string();
-    let root = KeyPath::default;
     let text = std::fs::read_to_string(path);
     let text = text.map_err(|error| format!("the file cannot be read: {error}"));
-    let text = text.map_err(|message| problems.add(root(), Some(&origin), message));
-    let values = match parse(&text.ok()?, root(), &origin, problems)? {
-        Value::Dict(_, values) => values,
-        Value::Empty(..) => Dict::new(),
-        other => {
-            let message = invalid(describe_type(&other), "a mapping");
-            problems.add(root(), Some(&origin), message);
-            return None;
+    let value = text.and_then(|text| parse(&text, &KeyPath::default(), &origin, problems));
+    let values = value.and_then(|value| match value {
+        Value::Dict(_, values) => Ok(values),
+        Value::Empty(..) => Ok(Dict::new()),
+        other => Err(invalid(describe_type(&other), "a mapping")),
+    });
+    match values {
+        Ok(values) => Some(Layer {
+            origin: Some(origin),
+            values,
+        }),
+        Err(message) => {
+            problems.add(KeyPath::default(), Some(&origin), message);
+            None
         }
-    };
-    Some(Layer {
-        origin: Some(origin),
-        values,
-    })
+    }
 }
 
-/// Parses the YAML document that `origin` has for `path`; none if it is not valid YAML, empty if there is none.
+/// Parses the YAML document that `origin` has for `path`. Duplicate keys are added to the problems.
 ///
 /// A key without a value counts as not set, so the mappings have no nulls. Entries of lists keep their positions.
+///
+/// # Errors
+///
+/// A message with the line and column of the first error of the syntax.
 pub(super) fn parse(
     text: &str,
-    path: KeyPath,
+    path: &KeyPath,
     origin: &str,
     problems: &mut Problems,
-) -> Option<Value> {
+) -> Result<Value, Message> {
     let root = Node {
         path: path.clone(),
         origin,
         problems,
     };
-    let value =
-        with_deserializer_from_str_with_options(text, options(), |yaml| root.deserialize(yaml));
-    let value = value.map_err(|error| format!("not valid YAML: {}", explain(&error)));
-    value
-        .map_err(|message| problems.add(path, Some(origin), message))
-        .ok()
+    with_deserializer_from_str_with_options(text, options(), |yaml| root.deserialize(yaml))
+        .map_err(|error| format!("not valid YAML: {}", explain(&error)))
 }
 
 fn options() -> Options {
@@ -85,7 +86,6 @@ fn explain(error: &Error) -> String {
 struct Node<'t> {
     path: KeyPath,
     origin: &'t str,
-    /// Duplicate keys are added; the first value counts.
     problems: &'t mut Problems,
 }
 
@@ -150,7 +150,7 @@ impl<'de> Visitor<'de> for Node<'_> {
         }
     }
 
-    /// A mapping of keys without values counts as not set.
+    /// The first value of a duplicate key counts. A mapping of keys without values counts as not set.
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Value, A::Error> {
         let mut lines = BTreeMap::new();
         let mut values = Dict::new();

@@ -10,7 +10,7 @@ fn entry(pattern: &str, secret: &str) -> String {
 }
 
 #[test]
-fn the_cloud_is_that_of_the_host_or_written_beside_it() {
+fn the_cloud_is_configured_or_that_of_the_host() {
     let table = [
         (
             "*.dkr.ecr.*.amazonaws.com",
@@ -56,7 +56,7 @@ fn the_cloud_is_that_of_the_host_or_written_beside_it() {
 }
 
 #[test]
-fn the_host_of_an_endpoint_says_which_cloud_is_meant() {
+fn the_host_of_an_endpoint_determines_the_cloud() {
     let given = Given::new();
     let text = "registries: [{hostnamePattern: images.example.org, endpoint: 'https://acme.azurecr.io', secret: {type: CloudIdentity}}]";
     assert!(given.problems(text).is_empty());
@@ -64,7 +64,7 @@ fn the_host_of_an_endpoint_says_which_cloud_is_meant() {
 
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table")]
-fn what_leaves_open_where_a_token_comes_from_is_a_problem() {
+fn an_unknown_cloud_or_region_is_a_problem() {
     let of = |pattern: &str, secret: &str, key: &str, what: &str| {
         let problem = format!("registries[0].secret.{key} (in DIR/config.yaml): {what}");
         let problem = if what.is_empty() {
@@ -136,7 +136,7 @@ fn what_leaves_open_where_a_token_comes_from_is_a_problem() {
 }
 
 #[test]
-fn what_a_cloud_does_not_read_is_a_remark() {
+fn unused_keys_of_a_cloud_are_warnings() {
     let table = [
         (
             "{type: CloudIdentity, token: not-to-be-shown}",

@@ -1,4 +1,4 @@
-//! Environment variables, and which layer wins.
+//! Environment variables and the order of the layers.
 
 use jiff::tz::TimeZone;
 use kube_autorollout_core::schedule::Schedule;
@@ -73,7 +73,7 @@ fn other_values_are_text_as_it_stands() {
 }
 
 #[test]
-fn an_empty_variable_counts_as_left_out() {
+fn an_empty_variable_counts_as_not_set() {
     let config = Given::new()
         .variable("KUBE_AUTOROLLOUT_WEBSERVER__PORT", "")
         .variable("RUST_LOG", "")

@@ -22,7 +22,7 @@ fn a_file_of_certificates_may_hold_any_number() {
 }
 
 #[test]
-fn every_file_that_cannot_be_used_is_reported() {
+fn every_invalid_file_is_reported() {
     let given = Given::new()
         .file("empty.crt", "")
         .file(

@@ -29,7 +29,7 @@ fn a_receiver_is_read_with_all_its_keys() {
 }
 
 #[test]
-fn every_mistake_of_a_receiver_is_reported_at_its_key() {
+fn every_problem_of_a_receiver_is_reported_at_its_key() {
     let given = Given::new().file("secret", SECRET).file("short", "\n");
     check_problems(
         &given,

@@ -1,4 +1,4 @@
-//! The keys of the top level, but for registries.
+//! Keys of the top level, except registries.
 
 use std::time::Duration;
 
@@ -86,7 +86,7 @@ fn the_log_level_is_a_level_or_a_list_of_targets_with_levels() {
 }
 
 #[test]
-fn log_settings_that_cannot_be_are_problems() {
+fn invalid_log_settings_are_problems() {
     let given = Given::new();
     for found in [
         "inof",
@@ -200,7 +200,7 @@ fn feature_flags_are_booleans() {
 }
 
 #[test]
-fn the_fallback_for_artifactory_is_off_unless_it_is_asked_for() {
+fn the_fallback_for_artifactory_is_off_by_default() {
     let given = Given::new();
     for (text, expected) in [
         ("{}", false),
@@ -220,7 +220,7 @@ fn the_fallback_for_artifactory_is_off_unless_it_is_asked_for() {
 }
 
 #[test]
-fn limits_are_read_each_by_itself() {
+fn limits_are_independent() {
     let given = Given::new().variable("WAIT", "90s");
     let repeated = |retry_after: &[u64], rollouts: Rollouts| Rollouts {
         retry_after: retry_after
@@ -266,7 +266,7 @@ fn limits_are_read_each_by_itself() {
 }
 
 #[test]
-fn limits_that_cannot_be_are_problems() {
+fn invalid_limits_are_problems() {
     check_problems(
         &Given::new(),
         &[
@@ -312,7 +312,7 @@ fn limits_that_cannot_be_are_problems() {
 }
 
 #[test]
-fn pinning_is_off_unless_it_is_asked_for() {
+fn pinning_is_off_by_default() {
     let given = Given::new();
     assert!(!given.config("{}").pinning);
     assert!(given.config("pinning: { enabled: true }").pinning);
@@ -332,7 +332,7 @@ fn pinning_is_off_unless_it_is_asked_for() {
 }
 
 #[test]
-fn leader_election_is_off_unless_it_is_asked_for() {
+fn leader_election_is_off_by_default() {
     let given = Given::new();
     assert!(!given.config("{}").leader_election);
     assert!(

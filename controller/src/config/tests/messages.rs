@@ -1,9 +1,9 @@
-//! The one message of a bad configuration.
+//! The message of an invalid configuration.
 
 use super::Given;
 
 #[test]
-fn a_file_with_five_mistakes_gives_one_message_with_all_five() {
+fn a_file_with_five_problems_gives_one_message_with_all_five() {
     let given = Given::new();
     let text = r#"
 cronSchedule: "every day"
@@ -28,7 +28,7 @@ tls:
 }
 
 #[test]
-fn one_problem_is_one_problem() {
+fn a_single_problem_is_in_the_singular() {
     let message = Given::new()
         .load("webserver: { port: 0 }")
         .expect_err("a mistake");
@@ -65,7 +65,7 @@ fn problems_are_sorted_by_key_and_entries_by_number() {
 }
 
 #[test]
-fn a_long_text_is_cut_and_a_strange_one_escaped() {
+fn long_texts_are_cut_and_control_characters_escaped() {
     let problems = Given::new().problems(&format!("logFormat: \"a\\nb{}\"", "ä".repeat(200)));
     assert_eq!(
         problems,

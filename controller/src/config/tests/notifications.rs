@@ -36,7 +36,7 @@ fn the_url_is_a_secret() {
     assert!(!shown.contains("planted"), "{shown}");
 }
 
-/// Checks sinks, each with the key that has its one mistake.
+/// Checks sinks, each with a problem of one key.
 fn check(given: &Given, cases: &[(&str, &str, &str)]) {
     for (text, key, mistake) in cases {
         let problems = given.problems(&format!("notifications: {{ sinks: [{{ {text} }}] }}"));
@@ -96,7 +96,7 @@ fn a_sink_needs_a_name_a_type_and_a_url() {
 }
 
 #[test]
-fn every_other_mistake_of_a_sink_is_reported_at_its_key() {
+fn every_other_problem_of_a_sink_is_reported_at_its_key() {
     let given = Given::new().file("key", "\n");
     let cases = [
         (

@@ -1,4 +1,4 @@
-//! The page about the configuration has every key, with its default.
+//! The documentation of the configuration has every key, with its default.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -47,7 +47,7 @@ fn the_page_has_every_key_and_no_other() {
 }
 
 #[test]
-fn the_page_has_the_defaults_that_hold() {
+fn the_page_has_the_defaults_in_force() {
     let loaded = Given::new().load_without_file().expect("defaults");
     let entry = Given::new().config("registries: [{ hostnamePattern: a }]");
     let entry = &entry.registries[0];

@@ -60,7 +60,7 @@ registries:
 }
 
 #[test]
-fn endpoints_that_cannot_be_are_problems_that_do_not_show_them() {
+fn invalid_endpoints_are_problems_that_do_not_show_them() {
     let table = [
         ("harbor.corp", "a text that is no http or https URL"),
         ("ftp://harbor.corp", "a text that is no http or https URL"),
@@ -92,7 +92,7 @@ fn endpoints_that_cannot_be_are_problems_that_do_not_show_them() {
 }
 
 #[test]
-fn the_scheme_of_an_endpoint_is_what_counts() {
+fn the_scheme_of_an_endpoint_overrides_plain_http() {
     let given = Given::new();
     let loaded = given
         .load("registries: [{hostnamePattern: x, endpoint: 'https://y', plainHttp: true}]")
@@ -106,7 +106,7 @@ fn the_scheme_of_an_endpoint_is_what_counts() {
 }
 
 #[test]
-fn the_type_of_a_secret_is_plain_from_its_token() {
+fn a_secret_with_a_token_and_no_type_is_opaque() {
     let given = Given::new().file("token", "abc\n");
     let opaque = |text: &str| match given
         .config(&format!(
@@ -146,7 +146,7 @@ fn without_a_secret_requests_are_anonymous() {
 }
 
 #[test]
-fn what_a_secret_does_not_use_is_a_warning() {
+fn unused_keys_of_a_secret_are_warnings() {
     let given = Given::new().file(".dockerconfigjson", DOCKER_CONFIGURATION);
     let table = [
         (
@@ -186,7 +186,7 @@ fn what_a_secret_does_not_use_is_a_warning() {
 }
 
 #[test]
-fn entries_that_cannot_be_are_problems() {
+fn invalid_entries_are_problems() {
     check_problems(
         &Given::new(),
         &[
@@ -280,7 +280,7 @@ const SECRETS: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn secrets_that_cannot_be_are_problems_that_do_not_show_them() {
+fn invalid_secrets_are_problems_that_do_not_show_them() {
     let given = Given::new().variable("EMPTY", "");
     for (text, problem) in SECRETS {
         let (key, what) = problem.split_once(": ").expect("a place and a text");

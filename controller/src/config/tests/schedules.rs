@@ -33,7 +33,7 @@ fn the_schedule_is_a_cron_expression_or_an_interval() {
 }
 
 #[test]
-fn schedules_that_cannot_be_are_problems() {
+fn invalid_schedules_are_problems() {
     check_problems(
         &Given::new().variable("EVERY", "often"),
         &[

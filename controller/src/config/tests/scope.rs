@@ -1,4 +1,4 @@
-//! What is watched, and what counts of it.
+//! Namespaces and platforms.
 
 use kube_autorollout_core::platform::Platforms;
 
@@ -23,7 +23,7 @@ fn namespaces_are_none_some_or_all() {
 }
 
 #[test]
-fn namespaces_that_cannot_be_are_problems() {
+fn invalid_namespaces_are_problems() {
     let given = Given::new();
     let name = "the name of a namespace, or [\"*\"] for the whole cluster";
     for found in ["", "Team", "a.b", "-a", "a-", "a b", "**", &"a".repeat(64)] {
@@ -58,7 +58,7 @@ fn namespaces_that_cannot_be_are_problems() {
 }
 
 #[test]
-fn platforms_are_those_that_count() {
+fn platforms_are_parsed() {
     let given = Given::new();
     let of = |texts: &[&str]| {
         Platforms::Of(

@@ -1,10 +1,10 @@
-//! Files that are not what they should be, keys that nobody knows, values that were left out, and variables in values.
+//! Invalid files, unknown keys, keys without a value, and variables.
 
 use super::{Given, check_problems};
 use crate::config::{Secret, TokenSource};
 
 #[test]
-fn a_file_that_is_no_mapping_of_yaml_is_one_problem() {
+fn a_file_that_is_not_a_yaml_mapping_is_one_problem() {
     check_problems(
         &Given::new(),
         &[
@@ -29,7 +29,7 @@ fn a_file_that_is_no_mapping_of_yaml_is_one_problem() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_a_problem_beside_those_of_the_environment() {
+fn a_file_that_cannot_be_read_is_reported_with_the_problems_of_the_environment() {
     let given = Given::new().variable("KUBE_AUTOROLLOUT_WEBSERVER__PORT", "0");
     let path = given.path("missing.yaml");
     let problems = crate::config::load(Some(&path), &given.environment).expect_err("problems");
@@ -84,7 +84,7 @@ fn unknown_keys_are_reported_with_the_nearest_known_one() {
 }
 
 #[test]
-fn an_unknown_key_without_a_value_counts_as_left_out_too() {
+fn an_unknown_key_without_a_value_counts_as_not_set() {
     assert!(
         Given::new()
             .load("{unknown: , webserver: {prot: ~}}")
@@ -93,7 +93,7 @@ fn an_unknown_key_without_a_value_counts_as_left_out_too() {
 }
 
 #[test]
-fn keys_without_a_value_count_as_left_out_wherever_they_are() {
+fn keys_without_a_value_count_as_not_set_at_any_depth() {
     let given = Given::new();
     let nothing = "
 cronSchedule:
@@ -143,13 +143,13 @@ registries:
 }
 
 #[test]
-fn an_environment_may_not_set_what_it_leaves_without_a_value() {
+fn a_key_without_a_value_in_a_variable_does_not_override_the_file() {
     let given = Given::new().variable("KUBE_AUTOROLLOUT_WEBSERVER", "{port: }");
     assert_eq!(given.config("webserver: {port: 81}").port.get(), 81);
 }
 
 #[test]
-fn variables_are_replaced_in_any_value_after_parsing() {
+fn variables_are_expanded_in_any_value_after_parsing() {
     let token = "a: [b\n#\"}${PORT}";
     let given = Given::new()
         .variable("TOKEN", token)
@@ -211,7 +211,7 @@ fn variables_that_are_not_set_are_problems() {
 }
 
 #[test]
-fn nasty_input_is_a_problem_and_never_a_panic() {
+fn hostile_input_is_a_problem_and_never_a_panic() {
     let long = format!("logLevel: {}", "x".repeat(1_000_000));
     let deep = "webserver: ".to_owned() + &"[".repeat(100_000);
     let bomb = "a: &a [x, x]\nb: &b [*a, *a]\nc: &c [*b, *b]\n".to_owned();

@@ -7,14 +7,14 @@ fn environment() -> BTreeMap<String, String> {
 }
 
 #[test]
-fn each_variable_is_replaced_once() {
+fn each_variable_is_expanded_once() {
     let table = [
         ("", ""),
         ("plain", "plain"),
         ("${A}", "one"),
         ("<${A}${A}>", "<oneone>"),
         ("${EMPTY}x", "x"),
-        ("${B}", "${A}"), // not replaced again
+        ("${B}", "${A}"), // not expanded again
         ("$${A}", "${A}"),
         ("$$${A}", "$${A}"),
         ("$A ${A} $", "$A one $"),
@@ -31,7 +31,7 @@ fn each_variable_is_replaced_once() {
 }
 
 #[test]
-fn every_mistake_in_a_text_is_reported() {
+fn every_error_in_a_text_is_reported() {
     let not_set = |name: &str| format!("the environment variable {name} is not set");
     let without_name = || vec![WITHOUT_NAME.to_owned()];
     let table = [
