@@ -1,4 +1,4 @@
-//! The controllers as they are wired, against a scripted API server.
+//! The controllers of a term, against a scripted API server.
 
 use std::{process::Command, time::Duration};
 
@@ -17,17 +17,17 @@ use crate::{
     workload::panicking::Panicking,
 };
 
-/// What has to happen happens long before, also on a busy machine.
-const SOON: Duration = Duration::from_secs(60);
+/// A generous time limit, even for a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// An API server with these Deployments and nothing else, where nothing ever changes.
+/// An API server with these Deployments and no other objects, which never change.
 fn server(objects: &[Value]) -> Client {
     let list =
         |items| json!({ "metadata": { "resourceVersion": "1" }, "items": items }).to_string();
     let [list, empty] = [list(objects), list(&[])];
     let service = service_fn(move |request: Request<Body>| {
-        let is_theirs = request.uri().path().ends_with("/deployments");
-        let list = if is_theirs { &list } else { &empty }.clone();
+        let is_deployments = request.uri().path().ends_with("/deployments");
+        let list = if is_deployments { &list } else { &empty }.clone();
         async move {
             if request
                 .uri()
@@ -54,8 +54,8 @@ fn object(name: &str, paused: bool) -> Value {
     })
 }
 
-/// Runs the controller of a kind that panics, until its metrics are as the condition wants them.
-async fn controlled(client: Client, condition: impl Fn(&str) -> bool) {
+/// Runs the controller of a kind that panics until its metrics meet the condition.
+async fn run_until(client: Client, condition: impl Fn(&str) -> bool) {
     let environment = BTreeMap::new();
     let config = config::load(None, &environment).expect("defaults").config;
     let metrics = Arc::new(Metrics::new().expect("metrics"));
@@ -96,8 +96,8 @@ async fn controlled(client: Client, condition: impl Fn(&str) -> bool) {
         }
     };
     tokio::select! {
-        () = term.failed() => panic!("it ended by itself"),
-        met = time::timeout(SOON, met) => met.expect("in time"),
+        () = term.failed() => panic!("a controller exited"),
+        met = time::timeout(TIMEOUT, met) => met.expect("in time"),
     }
 }
 
@@ -114,7 +114,7 @@ async fn a_reconcile_panics_and_another_does_not() {
         let mut lines = metrics.lines();
         lines.any(|line| parts.iter().all(|part| line.contains(part)))
     };
-    controlled(client, |metrics| {
+    run_until(client, |metrics| {
         let state = |state: &str| has(metrics, &["_workloads{", state, "} 1"]);
         let again = ["_reconciliations_total{", "error", "} 2"];
         state("Paused") && state("Unknown") && has(metrics, &again)
@@ -123,25 +123,25 @@ async fn a_reconcile_panics_and_another_does_not() {
 }
 
 #[test]
-fn a_panic_in_a_reconcile_is_in_the_log_with_its_place_and_ends_no_other() {
+fn a_panic_in_a_reconcile_is_logged_with_its_location_and_stops_no_other() {
     let this = std::env::current_exe().expect("this program");
     let arguments = ["--ignored", "--exact", "--nocapture"];
     let output = Command::new(this)
         .args(arguments)
         .arg("app::tests::a_reconcile_panics_and_another_does_not")
         .output()
-        .expect("it runs");
+        .expect("the test runs");
     let log = String::from_utf8_lossy(&output.stdout);
     let errors = log.lines().filter(|line| line.contains("ERROR"));
     let errors: Vec<_> = errors.collect();
-    let place = "panicked at controller/src/workload/panicking.rs:";
+    let location = "panicked at controller/src/workload/panicking.rs:";
     assert!(
         !errors.is_empty()
             && errors
                 .iter()
-                .all(|line| line.contains(place) && line.contains("planted")),
+                .all(|line| line.contains(location) && line.contains("planted")),
         "{log}"
     );
-    // Where a panic ends the process, that is for all to see.
+    // With `panic = "abort"`, the process fails.
     assert_eq!(output.status.success(), cfg!(panic = "unwind"), "{log}");
 }

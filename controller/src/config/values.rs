@@ -3,6 +3,7 @@
 use std::{
     num::{NonZeroU16, NonZeroUsize},
     path::PathBuf,
+    str::FromStr,
     time::Duration,
 };
 
@@ -76,7 +77,9 @@ macro_rules! scalars {
 
 scalars! {
     CronExpression: "a cron expression of 5 or 6 fields, or a nickname such as @hourly",
-        text => Schedule::parse_cron(text, &TimeZone::UTC).map(|_| Self(text.to_owned())).map_err(because);
+        text => Schedule::parse_cron(text, &TimeZone::UTC)
+            .map(|_| Self(text.to_owned()))
+            .map_err(because);
     Interval: "an integer and s, m or h, from 1s to 24h",
         text => Schedule::parse_interval(text).map(Self).map_err(because);
     TimeZone: "an IANA time zone such as Europe/Berlin",
@@ -88,19 +91,19 @@ scalars! {
     bool [UNQUOTED]: "true or false",
         text => text.trim().to_ascii_lowercase().parse().map_err(not_allowed);
     NonZeroU16 [UNQUOTED]: "an integer from 1 to 65535",
-        text => text.trim().parse().map_err(not_allowed);
+        text => number(text);
     NonZeroUsize [UNQUOTED]: "an integer from 1 to 1000",
-        text => only_if(text.trim().parse().map_err(not_allowed)?, |number: &Self| number.get() <= MAX_REQUESTS);
+        text => number(text).and_then(|most: Self| only_if(most.get() <= MAX_REQUESTS, most));
     Limit [UNQUOTED]: "an integer, 0 for no limit",
-        text => text.trim().parse().map(|limit| Self(Some(limit).filter(|limit| *limit > 0))).map_err(not_allowed);
+        text => number(text).map(|limit| Self(Some(limit).filter(|limit| *limit > 0)));
     Duration: "an integer and s, m or h",
-        text => parse_duration(text).map_err(not_allowed);
+        text => duration(text);
     Delay: "an integer and s, m or h, from 1s",
-        text => only_if(parse_duration(text).map_err(not_allowed)?, |delay| !delay.is_zero()).map(Self);
+        text => duration(text).and_then(|delay| only_if(!delay.is_zero(), Self(delay)));
     Platform: "os/architecture or os/architecture/variant",
         text => text.parse().map_err(because);
     NamespaceName: "the name of a namespace, or [\"*\"] for the whole cluster",
-        text => only_if(text, |text| *text == "*" || is_label(text)).map(|text| Self(text.to_owned()));
+        text => only_if(text == "*" || is_label(text), Self(text.to_owned()));
     PathBuf: "a file path",
         text => Ok(Self::from(text));
     String [UNQUOTED, MAY_BE_EMPTY]: "a text",
@@ -109,8 +112,9 @@ scalars! {
         text => Ok(Self::new(text));
     HostPattern: "a glob over host or host:port without a scheme or path, such as ghcr.io or *.example.com",
         text => text.parse().map_err(not_allowed);
+    // The error of an endpoint does not repeat it, as it may contain a password.
     Endpoint: "an http or https URL with an optional port and path, such as https://harbor.corp/docker-hub",
-        text => text.parse::<Self>().map_err(|error| Refusal::Described(error.to_string())); // it may contain a password
+        text => text.parse::<Self>().map_err(|error| Refusal::Described(error.to_string()));
     SecretType: "ImagePullSecret, Opaque, CloudIdentity or None",
         text => word(text, &[
             ("ImagePullSecret", Self::ImagePullSecret),
@@ -123,15 +127,19 @@ scalars! {
     Cloud: "aws, gcp or azure",
         text => text.parse().map_err(not_allowed);
     Region: "a region of AWS such as eu-central-1",
-        text => only_if(text, |text| cloud::is_region(text)).map(|text| Self(text.to_owned()));
+        text => only_if(cloud::is_region(text), Self(text.to_owned()));
     RoleArn: "the ARN of a role such as arn:aws:iam::123456789012:role/ecr-reader",
-        text => only_if(text, |text| cloud::is_role_arn(text)).map(|text| Self(text.to_owned()));
+        text => only_if(cloud::is_role_arn(text), Self(text.to_owned()));
     Sender: "generic, github, distribution, harbor, dockerhub, gitea, quay, acr, artifactory or cloudevents",
         text => text.parse().map_err(not_allowed);
     SinkType: "webhook, cloudevents, slack or teams",
-        text => text.parse().map_err(|_| misspelt(text, &Self::ALL.map(Self::as_str), Self::ALLOWED));
+        text => text
+            .parse()
+            .map_err(|_| misspelt(text, &Self::ALL.map(Self::as_str), Self::ALLOWED));
     Event: "started, rolledOut, notConverging, failed, heldBack, recovered, credentialRefused or pinnedDigestGone",
-        text => text.parse().map_err(|_| misspelt(text, &Self::ALL.map(Self::as_str), Self::ALLOWED));
+        text => text
+            .parse()
+            .map_err(|_| misspelt(text, &Self::ALL.map(Self::as_str), Self::ALLOWED));
     Group: "none, image or all",
         text => text.parse().map_err(not_allowed);
 }
@@ -141,12 +149,16 @@ fn word<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, Refusal> {
     word.map(|(_, value)| *value).ok_or(Refusal::NotAllowed)
 }
 
-fn only_if<T>(value: T, is_allowed: impl FnOnce(&T) -> bool) -> Result<T, Refusal> {
-    if is_allowed(&value) {
-        Ok(value)
-    } else {
-        Err(Refusal::NotAllowed)
-    }
+fn number<T: FromStr>(text: &str) -> Result<T, Refusal> {
+    text.trim().parse().map_err(not_allowed)
+}
+
+fn duration(text: &str) -> Result<Duration, Refusal> {
+    parse_duration(text).map_err(not_allowed)
+}
+
+fn only_if<T>(is_allowed: bool, value: T) -> Result<T, Refusal> {
+    is_allowed.then_some(value).ok_or(Refusal::NotAllowed)
 }
 
 /// Whether a text is a DNS label, <https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-label-names>.
