@@ -167,7 +167,7 @@ async fn terms(shared: &Shared, term: &mut Option<Term>) {
             () = running.failed() => return,
         }
         shared.end();
-        running.drain().await; // the patches in flight complete before the lease expires
+        running.drain().await; // patches in flight complete before the Lease would have expired
         *term = None;
         shared.reporter.clear();
     }

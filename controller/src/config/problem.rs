@@ -38,12 +38,6 @@ impl KeyPath {
         self.with(Step::Index(index))
     }
 
-    /// This path, followed by `inner`.
-    pub(super) fn join(mut self, inner: Self) -> Self {
-        self.0.extend(inner.0);
-        self
-    }
-
     /// The path of an error in `root`.
     pub(super) fn of(error: &Error, root: &Value) -> Self {
         error.path.iter().fold(Self::default(), |path, name| {

@@ -36,8 +36,8 @@ impl Resolver {
             ..Failure::invalid_reference(error)
         })?;
         let asked = self.configured.asked(&reference);
-        let found = self.keyring.lookup(&asked);
-        let credentials = self.configured.chain(found, &reference);
+        let credentials = self.keyring.lookup(&asked);
+        let credentials = self.configured.chain(credentials, &reference);
         let resolved = self.client.resolve(&reference, &credentials).await;
         let resolved = resolved.map_err(|error| {
             let failure = Failure::of(&reference, &error);

@@ -15,7 +15,7 @@ registries:
 tls:
   caCertificatePaths: [DIR/ca.crt]
 "#;
-    let message = given.load(text).expect_err("five mistakes");
+    let message = given.load(text).expect_err("five problems");
     assert_eq!(
         message,
         r#"the configuration has 5 problems:
@@ -31,7 +31,7 @@ tls:
 fn a_single_problem_is_in_the_singular() {
     let message = Given::new()
         .load("webserver: { port: 0 }")
-        .expect_err("a mistake");
+        .expect_err("a problem");
     assert_eq!(
         message,
         "the configuration has 1 problem:\n  webserver.port (in DIR/config.yaml): found 0; allowed: an integer from 1 to 65535"

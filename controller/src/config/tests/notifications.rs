@@ -31,17 +31,17 @@ fn a_sink_is_read_with_all_its_keys() {
 fn the_url_is_a_secret() {
     let given = Given::new();
     let text = format!("notifications: {{ sinks: [{{ name: a, type: slack, url: '{URL}' }}] }}");
-    let loaded = given.load(&text).expect("no mistakes");
+    let loaded = given.load(&text).expect("no problems");
     let shown = format!("{:?} {}", loaded.config, loaded.effective);
     assert!(!shown.contains("planted"), "{shown}");
 }
 
 /// Checks sinks, each with a problem of one key.
 fn check(given: &Given, cases: &[(&str, &str, &str)]) {
-    for (text, key, mistake) in cases {
+    for (text, key, message) in cases {
         let problems = given.problems(&format!("notifications: {{ sinks: [{{ {text} }}] }}"));
         let place = format!("notifications.sinks[0].{key} (in DIR/config.yaml): ");
-        assert_eq!(problems, [place + mistake], "{text}");
+        assert_eq!(problems, [place + message], "{text}");
     }
 }
 

@@ -40,7 +40,8 @@ pub(super) fn hints(
         Err(problems) => {
             for problem in problems {
                 let path = paths.get(problem.receiver).unwrap_or(&list).clone();
-                document.problem(path.join(KeyPath::dotted(problem.key)), problem.message);
+                let path = problem.key.split('.').fold(path, |path, key| path.key(key));
+                document.problem(path, problem.message);
             }
             None
         }
