@@ -36,7 +36,7 @@ use self::{
     labels::Labels,
     nodes::Nodes,
     observation::{Followed, Observation, PROGRESS_DEADLINE},
-    pods::Pods,
+    pods::{PodFreshness, Pods},
     tags::Tags,
 };
 use crate::{
@@ -52,7 +52,7 @@ pub(crate) struct Sources {
     /// With what registries are asked.
     pub(crate) credentials: Credentials,
     pub(crate) tags: Tags,
-    pub(crate) pods: pods::Store,
+    pub(crate) pods: Arc<pods::Store>,
     pub(crate) labels: Arc<Labels>,
     nodes: Nodes,
     comparisons: Comparisons,
@@ -108,7 +108,7 @@ impl Sources {
     /// Forgets what is known of a workload that is no longer selected.
     pub(crate) fn forget(&self, identity: &Identity) {
         self.tags.follow(identity, &[]);
-        self.pods.forget(identity);
+        self.pods.cache.forget(identity);
     }
 }
 
@@ -134,10 +134,10 @@ pub(crate) struct Freshness {
 }
 
 impl Freshness {
-    /// The same of pods.
-    fn since(self) -> pods::Since {
-        pods::Since {
-            at: self.pods,
+    /// The same for pods.
+    fn of_pods(self) -> PodFreshness {
+        PodFreshness {
+            since: self.pods,
             asked: self.asked,
             waited: self.waited,
             templates: self.templates,
@@ -188,7 +188,7 @@ pub(crate) fn workload(
         };
         return Ok(Some(Observation::unseen(observed)));
     }
-    let Some(pods) = sources.pods.lookup(workload, freshness.since(), waiter)? else {
+    let Some(pods) = sources.pods.lookup(workload, freshness.of_pods(), waiter)? else {
         return Ok(None);
     };
     let record = record(workload);
@@ -209,7 +209,7 @@ pub(crate) fn workload(
         asking: Asking {
             namespace: workload.namespace(),
             recorded: record.digest(name),
-            listed: pods.begun,
+            listed: pods.listed_at,
             freshness,
             sources,
             waiter,

@@ -1,7 +1,7 @@
-//! What the controller reads of a workload, whatever its kind.
+//! Workloads of all kinds, as far as the controller reads them.
 //!
-//! The types here are views: they hold what is decided upon and nothing else, so that memory grows with what matters
-//! and a field of a newer Kubernetes version cannot break a watch.
+//! The types have only the fields that a decision needs, so that memory stays small and a field of a newer Kubernetes version
+//! cannot break a watch.
 
 mod daemon_set;
 mod deployment;
@@ -28,21 +28,21 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use tokio::time::Instant;
 
 pub(crate) use self::{
-    history::{History, OwnerReference, Past, Undone, controlled_by},
+    history::{History, OwnerReference, Revision, UndoneRollout, controlled_by},
     kind::{Kind, Rules},
     object::{Content, Object, Unreadable},
     pods::{CurrentPods, PodSelector},
     template::Template,
 };
 
-/// One watch: a kind, and the namespace that it covers; nothing stands for all.
+/// A watch: the name of a kind, and a namespace, or nothing for all namespaces.
 pub(crate) type Watch = (&'static str, Option<String>);
 
-/// Of all kinds.
+/// The API group of all kinds.
 const GROUP: &str = "apps";
 const VERSION: &str = "v1";
 
-/// A workload of any kind, in one state.
+/// A workload of any kind, in one `resourceVersion`.
 #[derive(Debug, Clone)]
 pub(crate) struct Workload {
     pub(crate) kind: Kind,
@@ -52,11 +52,11 @@ pub(crate) struct Workload {
 }
 
 impl Workload {
-    /// The object as a workload of its kind, which an item of a list does not name.
+    /// Combines the object with its kind, which is not part of the items of a list.
     ///
     /// # Errors
     ///
-    /// [`Unreadable`] when its `spec` or `status` is not what this version knows.
+    /// [`Unreadable`] when this version does not understand its `spec` or `status`.
     pub(crate) fn new(kind: Kind, object: Arc<Object>) -> Result<Self, Unreadable> {
         let content = Arc::clone(object.content.as_ref().map_err(Clone::clone)?);
         Ok(Self {
@@ -72,58 +72,58 @@ impl Workload {
         &self.object.metadata.object
     }
 
-    /// Its annotations that are ours.
+    /// Its annotations with our prefix.
     pub(crate) fn annotations(&self) -> &BTreeMap<String, String> {
         const NONE: &BTreeMap<String, String> = &BTreeMap::new();
         self.meta().annotations.as_ref().unwrap_or(NONE)
     }
 
-    /// Where it lives.
+    /// Its namespace.
     pub(crate) fn namespace(&self) -> &str {
         self.meta().namespace.as_deref().unwrap_or_default()
     }
 
-    /// Unique for ever.
+    /// Its UID.
     pub(crate) fn uid(&self) -> &str {
         self.object.uid()
     }
 
-    /// Of this state of it.
+    /// Its `resourceVersion`.
     pub(crate) fn resource_version(&self) -> Option<&Arc<str>> {
         self.object.resource_version()
     }
 
-    /// When it came: a list that begins later shows pods that are not older than it.
+    /// When it was received: a list that starts later shows pods that are not older than it.
     pub(crate) fn received(&self) -> Instant {
         self.object.metadata.received
     }
 
-    /// Where its rollout stands.
+    /// The progress of its rollout.
     pub(crate) fn progress(&self) -> Progress {
         self.progress
     }
 
-    /// The template of its pods.
+    /// Its pod template.
     pub(crate) fn template(&self) -> &Template {
         &self.content.spec.template
     }
 
-    /// Which pods may be its own.
+    /// Selects the pods that may belong to it.
     pub(crate) fn selector(&self) -> &PodSelector {
         &self.content.spec.selector
     }
 
-    /// Which pods run the current template; nothing while the history does not hold it yet.
-    pub(crate) fn current(&self, history: &[Past]) -> Option<CurrentPods> {
+    /// How to recognise the pods of the current template; nothing while the history does not have it yet.
+    pub(crate) fn current(&self, history: &[Revision]) -> Option<CurrentPods> {
         self.kind.current(self, history)
     }
 
-    /// When we rolled it out last, by its own account.
+    /// The time of our last rollout, by its annotations.
     pub(crate) fn last_rollout(&self, restarted_at: &str) -> Option<Timestamp> {
         self.content.last_rollout(restarted_at)
     }
 
-    /// A hash of all that a reconcile reads.
+    /// A hash of everything that a reconcile reads.
     pub(crate) fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.object.fingerprint(self.kind, &mut hasher);
@@ -131,27 +131,27 @@ impl Workload {
     }
 }
 
-/// Where a workload's rollout stands: what its kind says about itself, in terms that all kinds share.
+/// The progress of a workload's rollout by its own `spec` and `status`, in terms that all kinds share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "each is a fact of its own, and they occur in any mixture"
+    reason = "the facts are independent of each other"
 )]
 pub(crate) struct Progress {
     /// `spec.paused`.
     pub(crate) paused: bool,
     /// The kind's controller has seen the current generation.
     pub(crate) generation_observed: bool,
-    /// It is meant to have pods.
+    /// It is scaled to at least one pod.
     pub(crate) wants_pods: bool,
-    /// Pods of an older template are left, by the numbers in its status. Where the pods of all templates have one owner,
-    /// those that are being deleted may be among them: reading the pods leaves them out.
+    /// Pods of an older template exist, by the numbers in its status. Where the pods of all templates have one owner, pods
+    /// that are being deleted may be included: only the list of pods excludes them.
     pub(crate) replacing: bool,
     /// Its rollout is complete by the rule of `kubectl rollout status`: every pod is of its template and available.
     pub(crate) complete: bool,
-    /// Its rollout has made no progress for its progress deadline; nothing where its controller keeps none.
+    /// Its rollout has exceeded its progress deadline; nothing where its controller has none.
     pub(crate) deadline_exceeded: Option<bool>,
-    /// A changed template replaces no pod by itself.
+    /// Its update strategy is `OnDelete`: its controller does not replace pods when the template changes.
     pub(crate) on_delete: bool,
 }
 

@@ -70,7 +70,7 @@ impl Context {
     /// The one way in: a watch shows a selected workload.
     pub(super) fn select(&self, identity: &Identity) {
         if self.rollouts.states.select(identity) {
-            self.sources.pods.select(identity);
+            self.sources.pods.cache.select(identity);
             self.reporter.select(identity);
         }
     }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 
 use super::make::seconds;
-use crate::workload::identity::{Described, Identity};
+use crate::workload::identity::{Identity, Inner};
 
 /// What is shown of each workload.
 #[derive(Debug, Default)]
@@ -114,7 +114,7 @@ fn family<'a>(
         let _ = writeln!(text, "# HELP {family} {help}\n# TYPE {family} gauge");
     }
     for (whose, value) in values {
-        let Described {
+        let Inner {
             kind,
             namespace,
             name,

@@ -43,7 +43,7 @@ impl Known {
             .map(|workload| checked(workload, context))
             .unwrap_or_default();
         Some(Self {
-            pods: context.sources.pods.last(&identity),
+            pods: context.sources.pods.cache.last(&identity),
             identity,
             standing,
             workload,

@@ -1,6 +1,6 @@
 //! DaemonSets.
 
-use super::{Content, CurrentPods, History, Past, Progress, Rules, Workload};
+use super::{Content, CurrentPods, History, Progress, Revision, Rules, Workload};
 
 pub(super) struct DaemonSet;
 
@@ -21,14 +21,9 @@ impl Rules for DaemonSet {
         true
     }
 
-    /// The one with the highest number: going back to a template gives its object a new one.
-    fn latest<'h>(&self, _: &Workload, history: &'h [Past]) -> Option<&'h Past> {
-        history.iter().max_by_key(|past| past.revision)
-    }
-
-    /// Complete is what `kubectl rollout status` calls so
-    /// (<https://github.com/kubernetes/kubectl/blob/master/pkg/polymorphichelpers/rollout_status.go>), which knows no rule
-    /// for `OnDelete`: there nothing is in flight, whatever waits for people.
+    /// Complete by the rule of `kubectl rollout status`
+    /// (<https://github.com/kubernetes/kubectl/blob/master/pkg/polymorphichelpers/rollout_status.go>), which has none for
+    /// `OnDelete`: nothing is in flight there, even if pods wait to be deleted by a person.
     fn progress(&self, content: &Content) -> Progress {
         let status = &content.status;
         let wanted = status.desired_number_scheduled;
@@ -45,9 +40,9 @@ impl Rules for DaemonSet {
         }
     }
 
-    /// Its own pods that are labelled like its latest ControllerRevision, which is the one of its template once the
-    /// generation has been observed.
-    fn current(&self, workload: &Workload, history: &[Past]) -> Option<CurrentPods> {
+    /// Its own pods with the label of its latest ControllerRevision, which has its template once the generation has been
+    /// observed.
+    fn current(&self, workload: &Workload, history: &[Revision]) -> Option<CurrentPods> {
         let latest = self.latest(workload, history)?;
         let revision = latest.hash.as_deref()?;
         Some(CurrentPods {
@@ -124,7 +119,7 @@ mod tests {
 
     #[test]
     fn the_current_pods_are_those_of_the_latest_revision() {
-        let past = |revision: i64, hash: &str| -> Past {
+        let past = |revision: i64, hash: &str| -> Revision {
             let labels = json!({ "controller-revision-hash": hash });
             let object =
                 json!({ "metadata": { "uid": hash, "labels": labels }, "revision": revision });

@@ -1,6 +1,6 @@
 //! Deployments.
 
-use super::{Content, CurrentPods, History, Past, Progress, Rules, Workload};
+use super::{Content, CurrentPods, History, Progress, Revision, Rules, Workload};
 
 pub(super) struct Deployment;
 
@@ -21,15 +21,15 @@ impl Rules for Deployment {
         true
     }
 
-    /// The one that carries the Deployment's own revision number.
-    fn latest<'h>(&self, workload: &Workload, history: &'h [Past]) -> Option<&'h Past> {
+    /// The one that has the Deployment's own revision.
+    fn latest<'h>(&self, workload: &Workload, history: &'h [Revision]) -> Option<&'h Revision> {
         let revision = workload.object.metadata.revision.as_deref()?;
-        let carries = |past: &&Past| past.template.as_deref() == Some(revision);
-        history.iter().find(carries)
+        let mut history = history.iter();
+        history.find(|set| set.deployment_revision.as_deref() == Some(revision))
     }
 
-    /// Its status counts no pods that are being deleted. Complete is what `kubectl rollout status` calls so
-    /// (<https://github.com/kubernetes/kubectl/blob/master/pkg/polymorphichelpers/rollout_status.go>).
+    /// Its status counts no pods that are being deleted. It is complete by the rule of `kubectl rollout
+    /// status` (<https://github.com/kubernetes/kubectl/blob/master/pkg/polymorphichelpers/rollout_status.go>).
     fn progress(&self, content: &Content) -> Progress {
         let wanted = content.replicas();
         let status = &content.status;
@@ -48,7 +48,7 @@ impl Rules for Deployment {
     }
 
     /// The pods of its latest ReplicaSet, whose template is the Deployment's once the generation has been observed.
-    fn current(&self, workload: &Workload, history: &[Past]) -> Option<CurrentPods> {
+    fn current(&self, workload: &Workload, history: &[Revision]) -> Option<CurrentPods> {
         let current = self.latest(workload, history)?;
         Some(CurrentPods {
             owner: current.uid.clone(),
@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn the_current_pods_are_those_of_the_replica_set_with_its_revision() {
-        let past = |uid: &str, revision: &str| -> Past {
+        let past = |uid: &str, revision: &str| -> Revision {
             let annotations = json!({ "deployment.kubernetes.io/revision": revision });
             serde_json::from_value(
                 json!({ "metadata": { "uid": uid, "annotations": annotations } }),
@@ -186,7 +186,7 @@ mod tests {
             .expect("a ReplicaSet")
         };
         let web = deployment(&json!({}), |_| {});
-        let current = |history: &[Past]| web.current(history).map(|current| current.owner);
+        let current = |history: &[Revision]| web.current(history).map(|current| current.owner);
         assert_eq!(
             current(&[past("old", "6"), past("new", "7")]),
             Some("new".into())

@@ -1,4 +1,4 @@
-//! The objects that keep the past templates of workloads.
+//! The history of workloads: the objects that store their current and past templates.
 
 use jiff::{SignedDuration, Timestamp};
 use kube_autorollout_core::Digest;
@@ -9,7 +9,7 @@ use super::{
     template::{TemplateAnnotations, TemplateMetadata},
 };
 
-/// The kinds of objects that keep a workload's past templates.
+/// The kinds of objects that store the templates of a workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum History {
     /// Of Deployments.
@@ -19,7 +19,7 @@ pub(crate) enum History {
 }
 
 impl History {
-    /// The plural under which the API server and its roles know the kind.
+    /// The kind's plural, as in API paths and RBAC rules.
     pub(crate) fn plural(self) -> &'static str {
         match self {
             Self::ReplicaSets => "replicasets",
@@ -28,43 +28,42 @@ impl History {
     }
 }
 
-/// An object that keeps a past template, or the current one.
+/// A ReplicaSet or ControllerRevision: an object that stores the current template, or a past one.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(from = "View")]
-pub(crate) struct Past {
+#[serde(from = "RawRevision")]
+pub(crate) struct Revision {
     pub(super) uid: Box<str>,
-    /// The UID of the workload that it belongs to, if it belongs to one.
+    /// The UID of its workload, if it has one.
     pub(crate) owner: Option<Box<str>>,
-    /// Of a ReplicaSet: the number of its template, as its annotation [`REVISION`](crate::constants::REVISION) has it.
-    pub(super) template: Option<Box<str>>,
+    /// Of a ReplicaSet: the Deployment's revision, its annotation [`REVISION`](crate::constants::REVISION).
+    pub(super) deployment_revision: Option<Box<str>>,
     /// Of a ControllerRevision: the current one has the highest.
-    pub(super) revision: i64,
-    /// Of a ControllerRevision: what its pods are labelled with.
+    pub(super) number: i64,
+    /// Of a ControllerRevision: the label of its pods.
     pub(super) hash: Option<Box<str>>,
-    /// When it was made, which is when its template was first the current one.
+    /// When it was created, which is when its template first became the current one.
     created: Option<Timestamp>,
-    /// Those of the template, where they were read and are kept.
+    /// Those of the template, where they were listed and are needed.
     annotations: Option<Box<TemplateAnnotations>>,
 }
 
 /// How far the clock of the API server may be off from ours.
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(1);
 
-/// A rollout that somebody went back from: a container, and the digest that it was rolled out to.
-pub(crate) type Undone = (Box<str>, Digest);
+/// A rollout that was undone (`kubectl rollout undo`): a container, and the digest that it was rolled out to.
+pub(crate) type UndoneRollout = (Box<str>, Digest);
 
-impl Past {
-    /// Drops what is read of the template.
-    pub(crate) fn without_template(mut self) -> Self {
+impl Revision {
+    /// Drops the template, as far as it was read.
+    pub(crate) fn drop_template(&mut self) {
         self.annotations = None;
-        self
     }
 }
 
 impl Workload {
-    /// Whether somebody may have gone back from a rollout of ours that is later than that of its template, as far as history
-    /// without templates says: each rollout makes an object.
-    pub(crate) fn may_be_rolled_back(&self, history: &[Past], restarted_at: &str) -> bool {
+    /// Whether a rollout of ours that is later than that of the template may have been undone, by a history without templates:
+    /// each rollout creates an object.
+    pub(crate) fn may_be_rolled_back(&self, history: &[Revision], restarted_at: &str) -> bool {
         let Some(current) = self.last_rollout(restarted_at) else {
             return false;
         };
@@ -72,24 +71,25 @@ impl Workload {
             return true;
         };
         let since = current.checked_sub(CLOCK_SKEW).unwrap_or(current);
-        let mut others = history.iter().filter(|past| past.uid != latest.uid);
+        let mut others = history.iter().filter(|revision| revision.uid != latest.uid);
         others.any(|other| other.created >= latest.created.min(Some(since)))
     }
 
-    /// The rollouts of ours that its history has and that are later than its template, which is one of ours, too.
-    pub(crate) fn undone(&self, history: &[Past], restarted_at: &str) -> Vec<Undone> {
+    /// The undone rollouts: those of ours in the history that are later than the template, which is one of ours, too.
+    pub(crate) fn undone(&self, history: &[Revision], restarted_at: &str) -> Vec<UndoneRollout> {
         let Some(current) = self.last_rollout(restarted_at) else {
             return Vec::new();
         };
-        let templates = history.iter().filter_map(|past| past.annotations.as_ref());
+        let templates = history
+            .iter()
+            .filter_map(|revision| revision.annotations.as_ref());
         let later = templates.filter(|template| {
             let at = template.last_rollout(restarted_at);
             at.is_some_and(|at| at > current)
         });
         let records = later.filter_map(|template| template.record());
-        let rollouts = records.flatten();
-        let mut undone: Vec<Undone> = Vec::new();
-        for (container, digest) in rollouts {
+        let mut undone: Vec<UndoneRollout> = Vec::new();
+        for (container, digest) in records.flatten() {
             let rollout = (container.into(), digest);
             if !undone.contains(&rollout) {
                 undone.push(rollout);
@@ -101,14 +101,14 @@ impl Workload {
 
 /// The object as the API server sends it.
 #[derive(Deserialize)]
-struct View {
+struct RawRevision {
     metadata: Metadata,
     #[serde(default)]
     revision: i64,
-    /// Of a ReplicaSet that was not listed by its metadata alone.
+    /// Of a ReplicaSet, unless only its metadata was listed.
     #[serde(default)]
     spec: Templated,
-    /// Of a ControllerRevision: what its template is patched with.
+    /// Of a ControllerRevision: the patch that restores its template.
     #[serde(default)]
     data: Data,
 }
@@ -158,22 +158,23 @@ struct Annotations {
     revision: Option<Box<str>>,
 }
 
-impl From<View> for Past {
-    fn from(view: View) -> Self {
-        let View {
+impl From<RawRevision> for Revision {
+    fn from(raw: RawRevision) -> Self {
+        let RawRevision {
             metadata,
             revision,
             spec,
             data,
-        } = view;
-        let [set, revised] = [spec, data.spec].map(|spec| spec.template.metadata.annotations);
+        } = raw;
+        let [of_set, of_revision] =
+            [spec, data.spec].map(|spec| spec.template.metadata.annotations);
         Self {
             created: metadata.creation_timestamp,
-            annotations: set.or(revised),
+            annotations: of_set.or(of_revision),
             uid: metadata.uid,
             owner: controlled_by(&metadata.owner_references).map(Into::into),
-            template: metadata.annotations.revision,
-            revision,
+            deployment_revision: metadata.annotations.revision,
+            number: revision,
             hash: metadata.labels.hash,
         }
     }
@@ -233,7 +234,7 @@ mod tests {
     }
 
     /// An object of the history, with its number and the minute in which it was made.
-    fn past(kind: Kind, number: u32, minute: u32, template: &Value) -> Past {
+    fn past(kind: Kind, number: u32, minute: u32, template: &Value) -> Revision {
         let metadata = json!({
             "uid": minute.to_string(),
             "creationTimestamp": format!("2026-01-01T00:{minute:02}:00Z"),
@@ -252,12 +253,12 @@ mod tests {
         serde_json::from_value(object).expect("a past template")
     }
 
-    fn undone(workload: &Workload, history: &[Past]) -> Vec<Undone> {
+    fn undone(workload: &Workload, history: &[Revision]) -> Vec<UndoneRollout> {
         workload.undone(history, RESTARTED_AT)
     }
 
     #[test]
-    fn who_went_back_has_a_later_rollout_in_the_history_whatever_the_kind() {
+    fn an_undone_rollout_is_later_in_the_history_for_every_kind() {
         for kind in Kind::ALL {
             let gone_back = workload(kind, &template('a', 1));
             let history = [
@@ -268,7 +269,7 @@ mod tests {
             let expected = [("app".into(), digest('b'))];
             assert_eq!(undone(&gone_back, &history), expected, "{kind:?}");
             assert!(gone_back.may_be_rolled_back(&history, RESTARTED_AT));
-            // A tag that moves to and fro: the last rollout is always the latest.
+            // A tag that moves back and forth: the last rollout is always the latest.
             let rolled_out = workload(kind, &template('a', 9));
             let history = [
                 past(kind, 1, 1, &template('a', 1)),
@@ -277,7 +278,7 @@ mod tests {
             ];
             assert_eq!(undone(&rolled_out, &history), []);
             assert!(!rolled_out.may_be_rolled_back(&history, RESTARTED_AT));
-            // Who went back and then changed the template has a new object for it.
+            // A template that is changed after the undo has a new object.
             let restarted = [
                 past(kind, 1, 1, &template('a', 1)),
                 past(kind, 2, 2, &template('b', 2)),
@@ -289,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_template_of_ours_can_be_gone_back_to() {
+    fn only_a_template_of_ours_shows_an_undone_rollout() {
         for kind in Kind::ALL {
             let history = [
                 past(kind, 3, 1, &bare()),
@@ -302,13 +303,15 @@ mod tests {
     }
 
     #[test]
-    fn without_a_history_it_is_open_until_the_templates_are_read() {
+    fn without_a_history_undone_rollouts_are_unknown_until_templates_are_read() {
         let [deployment, stateful_set, _] = Kind::ALL;
         let set = workload(stateful_set, &template('a', 1));
         assert!(set.may_be_rolled_back(&[], RESTARTED_AT));
         assert_eq!(undone(&set, &[]), []);
-        let other = [past(deployment, 2, 2, &template('b', 2)).without_template()];
-        assert_eq!(undone(&workload(deployment, &template('a', 1)), &other), []);
+        let mut other = past(deployment, 2, 2, &template('b', 2));
+        other.drop_template();
+        let gone_back = workload(deployment, &template('a', 1));
+        assert_eq!(undone(&gone_back, &[other]), []);
     }
 
     #[test]
@@ -333,9 +336,9 @@ mod tests {
     #[test]
     fn a_list_of_metadata_alone_has_no_templates() {
         let object = json!({ "metadata": { "uid": "1", "annotations": {}, "labels": {} } });
-        let past: Past = serde_json::from_value(object).expect("a ReplicaSet");
+        let past: Revision = serde_json::from_value(object).expect("a ReplicaSet");
         assert!(past.annotations.is_none());
         let odd = json!({ "metadata": { "uid": "1" }, "data": {} });
-        serde_json::from_value::<Past>(odd).expect("a ControllerRevision");
+        serde_json::from_value::<Revision>(odd).expect("a ControllerRevision");
     }
 }

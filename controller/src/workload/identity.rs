@@ -1,4 +1,4 @@
-//! Which workload it is about.
+//! The identity of a workload.
 
 use std::{
     borrow::Borrow,
@@ -12,34 +12,32 @@ use k8s_openapi::{api::core::v1::ObjectReference, apimachinery::pkg::apis::meta:
 
 use super::{Kind, interner::Names};
 
-/// A workload's identity, as logs, metrics and Events name it: one copy, shared by all that is remembered of it.
+/// A workload's identity, as in logs, metrics and Events: one copy, shared by all records of it.
 #[derive(Debug, Clone)]
-pub(crate) struct Identity(Arc<Described>);
+pub(crate) struct Identity(Arc<Inner>);
 
 #[derive(Debug)]
-pub(crate) struct Described {
+pub(crate) struct Inner {
     /// The kind's name.
     pub(crate) kind: &'static str,
-    /// Where it lives.
     pub(crate) namespace: Arc<str>,
     /// Unique among its kind in the namespace, at one time.
     pub(crate) name: Box<str>,
-    /// Unique for ever.
     pub(crate) uid: Arc<str>,
 }
 
 impl Identity {
     /// The identity of an object of the kind.
     pub(crate) fn of(kind: Kind, metadata: &ObjectMeta, uid: &str, names: &mut Names) -> Self {
-        Self(Arc::new(Described {
+        Self(Arc::new(Inner {
             kind: kind.name(),
-            namespace: names.one(metadata.namespace.as_deref().unwrap_or_default()),
+            namespace: names.intern(metadata.namespace.as_deref().unwrap_or_default()),
             name: metadata.name.as_deref().unwrap_or_default().into(),
             uid: uid.into(),
         }))
     }
 
-    /// What an Event regards.
+    /// The object that an Event regards.
     pub(crate) fn reference(&self) -> ObjectReference {
         ObjectReference {
             api_version: Some(Kind::api_version()),
@@ -51,11 +49,11 @@ impl Identity {
         }
     }
 
-    /// A Deployment of this name in the namespace, with the name for its UID.
+    /// A Deployment whose UID is its name.
     #[cfg(test)]
     pub(crate) fn deployment(namespace: &str, name: &str) -> Self {
         let [deployment, ..] = Kind::ALL;
-        Self(Arc::new(Described {
+        Self(Arc::new(Inner {
             kind: deployment.name(),
             namespace: namespace.into(),
             name: name.into(),
@@ -65,7 +63,7 @@ impl Identity {
 }
 
 impl Deref for Identity {
-    type Target = Described;
+    type Target = Inner;
 
     fn deref(&self) -> &Self::Target {
         &self.0

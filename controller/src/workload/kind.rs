@@ -7,35 +7,38 @@ use std::{
 };
 
 use super::{
-    Content, CurrentPods, GROUP, History, Past, Progress, VERSION, Workload, daemon_set::DaemonSet,
-    deployment::Deployment, stateful_set::StatefulSet,
+    Content, CurrentPods, GROUP, History, Progress, Revision, VERSION, Workload,
+    daemon_set::DaemonSet, deployment::Deployment, stateful_set::StatefulSet,
 };
 
-/// What differs from one kind to the other.
+/// The differences between the kinds.
 ///
-/// A new kind implements this in a file of its own and stands in [`Kind::ALL`]; watching, observing, deciding, applying
+/// A new kind implements this in a file of its own and is added to [`Kind::ALL`]; watching, observing, deciding, applying
 /// and reporting are shared.
 pub(crate) trait Rules: Sync {
     /// The kind's name, as in logs, Events and metrics.
     fn name(&self) -> &'static str;
 
-    /// The plural under which the API server and its roles know the kind.
+    /// The kind's plural, as in API paths and RBAC rules.
     fn plural(&self) -> &'static str;
 
-    /// The objects that keep the kind's past templates.
+    /// The objects that store the kind's templates.
     fn history(&self) -> History;
 
-    /// Whether it takes them to find the current pods: the kind's status does not show which these are.
+    /// Whether they are needed to find the current pods, because the kind's status does not identify them.
     fn finds_pods_by_history(&self) -> bool;
 
-    /// Of them the one of the current template, if it is there.
-    fn latest<'h>(&self, workload: &Workload, history: &'h [Past]) -> Option<&'h Past>;
+    /// The object of the current template, if it exists: the ControllerRevision with the highest number, as returning to an
+    /// earlier template gives its object a new number.
+    fn latest<'h>(&self, _: &Workload, history: &'h [Revision]) -> Option<&'h Revision> {
+        history.iter().max_by_key(|revision| revision.number)
+    }
 
-    /// Where the rollout of a workload stands.
+    /// The progress of a workload's rollout.
     fn progress(&self, content: &Content) -> Progress;
 
-    /// Which pods run the current template; nothing while the history does not hold it yet.
-    fn current(&self, workload: &Workload, history: &[Past]) -> Option<CurrentPods>;
+    /// How to recognise the pods of the current template; nothing while the history does not have it yet.
+    fn current(&self, workload: &Workload, history: &[Revision]) -> Option<CurrentPods>;
 }
 
 /// A kind of object that rolls its pods out when its template changes.
@@ -43,14 +46,14 @@ pub(crate) trait Rules: Sync {
 pub(crate) struct Kind(&'static dyn Rules);
 
 impl Kind {
-    /// All kinds that are watched.
+    /// All kinds, each of which is watched.
     pub(crate) const ALL: [Self; 3] = [
         Self::new(&Deployment),
         Self::new(&StatefulSet),
         Self::new(&DaemonSet),
     ];
 
-    /// What objects call the version of their API.
+    /// The `apiVersion` of the kinds.
     pub(crate) fn api_version() -> String {
         format!("{GROUP}/{VERSION}")
     }

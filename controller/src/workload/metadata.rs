@@ -1,7 +1,7 @@
 //! The metadata of a workload, as far as it is read.
 //!
-//! What is not read is skipped while the API server's answer is parsed: managed fields alone, parsed, are tens of
-//! kilobytes for each object, and text that was kept between them would pin the memory of all of them.
+//! Other fields are skipped while the API server's response is parsed: managed fields alone, parsed, are tens of kilobytes
+//! for each object, and strings that are allocated between them would fragment the heap.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -16,25 +16,22 @@ use crate::constants;
 
 /// The metadata of a workload.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(from = "View")]
+#[serde(from = "RawMetadata")]
 pub(crate) struct Metadata {
-    /// What kube knows an object by; of its annotations those that begin with [`constants::PREFIX`]. It has no `uid`, and once
-    /// it is stored no `resourceVersion`: kube would copy both into each of its references to the object.
+    /// The metadata that kube needs; only annotations with [`constants::PREFIX`]. It has no `uid`, and once it is stored no
+    /// `resourceVersion`: kube would copy both into each of its references to the object.
     pub(super) object: ObjectMeta,
-    /// Unique for ever.
     pub(super) uid: Box<str>,
-    /// Of this state of it.
     pub(super) resource_version: Option<Arc<str>>,
-    /// Of a Deployment: the number of its template.
+    /// Of a Deployment: its annotation [`constants::REVISION`].
     pub(super) revision: Option<Box<str>>,
-    /// When it came: a list that begins later shows pods that are not older than it.
     pub(crate) received: Instant,
 }
 
 /// The metadata as the API server sends it.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct View {
+struct RawMetadata {
     name: Option<String>,
     namespace: Option<String>,
     uid: Box<str>,
@@ -44,28 +41,28 @@ struct View {
     annotations: Option<Annotations>,
 }
 
-/// The annotations that are read: few workloads have any of ours.
+/// The annotations that are read.
 #[derive(Default)]
 struct Annotations {
     ours: BTreeMap<String, String>,
     revision: Option<Box<str>>,
 }
 
-impl From<View> for Metadata {
-    fn from(view: View) -> Self {
-        let Annotations { ours, revision } = view.annotations.unwrap_or_default();
-        let resource_version = view.resource_version.as_deref().map(Into::into);
+impl From<RawMetadata> for Metadata {
+    fn from(raw: RawMetadata) -> Self {
+        let Annotations { ours, revision } = raw.annotations.unwrap_or_default();
+        let resource_version = raw.resource_version.as_deref().map(Into::into);
         Self {
             object: ObjectMeta {
-                name: view.name,
-                namespace: view.namespace,
-                resource_version: view.resource_version,
-                generation: view.generation,
-                deletion_timestamp: view.deletion_timestamp,
+                name: raw.name,
+                namespace: raw.namespace,
+                resource_version: raw.resource_version,
+                generation: raw.generation,
+                deletion_timestamp: raw.deletion_timestamp,
                 annotations: (!ours.is_empty()).then_some(ours),
                 ..ObjectMeta::default()
             },
-            uid: view.uid,
+            uid: raw.uid,
             resource_version,
             revision,
             received: Instant::now(),
@@ -75,13 +72,13 @@ impl From<View> for Metadata {
 
 impl<'de> Deserialize<'de> for Annotations {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Read)
+        deserializer.deserialize_map(AnnotationsVisitor)
     }
 }
 
-struct Read;
+struct AnnotationsVisitor;
 
-impl<'de> Visitor<'de> for Read {
+impl<'de> Visitor<'de> for AnnotationsVisitor {
     type Value = Annotations;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -110,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_nothing_reads_is_not_kept() {
+    fn fields_that_are_not_read_are_dropped() {
         let metadata: Metadata = serde_json::from_value(json!({
             "name": "web",
             "namespace": "shop",

@@ -14,22 +14,22 @@ use serde_json::Value;
 
 use super::{GROUP, Kind, PodSelector, Progress, Template, VERSION, metadata::Metadata};
 
-/// A workload of some kind, as the store keeps it. What its kind does not have is empty.
+/// A workload of any kind, as it is stored. Fields that its kind does not have are empty.
 ///
-/// Only metadata that cannot be read fails a list or a watch: a `spec` or `status` that this version does not understand is
-/// an error of its own workload.
+/// Only metadata that cannot be read fails a list or a watch; a `spec` or `status` that this version does not understand is
+/// an error of its workload.
 #[derive(Debug, Clone)]
 pub(crate) struct Object {
     pub(super) metadata: Metadata,
     pub(super) content: Result<Arc<Content>, Unreadable>,
 }
 
-/// The object is not what this version knows as such a workload.
+/// This version does not understand the `spec` or `status` of the object.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("the object cannot be read by this version of the controller: {0}")]
 pub(crate) struct Unreadable(Arc<str>);
 
-/// What is read of the `spec` and `status`.
+/// The `spec` and `status`, as far as they are read.
 #[derive(Debug)]
 pub(crate) struct Content {
     /// `metadata.generation`.
@@ -39,22 +39,22 @@ pub(crate) struct Content {
 }
 
 impl Object {
-    /// Unique for ever.
+    /// Its UID.
     pub(crate) fn uid(&self) -> &str {
         &self.metadata.uid
     }
 
-    /// Leaves to kube what its store needs: only the watcher reads the `resourceVersion` there.
+    /// Drops the metadata that kube's store does not need: only the watcher reads the `resourceVersion` there.
     pub(crate) fn detach(&mut self) {
         self.metadata.object.resource_version = None;
     }
 
-    /// Of this state of it.
+    /// Its `resourceVersion`.
     pub(crate) fn resource_version(&self) -> Option<&Arc<str>> {
         self.metadata.resource_version.as_ref()
     }
 
-    /// When we rolled it out last, by its own account, and where its rollout stands; nothing where it cannot be read.
+    /// The time of our last rollout and its progress; nothing where the object cannot be read.
     pub(crate) fn rollout(
         &self,
         kind: Kind,
@@ -64,8 +64,8 @@ impl Object {
         Some((content.last_rollout(restarted_at), kind.progress(content)))
     }
 
-    /// Adds all that a reconcile reads of it to a hash: an update that changes none of it needs no reconcile. The selector
-    /// cannot change.
+    /// Hashes everything that a reconcile reads: an update that changes none of it needs no reconcile. The selector is
+    /// immutable.
     pub(crate) fn fingerprint(&self, kind: Kind, hasher: &mut impl Hasher) {
         let object = &self.metadata.object;
         object.generation.hash(hasher);
@@ -85,8 +85,8 @@ impl Object {
     }
 }
 
-/// A status that is not there yet.
-fn none() -> Value {
+/// The status of an object that has none yet.
+fn no_status() -> Value {
     Value::Object(serde_json::Map::new())
 }
 
@@ -97,7 +97,7 @@ impl<'de> Deserialize<'de> for Object {
             metadata: Metadata,
             #[serde(default)]
             spec: Value,
-            #[serde(default = "none")]
+            #[serde(default = "no_status")]
             status: Value,
         }
         let Raw {
@@ -170,7 +170,7 @@ struct UpdateStrategy {
     rolling_update: Option<RollingUpdate>,
 }
 
-/// The one type that makes a difference here.
+/// Whether the type is `OnDelete`.
 fn on_delete<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     Ok(String::deserialize(deserializer)? == "OnDelete")
 }
@@ -211,7 +211,7 @@ struct Condition {
     reason: String,
 }
 
-/// Reads the one thing that conditions report beyond the numbers.
+/// Whether a condition reports that the progress deadline is exceeded.
 fn deadline_exceeded<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     let conditions = Vec::<Condition>::deserialize(deserializer)?;
     Ok(conditions.iter().any(|condition| {
@@ -220,7 +220,7 @@ fn deadline_exceeded<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool,
 }
 
 impl Content {
-    /// When we rolled it out last, by its own account.
+    /// The time of our last rollout, by the annotations of the template.
     pub(super) fn last_rollout(&self, restarted_at: &str) -> Option<Timestamp> {
         self.spec.template.last_rollout(restarted_at)
     }
@@ -230,12 +230,12 @@ impl Content {
         self.status.observed_generation >= self.generation
     }
 
-    /// How many pods it is to have.
+    /// The number of pods that it is scaled to.
     pub(super) fn replicas(&self) -> i32 {
         self.spec.replicas.unwrap_or(1)
     }
 
-    /// Whether the controller of its kind leaves it to people to replace pods.
+    /// Whether its update strategy is `OnDelete`, with which a person has to delete pods.
     pub(super) fn is_on_delete(&self) -> bool {
         self.spec.update_strategy.on_delete
     }
@@ -246,27 +246,27 @@ impl Content {
         self.spec.pod_management_policy.as_deref() != Some("Parallel") && !self.is_on_delete()
     }
 
-    /// Of a StatefulSet: what its pods of the current template are labelled with.
+    /// Of a StatefulSet: the revision label of its pods of the current template.
     pub(super) fn update_revision(&self) -> Option<&str> {
         let revision = &*self.status.update_revision;
         (!revision.is_empty()).then_some(revision)
     }
 
-    /// Of a StatefulSet: the first of its pods that takes a new template.
+    /// Of a StatefulSet: the ordinal of its first pod that gets a new template.
     pub(super) fn first_ordinal(&self) -> i64 {
         let ordinals = self.spec.ordinals.as_ref();
         let start = ordinals.map_or(0, |ordinals| ordinals.start);
         i64::from(start) + i64::from(self.partition())
     }
 
-    /// Whether its controller keeps a progress deadline. Without one, and by this number, it keeps none
+    /// Whether its controller has a progress deadline: a value below the maximum
     /// (<https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#progress-deadline-seconds>).
     pub(super) fn has_deadline(&self) -> bool {
         let deadline = self.spec.progress_deadline_seconds;
         deadline.is_some_and(|seconds| seconds < i32::MAX)
     }
 
-    /// How many of the first pods keep the template that they have.
+    /// How many of the first pods keep their template.
     pub(super) fn partition(&self) -> i32 {
         let rolling = self.spec.update_strategy.rolling_update.as_ref();
         rolling.and_then(|rolling| rolling.partition).unwrap_or(0)
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_spec_that_cannot_be_read_is_an_error_of_its_own_workload_only() {
+    fn an_unreadable_spec_is_an_error_of_its_workload_only() {
         let [deployment, ..] = Kind::ALL;
         for spec in [json!("a text"), json!({ "selector": {} }), Value::Null] {
             let object = json!({ "metadata": { "name": "web", "uid": "1" }, "spec": spec });

@@ -1,8 +1,8 @@
-//! A kind of workload whose objects make a reconcile panic, as a defect of ours would.
+//! A kind of workload whose objects make a reconcile panic, as a bug would.
 
-use super::{Content, CurrentPods, History, Past, Progress, Rules, Workload};
+use super::{Content, CurrentPods, History, Progress, Revision, Rules, Workload};
 
-/// One that is paused is left alone before it comes to the panic.
+/// A paused one is skipped before the panic.
 pub(crate) struct Panicking;
 
 impl Rules for Panicking {
@@ -22,10 +22,6 @@ impl Rules for Panicking {
         false
     }
 
-    fn latest<'h>(&self, _: &Workload, _: &'h [Past]) -> Option<&'h Past> {
-        None
-    }
-
     fn progress(&self, content: &Content) -> Progress {
         Progress {
             paused: content.spec.paused,
@@ -38,7 +34,7 @@ impl Rules for Panicking {
         }
     }
 
-    fn current(&self, _: &Workload, _: &[Past]) -> Option<CurrentPods> {
+    fn current(&self, _: &Workload, _: &[Revision]) -> Option<CurrentPods> {
         panic!("planted");
     }
 }

@@ -1,4 +1,4 @@
-//! Which pods are of a workload's current template.
+//! How to find the pods of a workload's current template.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::core::Selector;
@@ -9,26 +9,26 @@ use serde::Deserialize;
 pub(crate) struct CurrentPods {
     /// The UID of the pods' controlling owner.
     pub(crate) owner: Box<str>,
-    /// The value of their label `controller-revision-hash`, where the owner has pods of other templates too.
+    /// The value of their label `controller-revision-hash`, where the owner also has pods of other templates.
     pub(crate) revision: Option<Box<str>>,
-    /// The lowest ordinal that is updated, where pods are numbered: those below keep their template.
+    /// The lowest ordinal that is updated, where pods have ordinals: those below keep their template.
     pub(crate) from_ordinal: Option<i64>,
-    /// They come in order: none is made while a pod of another template is not ready.
+    /// They are created in order: none is while a pod of another template is not ready.
     pub(crate) in_order: bool,
 }
 
 impl CurrentPods {
-    /// Whether one of the owner's pods, by its name and the revision that it is labelled with, is among them.
+    /// Whether one of the owner's pods, with this name and revision label, is a current one.
     pub(crate) fn contain(&self, name: &str, revision: Option<&str>) -> bool {
         self.are_of(revision) && self.reach(name)
     }
 
-    /// Whether such a pod is to be replaced by one of them.
+    /// Whether such a pod will be replaced by a current one.
     pub(crate) fn replace(&self, name: &str, revision: Option<&str>) -> bool {
         !self.are_of(revision) && self.reach(name)
     }
 
-    /// Whether such a pod would be replaced by one of them and, if it does not start, never is.
+    /// Whether such a pod will be replaced by a current one, but never if it does not start.
     pub(crate) fn wait_for(&self, name: &str, revision: Option<&str>) -> bool {
         self.in_order && self.replace(name, revision)
     }
@@ -44,7 +44,7 @@ impl CurrentPods {
     }
 }
 
-/// The selector of a workload's pods, in the form of a list request.
+/// The selector of a workload's pods, formatted for list requests.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(from = "LabelSelector")]
 pub(crate) struct PodSelector(Result<Box<str>, Box<str>>);
@@ -64,7 +64,7 @@ impl PodSelector {
     ///
     /// # Errors
     ///
-    /// What an API server would have refused: an operator that does not exist.
+    /// When it has an unknown operator, which an API server refuses.
     pub(crate) fn as_str(&self) -> Result<&str, &str> {
         self.0.as_deref().map_err(|error| &**error)
     }

@@ -1,6 +1,6 @@
 //! StatefulSets.
 
-use super::{Content, CurrentPods, History, Past, Progress, Rules, Workload};
+use super::{Content, CurrentPods, History, Progress, Revision, Rules, Workload};
 
 pub(super) struct StatefulSet;
 
@@ -21,20 +21,15 @@ impl Rules for StatefulSet {
         false
     }
 
-    /// The one with the highest number: going back to a template gives its object a new one.
-    fn latest<'h>(&self, _: &Workload, history: &'h [Past]) -> Option<&'h Past> {
-        history.iter().max_by_key(|past| past.revision)
-    }
-
-    /// Of the pods that its status counts those below the partition keep their template. Complete is what `kubectl rollout
-    /// status` calls so (<https://github.com/kubernetes/kubectl/blob/master/pkg/polymorphichelpers/rollout_status.go>),
-    /// which knows no rule for `OnDelete`: there nothing is in flight, whatever waits for people.
+    /// Pods below the partition keep their template. Complete by the rule of `kubectl rollout status`
+    /// (<https://github.com/kubernetes/kubectl/blob/master/pkg/polymorphichelpers/rollout_status.go>), which has none for
+    /// `OnDelete`: nothing is in flight there, even if pods wait to be deleted by a person.
     fn progress(&self, content: &Content) -> Progress {
         let wanted = content.replicas();
         let status = &content.status;
         let to_update = wanted.saturating_sub(content.partition());
-        let there = status.replicas.min(wanted);
-        let replacing = status.updated_replicas < there.saturating_sub(content.partition());
+        let existing = status.replicas.min(wanted);
+        let replacing = status.updated_replicas < existing.saturating_sub(content.partition());
         let complete = status.ready_replicas >= wanted && status.updated_replicas >= to_update;
         Progress {
             paused: false,
@@ -47,9 +42,9 @@ impl Rules for StatefulSet {
         }
     }
 
-    /// Its own pods of the revision that its status calls the update, from the partition on: those below stay old, so
-    /// what they run says nothing about a rollout.
-    fn current(&self, workload: &Workload, _: &[Past]) -> Option<CurrentPods> {
+    /// Its own pods of the update revision in its status, from the partition on: those below keep an old template, so what
+    /// they run says nothing about a rollout.
+    fn current(&self, workload: &Workload, _: &[Revision]) -> Option<CurrentPods> {
         let revision = workload.content.update_revision()?;
         Some(CurrentPods {
             owner: workload.uid().into(),

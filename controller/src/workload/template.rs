@@ -7,7 +7,7 @@ use kube_autorollout_core::{
 };
 use serde::{Deserialize, Deserializer};
 
-/// The part of a pod template that is read.
+/// A pod template, as far as it is read.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Deserialize)]
 pub(crate) struct Template {
     #[serde(default)]
@@ -40,7 +40,7 @@ pub(super) struct TemplateAnnotations {
     unpinned: bool,
 }
 
-/// The one value that makes a difference here.
+/// Whether the value is `false`.
 fn is_false<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     Ok(String::deserialize(deserializer)? == "false")
 }
@@ -58,13 +58,13 @@ impl TemplateAnnotations {
         value.as_deref()
     }
 
-    /// What it was rolled out to.
+    /// The digests that it was rolled out to.
     pub(super) fn record(&self) -> Option<Record> {
         self.digests.as_deref().and_then(Record::parse)
     }
 
-    /// When we rolled it out, by its own account: the annotation `restarted_at`, which `kubectl` may have set as well, counts
-    /// only beside our record. Without it the other one counts, as the configuration may have changed.
+    /// The time of our last rollout: the annotation `restarted_at`, but only together with our record, as `kubectl` sets it,
+    /// too. Without it the other annotation counts, as the configuration may have changed.
     pub(super) fn last_rollout(&self, restarted_at: &str) -> Option<Timestamp> {
         self.get(annotations::DIGESTS)?;
         let instant = |key| self.get(key)?.parse().ok();
@@ -82,7 +82,7 @@ struct TemplateSpec {
     init_containers: Box<[Container]>,
 }
 
-/// The part of a container that is read.
+/// A container, as far as it is read.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Container {
@@ -96,8 +96,8 @@ pub(crate) struct Container {
 }
 
 impl Container {
-    /// The container as `core` knows it; `init` says in which list it stands.
-    fn described(&self, init: bool) -> TemplateContainer<'_> {
+    /// The container with its role; `init` is whether it is in the list of init containers.
+    fn with_role(&self, init: bool) -> TemplateContainer<'_> {
         let kind = match (init, self.restart_policy.as_deref()) {
             (false, _) => ContainerKind::Regular,
             (true, Some("Always")) => ContainerKind::Sidecar,
@@ -111,43 +111,42 @@ impl Container {
 }
 
 impl Template {
-    /// An annotation of the template, of those that are read.
+    /// The value of an annotation, if it is one of those that are read.
     pub(crate) fn annotation(&self, key: &str) -> Option<&str> {
         self.metadata.annotations.as_ref()?.get(key)
     }
 
-    /// When we rolled it out, by its own account.
+    /// The time of our last rollout.
     pub(super) fn last_rollout(&self, restarted_at: &str) -> Option<Timestamp> {
         let annotations = self.metadata.annotations.as_ref()?;
         annotations.last_rollout(restarted_at)
     }
 
-    /// Whether its owner wants its pods without pins, by the annotation [`PIN`](annotations::PIN).
+    /// Whether the annotation [`PIN`](annotations::PIN) disables pins.
     pub(crate) fn is_unpinned(&self) -> bool {
-        let read = self.metadata.annotations.as_ref();
-        read.is_some_and(|read| read.unpinned)
+        let annotations = self.metadata.annotations.as_ref();
+        annotations.is_some_and(|annotations| annotations.unpinned)
     }
 
-    /// The image of a container of either list.
+    /// The image of a container or init container.
     pub(crate) fn image(&self, container: &str) -> Option<&str> {
-        self.all()
-            .find(|candidate| *candidate.name == *container)
-            .map(|found| &*found.image)
+        let found = self.all().find(|found| *found.name == *container)?;
+        Some(&found.image)
     }
 
-    /// The names of all containers, in the order of the template.
+    /// The names of all containers, in the template's order.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.all().map(|container| &*container.name)
     }
 
-    /// Every container with its role, in the order of the template.
+    /// All containers with their roles, in the template's order.
     pub(crate) fn containers(&self) -> impl Iterator<Item = TemplateContainer<'_>> {
         let (regular, init) = (
             self.spec.containers.iter(),
             self.spec.init_containers.iter(),
         );
-        let regular = regular.map(|container| container.described(false));
-        regular.chain(init.map(|container| container.described(true)))
+        let regular = regular.map(|container| container.with_role(false));
+        regular.chain(init.map(|container| container.with_role(true)))
     }
 
     fn all(&self) -> impl Iterator<Item = &Container> {

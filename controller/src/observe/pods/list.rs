@@ -1,4 +1,4 @@
-//! Lists pods, and the past templates of their owners.
+//! Lists pods, and the revisions of their owners.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -14,143 +14,154 @@ use kube::{
     Client, Resource as _,
     api::{ListParams, Request},
 };
-use serde::de::DeserializeOwned;
+use serde::{Deserialize as _, de::DeserializeOwned};
+use serde_json::Value;
 use tokio::time::{self, Instant};
 
 use super::{
     Error,
-    answer::{Answer, Listed, PastTemplates, Pasts},
-    object::{self, Unreadable},
-    shared::Shared,
-    view::View,
+    interner::Interner,
+    object::PodObject,
+    snapshot::{ByOwner, HistoryRequest, ListedPod, Revisions, Snapshot},
 };
 use crate::{
     client::list_stream,
     clock,
-    workload::{History, Past},
+    workload::{History, OwnerReference, Revision, controlled_by},
 };
 
-/// Objects by the UIDs of their owners, and those that cannot be read.
-type ByOwner<T> = (HashMap<String, Vec<T>>, Vec<Unreadable>);
+/// An object that is not what this version expects of its kind: an error of its owner only.
+#[derive(Debug, PartialEq, Eq)]
+struct UnreadableObject {
+    /// The UID of the object that controls it.
+    owner: String,
+    /// Its name, and what is wrong with it.
+    detail: String,
+}
 
-/// The pods that the selector finds and the history of their owners.
+/// The pods that the selector finds, and the revisions of their owners.
 ///
 /// # Errors
 ///
-/// [`Error`] when the pods cannot be listed. A history that cannot be is an error of those who need it.
+/// [`Error`] when the pods cannot be listed. A history that cannot be listed is an error of the workloads that need it.
 pub(super) async fn list(
     client: &Client,
     namespace: &str,
     selector: &str,
-    wanted: impl Iterator<Item = PastTemplates>,
-) -> Result<Arc<Answer>, Error> {
+    requests: impl Iterator<Item = HistoryRequest>,
+) -> Result<Arc<Snapshot>, Error> {
     let mut histories: BTreeMap<History, bool> = BTreeMap::new();
-    for wanted in wanted {
-        *histories.entry(wanted.of).or_default() |= wanted.templates;
+    for request in requests {
+        *histories.entry(request.history).or_default() |= request.templates;
     }
-    let (begun, at) = (clock::now(), Instant::now());
-    let lists = async {
-        let histories = histories
-            .into_iter()
-            .map(|(history, templates)| async move {
-                let listed = history_of(client, namespace, selector, (history, templates));
-                (history, templates, listed.await)
-            });
-        future::join(
-            pods(client, namespace, selector),
-            future::join_all(histories),
-        )
-        .await
-    };
+    let (started_at, started) = (clock::now(), Instant::now());
+    let histories = histories
+        .into_iter()
+        .map(|(history, templates)| async move {
+            let request = HistoryRequest { history, templates };
+            (
+                request,
+                revisions(client, namespace, selector, request).await,
+            )
+        });
+    let lists = future::join(
+        pods(client, namespace, selector),
+        future::join_all(histories),
+    );
     let (pods, histories) = time::timeout(list_stream::TIMEOUT, lists)
         .await
         .map_err(|_| Error::Timeout {
             namespace: namespace.to_owned(),
         })?;
     let (pods, mut unreadable) = pods?;
-    let histories = histories.into_iter().map(|(history, templates, listed)| {
-        let listed = listed.map(|(of, bad)| {
-            unreadable.extend(bad);
-            Pasts { templates, of }
+    let histories = histories.into_iter().map(|(request, listed)| {
+        let listed = listed.map(|(by_owner, others)| {
+            unreadable.extend(others);
+            Revisions {
+                templates: request.templates,
+                by_owner,
+            }
         });
-        (history, listed)
+        (request.history, listed)
     });
-    Ok(Arc::new(Answer {
-        begun,
-        at,
-        took: at.elapsed(),
+    Ok(Arc::new(Snapshot {
+        started_at,
+        started,
+        took: started.elapsed(),
         pods,
         histories: histories.collect(),
         unreadable: unreadable
             .into_iter()
-            .map(|object| (object.owner, object.what.into()))
+            .map(|object| (object.owner, object.detail.into()))
             .collect(),
     }))
 }
 
-async fn pods(client: &Client, namespace: &str, selector: &str) -> Result<ByOwner<Listed>, Error> {
-    let mut pods: HashMap<String, Vec<Listed>> = HashMap::new();
-    let mut shared = Shared::default();
-    let request = Request::new(v1::Pod::url_path(&(), Some(namespace)));
-    let items = each(
-        client,
-        selector,
-        |parameters| request.list(parameters),
-        |pod: View| {
-            if let Some(owner) = pod.owner().map(str::to_owned) {
-                let owned = pods.entry(owner).or_insert_with(one);
-                owned.push(pod.reduced(&mut shared));
-            }
-        },
-    );
-    let listed = items.await;
-    let unreadable = listed.map_err(|source| Error::list("pods", namespace, source))?;
-    Ok((pods, unreadable))
-}
-
-async fn history_of(
+async fn pods(
     client: &Client,
     namespace: &str,
     selector: &str,
-    (history, templates): (History, bool),
-) -> Result<ByOwner<Past>, Error> {
-    let mut objects: HashMap<String, Vec<Past>> = HashMap::new();
+) -> Result<(ByOwner<ListedPod>, Vec<UnreadableObject>), Error> {
+    let mut pods = HashMap::new();
+    let mut interner = Interner::default();
+    let request = Request::new(v1::Pod::url_path(&(), Some(namespace)));
+    let list = each(
+        client,
+        selector,
+        |parameters| request.list(parameters),
+        |pod: PodObject| {
+            if let Some(owner) = pod.owner().map(str::to_owned) {
+                push(&mut pods, owner, pod.reduce(&mut interner));
+            }
+        },
+    );
+    let unreadable = list.await;
+    let unreadable = unreadable.map_err(|source| Error::list("pods", namespace, source))?;
+    Ok((pods, unreadable))
+}
+
+async fn revisions(
+    client: &Client,
+    namespace: &str,
+    selector: &str,
+    HistoryRequest { history, templates }: HistoryRequest,
+) -> Result<(ByOwner<Revision>, Vec<UnreadableObject>), Error> {
+    let mut revisions = HashMap::new();
     let path = match history {
         History::ReplicaSets => ReplicaSet::url_path(&(), Some(namespace)),
         History::ControllerRevisions => ControllerRevision::url_path(&(), Some(namespace)),
     };
     let request = Request::new(path);
-    let items = each(
+    let list = each(
         client,
         selector,
         |parameters| match history {
             History::ReplicaSets if !templates => request.list_metadata(parameters),
-            // The number of a revision is not metadata, and neither are templates.
+            // The number of a ControllerRevision is not metadata, and neither are templates.
             _ => request.list(parameters),
         },
-        |mut object: Past| {
-            if let Some(owner) = object.owner.take() {
-                let object = if templates {
-                    object
-                } else {
-                    object.without_template()
-                };
-                objects.entry(owner.into()).or_insert_with(one).push(object);
+        |mut revision: Revision| {
+            if !templates {
+                revision.drop_template();
+            }
+            if let Some(owner) = revision.owner.take() {
+                push(&mut revisions, owner.into(), revision);
             }
         },
     );
-    let listed = items.await;
-    let unreadable = listed.map_err(|source| Error::list(history.plural(), namespace, source))?;
-    Ok((objects, unreadable))
+    let unreadable = list.await;
+    let unreadable =
+        unreadable.map_err(|source| Error::list(history.plural(), namespace, source))?;
+    Ok((revisions, unreadable))
 }
 
-/// Lists, hands each object on while the list comes in, and gives those that cannot be read.
+/// Lists objects, passes on each of them while the list is received, and returns those that cannot be read.
 async fn each<T: DeserializeOwned>(
     client: &Client,
     selector: &str,
     request: impl Fn(&ListParams) -> Result<http::Request<Vec<u8>>, kube::core::request::Error>,
-    mut take: impl FnMut(T) + Send,
-) -> Result<Vec<Unreadable>, kube::Error> {
+    mut pass_on: impl FnMut(T) + Send,
+) -> Result<Vec<UnreadableObject>, kube::Error> {
     let mut unreadable = Vec::new();
     let parameters = ListParams::default().labels(selector);
     let request = |parameters: &ListParams| {
@@ -161,8 +172,8 @@ async fn each<T: DeserializeOwned>(
         Ok(request)
     };
     let items = list_stream::all(client, request, parameters, |item| {
-        match object::read(item)? {
-            Ok(object) => take(object),
+        match read(item)? {
+            Ok(object) => pass_on(object),
             Err(object) => unreadable.push(object),
         }
         Ok(())
@@ -171,7 +182,77 @@ async fn each<T: DeserializeOwned>(
     Ok(unreadable)
 }
 
-/// Capacity for one: most owners have one pod, and the first `push` would reserve four.
-fn one<T>() -> Vec<T> {
-    Vec::with_capacity(1)
+/// Adds an object, with capacity for one: most owners have one pod, and the first `push` would reserve four.
+fn push<T>(objects: &mut ByOwner<T>, owner: String, object: T) {
+    let owned = objects.entry(owner);
+    owned.or_insert_with(|| Vec::with_capacity(1)).push(object);
+}
+
+/// Reads an object, or at least its owner.
+///
+/// # Errors
+///
+/// When neither can be read.
+fn read<T: DeserializeOwned>(
+    object: &str,
+) -> Result<Result<T, UnreadableObject>, serde_json::Error> {
+    match serde_json::from_str(object) {
+        Ok(read) => Ok(Ok(read)),
+        Err(error) => unreadable(object, &error).map(Err).ok_or(error),
+    }
+}
+
+fn unreadable(object: &str, error: &serde_json::Error) -> Option<UnreadableObject> {
+    let object: Value = serde_json::from_str(object).ok()?;
+    let metadata = object.get("metadata")?;
+    let owners = Vec::<OwnerReference>::deserialize(metadata.get("ownerReferences")?).ok()?;
+    let owner = controlled_by(&owners)?.to_owned();
+    let name = metadata.get("name")?.as_str()?;
+    Some(UnreadableObject {
+        owner,
+        detail: format!("{name}: {error}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+    use serde_json::json;
+
+    use super::*;
+
+    /// An object of these tests.
+    #[derive(Debug, PartialEq, Eq, Deserialize)]
+    struct Object {
+        number: u32,
+    }
+
+    fn read(
+        number: &Value,
+        owners: &Value,
+    ) -> Result<Result<Object, UnreadableObject>, serde_json::Error> {
+        let metadata = json!({ "name": "web-1", "ownerReferences": owners });
+        let object = json!({ "metadata": metadata, "number": number });
+        super::read(&object.to_string())
+    }
+
+    #[test]
+    fn an_object_that_cannot_be_read_is_an_error_of_its_owner() {
+        let owners = json!([{ "uid": "other" }, { "uid": "web", "controller": true }]);
+        let good = read(&json!(1), &owners).expect("an object");
+        assert_eq!(good, Ok(Object { number: 1 }));
+        let bad = read(&json!("one"), &owners).expect("its owner");
+        let bad = bad.expect_err("no object");
+        assert_eq!(bad.owner, "web");
+        assert!(bad.detail.starts_with("web-1: "), "{bad:?}");
+    }
+
+    #[test]
+    fn an_unreadable_object_without_an_owner_fails_the_list() {
+        for owners in [json!([]), json!([{ "uid": "other" }]), json!("none")] {
+            let error = read(&json!("one"), &owners).expect_err("no owner");
+            assert!(error.to_string().contains("\"one\""), "{error}");
+        }
+        super::read::<Object>("{").expect_err("no object");
+    }
 }

@@ -1,4 +1,4 @@
-//! A store against a scripted API server that counts its lists, on a paused clock.
+//! A store with a scripted API server that records lists, on a paused clock.
 
 mod freshness;
 mod history;
@@ -8,7 +8,7 @@ use std::{sync::Mutex, time::Duration};
 
 use futures::future;
 use http::{Request, Response};
-use kube::client::Body;
+use kube::{Client, client::Body};
 use kube_autorollout_core::annotations::{DIGESTS, RESTARTED_AT};
 use serde_json::{Value, json};
 use tokio::time::{self, Instant};
@@ -18,29 +18,29 @@ use tower::service_fn;
 use super::*;
 use crate::{
     clock,
-    lookup::{Fetches, until_ready},
-    workload::{Kind, Object, interner::Names},
+    lookup::{Fetches, Waiter, until_ready},
+    workload::{Kind, Object, Workload, identity::Identity, interner::Names},
 };
 
 const PODS: &str = "/api/v1/namespaces/shop/pods";
 const REPLICA_SETS: &str = "/apis/apps/v1/namespaces/shop/replicasets";
 
-/// Lists that were asked for: which objects, and with which selector.
+/// The requested lists: their paths and selectors.
 type Lists = Arc<Mutex<Vec<(String, String)>>>;
 
-/// A store, and what it asks for.
+/// A store, and the lists that it requests.
 struct Given {
-    store: Store,
+    store: Arc<Store>,
     lists: Lists,
 }
 
 impl Given {
-    /// So many Deployments of one pod each are in the cluster.
+    /// A cluster with `count` Deployments of one pod each.
     fn deployments(count: usize) -> Self {
         Self::listed_in(Duration::from_millis(100), count)
     }
 
-    /// The same, where each list takes so long.
+    /// The same, where each list takes this long.
     fn listed_in(takes: Duration, count: usize) -> Self {
         Self::of_pods(takes, count, pod)
     }
@@ -81,7 +81,7 @@ impl Given {
         }
     }
 
-    /// Those of the kind since the last call, with their selectors.
+    /// The lists since the last call.
     fn lists(&self) -> Vec<(String, String)> {
         std::mem::take(&mut *self.lists.lock().expect("a lock"))
     }
@@ -90,18 +90,22 @@ impl Given {
         for workload in workloads {
             let (metadata, uid) = (workload.meta(), workload.uid());
             let identity = Identity::of(workload.kind, metadata, uid, &mut Names::default());
-            self.store.select(&identity);
+            self.store.cache.select(&identity);
         }
     }
 
-    async fn lookup(&self, workload: &Workload, since: Since) -> Result<Arc<Pods>, Error> {
-        let lookup = |waiter: &Waiter| self.store.lookup(workload, since, waiter).transpose();
+    async fn lookup(
+        &self,
+        workload: &Workload,
+        freshness: PodFreshness,
+    ) -> Result<Arc<Pods>, Error> {
+        let lookup = |waiter: &Waiter| self.store.lookup(workload, freshness, waiter).transpose();
         until_ready(lookup).await
     }
 
-    /// The pods as of a list that is not older than `age`, as one that is read for a check is.
+    /// The pods of a list that is at most as old as `age`, as for a check.
     async fn read(&self, workload: &Workload, age: Duration) -> Result<Arc<Pods>, Error> {
-        self.lookup(workload, since(age, None)).await
+        self.lookup(workload, within(age, None)).await
     }
 
     async fn get(&self, workloads: &[Workload]) {
@@ -115,13 +119,13 @@ impl Given {
     }
 }
 
-fn since(age: Duration, asked: Option<Timestamp>) -> Since {
+fn within(age: Duration, asked: Option<Timestamp>) -> PodFreshness {
     let now = Instant::now();
-    let at = now
+    let since = now
         .checked_sub(age.saturating_sub(Duration::from_millis(1)))
         .unwrap_or(now);
-    Since {
-        at,
+    PodFreshness {
+        since,
         asked,
         waited: None,
         templates: false,
@@ -136,8 +140,8 @@ fn pod(number: usize) -> Value {
     })
 }
 
-/// The ReplicaSets of a Deployment that went back from a rollout.
-fn went_back(number: usize) -> [Value; 2] {
+/// The ReplicaSets of a Deployment with an undone rollout.
+fn undone(number: usize) -> [Value; 2] {
     let template = |letter: &str, minute: u32| {
         let record = json!({ "app": format!("sha256:{}", letter.repeat(64)) }).to_string();
         let at = format!("2026-01-01T00:0{minute}:00Z");
@@ -161,7 +165,7 @@ fn replica_set(number: usize) -> Value {
     }})
 }
 
-/// A Deployment that came just now, whose rollout is complete when so many of its pods are updated.
+/// A Deployment that was received just now, with this number of updated pods.
 fn deployment(number: usize, version: &str, updated: i32) -> Workload {
     let name = format!("web-{number}");
     let deployment = json!({
@@ -175,7 +179,7 @@ fn deployment(number: usize, version: &str, updated: i32) -> Workload {
         },
         "spec": {
             "selector": { "matchLabels": { "app": name } },
-            "template": went_back(number)[0]["spec"]["template"],
+            "template": undone(number)[0]["spec"]["template"],
         },
         "status": { "observedGeneration": 1, "replicas": 1, "updatedReplicas": updated, "availableReplicas": 1 },
     });

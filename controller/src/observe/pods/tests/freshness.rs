@@ -1,4 +1,4 @@
-//! How old a list may be, for a check and for a rollout.
+//! How old a list may be for a check and for a rollout.
 
 use super::*;
 
@@ -19,9 +19,9 @@ async fn after_ten_minutes_one_list_of_pods_refreshes_all_workloads_of_a_namespa
     assert_eq!(given.lists(), [whole(PODS)]);
 }
 
-/// A pod whose image cannot be pulled may come to run another one and never be ready, which changes nothing in its workload.
+/// A pod whose image could not be pulled may start another one and never become ready, which does not change its workload.
 #[tokio::test(start_paused = true)]
-async fn after_a_minute_one_list_refreshes_the_workloads_of_which_a_container_waits() {
+async fn after_a_minute_one_list_refreshes_the_workloads_with_waiting_containers() {
     let waiting = |number: usize| {
         let mut pod = pod(number);
         let state = json!({ "waiting": { "reason": "ImagePullBackOff" } });
@@ -34,18 +34,18 @@ async fn after_a_minute_one_list_refreshes_the_workloads_of_which_a_container_wa
     given.select(&all);
     given.get(&all).await;
     given.lists();
-    time::advance(kept::REFRESH_UNSETTLED / 2).await;
+    time::advance(cache::REFRESH_UNSETTLED / 2).await;
     given.get(&all).await;
-    assert_eq!(given.lists(), [], "they are kept");
-    time::advance(kept::REFRESH_UNSETTLED / 2).await;
+    assert_eq!(given.lists(), [], "they are cached");
+    time::advance(cache::REFRESH_UNSETTLED / 2).await;
     given.get(&all[..1]).await;
     assert_eq!(given.lists(), [whole(PODS)]);
     given.get(&all).await;
-    assert_eq!(given.lists(), [], "they are kept again");
+    assert_eq!(given.lists(), [], "they are cached again");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rollout_rests_on_a_list_that_began_after_its_registry_was_asked() {
+async fn a_rollout_needs_a_list_that_started_after_the_registry_request() {
     let given = Given::deployments(30);
     let all = deployments(30);
     given.select(&all);
@@ -54,22 +54,22 @@ async fn a_rollout_rests_on_a_list_that_began_after_its_registry_was_asked() {
     given.lists();
     let certain = |number: usize, asked| {
         let age = Duration::from_secs(10);
-        given.lookup(&all[number], since(age, Some(asked)))
+        given.lookup(&all[number], within(age, Some(asked)))
     };
     let earlier = before - jiff::SignedDuration::from_mins(1);
     certain(3, earlier).await.expect("pods");
-    assert_eq!(given.lists(), [], "the last list began later");
-    // Its template is where it was in its history, as it has not changed: only its pods are listed.
+    assert_eq!(given.lists(), [], "the last list started later");
+    // The workload has not changed, so its history is known: only its pods are listed.
     let own = |number: usize| (PODS.to_owned(), format!("app%3Dweb-{number}"));
     certain(3, before).await.expect("pods");
-    assert_eq!(given.lists(), [own(3)], "the last list began earlier");
+    assert_eq!(given.lists(), [own(3)], "the last list started earlier");
     time::advance(Duration::from_secs(10)).await;
     certain(4, earlier).await.expect("pods");
     assert_eq!(given.lists(), [own(4)], "the last list is old");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_workload_that_has_changed_is_not_served_by_a_list_that_began_before() {
+async fn a_changed_workload_needs_a_list_that_started_later() {
     let given = Given::deployments(30);
     let all = deployments(30);
     given.select(&all);
@@ -81,33 +81,31 @@ async fn a_workload_that_has_changed_is_not_served_by_a_list_that_began_before()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_workload_that_is_changed_more_often_than_a_list_takes_is_served_by_the_list_that_it_waited_for()
- {
+async fn a_workload_that_changes_more_often_than_a_list_takes_gets_the_list_that_it_waited_for() {
     let given = Given::deployments(1);
     given.select(&deployments(1));
     let waited = Instant::now();
-    let since = Since {
+    let freshness = PodFreshness {
         waited: Some(waited),
-        ..since(REFRESH, None)
+        ..within(REFRESH, None)
     };
     let mut version = 0;
     let pods = until_ready(|waiter| {
         version += 1;
         let changed = deployment(0, &version.to_string(), 1);
-        given.store.lookup(&changed, since, waiter).transpose()
+        given.store.lookup(&changed, freshness, waiter).transpose()
     });
     assert_eq!(&*pods.await.expect("pods").current[0].name, "web-0-pod");
     assert_eq!(version, 2);
     let updated = deployment(0, "9", 0);
-    let lookup = given.lookup(&updated, since).await;
+    let lookup = given.lookup(&updated, freshness).await;
     lookup.expect("pods");
-    assert_eq!(given.lists().len(), 4, "its status says something else");
+    assert_eq!(given.lists().len(), 4, "its status has changed");
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_list_of_a_namespace_a_rollout_waits_a_little_for_the_next_and_others_wait_longer()
-{
-    // Milliseconds that a list takes, and when the next one has ended
+async fn the_pause_after_a_list_of_a_namespace_is_shorter_for_a_rollout_than_for_others() {
+    // The milliseconds that a list takes, and when the next list of each has ended
     for (takes, urgent, other) in [
         (100, 500, 2_200),
         (1_000, 3_000, 6_000),
@@ -118,7 +116,7 @@ async fn after_a_list_of_a_namespace_a_rollout_waits_a_little_for_the_next_and_o
         given.select(&all);
         let begun = Instant::now();
         given.get(&all).await;
-        let certain = given.lookup(&all[3], since(REFRESH, Some(clock::now())));
+        let certain = given.lookup(&all[3], within(REFRESH, Some(clock::now())));
         certain.await.expect("pods");
         let next = [begun.elapsed(), {
             given.get(&[deployment(0, "2", 1)]).await;

@@ -1,13 +1,13 @@
-//! What the history of a workload shows.
+//! Undone rollouts in the history of a workload.
 
 use super::*;
 
-/// Its ReplicaSets show by their ages that somebody may have gone back; from which rollout is in their templates.
+/// The ages of its ReplicaSets show that a rollout may have been undone; their templates show which.
 #[tokio::test(start_paused = true)]
-async fn templates_of_the_history_are_read_once_where_somebody_may_have_gone_back() {
-    let with_history = || Since {
+async fn templates_of_the_history_are_listed_once_where_a_rollout_may_have_been_undone() {
+    let with_history = || PodFreshness {
         templates: true,
-        ..since(REFRESH, None)
+        ..within(REFRESH, None)
     };
     let given = Given::deployments(1);
     let all = deployments(1);
@@ -19,10 +19,10 @@ async fn templates_of_the_history_are_read_once_where_somebody_may_have_gone_bac
     assert_eq!(given.lists(), []);
 
     let takes = Duration::from_millis(100);
-    let given = Given::of(takes, 1, pod, |number| went_back(number).into());
+    let given = Given::of(takes, 1, pod, |number| undone(number).into());
     given.select(&all);
     let pods = given.read(&all[0], REFRESH).await.expect("pods");
-    assert_eq!(pods.undone, None, "nobody wanted to know");
+    assert_eq!(pods.undone, None, "it was not requested");
     given.lists();
     let pods = given.lookup(&all[0], with_history()).await.expect("pods");
     let later = format!("sha256:{}", "b".repeat(64));
@@ -42,9 +42,9 @@ async fn templates_of_the_history_are_read_once_where_somebody_may_have_gone_bac
     assert_eq!(lists.len(), 2, "its status has changed: {lists:?}");
     time::advance(REFRESH).await;
     given.read(&same_template, REFRESH).await.expect("pods");
-    let certain = Since {
+    let certain = PodFreshness {
         templates: true,
-        ..since(Duration::from_secs(10), Some(clock::now()))
+        ..within(Duration::from_secs(10), Some(clock::now()))
     };
     let pods = given.lookup(&same_template, certain).await.expect("pods");
     assert_eq!(pods.undone.as_ref().map(|undone| undone.len()), Some(1));

@@ -1,4 +1,4 @@
-//! Lists that workloads of a namespace share.
+//! Lists that the workloads of a namespace share.
 
 use super::*;
 
@@ -10,11 +10,11 @@ async fn many_new_workloads_share_one_list_of_their_namespace() {
     given.get(&all).await;
     assert_eq!(given.lists(), [whole(PODS), whole(REPLICA_SETS)]);
     given.get(&all).await;
-    assert_eq!(given.lists(), [], "they are kept");
+    assert_eq!(given.lists(), [], "they are cached");
 }
 
 #[tokio::test(start_paused = true)]
-async fn those_who_come_a_little_later_are_served_by_the_same_list() {
+async fn workloads_that_follow_soon_share_the_same_list() {
     let given = Given::deployments(30);
     let all = deployments(30);
     given.select(&all);
@@ -25,7 +25,7 @@ async fn those_who_come_a_little_later_are_served_by_the_same_list() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_single_workload_has_a_list_of_its_own() {
+async fn a_single_workload_gets_a_list_of_its_own() {
     let given = Given::deployments(30);
     given.select(&deployments(1));
     given.get(&deployments(1)).await;
@@ -37,19 +37,19 @@ async fn a_single_workload_has_a_list_of_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_kept_of_a_namespace_that_is_not_read_any_more() {
+async fn namespaces_without_requests_are_dropped() {
     let given = Given::deployments(10);
     let workloads: Vec<_> = (0..10).map(|number| deployment(number, "1", 1)).collect();
     given.select(&workloads);
     given.get(&workloads).await;
     given.store.tidy();
     assert_eq!(
-        given.store.reader.namespaces(),
+        given.store.namespaces.lock().len(),
         1,
-        "its list may serve others"
+        "its list is still fresh"
     );
     time::advance(Duration::from_secs(60)).await;
     given.store.tidy();
-    assert_eq!(given.store.reader.namespaces(), 0);
+    assert_eq!(given.store.namespaces.lock().len(), 0);
     given.get(&workloads).await;
 }

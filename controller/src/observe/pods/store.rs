@@ -1,0 +1,221 @@
+//! Lists the pods of many workloads with few requests.
+//!
+//! A few workloads that wait in a namespace get a list each. Many of them, at a start or after a tag that they share has
+//! moved, get one list of the namespace, which also serves later requests as long as it is fresh enough. The lists of a
+//! namespace follow each other after a pause, which is short where a rollout waits for the next one.
+
+use std::{
+    collections::HashMap,
+    panic::{self, AssertUnwindSafe},
+    sync::Arc,
+    time::Duration,
+};
+
+use futures::future;
+use kube::Client;
+use parking_lot::Mutex;
+
+use super::{
+    Error, PodFreshness, Pods,
+    cache::{Cache, Lookup},
+    list::list,
+    queue::{HELD, Namespace, Request, Requirements},
+    snapshot::{HistoryRequest, Snapshot},
+};
+use crate::{
+    lookup::{Fetches, Waiter},
+    workload::Workload,
+};
+
+/// Up to this many workloads of a namespace get a list each.
+const FEW: usize = 4;
+
+/// Lists pods and histories in batches, by one task for each namespace with requests, and caches the pods of selected
+/// workloads.
+pub(crate) struct Store {
+    client: Client,
+    /// The annotation that holds the time of a rollout.
+    restarted_at: &'static str,
+    fetches: Fetches,
+    pub(crate) cache: Cache,
+    pub(super) namespaces: Mutex<HashMap<Arc<str>, Arc<Namespace>>>,
+}
+
+impl Store {
+    /// An empty store. `restarted_at` is the annotation that holds the time of a rollout.
+    pub(crate) fn new(client: Client, restarted_at: &'static str, fetches: &Fetches) -> Arc<Self> {
+        Arc::new(Self {
+            client,
+            restarted_at,
+            fetches: fetches.clone(),
+            cache: Cache::default(),
+            namespaces: Mutex::default(),
+        })
+    }
+
+    /// The pods of the workload in its present `resourceVersion`, if they are fresh enough. Otherwise they are listed, and
+    /// the waiter is woken afterwards.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] when they had to be listed and could not be.
+    pub(crate) fn lookup(
+        self: &Arc<Self>,
+        workload: &Workload,
+        freshness: PodFreshness,
+        waiter: &Waiter,
+    ) -> Result<Option<Arc<Pods>>, Error> {
+        let (listed, others) = match self.cache.lookup(workload, freshness)? {
+            Lookup::Hit(pods) => return Ok(Some(pods)),
+            Lookup::Miss { listed, others } => (listed, others),
+        };
+        let selector = workload.selector().as_str();
+        let selector = selector.map_err(|error| Error::Selector(error.to_owned()))?;
+        let mut since = freshness.since.max(workload.received());
+        if let Some(listed) = listed {
+            since = since.max(listed + Duration::from_nanos(1)); // the same list shows nothing new
+        }
+        let finds_pods = listed.is_none() && workload.kind.finds_pods_by_history();
+        let templates = freshness.templates && self.cache.history(workload).1.is_none();
+        let history = (finds_pods || templates).then(|| HistoryRequest {
+            history: workload.kind.history(),
+            templates,
+        });
+        let urgent = freshness.asked.is_some();
+        let requirements = Requirements {
+            history,
+            freshness: PodFreshness { since, ..freshness },
+            urgent,
+            whole: others && !urgent,
+        };
+        self.request(workload, selector, requirements, waiter)
+    }
+
+    fn request(
+        self: &Arc<Self>,
+        workload: &Workload,
+        selector: &str,
+        requirements: Requirements,
+        waiter: &Waiter,
+    ) -> Result<Option<Arc<Pods>>, Error> {
+        let name = workload.namespace();
+        let namespace = self.namespace(name);
+        let whole = namespace.whole.lock().clone();
+        if let Some(whole) = whole.filter(|whole| whole.satisfies(requirements)) {
+            return self.store(workload, requirements, &whole).map(Some);
+        }
+        let mut queue = namespace.queue.lock();
+        queue.add(workload, selector, requirements, waiter);
+        if requirements.urgent {
+            namespace.urgent.notify_one();
+        }
+        if queue.start() {
+            let (store, name, namespace) =
+                (Arc::clone(self), name.to_owned(), Arc::clone(&namespace));
+            self.fetches
+                .spawn(async move { store.run(&name, &namespace).await });
+        }
+        Ok(None)
+    }
+
+    /// Drops lists that are too old for any request, and namespaces without requests.
+    pub(crate) fn tidy(&self) {
+        self.namespaces.lock().retain(|_, namespace| {
+            let mut whole = namespace.whole.lock();
+            whole.take_if(|whole| whole.started.elapsed() > HELD);
+            whole.is_some() || namespace.queue.lock().is_running()
+        });
+    }
+
+    /// Serves the requests of a namespace until there are none.
+    async fn run(&self, name: &str, namespace: &Namespace) {
+        loop {
+            self.serve_from_last_list(namespace);
+            if namespace.queue.lock().stop_if_empty() {
+                return;
+            }
+            namespace.pause().await;
+            let requests = namespace.queue.lock().begin();
+            self.serve(name, namespace, requests).await;
+        }
+    }
+
+    async fn serve(&self, name: &str, namespace: &Namespace, requests: Vec<Request>) {
+        let needs_whole = requests.iter().any(|request| request.requirements.whole);
+        if needs_whole || requests.len() > FEW {
+            let histories = requests.iter();
+            let histories = histories.filter_map(|request| request.requirements.history);
+            let whole = list(&self.client, name, "", histories).await;
+            *namespace.whole.lock() = whole.as_ref().ok().cloned();
+            if let Ok(whole) = &whole
+                && needs_whole
+            {
+                self.cache.refresh(name, whole);
+            }
+            for request in requests {
+                self.answer(&request, &whole);
+            }
+        } else {
+            let each = requests.into_iter().map(|request| async move {
+                let history = request.requirements.history.into_iter();
+                let selected = list(&self.client, name, &request.selector, history).await;
+                self.answer(&request, &selected);
+            });
+            future::join_all(each).await;
+        }
+        let waiters = namespace.queue.lock().end();
+        Waiter::wake(&waiters, &self.fetches.triggers);
+    }
+
+    /// Serves the requests that the last list of the namespace satisfies: it started after they were made.
+    fn serve_from_last_list(&self, namespace: &Namespace) {
+        let Some(whole) = namespace.whole.lock().clone() else {
+            return;
+        };
+        let satisfied = namespace.queue.lock().satisfied_by(&whole);
+        let whole = Ok(whole);
+        for request in satisfied {
+            self.answer(&request, &whole);
+            Waiter::wake(&request.waiters, &self.fetches.triggers);
+        }
+    }
+
+    /// Caches the pods that a list shows of a workload, or why they could not be listed.
+    fn answer(&self, request: &Request, listed: &Result<Arc<Snapshot>, Error>) {
+        // A panic affects this workload only, not the others of the batch.
+        let stored = panic::catch_unwind(AssertUnwindSafe(|| {
+            let snapshot = listed.as_ref().map_err(Clone::clone)?;
+            self.store(&request.workload, request.requirements, snapshot)
+                .map(drop)
+        }));
+        if let Err(error) = stored.unwrap_or(Err(Error::Panicked)) {
+            self.cache.fail(&request.workload, error);
+        }
+    }
+
+    fn store(
+        &self,
+        workload: &Workload,
+        requirements: Requirements,
+        snapshot: &Snapshot,
+    ) -> Result<Arc<Pods>, Error> {
+        // What the history shows of a template does not change unless the workload does.
+        let (mut current, mut undone) = self.cache.history(workload);
+        if current.is_none() {
+            current = snapshot.current(workload)?;
+        }
+        if undone.is_none() {
+            let templates = requirements.freshness.templates;
+            undone = snapshot.undone(workload, self.restarted_at, templates)?;
+        }
+        self.cache.store(workload, (current, undone), snapshot)
+    }
+
+    fn namespace(&self, name: &str) -> Arc<Namespace> {
+        let mut namespaces = self.namespaces.lock();
+        if let Some(namespace) = namespaces.get(name) {
+            return Arc::clone(namespace);
+        }
+        Arc::clone(namespaces.entry(name.into()).or_default())
+    }
+}
