@@ -49,7 +49,7 @@ pub(crate) async fn run(
     let config = watcher::Config::default()
         .labels(constants::SELECTOR)
         .page_size(PAGE);
-    let triggers = context.triggers.of(kind, &watch);
+    let triggers = context.triggers.subscribe(kind, &watch);
     let writer = Writer::<Object>::new(kind);
     let store = writer.as_reader();
     context.objects.add(kind, &watch, store.clone());

@@ -1,4 +1,4 @@
-//! Lookup or wake: a reconcile reads what it needs at once, or ends and is requested again when it has been fetched.
+//! Lookup or wake: a reconcile reads from caches without waiting, or ends and is requested again after a fetch.
 
 mod single_flight;
 mod triggers;

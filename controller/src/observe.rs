@@ -1,16 +1,15 @@
-//! Gathers what a decision needs to know: the workload's own state, its pods, and what registries say of its tags.
+//! Gathers the input of a decision: the state of the workload, its pods, and the digests behind their tags.
 //!
-//! What one container's registry does not answer is data of that container; only what concerns the whole workload is an
-//! error.
+//! The failure of a registry is data of the container; only what concerns the whole workload is an error.
 
 mod comparison;
 mod container;
 mod image;
-mod kept;
 pub(crate) mod labels;
 mod manifests;
 pub(crate) mod nodes;
 pub(crate) mod observation;
+mod pin_check;
 pub(crate) mod pods;
 mod tag;
 pub(crate) mod tags;
@@ -31,11 +30,11 @@ use kube_autorollout_registry as registry;
 use tokio::time::Instant;
 
 use self::{
-    comparison::{Asking, Comparisons},
-    container::{ContainerCheck, Learnt, Seen},
+    comparison::Comparisons,
+    container::ContainerCheck,
     labels::Labels,
     nodes::Nodes,
-    observation::{Followed, Observation, PROGRESS_DEADLINE},
+    observation::{Observation, PROGRESS_DEADLINE, TrackedRollout},
     pods::{PodFreshness, Pods},
     tags::Tags,
 };
@@ -47,27 +46,26 @@ use crate::{
     workload::{Progress, Workload, identity::Identity},
 };
 
-/// Where facts come from: each is looked up at once, or fetched for all who want it.
+/// The caches that observations are made from.
 pub(crate) struct Sources {
-    /// With what registries are asked.
     pub(crate) credentials: Credentials,
     pub(crate) tags: Tags,
     pub(crate) pods: Arc<pods::Store>,
     pub(crate) labels: Arc<Labels>,
     nodes: Nodes,
     comparisons: Comparisons,
-    /// Which manifests of an index count, where the configuration names them.
+    /// The platforms of an index that count, by the configuration.
     platforms: Platforms,
-    /// How long a tag must have named a digest before that is rolled out.
+    /// How long a tag must have named a digest before it is rolled out.
     settle: Duration,
-    /// The annotation that holds the instant of a rollout.
+    /// The annotation that holds the time of a rollout.
     restarted_at: &'static str,
-    /// Rollouts pin what new pods run.
+    /// Rollouts pin new pods to digests.
     pinning: bool,
 }
 
 impl Sources {
-    /// Nothing is known yet.
+    /// Empty caches.
     pub(crate) fn new(
         client: &Client,
         (registry, identities): (&registry::RegistryClient, Option<Identities>),
@@ -89,13 +87,13 @@ impl Sources {
         }
     }
 
-    /// What the template pins the workload's pods to, where they are to be pinned.
+    /// What the template pins the workload's pods to, if they are to be pinned.
     fn pins(&self, workload: &Workload) -> Option<Pins> {
-        let wanted = self.pinning && !workload.template().is_unpinned();
-        wanted.then(|| pins(workload))
+        let enabled = self.pinning && !workload.template().is_unpinned();
+        enabled.then(|| pins(workload))
     }
 
-    /// Drops what nobody needs any more.
+    /// Evicts unused entries.
     pub(crate) fn tidy(&self) {
         self.credentials.tidy();
         self.tags.tidy();
@@ -105,7 +103,7 @@ impl Sources {
         self.labels.tidy();
     }
 
-    /// Forgets what is known of a workload that is no longer selected.
+    /// Removes a workload that is no longer selected.
     pub(crate) fn forget(&self, identity: &Identity) {
         self.tags.follow(identity, &[]);
         self.pods.cache.forget(identity);
@@ -115,21 +113,20 @@ impl Sources {
 /// How fresh the facts must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Freshness {
-    /// When the current tick began: tags must have been asked for since.
+    /// The start of the current tick: tags must have been requested since.
     pub(crate) tick: Timestamp,
-    /// Manifests that could not be had must have been asked for since.
-    pub(crate) compared: Timestamp,
-    /// Pods of a rollout in flight are polled.
+    /// Manifests that could not be fetched must have been requested since.
+    pub(crate) manifests: Timestamp,
+    /// The pods of a rollout in flight are polled.
     pub(crate) poll: bool,
-    /// Since when pods must have been read, in this state of the workload.
+    /// Pods must have been listed since, in the present state of the workload.
     pub(crate) pods: Instant,
-    /// Pods must have been read after a registry was asked then, and tags have been asked for after what runs was pulled.
-    /// A rollout needs that, or an old answer would restart pods that are newer than it.
-    pub(crate) asked: Option<Timestamp>,
-    /// Since when the workload has waited for what is fetched, if it has.
+    /// Pods must have been listed after this request to a registry, and tags requested after what runs was pulled. A rollout
+    /// needs that, or an old response would restart pods that are newer.
+    pub(crate) after_request: Option<Timestamp>,
+    /// Since when the workload has waited for a fetch, if it has.
     pub(crate) waited: Option<Instant>,
-    /// It must be known whether somebody went back to the current template: before a rollout, and before it is said why there
-    /// is none.
+    /// The undone rollouts must be known: before a rollout, and before it is reported why there is none.
     pub(crate) templates: bool,
 }
 
@@ -138,30 +135,28 @@ impl Freshness {
     fn of_pods(self) -> PodFreshness {
         PodFreshness {
             since: self.pods,
-            asked: self.asked,
+            after_request: self.after_request,
             waited: self.waited,
             templates: self.templates,
         }
     }
 }
 
-/// A workload that is observed, and what is remembered of it.
+/// A workload to observe, and what is remembered of it.
 #[derive(Clone, Copy)]
 pub(crate) struct Subject<'a> {
     pub(crate) workload: &'a Workload,
     pub(crate) settings: &'a Settings,
-    /// An object of an earlier generation than its rollout has reached is news from the past.
-    pub(crate) followed: Followed,
-    /// What a container was last rolled out to, by its name.
+    pub(crate) tracked: TrackedRollout,
+    /// The last rollout of a container, by its name.
     pub(crate) remembered: &'a (dyn Fn(&str) -> Option<Remembered> + Sync),
 }
 
-/// Observes a workload with what is known; nothing while something has to be fetched, of which the waiter is woken when
-/// it is there.
+/// Observes a workload from the caches; nothing while something has to be fetched, after which the waiter is woken.
 ///
 /// # Errors
 ///
-/// When its pods cannot be read.
+/// When its pods cannot be listed.
 pub(crate) fn workload(
     subject: Subject<'_>,
     freshness: Freshness,
@@ -171,34 +166,31 @@ pub(crate) fn workload(
     let Subject {
         workload,
         settings,
-        followed,
+        tracked,
         remembered,
     } = subject;
     let progress = workload.progress();
-    let reached = workload.meta().generation.unwrap_or(0) >= followed.generation;
+    let reached = workload.meta().generation.unwrap_or(0) >= tracked.generation;
     let up_to_date = progress.generation_observed && reached;
-    let runs = progress.is_in_flight() || (followed.unfinished && !progress.complete);
-    let nothing_to_see = runs && progress.deadline_exceeded != Some(true) && !freshness.poll;
-    if progress.paused || !up_to_date || !progress.wants_pods || nothing_to_see {
-        // Decided without its pods and tags.
-        let observed = Observed {
-            generation_observed: up_to_date,
-            unfinished: followed.unfinished,
-            ..observed(workload, Vec::new(), sources)
-        };
+    let is_in_flight = progress.is_in_flight() || (tracked.unfinished && !progress.complete);
+    let is_between_polls =
+        is_in_flight && progress.deadline_exceeded != Some(true) && !freshness.poll;
+    let mut observed = observed(workload, sources);
+    observed.unfinished = tracked.unfinished;
+    if progress.paused || !up_to_date || !progress.wants_pods || is_between_polls {
+        observed.generation_observed = up_to_date;
         return Ok(Some(Observation::unseen(observed)));
     }
-    let Some(pods) = sources.pods.lookup(workload, freshness.of_pods(), waiter)? else {
+    let pods = sources.pods.lookup(workload, freshness.of_pods(), waiter)?;
+    let Some(pods) = pods else {
         return Ok(None);
     };
-    let record = record(workload);
     let pins = sources.pins(workload);
-    // A plain init container is none of ours unless its name was asked for.
-    let ours = |container: &TemplateContainer<'_>| {
-        container.kind != ContainerKind::Init || settings.selected.contains(container.name)
-    };
     let template = workload.template();
-    let containers = template.containers().filter(ours);
+    // Plain init containers are only checked if they are selected by name.
+    let containers = template.containers().filter(|container| {
+        container.kind != ContainerKind::Init || settings.selected.contains(container.name)
+    });
     let checks = containers.map(|TemplateContainer { name, .. }| ContainerCheck {
         container: name,
         image: template.image(name).unwrap_or_default(),
@@ -206,88 +198,57 @@ pub(crate) fn workload(
         remembered: remembered(name),
         pins: pins.as_ref(),
         pods: &pods,
-        asking: Asking {
-            namespace: workload.namespace(),
-            recorded: record.digest(name),
-            listed: pods.listed_at,
-            freshness,
-            sources,
-            waiter,
-        },
+        namespace: workload.namespace(),
+        recorded: observed.record.digest(name),
+        freshness,
+        sources,
+        waiter,
     });
-    // All of them are asked for at once.
-    let seen: Vec<_> = checks.map(ContainerCheck::run).collect();
-    let Some(seen) = seen.into_iter().collect::<Option<Vec<_>>>() else {
+    // All containers are looked up before one that is pending ends the observation, so that they are fetched concurrently.
+    let containers: Vec<_> = checks.map(|check| check.run()).collect();
+    let Some(containers) = containers.into_iter().collect::<Option<Vec<_>>>() else {
         return Ok(None);
     };
-    let (containers, learnt) = seen.into_iter().map(Seen::parted).unzip();
-    let observed = observed(workload, containers, sources);
-    let observed = beside_pods(observed, progress, followed, &pods);
-    Ok(Some(Observation {
-        pinned: pins.map(|_| are_pinned(&observed.containers)),
-        ..gathered(observed, pods, learnt)
-    }))
+    add_pods(&mut observed, progress, tracked, &pods);
+    let mut observation = Observation {
+        pods,
+        tags: Some(Vec::new()),
+        ..Observation::unseen(observed)
+    };
+    for container in containers {
+        observation.add(container);
+    }
+    observation.pinned = pins.map(|_| are_pinned(&observation.observed.containers));
+    Ok(Some(observation))
 }
 
-/// Whether the pods of all containers that are checked are pinned.
+/// Whether the pods of all checked containers are pinned.
 fn are_pinned(containers: &[Container]) -> bool {
     let mut checked = containers.iter().filter(|checked| checked.exempt.is_none());
     checked.all(|container| container.pinned == Some(true))
 }
 
-/// What the object says of its rollout, as its pods bear it out.
-fn beside_pods(
-    observed: Observed,
-    progress: Progress,
-    followed: Followed,
-    pods: &Pods,
-) -> Observed {
-    let observed = Observed {
-        generation_observed: pods.template_found,
-        replacing: progress.replacing && pods.older.unwrap_or(true),
-        unfinished: followed.unfinished,
-        ..observed
-    };
-    let reported = progress.deadline_exceeded;
-    Observed {
-        deadline_exceeded: reported.unwrap_or_else(|| is_late(&observed, pods, followed)),
-        ..observed
-    }
+/// Corrects the status of the rollout by the pods.
+fn add_pods(observed: &mut Observed, progress: Progress, tracked: TrackedRollout, pods: &Pods) {
+    observed.generation_observed = pods.template_found;
+    observed.replacing = progress.replacing && pods.older.unwrap_or(true);
+    observed.deadline_exceeded = progress
+        .deadline_exceeded
+        .unwrap_or_else(|| is_late(observed, pods, tracked));
 }
 
-/// Whether a rollout has made no progress for the deadline of workloads whose controller keeps none: no pod was created, and
-/// none has become ready.
-fn is_late(observed: &Observed, pods: &Pods, followed: Followed) -> bool {
-    let runs = observed.is_in_flight() || (observed.unfinished && !observed.complete);
+/// Whether a rollout has exceeded the progress deadline of workloads whose controller has none: no pod was created or became
+/// ready.
+fn is_late(observed: &Observed, pods: &Pods, tracked: TrackedRollout) -> bool {
+    let is_in_flight = observed.is_in_flight() || (observed.unfinished && !observed.complete);
     let progressed = pods.progressed.max(observed.last_rollout);
-    let since = progressed.or(followed.since);
-    runs && since.is_some_and(|since| clock::now().duration_since(since) >= PROGRESS_DEADLINE)
+    let since = progressed.or(tracked.since);
+    is_in_flight
+        && since.is_some_and(|since| clock::now().duration_since(since) >= PROGRESS_DEADLINE)
 }
 
-/// What is decided upon, with what was learnt besides.
-fn gathered(observed: Observed, pods: Arc<Pods>, learnt: Vec<Learnt>) -> Observation {
-    let mut gathered = Observation {
-        pods,
-        ..Observation::unseen(observed)
-    };
-    let mut tags = Vec::new();
-    for learnt in learnt {
-        gathered.failures.extend(learnt.failures);
-        gathered.gone.extend(learnt.gone);
-        for tag in learnt.tags {
-            gathered.asked = gathered.asked.max(tag.begun);
-            gathered.retry = gathered.retry.into_iter().chain(tag.retry).min();
-            if !tags.contains(&tag.key) {
-                tags.push(tag.key);
-            }
-        }
-    }
-    gathered.tags = Some(tags);
-    gathered
-}
-
-/// What the object itself says.
-fn observed(workload: &Workload, containers: Vec<Container>, sources: &Sources) -> Observed {
+/// The state of the workload by its own object, without containers.
+fn observed(workload: &Workload, sources: &Sources) -> Observed {
     let names = workload.template().names();
     let progress = workload.progress();
     Observed {
@@ -304,23 +265,23 @@ fn observed(workload: &Workload, containers: Vec<Container>, sources: &Sources) 
         last_rollout: workload.last_rollout(sources.restarted_at),
         pins: pins(workload),
         template_containers: names.map(str::to_owned).collect(),
-        containers,
+        containers: Vec::new(),
     }
 }
 
-/// What the workload was last rolled out to, by its own account.
+/// The digests that the workload was last rolled out to, by its annotations.
 fn record(workload: &Workload) -> Record {
     let written = workload.template().annotation(annotations::DIGESTS);
     written.and_then(Record::parse).unwrap_or_default()
 }
 
-/// How often that was repeated, by its own account.
+/// How often that was repeated, by its annotations.
 fn attempts(workload: &Workload) -> Attempts {
     let written = workload.template().annotation(annotations::ATTEMPTS);
     written.and_then(Attempts::parse).unwrap_or_default()
 }
 
-/// What its pods are pinned to, by its own account.
+/// What its pods are pinned to, by its annotations.
 fn pins(workload: &Workload) -> Pins {
     let written = workload.template().annotation(annotations::PINS);
     written.and_then(Pins::parse).unwrap_or_default()

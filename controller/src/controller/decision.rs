@@ -76,7 +76,7 @@ impl<'a> Reconcile<'a> {
         let (is_stuck, outdated) = known.unwrap_or_default();
         if decision.reason == Some(Reason::RuntimeReportsAlias) && !is_stuck {
             // Pods that are newer than the answer may run what the tag names by now.
-            let Some(certain) = self.certain(observation.asked).await? else {
+            let Some(certain) = self.certain(observation.last_request).await? else {
                 return Ok(None);
             };
             observation = certain;
@@ -87,7 +87,7 @@ impl<'a> Reconcile<'a> {
             slot = context.budget.take(identity, outdated.unwrap_or(now), now);
             policy.budget_spent = slot.is_none();
             if slot.is_some() {
-                let Some(certain) = self.certain(observation.asked).await? else {
+                let Some(certain) = self.certain(observation.last_request).await? else {
                     return Ok(None);
                 };
                 observation = certain;
@@ -143,7 +143,7 @@ impl<'a> Reconcile<'a> {
         let subject = Subject {
             workload: self.workload,
             settings: self.settings,
-            followed: followed.unwrap_or_default(),
+            tracked: followed.unwrap_or_default(),
             remembered: &|container| rollouts.history.remembered(uid, container),
         };
         observe::workload(subject, freshness, waiter, &self.context.sources)

@@ -52,12 +52,12 @@ impl<'a> Next<'a> {
         let tick = self.schedule.current_tick(self.now);
         Freshness {
             tick,
-            compared: tick,
+            manifests: tick,
             poll: self
                 .flight
                 .is_none_or(|flight| flight.is_due(tick, self.now)),
             pods: ago(self.age()),
-            asked: None,
+            after_request: None,
             waited: None,
             templates: false,
         }
@@ -69,10 +69,10 @@ impl<'a> Next<'a> {
         let recent = self.now.checked_sub(AS_GOOD_AS_NOW).unwrap_or(self.now);
         Freshness {
             tick: tick.max(recent),
-            compared: self.now,
+            manifests: self.now,
             poll: true,
             pods: ago(AS_GOOD_AS_NOW),
-            asked: Some(asked),
+            after_request: Some(asked),
             waited: None,
             templates: true,
         }

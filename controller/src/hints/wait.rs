@@ -11,7 +11,7 @@ use super::{
     checks::Checks,
     report::{Report, Row},
 };
-use crate::{clock, controller::Context, observe::tags::Answer, workload::identity::Identity};
+use crate::{clock, controller::Context, observe::tags::Resolution, workload::identity::Identity};
 
 /// How often is looked up where the workloads stand.
 const POLL: Duration = Duration::from_millis(200);
@@ -32,7 +32,7 @@ struct Awaited {
     image: Arc<str>,
     /// When the answer of the registry was seen first that later decisions rest on.
     answered: Option<Timestamp>,
-    answer: Answer,
+    answer: Resolution,
     /// The workloads whose end is known.
     ended: HashMap<Identity, (End, Row)>,
 }
@@ -123,7 +123,7 @@ impl Awaited {
         Self {
             image,
             answered: None,
-            answer: Answer::default(),
+            answer: Resolution::default(),
             ended: HashMap::new(),
         }
     }
@@ -131,7 +131,7 @@ impl Awaited {
     /// Whether every workload has come to an end by now.
     fn has_ended(&mut self, watch: &Watch<'_>) -> bool {
         let context = watch.context;
-        let Some(answer) = context.sources.tags.answer(&self.image, watch.since) else {
+        let Some(answer) = context.sources.tags.resolution(&self.image, watch.since) else {
             return false;
         };
         self.answer = answer;

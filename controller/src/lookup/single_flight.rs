@@ -1,4 +1,4 @@
-//! Answers that are fetched once for all who want them, by a task of their own.
+//! A cache whose values are fetched once for all waiters, in tasks of their own.
 
 use std::{hash::Hash, sync::Arc, time::Duration};
 
@@ -9,17 +9,17 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{Triggers, Waiter};
 
-/// Where fetches run, and who is woken when one has ended.
+/// Runs fetches, and has the triggers for the workloads that wait for them.
 #[derive(Clone)]
 pub(crate) struct Fetches {
     pub(crate) triggers: Arc<Triggers>,
     stop: CancellationToken,
-    /// Unlike a `JoinSet`, it keeps nothing of those that have ended.
+    /// Unlike a `JoinSet`, it stores nothing of tasks that have ended.
     tasks: TaskTracker,
 }
 
 impl Fetches {
-    /// Fetches that all end when they are stopped.
+    /// Fetches that are cancelled together.
     pub(crate) fn new(triggers: Arc<Triggers>, stop: CancellationToken) -> Self {
         Self {
             triggers,
@@ -28,9 +28,9 @@ impl Fetches {
         }
     }
 
-    /// Runs a fetch until it ends, or all are stopped.
+    /// Runs a fetch until it ends or all are cancelled.
     pub(crate) fn spawn(&self, fetch: impl Future<Output = ()> + Send + 'static) {
-        // In a box of its own: what waits for a future holds it twice.
+        // Boxed, as a future that awaits another one holds it twice.
         let fetch = Box::pin(fetch);
         let stop = self.stop.clone();
         self.tasks
@@ -38,22 +38,21 @@ impl Fetches {
     }
 }
 
-/// What is called after a fetch with what was known before and what is known now.
-type After<K, V> = Box<dyn Fn(&K, Option<&V>, &V) + Send + Sync>;
+/// A callback with the key, the value before a fetch, and the fetched one.
+type OnFetched<K, V> = Box<dyn Fn(&K, Option<&V>, &V) + Send + Sync>;
 
-/// The answers for keys: looked up at once, or fetched by one task for all who wait.
+/// A cache of values that are fetched by one task for all waiters of a key.
 pub(crate) struct SingleFlight<K, V> {
     fetches: Fetches,
     entries: Mutex<HashMap<K, Entry<V>>>,
-    after: After<K, V>,
+    on_fetched: OnFetched<K, V>,
 }
 
 struct Entry<V> {
-    answer: Option<V>,
-    /// While it is being fetched, since when, and who waits.
-    waiting: Option<(Instant, HashSet<Waiter>)>,
-    /// When it was looked up last.
-    used: Instant,
+    value: Option<V>,
+    /// The start of the fetch in flight, and its waiters.
+    in_flight: Option<(Instant, HashSet<Waiter>)>,
+    last_lookup: Instant,
 }
 
 impl<K, V> SingleFlight<K, V>
@@ -61,89 +60,98 @@ where
     K: Clone + Eq + Hash + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    /// Nothing is known yet.
+    /// An empty cache.
     pub(crate) fn new(fetches: Fetches) -> Arc<Self> {
-        Self::observed(fetches, |_, _, _| {})
+        Self::with_callback(fetches, |_, _, _| {})
     }
 
-    /// The same, with a function that is called after each fetch, before those who wait are woken.
-    pub(crate) fn observed(
+    /// An empty cache with a callback after each fetch, before its waiters are woken.
+    pub(crate) fn with_callback(
         fetches: Fetches,
-        after: impl Fn(&K, Option<&V>, &V) + Send + Sync + 'static,
+        on_fetched: impl Fn(&K, Option<&V>, &V) + Send + Sync + 'static,
     ) -> Arc<Self> {
         Arc::new(Self {
             fetches,
             entries: Mutex::default(),
-            after: Box::new(after),
+            on_fetched: Box::new(on_fetched),
         })
     }
 
-    /// The answer, if it is good enough. Else nothing: it is being fetched from now on, and the waiter is woken when that
-    /// has ended, however it ended. `fetch` gets what was known before.
+    /// The value, if it is fresh. Otherwise it is fetched, and the waiter is woken when the fetch has ended, even if it
+    /// panicked or was cancelled. `fetch` gets the last value.
     pub(crate) fn lookup<F>(
         self: &Arc<Self>,
         key: &K,
         waiter: &Waiter,
-        is_good: impl FnOnce(&V) -> bool,
+        is_fresh: impl FnOnce(&V) -> bool,
         fetch: impl FnOnce(Option<V>) -> F,
     ) -> Option<V>
     where
         F: Future<Output = V> + Send + 'static,
     {
+        let now = Instant::now();
         let mut entries = self.entries.lock();
         if !entries.contains_key(key) {
-            entries.insert(key.clone(), Entry::new());
+            entries.insert(
+                key.clone(),
+                Entry {
+                    value: None,
+                    in_flight: None,
+                    last_lookup: now,
+                },
+            );
         }
         let entry = entries.get_mut(key)?;
-        entry.used = Instant::now();
-        if let Some(answer) = entry.answer.as_ref().filter(|answer| is_good(answer)) {
-            return Some(answer.clone());
+        entry.last_lookup = now;
+        if let Some(value) = entry.value.as_ref().filter(|value| is_fresh(value)) {
+            return Some(value.clone());
         }
-        if let Some((_, waiting)) = &mut entry.waiting {
-            waiting.insert(waiter.clone());
+        if let Some((_, waiters)) = &mut entry.in_flight {
+            waiters.insert(waiter.clone());
             return None;
         }
-        entry.waiting = Some((entry.used, HashSet::from_iter([waiter.clone()])));
-        let before = entry.answer.clone();
+        entry.in_flight = Some((now, HashSet::from_iter([waiter.clone()])));
+        let before = entry.value.clone();
         drop(entries);
         let flight = Flight {
-            owner: Arc::clone(self),
+            cache: Arc::clone(self),
             key: key.clone(),
         };
         let fetch = fetch(before);
-        self.fetches.spawn(async move { flight.land(fetch.await) });
+        self.fetches
+            .spawn(async move { flight.complete(fetch.await) });
         None
     }
 
-    /// Since when an answer is being fetched, if it is; the waiter is woken when that has ended.
+    /// The start of the fetch in flight, if there is one, after which the waiter is woken.
     pub(crate) fn pending(&self, key: &K, waiter: &Waiter) -> Option<Instant> {
         let mut entries = self.entries.lock();
-        let (since, waiting) = entries.get_mut(key)?.waiting.as_mut()?;
-        waiting.insert(waiter.clone());
-        Some(*since)
+        let (started, waiters) = entries.get_mut(key)?.in_flight.as_mut()?;
+        waiters.insert(waiter.clone());
+        Some(*started)
     }
 
-    /// The last answer, however old.
-    pub(crate) fn known(&self, key: &K) -> Option<V> {
-        self.entries.lock().get(key)?.answer.clone()
+    /// The last value, fresh or not.
+    pub(crate) fn last(&self, key: &K) -> Option<V> {
+        self.entries.lock().get(key)?.value.clone()
     }
 
-    /// Forgets an answer. A fetch that is under way goes on for those who wait.
-    pub(crate) fn forget(&self, key: &K) {
+    /// Removes a value, unless it is being fetched.
+    pub(crate) fn remove(&self, key: &K) {
         let mut entries = self.entries.lock();
         if entries
             .get(key)
-            .is_some_and(|entry| entry.waiting.is_none())
+            .is_some_and(|entry| entry.in_flight.is_none())
         {
             entries.remove(key);
         }
     }
 
-    /// Keeps only the answers of which `is_needed` holds, given for how long each has not been looked up.
-    pub(crate) fn retain(&self, is_needed: impl Fn(&K, Duration) -> bool) {
-        self.entries
-            .lock()
-            .retain(|key, entry| entry.waiting.is_some() || is_needed(key, entry.used.elapsed()));
+    /// Keeps the values that the predicate accepts, by the time since their last lookup, and those that are being fetched.
+    pub(crate) fn retain(&self, keep: impl Fn(&K, Duration) -> bool) {
+        self.entries.lock().retain(|key, entry| {
+            entry.in_flight.is_some() || keep(key, entry.last_lookup.elapsed())
+        });
     }
 
     /// Whether there is an entry for the key.
@@ -151,51 +159,40 @@ where
         self.entries.lock().contains_key(key)
     }
 
-    /// How many answers are kept.
+    /// The number of entries.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.entries.lock().len()
     }
 }
 
-impl<V> Entry<V> {
-    fn new() -> Self {
-        Self {
-            answer: None,
-            waiting: None,
-            used: Instant::now(),
-        }
-    }
-}
-
-/// A fetch under way. However it ends, in a panic say, nobody waits for it any more then.
+/// A fetch in flight. When it ends, in a panic for example, the waiters are woken on drop.
 struct Flight<K: Eq + Hash, V> {
-    owner: Arc<SingleFlight<K, V>>,
+    cache: Arc<SingleFlight<K, V>>,
     key: K,
 }
 
 impl<K: Eq + Hash, V: Clone> Flight<K, V> {
-    fn land(self, answer: V) {
-        let mut entries = self.owner.entries.lock();
+    fn complete(self, value: V) {
+        let mut entries = self.cache.entries.lock();
         let before = entries
             .get_mut(&self.key)
-            .and_then(|entry| entry.answer.replace(answer.clone()));
+            .and_then(|entry| entry.value.replace(value.clone()));
         drop(entries);
-        (self.owner.after)(&self.key, before.as_ref(), &answer);
+        (self.cache.on_fetched)(&self.key, before.as_ref(), &value);
     }
 }
 
 impl<K: Eq + Hash, V> Drop for Flight<K, V> {
     fn drop(&mut self) {
-        let mut entries = self.owner.entries.lock();
+        let mut entries = self.cache.entries.lock();
         let entry = entries.get_mut(&self.key);
-        let waiting = entry.and_then(|entry| entry.waiting.take());
+        let in_flight = entry.and_then(|entry| entry.in_flight.take());
         drop(entries);
-        let waiting: Vec<_> = waiting
-            .into_iter()
-            .flat_map(|(_, waiting)| waiting)
-            .collect();
-        Waiter::wake(&waiting, &self.owner.fetches.triggers);
+        if let Some((_, waiters)) = in_flight {
+            let waiters: Vec<_> = waiters.into_iter().collect();
+            Waiter::wake(&waiters, &self.cache.fetches.triggers);
+        }
     }
 }
 
@@ -215,23 +212,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn all_who_wait_for_a_key_are_woken_by_one_fetch() {
+    async fn one_fetch_wakes_all_waiters_of_a_key() {
         let flights: Arc<SingleFlight<&str, u32>> = SingleFlight::new(fetches());
         let ((one, first), (other, second)) = (waiter(), waiter());
         let fetch = |before: Option<u32>| async move { before.unwrap_or(0) + 1 };
-        let never = |_| -> std::future::Ready<u32> { unreachable!("one is under way") };
+        let never = |_| -> std::future::Ready<u32> { unreachable!("one is in flight") };
         assert_eq!(flights.lookup(&"a", &one, |_| true, fetch), None);
         assert_eq!(flights.lookup(&"a", &other, |_| true, never), None);
         first.notified().await;
         second.notified().await;
         assert_eq!(flights.lookup(&"a", &one, |_| true, never), Some(1));
-        assert_eq!(flights.lookup(&"a", &one, |known| *known > 1, fetch), None);
+        assert_eq!(flights.lookup(&"a", &one, |value| *value > 1, fetch), None);
         first.notified().await;
         assert_eq!(flights.lookup(&"a", &one, |_| true, never), Some(2));
     }
 
     #[tokio::test]
-    async fn a_fetch_that_panics_keeps_nobody_waiting() {
+    async fn a_fetch_that_panics_wakes_its_waiters() {
         let flights: Arc<SingleFlight<&str, u32>> = SingleFlight::new(fetches());
         let (waiter, woken) = waiter();
         let fetch = |_| async { panic!("planted") };
@@ -244,7 +241,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn answers_that_nobody_looks_up_are_forgotten_and_fetches_are_not() {
+    async fn unused_values_are_evicted_but_not_while_they_are_fetched() {
         let flights: Arc<SingleFlight<&str, u32>> = SingleFlight::new(fetches());
         let (waiter, woken) = waiter();
         let fetch = |_| async { 7 };

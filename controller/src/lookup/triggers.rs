@@ -1,4 +1,4 @@
-//! Requests to reconcile a workload that do not come from its watch: a tag has moved, or an answer has come.
+//! Requests to reconcile a workload that do not come from its watch: a tag has moved, or a fetch has ended.
 
 use std::{
     collections::HashMap,
@@ -25,8 +25,8 @@ pub(crate) struct Triggers {
 type Sender = UnboundedSender<ObjectRef<Object>>;
 
 impl Triggers {
-    /// What the controller of a kind and scope is to reconcile now.
-    pub(crate) fn of(
+    /// The requests for the controller of a kind and scope.
+    pub(crate) fn subscribe(
         &self,
         kind: Kind,
         watch: &Watch,
@@ -37,33 +37,35 @@ impl Triggers {
         receiver
     }
 
-    /// Requests a reconcile of each workload, at once.
+    /// Requests an immediate reconcile of each workload.
     pub(crate) fn send<'a>(&self, workloads: impl IntoIterator<Item = &'a Identity>) {
         let controllers = self.controllers.lock();
         for workload in workloads {
-            let own = controllers.get(&(workload.kind, Some(workload.namespace.to_string())));
-            let Some((kind, sender)) = own.or_else(|| controllers.get(&(workload.kind, None)))
+            let namespaced = (workload.kind, Some(workload.namespace.to_string()));
+            let controller = controllers.get(&namespaced);
+            let Some((kind, sender)) =
+                controller.or_else(|| controllers.get(&(workload.kind, None)))
             else {
                 continue;
             };
             let object = ObjectRef::new_with(&workload.name, *kind).within(&workload.namespace);
-            // A controller that has ended reconciles nothing any more.
+            // It fails when the controller has ended.
             drop(sender.unbounded_send(object));
         }
     }
 }
 
-/// Who waits for an answer.
+/// A waiter for a fetch.
 #[derive(Debug, Clone)]
 pub(crate) enum Waiter {
     /// A workload, whose reconcile has ended and is requested again.
     Workload(Identity),
-    /// A reconcile that goes on.
+    /// A reconcile that continues.
     Task(Arc<Notify>),
 }
 
 impl Waiter {
-    /// Wakes all of them.
+    /// Wakes all waiters.
     pub(crate) fn wake(waiters: &[Self], triggers: &Triggers) {
         triggers.send(waiters.iter().filter_map(|waiter| match waiter {
             Self::Workload(identity) => Some(identity),
@@ -77,13 +79,13 @@ impl Waiter {
     }
 }
 
-/// Repeats a lookup until there is an answer, and waits for its fetch meanwhile.
+/// Repeats a lookup, and waits for its fetch, until it returns a value.
 pub(crate) async fn until_ready<T>(mut lookup: impl FnMut(&Waiter) -> Option<T>) -> T {
     let fetched = Arc::new(Notify::new());
     let waiter = Waiter::Task(Arc::clone(&fetched));
     loop {
-        if let Some(found) = lookup(&waiter) {
-            return found;
+        if let Some(value) = lookup(&waiter) {
+            return value;
         }
         fetched.notified().await;
     }

@@ -1,4 +1,4 @@
-//! What pods run, compared with the digest behind the tag that they name.
+//! Compares what pods run with the digest behind the tag that they name.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -15,28 +15,28 @@ use kube_autorollout_registry::{CredentialChain, Fingerprint, RegistryClient};
 use tokio::time::Instant;
 
 use super::{
-    Freshness, Sources,
-    labels::{Labels, Of},
+    container::ContainerCheck,
+    labels::Labels,
     manifests::Manifests,
     nodes::Node,
     pods::{Container, Pod},
 };
 use crate::{
     clock,
-    lookup::{Fetches, SingleFlight, Waiter},
+    lookup::{Fetches, SingleFlight},
     registry::failure::Failure,
 };
 
 /// How far the clock of a node may be off from ours.
 pub(super) const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(1);
 
-/// What nobody has compared for so long is dropped.
+/// How long an unused comparison is cached.
 const UNUSED: Duration = Duration::from_secs(10 * 60);
 
-/// How soon is asked again for manifests after a failure that may pass.
+/// When manifests are requested again after a transient failure.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// What is compared: a registry gives the same answer to all who ask the same with the same credentials.
+/// The arguments of a comparison, and the credentials: a registry gives the same responses to all requests with those.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
     image: Box<str>,
@@ -47,47 +47,49 @@ struct Key {
     platforms: Platforms,
 }
 
-/// What a comparison that took manifests has led to.
+/// The result of a comparison that needed manifests.
 #[derive(Debug, Clone)]
-struct Compared {
-    begun: Timestamp,
-    at: Instant,
+struct Comparison {
+    started_at: Timestamp,
+    started: Instant,
     verdict: Verdict,
     failure: Option<Failure>,
-    /// Digests never change, but a manifest that could not be had may be there later.
+    /// Digests never change, but a manifest that could not be fetched may become available.
     is_final: bool,
 }
 
-impl Compared {
-    fn serves(&self, not_before: Timestamp) -> bool {
-        let failure = self.failure.as_ref();
-        let may_have_passed = failure.is_some_and(|failure| failure.transient);
+impl Comparison {
+    fn is_fresh(&self, not_before: Timestamp) -> bool {
+        let is_transient = self
+            .failure
+            .as_ref()
+            .is_some_and(|failure| failure.transient);
         self.is_final
-            || (clock::is_since(self.begun, not_before)
-                && (!may_have_passed || self.at.elapsed() < RETRY))
+            || (clock::is_since(self.started_at, not_before)
+                && (!is_transient || self.started.elapsed() < RETRY))
     }
 }
 
-/// The comparisons that take manifests.
+/// The comparisons that need manifests.
 pub(super) struct Comparisons {
     client: RegistryClient,
-    known: Arc<SingleFlight<Key, Arc<Compared>>>,
+    cache: Arc<SingleFlight<Key, Arc<Comparison>>>,
     labels: Arc<Labels>,
 }
 
 impl Comparisons {
-    /// What both images say of themselves is fetched where a comparison finds one stale.
+    /// An empty cache. The labels of both images are fetched where a comparison finds a stale one.
     pub(super) fn new(client: RegistryClient, labels: Arc<Labels>, fetches: &Fetches) -> Self {
         Self {
             client,
             labels,
-            known: SingleFlight::new(fetches.clone()),
+            cache: SingleFlight::new(fetches.clone()),
         }
     }
 
-    /// Drops what nobody has compared lately.
+    /// Evicts unused comparisons.
     pub(super) fn tidy(&self) {
-        self.known.retain(|_, unused| unused < UNUSED);
+        self.cache.retain(|_, unused| unused < UNUSED);
     }
 
     fn lookup(
@@ -95,8 +97,8 @@ impl Comparisons {
         question: Question<'_>,
         image_id: &Arc<str>,
         credentials: &CredentialChain,
-        asking: Asking<'_>,
-    ) -> Option<Arc<Compared>> {
+        check: &ContainerCheck<'_>,
+    ) -> Option<Arc<Comparison>> {
         let key = Key {
             image: question.reference.whole().into(),
             scope: credentials.fingerprint(),
@@ -105,14 +107,14 @@ impl Comparisons {
             pulled: question.pulled.cloned(),
             platforms: question.platforms.clone(),
         };
-        let not_before = asking.freshness.compared;
-        let is_good = |known: &Arc<Compared>| known.serves(not_before);
-        self.known.lookup(&key, asking.waiter, is_good, |_| {
+        let not_before = check.freshness.manifests;
+        let is_fresh = |cached: &Arc<Comparison>| cached.is_fresh(not_before);
+        self.cache.lookup(&key, check.waiter, is_fresh, |_| {
             let (client, credentials) = (self.client.clone(), credentials.clone());
             let (key, reference) = (key.clone(), question.reference.clone());
             let labels = Arc::clone(&self.labels);
             async move {
-                let (begun, at) = (clock::now(), Instant::now());
+                let (started_at, started) = (clock::now(), Instant::now());
                 let mut manifests = Manifests::new(&client, &reference, &credentials);
                 let running = ImageId::parse(&key.running);
                 let question = Question {
@@ -124,16 +126,12 @@ impl Comparisons {
                 };
                 let verdict = manifests.compare(question).await;
                 if verdict == Verdict::Stale {
-                    let of = Of {
-                        reference: &reference,
-                        platforms: &key.platforms,
-                        credentials: &credentials,
-                    };
-                    labels.fetch(of, running.digest().into_iter().chain([&key.tag]));
+                    let digests = running.digest().into_iter().chain([&key.tag]);
+                    labels.fetch(&reference, &key.platforms, &credentials, digests);
                 }
-                Arc::new(Compared {
-                    begun,
-                    at,
+                Arc::new(Comparison {
+                    started_at,
+                    started,
                     verdict,
                     is_final: manifests.are_complete(),
                     failure: manifests.failure(),
@@ -143,47 +141,31 @@ impl Comparisons {
     }
 }
 
-/// What is the same for all images of a container.
-#[derive(Clone, Copy)]
-pub(super) struct Asking<'a> {
-    pub(super) namespace: &'a str,
-    /// What the container was last rolled out to.
-    pub(super) recorded: Option<&'a Digest>,
-    /// When the list of its pods began.
-    pub(super) listed: Timestamp,
-    pub(super) freshness: Freshness,
-    pub(super) sources: &'a Sources,
-    pub(super) waiter: &'a Waiter,
-}
-
-/// Compares what each pod runs with the tag, each different thing once, unless it is the tag's digest itself; nothing while
-/// a manifest or a node has to be read for that. The failure, if there is one, is the last.
+/// Compares what each pod runs with the tag, equal ones once; nothing while a manifest or a node has to be read. The failure,
+/// if there is one, is the last.
 pub(super) fn compare(
     pods: &[(&Pod, &Container)],
-    asking: Asking<'_>,
+    check: &ContainerCheck<'_>,
     (reference, credentials): (&Reference, &CredentialChain),
     tag: &Digest,
     since: Option<Timestamp>,
 ) -> Option<(Vec<Running>, Option<Failure>)> {
     let mut verdicts: HashMap<_, (Verdict, Option<Digest>)> = HashMap::new();
-    let mut running = Vec::new();
-    let mut failed = None;
+    let mut compared = Vec::new();
+    let mut last_failure = None;
     let mut is_pending = false;
     for (pod, container) in pods {
-        let pulled = pulled(container, asking.recorded, tag, since);
+        let pulled = pulled(container, check.recorded, tag, since);
         let key = (&*container.image_id, pod.node.as_deref(), pulled);
         let (verdict, digest) = if let Some(known) = verdicts.get(&key) {
             known.clone()
         } else {
             let image_id = ImageId::parse(&container.image_id);
-            let verdict = match platforms(pod, &image_id, tag, asking) {
-                Counting::Pending => {
-                    is_pending = true;
-                    continue;
-                }
-                // The pod is away with its node, and the one in its place pulls what the tag names.
-                Counting::Away => Verdict::NotStarted,
-                Counting::Platforms(platforms) => {
+            let verdict = match platforms(pod, &image_id, tag, check) {
+                PodPlatforms::Pending => None,
+                // The pod will be deleted like its node, and its replacement pulls the image.
+                PodPlatforms::NodeGone => Some((Verdict::NotStarted, None)),
+                PodPlatforms::Known(platforms) => {
                     let question = Question {
                         reference,
                         tag,
@@ -191,45 +173,43 @@ pub(super) fn compare(
                         pulled,
                         platforms: &platforms,
                     };
-                    let id = &container.image_id;
-                    let Some((verdict, failure)) = verdict(question, id, credentials, asking)
-                    else {
-                        is_pending = true;
-                        continue;
-                    };
-                    failed = failure.or(failed);
-                    verdict
+                    verdict(question, &container.image_id, credentials, check)
                 }
             };
+            let Some((verdict, failure)) = verdict else {
+                is_pending = true;
+                continue;
+            };
+            last_failure = failure.or(last_failure);
             let known = (verdict, image_id.digest().cloned());
             if verdict != Verdict::Current(Reason::Current) {
                 verdicts.insert(key, known.clone());
             }
             known
         };
-        running.push(described(pod, container, digest, verdict));
+        compared.push(running(pod, container, digest, verdict));
     }
-    (!is_pending).then_some((running, failed))
+    (!is_pending).then_some((compared, last_failure))
 }
 
-/// In the steady state no manifest is needed: the image ID names the digest of the tag.
+/// In the steady state no manifest is needed: the image ID has the digest behind the tag.
 fn verdict(
     question: Question<'_>,
     image_id: &Arc<str>,
     credentials: &CredentialChain,
-    asking: Asking<'_>,
+    check: &ContainerCheck<'_>,
 ) -> Option<(Verdict, Option<Failure>)> {
     if let Step::Done(verdict) = compare::compare(question, &|_| None) {
         return Some((verdict, None));
     }
-    let comparisons = &asking.sources.comparisons;
-    let compared = comparisons.lookup(question, image_id, credentials, asking)?;
+    let comparisons = &check.sources.comparisons;
+    let compared = comparisons.lookup(question, image_id, credentials, check)?;
     Some((compared.verdict, compared.failure.clone()))
 }
 
-/// A digest that the tag named when the container's image was pulled, or earlier, where one is known: that of the tag
-/// itself if the container started after it was first seen, else that of the rollout by which its pod was created. What a
-/// pinned container runs is plain.
+/// A digest that the tag named when the container's image was pulled, or earlier, where one is known: that of the tag if the
+/// container started after it was first seen, otherwise that of the rollout that created the pod. The digest of a pinned
+/// container is known anyway.
 fn pulled<'d>(
     container: &Container,
     recorded: Option<&'d Digest>,
@@ -240,41 +220,45 @@ fn pulled<'d>(
         return None;
     }
     let seen = since.and_then(|since| since.checked_add(CLOCK_SKEW).ok());
-    let after = container
+    let started_after = container
         .started
         .zip(seen)
         .is_some_and(|(started, seen)| started > seen);
-    if after { Some(tag) } else { recorded }
+    if started_after { Some(tag) } else { recorded }
 }
 
-/// Which manifests of an index count for a pod.
-enum Counting {
-    /// Those of these platforms.
-    Platforms(Platforms),
-    /// None, as its node is gone.
-    Away,
-    /// The node is being read.
+/// The platforms whose manifests of an index matter for a pod.
+enum PodPlatforms {
+    Known(Platforms),
+    /// Its node does not exist.
+    NodeGone,
+    /// Its node is being read.
     Pending,
 }
 
-/// Which manifests of an index count for a pod. Where no manifest has to be read, its node need not be.
-fn platforms(pod: &Pod, image_id: &ImageId, tag: &Digest, asking: Asking<'_>) -> Counting {
-    let configured = &asking.sources.platforms;
+/// The node is only read where a manifest has to be.
+fn platforms(
+    pod: &Pod,
+    image_id: &ImageId,
+    tag: &Digest,
+    check: &ContainerCheck<'_>,
+) -> PodPlatforms {
+    let configured = &check.sources.platforms;
     let decided = image_id.digest().is_none_or(|digest| digest == tag);
     let (Platforms::Every, false, Some(node)) = (configured, decided, pod.node.as_ref()) else {
-        return Counting::Platforms(configured.clone());
+        return PodPlatforms::Known(configured.clone());
     };
-    Counting::Platforms(match asking.sources.nodes.lookup(node, asking.waiter) {
+    PodPlatforms::Known(match check.sources.nodes.lookup(node, check.waiter) {
         Some(Node::Of(platform)) => Platforms::Of(vec![platform]),
         Some(Node::OfAny) => Platforms::Every,
         Some(Node::Unread) => Platforms::Unread,
-        Some(Node::Gone) => return Counting::Away,
-        None => return Counting::Pending,
+        Some(Node::Gone) => return PodPlatforms::NodeGone,
+        None => return PodPlatforms::Pending,
     })
 }
 
-/// A pod of which this was found.
-pub(super) fn described(
+/// A pod's container for the decision. Whether it names the tag is decided by [`ContainerCheck`].
+pub(super) fn running(
     pod: &Pod,
     container: &Container,
     digest: Option<Digest>,

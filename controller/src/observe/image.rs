@@ -1,4 +1,4 @@
-//! One image that pods name: what its tag names, and what these pods run.
+//! One image that pods name: the digest behind its tag, and what these pods run.
 
 use std::sync::Arc;
 
@@ -14,18 +14,19 @@ use kube_autorollout_core::{
 use kube_autorollout_registry::CredentialChain;
 
 use super::{
-    comparison::{Asking, CLOCK_SKEW, compare, described},
-    kept::Kept,
+    comparison::{CLOCK_SKEW, compare, running},
+    container::ContainerCheck,
+    pin_check::deleted_pins,
     pods::{Container, Pod},
     tag::Tag,
-    tags::{Asked, Key},
+    tags::{TagKey, TagRequest},
 };
 use crate::{clock, registry::failure::Failure};
 
 /// The pods that name one image for a container and pull it with the same Secrets, pinned to a digest of it or not.
 ///
-/// They need not name what the template does: admission may have sent them to a mirror, or filled in what a mesh injects,
-/// and what it does may have changed since some of them were created.
+/// Their image may differ from the template's: admission may have changed it to a mirror, or filled in the image of a mesh, and
+/// may do something else since some of them were created.
 pub(super) struct Image<'a> {
     name: &'a str,
     reference: &'a Result<Reference, InvalidReference>,
@@ -33,24 +34,34 @@ pub(super) struct Image<'a> {
     pods: Vec<(&'a Pod, &'a Container)>,
 }
 
-/// What was learnt of an image and of the pods that name it.
-pub(super) struct Learnt {
-    /// The digest behind the tag, or why that is not known.
+/// The observation of an image and of the pods that name it.
+pub(super) struct ImageObservation {
+    /// The digest behind the tag, or why it is not known.
     pub(super) tag: Result<Digest, Reason>,
-    /// Since when the tag names what it was last known to name.
+    /// Since when the tag has named the digest that it was last known to name.
     pub(super) since: Option<Timestamp>,
     /// What each of the pods runs.
     pub(super) pods: Vec<Running>,
-    /// What the registry did not answer, and why not.
+    /// The failure of the registry, if there was one.
     pub(super) failure: Option<Failure>,
-    /// The tag that was asked for.
-    pub(super) asked: Option<Asked>,
-    /// What its pods are pinned to instead.
-    pub(super) kept: Kept,
+    pub(super) requests: Vec<TagRequest>,
+    /// Digests that the pods are pinned to and the registry has deleted.
+    pub(super) gone: Vec<Digest>,
 }
 
-impl Learnt {
-    /// What the tag names, where no pod has been compared with that.
+impl ImageObservation {
+    fn new(tag: Result<Digest, Reason>, pods: Vec<Running>) -> Self {
+        Self {
+            tag,
+            since: None,
+            pods,
+            failure: None,
+            requests: Vec::new(),
+            gone: Vec::new(),
+        }
+    }
+
+    /// The digest behind the tag, if no pod has been compared with it.
     pub(super) fn unconfirmed(&self) -> Option<&Digest> {
         let is_compared =
             |pod: &Running| matches!(pod.verdict, Verdict::Current(_) | Verdict::Stale);
@@ -60,33 +71,31 @@ impl Learnt {
 }
 
 impl<'a> Image<'a> {
-    /// The images that these pods name for the container; that of the first pod first.
+    /// The images that these pods name for the container, starting with that of the first pod.
     pub(super) fn of(pods: &'a [Arc<Pod>], container: &str) -> Vec<Self> {
         let mut images: Vec<Self> = Vec::new();
-        let named = pods.iter().flat_map(|pod| {
+        for pod in pods {
             let containers = pod.containers.iter();
-            let same = containers.filter(|found| *found.spec.name == *container);
-            same.map(move |found| (&**pod, found))
-        });
-        for (pod, found) in named {
-            let known = images.iter_mut().find(|image| {
-                *image.name == *found.spec.followed() && *image.pull_secrets == *pod.pull_secrets
-            });
-            if let Some(image) = known {
-                image.pods.push((pod, found));
-            } else {
-                images.push(Self {
-                    name: found.spec.followed(),
-                    reference: &found.spec.reference,
-                    pull_secrets: &pod.pull_secrets,
-                    pods: vec![(pod, found)],
+            for found in containers.filter(|found| *found.spec.name == *container) {
+                let known = images.iter_mut().find(|image| {
+                    image.name == found.spec.followed() && *image.pull_secrets == *pod.pull_secrets
                 });
+                if let Some(image) = known {
+                    image.pods.push((pod, found));
+                } else {
+                    images.push(Self {
+                        name: found.spec.followed(),
+                        reference: &found.spec.reference,
+                        pull_secrets: &pod.pull_secrets,
+                        pods: vec![(pod, found)],
+                    });
+                }
             }
         }
         images
     }
 
-    /// The same image, whatever its pods run.
+    /// The same image, without its pods.
     pub(super) fn without_pods(&self) -> Self {
         Self {
             pods: Vec::new(),
@@ -94,7 +103,7 @@ impl<'a> Image<'a> {
         }
     }
 
-    /// The image without the digest that its pods are pinned to.
+    /// The image, without the digest that its pods are pinned to.
     pub(super) const fn name(&self) -> &'a str {
         self.name
     }
@@ -104,161 +113,146 @@ impl<'a> Image<'a> {
         self.reference.as_ref().is_ok_and(reference::is_pinned)
     }
 
-    /// Whether some of its pods start it from what their node has.
+    /// Whether some of its pods may start it without a pull.
     pub(super) fn need_not_be_pulled(&self) -> bool {
         let mut pods = self.pods.iter();
         pods.any(|(_, container)| !container.spec.pulls())
     }
 
-    /// Looks up what its tag names, and compares that with what its pods run; nothing while something has to be fetched.
-    pub(super) fn lookup(&self, asking: Asking<'_>) -> Option<Learnt> {
+    /// Resolves its tag, and compares the digest with what its pods run; nothing while something has to be fetched.
+    pub(super) fn observe(&self, check: &ContainerCheck<'_>) -> Option<ImageObservation> {
         let reference = match self.reference {
             Ok(reference) => reference,
-            Err(error) => return Some(self.failed(Failure::invalid_reference(*error), None)),
+            Err(error) => return Some(self.failed(Failure::invalid_reference(*error))),
         };
         if reference::is_pinned(reference) {
-            // The newest pods name a tag, so this is how it was before: what is named cannot have moved.
-            return Some(Learnt {
-                tag: Err(Reason::Pinned),
-                since: None,
-                pods: self.all(Verdict::Current(Reason::Current)),
-                failure: None,
-                asked: None,
-                kept: Kept::default(),
-            });
+            // The newest pods name a tag, so the template has changed since: a digest never moves.
+            let pods = self.all(Verdict::Current(Reason::Current));
+            return Some(ImageObservation::new(Err(Reason::Pinned), pods));
         }
-        let sources = &asking.sources.credentials;
-        let (namespace, secrets, waiter) = (asking.namespace, self.pull_secrets, asking.waiter);
-        let credentials = sources.lookup(namespace, secrets, reference, waiter)?;
-        let (tag, key) = self.tag(asking, reference, &credentials)?;
-        let asked = Some(Asked {
+        let credentials = self.credentials(check, reference)?;
+        let (tag, key) = self.tag(check, reference, &credentials)?;
+        let mut requests = vec![TagRequest {
             key,
-            begun: tag.begun,
+            started_at: tag.started_at,
             retry: tag.retry,
-        });
+        }];
         let since = tag.since();
-        match &tag.digest {
+        let observation = match &tag.digest {
             Ok(digest) => {
-                let of = (reference, &credentials);
-                let (pods, failure) = compare(&self.pods, asking, of, digest, since)?;
-                Some(Learnt {
-                    tag: Ok(digest.clone()),
-                    since,
-                    pods,
+                let image = (reference, &credentials);
+                let (pods, failure) = compare(&self.pods, check, image, digest, since)?;
+                ImageObservation {
                     failure,
-                    asked,
-                    kept: Kept::lookup(&self.pods, asking, of, &tag),
-                })
+                    gone: deleted_pins(&self.pods, check, image, &tag, &mut requests),
+                    ..ImageObservation::new(Ok(digest.clone()), pods)
+                }
             }
             Err(failure) => {
-                sources.refused(namespace, secrets, failure.reason, tag.begun);
-                let failure = self.explained(failure.clone(), asking, reference, &credentials);
-                Some(Learnt {
-                    since,
-                    ..self.failed(failure, asked)
+                let sources = &check.sources.credentials;
+                if failure.refused.is_some() {
+                    sources.invalidate(check.namespace, self.pull_secrets, tag.started_at);
+                }
+                let missing = || sources.missing(check.namespace, self.pull_secrets, reference);
+                let failure = failure.clone();
+                self.failed(match credentials.is_empty().then(missing).flatten() {
+                    Some(missing) => failure.with_missing(&missing),
+                    None => failure,
                 })
             }
-        }
+        };
+        Some(ImageObservation {
+            since,
+            requests,
+            ..observation
+        })
     }
 
-    /// Compares its pods that are stale with a tag of the `newest` image as well, and takes that verdict for theirs.
-    /// Nothing while a manifest is being read.
+    /// Compares its stale pods with a tag of the `newest` image as well, and replaces their verdicts. Nothing while a manifest
+    /// is being read.
     pub(super) fn confirm(
         &self,
         newest: &Image<'_>,
         tag: &Digest,
-        learnt: &mut Learnt,
-        asking: Asking<'_>,
+        observed: &mut ImageObservation,
+        check: &ContainerCheck<'_>,
     ) -> Option<()> {
         let is_stale = |pod: &Running| pod.verdict == Verdict::Stale;
         let Ok(reference) = newest.reference else {
             return Some(());
         };
-        if !learnt.pods.iter().any(is_stale) {
+        if !observed.pods.iter().any(is_stale) {
             return Some(());
         }
-        let sources = &asking.sources.credentials;
-        let (namespace, secrets) = (asking.namespace, newest.pull_secrets);
-        let credentials = sources.lookup(namespace, secrets, reference, asking.waiter)?;
-        let of = (reference, &credentials);
-        let (confirmed, failure) = compare(&self.pods, asking, of, tag, None)?;
-        let pods = learnt.pods.iter_mut().zip(confirmed);
+        let credentials = newest.credentials(check, reference)?;
+        let (confirmed, failure) =
+            compare(&self.pods, check, (reference, &credentials), tag, None)?;
+        let pods = observed.pods.iter_mut().zip(confirmed);
         for (pod, confirmed) in pods.filter(|(pod, _)| is_stale(pod)) {
             *pod = confirmed;
         }
-        learnt.failure = learnt.failure.take().or(failure);
+        observed.failure = observed.failure.take().or(failure);
         Some(())
     }
 
-    /// What the pods are said to run, whatever they name.
+    /// Its pods, all with this verdict.
     pub(super) fn all(&self, verdict: Verdict) -> Vec<Running> {
         let pods = self.pods.iter();
         let all = pods.map(|(pod, container)| {
             let digest = ImageId::parse(&container.image_id).digest().cloned();
-            described(pod, container, digest, verdict)
+            running(pod, container, digest, verdict)
         });
         all.collect()
     }
 
-    /// The failure, with what the Secrets have in the place of credentials.
-    fn explained(
-        &self,
-        failure: Failure,
-        asking: Asking<'_>,
-        reference: &Reference,
-        credentials: &CredentialChain,
-    ) -> Failure {
-        if !credentials.is_empty() {
-            return failure;
-        }
-        let sources = &asking.sources.credentials;
-        let (namespace, secrets) = (asking.namespace, self.pull_secrets);
-        match sources.missing(namespace, secrets, reference) {
-            Some(missing) => failure.for_want_of(&missing),
-            None => failure,
+    fn failed(&self, failure: Failure) -> ImageObservation {
+        let reason = failure.reason;
+        let pods = self.all(Verdict::Unknown(reason));
+        ImageObservation {
+            failure: Some(failure),
+            ..ImageObservation::new(Err(reason), pods)
         }
     }
 
-    fn failed(&self, failure: Failure, asked: Option<Asked>) -> Learnt {
-        Learnt {
-            tag: Err(failure.reason),
-            since: None,
-            pods: self.all(Verdict::Unknown(failure.reason)),
-            failure: Some(failure),
-            asked,
-            kept: Kept::default(),
-        }
+    fn credentials(
+        &self,
+        check: &ContainerCheck<'_>,
+        reference: &Reference,
+    ) -> Option<CredentialChain> {
+        let sources = &check.sources.credentials;
+        sources.lookup(check.namespace, self.pull_secrets, reference, check.waiter)
     }
 
     /// The tag, as fresh as it must be.
     fn tag(
         &self,
-        asking: Asking<'_>,
+        check: &ContainerCheck<'_>,
         reference: &Reference,
         credentials: &CredentialChain,
-    ) -> Option<(Arc<Tag>, Key)> {
-        let of = |not_before| {
-            let tags = &asking.sources.tags;
-            tags.lookup(reference, credentials, not_before, asking.waiter)
+    ) -> Option<(Arc<Tag>, TagKey)> {
+        let lookup = |not_before| {
+            let tags = &check.sources.tags;
+            let (tag, key) = tags.lookup(reference, credentials, not_before, check.waiter);
+            Some((tag?, key))
         };
-        let (tag, key) = of(asking.freshness.tick)?;
-        if asking.freshness.asked.is_none() {
+        let (tag, key) = lookup(check.freshness.tick)?;
+        if check.freshness.after_request.is_none() {
             return Some((tag, key));
         }
-        let begun = tag.begun.checked_sub(CLOCK_SKEW).unwrap_or(tag.begun);
+        let requested = tag.started_at;
+        let requested = requested.checked_sub(CLOCK_SKEW).unwrap_or(requested);
         let mut started = self.pods.iter().filter_map(|(_, found)| found.started);
-        if started.any(|started| started > begun) {
-            return of(asking.listed);
+        if started.any(|started| started > requested) {
+            return lookup(check.pods.listed_at);
         }
-        // An answer from before the tag had settled says nothing of that.
-        let settled = tag
-            .since()
-            .map(|since| since.checked_add(asking.sources.settle));
-        if let Some(Ok(settled)) = settled
+        // A response from before the tag had settled does not prove that it did.
+        let settle = check.sources.settle;
+        let settled = tag.since().and_then(|since| since.checked_add(settle).ok());
+        if let Some(settled) = settled
             && settled <= clock::now()
-            && tag.begun < settled
+            && tag.started_at < settled
         {
-            return of(settled);
+            return lookup(settled);
         }
         Some((tag, key))
     }

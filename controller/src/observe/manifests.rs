@@ -1,4 +1,4 @@
-//! The manifests that a comparison asks for.
+//! The manifests that a comparison needs.
 
 use std::{
     collections::HashMap,
@@ -20,19 +20,19 @@ use kube_autorollout_registry::{CredentialChain, Error, ErrorKind, RegistryClien
 
 use crate::registry::failure::Failure;
 
-/// Manifests of an index of indexes that are asked for at once: each may be as large as a manifest can be.
+/// How many manifests are requested concurrently: each may have the maximum size.
 const AT_ONCE: usize = 4;
 
-/// What the manifests of one comparison may take together, in bytes. Those of real images take some hundred kilobytes.
-const MOST_BYTES: usize = 8 * 1024 * 1024;
+/// The total size of the manifests of one comparison, in bytes; those of real images have some hundred kilobytes.
+const MAX_BYTES: usize = 8 * 1024 * 1024;
 
-/// The manifests of one repository that were asked for so far, and what came.
+/// The manifests of one repository that have been requested so far.
 pub(super) struct Manifests<'a> {
     client: &'a RegistryClient,
     reference: &'a Reference,
     credentials: &'a CredentialChain,
     answers: HashMap<Digest, Answer>,
-    /// Of the bodies that were read.
+    /// The total size of the bodies.
     bytes: AtomicUsize,
     failure: Option<Failure>,
 }
@@ -53,7 +53,7 @@ impl<'a> Manifests<'a> {
         }
     }
 
-    /// Compares what runs with the tag, fetching what that takes.
+    /// Compares what runs with the tag, and fetches the manifests that this needs.
     pub(super) async fn compare(&mut self, question: Question<'_>) -> Verdict {
         let verdict = loop {
             let known = |digest: &Digest| self.answers.get(digest).cloned();
@@ -70,7 +70,7 @@ impl<'a> Manifests<'a> {
         verdict
     }
 
-    /// What the digest stands for, or lists in the place of an image.
+    /// The artifact that the digest identifies, or that its index lists instead of an image.
     fn artifact(&self, digest: &Digest) -> Option<ArtifactType> {
         let artifact = |digest: &Digest| match self.answers.get(digest)? {
             Answer::Manifest(manifest) => match &**manifest {
@@ -87,35 +87,39 @@ impl<'a> Manifests<'a> {
         artifact(digest)
     }
 
-    /// Whether all that were asked for came.
+    /// Whether all requested manifests were received.
     pub(super) fn are_complete(&self) -> bool {
         let mut answers = self.answers.values();
         answers.all(|answer| matches!(answer, Answer::Manifest(_)))
     }
 
-    /// What went wrong, if something did.
+    /// The last failure.
     pub(super) fn failure(self) -> Option<Failure> {
         self.failure
     }
 
-    /// Asks for manifests, of which `tag` is the one that the tag names.
+    /// Fetches manifests; `tag` is the digest behind the tag.
     async fn fetch(&mut self, digests: Vec<Digest>, tag: &Digest) {
         let this = &*self;
         let each = digests.into_iter().map(|digest| async move {
-            let answer = this.one(&digest, tag).await;
+            let answer = this.fetch_one(&digest, tag).await;
             (digest, answer)
         });
-        // In a box, as nearly every comparison does without, and would reserve its size.
+        // Boxed, so that comparisons without a fetch do not reserve its size.
         let fetched: Vec<_> = Box::pin(stream::iter(each).buffered(AT_ONCE).collect()).await;
         for (digest, answer) in fetched {
-            let answer = answer.unwrap_or_else(|failure| self.failed(failure));
+            let answer = answer.unwrap_or_else(|failure| {
+                let reason = failure.reason;
+                self.failure = Some(failure);
+                Answer::Failed(reason)
+            });
             self.answers.insert(digest, answer);
         }
     }
 
-    /// Asks for one manifest. Its body is gone before the next one is asked for.
-    async fn one(&self, digest: &Digest, tag: &Digest) -> Result<Answer, Failure> {
-        if self.bytes.load(Ordering::Relaxed) > MOST_BYTES {
+    /// Fetches one manifest. Its body is dropped before the next request.
+    async fn fetch_one(&self, digest: &Digest, tag: &Digest) -> Result<Answer, Failure> {
+        if self.bytes.load(Ordering::Relaxed) > MAX_BYTES {
             return Err(Failure::too_much(self.reference));
         }
         let fetched = self
@@ -127,11 +131,12 @@ impl<'a> Manifests<'a> {
                 return Ok(Answer::Unavailable);
             }
             Err(error) if digest != tag && error.is_manifest_denied() => {
-                return match self.is_denied_alone(digest, tag).await {
-                    Ok(true) => Ok(Answer::Unavailable),
-                    Ok(false) => Err(Failure::of(self.reference, &error)),
-                    Err(error) => Err(Failure::of(self.reference, &error)),
+                let error = match self.is_denied_alone(digest, tag).await {
+                    Ok(true) => return Ok(Answer::Unavailable),
+                    Ok(false) => error,
+                    Err(other) => other,
                 };
+                return Err(Failure::of(self.reference, &error));
             }
             Err(error) => return Err(Failure::of(self.reference, &error)),
         };
@@ -142,34 +147,22 @@ impl<'a> Manifests<'a> {
         }
     }
 
-    /// Whether the registry denies this manifest now, and gives the one that the tag names: it has a policy about this
-    /// image, which the next one replaces. A registry that denies both has another trouble, and what is remembered of
-    /// either is no answer to that.
+    /// Whether the registry denies this manifest but serves that of the tag: it has a policy against this image, which the next
+    /// one replaces. If it denies both, the cause is different. Cached manifests prove neither.
     async fn is_denied_alone(&self, digest: &Digest, tag: &Digest) -> Result<bool, Error> {
-        self.ask_again(tag).await?;
-        match self.ask_again(digest).await {
+        self.request_again(tag).await?;
+        match self.request_again(digest).await {
             Ok(()) => Ok(false),
             Err(error) if error.is_manifest_denied() => Ok(true),
             Err(error) => Err(error),
         }
     }
 
-    /// Asks the registry for a manifest by `HEAD`, whatever is remembered of it.
-    async fn ask_again(&self, digest: &Digest) -> Result<(), Error> {
-        let (registry, repository) = (self.reference.registry(), self.reference.repository());
-        let reference = Reference::with_digest(
-            registry.to_owned(),
-            repository.to_owned(),
-            digest.to_string(),
-        );
-        let answer = self.client.resolve(&reference, self.credentials);
-        Box::pin(answer).await.map(drop)
-    }
-
-    fn failed(&mut self, failure: Failure) -> Answer {
-        let reason = failure.reason;
-        self.failure = Some(failure);
-        Answer::Failed(reason)
+    /// Requests a manifest by `HEAD`, whether it is cached or not.
+    async fn request_again(&self, digest: &Digest) -> Result<(), Error> {
+        let reference = self.reference.clone_with_digest(digest.to_string());
+        let response = self.client.resolve(&reference, self.credentials);
+        Box::pin(response).await.map(drop)
     }
 }
 

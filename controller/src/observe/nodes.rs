@@ -1,4 +1,4 @@
-//! The platforms of nodes, where they may be read.
+//! The platforms of nodes, where the controller may read nodes.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,42 +15,42 @@ use tracing::{debug, info, warn};
 
 use crate::lookup::{Fetches, SingleFlight, Waiter};
 
-/// After which a node counts as one that could not be read.
+/// The deadline of a request.
 const GET_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a node that could not be read, or is not there, is not asked for again.
+/// When a node that could not be read, or does not exist, is requested again.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// How soon nodes are asked for again where they may not be read, or where one does not say what it is.
+/// When nodes are requested again after the API server has forbidden it, or where one does not report its platform.
 const REFUSED_FOR: Duration = Duration::from_secs(10 * 60);
 
-/// How long the pods of a node that is not there count as being away. Kubernetes deletes them within a minute; where it
-/// does not, this API server does not show us all of its nodes.
+/// How long the pods of a node that does not exist count as deleted. Kubernetes deletes them within a minute; where it does
+/// not, this API server does not show all of its nodes.
 const GONE_FOR: Duration = Duration::from_secs(10 * 60);
 
-/// A node that has had no pod to be compared for so long is forgotten.
+/// How long an unused node is cached.
 const UNUSED: Duration = Duration::from_secs(60 * 60);
 
-/// What is known of a node.
+/// A node, as far as it is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Node {
-    /// It is of this platform.
+    /// It has this platform.
     Of(Platform),
-    /// It does not say, or may not be read: every platform counts.
+    /// It does not report its platform, or may not be read: every platform counts.
     OfAny,
-    /// It is gone, and its pods are about to follow.
+    /// It does not exist, and its pods will be deleted.
     Gone,
-    /// It could not be read now.
+    /// It could not be read.
     Unread,
 }
 
-/// Answers which platform a node has.
+/// The platforms of all nodes.
 ///
-/// A node's operating system and architecture never change, so each node is read once, for all who ask. A new machine of
-/// another architecture under the name of an old one is not noticed before the next start.
+/// A node's operating system and architecture never change, so each node is read once. A new machine of another architecture
+/// under the name of an old one is not noticed before the next start.
 pub(crate) struct Nodes {
     reader: Arc<Reader>,
-    known: Arc<SingleFlight<Arc<str>, Entry>>,
+    cache: Arc<SingleFlight<Arc<str>, CachedNode>>,
 }
 
 struct Reader {
@@ -58,28 +58,28 @@ struct Reader {
     refused: Mutex<Refused>,
 }
 
-/// Whether nodes may be read at all.
+/// Whether the API server forbids to read nodes.
 #[derive(Default)]
 struct Refused {
     since: Option<Instant>,
-    /// It was logged, which happens once.
+    /// It has been logged, which happens once.
     logged: bool,
 }
 
-/// What was learnt of a node.
+/// The result of the last request for a node.
 #[derive(Debug, Clone)]
-struct Entry {
+struct CachedNode {
     node: Node,
-    at: Instant,
-    /// Since when the node has not been there.
+    fetched: Instant,
+    /// When the node was first found not to exist.
     missing: Option<Instant>,
-    /// That it cannot be read was logged.
+    /// A failure to read it has been logged.
     logged: bool,
 }
 
-/// The part of a node that is read.
+/// A node as the API server sends it, as far as it is read.
 #[derive(Debug, Deserialize)]
-struct View {
+struct NodeObject {
     #[serde(default)]
     status: Status,
 }
@@ -98,7 +98,7 @@ struct NodeInfo {
 }
 
 impl Nodes {
-    /// Knows no node yet.
+    /// An empty cache.
     pub(crate) fn new(client: Client, fetches: &Fetches) -> Self {
         let reader = Reader {
             client,
@@ -106,54 +106,56 @@ impl Nodes {
         };
         Self {
             reader: Arc::new(reader),
-            known: SingleFlight::new(fetches.clone()),
+            cache: SingleFlight::new(fetches.clone()),
         }
     }
 
-    /// What is known of the node, if that is recent enough; else nothing, and it is read.
+    /// The node, if it is fresh enough. Otherwise it is fetched, and the waiter is woken afterwards.
     pub(crate) fn lookup(&self, name: &Arc<str>, waiter: &Waiter) -> Option<Node> {
         let is_refused = self.reader.is_refused();
-        let is_good = |entry: &Entry| entry.is_recent();
-        let entry = self.known.lookup(name, waiter, is_good, |before| {
-            let (reader, name) = (Arc::clone(&self.reader), Arc::clone(name));
-            async move {
-                if is_refused {
-                    return Entry::new(Node::OfAny);
+        let cached = self
+            .cache
+            .lookup(name, waiter, CachedNode::is_fresh, |before| {
+                let (reader, name) = (Arc::clone(&self.reader), Arc::clone(name));
+                async move {
+                    if is_refused {
+                        return CachedNode::new(Node::OfAny);
+                    }
+                    reader.read(&name, before).await
                 }
-                reader.read(&name, before).await
-            }
-        });
-        entry.map(|entry| entry.node)
+            });
+        cached.map(|cached| cached.node)
     }
 
-    /// Drops nodes that no pod has named for a while: they come and go.
+    /// Evicts unused nodes.
     pub(crate) fn tidy(&self) {
-        self.known.retain(|_, unused| unused < UNUSED);
+        self.cache.retain(|_, unused| unused < UNUSED);
     }
 }
 
 impl Reader {
-    async fn read(&self, name: &str, before: Option<Entry>) -> Entry {
-        let asked = match Request::new(v1::Node::url_path(&(), None))
-            .get(name, &GetParams::default())
-        {
-            Ok(request) => time::timeout(GET_TIMEOUT, self.client.request::<View>(request)).await,
-            Err(error) => Ok(Err(kube::Error::BuildRequest(error))),
-        };
-        match asked {
-            Ok(Ok(view)) => {
+    async fn read(&self, name: &str, before: Option<CachedNode>) -> CachedNode {
+        let response =
+            match Request::new(v1::Node::url_path(&(), None)).get(name, &GetParams::default()) {
+                Ok(request) => {
+                    time::timeout(GET_TIMEOUT, self.client.request::<NodeObject>(request)).await
+                }
+                Err(error) => Ok(Err(kube::Error::BuildRequest(error))),
+            };
+        match response {
+            Ok(Ok(object)) => {
                 self.refused.lock().since = None;
-                Entry::new(view.node())
+                CachedNode::new(object.node())
             }
             Ok(Err(kube::Error::Api(status))) if status.is_forbidden() => {
                 self.refuse();
-                Entry::new(Node::OfAny)
+                CachedNode::new(Node::OfAny)
             }
             Ok(Err(kube::Error::Api(status))) if status.is_not_found() => {
-                Entry::missing(name, before.as_ref())
+                CachedNode::missing(name, before.as_ref())
             }
-            Ok(Err(error)) => Entry::unread(name, before.as_ref(), &error),
-            Err(error) => Entry::unread(name, before.as_ref(), &error),
+            Ok(Err(error)) => CachedNode::unread(name, before.as_ref(), &error),
+            Err(error) => CachedNode::unread(name, before.as_ref(), &error),
         }
     }
 
@@ -170,29 +172,29 @@ impl Reader {
             info!(
                 verb = "get",
                 resource = "nodes",
-                "nodes may not be read: without `platforms` in the configuration a change of any platform of an image counts"
+                "nodes may not be read: without `platforms` in the configuration, a change for any platform of an image counts"
             );
         }
     }
 }
 
-impl Entry {
+impl CachedNode {
     fn new(node: Node) -> Self {
         Self {
             node,
-            at: Instant::now(),
+            fetched: Instant::now(),
             missing: None,
             logged: false,
         }
     }
 
-    fn is_recent(&self) -> bool {
-        let good = match self.node {
+    fn is_fresh(&self) -> bool {
+        let lifetime = match self.node {
             Node::Of(_) => return true,
             Node::OfAny => REFUSED_FOR,
             Node::Gone | Node::Unread => PAUSE,
         };
-        self.at.elapsed() < good
+        self.fetched.elapsed() < lifetime
     }
 
     fn missing(name: &str, before: Option<&Self>) -> Self {
@@ -203,7 +205,7 @@ impl Entry {
         } else {
             debug!(
                 node = name,
-                "the node does not exist, and its pods still do: every platform of their images counts"
+                "the node does not exist, but its pods do: every platform of their images counts"
             );
             Node::OfAny
         };
@@ -219,7 +221,7 @@ impl Entry {
             warn!(
                 node = name,
                 %error,
-                "cannot get the node: whether its pods run what an index has for their platform is not known for now"
+                "cannot get the node: its platform is unknown, so its pods cannot be compared with an index"
             );
         }
         Self {
@@ -230,7 +232,7 @@ impl Entry {
     }
 }
 
-impl View {
+impl NodeObject {
     fn node(self) -> Node {
         let NodeInfo {
             operating_system,

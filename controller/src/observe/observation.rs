@@ -1,51 +1,52 @@
-//! What was found out about a workload: handed from observing to deciding and reporting.
+//! The observation of a workload, on which decisions and reports are based.
 
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use kube_autorollout_core::{Digest, decide::Observed};
 
-use crate::{observe::pods::Pods, observe::tags::Key, registry::failure::Failure};
+use super::{container::ContainerObservation, pods::Pods, tags::TagKey};
+use crate::registry::failure::Failure;
 
-/// The progress deadline of workloads whose controller keeps none, as long as that of a Deployment by default.
+/// The progress deadline of workloads whose controller has none: the default of a Deployment.
 pub(crate) const PROGRESS_DEADLINE: SignedDuration = SignedDuration::from_mins(10);
 
-/// What is remembered of a workload's rollout, as far as observing it takes that.
+/// The tracked rollout of a workload, as far as the observation needs it.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Followed {
-    /// The generation that it reached by our last patch; an object of an earlier one is news from the past.
+pub(crate) struct TrackedRollout {
+    /// The generation after our last patch; an object of an earlier one is outdated.
     pub(crate) generation: i64,
-    /// The last rollout was ours, and its pods have not all been ready yet.
+    /// The last rollout was ours, and not all of its pods have become ready yet.
     pub(crate) unfinished: bool,
     /// When a rollout was first found to be in flight, if one is.
     pub(crate) since: Option<Timestamp>,
 }
 
-/// What was found out about a workload.
+/// The observation of a workload.
 #[derive(Debug)]
 pub(crate) struct Observation {
-    /// The part that is decided upon.
+    /// The input of the decision.
     pub(crate) observed: Observed,
-    /// The pods it rests on.
+    /// The pods that it is based on.
     pub(crate) pods: Arc<Pods>,
-    /// Containers whose registries did not answer, and why not.
+    /// The failures of registries, by container.
     pub(crate) failures: Vec<(String, Failure)>,
-    /// Containers whose pods are pinned to what their registries do not have any more.
+    /// The digests that pods are pinned to and their registries have deleted, by container.
     pub(crate) gone: Vec<(String, Digest)>,
-    /// Whether the pods of all containers that are checked are pinned, where they are to be and were read.
+    /// Whether the pods of all checked containers are pinned, where they are to be and were listed.
     pub(crate) pinned: Option<bool>,
-    /// When a registry was asked last of those whose answers it rests on.
-    pub(crate) asked: Timestamp,
-    /// When a registry that failed is asked again, whatever the schedule says.
+    /// The start of the last request to a registry that it is based on.
+    pub(crate) last_request: Timestamp,
+    /// When a failed request is repeated, regardless of the schedule.
     pub(crate) retry: Option<Timestamp>,
-    /// The tags that its containers are on, each once; nothing where it was decided without them.
-    pub(crate) tags: Option<Vec<Key>>,
-    /// Who else writes the pod template, where that was asked.
+    /// The tags that its containers follow, each once; nothing where it was observed without them.
+    pub(crate) tags: Option<Vec<TagKey>>,
+    /// The other field manager of the pod template, where that was requested.
     pub(crate) template_writer: Option<String>,
 }
 
 impl Observation {
-    /// A workload that says enough of itself, so that neither its pods nor its tags were read.
+    /// An observation without pods and tags.
     pub(crate) fn unseen(observed: Observed) -> Self {
         Self {
             observed,
@@ -53,10 +54,34 @@ impl Observation {
             failures: Vec::new(),
             gone: Vec::new(),
             pinned: None,
-            asked: Timestamp::MIN,
+            last_request: Timestamp::MIN,
             retry: None,
             tags: None,
             template_writer: None,
         }
+    }
+    /// Adds a container.
+    pub(super) fn add(&mut self, observed: ContainerObservation) {
+        let ContainerObservation {
+            container,
+            failures,
+            gone,
+            requests,
+        } = observed;
+        let failures = failures.into_iter();
+        let failures = failures.map(|failure| (container.name.clone(), failure));
+        self.failures.extend(failures);
+        let gone = gone.into_iter();
+        self.gone
+            .extend(gone.map(|digest| (container.name.clone(), digest)));
+        let tags = self.tags.get_or_insert_default();
+        for request in requests {
+            self.last_request = self.last_request.max(request.started_at);
+            self.retry = self.retry.into_iter().chain(request.retry).min();
+            if !tags.contains(&request.key) {
+                tags.push(request.key);
+            }
+        }
+        self.observed.containers.push(container);
     }
 }

@@ -27,7 +27,7 @@ pub(crate) struct PodFreshness {
     /// Their list must have started then or later, by the monotonic clock.
     pub(crate) since: Instant,
     /// Their list must have started after this request to a registry, by the wall clock.
-    pub(crate) asked: Option<Timestamp>,
+    pub(crate) after_request: Option<Timestamp>,
     /// The workload has waited since then for its pods: a list that started later is fresh if nothing that a reconcile reads
     /// has changed. A workload that changes more often than a list takes would wait for ever.
     pub(crate) waited: Option<Instant>,
@@ -38,8 +38,8 @@ pub(crate) struct PodFreshness {
 impl PodFreshness {
     /// Whether a list that started then, by either clock, is recent enough.
     fn is_met_by(self, started: Instant, started_at: Timestamp) -> bool {
-        let is_after = |asked| clock::is_since(started_at, asked);
-        started >= self.since && self.asked.is_none_or(is_after)
+        let is_after = |request| clock::is_since(started_at, request);
+        started >= self.since && self.after_request.is_none_or(is_after)
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a registry said of one tag.
+//! A tag and its last resolution by the registry.
 
 use std::time::Duration;
 
@@ -7,42 +7,42 @@ use kube_autorollout_core::{Digest, backoff::Backoff, schedule, state::Reason};
 
 use crate::registry::failure::Failure;
 
-/// What a registry said of a tag, and when.
+/// The last response of a registry for a tag.
 #[derive(Debug, Clone)]
 pub(crate) struct Tag {
-    /// When the request began: what happened to the tag later is not known.
-    pub(crate) begun: Timestamp,
+    /// When the request started; later changes are not known.
+    pub(crate) started_at: Timestamp,
     /// The digest behind the tag.
     pub(crate) digest: Result<Digest, Failure>,
-    /// What it was last known to name: errors in between change nothing about that.
+    /// The digest that it was last known to name, which errors do not change.
     sighting: Option<Sighting>,
-    /// The failures in a row that may pass by themselves.
+    /// The number of consecutive transient failures.
     failures: u32,
-    /// When the registry is asked again after such a failure, whatever the schedule says.
+    /// When the request is repeated after a transient failure, regardless of the schedule.
     pub(crate) retry: Option<Timestamp>,
 }
 
-/// How soon a tag is asked for again after a failure that may pass by itself, and at the latest.
+/// The delay of the next request after transient failures.
 const RETRY: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_secs(5 * 60));
 
 /// A digest that a tag was found to name.
 #[derive(Debug, Clone)]
 struct Sighting {
     digest: Digest,
-    /// When that was found first, since when no other was found.
+    /// The start of the first request of an uninterrupted series with this result.
     first: Timestamp,
 }
 
 impl Tag {
-    /// Whether it was found to name another digest since then.
+    /// Whether it has been found to name another digest since then.
     pub(super) fn has_moved_since(&self, then: Timestamp) -> bool {
         let sighting = self.sighting.as_ref();
         sighting.is_some_and(|sighting| sighting.first >= then)
     }
 
-    /// What was learnt of the tag by a request that began at `begun` and ended `now`, after what was known `before`.
-    pub(super) fn learnt(
-        (begun, now): (Timestamp, Timestamp),
+    /// The tag after a request that started at `started_at` and ended `now`; `before` is the tag before it.
+    pub(super) fn resolved(
+        (started_at, now): (Timestamp, Timestamp),
         digest: Result<Digest, Failure>,
         before: Option<&Self>,
     ) -> Self {
@@ -57,7 +57,7 @@ impl Tag {
             let seed = schedule::seed(&failure.detail);
             let wait = RETRY.delay(failures, seed);
             let wait = match (failure.reason, failure.retry_after) {
-                // One fetch for all workloads, whose provider backs off.
+                // The provider of the credentials has a back-off of its own.
                 (Reason::CloudIdentity, Some(wait)) => wait,
                 (_, retry_after) => wait.max(retry_after.unwrap_or_default()),
             };
@@ -70,13 +70,13 @@ impl Tag {
                 .or_else(|| {
                     Some(Sighting {
                         digest: digest.clone(),
-                        first: begun,
+                        first: started_at,
                     })
                 }),
             Err(_) => before,
         };
         Self {
-            begun,
+            started_at,
             digest,
             sighting,
             failures,
@@ -84,20 +84,20 @@ impl Tag {
         }
     }
 
-    /// Whether it answers who wants to know of it as of `not_before` or later. An answer or a bound from the future is
-    /// of before the clock was set back, and a failure that may have passed by now is none.
-    pub(super) fn serves(&self, not_before: Timestamp, now: Timestamp) -> bool {
-        let is_recent = self.begun >= not_before || not_before > now;
-        is_recent && self.begun <= now && self.retry.is_none_or(|retry| now < retry)
+    /// Whether the request started at `not_before` or later and need not be repeated yet. Times in the future are from before
+    /// the clock was set back: such a response is stale, and such a bound is void.
+    pub(super) fn is_fresh(&self, not_before: Timestamp, now: Timestamp) -> bool {
+        let is_recent = self.started_at >= not_before || not_before > now;
+        is_recent && self.started_at <= now && self.retry.is_none_or(|retry| now < retry)
     }
 
-    /// Since when it names what it was last known to name.
+    /// Since when it has named the digest that it was last known to name.
     pub(crate) fn since(&self) -> Option<Timestamp> {
         self.sighting.as_ref().map(|sighting| sighting.first)
     }
 }
 
-/// Whether the tag names another image than before; an error in between changes nothing.
+/// Whether the tag names another digest than before, or could not be resolved before.
 pub(super) fn moved(before: Option<&Tag>, now: &Tag) -> bool {
     match (before.map(|tag| &tag.digest), &now.digest) {
         (Some(Ok(before)), Ok(now)) => before != now,
@@ -139,36 +139,36 @@ mod tests {
             (Err(failure()), Some(1)),
             (Ok(digest('a')), Some(1)),
             (Ok(digest('b')), Some(5)),
-            (Ok(digest('a')), Some(6)), // it came back: what was known of it before does not count
+            (Ok(digest('a')), Some(6)), // it came back: the earlier sighting does not count
         ];
         let second = |second| Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(second);
         let mut before: Option<Tag> = None;
-        for (begun, (digest, since)) in (0..).zip(answers) {
-            let at = second(begun);
-            let tag = Tag::learnt((at, at), digest, before.as_ref());
-            assert_eq!(tag.since(), since.map(second), "answer {begun}");
+        for (start, (digest, since)) in (0..).zip(answers) {
+            let at = second(start);
+            let tag = Tag::resolved((at, at), digest, before.as_ref());
+            assert_eq!(tag.since(), since.map(second), "response {start}");
             before = Some(tag);
         }
     }
 
     #[test]
-    fn an_answer_and_a_bound_of_before_the_clock_was_set_back_do_not_count() {
+    fn responses_and_bounds_from_before_the_clock_was_set_back_do_not_count() {
         let second = |second| Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(second);
-        let tag = Tag::learnt((second(100), second(100)), Ok(digest('a')), None);
-        assert!(tag.serves(second(100), second(101)) && !tag.serves(second(101), second(102)));
-        assert!(!tag.serves(second(50), second(60)), "an answer");
-        assert!(tag.serves(second(3_600), second(101)), "a bound");
+        let tag = Tag::resolved((second(100), second(100)), Ok(digest('a')), None);
+        assert!(tag.is_fresh(second(100), second(101)) && !tag.is_fresh(second(101), second(102)));
+        assert!(!tag.is_fresh(second(50), second(60)), "a response");
+        assert!(tag.is_fresh(second(3_600), second(101)), "a bound");
     }
 
     #[test]
-    fn a_failure_that_may_pass_is_retried_before_the_next_tick_and_ever_later() {
+    fn transient_failures_are_retried_before_the_next_tick_with_growing_delays() {
         let now = Timestamp::UNIX_EPOCH;
         let mut tag = None;
         let mut waits = Vec::new();
         for _ in 0..8 {
-            let failed = Tag::learnt((now, now), Err(failure()), tag.as_ref());
-            let retry = failed.retry.expect("it may pass");
-            assert!(failed.serves(now, now) && !failed.serves(now, retry));
+            let failed = Tag::resolved((now, now), Err(failure()), tag.as_ref());
+            let retry = failed.retry.expect("it is transient");
+            assert!(failed.is_fresh(now, now) && !failed.is_fresh(now, retry));
             waits.push(retry.duration_since(now).as_secs());
             tag = Some(failed);
         }
@@ -181,14 +181,14 @@ mod tests {
             transient: false,
             ..failure()
         };
-        let denied = Tag::learnt((now, now), Err(denied), tag.as_ref());
+        let denied = Tag::resolved((now, now), Err(denied), tag.as_ref());
         assert_eq!((denied.retry, denied.failures), (None, 0));
         let limited = Failure {
             reason: Reason::RateLimited,
             retry_after: Some(Duration::from_secs(3600)),
             ..failure()
         };
-        let limited = Tag::learnt((now, now), Err(limited), None);
+        let limited = Tag::resolved((now, now), Err(limited), None);
         assert_eq!(
             limited.retry,
             now.checked_add(Duration::from_secs(3600)).ok()
@@ -198,13 +198,13 @@ mod tests {
             retry_after: Some(Duration::from_secs(7)),
             ..failure()
         };
-        let cloud = Tag::learnt((now, now), Err(cloud), tag.as_ref());
+        let cloud = Tag::resolved((now, now), Err(cloud), tag.as_ref());
         let expected = now.checked_add(Duration::from_secs(7)).ok();
         assert_eq!(
             cloud.retry, expected,
             "with all others, whatever came before"
         );
-        let answered = Tag::learnt((now, now), Ok(digest('a')), tag.as_ref());
+        let answered = Tag::resolved((now, now), Ok(digest('a')), tag.as_ref());
         assert_eq!((answered.retry, answered.failures), (None, 0));
     }
 }

@@ -1,7 +1,7 @@
-//! What registries say of tags, shared by all workloads.
+//! The tags of all workloads, as registries resolved them.
 //!
-//! Many workloads run one image, and each asks at its own moment of a tick. The first to ask after a tick has begun
-//! causes one request; all others get its answer.
+//! Many workloads may run one image, each with its own offset in a tick. The first lookup after the start of a tick causes one
+//! request; all others share its response.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -19,144 +19,119 @@ use crate::{
     workload::identity::Identity,
 };
 
-/// An answer that no workload follows is dropped after so long: a reconcile that has asked for it follows sooner.
+/// How long an unused tag that no workload follows is cached: a reconcile that looked it up follows it sooner.
 const UNFOLLOWED: Duration = Duration::from_secs(10 * 60);
 
-/// What an answer is kept under: who may not read an image must not learn of it from somebody who may.
+/// The key of a cached tag. It includes the credentials, so that nobody learns of an image through the credentials of others.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Key {
+pub(crate) struct TagKey {
     image: Arc<str>,
     scope: Fingerprint,
 }
 
-impl Key {
-    fn of(reference: &Reference, credentials: &CredentialChain) -> Self {
-        Self {
-            image: reference.whole().into(),
-            scope: credentials.fingerprint(),
-        }
-    }
-}
-
-/// A tag that was asked for.
-pub(super) struct Asked {
-    /// Under what its answer is kept.
-    pub(super) key: Key,
-    /// When it was asked for.
-    pub(super) begun: Timestamp,
-    /// When it is asked for again after a failure, whatever the schedule says.
+/// A request that an observation depends on.
+pub(super) struct TagRequest {
+    pub(super) key: TagKey,
+    pub(super) started_at: Timestamp,
+    /// When it is repeated after a failure, regardless of the schedule.
     pub(super) retry: Option<Timestamp>,
 }
 
 /// The tags of all workloads.
 pub(crate) struct Tags {
     client: RegistryClient,
-    answers: Arc<SingleFlight<Key, Arc<Tag>>>,
+    cache: Arc<SingleFlight<TagKey, Arc<Tag>>>,
     followers: Arc<Mutex<Followers>>,
     triggers: Arc<Triggers>,
 }
 
 #[derive(Default)]
 struct Followers {
-    by_key: HashMap<Key, Followed>,
+    by_key: HashMap<TagKey, FollowedTag>,
     /// The tags of each workload.
-    by_workload: HashMap<Identity, Box<[Key]>>,
+    by_workload: HashMap<Identity, Box<[TagKey]>>,
 }
 
 /// A tag that workloads follow.
 #[derive(Default)]
-struct Followed {
-    /// Who is reconciled when the tag moves.
+struct FollowedTag {
+    /// The workloads that are reconciled when the tag moves.
     workloads: HashSet<Identity>,
-    /// When it was last announced that it has moved: older answers are not good enough.
+    /// When it was last announced that it has moved: earlier responses are stale.
     announced: Option<Timestamp>,
 }
 
-/// What a registry said of an image that workloads run.
+/// The digest that an image was resolved to, and the workloads that follow it.
 #[derive(Debug, Default)]
-pub(crate) struct Answer {
+pub(crate) struct Resolution {
     pub(crate) digest: Option<Digest>,
     pub(crate) workloads: HashSet<Identity>,
 }
 
-/// What was known of tags when it was announced that they have moved.
-pub(crate) struct Announced(Vec<(Key, Option<Digest>)>);
+/// The known digests of an image's tags when a move was announced.
+pub(crate) struct KnownDigests(Vec<(TagKey, Option<Digest>)>);
 
 impl Tags {
-    /// Knows nothing yet, and requests a reconcile of those who follow a tag when it moves.
+    /// An empty cache, which triggers the followers of a tag when it moves.
     pub(crate) fn new(client: RegistryClient, fetches: &Fetches) -> Self {
         let followers = Arc::new(Mutex::new(Followers::default()));
         let (following, triggers) = (Arc::clone(&followers), Arc::clone(&fetches.triggers));
-        let answers = SingleFlight::observed(fetches.clone(), move |key, before, now| {
-            if moved(before.map(Arc::as_ref), now) {
-                let followers = following.lock();
-                let followed = followers.by_key.get(key);
-                triggers.send(
-                    followed
-                        .into_iter()
-                        .flat_map(|followed| &followed.workloads),
-                );
+        let trigger = move |key: &TagKey, before: Option<&Arc<Tag>>, now: &Arc<Tag>| {
+            if moved(before.map(Arc::as_ref), now)
+                && let Some(followed) = following.lock().by_key.get(key)
+            {
+                triggers.send(&followed.workloads);
             }
-        });
+        };
         Self {
             client,
-            answers,
+            cache: SingleFlight::with_callback(fetches.clone(), trigger),
             followers,
             triggers: Arc::clone(&fetches.triggers),
         }
     }
 
-    /// The tag as of a request that began at `not_before` or later, if there is one, and under which key it is kept.
-    pub(crate) fn lookup(
+    /// The tag and its key; the tag only if its request started at `not_before` or later. Otherwise it is fetched, and the
+    /// waiter is woken afterwards.
+    pub(super) fn lookup(
         &self,
         reference: &Reference,
         credentials: &CredentialChain,
         not_before: Timestamp,
         waiter: &Waiter,
-    ) -> Option<(Arc<Tag>, Key)> {
-        let key = Key::of(reference, credentials);
+    ) -> (Option<Arc<Tag>>, TagKey) {
+        let key = TagKey {
+            image: reference.whole().into(),
+            scope: credentials.fingerprint(),
+        };
         let announced = self.followers.lock().announced(&key);
         let not_before = announced.map_or(not_before, |announced| announced.max(not_before));
         let now = clock::now();
-        let is_good = |tag: &Arc<Tag>| tag.serves(not_before, now);
-        let tag = self.answers.lookup(&key, waiter, is_good, |before| {
+        let is_fresh = |tag: &Arc<Tag>| tag.is_fresh(not_before, now);
+        let tag = self.cache.lookup(&key, waiter, is_fresh, |before| {
             let (client, reference) = (self.client.clone(), reference.clone());
             let credentials = credentials.clone();
             async move {
-                let begun = clock::now();
+                let started_at = clock::now();
                 let resolved = client.resolve(&reference, &credentials).await;
                 let digest = resolved.map(|resolved| resolved.digest).map_err(|error| {
                     let failure = Failure::of(&reference, &error);
                     failure.with(reference.registry(), credentials.fingerprint())
                 });
-                Arc::new(Tag::learnt(
-                    (begun, clock::now()),
-                    digest,
-                    before.as_deref(),
-                ))
+                let times = (started_at, clock::now());
+                Arc::new(Tag::resolved(times, digest, before.as_deref()))
             }
         });
-        Some((tag?, key))
+        (tag, key)
     }
 
-    /// The same, or what was known last while that is being fetched.
-    pub(super) fn lookup_or_last(
-        &self,
-        reference: &Reference,
-        credentials: &CredentialChain,
-        not_before: Timestamp,
-        waiter: &Waiter,
-    ) -> (Option<Arc<Tag>>, Key) {
-        let known = self.lookup(reference, credentials, not_before, waiter);
-        let Some((tag, key)) = known else {
-            let key = Key::of(reference, credentials);
-            return (self.answers.known(&key), key);
-        };
-        (Some(tag), key)
+    /// The tag as of the last request, however long ago.
+    pub(super) fn last(&self, key: &TagKey) -> Option<Arc<Tag>> {
+        self.cache.last(key)
     }
 
-    /// Notes which tags a workload is on, each once, so that it is reconciled when one of them moves; none when it is gone.
-    pub(crate) fn follow(&self, identity: &Identity, keys: &[Key]) {
+    /// Sets the tags that a workload follows, each once, to reconcile it when one of them moves; none when it is deleted.
+    pub(crate) fn follow(&self, identity: &Identity, keys: &[TagKey]) {
         let mut followers = self.followers.lock();
         let before = followers.by_workload.get(identity);
         let before = before.map_or(&[][..], |before| before);
@@ -166,10 +141,10 @@ impl Tags {
         let before = followers.by_workload.remove(identity).unwrap_or_default();
         for left in before.iter().filter(|key| !keys.contains(key)) {
             if followers.leave(left, identity) {
-                self.answers.forget(left);
+                self.cache.remove(left);
             }
         }
-        let keys: Box<[Key]> = keys
+        let keys: Box<[TagKey]> = keys
             .iter()
             .map(|key| followers.join(key, identity))
             .collect();
@@ -178,20 +153,20 @@ impl Tags {
         }
     }
 
-    /// The images that workloads follow by tag, of those that are meant.
-    pub(crate) fn followed(&self, is_meant: impl Fn(&Reference) -> bool) -> BTreeSet<Arc<str>> {
+    /// The images that workloads follow by tag and the filter accepts.
+    pub(crate) fn followed(&self, accepts: impl Fn(&Reference) -> bool) -> BTreeSet<Arc<str>> {
         let followers = self.followers.lock();
         let images = followers.by_key.keys().map(|key| &key.image);
-        let meant = images.filter(|image| {
+        let accepted = images.filter(|image| {
             let parsed = reference::parse(image);
-            parsed.is_ok_and(|image| !reference::is_pinned(&image) && is_meant(&image))
+            parsed.is_ok_and(|image| !reference::is_pinned(&image) && accepts(&image))
         });
-        meant.cloned().collect()
+        accepted.cloned().collect()
     }
 
-    /// It was announced that the tag of an image has moved: all who follow it are reconciled, and the first of them asks
-    /// the registry again.
-    pub(crate) fn announce(&self, image: &str) -> Announced {
+    /// Announces that the tag of an image may have moved: its followers are reconciled, and the first of them causes a new
+    /// request.
+    pub(crate) fn announce(&self, image: &str) -> KnownDigests {
         let now = clock::now();
         let mut followers = self.followers.lock();
         let of_image = followers
@@ -203,27 +178,28 @@ impl Tags {
             self.triggers.send(&followed.workloads);
             (key.clone(), self.digest(key))
         });
-        Announced(before.collect())
+        KnownDigests(before.collect())
     }
 
-    /// What an image was found to be, once all who may read it have asked since then, and who follows it; nothing before.
-    pub(crate) fn answer(&self, image: &str, since: Timestamp) -> Option<Answer> {
+    /// The resolution of an image, once it has been requested since then with all credentials that are used for it.
+    pub(crate) fn resolution(&self, image: &str, since: Timestamp) -> Option<Resolution> {
         let followers = self.followers.lock();
         let of_image = followers
             .by_key
             .iter()
             .filter(|(key, _)| *key.image == *image);
-        let mut answer = Answer::default();
+        let mut resolution = Resolution::default();
         for (key, followed) in of_image {
-            let tag = self.answers.known(key).filter(|tag| tag.begun >= since)?;
+            let tag = self.last(key).filter(|tag| tag.started_at >= since)?;
             let digest = tag.digest.as_ref().ok().cloned();
-            answer.digest = answer.digest.or(digest);
-            answer.workloads.extend(followed.workloads.iter().cloned());
+            resolution.digest = resolution.digest.or(digest);
+            let workloads = followed.workloads.iter().cloned();
+            resolution.workloads.extend(workloads);
         }
-        Some(answer)
+        Some(resolution)
     }
 
-    /// What an image that a workload follows was last found to name, if the registry answered.
+    /// The digest that an image of a workload was last resolved to, unless that failed.
     pub(crate) fn named(&self, identity: &Identity, image: &Reference) -> Option<Digest> {
         let image = image.whole();
         let key = {
@@ -234,40 +210,40 @@ impl Tags {
         self.digest(&key)
     }
 
-    /// Whether some tag still names what it named when it was announced: a registry can announce a push before it answers
-    /// with it.
-    pub(crate) fn is_unchanged(&self, announced: &Announced) -> bool {
-        let mut before = announced.0.iter();
+    /// Whether some tag still has the digest that it had before the announcement: a registry can announce a push before it
+    /// serves it.
+    pub(crate) fn is_unchanged(&self, before: &KnownDigests) -> bool {
+        let mut before = before.0.iter();
         before.any(|(key, before)| self.digest(key) == *before)
     }
 
-    /// When it was announced that a tag of the workload has moved, if it was found to name another digest since.
+    /// When the move of a tag of the workload was announced, if it has been found to name another digest since.
     pub(crate) fn announced(&self, identity: &Identity) -> Option<Timestamp> {
         let followers = self.followers.lock();
         let keys = followers.by_workload.get(identity)?.iter();
         let moved = keys.filter_map(|key| {
             let announced = followers.announced(key)?;
-            let tag = self.answers.known(key)?;
+            let tag = self.last(key)?;
             tag.has_moved_since(announced).then_some(announced)
         });
         moved.max()
     }
 
-    fn digest(&self, key: &Key) -> Option<Digest> {
-        self.answers.known(key)?.digest.clone().ok()
+    fn digest(&self, key: &TagKey) -> Option<Digest> {
+        self.last(key)?.digest.clone().ok()
     }
 
-    /// Drops answers that no workload follows: the one that asked has been deleted before it could.
+    /// Evicts tags that no workload follows, as it was deleted before it could.
     pub(crate) fn tidy(&self) {
         let followers = self.followers.lock();
-        self.answers
+        self.cache
             .retain(|key, unused| unused < UNFOLLOWED || followers.by_key.contains_key(key));
     }
 }
 
 impl Followers {
-    /// Returns the one copy of the key that all share.
-    fn join(&mut self, key: &Key, identity: &Identity) -> Key {
+    /// Adds a follower; returns the shared copy of the key.
+    fn join(&mut self, key: &TagKey, identity: &Identity) -> TagKey {
         let shared = self.by_key.get_key_value(key);
         let shared = shared.map_or_else(|| key.clone(), |(key, _)| key.clone());
         let followed = self.by_key.entry(shared.clone()).or_default();
@@ -275,12 +251,12 @@ impl Followers {
         shared
     }
 
-    fn announced(&self, key: &Key) -> Option<Timestamp> {
+    fn announced(&self, key: &TagKey) -> Option<Timestamp> {
         self.by_key.get(key)?.announced
     }
 
-    /// Returns whether nobody follows the tag any more.
-    fn leave(&mut self, key: &Key, identity: &Identity) -> bool {
+    /// Removes a follower; returns whether it was the last.
+    fn leave(&mut self, key: &TagKey, identity: &Identity) -> bool {
         let Some(followed) = self.by_key.get_mut(key) else {
             return false;
         };

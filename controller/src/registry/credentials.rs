@@ -1,4 +1,4 @@
-//! With what a workload's images are asked for: the pull Secrets of its pods, then what is configured for the registry.
+//! The credentials for a workload's images: the pull Secrets of its pods, then those of the configuration.
 
 mod cloud;
 mod configured;
@@ -10,7 +10,7 @@ use std::{collections::HashMap, time::Duration};
 use jiff::Timestamp;
 use kube::Client;
 use kube_autorollout_cloud::Identities;
-use kube_autorollout_core::{Reference, state::Reason};
+use kube_autorollout_core::Reference;
 use kube_autorollout_registry as registry;
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -30,7 +30,7 @@ pub(crate) struct Credentials {
 }
 
 impl Credentials {
-    /// The pods' own Secrets, and what is configured.
+    /// Pull Secrets, and the configured credentials.
     pub(crate) fn new(
         client: Client,
         registries: &[RegistryEntry],
@@ -43,8 +43,8 @@ impl Credentials {
         }
     }
 
-    /// What the image is asked for with, in the order in which it is tried; nothing: anonymously. Where its registry has an
-    /// endpoint, that is what the Secrets are searched for. Nothing at all while a Secret is being read.
+    /// The credentials for an image, in the order in which they are tried; an empty chain stands for anonymous requests. Where
+    /// its registry has an endpoint, Secrets are searched for the endpoint. Nothing while a Secret is being fetched.
     pub(crate) fn lookup(
         &self,
         namespace: &str,
@@ -53,75 +53,64 @@ impl Credentials {
         waiter: &Waiter,
     ) -> Option<registry::CredentialChain> {
         let keyring = self.secrets.lookup(namespace, pull_secrets, waiter)?;
-        let found = keyring.lookup(&self.configured.asked(reference));
+        let found = keyring.lookup(&self.configured.at_endpoint(reference));
         Some(self.configured.chain(found, reference))
     }
 
-    /// What Docker configurations have for an image in the place of credentials, where they have none, as far as their
-    /// Secrets have been read.
+    /// Why the Docker configurations that were last fetched have no credentials for an image although they name its registry.
     pub(crate) fn missing(
         &self,
         namespace: &str,
         pull_secrets: &[String],
         reference: &Reference,
     ) -> Option<registry::MissingCredential> {
-        let keyring = self.secrets.known(namespace, pull_secrets);
-        let missing = keyring.missing(&self.configured.asked(reference)).cloned();
+        let keyring = self.secrets.last(namespace, pull_secrets);
+        let missing = keyring
+            .missing(&self.configured.at_endpoint(reference))
+            .cloned();
         missing.or_else(|| self.configured.missing(reference))
     }
 
-    /// Drops what nobody has asked for lately.
+    /// Evicts unused Secrets and old problems.
     pub(crate) fn tidy(&self) {
         self.secrets.tidy();
         self.configured.tidy();
     }
 
-    /// A registry refused what was asked for at `asked`: Secrets that were read before are read again for the next check.
-    pub(crate) fn refused(
-        &self,
-        namespace: &str,
-        pull_secrets: &[String],
-        reason: Reason,
-        asked: Timestamp,
-    ) {
-        if matches!(
-            reason,
-            Reason::Unauthorized | Reason::Denied | Reason::CredentialQuarantined
-        ) {
-            self.secrets.distrust(namespace, pull_secrets, asked);
-        }
+    /// Invalidates Secrets that were fetched before `request`, the start of a request that a registry refused.
+    pub(crate) fn invalidate(&self, namespace: &str, pull_secrets: &[String], request: Timestamp) {
+        self.secrets.invalidate(namespace, pull_secrets, request);
     }
 }
 
-/// A problem that nobody has met for so long is forgotten: those of a daily schedule are met once a day.
-const FORGOTTEN: Duration = Duration::from_secs(25 * 60 * 60);
+/// How long a problem is remembered after its last occurrence: with a daily schedule it occurs once a day.
+const RETENTION: Duration = Duration::from_secs(25 * 60 * 60);
 
-/// What was logged of each source of credentials: a problem is logged once, and again when it changes or
-/// comes back.
+/// The logged problem of each source of credentials: a problem is logged once, and again when it changes or recurs.
 #[derive(Debug, Default)]
 struct Problems(Mutex<HashMap<String, (String, Instant)>>);
 
 impl Problems {
-    /// How it stands with a place now.
-    fn note(&self, place: &str, problem: Option<String>) {
+    /// Notes the present problem of a source, or that it has none.
+    fn note(&self, source: &str, problem: Option<String>) {
         let mut problems = self.0.lock();
         let Some(problem) = problem else {
-            problems.remove(place);
+            problems.remove(source);
             return;
         };
         if problems
-            .get(place)
+            .get(source)
             .is_none_or(|(logged, _)| *logged != problem)
         {
             warn!("{problem}");
         }
-        problems.insert(place.to_owned(), (problem, Instant::now()));
+        problems.insert(source.to_owned(), (problem, Instant::now()));
     }
 
     fn tidy(&self) {
         self.0
             .lock()
-            .retain(|_, (_, met)| met.elapsed() < FORGOTTEN);
+            .retain(|_, (_, noted)| noted.elapsed() < RETENTION);
     }
 }
 
@@ -130,7 +119,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_problem_that_comes_back_is_logged_again() {
+    async fn a_problem_that_recurs_is_logged_again() {
         let problems = Problems::default();
         let known = || {
             problems
@@ -143,15 +132,15 @@ mod tests {
         problems.note("a", Some("gone".to_owned()));
         assert_eq!(known().as_deref(), Some("gone"), "it has changed");
         problems.note("b", None);
-        assert!(known().is_some(), "another place");
+        assert!(known().is_some(), "another source");
         problems.note("a", None);
         assert_eq!(known(), None, "so that it is logged again");
         problems.note("a", Some("broken".to_owned()));
         tokio::time::advance(Duration::from_secs(24 * 60 * 60)).await;
         problems.tidy();
-        assert!(known().is_some(), "it is met once a day");
-        tokio::time::advance(FORGOTTEN).await;
+        assert!(known().is_some(), "it occurs once a day");
+        tokio::time::advance(RETENTION).await;
         problems.tidy();
-        assert_eq!(known(), None, "of what was deleted, nothing stays");
+        assert_eq!(known(), None, "it no longer occurs");
     }
 }

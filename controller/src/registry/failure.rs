@@ -1,4 +1,4 @@
-//! Errors of registries in the words of decisions.
+//! Failures of registries, as decisions and reports need them.
 
 mod advice;
 
@@ -16,25 +16,24 @@ use kube_autorollout_registry::{Error, ErrorKind, Fingerprint, MissingCredential
 
 use crate::error_chain::Chain;
 
-/// Why a registry did not answer what was asked.
+/// Why an image or a tag could not be resolved or compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failure {
-    /// Its kind.
     pub(crate) reason: Reason,
-    /// What happened, with its causes.
+    /// The error with its causes.
     pub(crate) detail: String,
-    /// What to try.
+    /// What the user can do.
     pub(crate) advice: &'static str,
-    /// It may pass by itself, so that it is tried again before the next tick.
+    /// It may resolve by itself, so that the request is repeated before the next tick.
     pub(crate) transient: bool,
-    /// For how long the registry asks not to be asked again.
+    /// The delay that the registry requested (`Retry-After`).
     pub(crate) retry_after: Option<Duration>,
-    /// Which credentials it refused to a request for a tag, if it did.
+    /// The credentials that it refused in a request for a tag.
     pub(crate) refused: Option<Refused>,
 }
 
 impl Failure {
-    /// What an error means for the image.
+    /// The failure of a request for an image.
     pub(crate) fn of(reference: &Reference, error: &Error) -> Self {
         Self {
             reason: reason(error.kind()),
@@ -46,7 +45,7 @@ impl Failure {
         }
     }
 
-    /// The same of a request with these credentials.
+    /// The same with the credentials of the request.
     #[must_use]
     pub(crate) fn with(self, registry: &str, credentials: Fingerprint) -> Self {
         let is_refusal = matches!(
@@ -64,9 +63,9 @@ impl Failure {
         Self { refused, ..self }
     }
 
-    /// The same where credentials were asked for, and a Docker configuration names the registry without having any.
+    /// The same with the explanation that a Docker configuration names the registry without credentials, if it requires any.
     #[must_use]
-    pub(crate) fn for_want_of(self, missing: &MissingCredential) -> Self {
+    pub(crate) fn with_missing(self, missing: &MissingCredential) -> Self {
         if !matches!(self.reason, Reason::Unauthorized | Reason::Denied) {
             return self;
         }
@@ -88,52 +87,51 @@ impl Failure {
         }
     }
 
-    /// An image in a template that is no reference.
+    /// The image of a container is not a valid reference.
     pub(crate) fn invalid_reference(error: InvalidReference) -> Self {
-        Self {
-            reason: Reason::InvalidReference,
-            detail: Chain(&error).to_string(),
-            advice: "fix the image reference of the container",
-            transient: false,
-            retry_after: None,
-            refused: None,
-        }
+        Self::permanent(
+            Reason::InvalidReference,
+            Chain(&error).to_string(),
+            "fix the image reference of the container",
+        )
     }
 
-    /// An index of so many or so large manifests that they are not read to the end.
+    /// The manifests of an index are too many or too large to be read.
     pub(crate) fn too_much(reference: &Reference) -> Self {
-        Self {
-            reason: Reason::ManifestTooLarge,
-            detail: format!("{reference}: its manifests are too large to be compared"),
-            advice: "check that the reference names an image",
-            transient: false,
-            retry_after: None,
-            refused: None,
-        }
+        Self::permanent(
+            Reason::ManifestTooLarge,
+            format!("{reference}: its manifests are too large to be compared"),
+            "check that the reference names an image",
+        )
     }
 
-    /// A manifest that came whole and makes no sense.
+    /// A manifest cannot be parsed.
     pub(crate) fn unreadable_manifest(
         reference: &Reference,
         digest: &Digest,
         error: &ManifestError,
     ) -> Self {
-        Self {
-            reason: error.reason(),
-            detail: format!("{reference}: manifest {digest}: {}", Chain(error)),
-            advice: "push the image again, as an OCI or Docker image",
-            transient: false,
-            retry_after: None,
-            refused: None,
-        }
+        Self::permanent(
+            error.reason(),
+            format!("{reference}: manifest {digest}: {}", Chain(error)),
+            "push the image again, as an OCI or Docker image",
+        )
     }
 
-    /// A tag that names something else than a container image.
+    /// A tag names an artifact that is not a container image.
     pub(crate) fn no_image(reference: &Reference, artifact: &ArtifactType) -> Self {
+        Self::permanent(
+            Reason::UnsupportedMediaType,
+            format!("{reference}: the tag names {artifact}, not a container image"),
+            "push the image under this tag again, and charts and other artifacts under another tag or repository",
+        )
+    }
+
+    fn permanent(reason: Reason, detail: String, advice: &'static str) -> Self {
         Self {
-            reason: Reason::UnsupportedMediaType,
-            detail: format!("{reference}: the tag names {artifact}, not a container image"),
-            advice: "push the image under this tag again, and charts and other artifacts under another tag or repository",
+            reason,
+            detail,
+            advice,
             transient: false,
             retry_after: None,
             refused: None,
@@ -141,7 +139,7 @@ impl Failure {
     }
 }
 
-/// The reason of a decision that an error leads to.
+/// The reason of a decision for a kind of error.
 pub(crate) fn reason(kind: ErrorKind) -> Reason {
     match kind {
         ErrorKind::InvalidReference => Reason::InvalidReference,
@@ -161,7 +159,7 @@ pub(crate) fn reason(kind: ErrorKind) -> Reason {
         ErrorKind::Timeout => Reason::Timeout,
         ErrorKind::Tls => Reason::Tls,
         ErrorKind::Server => Reason::Server,
-        // The crate may grow kinds; whatever they are, the registry was not reached in a way we know.
+        // `ErrorKind` is non-exhaustive.
         _ => Reason::Transport,
     }
 }
@@ -171,19 +169,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_entry_without_credentials_is_named_where_credentials_were_asked_for() {
-        let failure = |reason| Failure {
-            reason,
-            detail: "a.io/web:1: a.io: credentials are needed".to_owned(),
-            advice: "give the pods an image pull secret",
-            transient: false,
-            retry_after: None,
-            refused: None,
+    fn an_entry_without_credentials_is_explained_where_credentials_are_required() {
+        let failure = |reason| {
+            let detail = "a.io/web:1: a.io: credentials are needed".to_owned();
+            Failure::permanent(reason, detail, "give the pods an image pull secret")
         };
         let missing = MissingCredential::Helper {
             name: "desktop".to_owned(),
         };
-        let explained = failure(Reason::Unauthorized).for_want_of(&missing);
+        let explained = failure(Reason::Unauthorized).with_missing(&missing);
         assert_eq!(
             explained.detail,
             "a.io/web:1: a.io: credentials are needed; a Docker configuration names the registry, but its credentials are in \
@@ -191,6 +185,6 @@ mod tests {
         );
         assert!(explained.advice.contains("themselves"), "{explained:?}");
         let other = failure(Reason::TagNotFound);
-        assert_eq!(other.clone().for_want_of(&missing), other);
+        assert_eq!(other.clone().with_missing(&missing), other);
     }
 }

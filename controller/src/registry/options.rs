@@ -1,4 +1,4 @@
-//! How the registry client is set up: what the configuration and the environment say of registries.
+//! Creates the clients for registries by the configuration and the environment.
 
 use std::{collections::BTreeMap, num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
 
@@ -10,44 +10,44 @@ use crate::{
     constants,
 };
 
-/// For name resolution, TCP and TLS of a single request.
+/// The deadline for name resolution, TCP and TLS of a request.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-// The order, with upper case first, is that of hyper-util's own reading of the environment.
+// Upper case takes precedence, as in hyper-util.
 const HTTPS_PROXY: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];
 const HTTP_PROXY: [&str; 2] = ["HTTP_PROXY", "http_proxy"];
 const NO_PROXY: [&str; 2] = ["NO_PROXY", "no_proxy"];
 
-/// Why no registry client can be made; all of it is for the user to correct.
+/// Why a client cannot be created; the user has to correct it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// A proxy that cannot be used. It may hold a login, so it is not repeated.
+    /// An invalid proxy. Its value may contain a password and is not shown.
     #[error("invalid proxy in the environment variable {variable}; allowed: http://host:port")]
     Proxy {
-        /// The variable that was used.
+        /// The variable.
         variable: &'static str,
     },
-    /// A file whose certificates cannot be used.
+    /// A file with invalid certificates.
     #[error("invalid CA certificates in {}", .path.display())]
     Certificate {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The cause.
         source: registry::InvalidCertificate,
     },
-    /// A variable of a cloud that cannot be used.
+    /// An invalid environment variable of a cloud.
     #[error(transparent)]
     Cloud(#[from] cloud::Error),
-    /// Something else.
+    /// Any other error.
     #[error("cannot create the registry client")]
     Build(#[from] registry::BuildError),
 }
 
-/// The controller's identities in clouds, if an entry of the configuration asks for one.
+/// The controller's cloud identities, if an entry of the configuration needs one.
 ///
 /// # Errors
 ///
-/// [`Error`] when the environment says of a cloud what cannot be used.
+/// [`Error`] when the environment or a certificate is invalid.
 pub(crate) fn identities(
     config: &Config,
     environment: &BTreeMap<String, String>,
@@ -68,11 +68,11 @@ pub(crate) fn identities(
     Ok(Some(identities?))
 }
 
-/// A client for single requests to servers that are no registries.
+/// A client for single requests to servers other than registries.
 ///
 /// # Errors
 ///
-/// [`Error`] when the configuration or the environment asks for what cannot be done.
+/// [`Error`] when the configuration or the environment is invalid.
 pub(crate) fn single_requests(
     config: &Config,
     environment: &BTreeMap<String, String>,
@@ -85,11 +85,11 @@ pub(crate) fn single_requests(
     Ok(client?)
 }
 
-/// A client for single requests to other replicas, never through a proxy.
+/// A client for single requests to other replicas, without a proxy.
 ///
 /// # Errors
 ///
-/// [`Error`] when no client can be made.
+/// [`Error`] when it cannot be created.
 pub(crate) fn within_the_cluster() -> Result<registry::TokenClient, Error> {
     let (proxy, agent) = (registry::Proxy::default(), constants::USER_AGENT);
     Ok(registry::TokenClient::new(
@@ -100,19 +100,18 @@ pub(crate) fn within_the_cluster() -> Result<registry::TokenClient, Error> {
     )?)
 }
 
-/// Requests in flight to one host at once, of the controller.
+/// The controller's limit of concurrent requests to one host.
 pub(crate) const CONTROLLER_REQUESTS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(7);
 
-/// The same, while a person waits. An index costs a second request, for its platforms: with these, 100 images of one host
+/// The limit while a person waits. An index needs a second request, for its platforms: with this limit, 100 images of one host
 /// still take less than 20 round trips.
 pub(crate) const CHECK_REQUESTS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
 
-/// A client that asks registries as it is configured. `requests` may be in flight to one host at once where nothing else
-/// is configured.
+/// A client for registries. `requests` is the limit of concurrent requests to one host, unless another one is configured.
 ///
 /// # Errors
 ///
-/// [`Error`] when the configuration or the environment asks for what cannot be done.
+/// [`Error`] when the configuration or the environment is invalid.
 pub(crate) fn client(
     config: &Config,
     environment: &BTreeMap<String, String>,
@@ -135,7 +134,7 @@ pub(crate) fn client(
     Ok(builder.build()?)
 }
 
-/// The proxies that the environment names.
+/// The proxies of the environment.
 fn proxy(environment: &BTreeMap<String, String>) -> Result<registry::Proxy, Error> {
     let value = |names| variable(environment, names).map_or("", |(_, value)| value);
     let proxy =
@@ -152,7 +151,7 @@ fn proxy(environment: &BTreeMap<String, String>) -> Result<registry::Proxy, Erro
     })
 }
 
-/// The first of the variables that is set and not empty, and its value.
+/// The first variable that is set and not empty, and its value.
 fn variable<'e>(
     environment: &'e BTreeMap<String, String>,
     names: [&'static str; 2],

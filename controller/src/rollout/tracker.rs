@@ -11,7 +11,7 @@ use kube_autorollout_core::{
 
 use super::flight::Flight;
 use crate::{
-    observe::observation::{Followed, Observation, PROGRESS_DEADLINE},
+    observe::observation::{Observation, PROGRESS_DEADLINE, TrackedRollout},
     workload::Workload,
 };
 
@@ -60,8 +60,8 @@ struct OurRollout {
 
 impl Tracker {
     /// What observing the workload takes of it.
-    pub(crate) fn followed(&self) -> Followed {
-        Followed {
+    pub(crate) fn followed(&self) -> TrackedRollout {
+        TrackedRollout {
             generation: self.rollout.as_ref().map_or(0, |it| it.generation),
             unfinished: self.rollout.is_some(),
             since: self.in_flight().map(|flight| flight.since),

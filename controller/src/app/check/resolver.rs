@@ -35,8 +35,8 @@ impl Resolver {
             advice: "use the form registry/repository:tag",
             ..Failure::invalid_reference(error)
         })?;
-        let asked = self.configured.asked(&reference);
-        let credentials = self.keyring.lookup(&asked);
+        let at_endpoint = self.configured.at_endpoint(&reference);
+        let credentials = self.keyring.lookup(&at_endpoint);
         let credentials = self.configured.chain(credentials, &reference);
         let resolved = self.client.resolve(&reference, &credentials).await;
         let resolved = resolved.map_err(|error| {
@@ -44,7 +44,7 @@ impl Resolver {
             let missing = self.keyring.missing(&asked).cloned();
             let missing = missing.or_else(|| self.configured.missing(&reference));
             match missing.filter(|_| credentials.is_empty()) {
-                Some(missing) => failure.for_want_of(&missing),
+                Some(missing) => failure.with_missing(&missing),
                 None => failure,
             }
         })?;

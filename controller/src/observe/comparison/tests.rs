@@ -4,7 +4,7 @@ use super::*;
 use crate::observe::pods::ContainerSpec;
 
 #[test]
-fn what_was_pulled_is_known_from_the_record_or_from_a_start_after_the_tag_was_seen() {
+fn the_pulled_digest_is_known_from_the_record_or_from_a_start_after_the_tag_was_seen() {
     let digest = |letter: char| -> Digest {
         let hex = letter.to_string().repeat(64);
         format!("sha256:{hex}").parse().expect("a digest")
@@ -36,5 +36,5 @@ fn what_was_pulled_is_known_from_the_record_or_from_a_start_after_the_tag_was_se
     let mut pinned = container(61, true);
     Arc::make_mut(&mut pinned.spec).pinned = true;
     let pulled = pulled(&pinned, Some(&record), &tag, Some(since));
-    assert_eq!(pulled, None, "its pin says what it runs");
+    assert_eq!(pulled, None, "its pin is the digest");
 }

@@ -19,7 +19,7 @@ fn pod(name: &str, image: &str, secrets: &[&str]) -> Arc<Pod> {
 }
 
 #[test]
-fn pods_are_parted_by_what_they_name_and_pull_it_with() {
+fn pods_are_grouped_by_image_and_pull_secrets() {
     let pods = [
         pod("new", "harbor/app:main", &["harbor"]),
         pod("old", "ghcr.io/app:main", &[]),
@@ -45,18 +45,11 @@ fn a_tag_is_confirmed_by_a_pod_that_was_compared_with_it() {
     let tag: Digest = format!("sha256:{}", "a".repeat(64))
         .parse()
         .expect("a digest");
-    let learnt = |verdicts: &[Verdict]| {
-        let pods = [pod("new", "harbor/app:main", &[])];
-        let running =
-            |verdict: &Verdict| described(&pods[0], &pods[0].containers[0], None, *verdict);
-        Learnt {
-            tag: Ok(tag.clone()),
-            since: None,
-            pods: verdicts.iter().map(running).collect(),
-            failure: None,
-            asked: None,
-            kept: Kept::default(),
-        }
+    let observed = |verdicts: &[Verdict]| {
+        let pod = pod("new", "harbor/app:main", &[]);
+        let pods = verdicts.iter();
+        let pods = pods.map(|verdict| running(&pod, &pod.containers[0], None, *verdict));
+        ImageObservation::new(Ok(tag.clone()), pods.collect())
     };
     let doubt = Verdict::Unknown(Reason::TagNotFound);
     let current = Verdict::Current(Reason::Current);
@@ -65,9 +58,9 @@ fn a_tag_is_confirmed_by_a_pod_that_was_compared_with_it() {
         &[Verdict::NotStarted],
         &[Verdict::NotStarted, doubt],
     ] {
-        assert_eq!(learnt(open).unconfirmed(), Some(&tag), "{open:?}");
+        assert_eq!(observed(open).unconfirmed(), Some(&tag), "{open:?}");
     }
     for confirmed in [&[Verdict::Stale][..], &[Verdict::NotStarted, current]] {
-        assert_eq!(learnt(confirmed).unconfirmed(), None, "{confirmed:?}");
+        assert_eq!(observed(confirmed).unconfirmed(), None, "{confirmed:?}");
     }
 }

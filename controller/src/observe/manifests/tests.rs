@@ -113,7 +113,7 @@ async fn until(condition: impl Fn() -> bool) {
 }
 
 #[tokio::test]
-async fn the_manifests_of_an_index_of_indexes_are_asked_for_a_few_at_once() {
+async fn the_manifests_of_an_index_of_indexes_are_requested_a_few_at_once() {
     let registry = Registry::start(indexes(20, 100)).await;
     let (client, credentials) = (client(), CredentialChain::anonymous());
     let reference = format!("{}/web:1", registry.address);
@@ -149,7 +149,7 @@ async fn manifests_that_are_too_large_together_are_not_read_to_the_end() {
     let tag = digests[0].clone();
     manifests.fetch(digests, &tag).await;
     let asked = registry.shared.asked.load(Ordering::SeqCst);
-    let most = MOST_BYTES / (1024 * 1024) + AT_ONCE;
+    let most = MAX_BYTES / (1024 * 1024) + AT_ONCE;
     assert!(asked <= most, "{asked}");
     let failure = manifests.failure().expect("too large");
     assert_eq!(failure.reason, Reason::ManifestTooLarge);

@@ -81,7 +81,7 @@ impl Store {
             history: workload.kind.history(),
             templates,
         });
-        let urgent = freshness.asked.is_some();
+        let urgent = freshness.after_request.is_some();
         let requirements = Requirements {
             history,
             freshness: PodFreshness { since, ..freshness },

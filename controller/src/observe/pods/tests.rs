@@ -119,14 +119,14 @@ impl Given {
     }
 }
 
-fn within(age: Duration, asked: Option<Timestamp>) -> PodFreshness {
+fn within(age: Duration, after_request: Option<Timestamp>) -> PodFreshness {
     let now = Instant::now();
     let since = now
         .checked_sub(age.saturating_sub(Duration::from_millis(1)))
         .unwrap_or(now);
     PodFreshness {
         since,
-        asked,
+        after_request,
         waited: None,
         templates: false,
     }

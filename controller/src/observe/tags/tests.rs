@@ -10,7 +10,7 @@ use crate::{
 };
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_no_workload_follows_is_dropped_after_a_while() {
+async fn a_tag_that_no_workload_follows_is_evicted_after_a_while() {
     let environment = std::collections::BTreeMap::new();
     let config = config::load(None, &environment).expect("defaults").config;
     let metrics = Arc::new(Metrics::new().expect("metrics"));
@@ -19,22 +19,24 @@ async fn an_answer_that_no_workload_follows_is_dropped_after_a_while() {
     let fetches = Fetches::new(Arc::default(), CancellationToken::new());
     let tags = Tags::new(client.expect("a client"), &fetches);
     let web = Identity::deployment("shop", "web");
-    let ask = async |image: &str| {
+    let fetch = async |image: &str| {
         let reference = image.parse().expect("a reference");
         let credentials = CredentialChain::default();
         let woken = Arc::new(Notify::new());
         let waiter = Waiter::Task(Arc::clone(&woken));
         let lookup = || tags.lookup(&reference, &credentials, Timestamp::MIN, &waiter);
-        assert!(lookup().is_none(), "it is fetched first");
+        assert!(lookup().0.is_none(), "it is fetched first");
         woken.notified().await;
-        lookup().expect("a failure").1
+        let (tag, key) = lookup();
+        tag.expect("a failure");
+        key
     };
-    let followed = ask("localhost:1/followed:1").await;
+    let followed = fetch("localhost:1/followed:1").await;
     tags.follow(&web, &[followed]);
-    ask("localhost:1/deleted:1").await;
+    fetch("localhost:1/deleted:1").await;
     let images = || {
         tags.tidy();
-        tags.answers.len()
+        tags.cache.len()
     };
     assert_eq!(images(), 2, "its reconcile may be about to follow");
     advance(UNFOLLOWED).await;

@@ -1,4 +1,4 @@
-//! The controller's own identity in a cloud, for the hosts that may have a token of it.
+//! The controller's cloud identity, for the hosts that its tokens may be sent to.
 
 use std::sync::Arc;
 
@@ -8,11 +8,11 @@ use kube_autorollout_registry::CredentialProvider;
 
 use crate::config::{RegistryEntry, Secret};
 
-/// Where the token for an image comes from, or why none is sent to its registry.
+/// The provider of the token for an image, or why none is sent to its registry.
 ///
-/// A token goes to the registries of its cloud and to hosts that the configuration writes out, with a `hostnamePattern`
-/// without a wildcard or an `endpoint`; never to any host that a pattern with a wildcard happens to match, as a user who may
-/// create a workload names that.
+/// A token is sent to the registries of its cloud and to hosts that the configuration names literally, by a `hostnamePattern`
+/// without a wildcard or an `endpoint`; never to other hosts that a wildcard matches, as anyone who may create a workload
+/// chooses those.
 pub(super) fn provider(
     identities: &Identities,
     entry: &RegistryEntry,
@@ -43,8 +43,8 @@ pub(super) fn provider(
     let Some(cloud) = cloud.or(of_host) else {
         return Err(refused("no registry of a known cloud"));
     };
-    let is_written = endpoint.is_some() || pattern.is_literal();
-    if !is_written && !cloud.has_host(registry) {
+    let is_literal = endpoint.is_some() || pattern.is_literal();
+    if !is_literal && !cloud.has_host(registry) {
         return Err(refused(&format!("no registry of {cloud}")));
     }
     Ok(Some(identities.provider(Wanted {
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_goes_to_hosts_of_its_cloud_and_to_those_that_are_written_out() {
+    fn a_token_is_sent_to_hosts_of_its_cloud_and_to_literal_ones() {
         let aws = Some(Cloud::Aws);
         let evil = format!("{ECR}.evil.example");
         let cases = [

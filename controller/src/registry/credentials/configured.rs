@@ -1,4 +1,4 @@
-//! Credentials of the configuration. Files are read at each use, so that what is rotated is used at the next check.
+//! Credentials of the configuration. Files are read at each use, so that rotated credentials are used at the next check.
 
 use std::{borrow::Cow, fs, path::Path, sync::Arc};
 
@@ -14,17 +14,17 @@ use crate::config::{RegistryEntry, Secret, TokenSource};
 /// The file of a mounted Secret of type `kubernetes.io/dockerconfigjson`.
 const DOCKER_CONFIG: &str = ".dockerconfigjson";
 
-/// What is configured for all registries.
+/// The configured credentials of all registries.
 #[derive(Debug)]
 pub(crate) struct Configured {
     entries: Vec<RegistryEntry>,
-    /// Those of the controller, if an entry asks for them.
+    /// The controller's cloud identities, if an entry needs them.
     identities: Option<Identities>,
     problems: Problems,
 }
 
 impl Configured {
-    /// Of these entries, the first one for a registry counts.
+    /// The first matching entry counts for a registry.
     pub(crate) fn new(registries: &[RegistryEntry], identities: Option<Identities>) -> Self {
         Self {
             entries: registries.to_vec(),
@@ -33,29 +33,27 @@ impl Configured {
         }
     }
 
-    /// What an image is asked for with, in the order in which it is tried: what was `found` in Secrets, then what is
-    /// configured for its registry.
+    /// The credentials for an image, in the order in which they are tried: those `found` in Secrets, then the configured ones.
     pub(crate) fn chain(&self, found: Vec<Credential>, reference: &Reference) -> CredentialChain {
         let provider = |credential| Arc::new(credential) as Arc<dyn CredentialProvider>;
-        let configured = self.of(reference);
-        let at_hand = found.into_iter().chain(configured).map(provider);
-        at_hand.chain(self.identity(reference)).collect()
+        let configured = self.credentials(reference);
+        let credentials = found.into_iter().chain(configured).map(provider);
+        credentials.chain(self.identity(reference)).collect()
     }
 
-    /// What a cloud issues for the registry of an image.
+    /// The credentials that a cloud issues for the registry of an image.
     fn identity(&self, reference: &Reference) -> Option<Arc<dyn CredentialProvider>> {
         let (identities, entry) = (self.identities.as_ref()?, self.entry(reference)?);
         let provided = cloud::provider(identities, entry, reference);
         provided.unwrap_or_else(|problem| {
-            let place = format!("the cloud of {}", reference.registry());
-            self.problems.note(&place, Some(problem));
+            let source = format!("the cloud of {}", reference.registry());
+            self.problems.note(&source, Some(problem));
             None
         })
     }
 
-    /// What an image is called where it is asked for: at the endpoint of its registry, if there is one. Credentials are
-    /// those for this name.
-    pub(crate) fn asked<'r>(&self, reference: &'r Reference) -> Cow<'r, Reference> {
+    /// The reference at the endpoint of its registry, if there is one. Credentials are looked up for this reference.
+    pub(crate) fn at_endpoint<'r>(&self, reference: &'r Reference) -> Cow<'r, Reference> {
         let endpoint = self
             .entry(reference)
             .and_then(|entry| entry.endpoint.as_ref());
@@ -64,13 +62,13 @@ impl Configured {
         })
     }
 
-    /// Forgets what was reported long ago.
+    /// Drops old problems.
     pub(super) fn tidy(&self) {
         self.problems.tidy();
     }
 
-    /// What files and the configuration itself hold for the registry of an image.
-    fn of(&self, reference: &Reference) -> Vec<Credential> {
+    /// The credentials for the registry of an image in files and in the configuration itself.
+    fn credentials(&self, reference: &Reference) -> Vec<Credential> {
         let Some(entry) = self.entry(reference) else {
             return Vec::new();
         };
@@ -86,17 +84,17 @@ impl Configured {
         }
     }
 
-    /// What a mounted file has for an image in the place of credentials, where it has none.
+    /// Why a mounted file has no credentials for an image although it names its registry.
     pub(crate) fn missing(&self, reference: &Reference) -> Option<MissingCredential> {
         let Secret::ImagePullSecret { mount_path } = &self.entry(reference)?.secret else {
             return None;
         };
         let keyring = keyring(&mount_path.join(DOCKER_CONFIG)).ok()?;
-        keyring.missing(&self.asked(reference)).cloned()
+        keyring.missing(&self.at_endpoint(reference)).cloned()
     }
 
-    /// The entries that the kubelet would use; the only entry of a file where none of them is for this registry, if the
-    /// pattern names the registry in full. With a wildcard the file would be shown to hosts that nobody has named.
+    /// The entries that the kubelet would use. If there are none, the only entry of the file, provided that the pattern names
+    /// the registry literally: with a wildcard, credentials would be sent to hosts that nobody has configured.
     fn mounted(
         &self,
         path: &Path,
@@ -106,15 +104,14 @@ impl Configured {
         let Some(keyring) = usable(path, keyring(path), &self.problems) else {
             return Vec::new();
         };
-        let asked = self.asked(reference);
-        let found = keyring.lookup(&asked);
+        let reference_at_endpoint = self.at_endpoint(reference);
+        let found = keyring.lookup(&reference_at_endpoint);
         let only = keyring.only().filter(|_| found.is_empty());
-        let (file, host) = (path.display(), asked.registry());
+        let (file, host) = (path.display(), reference_at_endpoint.registry());
         let (used, problem) = match only {
             None => (found, None),
             Some(only) if entry.pattern.is_literal() => {
-                let problem =
-                    format!("the only entry of {file} is not for {host}, and is used all the same");
+                let problem = format!("the only entry of {file} is not for {host}, but is used");
                 (only.to_vec(), Some(problem))
             }
             Some(_) => {
@@ -137,7 +134,7 @@ impl Configured {
     }
 }
 
-/// What a mounted file holds.
+/// Parses a mounted file.
 fn keyring(path: &Path) -> Result<Keyring, String> {
     let text = text(path)?;
     let mut keyring = Keyring::default();
@@ -160,16 +157,16 @@ fn opaque(username: Option<&str>, token: &TokenSource, problems: &Problems) -> O
     })
 }
 
-/// What a file holds, or what is to be said of it.
+/// Reads a file, or returns the problem.
 fn text(path: &Path) -> Result<String, String> {
     fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))
 }
 
-/// What could be had of a file; one that is fixed later is read at its next use.
-fn usable<T>(path: &Path, had: Result<T, String>, problems: &Problems) -> Option<T> {
-    let (had, problem) = had.map_or_else(|problem| (None, Some(problem)), |had| (Some(had), None));
+/// Notes the problem of a file, if there is one; it is read again at its next use.
+fn usable<T>(path: &Path, read: Result<T, String>, problems: &Problems) -> Option<T> {
+    let problem = read.as_ref().err().cloned();
     problems.note(&path.display().to_string(), problem);
-    had
+    read.ok()
 }
 
 #[cfg(test)]
@@ -196,7 +193,7 @@ mod tests {
     }
 
     fn found(configured: &Configured, image: &str) -> Vec<Credential> {
-        configured.of(&image.parse().expect("a reference"))
+        configured.credentials(&image.parse().expect("a reference"))
     }
 
     #[test]
@@ -256,7 +253,7 @@ mod tests {
         let a = [Credential::password("a", "p")];
         let (one, two) = (folder(ONE), folder(TWO));
         let cases = [
-            ("other.io", &one, &a[..], Some("is used all the same")),
+            ("other.io", &one, &a[..], Some("but is used")),
             (
                 "*.io",
                 &one,
@@ -298,10 +295,10 @@ mod tests {
         );
         let image = "nginx".parse().expect("a reference");
         assert_eq!(
-            configured.asked(&image).whole(),
+            configured.at_endpoint(&image).whole(),
             "mirror.io/hub/library/nginx:latest"
         );
         let other = "ghcr.io/a/b".parse().expect("a reference");
-        assert_eq!(*configured.asked(&other), other);
+        assert_eq!(*configured.at_endpoint(&other), other);
     }
 }

@@ -1,4 +1,4 @@
-//! One pull Secret, as the API server has it.
+//! Fetches and parses one pull Secret.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use kube::{Api, Client};
 use kube_autorollout_registry::Keyring;
 use tokio::time;
 
-/// After which the API server counts as not having answered.
+/// The deadline of a request.
 pub(super) const GET_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Why a pull Secret is left out.
+/// Why a pull Secret cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
     #[error(
-        "they may not be read: add the verb get on secrets to the role of the controller, or configure the registry"
+        "reading them is forbidden: add the verb get on secrets to the role of the controller, or configure the registry"
     )]
     Forbidden,
     #[error("it does not exist")]
@@ -34,13 +34,13 @@ pub(super) enum Error {
 }
 
 impl Error {
-    /// The API server is away or in problem, so the Secret may be what it was.
-    pub(super) fn says_nothing(&self) -> bool {
+    /// Whether the API server did not answer, so that the Secret may be unchanged.
+    pub(super) fn is_unanswered(&self) -> bool {
         matches!(self, Self::Timeout | Self::Get(_))
     }
 }
 
-/// The type decides the key, as for the kubelet.
+/// Parses a Secret. Its type determines the key, as for the kubelet.
 pub(super) fn parse(secret: &Secret) -> Result<Keyring, Error> {
     let mut keyring = Keyring::default();
     let data = |key: &'static str| {
@@ -58,11 +58,11 @@ pub(super) fn parse(secret: &Secret) -> Result<Keyring, Error> {
     Ok(keyring)
 }
 
-/// Reads the Secret of this name.
+/// Fetches the Secret of this name.
 ///
 /// # Errors
 ///
-/// [`Error`] when there is none that could be used.
+/// [`Error`] when it cannot be fetched or used.
 pub(super) async fn get(client: &Client, namespace: &str, name: &str) -> Result<Keyring, Error> {
     let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
     let secret = time::timeout(GET_TIMEOUT, api.get(name))

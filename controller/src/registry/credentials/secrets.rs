@@ -1,8 +1,8 @@
-//! Pull Secrets, kept for a while after they were read.
+//! A cache of pull Secrets.
 //!
-//! A Secret that no registry refuses is read once in ten minutes. One that is refused is read again at once, as it may have
-//! been rotated; while that changes nothing, for hours perhaps, it is read ever more seldom, however many workloads and
-//! images ask for it at each check.
+//! A Secret that no registry refuses is fetched every ten minutes. After a refusal it is fetched again immediately, as it may
+//! have been rotated. While it does not change, perhaps for hours, it is fetched with a growing back-off, however many
+//! workloads and images use it.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -23,27 +23,26 @@ use crate::{
     lookup::{Fetches, SingleFlight, Waiter},
 };
 
-/// How long a Secret is kept that no registry refuses.
-const KEPT: Duration = Duration::from_secs(10 * 60);
+/// How long a Secret is fresh that no registry refuses.
+const LIFETIME: Duration = Duration::from_secs(10 * 60);
 
-/// How soon a Secret is read again that has not changed since a registry refused it: after the second refusal in a row, and
-/// at the latest.
-const REFUSED: Backoff = Backoff::new(Duration::from_secs(15), KEPT);
+/// How long a Secret is fresh that has not changed since a registry refused it, from the second refusal in a row on.
+const REFUSED: Backoff = Backoff::new(Duration::from_secs(15), LIFETIME);
 
-/// How long all share a failure of the API server.
+/// How long a failure of the API server is cached.
 const FAILED: Duration = Duration::from_secs(10);
 
-/// A Secret that nobody asks for is dropped after so long: nothing of a workload that was deleted stays.
+/// How long an unused Secret is cached.
 const UNUSED: Duration = Duration::from_secs(10 * 60);
 
-/// Where a Secret is.
+/// The namespace and name of a Secret.
 type Name = (String, String);
 
-/// Reads Secrets.
+/// All pull Secrets.
 pub(super) struct Secrets {
     reader: Arc<Reader>,
-    kept: Arc<SingleFlight<Name, Read>>,
-    /// The last time that a registry refused what each holds.
+    cache: Arc<SingleFlight<Name, CachedSecret>>,
+    /// The start of the last request that a registry refused with the credentials of a Secret.
     refused: Mutex<HashMap<Name, Timestamp>>,
 }
 
@@ -52,18 +51,17 @@ struct Reader {
     problems: Problems,
 }
 
-/// What came of reading it.
+/// The result of the last request for a Secret.
 #[derive(Clone)]
-struct Read {
-    /// When that began, by the clock of refusals.
-    begun: Timestamp,
-    /// When it had ended.
-    at: Instant,
-    /// The API server was away, and this is what was known before.
+struct CachedSecret {
+    /// When the request started, by the wall clock.
+    started_at: Timestamp,
+    fetched: Instant,
+    /// The API server did not answer, and the keyring is the one before.
     failed: bool,
-    /// How often in a row it was read because it had been refused, and had not changed.
+    /// How often in a row it was fetched after a refusal and had not changed.
     unchanged: u32,
-    /// Nothing where the Secret cannot be used.
+    /// Empty where the Secret cannot be used.
     keyring: Arc<Keyring>,
 }
 
@@ -72,13 +70,13 @@ impl Secrets {
         let problems = Problems::default();
         Self {
             reader: Arc::new(Reader { client, problems }),
-            kept: SingleFlight::new(fetches.clone()),
+            cache: SingleFlight::new(fetches.clone()),
             refused: Mutex::default(),
         }
     }
 
-    /// What the Secrets of these names hold together; nothing while one of them is being read. One that is missing or
-    /// malformed is reported and left out: the kubelet would fail or go on without it, and we only read.
+    /// The credentials of all these Secrets; nothing while one of them is being fetched. One that is missing or malformed is
+    /// logged and skipped, as by the kubelet.
     pub(super) fn lookup(
         &self,
         namespace: &str,
@@ -87,7 +85,7 @@ impl Secrets {
     ) -> Option<Keyring> {
         let mut keyring = Some(Keyring::default());
         for name in names {
-            // All of them are read at once.
+            // All of them are looked up before one that is pending ends this, so that they are fetched concurrently.
             let secret = self.secret(namespace, name, waiter);
             keyring = keyring.zip(secret).map(|(mut keyring, secret)| {
                 keyring.extend(&secret);
@@ -97,35 +95,35 @@ impl Secrets {
         keyring
     }
 
-    /// What was read of the Secrets last, however long ago.
-    pub(super) fn known(&self, namespace: &str, names: &[String]) -> Keyring {
+    /// The credentials of the Secrets as they were last fetched, however long ago.
+    pub(super) fn last(&self, namespace: &str, names: &[String]) -> Keyring {
         let mut keyring = Keyring::default();
         for name in names {
-            if let Some(read) = self.kept.known(&(namespace.to_owned(), name.clone())) {
-                keyring.extend(&read.keyring);
+            if let Some(cached) = self.cache.last(&(namespace.to_owned(), name.clone())) {
+                keyring.extend(&cached.keyring);
             }
         }
         keyring
     }
 
-    /// A registry refused what it was asked at `asked`: what was read before is not trusted any more.
-    pub(super) fn distrust(&self, namespace: &str, names: &[String], asked: Timestamp) {
+    /// Invalidates Secrets that were fetched before `request`, the start of a request that a registry refused.
+    pub(super) fn invalidate(&self, namespace: &str, names: &[String], request: Timestamp) {
         let mut refused = self.refused.lock();
         for name in names {
             let name = (namespace.to_owned(), name.clone());
-            if self.kept.contains(&name) {
-                let last = refused.entry(name).or_insert(asked);
-                *last = asked.max(*last);
+            if self.cache.contains(&name) {
+                let last = refused.entry(name).or_insert(request);
+                *last = request.max(*last);
             }
         }
     }
 
-    /// Drops what nobody has asked for lately.
+    /// Evicts unused Secrets.
     pub(super) fn tidy(&self) {
-        self.kept.retain(|_, unused| unused < UNUSED);
+        self.cache.retain(|_, unused| unused < UNUSED);
         self.refused
             .lock()
-            .retain(|name, _| self.kept.contains(name));
+            .retain(|name, _| self.cache.contains(name));
         self.reader.problems.tidy();
     }
 
@@ -133,85 +131,93 @@ impl Secrets {
         let key = (namespace.to_owned(), name.to_owned());
         let refused = self.refused.lock().get(&key).copied();
         let seed = schedule::seed(name);
-        let is_good = |read: &Read| read.is_trusted(refused, seed);
-        let read = self.kept.lookup(&key, waiter, is_good, |before| {
+        let is_fresh = |cached: &CachedSecret| cached.is_fresh(refused, seed);
+        let cached = self.cache.lookup(&key, waiter, is_fresh, |before| {
             let (reader, name) = (Arc::clone(&self.reader), key.clone());
             async move { reader.read(&name, refused, before).await }
         });
-        read.map(|read| read.keyring)
+        cached.map(|cached| cached.keyring)
     }
 }
 
 impl Reader {
-    async fn read(&self, name: &Name, refused: Option<Timestamp>, before: Option<Read>) -> Read {
-        let begun = clock::now();
-        let got = pull_secret::get(&self.client, &name.0, &name.1).await;
-        let now = self.judged(got, begun, before.as_ref(), (&name.0, &name.1));
-        let was_refused = |before: &Read| refused.is_some_and(|asked| asked >= before.begun);
+    async fn read(
+        &self,
+        name: &Name,
+        refused: Option<Timestamp>,
+        before: Option<CachedSecret>,
+    ) -> CachedSecret {
+        let started_at = clock::now();
+        let fetched = pull_secret::get(&self.client, &name.0, &name.1).await;
+        let now = self.resolve(fetched, started_at, before.as_ref(), name);
         let unchanged = before
-            .filter(|before| before.keyring == now.keyring && was_refused(before))
+            .filter(|before| before.keyring == now.keyring && before.was_refused(refused))
             .map_or(0, |before| before.unchanged.saturating_add(1));
-        Read { unchanged, ..now }
+        CachedSecret { unchanged, ..now }
     }
 
-    /// What is known of a Secret after an attempt to read it, which is logged where that is news.
-    fn judged(
+    /// The Secret after a request. A failure is logged when it is new.
+    fn resolve(
         &self,
-        got: Result<Keyring, Error>,
-        begun: Timestamp,
-        before: Option<&Read>,
-        (namespace, name): (&str, &str),
-    ) -> Read {
-        let place = format!("{namespace}/{name}");
-        let read = |keyring| Read {
-            begun,
-            at: Instant::now(),
+        fetched: Result<Keyring, Error>,
+        started_at: Timestamp,
+        before: Option<&CachedSecret>,
+        (namespace, name): &Name,
+    ) -> CachedSecret {
+        let key = format!("{namespace}/{name}");
+        let cached = |keyring| CachedSecret {
+            started_at,
+            fetched: Instant::now(),
             failed: false,
             unchanged: 0,
             keyring,
         };
-        match got {
+        match fetched {
             Ok(keyring) => {
-                self.problems.note(&place, None);
-                read(Arc::new(keyring))
+                self.problems.note(&key, None);
+                cached(Arc::new(keyring))
             }
             Err(error @ Error::Forbidden) => {
                 let problem =
                     format!("pull Secrets in namespace {namespace} are not used: {error}");
                 self.problems.note(namespace, Some(problem));
-                read(Arc::default())
+                cached(Arc::default())
             }
             Err(error) => {
-                let before = before.filter(|_| error.says_nothing());
-                let what = match before {
-                    Some(_) => "cannot be read again, and is used as it was",
+                let failed = error.is_unanswered();
+                let before = before.filter(|_| failed);
+                let consequence = match before {
+                    Some(_) => "cannot be fetched, and its last content is used",
                     None => "is not used",
                 };
-                let problem = format!("pull Secret {place} {what}: {}", Chain(&error));
-                self.problems.note(&place, Some(problem));
+                let problem = format!("pull Secret {key} {consequence}: {}", Chain(&error));
+                self.problems.note(&key, Some(problem));
                 let keyring = before.map(|before| Arc::clone(&before.keyring));
-                Read {
-                    // So that a refusal of what was read before stands
-                    begun: before.map_or(begun, |before| before.begun),
-                    failed: error.says_nothing(),
-                    ..read(keyring.unwrap_or_default())
+                CachedSecret {
+                    // A refusal of the last content stays valid.
+                    started_at: before.map_or(started_at, |before| before.started_at),
+                    failed,
+                    ..cached(keyring.unwrap_or_default())
                 }
             }
         }
     }
 }
 
-impl Read {
-    /// Recent enough, with a registry's last refusal of what the Secret held.
-    fn is_trusted(&self, refused: Option<Timestamp>, seed: u64) -> bool {
-        let was_refused = refused.is_some_and(|asked| asked >= self.begun);
-        let kept = match (self.failed, was_refused, self.unchanged) {
+impl CachedSecret {
+    /// Whether it was fetched before the last request that a registry refused.
+    fn was_refused(&self, refused: Option<Timestamp>) -> bool {
+        refused.is_some_and(|request| request >= self.started_at)
+    }
+
+    fn is_fresh(&self, refused: Option<Timestamp>, seed: u64) -> bool {
+        let lifetime = match (self.failed, self.was_refused(refused), self.unchanged) {
             (true, _, _) => FAILED,
-            (false, false, _) => KEPT,
+            (false, false, _) => LIFETIME,
             (false, true, 0) => Duration::ZERO,
             (false, true, unchanged) => REFUSED.delay(unchanged, seed),
         };
-        self.at.elapsed() < kept
+        self.fetched.elapsed() < lifetime
     }
 }
 

@@ -1,10 +1,10 @@
-//! What a user may try, for each way in which a registry fails.
+//! Advice to users for each kind of failure.
 
 use kube_autorollout_registry::{Error, ErrorKind};
 
-/// One sentence for an error.
+/// The advice for an error, in one sentence.
 pub(super) fn of(error: &Error) -> &'static str {
-    if let Some(advice) = of_some(error) {
+    if let Some(advice) = of_cause(error) {
         return advice;
     }
     match error.kind() {
@@ -41,13 +41,13 @@ pub(super) fn of(error: &Error) -> &'static str {
             "configure the certificate authority of this registry, or plain HTTP where it speaks no TLS"
         }
         ErrorKind::Server => "check the registry's log, or try again later",
-        // The crate may grow kinds.
+        // `ErrorKind` is non-exhaustive.
         _ => "check the registry's host name and port, and the network in between",
     }
 }
 
-/// Where the kind alone does not show what helps.
-fn of_some(error: &Error) -> Option<&'static str> {
+/// The advice for a cause that is more specific than the kind.
+fn of_cause(error: &Error) -> Option<&'static str> {
     if let Some(advice) = error.provider_advice() {
         return Some(advice);
     }
@@ -56,7 +56,7 @@ fn of_some(error: &Error) -> Option<&'static str> {
             "give the pods an image pull secret for this registry, or configure credentials for it",
         );
     }
-    // GHCR answers so to a token that has expired, too.
+    // GHCR responds in the same way to an expired token.
     if error.is_token_denied() {
         return Some(
             "renew the token in the secret used for this registry, or let its user read the repository",

@@ -55,7 +55,7 @@ impl Given {
     fn unlisted(limit: usize) -> Self {
         let triggers = Arc::new(Triggers::default());
         let [deployment, ..] = Kind::ALL;
-        let woken = triggers.of(deployment, &watch()).boxed();
+        let woken = triggers.subscribe(deployment, &watch()).boxed();
         Self {
             budget: Budget::new(Some(limit), [watch()], triggers),
             woken,

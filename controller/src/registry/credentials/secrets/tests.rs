@@ -144,7 +144,7 @@ async fn what_was_read_lasts_through_an_outage_of_the_api_server_and_no_longer()
     let server = Server::new("p");
     let secrets = server.secrets();
     let read_again = async || {
-        advance(KEPT).await;
+        advance(LIFETIME).await;
         keyring(&secrets, "own", &login()).await
     };
     let read = read_again().await;
@@ -165,11 +165,11 @@ async fn what_was_read_lasts_while_an_api_server_that_starts_forbids_everything(
         let server = Server::new("p");
         let secrets = server.secrets();
         let read = keyring(&secrets, "own", &login()).await;
-        advance(KEPT).await;
+        advance(LIFETIME).await;
         if lasts {
             server.refuses(StatusCode::INTERNAL_SERVER_ERROR, "InternalError");
             keyring(&secrets, "own", &login()).await;
-            advance(KEPT).await;
+            advance(LIFETIME).await;
         }
         server.refuses(StatusCode::FORBIDDEN, "Forbidden");
         let again = keyring(&secrets, "own", &login()).await;
@@ -200,7 +200,7 @@ async fn a_secret_that_is_refused_is_read_again_at_once_and_then_ever_more_seldo
         for _ in 0..100 {
             let before = server.asked();
             keyring(&secrets, "own", &login()).await;
-            secrets.distrust("own", &login(), clock::now());
+            secrets.invalidate("own", &login(), clock::now());
             reads.extend((server.asked() > before).then_some(second));
         }
         advance(SECOND).await;
@@ -215,10 +215,10 @@ async fn a_secret_that_is_refused_is_read_again_at_once_and_then_ever_more_seldo
     assert!(1200 - latest <= 600, "{reads:?}");
 
     server.has("right");
-    advance(KEPT).await;
+    advance(LIFETIME).await;
     keyring(&secrets, "own", &login()).await;
     let before = server.asked();
-    secrets.distrust("own", &login(), clock::now());
+    secrets.invalidate("own", &login(), clock::now());
     keyring(&secrets, "own", &login()).await;
     assert_eq!(server.asked(), before + 1, "the next refusal is another's");
 }
@@ -230,8 +230,8 @@ async fn a_refusal_that_is_reported_late_does_not_hide_one_that_came_after_it() 
     keyring(&secrets, "own", &login()).await;
     let now = clock::now();
     let earlier = now - SignedDuration::from_secs(3600);
-    secrets.distrust("own", &login(), now);
-    secrets.distrust("own", &login(), earlier);
+    secrets.invalidate("own", &login(), now);
+    secrets.invalidate("own", &login(), earlier);
     keyring(&secrets, "own", &login()).await;
     assert_eq!(server.asked(), 2);
 }
@@ -264,13 +264,13 @@ async fn a_secret_that_nobody_uses_any_more_is_dropped() {
         secrets.tidy();
         keyring(&secrets, "own", &other).await;
         advance(SECOND).await;
-        if secrets.kept.len() == 1 {
+        if secrets.cache.len() == 1 {
             keyring(&secrets, "own", &login()).await;
         }
     }
-    let kept = |name: &str| secrets.kept.contains(&("own".to_owned(), name.to_owned()));
-    assert!(kept("login") && kept("other"));
+    let cached = |name: &str| secrets.cache.contains(&("own".to_owned(), name.to_owned()));
+    assert!(cached("login") && cached("other"));
     advance(SECOND).await;
     secrets.tidy();
-    assert!(!kept("login") && kept("other"));
+    assert!(!cached("login") && cached("other"));
 }
