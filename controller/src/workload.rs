@@ -28,7 +28,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use tokio::time::Instant;
 
 pub(crate) use self::{
-    history::{History, OwnerReference, Revision, UndoneRollout, controlled_by},
+    history::{History, OwnerReference, Revision, RevisionLabel, UndoneRollout, controlled_by},
     kind::{Kind, Rules},
     object::{Content, Object, Unreadable},
     pods::{CurrentPods, PodSelector},

@@ -1,7 +1,7 @@
-//! Whom the client trusts to be the API server.
+//! Verifies the certificate of the API server.
 //!
-//! As kube does, but for one case in which Go decides otherwise than webpki: a certificate that is configured as an authority
-//! may be the server's own.
+//! This is done as by kube, except in one case in which Go differs from webpki: a configured authority may be the server's own
+//! certificate.
 
 use std::{fs, path::PathBuf, sync::Arc};
 
@@ -18,24 +18,24 @@ use tracing::warn;
 use super::error::Problem;
 use crate::error_chain::Chain;
 
-/// What verifies the API server's certificate; the public roots count where no authority is configured.
+/// The verifier of the API server's certificate. Without a configured authority it trusts the public roots.
 ///
 /// # Errors
 ///
 /// When the configured certificates cannot be used.
 pub(super) fn verifier(config: &Config) -> Result<Arc<dyn ServerCertVerifier>, Problem> {
     if let Some(path) = &config.root_cert_file {
-        return Ok(Arc::new(Renewed::new(path.clone())?));
+        return Ok(Arc::new(FileVerifier::new(path.clone())?));
     }
     let trust = match &config.root_cert {
-        Some(certificates) => of(certificates),
+        Some(certificates) => trust(certificates),
         None => Ok(Trust::public_roots()),
     };
     let verifier = trust.and_then(Trust::verifier);
     verifier.map_err(|error| invalid(&error))
 }
 
-fn of(certificates: &[Vec<u8>]) -> Result<Trust, TrustError> {
+fn trust(certificates: &[Vec<u8>]) -> Result<Trust, TrustError> {
     let mut trust = Trust::none();
     for certificate in certificates {
         trust.add(CertificateDer::from(certificate.clone()))?;
@@ -50,49 +50,56 @@ fn invalid(error: &TrustError) -> Problem {
     ))
 }
 
-/// Trusts the certificates in a file that Kubernetes renews in place. It is read for each handshake: there are few.
+/// Trusts the certificates in a file that Kubernetes renews in place. The file is read for each handshake, which are few.
 #[derive(Debug)]
-struct Renewed {
+struct FileVerifier {
     path: PathBuf,
-    last: Mutex<Last>,
+    last: Mutex<ValidFile>,
 }
 
-/// What the file had last that could be used.
+/// The last valid content of the file.
 #[derive(Debug, Clone)]
-struct Last {
+struct ValidFile {
     pem: Vec<u8>,
     verifier: Arc<dyn ServerCertVerifier>,
 }
 
-impl Renewed {
+impl FileVerifier {
     fn new(path: PathBuf) -> Result<Self, Problem> {
         let pem = fs::read(&path)
             .map_err(|error| Problem::new(format!("cannot read {}: {error}", path.display())))?;
-        let last = Last::new(pem).map_err(|error| invalid(&error))?;
+        let last = ValidFile::new(pem).map_err(|error| invalid(&error))?;
         Ok(Self {
             path,
             last: Mutex::new(last),
         })
     }
 
-    /// As the file is now; a file that cannot be used leaves the last one.
+    /// The verifier for the present content of the file, or for the last valid content.
     fn current(&self) -> Arc<dyn ServerCertVerifier> {
         let pem = fs::read(&self.path);
         let mut last = self.last.lock();
         let path = self.path.display();
         match pem {
             Ok(pem) if pem == last.pem => {}
-            Ok(pem) => match Last::new(pem) {
+            Ok(pem) => match ValidFile::new(pem) {
                 Ok(renewed) => *last = renewed,
-                Err(error) => warn!("{path} is not used, its last content is: {}", Chain(&error)),
+                Err(error) => warn!(
+                    "{path} is invalid, its last content is used: {}",
+                    Chain(&error)
+                ),
             },
             Err(error) => warn!("cannot read {path}, its last content is used: {error}"),
         }
         Arc::clone(&last.verifier)
     }
+
+    fn last(&self) -> Arc<dyn ServerCertVerifier> {
+        Arc::clone(&self.last.lock().verifier)
+    }
 }
 
-impl Last {
+impl ValidFile {
     fn new(pem: Vec<u8>) -> Result<Self, TrustError> {
         let mut trust = Trust::none();
         trust.add_pem(&pem)?;
@@ -101,7 +108,7 @@ impl Last {
     }
 }
 
-impl ServerCertVerifier for Renewed {
+impl ServerCertVerifier for FileVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -119,7 +126,7 @@ impl ServerCertVerifier for Renewed {
         )
     }
 
-    // These do not depend on what is trusted.
+    // These do not depend on the trusted certificates, so the file is not read.
 
     fn verify_tls12_signature(
         &self,
@@ -127,7 +134,7 @@ impl ServerCertVerifier for Renewed {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.any()
+        self.last()
             .verify_tls12_signature(message, certificate, signature)
     }
 
@@ -137,19 +144,12 @@ impl ServerCertVerifier for Renewed {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.any()
+        self.last()
             .verify_tls13_signature(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.any().supported_verify_schemes()
-    }
-}
-
-impl Renewed {
-    fn any(&self) -> Arc<dyn ServerCertVerifier> {
-        let last = self.last.lock();
-        Arc::clone(&last.verifier)
+        self.last().supported_verify_schemes()
     }
 }
 

@@ -1,4 +1,4 @@
-//! The service below kube's client: kube's layers on a connection pool that notices a server that is gone.
+//! The service below kube's client: kube's layers on a connection pool that detects dead connections.
 
 use std::{error::Error as StdError, fmt, time::Duration};
 
@@ -37,58 +37,58 @@ use super::{
 };
 use crate::error_chain::Chain;
 
-/// After so long without a packet the other side is asked for a sign of life, and then again at each [`PROBE`].
+/// The time without a packet before the first TCP keep-alive probe.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// The interval of further probes.
 const PROBE: Duration = Duration::from_secs(10);
 
-/// A connection is given up on which what was sent, a probe included, is not acknowledged within so long: a node that is
-/// gone, or a firewall that has forgotten the connection, sends no reset. The kernel's own bound is a quarter of an hour.
+/// The time until data that is not acknowledged, probes included, ends a connection: a dead node, or a firewall that has
+/// dropped the connection, sends no reset. The kernel's own limit is a quarter of an hour.
 #[cfg(target_os = "linux")]
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 
-/// Idle connections are kept for so long.
+/// How long idle connections stay open.
 const IDLE: Duration = Duration::from_secs(90);
 
-/// An exec plugin may take so long at the start.
-const PLUGIN: Duration = Duration::from_secs(60);
+/// The deadline of an exec plugin at the start.
+pub(super) const PLUGIN_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The same type as the registry client's, so that the binary has the code of an HTTP client once: 100 kB are at stake.
+/// The same type as the registry client's, so that the code of the HTTP client is compiled once, which saves 100 kB.
 type Connector = BoxCloneSyncService<Uri, MaybeHttpsStream<Stream>, BoxError>;
 
-/// A request without an answer. Its text has all causes, because watches show only one error.
+/// A request without a response. It displays all causes, because watches log only one error.
 #[derive(Debug)]
-struct Unanswered(legacy::Error);
+struct RequestFailed(legacy::Error);
 
-impl fmt::Display for Unanswered {
+impl fmt::Display for RequestFailed {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         Chain(&self.0).fmt(formatter)
     }
 }
 
-impl StdError for Unanswered {}
+impl StdError for RequestFailed {}
 
-/// A client for the API server. Nothing is sent yet.
+/// Creates a client for the API server. Nothing is sent yet.
 ///
 /// # Errors
 ///
-/// [`Error`] when the configuration cannot be followed.
-pub(super) async fn client(config: Config, recovery: Recovery) -> Result<Client, Error> {
-    within(config, PLUGIN, recovery).await
-}
-
-/// The same, with so much time for an exec plugin.
-async fn within(config: Config, limit: Duration, recovery: Recovery) -> Result<Client, Error> {
-    // What runs an exec plugin blocks
+/// [`Error`] when the configuration is invalid, or the exec plugin exceeds its deadline.
+pub(super) async fn client(
+    config: Config,
+    plugin_timeout: Duration,
+    recovery: Recovery,
+) -> Result<Client, Error> {
+    // kube runs exec plugins with blocking calls.
     let run = task::spawn_blocking(move || {
         let identity = identity(config.clone());
         (config, identity)
     });
-    let Ok(run) = timeout(limit, run).await else {
-        let late = format!("the exec plugin did not finish within {limit:?}");
+    let Ok(run) = timeout(plugin_timeout, run).await else {
+        let late = format!("the exec plugin did not finish within {plugin_timeout:?}");
         return Err(Problem::new(late).into());
     };
     let (config, identity) = run.map_err(|_| {
-        // tower-http panics; a token in a file, and a renewed one, are errors
+        // tower-http panics; for tokens in files and refreshed tokens, kube returns an error.
         Problem::new(
             "the token of the kubeconfig's user has a character that is not allowed in a header",
         )
@@ -107,11 +107,11 @@ async fn within(config: Config, limit: Duration, recovery: Recovery) -> Result<C
     Ok(Client::new(service, config.default_namespace))
 }
 
-/// What requests and connections show the API server.
+/// The credentials of requests, and the TLS configuration with those of connections.
 fn identity(mut config: Config) -> Result<(Option<AuthLayer>, ClientConfig), Problem> {
     let authorization = config.auth_layer()?;
     if authorization.is_some() {
-        config.auth_info.exec = None; // it gave a token, and is not to be asked for a certificate, too
+        config.auth_info.exec = None; // its token is used, and it need not run again for a certificate
     }
     let mut tls = config.rustls_client_config()?;
     if !config.accept_invalid_certs {
@@ -121,7 +121,7 @@ fn identity(mut config: Config) -> Result<(Option<AuthLayer>, ClientConfig), Pro
     Ok((authorization, tls))
 }
 
-/// The error of a request, without what an exec plugin wrote.
+/// Removes the output of an exec plugin from the error of a request.
 fn without_secrets(error: BoxError) -> BoxError {
     match error.downcast_ref::<AuthError>() {
         Some(error) => Problem::from(error).into(),
@@ -135,11 +135,11 @@ async fn send(
 ) -> Result<Response<Incoming>, BoxError> {
     let (head, body) = request.into_parts();
     let body = Full::new(body.collect_bytes().await?);
-    let answer = pool.request(Request::from_parts(head, body)).await;
-    Ok(answer.map_err(Unanswered)?)
+    let response = pool.request(Request::from_parts(head, body)).await;
+    Ok(response.map_err(RequestFailed)?)
 }
 
-/// Makes connections: direct, or in a tunnel through the kubeconfig's proxy.
+/// Connects directly, or through a tunnel of the kubeconfig's proxy.
 fn connector(config: &Config, tls: ClientConfig) -> Result<Connector, Problem> {
     let tcp = match &config.proxy_url {
         None => BoxCloneSyncService::new(tcp().map_err(BoxError::from)),
@@ -173,7 +173,7 @@ fn tcp() -> HttpConnector {
     tcp
 }
 
-/// A tunnel through this proxy, whose address may hold a login.
+/// A tunnel through this proxy, whose URL may contain a password.
 fn tunnel(url: &Uri) -> Result<Tunnel<HttpConnector>, Problem> {
     let matcher = Matcher::builder().all(url.to_string()).build();
     let proxy = matcher.intercept(&Uri::from_static("https://server"));

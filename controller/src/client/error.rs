@@ -1,7 +1,7 @@
 //! Why there is no client for the API server.
 //!
-//! kube's errors hold what kubeconfigs and exec plugins say: lines of YAML, output, variables. Some of it is secret, so their
-//! texts are replaced here.
+//! kube's errors contain parts of kubeconfigs and the output of exec plugins, which may be secret, so their messages are
+//! replaced here.
 
 use std::fmt;
 
@@ -16,25 +16,25 @@ use crate::error_chain::Chain;
 /// Why there is no client.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// Neither a kubeconfig nor a pod's own configuration can be used.
+    /// There is neither a valid kubeconfig nor a `ServiceAccount`.
     #[error(
         "cannot find the API server: set KUBECONFIG, or run in a pod with a ServiceAccount token (kubeconfig: {kubeconfig}; pod: {pod})"
     )]
     NotFound {
-        /// Why no kubeconfig can be used.
+        /// The problem of the kubeconfig.
         kubeconfig: Problem,
-        /// Why this is no pod.
+        /// The problem of the `ServiceAccount`.
         pod: Problem,
     },
-    /// The configuration is there and cannot be followed.
+    /// The configuration is invalid.
     #[error("cannot create a client for the API server: {0}")]
     Invalid(Problem),
-    /// The pauses between attempts contradict each other.
+    /// The delays between retries contradict each other.
     #[error(transparent)]
     Retry(#[from] InvalidBackoff),
 }
 
-/// What is wrong, in a text without secrets.
+/// The message of a problem, without secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Problem(String);
 
@@ -91,7 +91,7 @@ impl From<KubeconfigError> for Problem {
             Kubeconfig::FindPath => {
                 Self::new("KUBECONFIG is not set, and there is no ~/.kube/config")
             }
-            // These have no values
+            // Their messages contain no values.
             Kubeconfig::KindMismatch
             | Kubeconfig::ApiVersionMismatch
             | Kubeconfig::MissingClusterUrl => Self::new(error),
@@ -150,7 +150,7 @@ impl From<kube::Error> for Problem {
                 | RustlsTlsError::MissingCertificate
                 | RustlsTlsError::UnknownPrivateKeyFormat,
             ) => Self::new("the client certificate and its key are not PEM"),
-            // No other one of these has values
+            // The messages of the others contain no values.
             other => Self::new(Chain(&other)),
         }
     }

@@ -1,4 +1,4 @@
-//! The kubeconfig, as kube reads it, without the environment's proxies: those are for registries.
+//! The kubeconfig as kube reads it, but without the proxies of the environment, which are for registries.
 
 use kube::{
     Config,
@@ -11,7 +11,7 @@ use super::error::Problem;
 ///
 /// # Errors
 ///
-/// Why there is none, or it cannot be followed.
+/// [`Problem`] when there is none, or it is invalid.
 pub(super) async fn load() -> Result<Config, Problem> {
     configure(Kubeconfig::read()).await
 }
@@ -22,7 +22,7 @@ async fn configure(kubeconfig: Result<Kubeconfig, KubeconfigError>) -> Result<Co
     let options = KubeConfigOptions::default();
     let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await?;
     if !proxied {
-        config.proxy_url = None; // kube took HTTPS_PROXY
+        config.proxy_url = None; // from HTTPS_PROXY
     }
     Ok(config)
 }

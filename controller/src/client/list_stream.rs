@@ -1,7 +1,7 @@
-//! Reads lists of the API server, and hands on each of their objects while the list comes in.
+//! Streams lists of the API server: passes on each object while the list is received.
 //!
-//! kube's client holds the body of an answer two or three times before it is parsed, so its lists have to come in pages, of
-//! which there are more the more objects there are (`docs/adr/0013-stream-pod-lists.md`).
+//! kube's client holds the body of a response two or three times before it is parsed, so its lists need pages, whose number
+//! grows with that of the objects (`docs/adr/0013-stream-pod-lists.md`).
 
 mod items;
 
@@ -14,41 +14,20 @@ use futures::{AsyncBufRead, AsyncBufReadExt as _};
 use http::{HeaderValue, Request, header};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
 use kube::{Client, api::ListParams, core::request};
-use serde::{
-    Deserialize,
-    de::{Error as _, IgnoredAny},
-};
+use serde::de::Error as _;
 use serde_json::error::Error;
 
 use self::items::Items;
 
-/// After which a list counts as lost, as the API server gives up then, too: kube's client waits for ever by itself.
+/// The deadline of a list, as in the API server itself: kube's client has none.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The metadata of a list that is left of it when its items are taken out.
+/// Lists all objects that the parameters select, without a limit per response: since Kubernetes 1.33 the API server streams it
+/// from its cache. Pages that a proxy makes of it are requested one after the other.
 ///
 /// # Errors
 ///
-/// When it is no list.
-fn metadata(list: &[u8]) -> Result<ListMeta, Error> {
-    #[derive(Deserialize)]
-    struct List {
-        #[serde(default)]
-        metadata: ListMeta,
-        /// It has to be there, whatever is left of it.
-        #[serde(rename = "items")]
-        _items: IgnoredAny,
-    }
-    let List { metadata, .. } = serde_json::from_slice(list)?;
-    Ok(metadata)
-}
-
-/// Lists all objects that the parameters name. There is no limit to what one answer holds: since Kubernetes 1.33 the API
-/// server sends it piece by piece, from its cache. What a proxy cuts into pages nevertheless is asked for page by page.
-///
-/// # Errors
-///
-/// When the API server does not answer with a list, or `each` fails.
+/// When a response is not a complete list, or `each` fails.
 pub(crate) async fn all(
     client: &Client,
     request: impl Fn(&ListParams) -> Result<Request<Vec<u8>>, request::Error>,
@@ -58,7 +37,7 @@ pub(crate) async fn all(
     loop {
         let request = request(&parameters).map_err(kube::Error::BuildRequest)?;
         let body = client.request_stream(request).await?;
-        let metadata = take_apart(body, &mut each).await?;
+        let metadata = receive(pin!(body), &mut each).await?;
         match metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => parameters.continue_token = Some(token),
             None => return Ok(()),
@@ -66,20 +45,9 @@ pub(crate) async fn all(
     }
 }
 
-/// Hands on each item of a list while it comes in, and gives what is left.
-///
-/// # Errors
-///
-/// When it breaks off, is not a list, or `each` fails.
-pub(crate) async fn take_apart(
-    body: impl AsyncBufRead + Send,
-    mut each: impl FnMut(&str) -> Result<(), Error> + Send,
-) -> Result<ListMeta, kube::Error> {
-    apart(pin!(body), &mut each).await
-}
-
-/// The same, in the binary once.
-async fn apart(
+/// Passes each item of a list to `each` while it is received, and returns the metadata. Not generic, so that it is compiled
+/// once.
+async fn receive(
     mut body: Pin<&mut (dyn AsyncBufRead + Send)>,
     each: &mut (dyn FnMut(&str) -> Result<(), Error> + Send),
 ) -> Result<ListMeta, kube::Error> {
@@ -100,7 +68,7 @@ async fn apart(
     }
 }
 
-/// Closes the connection after a long list: it has grown a buffer of 400 kB by then, which it would keep.
+/// Closes the connection after a long list, as it would keep its buffer, which has grown to 400 kB.
 pub(crate) fn close_after<Body>(request: &mut Request<Body>) {
     let close = HeaderValue::from_static("close");
     request.headers_mut().insert(header::CONNECTION, close);
@@ -117,7 +85,7 @@ mod tests {
 
     use super::*;
 
-    /// A client whose API server gives these answers one after the other, and the queries that came.
+    /// A client whose API server sends these responses one after the other, and the queries that it received.
     fn answering(answers: &[&str]) -> (Client, Arc<Mutex<Vec<String>>>) {
         let queries = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&queries);
@@ -149,7 +117,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_cut_into_pages_is_asked_for_page_by_page() {
+    async fn pages_are_requested_one_after_the_other() {
         let pages = [
             json!({ "metadata": { "continue": "more" }, "items": [{"a": 1}, {"b": 2}] }),
             json!({ "metadata": { "continue": "" }, "items": [{"c": 3}] }),
@@ -164,7 +132,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_list_is_an_error() {
+    async fn a_response_that_is_not_a_list_is_an_error() {
         for answer in ["", "{}", "{\"items\":[{", "{\"items\":[{\"\u{fffd}\":1}]"] {
             let (client, _) = answering(&[answer]);
             listed(&client).await.expect_err(answer);

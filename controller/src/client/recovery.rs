@@ -1,7 +1,6 @@
-//! Notices that the API server answers again.
+//! Detects that the API server is available again.
 //!
-//! A watch that goes on where it was passes nothing on until something happens, perhaps for days, so that the API server is
-//! back is seen at the answer to any request.
+//! A resumed watch may have no event for days, so the response to any request counts.
 
 use std::sync::{
     Arc,
@@ -13,39 +12,38 @@ use http::{Response, StatusCode};
 use tokio::sync::watch;
 use tower::BoxError;
 
-/// Whether the API server answers.
+/// Whether the API server is available.
 #[derive(Debug, Clone)]
 pub(crate) struct Recovery(Arc<State>);
 
 #[derive(Debug)]
 struct State {
-    is_away: AtomicBool,
+    is_unavailable: AtomicBool,
     recoveries: watch::Sender<()>,
 }
 
-/// Why a request was refused that may be permitted.
+/// A request was forbidden that may be permitted.
 #[derive(Debug, thiserror::Error)]
 #[error("the API server is starting, and forbids everything until it has read its roles")]
 struct Starting;
 
 impl Recovery {
-    /// It has not failed yet.
+    /// The API server counts as available.
     pub(crate) fn new() -> Self {
         Self(Arc::new(State {
-            is_away: AtomicBool::new(false),
+            is_unavailable: AtomicBool::new(false),
             recoveries: watch::Sender::new(()),
         }))
     }
 
-    /// Notes what came of a request, and passes it on. An API server that starts forbids everything until it has read its
-    /// roles, which says nothing of ours, and what it puts off for its load it has not answered either: that is no recovery,
-    /// and no failure.
+    /// Notes the result of a request, and returns it. A starting API server forbids all requests until it has read its roles, and
+    /// rejects requests under load: neither is a recovery or a failure.
     pub(super) fn note<B>(
         &self,
         result: Result<Response<B>, BoxError>,
     ) -> Result<Response<B>, BoxError> {
         let failed = match result.as_ref().map(Response::status) {
-            Ok(StatusCode::FORBIDDEN) if self.0.is_away.load(Ordering::Relaxed) => {
+            Ok(StatusCode::FORBIDDEN) if self.0.is_unavailable.load(Ordering::Relaxed) => {
                 return Err(Starting.into());
             }
             Ok(
@@ -54,14 +52,14 @@ impl Recovery {
             Ok(status) => status.is_server_error(),
             Err(_) => true,
         };
-        let was_away = self.0.is_away.swap(failed, Ordering::Relaxed);
-        if was_away && !failed {
+        let was_unavailable = self.0.is_unavailable.swap(failed, Ordering::Relaxed);
+        if was_unavailable && !failed {
             self.0.recoveries.send_replace(());
         }
         result
     }
 
-    /// Yields after each time that it did not answer and answers again.
+    /// Yields after each recovery.
     pub(crate) fn stream(&self) -> impl Stream<Item = ()> + Send + use<> {
         stream::unfold(self.0.recoveries.subscribe(), async |mut recoveries| {
             recoveries.changed().await.ok()?;
@@ -77,7 +75,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn an_answer_after_a_failure_is_a_recovery_and_a_further_one_is_none() {
+    async fn the_first_response_after_a_failure_is_a_recovery() {
         let recovery = Recovery::new();
         let mut recoveries = std::pin::pin!(recovery.stream());
         let answer = |status: u16| {
@@ -93,13 +91,13 @@ mod tests {
         assert_eq!(recoveries.next().now_or_never(), None);
         for not_yet in [401, 403, 429] {
             let passed_on = Some(not_yet).filter(|status| *status != 403);
-            assert_eq!(answer(not_yet), passed_on, "it does not know its roles yet");
+            assert_eq!(answer(not_yet), passed_on, "it has not read its roles yet");
             assert_eq!(recoveries.next().now_or_never(), None, "{not_yet}");
         }
         answer(404);
         assert_eq!(recoveries.next().now_or_never(), Some(Some(())));
         assert_eq!(answer(403), Some(403));
         answer(200);
-        assert_eq!(recoveries.next().now_or_never(), None, "it was not away");
+        assert_eq!(recoveries.next().now_or_never(), None, "it was available");
     }
 }

@@ -1,37 +1,36 @@
-//! Which requests are sent again, and when.
+//! The retry policy of requests.
 //!
-//! A request whose answer is an error of a proxy or of a busy API server may have been carried out. What only reads is sent
-//! again nevertheless; of what writes, the caller has to find out first. One answer is different: 429 means that the API
-//! server has refused the request before it did anything
+//! A request that fails with an error of a proxy or of a busy API server may have been executed. Reads are retried anyway; for
+//! writes the caller has to find out first. An exception is 429: the API server has rejected the request before its execution
 //! (<https://kubernetes.io/docs/concepts/cluster-administration/flow-control/>).
 
 use std::time::Duration;
 
-use http::{HeaderValue, Method, Request, Response, StatusCode, header::RETRY_AFTER};
+use http::{Method, Request, Response, StatusCode, header::RETRY_AFTER};
 use kube::client::{Body, retry::RetryPolicy};
 use tokio::time::Sleep;
 use tower::{BoxError, retry::Policy};
 
 pub(super) use kube::client::retry::InvalidBackoff;
 
-/// The first pause. Callers have a back-off of their own, and should learn soon that they have to wait.
-const FIRST: Duration = Duration::from_millis(100);
+/// The first delay. It is short, as callers have a back-off of their own.
+const MIN_DELAY: Duration = Duration::from_millis(100);
 
-/// The longest pause that the API server did not ask for.
-const LONGEST: Duration = Duration::from_secs(1);
+/// The longest delay without `Retry-After`.
+const MAX_DELAY: Duration = Duration::from_secs(1);
 
-/// How often a request is sent again.
+/// The number of retries of a request.
 const RETRIES: u32 = 3;
 
-/// How many seconds a request waits in all because the API server asks for it (`Retry-After`). The API server itself asks
-/// for half a minute at most; the page of a proxy may ask for an hour, which would be one without watches.
-const ASKED: u64 = 30;
+/// The total delay of a request due to `Retry-After`, in seconds. The API server itself sends at most half a minute; a proxy may
+/// send an hour, in which there would be no watches.
+const MAX_RETRY_AFTER: u64 = 30;
 
-/// kube's policy for the requests that may be sent twice, with a bound on what it waits.
+/// kube's policy for requests that may be sent twice, with a limit for `Retry-After`.
 #[derive(Clone)]
 pub(super) struct Retries {
     policy: RetryPolicy,
-    /// What is left of [`ASKED`].
+    /// What is left of [`MAX_RETRY_AFTER`].
     left: u64,
 }
 
@@ -40,24 +39,24 @@ impl Retries {
     ///
     /// [`InvalidBackoff`] when the constants contradict each other.
     pub(super) fn new() -> Result<Self, InvalidBackoff> {
-        let policy = RetryPolicy::new(FIRST, LONGEST, RETRIES, true)?;
+        let policy = RetryPolicy::new(MIN_DELAY, MAX_DELAY, RETRIES, true)?;
         Ok(Self {
             policy,
-            left: ASKED,
+            left: MAX_RETRY_AFTER,
         })
     }
 
-    /// Bounds what the answer asks for; whether it may be waited for.
-    fn bound<B>(&mut self, answer: &mut Response<B>) -> bool {
-        let asked = answer.headers().get(RETRY_AFTER);
-        let asked = asked.and_then(|asked| asked.to_str().ok()?.parse().ok());
-        let Some(asked) = asked.filter(|asked: &u64| *asked > 0) else {
+    /// Limits the `Retry-After` of a response; returns whether the request may be retried.
+    fn limit<B>(&mut self, response: &mut Response<B>) -> bool {
+        let requested = response.headers().get(RETRY_AFTER);
+        let requested = requested.and_then(|value| value.to_str().ok()?.parse().ok());
+        let Some(requested) = requested.filter(|seconds: &u64| *seconds > 0) else {
             return true;
         };
-        let granted = asked.min(self.left);
+        let granted = requested.min(self.left);
         self.left -= granted;
-        let headers = answer.headers_mut();
-        headers.insert(RETRY_AFTER, HeaderValue::from(granted));
+        let headers = response.headers_mut();
+        headers.insert(RETRY_AFTER, granted.into());
         granted > 0
     }
 }
@@ -70,10 +69,10 @@ impl<B> Policy<Request<Body>, Response<B>, BoxError> for Retries {
         request: &mut Request<Body>,
         result: &mut Result<Response<B>, BoxError>,
     ) -> Option<Self::Future> {
-        let answer = result.as_mut().ok()?;
+        let response = result.as_mut().ok()?;
         let may_be_sent_twice =
-            request.method() == Method::GET || answer.status() == StatusCode::TOO_MANY_REQUESTS;
-        if !may_be_sent_twice || !self.bound(answer) {
+            request.method() == Method::GET || response.status() == StatusCode::TOO_MANY_REQUESTS;
+        if !may_be_sent_twice || !self.limit(response) {
             return None;
         }
         self.policy.retry(request, result)

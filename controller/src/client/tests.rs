@@ -15,7 +15,7 @@ use tower::service_fn;
 
 use super::*;
 
-/// What a request to an API server that always answers so ends with, how often it is sent, and how long that takes.
+/// The status that a request to an API server with this response ends with, the number of attempts, and the duration.
 async fn sent(
     method: Method,
     status: StatusCode,
@@ -48,7 +48,7 @@ async fn sent(
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_what_may_be_done_twice_is_sent_again() {
+async fn only_requests_that_may_be_sent_twice_are_retried() {
     let cases = [
         (Method::GET, StatusCode::SERVICE_UNAVAILABLE, 4),
         (Method::GET, StatusCode::GATEWAY_TIMEOUT, 4),
@@ -71,7 +71,7 @@ async fn only_what_may_be_done_twice_is_sent_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn retry_after_is_honoured_up_to_half_a_minute_in_all() {
+async fn retry_after_is_honoured_up_to_half_a_minute_in_total() {
     let cases = [
         ("1", 4, 3),
         ("7", 4, 21),
@@ -94,7 +94,7 @@ async fn retry_after_is_honoured_up_to_half_a_minute_in_all() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_gets_no_answer_ends_and_says_so() {
+async fn a_request_without_a_response_fails_after_its_deadline() {
     let service =
         service_fn(|_: Request<Body>| std::future::pending::<Result<Response<Body>, BoxError>>());
     let client = Client::new(
@@ -114,7 +114,7 @@ async fn a_request_that_gets_no_answer_ends_and_says_so() {
 }
 
 #[test]
-fn the_own_namespace_is_that_of_the_service_account_first() {
+fn the_namespace_of_the_service_account_takes_precedence() {
     let folder = tempfile::tempdir().expect("a folder");
     let mounted = folder.path().join("namespace");
     let mut environment = BTreeMap::new();

@@ -42,10 +42,10 @@ impl Labels {
     /// An empty cache.
     pub(super) fn new(client: RegistryClient, fetches: &Fetches) -> Arc<Self> {
         let cache = Arc::new(Mutex::new(LruCache::new(CAPACITY)));
-        let fetched = Arc::clone(&cache);
+        let shared = Arc::clone(&cache);
         let store = move |digest: &Digest, _: Option<&_>, labels: &Option<Arc<ImageLabels>>| {
             if let Some(labels) = labels {
-                fetched.lock().put(digest.clone(), Arc::clone(labels));
+                shared.lock().put(digest.clone(), Arc::clone(labels));
             }
         };
         Arc::new(Self {

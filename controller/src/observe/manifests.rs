@@ -72,16 +72,15 @@ impl<'a> Manifests<'a> {
 
     /// The artifact that the digest identifies, or that its index lists instead of an image.
     fn artifact(&self, digest: &Digest) -> Option<ArtifactType> {
-        let artifact = |digest: &Digest| match self.answers.get(digest)? {
-            Answer::Manifest(manifest) => match &**manifest {
-                Manifest::Image(image) => image.artifact.clone(),
-                Manifest::Index(_) => None,
-            },
+        let manifest = |digest: &Digest| match self.answers.get(digest)? {
+            Answer::Manifest(manifest) => Some(&**manifest),
             Answer::Unavailable | Answer::Failed(_) => None,
         };
-        if let Some(Answer::Manifest(manifest)) = self.answers.get(digest)
-            && let Manifest::Index(index) = &**manifest
-        {
+        let artifact = |digest: &Digest| match manifest(digest)? {
+            Manifest::Image(image) => image.artifact.clone(),
+            Manifest::Index(_) => None,
+        };
+        if let Manifest::Index(index) = manifest(digest)? {
             return index.runnable().find_map(|entry| artifact(&entry.digest));
         }
         artifact(digest)

@@ -25,7 +25,7 @@ impl Rules for Deployment {
     fn latest<'h>(&self, workload: &Workload, history: &'h [Revision]) -> Option<&'h Revision> {
         let revision = workload.object.metadata.revision.as_deref()?;
         let mut history = history.iter();
-        history.find(|set| set.deployment_revision.as_deref() == Some(revision))
+        history.find(|set| set.rollout_number.as_deref() == Some(revision))
     }
 
     /// Its status counts no pods that are being deleted. It is complete by the rule of `kubectl rollout

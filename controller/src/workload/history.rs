@@ -35,8 +35,8 @@ pub(crate) struct Revision {
     pub(super) uid: Box<str>,
     /// The UID of its workload, if it has one.
     pub(crate) owner: Option<Box<str>>,
-    /// Of a ReplicaSet: the Deployment's revision, its annotation [`REVISION`](crate::constants::REVISION).
-    pub(super) deployment_revision: Option<Box<str>>,
+    /// Of a ReplicaSet: its annotation [`REVISION`](crate::constants::REVISION).
+    pub(super) rollout_number: Option<Box<str>>,
     /// Of a ControllerRevision: the current one has the highest.
     pub(super) number: i64,
     /// Of a ControllerRevision: the label of its pods.
@@ -137,18 +137,19 @@ struct Metadata {
     uid: Box<str>,
     creation_timestamp: Option<Timestamp>,
     #[serde(default)]
-    labels: Labels,
+    labels: RevisionLabel,
     #[serde(default)]
     annotations: Annotations,
     #[serde(default)]
     owner_references: Vec<OwnerReference>,
 }
 
-#[derive(Default, Deserialize)]
+/// The label that a ControllerRevision and its pods have in common.
+#[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Labels {
+pub(crate) struct RevisionLabel {
     #[serde(rename = "controller-revision-hash")]
-    hash: Option<Box<str>>,
+    pub(crate) hash: Option<Box<str>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -173,7 +174,7 @@ impl From<RawRevision> for Revision {
             annotations: of_set.or(of_revision),
             uid: metadata.uid,
             owner: controlled_by(&metadata.owner_references).map(Into::into),
-            deployment_revision: metadata.annotations.revision,
+            rollout_number: metadata.annotations.revision,
             number: revision,
             hash: metadata.labels.hash,
         }

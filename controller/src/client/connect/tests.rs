@@ -4,7 +4,7 @@ use super::*;
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_connection_to_a_server_that_is_gone_is_given_up_within_a_minute_or_so() {
+async fn a_connection_to_a_dead_server_ends_within_about_a_minute() {
     use socket2::SockRef;
     use tokio::net::TcpListener;
 
@@ -43,7 +43,7 @@ async fn with_plugin(script: &str) -> Config {
 #[tokio::test]
 async fn an_exec_plugin_that_hangs_is_not_waited_for() {
     let config = with_plugin("exec sleep 1").await;
-    let error = within(config, Duration::from_millis(20), Recovery::new()).await;
+    let error = client(config, Duration::from_millis(20), Recovery::new()).await;
     let error = error.err().expect("no token").to_string();
     assert!(error.contains("exec plugin did not finish"), "{error}");
 }
@@ -58,7 +58,7 @@ async fn what_an_exec_plugin_prints_is_in_no_error_of_a_request() {
          echo '{{ \"status\": {{ \"token\": \"a\", \"expirationTimestamp\": \"2000-01-01T00:00:00Z\" }} }}'",
         first.display()
     );
-    let client = client(with_plugin(&script).await, Recovery::new())
+    let client = client(with_plugin(&script).await, PLUGIN_TIMEOUT, Recovery::new())
         .await
         .expect("a client");
     let request = Request::get("/").body(Vec::new()).expect("a request");

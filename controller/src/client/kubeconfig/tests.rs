@@ -1,6 +1,7 @@
 use std::fs;
 
 use super::*;
+use crate::client::{Recovery, connect};
 
 const CONTEXT: &str = "
 current-context: a
@@ -22,8 +23,7 @@ async fn problem(text: &str) -> Option<String> {
     match loaded(text).await {
         Err(problem) => Some(problem.to_string()),
         Ok(config) => {
-            let client =
-                crate::client::connect::client(config, crate::client::Recovery::new()).await;
+            let client = connect::client(config, connect::PLUGIN_TIMEOUT, Recovery::new()).await;
             client.err().map(|error| error.to_string())
         }
     }

@@ -1,55 +1,54 @@
-//! Takes a list apart while it comes in.
+//! Splits a list into its items while it is received.
 //!
-//! The API server sends a list as one JSON object, ten thousand pods as tens of megabytes. Only one of its items is in
-//! memory at a time here: its bytes are handed on when its last brace has come, and everything around the items is kept
-//! and parsed at the end, which shows whether the list was whole.
+//! The API server sends a list as one JSON object, ten thousand pods as tens of megabytes. Only one item is in memory at a
+//! time: it is passed on when its last brace has been received. Everything around the items is stored and parsed at the end,
+//! which shows whether the list was complete.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
 use memchr::memchr2;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::error::Error;
 
-use super::metadata;
-
-/// How deep the items themselves are: in an array in an object.
+/// The nesting depth of the items: in an array in an object.
 const ITEMS: usize = 2;
 
-/// A list that is under way.
+/// A list that is being received.
 #[derive(Debug, Default)]
 pub(super) struct Items {
-    /// Objects and arrays that are open.
+    /// The number of open objects and arrays.
     depth: usize,
     /// Within the array of items.
     inside: bool,
-    text: Text,
-    /// The item that is under way.
+    string: StringState,
+    /// The item that is being received.
     item: Vec<u8>,
     /// The list without its items.
     envelope: Vec<u8>,
 }
 
-/// Whether braces are braces.
+/// Whether the next byte is in a JSON string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum Text {
+enum StringState {
     #[default]
     Outside,
     Inside,
-    /// The next byte belongs to a backslash.
+    /// In a string, after a backslash.
     Escaped,
 }
 
 impl Items {
-    /// Takes the next bytes of the list, and hands on each item that they complete.
+    /// Feeds the next bytes of the list, and passes on each item that they complete.
     ///
     /// # Errors
     ///
-    /// What `each` returns.
+    /// Those of `each`.
     pub(super) fn feed(
         &mut self,
         bytes: &[u8],
         mut each: impl FnMut(&[u8]) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let mut rest = bytes;
-        while let Some((byte, after)) = self.skip_text(rest).split_first() {
+        while let Some((byte, after)) = self.skip_string(rest).split_first() {
             if self.take(*byte) {
                 each(&self.item)?;
                 self.item.clear();
@@ -59,19 +58,19 @@ impl Items {
         Ok(())
     }
 
-    /// Takes what lies within a text, which is most of a list, in one piece, and gives what follows.
-    fn skip_text<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
-        if self.text != Text::Inside {
+    /// Consumes the rest of a string, in which most bytes of a list are, at once; returns the bytes after it.
+    fn skip_string<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        if self.string != StringState::Inside {
             return bytes;
         }
         let length = memchr2(b'"', b'\\', bytes).unwrap_or(bytes.len());
-        let (text, rest) = bytes.split_at(length);
-        self.part().extend_from_slice(text);
+        let (string, rest) = bytes.split_at(length);
+        self.buffer().extend_from_slice(string);
         rest
     }
 
-    /// Where the next bytes belong.
-    fn part(&mut self) -> &mut Vec<u8> {
+    /// The buffer of the next bytes.
+    fn buffer(&mut self) -> &mut Vec<u8> {
         if self.inside && self.depth > ITEMS {
             &mut self.item
         } else {
@@ -79,24 +78,35 @@ impl Items {
         }
     }
 
-    /// What is left of the list, once all of it has come.
+    /// The metadata of the list, after the last byte.
     ///
     /// # Errors
     ///
-    /// When it is not the JSON of a list, or not all of it.
+    /// When it is not a complete list in JSON.
     pub(super) fn end(self) -> Result<ListMeta, Error> {
-        metadata(&self.envelope)
+        #[derive(Deserialize)]
+        struct List {
+            #[serde(default)]
+            metadata: ListMeta,
+            /// Required, whatever is left of it.
+            #[serde(rename = "items")]
+            _items: IgnoredAny,
+        }
+        let List { metadata, .. } = serde_json::from_slice(&self.envelope)?;
+        Ok(metadata)
     }
 
-    /// Takes one byte; whether it completes an item.
+    /// Consumes one byte; returns whether it completes an item.
     fn take(&mut self, byte: u8) -> bool {
         let within = self.inside && self.depth > ITEMS;
         let mut complete = false;
-        match (self.text, byte) {
-            (Text::Inside, b'\\') => self.text = Text::Escaped,
-            (Text::Inside, b'"') => self.text = Text::Outside,
-            (Text::Escaped, _) | (Text::Outside, b'"') => self.text = Text::Inside,
-            (Text::Outside, b'{' | b'[') => {
+        match (self.string, byte) {
+            (StringState::Inside, b'\\') => self.string = StringState::Escaped,
+            (StringState::Inside, b'"') => self.string = StringState::Outside,
+            (StringState::Escaped, _) | (StringState::Outside, b'"') => {
+                self.string = StringState::Inside;
+            }
+            (StringState::Outside, b'{' | b'[') => {
                 let begins = byte == b'[' && self.depth + 1 == ITEMS && self.is_at_items();
                 self.inside = self.inside || begins;
                 self.depth += 1;
@@ -105,13 +115,13 @@ impl Items {
                     return false;
                 }
             }
-            (Text::Outside, b'}' | b']') => {
+            (StringState::Outside, b'}' | b']') => {
                 self.depth = self.depth.saturating_sub(1);
                 self.inside = self.inside && self.depth >= ITEMS;
                 complete = within && self.depth == ITEMS;
             }
-            (Text::Outside, b',') if self.inside && !within => return false, // between two items
-            (Text::Inside | Text::Outside, _) => {}
+            (StringState::Outside, b',') if self.inside && !within => return false, // between two items
+            (StringState::Inside | StringState::Outside, _) => {}
         }
         if within {
             self.item.push(byte);
@@ -121,7 +131,7 @@ impl Items {
         complete
     }
 
-    /// Whether what comes next is the value of `items`.
+    /// Whether the next value is that of `items`.
     fn is_at_items(&self) -> bool {
         let before = self.envelope.trim_ascii_end().strip_suffix(b":");
         before.is_some_and(|before| before.trim_ascii_end().ends_with(br#""items""#))
@@ -135,7 +145,7 @@ mod tests {
 
     use super::*;
 
-    /// Takes a text apart in pieces of some length.
+    /// Splits a list that is received in chunks of this length.
     fn apart(text: &str, length: usize) -> Result<(Vec<Value>, ListMeta), Error> {
         let mut items = Items::default();
         let mut found = Vec::new();
@@ -149,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_is_taken_apart_wherever_it_is_cut() {
+    fn a_list_is_split_into_items_however_it_is_chunked() {
         let items = [
             json!({ "metadata": { "name": "a", "labels": { "items": "[{" } } }),
             json!({ "text": "a \"quoted\" } brace, and a backslash \\" }),
@@ -177,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_breaks_off_is_an_error() {
+    fn an_incomplete_list_is_an_error() {
         let text = json!({ "metadata": {}, "items": [{ "a": 1 }, { "b": 2 }] }).to_string();
         for end in 0..text.len() {
             apart(&text[..end], 8).expect_err(&text[..end]);
@@ -185,14 +195,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_is_an_error() {
+    fn what_is_not_a_list_is_an_error() {
         for text in ["{}", "[]", "null", "nonsense", r#"{"items":[1"#] {
             apart(text, 3).expect_err(text);
         }
     }
 
     #[test]
-    fn any_text_within_items_is_left_as_it_is() {
+    fn strings_within_items_are_unchanged() {
         let texts = ["", "\\", "\\\"", "}{", "][,", "\u{1F980}\n", "\"items\":["];
         let items: Vec<_> = texts
             .iter()

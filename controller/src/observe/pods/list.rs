@@ -30,14 +30,9 @@ use crate::{
     workload::{History, OwnerReference, Revision, controlled_by},
 };
 
-/// An object that is not what this version expects of its kind: an error of its owner only.
-#[derive(Debug, PartialEq, Eq)]
-struct UnreadableObject {
-    /// The UID of the object that controls it.
-    owner: String,
-    /// Its name, and what is wrong with it.
-    detail: String,
-}
+/// An object that is not what this version expects of its kind, which is an error of its owner only: the UID of the owner, and
+/// the object's name with the error.
+type Unreadable = (String, Arc<str>);
 
 /// The pods that the selector finds, and the revisions of their owners.
 ///
@@ -73,7 +68,8 @@ pub(super) async fn list(
         .map_err(|_| Error::Timeout {
             namespace: namespace.to_owned(),
         })?;
-    let (pods, mut unreadable) = pods?;
+    let (pods, unreadable) = pods?;
+    let mut unreadable: HashMap<_, _> = unreadable.into_iter().collect();
     let histories = histories.into_iter().map(|(request, listed)| {
         let listed = listed.map(|(by_owner, others)| {
             unreadable.extend(others);
@@ -90,10 +86,7 @@ pub(super) async fn list(
         took: started.elapsed(),
         pods,
         histories: histories.collect(),
-        unreadable: unreadable
-            .into_iter()
-            .map(|object| (object.owner, object.detail.into()))
-            .collect(),
+        unreadable,
     }))
 }
 
@@ -101,23 +94,16 @@ async fn pods(
     client: &Client,
     namespace: &str,
     selector: &str,
-) -> Result<(ByOwner<ListedPod>, Vec<UnreadableObject>), Error> {
-    let mut pods = HashMap::new();
+) -> Result<(ByOwner<ListedPod>, Vec<Unreadable>), Error> {
     let mut interner = Interner::default();
     let request = Request::new(v1::Pod::url_path(&(), Some(namespace)));
-    let list = each(
-        client,
-        selector,
-        |parameters| request.list(parameters),
-        |pod: PodObject| {
-            if let Some(owner) = pod.owner().map(str::to_owned) {
-                push(&mut pods, owner, pod.reduce(&mut interner));
-            }
-        },
-    );
-    let unreadable = list.await;
-    let unreadable = unreadable.map_err(|source| Error::list("pods", namespace, source))?;
-    Ok((pods, unreadable))
+    let request = |parameters: &ListParams| request.list(parameters);
+    let listed = by_owner(client, selector, request, |pod: PodObject| {
+        Some((pod.owner()?.to_owned(), pod.reduce(&mut interner)))
+    });
+    listed
+        .await
+        .map_err(|source| Error::list("pods", namespace, source))
 }
 
 async fn revisions(
@@ -125,43 +111,37 @@ async fn revisions(
     namespace: &str,
     selector: &str,
     HistoryRequest { history, templates }: HistoryRequest,
-) -> Result<(ByOwner<Revision>, Vec<UnreadableObject>), Error> {
-    let mut revisions = HashMap::new();
+) -> Result<(ByOwner<Revision>, Vec<Unreadable>), Error> {
     let path = match history {
         History::ReplicaSets => ReplicaSet::url_path(&(), Some(namespace)),
         History::ControllerRevisions => ControllerRevision::url_path(&(), Some(namespace)),
     };
     let request = Request::new(path);
-    let list = each(
-        client,
-        selector,
-        |parameters| match history {
-            History::ReplicaSets if !templates => request.list_metadata(parameters),
-            // The number of a ControllerRevision is not metadata, and neither are templates.
-            _ => request.list(parameters),
-        },
-        |mut revision: Revision| {
-            if !templates {
-                revision.drop_template();
-            }
-            if let Some(owner) = revision.owner.take() {
-                push(&mut revisions, owner.into(), revision);
-            }
-        },
-    );
-    let unreadable = list.await;
-    let unreadable =
-        unreadable.map_err(|source| Error::list(history.plural(), namespace, source))?;
-    Ok((revisions, unreadable))
+    let request = |parameters: &ListParams| match history {
+        History::ReplicaSets if !templates => request.list_metadata(parameters),
+        // The number of a ControllerRevision is not metadata, and neither are templates.
+        _ => request.list(parameters),
+    };
+    let listed = by_owner(client, selector, request, |mut revision: Revision| {
+        if !templates {
+            revision.drop_template();
+        }
+        Some((revision.owner.take()?.into(), revision))
+    });
+    listed
+        .await
+        .map_err(|source| Error::list(history.plural(), namespace, source))
 }
 
-/// Lists objects, passes on each of them while the list is received, and returns those that cannot be read.
-async fn each<T: DeserializeOwned>(
+/// Lists objects and groups them by owner. `reduce` returns the owner of an object, if it has one, and the part that is stored,
+/// while the list is received.
+async fn by_owner<T: DeserializeOwned, U: Send>(
     client: &Client,
     selector: &str,
     request: impl Fn(&ListParams) -> Result<http::Request<Vec<u8>>, kube::core::request::Error>,
-    mut pass_on: impl FnMut(T) + Send,
-) -> Result<Vec<UnreadableObject>, kube::Error> {
+    mut reduce: impl FnMut(T) -> Option<(String, U)> + Send,
+) -> Result<(ByOwner<U>, Vec<Unreadable>), kube::Error> {
+    let mut objects: ByOwner<U> = HashMap::new();
     let mut unreadable = Vec::new();
     let parameters = ListParams::default().labels(selector);
     let request = |parameters: &ListParams| {
@@ -173,19 +153,21 @@ async fn each<T: DeserializeOwned>(
     };
     let items = list_stream::all(client, request, parameters, |item| {
         match read(item)? {
-            Ok(object) => pass_on(object),
+            Ok(object) => {
+                if let Some((owner, object)) = reduce(object) {
+                    // Most owners have one pod, and the first `push` would reserve four.
+                    let siblings = objects.entry(owner);
+                    siblings
+                        .or_insert_with(|| Vec::with_capacity(1))
+                        .push(object);
+                }
+            }
             Err(object) => unreadable.push(object),
         }
         Ok(())
     });
     items.await?;
-    Ok(unreadable)
-}
-
-/// Adds an object, with capacity for one: most owners have one pod, and the first `push` would reserve four.
-fn push<T>(objects: &mut ByOwner<T>, owner: String, object: T) {
-    let owned = objects.entry(owner);
-    owned.or_insert_with(|| Vec::with_capacity(1)).push(object);
+    Ok((objects, unreadable))
 }
 
 /// Reads an object, or at least its owner.
@@ -193,25 +175,20 @@ fn push<T>(objects: &mut ByOwner<T>, owner: String, object: T) {
 /// # Errors
 ///
 /// When neither can be read.
-fn read<T: DeserializeOwned>(
-    object: &str,
-) -> Result<Result<T, UnreadableObject>, serde_json::Error> {
+fn read<T: DeserializeOwned>(object: &str) -> Result<Result<T, Unreadable>, serde_json::Error> {
     match serde_json::from_str(object) {
         Ok(read) => Ok(Ok(read)),
         Err(error) => unreadable(object, &error).map(Err).ok_or(error),
     }
 }
 
-fn unreadable(object: &str, error: &serde_json::Error) -> Option<UnreadableObject> {
+fn unreadable(object: &str, error: &serde_json::Error) -> Option<Unreadable> {
     let object: Value = serde_json::from_str(object).ok()?;
     let metadata = object.get("metadata")?;
     let owners = Vec::<OwnerReference>::deserialize(metadata.get("ownerReferences")?).ok()?;
     let owner = controlled_by(&owners)?.to_owned();
     let name = metadata.get("name")?.as_str()?;
-    Some(UnreadableObject {
-        owner,
-        detail: format!("{name}: {error}"),
-    })
+    Some((owner, format!("{name}: {error}").into()))
 }
 
 #[cfg(test)]
@@ -230,7 +207,7 @@ mod tests {
     fn read(
         number: &Value,
         owners: &Value,
-    ) -> Result<Result<Object, UnreadableObject>, serde_json::Error> {
+    ) -> Result<Result<Object, Unreadable>, serde_json::Error> {
         let metadata = json!({ "name": "web-1", "ownerReferences": owners });
         let object = json!({ "metadata": metadata, "number": number });
         super::read(&object.to_string())
@@ -243,8 +220,8 @@ mod tests {
         assert_eq!(good, Ok(Object { number: 1 }));
         let bad = read(&json!("one"), &owners).expect("its owner");
         let bad = bad.expect_err("no object");
-        assert_eq!(bad.owner, "web");
-        assert!(bad.detail.starts_with("web-1: "), "{bad:?}");
+        assert_eq!(bad.0, "web");
+        assert!(bad.1.starts_with("web-1: "), "{bad:?}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use kube_autorollout_core::{decide::Waiting, pins::Pins};
 use serde::Deserialize;
 
 use super::{Container, ContainerSpec, Pod, interner::Interner, snapshot::ListedPod};
-use crate::workload::{OwnerReference, controlled_by};
+use crate::workload::{OwnerReference, RevisionLabel, controlled_by};
 
 #[derive(Debug, Deserialize)]
 pub(super) struct PodObject {
@@ -24,19 +24,11 @@ struct Metadata {
     creation_timestamp: Option<Timestamp>,
     deletion_timestamp: Option<Timestamp>,
     #[serde(default)]
-    labels: Labels,
+    labels: RevisionLabel,
     #[serde(default)]
     annotations: Annotations,
     #[serde(default)]
     owner_references: Vec<OwnerReference>,
-}
-
-/// The one label that is read.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Labels {
-    #[serde(rename = "controller-revision-hash")]
-    revision: Option<String>,
 }
 
 /// The one annotation that is read: a pod has that of the template that it was made from.
@@ -156,7 +148,7 @@ impl PodObject {
                 .map(|container| status.container(container, &pins, interner))
                 .collect(),
         };
-        let revision = metadata.labels.revision.as_deref();
+        let revision = metadata.labels.hash.as_deref();
         ListedPod {
             progressed: became_ready.max(metadata.creation_timestamp),
             revision: revision.map(|revision| interner.text(revision)),

@@ -99,7 +99,7 @@ impl Store {
         waiter: &Waiter,
     ) -> Result<Option<Arc<Pods>>, Error> {
         let name = workload.namespace();
-        let namespace = self.namespace(name);
+        let namespace = Arc::clone(self.namespaces.lock().entry(name.into()).or_default());
         let whole = namespace.whole.lock().clone();
         if let Some(whole) = whole.filter(|whole| whole.satisfies(requirements)) {
             return self.store(workload, requirements, &whole).map(Some);
@@ -209,13 +209,5 @@ impl Store {
             undone = snapshot.undone(workload, self.restarted_at, templates)?;
         }
         self.cache.store(workload, (current, undone), snapshot)
-    }
-
-    fn namespace(&self, name: &str) -> Arc<Namespace> {
-        let mut namespaces = self.namespaces.lock();
-        if let Some(namespace) = namespaces.get(name) {
-            return Arc::clone(namespace);
-        }
-        Arc::clone(namespaces.entry(name.into()).or_default())
     }
 }
