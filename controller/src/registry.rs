@@ -1,4 +1,4 @@
-//! Registries, as the controller asks them.
+//! Access to registries: the client's options, credentials, and failures.
 
 pub(crate) mod credentials;
 pub(crate) mod failure;

@@ -1,4 +1,4 @@
-//! Requests to an API server that is scripted, on a paused clock.
+//! Requests to a scripted API server, on a paused clock.
 
 use std::{
     sync::{
@@ -57,7 +57,7 @@ async fn only_requests_that_may_be_sent_twice_are_retried() {
         (Method::PATCH, StatusCode::GATEWAY_TIMEOUT, 1),
         (Method::PUT, StatusCode::GATEWAY_TIMEOUT, 1),
         (Method::POST, StatusCode::GATEWAY_TIMEOUT, 1),
-        // Refused before anything was done
+        // Rejected before its execution
         (Method::GET, StatusCode::TOO_MANY_REQUESTS, 4),
         (Method::PATCH, StatusCode::TOO_MANY_REQUESTS, 4),
         (Method::POST, StatusCode::TOO_MANY_REQUESTS, 4),

@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_is_read_in_either_case_and_an_empty_one_is_not_set() {
+    fn variables_may_be_lower_case_and_empty_ones_count_as_unset() {
         let cases = [
             (vec![], None),
             (vec![("https_proxy", "a:1")], Some(("https_proxy", "a:1"))),
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_that_cannot_be_used_is_named_by_its_variable_without_its_login() {
+    fn an_invalid_proxy_is_reported_by_its_variable_without_its_password() {
         let config = crate::config::load(None, &BTreeMap::new())
             .expect("the defaults")
             .config;

@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rollout_is_complete_when_kubectl_says_so() {
+    fn a_rollout_is_complete_by_the_rule_of_kubectl() {
         let cases = [
             (status(2, 3, 3, 3), true, true),
             (status(1, 3, 3, 3), false, true),
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_in_flight_where_people_replace_pods() {
+    fn nothing_is_in_flight_with_on_delete() {
         let progress = daemon_set("OnDelete", &status(2, 3, 1, 3)).progress();
         assert!(progress.on_delete && progress.complete && !progress.replacing);
     }

@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rollout_is_complete_when_kubectl_says_so() {
+    fn a_rollout_is_complete_by_the_rule_of_kubectl() {
         let cases = [
             (
                 json!({ "observedGeneration": 2, "replicas": 3, "updatedReplicas": 3, "availableReplicas": 3 }),
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn pods_are_replaced_while_some_of_an_older_template_are_left() {
+    fn pods_are_being_replaced_while_older_ones_exist() {
         let cases = [
             ("not all are updated", 4, 3, 4, true),
             ("all are old", 3, 0, 3, true),
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deployment_without_a_deadline_of_its_own_reports_none() {
+    fn a_deployment_without_a_progress_deadline_reports_none() {
         let exceeded = |seconds: Value| {
             let web = deployment(&json!({}), |object| {
                 object["spec"]["progressDeadlineSeconds"] = seconds;
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_deployment_says_about_itself_is_read() {
+    fn the_progress_of_a_deployment_is_read() {
         let progress = |change: fn(&mut Value)| deployment(&json!({}), change).progress();
         assert!(progress(|object| object["spec"]["paused"] = json!(true)).paused);
         assert!(!progress(|object| object["spec"]["replicas"] = json!(0)).wants_pods);

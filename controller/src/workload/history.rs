@@ -210,7 +210,7 @@ mod tests {
         digest.parse().expect("a digest")
     }
 
-    /// A template that was rolled out to the digest of this letter in this minute.
+    /// A template with a rollout to the digest of this letter in this minute.
     fn template(letter: char, minute: u32) -> Value {
         template_by(RESTARTED_AT, letter, minute)
     }
@@ -234,7 +234,7 @@ mod tests {
         Workload::new(kind, Arc::new(object)).expect("a workload")
     }
 
-    /// An object of the history, with its number and the minute in which it was made.
+    /// A revision with this number that was created in this minute.
     fn past(kind: Kind, number: u32, minute: u32, template: &Value) -> Revision {
         let metadata = json!({
             "uid": minute.to_string(),
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn a_restart_by_hand_counts_only_where_rollouts_are_marked_like_one() {
+    fn a_manual_restart_counts_only_if_rollouts_set_the_same_annotation() {
         let [deployment, ..] = Kind::ALL;
         let mut restarted = template('a', 1);
         restarted["metadata"]["annotations"][KUBECTL_RESTARTED_AT] = json!("2026-01-01T00:05:00Z");

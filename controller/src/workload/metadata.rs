@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn metadata_without_annotations_of_ours_has_no_map_of_them() {
+    fn metadata_without_our_annotations_has_no_map() {
         for annotations in [json!(null), json!({}), json!({ "example.com/note": "a" })] {
             let metadata = json!({ "name": "web", "annotations": annotations });
             let metadata: Metadata = serde_json::from_value(metadata).expect("metadata");

@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rollout_is_complete_when_kubectl_says_so() {
+    fn a_rollout_is_complete_by_the_rule_of_kubectl() {
         let cases = [
             (status(2, 3, 3), 0, true, true),
             (status(1, 3, 3), 0, false, true),
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn pods_are_replaced_while_some_of_an_older_template_are_left() {
+    fn pods_are_being_replaced_while_older_ones_exist() {
         let cases = [
             ("not all are updated", 3, 2, 0, true),
             ("one is yet to be created", 2, 2, 0, false),
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_in_flight_where_people_replace_pods() {
+    fn nothing_is_in_flight_with_on_delete() {
         let set = stateful_set(&status(2, 3, 1), |object| {
             object["spec"]["updateStrategy"] = json!({ "type": "OnDelete" });
         });

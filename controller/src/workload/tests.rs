@@ -4,7 +4,7 @@ use serde_json::json;
 use super::*;
 
 #[test]
-fn the_annotations_of_a_template_are_read_under_the_names_that_are_written() {
+fn template_annotations_are_read_under_the_names_that_patches_write() {
     let keys = [
         annotations::DIGESTS,
         annotations::RESTARTED_AT,
@@ -20,7 +20,7 @@ fn the_annotations_of_a_template_are_read_under_the_names_that_are_written() {
 }
 
 #[test]
-fn a_selector_takes_the_form_of_a_list_request() {
+fn a_selector_is_formatted_for_list_requests() {
     let selector = json!({
         "matchLabels": { "app": "web", "tier": "front" },
         "matchExpressions": [{ "key": "zone", "operator": "In", "values": ["a", "b"] }],
@@ -30,7 +30,7 @@ fn a_selector_takes_the_form_of_a_list_request() {
 }
 
 #[test]
-fn a_selector_that_no_api_server_would_take_is_an_error_of_its_workload() {
+fn an_invalid_selector_is_an_error_of_its_workload() {
     let selector =
         json!({ "matchExpressions": [{ "key": "zone", "operator": "Near", "values": ["a"] }] });
     let selector: PodSelector = serde_json::from_value(selector).expect("a selector");

@@ -5,7 +5,7 @@ use rustls::{ClientConfig, ClientConnection, ServerConnection, pki_types::pem::P
 
 use super::*;
 
-/// A configuration that trusts a certificate as a kubeconfig names it, or as a file that is mounted.
+/// A configuration with a certificate authority, as in a kubeconfig or as in a mounted file.
 fn config(certificate: &str, file: Option<&Path>) -> Config {
     let mut config = Config::new("https://127.0.0.1".parse().expect("an address"));
     let der = CertificateDer::from_pem_slice(certificate.as_bytes()).expect("a certificate");
@@ -14,7 +14,7 @@ fn config(certificate: &str, file: Option<&Path>) -> Config {
     config
 }
 
-/// Lets a client and a server on 127.0.0.1 shake hands.
+/// Performs a handshake between a client and a server on 127.0.0.1.
 fn shake_hands(verifier: &Arc<dyn ServerCertVerifier>, server: &Identity) -> Result<(), Error> {
     let client = ClientConfig::builder()
         .dangerous()
@@ -37,7 +37,7 @@ fn shake_hands(verifier: &Arc<dyn ServerCertVerifier>, server: &Identity) -> Res
 }
 
 #[test]
-fn an_api_servers_certificate_that_is_its_own_authority_is_trusted_where_it_is_configured() {
+fn a_configured_self_signed_certificate_of_the_api_server_is_trusted() {
     let server = Identity::own_authority().expect("an identity");
     let other = Identity::own_authority().expect("an identity");
     let folder = tempfile::tempdir().expect("a folder");
@@ -60,7 +60,7 @@ fn without_an_authority_only_the_public_roots_are_trusted() {
 }
 
 #[test]
-fn renewed_certificates_are_trusted_and_invalid_ones_leave_the_last() {
+fn renewed_certificates_are_trusted_and_invalid_files_are_ignored() {
     let servers = [(); 2].map(|()| Identity::own_authority().expect("an identity"));
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("ca.crt");

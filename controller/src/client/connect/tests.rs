@@ -41,7 +41,7 @@ async fn with_plugin(script: &str) -> Config {
 }
 
 #[tokio::test]
-async fn an_exec_plugin_that_hangs_is_not_waited_for() {
+async fn an_exec_plugin_that_hangs_exceeds_its_deadline() {
     let config = with_plugin("exec sleep 1").await;
     let error = client(config, Duration::from_millis(20), Recovery::new()).await;
     let error = error.err().expect("no token").to_string();
@@ -49,10 +49,10 @@ async fn an_exec_plugin_that_hangs_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn what_an_exec_plugin_prints_is_in_no_error_of_a_request() {
+async fn errors_of_requests_do_not_contain_the_output_of_an_exec_plugin() {
     let folder = tempfile::tempdir().expect("a folder");
     let first = folder.path().join("first");
-    // A token that has ended makes each request ask again
+    // An expired token makes each request run the plugin again.
     let script = format!(
         "mkdir {0} || {{ echo planted; echo planted >&2; exit 3; }}
          echo '{{ \"status\": {{ \"token\": \"a\", \"expirationTimestamp\": \"2000-01-01T00:00:00Z\" }} }}'",

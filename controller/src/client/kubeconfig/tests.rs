@@ -10,7 +10,7 @@ contexts: [{ name: a, context: { cluster: b, user: c, namespace: d } }]
 
 const CLUSTER: &str = "clusters: [{ name: b, cluster: { server: 'https://b' } }]\n";
 
-/// What a file with this text gives.
+/// The configuration of a kubeconfig with this text.
 async fn loaded(text: &str) -> Result<Config, Problem> {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("config");
@@ -18,7 +18,7 @@ async fn loaded(text: &str) -> Result<Config, Problem> {
     configure(Kubeconfig::read_from(&path)).await
 }
 
-/// What is wrong with a text, if anything is: with the file, the user or the certificates.
+/// The problem of a kubeconfig with this text, if there is one.
 async fn problem(text: &str) -> Option<String> {
     match loaded(text).await {
         Err(problem) => Some(problem.to_string()),
@@ -57,7 +57,7 @@ async fn the_namespace_and_the_proxy_are_those_of_the_current_context() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_is_not_supported_is_refused_without_its_login() {
+async fn an_unsupported_proxy_is_refused_without_its_password() {
     for url in ["https://user:planted@proxy", "socks5://user:planted@proxy"] {
         let cluster = format!(
             "clusters: [{{ name: b, cluster: {{ server: 'https://b', proxy-url: '{url}' }} }}]\n"
@@ -70,7 +70,7 @@ async fn a_proxy_that_is_not_supported_is_refused_without_its_login() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_named_without_secrets() {
+async fn problems_are_described_without_secrets() {
     let cases = [
         ("kind: Config\n".to_owned(), "no current-context"),
         ("current-context: a\n".to_owned(), "no context \"a\""),
@@ -128,7 +128,7 @@ async fn what_is_wrong_is_named_without_secrets() {
     }
 }
 
-/// Text that YAML does not take for text is the usual mistake: passwords and tokens of digits, and `yes`, `no`, `null`.
+/// Unquoted strings that YAML parses as other types are a common mistake: passwords and tokens of digits, `yes`, `no`, `null`.
 #[tokio::test]
 async fn a_value_of_the_wrong_type_is_never_shown() {
     const KEYS: [&str; 14] = [
@@ -168,7 +168,7 @@ async fn a_value_of_the_wrong_type_is_never_shown() {
 }
 
 #[tokio::test]
-async fn what_is_no_yaml_is_not_shown() {
+async fn invalid_yaml_is_not_shown() {
     for broken in [
         "token: \"text4242",
         "token: 'text4242",

@@ -12,7 +12,7 @@ use tokio::{
 
 use super::*;
 
-/// A registry that has some indexes, and answers when it may.
+/// A registry with some indexes, which sends a response for each permit.
 struct Registry {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -22,9 +22,9 @@ struct Registry {
 struct Shared {
     bodies: Vec<Vec<u8>>,
     in_flight: AtomicUsize,
-    most_in_flight: AtomicUsize,
-    asked: AtomicUsize,
-    go: Semaphore,
+    max_in_flight: AtomicUsize,
+    requests: AtomicUsize,
+    permits: Semaphore,
 }
 
 impl Registry {
@@ -34,16 +34,16 @@ impl Registry {
         let shared = Arc::new(Shared {
             bodies,
             in_flight: AtomicUsize::new(0),
-            most_in_flight: AtomicUsize::new(0),
-            asked: AtomicUsize::new(0),
-            go: Semaphore::new(0),
+            max_in_flight: AtomicUsize::new(0),
+            requests: AtomicUsize::new(0),
+            permits: Semaphore::new(0),
         });
         let mut server = JoinSet::new();
         let state = Arc::clone(&shared);
         server.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                connections.spawn(answer(stream, Arc::clone(&state)));
+                connections.spawn(respond(stream, Arc::clone(&state)));
             }
         });
         Self {
@@ -59,33 +59,38 @@ impl Registry {
     }
 }
 
-async fn answer(mut stream: TcpStream, shared: Arc<Shared>) {
+async fn respond(mut stream: TcpStream, shared: Arc<Shared>) {
     let mut request = Vec::new();
     while matches!(stream.read_buf(&mut request).await, Ok(read) if read > 0) {
         if !request.ends_with(b"\r\n\r\n") {
             continue;
         }
-        let asked = String::from_utf8(std::mem::take(&mut request)).expect("text");
-        shared.asked.fetch_add(1, Ordering::SeqCst);
+        let head = String::from_utf8(std::mem::take(&mut request)).expect("text");
+        shared.requests.fetch_add(1, Ordering::SeqCst);
         let in_flight = shared.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
-        shared.most_in_flight.fetch_max(in_flight, Ordering::SeqCst);
-        shared.go.acquire().await.expect("never closed").forget();
+        shared.max_in_flight.fetch_max(in_flight, Ordering::SeqCst);
+        shared
+            .permits
+            .acquire()
+            .await
+            .expect("never closed")
+            .forget();
         shared.in_flight.fetch_sub(1, Ordering::SeqCst);
         let mut bodies = shared.bodies.iter();
-        let body = bodies.find(|body| asked.contains(digest_of(body).as_ref()));
+        let body = bodies.find(|body| head.contains(digest_of(body).as_ref()));
         let body = body.expect("one of ours");
-        let head = format!(
+        let response = format!(
             "HTTP/1.1 200 OK\r\ncontent-type: application/vnd.oci.image.index.v1+json\r\ncontent-length: {}\r\n\r\n",
             body.len()
         );
-        let answer = [head.as_bytes(), body].concat();
-        if stream.write_all(&answer).await.is_err() {
+        let response = [response.as_bytes(), body].concat();
+        if stream.write_all(&response).await.is_err() {
             return;
         }
     }
 }
 
-/// Indexes that differ, of so many bytes each.
+/// Distinct indexes of this size in bytes.
 fn indexes(number: usize, bytes: usize) -> Vec<Vec<u8>> {
     let indexes = (0..number).map(|number| {
         let mut index = format!(r#"{{"schemaVersion":2,"manifests":[],"x":{number}"#).into_bytes();
@@ -121,34 +126,34 @@ async fn the_manifests_of_an_index_of_indexes_are_requested_a_few_at_once() {
     let mut manifests = Manifests::new(&client, &reference, &credentials);
     let digests = registry.digests();
     let shared = &registry.shared;
-    // The first goes ahead alone, so that the others find its connection.
-    shared.go.add_permits(1);
+    // The first request opens the connection for the others.
+    shared.permits.add_permits(1);
     let hold = async {
-        until(|| shared.asked.load(Ordering::SeqCst) > AT_ONCE).await;
+        until(|| shared.requests.load(Ordering::SeqCst) > AT_ONCE).await;
         for _ in 0..1000 {
             yield_now().await;
         }
-        shared.go.add_permits(100);
+        shared.permits.add_permits(100);
     };
     let tag = digests[0].clone();
     tokio::join!(manifests.fetch(digests, &tag), hold);
-    assert_eq!(shared.most_in_flight.load(Ordering::SeqCst), AT_ONCE);
+    assert_eq!(shared.max_in_flight.load(Ordering::SeqCst), AT_ONCE);
     assert_eq!(manifests.answers.len(), 20);
     assert_eq!(manifests.failure(), None);
 }
 
 #[tokio::test]
-async fn manifests_that_are_too_large_together_are_not_read_to_the_end() {
+async fn manifests_that_exceed_the_total_size_are_not_fetched() {
     let registry = Registry::start(indexes(20, 1024 * 1024)).await;
     let (client, credentials) = (client(), CredentialChain::anonymous());
     let reference = format!("{}/web:1", registry.address);
     let reference = reference.parse().expect("a reference");
     let mut manifests = Manifests::new(&client, &reference, &credentials);
-    registry.shared.go.add_permits(100);
+    registry.shared.permits.add_permits(100);
     let digests = registry.digests();
     let tag = digests[0].clone();
     manifests.fetch(digests, &tag).await;
-    let asked = registry.shared.asked.load(Ordering::SeqCst);
+    let asked = registry.shared.requests.load(Ordering::SeqCst);
     let most = MAX_BYTES / (1024 * 1024) + AT_ONCE;
     assert!(asked <= most, "{asked}");
     let failure = manifests.failure().expect("too large");

@@ -231,7 +231,7 @@ mod tests {
         let [app, setup] = &reduced.containers[..] else {
             panic!("two containers: {reduced:?}");
         };
-        let asked = |container: &Container| {
+        let specified = |container: &Container| {
             let spec = &container.spec;
             (
                 spec.name.to_string(),
@@ -240,13 +240,13 @@ mod tests {
             )
         };
         assert_eq!(
-            asked(app),
+            specified(app),
             ("app".to_owned(), "a.io/app:main".to_owned(), true)
         );
         assert_eq!(&*app.image_id, "a.io/app@sha256:0");
         assert!(app.waiting.is_none() && app.started.is_some());
         assert_eq!(
-            asked(setup),
+            specified(setup),
             ("setup".to_owned(), "a.io/setup".to_owned(), false)
         );
         assert_eq!(&*setup.image_id, "", "it has no status yet");
@@ -269,7 +269,7 @@ mod tests {
         let alias = format!("b.io/other@{}", digest("b"));
         let app = of(&named, &named, &alias);
         assert!(app.spec.pinned && app.spec.followed() == "a.io/app:main");
-        assert_eq!(&*app.image_id, named, "whatever name the node knows it by");
+        assert_eq!(&*app.image_id, named, "whatever the node reports");
         assert_eq!(&*of(&named, &named, "").image_id, "", "not started");
         let mirrored = named.replace("a.io", "mirror:5000/a.io");
         let app = of(&named, &mirrored, &alias);
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn only_reasons_that_do_not_pass_by_themselves_count_as_waiting() {
+    fn only_reasons_that_do_not_resolve_by_themselves_count_as_waiting() {
         for (reason, expected) in [
             ("ImagePullBackOff", Some(Waiting::ImagePullBackOff)),
             ("CrashLoopBackOff", Some(Waiting::CrashLoopBackOff)),

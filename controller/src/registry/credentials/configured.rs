@@ -218,7 +218,7 @@ mod tests {
         assert_eq!(found(&basic, "a.io/b"), []);
     }
 
-    /// A folder that holds a Docker configuration.
+    /// A folder with a Docker configuration.
     fn folder(text: &str) -> tempfile::TempDir {
         let folder = tempfile::tempdir().expect("a folder");
         fs::write(folder.path().join(DOCKER_CONFIG), text).expect("a file");
@@ -236,7 +236,7 @@ mod tests {
     const TWO: &str = r#"{"auths": {"a.io": {"username": "a", "password": "p"}, "b.io": {"username": "b", "password": "p"}}}"#;
 
     #[test]
-    fn a_mounted_file_is_used_as_the_kubelet_would() {
+    fn a_mounted_file_is_used_as_by_the_kubelet() {
         let a = Credential::password("a", "p");
         for text in [ONE, TWO] {
             let folder = folder(text);
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn the_only_entry_of_a_file_is_used_for_another_registry_only_where_that_is_named_in_full() {
+    fn the_only_entry_of_a_file_is_used_for_another_registry_only_by_a_literal_pattern() {
         let a = [Credential::password("a", "p")];
         let (one, two) = (folder(ONE), folder(TWO));
         let cases = [
@@ -268,23 +268,27 @@ mod tests {
             ),
             ("other.io", &two, &[], None),
         ];
-        for (pattern, folder, expected, said) in cases {
+        for (pattern, folder, expected, problem) in cases {
             let configured = entry(pattern, None, pull_secret(folder));
             assert_eq!(found(&configured, "other.io/x"), expected, "{pattern}");
             let problems = configured.problems.0.lock();
             let problems: Vec<_> = problems.values().collect();
-            assert_eq!(problems.len(), usize::from(said.is_some()), "{problems:?}");
+            assert_eq!(
+                problems.len(),
+                usize::from(problem.is_some()),
+                "{problems:?}"
+            );
             assert!(
                 problems
                     .iter()
-                    .all(|(problem, _)| problem.contains(said.unwrap_or_default())),
+                    .all(|(logged, _)| logged.contains(problem.unwrap_or_default())),
                 "{problems:?}"
             );
         }
     }
 
     #[test]
-    fn credentials_are_those_for_the_endpoint() {
+    fn credentials_are_looked_up_for_the_endpoint() {
         let text = r#"{"auths": {"mirror.io/hub": {"username": "mirror", "password": "p"}, "docker.io": {"username": "hub", "password": "p"}}}"#;
         let folder = folder(text);
         let endpoint = Some("https://mirror.io/hub");

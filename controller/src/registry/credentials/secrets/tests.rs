@@ -47,7 +47,7 @@ fn both_types_of_pull_secrets_are_read() {
 }
 
 #[test]
-fn what_is_no_pull_secret_says_why() {
+fn other_secrets_are_errors_with_a_reason() {
     let cases = [
         (
             secret("Opaque", ".dockerconfigjson", "{}"),
@@ -72,18 +72,18 @@ fn what_is_no_pull_secret_says_why() {
     }
 }
 
-/// What the API server says to every question, until it hangs, and how often it was asked.
+/// An API server with one response to all requests, which are counted; without a response it hangs.
 struct Server {
-    says: Mutex<Option<(StatusCode, Value)>>,
-    asked: AtomicUsize,
+    response: Mutex<Option<(StatusCode, Value)>>,
+    requests: AtomicUsize,
 }
 
 impl Server {
-    /// With one login.
+    /// A server with one pull Secret.
     fn new(password: &str) -> Arc<Self> {
         let server = Self {
-            says: Mutex::default(),
-            asked: AtomicUsize::new(0),
+            response: Mutex::default(),
+            requests: AtomicUsize::new(0),
         };
         server.has(password);
         Arc::new(server)
@@ -94,32 +94,32 @@ impl Server {
         let type_ = "kubernetes.io/dockerconfigjson";
         let secret = secret(type_, ".dockerconfigjson", &config.to_string());
         let secret = serde_json::to_value(&secret).expect("JSON");
-        *self.says.lock() = Some((StatusCode::OK, secret));
+        *self.response.lock() = Some((StatusCode::OK, secret));
     }
 
     fn refuses(&self, code: StatusCode, reason: &str) {
         let status = json!({ "kind": "Status", "code": code.as_u16(), "reason": reason });
-        *self.says.lock() = Some((code, status));
+        *self.response.lock() = Some((code, status));
     }
 
     fn hangs(&self) {
-        *self.says.lock() = None;
+        *self.response.lock() = None;
     }
 
-    fn asked(&self) -> usize {
-        self.asked.load(Ordering::Relaxed)
+    fn requests(&self) -> usize {
+        self.requests.load(Ordering::Relaxed)
     }
 
     fn secrets(self: &Arc<Self>) -> Secrets {
         let server = Arc::clone(self);
         let service = service_fn(move |_: Request<Body>| {
-            server.asked.fetch_add(1, Ordering::Relaxed);
-            let says = server.says.lock().clone();
+            server.requests.fetch_add(1, Ordering::Relaxed);
+            let response = server.response.lock().clone();
             async move {
-                let Some((status, answer)) = says else {
+                let Some((status, body)) = response else {
                     return future::pending().await;
                 };
-                let body = Body::from(answer.to_string().into_bytes());
+                let body = Body::from(body.to_string().into_bytes());
                 let response = Response::builder().status(status);
                 response.body(body).map_err(BoxError::from)
             }
@@ -130,7 +130,7 @@ impl Server {
     }
 }
 
-/// What the Secrets hold together, which are read first where that has to be.
+/// The credentials of all these Secrets, once they are fetched.
 async fn keyring(secrets: &Secrets, namespace: &str, names: &[String]) -> Keyring {
     until_ready(|waiter| secrets.lookup(namespace, names, waiter)).await
 }
@@ -140,27 +140,27 @@ fn login() -> [String; 1] {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_read_lasts_through_an_outage_of_the_api_server_and_no_longer() {
+async fn a_cached_secret_outlasts_an_outage_of_the_api_server_but_not_its_deletion() {
     let server = Server::new("p");
     let secrets = server.secrets();
-    let read_again = async || {
+    let fetch_again = async || {
         advance(LIFETIME).await;
         keyring(&secrets, "own", &login()).await
     };
-    let read = read_again().await;
+    let read = fetch_again().await;
     assert!(read.only().is_some());
     server.refuses(StatusCode::INTERNAL_SERVER_ERROR, "InternalError");
-    assert_eq!(read_again().await, read, "it may be what it was");
+    assert_eq!(fetch_again().await, read, "it may be unchanged");
     server.hangs();
-    assert_eq!(read_again().await, read, "it may be what it was");
+    assert_eq!(fetch_again().await, read, "it may be unchanged");
     server.refuses(StatusCode::NOT_FOUND, "NotFound");
-    assert_eq!(read_again().await, Keyring::default(), "it is gone");
+    assert_eq!(fetch_again().await, Keyring::default(), "it was deleted");
     server.refuses(StatusCode::INTERNAL_SERVER_ERROR, "InternalError");
-    assert_eq!(read_again().await, Keyring::default());
+    assert_eq!(fetch_again().await, Keyring::default());
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_read_lasts_while_an_api_server_that_starts_forbids_everything() {
+async fn a_cached_secret_outlasts_a_starting_api_server_that_forbids_everything() {
     for lasts in [true, false] {
         let server = Server::new("p");
         let secrets = server.secrets();
@@ -178,53 +178,57 @@ async fn what_was_read_lasts_while_an_api_server_that_starts_forbids_everything(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_secret_that_no_registry_refuses_is_read_once_in_ten_minutes() {
+async fn a_secret_that_no_registry_refuses_is_fetched_every_ten_minutes() {
     let server = Server::new("p");
     let secrets = server.secrets();
     for _ in 0..600 {
         keyring(&secrets, "own", &login()).await;
         advance(SECOND).await;
     }
-    assert_eq!(server.asked(), 1);
+    assert_eq!(server.requests(), 1);
     keyring(&secrets, "own", &login()).await;
-    assert_eq!(server.asked(), 2);
+    assert_eq!(server.requests(), 2);
 }
 
-/// A hundred images of one login, checked every second.
+/// A hundred images with one Secret, checked every second.
 #[tokio::test(start_paused = true)]
-async fn a_secret_that_is_refused_is_read_again_at_once_and_then_ever_more_seldom() {
+async fn a_refused_secret_is_fetched_again_immediately_and_then_with_a_back_off() {
     let server = Server::new("wrong");
     let secrets = server.secrets();
-    let mut reads = Vec::new();
+    let mut fetches = Vec::new();
     for second in 0..1200 {
         for _ in 0..100 {
-            let before = server.asked();
+            let before = server.requests();
             keyring(&secrets, "own", &login()).await;
             secrets.invalidate("own", &login(), clock::now());
-            reads.extend((server.asked() > before).then_some(second));
+            fetches.extend((server.requests() > before).then_some(second));
         }
         advance(SECOND).await;
     }
     assert_eq!(
-        reads[..2],
+        fetches[..2],
         [0, 0],
-        "as it may have changed since it was read"
+        "it may have changed since it was fetched"
     );
-    assert!(reads[2] <= 15 && reads.len() < 10, "{reads:?}");
-    let latest = reads.last().expect("some");
-    assert!(1200 - latest <= 600, "{reads:?}");
+    assert!(fetches[2] <= 15 && fetches.len() < 10, "{fetches:?}");
+    let latest = fetches.last().expect("some");
+    assert!(1200 - latest <= 600, "{fetches:?}");
 
     server.has("right");
     advance(LIFETIME).await;
     keyring(&secrets, "own", &login()).await;
-    let before = server.asked();
+    let before = server.requests();
     secrets.invalidate("own", &login(), clock::now());
     keyring(&secrets, "own", &login()).await;
-    assert_eq!(server.asked(), before + 1, "the next refusal is another's");
+    assert_eq!(
+        server.requests(),
+        before + 1,
+        "it has changed since the last refusal"
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_that_is_reported_late_does_not_hide_one_that_came_after_it() {
+async fn a_refusal_that_is_reported_late_does_not_hide_a_later_one() {
     let server = Server::new("p");
     let secrets = server.secrets();
     keyring(&secrets, "own", &login()).await;
@@ -233,30 +237,30 @@ async fn a_refusal_that_is_reported_late_does_not_hide_one_that_came_after_it() 
     secrets.invalidate("own", &login(), now);
     secrets.invalidate("own", &login(), earlier);
     keyring(&secrets, "own", &login()).await;
-    assert_eq!(server.asked(), 2);
+    assert_eq!(server.requests(), 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn those_who_wait_for_a_secret_share_a_failure_and_do_not_wait_for_each_other() {
+async fn the_waiters_of_a_secret_share_one_failure_and_wait_concurrently() {
     let server = Server::new("p");
     server.hangs();
     let secrets = server.secrets();
-    let begun = Instant::now();
+    let started = Instant::now();
     let many = (0..50).map(|_| async {
         let keyring = keyring(&secrets, "own", &login()).await;
         assert_eq!(keyring, Keyring::default());
     });
     future::join_all(many).await;
-    assert_eq!(begun.elapsed(), GET_TIMEOUT);
-    assert_eq!(server.asked(), 1);
+    assert_eq!(started.elapsed(), GET_TIMEOUT);
+    assert_eq!(server.requests(), 1);
     server.has("p");
     advance(FAILED).await;
     let keyring = keyring(&secrets, "own", &login()).await;
-    assert!(keyring.only().is_some(), "it is tried again soon");
+    assert!(keyring.only().is_some(), "it is retried soon");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_secret_that_nobody_uses_any_more_is_dropped() {
+async fn an_unused_secret_is_evicted() {
     let server = Server::new("p");
     let secrets = server.secrets();
     let other = ["other".to_owned()];
