@@ -21,7 +21,7 @@ use kube::Client;
 use kube_autorollout_cloud::Identities;
 use kube_autorollout_core::{
     annotations::{self, ContainerKind, Settings, TemplateContainer},
-    decide::{Container, Observed, Remembered},
+    decide::{Observed, Remembered},
     pins::Pins,
     platform::Platforms,
     record::{Attempts, Record},
@@ -85,12 +85,6 @@ impl Sources {
             restarted_at: config.restarted_at(),
             pinning: config.pinning,
         }
-    }
-
-    /// What the template pins the workload's pods to, if they are to be pinned.
-    fn pins(&self, workload: &Workload) -> Option<Pins> {
-        let enabled = self.pinning && !workload.template().is_unpinned();
-        enabled.then(|| pins(workload))
     }
 
     /// Evicts unused entries.
@@ -185,8 +179,9 @@ pub(crate) fn workload(
     let Some(pods) = pods else {
         return Ok(None);
     };
-    let pins = sources.pins(workload);
     let template = workload.template();
+    let is_pinning = sources.pinning && !template.is_unpinned();
+    let pins = is_pinning.then_some(&observed.pins);
     // Plain init containers are only checked if they are selected by name.
     let containers = template.containers().filter(|container| {
         container.kind != ContainerKind::Init || settings.selected.contains(container.name)
@@ -196,7 +191,7 @@ pub(crate) fn workload(
         image: template.image(name).unwrap_or_default(),
         selected: settings.selected.contains(name),
         remembered: remembered(name),
-        pins: pins.as_ref(),
+        pins,
         pods: &pods,
         namespace: workload.namespace(),
         recorded: observed.record.digest(name),
@@ -218,14 +213,12 @@ pub(crate) fn workload(
     for container in containers {
         observation.add(container);
     }
-    observation.pinned = pins.map(|_| are_pinned(&observation.observed.containers));
+    if is_pinning {
+        let mut containers = observation.observed.containers.iter();
+        let pinned = containers.all(|found| found.exempt.is_some() || found.pinned == Some(true));
+        observation.pinned = Some(pinned);
+    }
     Ok(Some(observation))
-}
-
-/// Whether the pods of all checked containers are pinned.
-fn are_pinned(containers: &[Container]) -> bool {
-    let mut checked = containers.iter().filter(|checked| checked.exempt.is_none());
-    checked.all(|container| container.pinned == Some(true))
 }
 
 /// Corrects the status of the rollout by the pods.
@@ -260,29 +253,17 @@ fn observed(workload: &Workload, sources: &Sources) -> Observed {
         unfinished: false,
         deadline_exceeded: progress.deadline_exceeded.unwrap_or(false),
         on_delete: progress.on_delete,
-        record: record(workload),
-        attempts: attempts(workload),
+        record: recorded(workload, annotations::DIGESTS, Record::parse),
+        attempts: recorded(workload, annotations::ATTEMPTS, Attempts::parse),
         last_rollout: workload.last_rollout(sources.restarted_at),
-        pins: pins(workload),
+        pins: recorded(workload, annotations::PINS, Pins::parse),
         template_containers: names.map(str::to_owned).collect(),
         containers: Vec::new(),
     }
 }
 
-/// The digests that the workload was last rolled out to, by its annotations.
-fn record(workload: &Workload) -> Record {
-    let written = workload.template().annotation(annotations::DIGESTS);
-    written.and_then(Record::parse).unwrap_or_default()
-}
-
-/// How often that was repeated, by its annotations.
-fn attempts(workload: &Workload) -> Attempts {
-    let written = workload.template().annotation(annotations::ATTEMPTS);
-    written.and_then(Attempts::parse).unwrap_or_default()
-}
-
-/// What its pods are pinned to, by its annotations.
-fn pins(workload: &Workload) -> Pins {
-    let written = workload.template().annotation(annotations::PINS);
-    written.and_then(Pins::parse).unwrap_or_default()
+/// What an annotation of the template records of the last rollout.
+fn recorded<T: Default>(workload: &Workload, key: &str, parse: fn(&str) -> Option<T>) -> T {
+    let value = workload.template().annotation(key);
+    value.and_then(parse).unwrap_or_default()
 }

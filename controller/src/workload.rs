@@ -120,7 +120,7 @@ impl Workload {
 
     /// The time of our last rollout, by its annotations.
     pub(crate) fn last_rollout(&self, restarted_at: &str) -> Option<Timestamp> {
-        self.content.last_rollout(restarted_at)
+        self.template().last_rollout(restarted_at)
     }
 
     /// A hash of everything that a reconcile reads.

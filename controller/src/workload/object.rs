@@ -61,7 +61,8 @@ impl Object {
         restarted_at: &str,
     ) -> Option<(Option<Timestamp>, Progress)> {
         let content = self.content.as_ref().ok()?;
-        Some((content.last_rollout(restarted_at), kind.progress(content)))
+        let last_rollout = content.spec.template.last_rollout(restarted_at);
+        Some((last_rollout, kind.progress(content)))
     }
 
     /// Hashes everything that a reconcile reads: an update that changes none of it needs no reconcile. The selector is
@@ -220,11 +221,6 @@ fn deadline_exceeded<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool,
 }
 
 impl Content {
-    /// The time of our last rollout, by the annotations of the template.
-    pub(super) fn last_rollout(&self, restarted_at: &str) -> Option<Timestamp> {
-        self.spec.template.last_rollout(restarted_at)
-    }
-
     /// The kind's controller has seen the current generation.
     pub(super) fn generation_observed(&self) -> bool {
         self.status.observed_generation >= self.generation
