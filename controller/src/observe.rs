@@ -175,8 +175,7 @@ pub(crate) fn workload(
         observed.generation_observed = up_to_date;
         return Ok(Some(Observation::unseen(observed)));
     }
-    let pods = sources.pods.lookup(workload, freshness.of_pods(), waiter)?;
-    let Some(pods) = pods else {
+    let Some(pods) = sources.pods.lookup(workload, freshness.of_pods(), waiter)? else {
         return Ok(None);
     };
     let template = workload.template();
@@ -215,7 +214,8 @@ pub(crate) fn workload(
     }
     if is_pinning {
         let mut containers = observation.observed.containers.iter();
-        let pinned = containers.all(|found| found.exempt.is_some() || found.pinned == Some(true));
+        let pinned = containers
+            .all(|container| container.exempt.is_some() || container.pinned == Some(true));
         observation.pinned = Some(pinned);
     }
     Ok(Some(observation))

@@ -157,8 +157,8 @@ pub(super) fn compare(
     for (pod, container) in pods {
         let pulled = pulled(container, check.recorded, tag, since);
         let key = (&*container.image_id, pod.node.as_deref(), pulled);
-        let (verdict, digest) = if let Some(known) = verdicts.get(&key) {
-            known.clone()
+        let (verdict, digest) = if let Some(result) = verdicts.get(&key) {
+            result.clone()
         } else {
             let image_id = ImageId::parse(&container.image_id);
             let verdict = match platforms(pod, &image_id, tag, check) {
@@ -181,11 +181,11 @@ pub(super) fn compare(
                 continue;
             };
             last_failure = failure.or(last_failure);
-            let known = (verdict, image_id.digest().cloned());
+            let result = (verdict, image_id.digest().cloned());
             if verdict != Verdict::Current(Reason::Current) {
-                verdicts.insert(key, known.clone());
+                verdicts.insert(key, result.clone());
             }
-            known
+            result
         };
         compared.push(running(pod, container, digest, verdict));
     }

@@ -134,10 +134,10 @@ impl ContainerCheck<'_> {
         let pods = self.pods.current.iter();
         let containers = pods.flat_map(|pod| pod.containers.iter());
         let mut containers = containers
-            .filter(|found| *found.spec.name == *self.container)
+            .filter(|container| *container.spec.name == *self.container)
             .peekable();
         containers.peek()?;
-        Some(containers.all(|found| found.spec.pinned))
+        Some(containers.all(|container| container.spec.pinned))
     }
 
     fn exempt(&self, exempt: Exempt) -> ContainerObservation {

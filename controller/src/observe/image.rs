@@ -72,22 +72,23 @@ impl ImageObservation {
 
 impl<'a> Image<'a> {
     /// The images that these pods name for the container, starting with that of the first pod.
-    pub(super) fn of(pods: &'a [Arc<Pod>], container: &str) -> Vec<Self> {
+    pub(super) fn of(pods: &'a [Arc<Pod>], name: &str) -> Vec<Self> {
         let mut images: Vec<Self> = Vec::new();
         for pod in pods {
             let containers = pod.containers.iter();
-            for found in containers.filter(|found| *found.spec.name == *container) {
-                let known = images.iter_mut().find(|image| {
-                    image.name == found.spec.followed() && *image.pull_secrets == *pod.pull_secrets
+            for container in containers.filter(|container| *container.spec.name == *name) {
+                let same = images.iter_mut().find(|image| {
+                    image.name == container.spec.followed()
+                        && *image.pull_secrets == *pod.pull_secrets
                 });
-                if let Some(image) = known {
-                    image.pods.push((pod, found));
+                if let Some(image) = same {
+                    image.pods.push((pod, container));
                 } else {
                     images.push(Self {
-                        name: found.spec.followed(),
-                        reference: &found.spec.reference,
+                        name: container.spec.followed(),
+                        reference: &container.spec.reference,
                         pull_secrets: &pod.pull_secrets,
-                        pods: vec![(pod, found)],
+                        pods: vec![(pod, container)],
                     });
                 }
             }
@@ -241,7 +242,10 @@ impl<'a> Image<'a> {
         }
         let requested = tag.started_at;
         let requested = requested.checked_sub(CLOCK_SKEW).unwrap_or(requested);
-        let mut started = self.pods.iter().filter_map(|(_, found)| found.started);
+        let mut started = self
+            .pods
+            .iter()
+            .filter_map(|(_, container)| container.started);
         if started.any(|started| started > requested) {
             return lookup(check.pods.listed_at);
         }

@@ -56,8 +56,8 @@ impl<'a> Manifests<'a> {
     /// Compares what runs with the tag, and fetches the manifests that this needs.
     pub(super) async fn compare(&mut self, question: Question<'_>) -> Verdict {
         let verdict = loop {
-            let known = |digest: &Digest| self.answers.get(digest).cloned();
-            match compare::compare(question, &known) {
+            let answer = |digest: &Digest| self.answers.get(digest).cloned();
+            match compare::compare(question, &answer) {
                 Step::Done(verdict) => break verdict,
                 Step::Needs(digests) => self.fetch(digests, question.tag).await,
             }
@@ -65,7 +65,7 @@ impl<'a> Manifests<'a> {
         if verdict == Verdict::CannotStart(Reason::UnsupportedMediaType)
             && let Some(artifact) = self.artifact(question.tag)
         {
-            self.failure = Some(Failure::no_image(self.reference, &artifact));
+            self.failure = Some(Failure::not_an_image(self.reference, &artifact));
         }
         verdict
     }
@@ -119,7 +119,7 @@ impl<'a> Manifests<'a> {
     /// Fetches one manifest. Its body is dropped before the next request.
     async fn fetch_one(&self, digest: &Digest, tag: &Digest) -> Result<Answer, Failure> {
         if self.bytes.load(Ordering::Relaxed) > MAX_BYTES {
-            return Err(Failure::too_much(self.reference));
+            return Err(Failure::too_large(self.reference));
         }
         let fetched = self
             .client

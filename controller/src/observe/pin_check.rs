@@ -46,15 +46,15 @@ pub(super) fn deleted_pins(
     pinned.retain(|digest| {
         let reference = reference.clone_with_digest(digest.to_string());
         let tags = &check.sources.tags;
-        let (found, key) = tags.lookup(&reference, credentials, not_before, check.waiter);
-        let found = found.or_else(|| tags.last(&key));
+        let (cached, key) = tags.lookup(&reference, credentials, not_before, check.waiter);
+        let cached = cached.or_else(|| tags.last(&key));
         requests.push(TagRequest {
             key,
             started_at: Timestamp::MIN, // no decision depends on it
             retry: None,
         });
         let failure =
-            found.and_then(|found| found.digest.as_ref().err().map(|failure| failure.reason));
+            cached.and_then(|cached| cached.digest.as_ref().err().map(|failure| failure.reason));
         failure == Some(Reason::TagNotFound)
     });
     pinned

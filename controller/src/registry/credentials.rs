@@ -53,8 +53,8 @@ impl Credentials {
         waiter: &Waiter,
     ) -> Option<registry::CredentialChain> {
         let keyring = self.secrets.lookup(namespace, pull_secrets, waiter)?;
-        let found = keyring.lookup(&self.configured.at_endpoint(reference));
-        Some(self.configured.chain(found, reference))
+        let credentials = keyring.lookup(&self.configured.at_endpoint(reference));
+        Some(self.configured.chain(credentials, reference))
     }
 
     /// Why the Docker configurations that were last fetched have no credentials for an image although they name its registry.
@@ -121,7 +121,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_problem_that_recurs_is_logged_again() {
         let problems = Problems::default();
-        let known = || {
+        let logged = || {
             problems
                 .0
                 .lock()
@@ -130,17 +130,17 @@ mod tests {
         };
         problems.note("a", Some("broken".to_owned()));
         problems.note("a", Some("gone".to_owned()));
-        assert_eq!(known().as_deref(), Some("gone"), "it has changed");
+        assert_eq!(logged().as_deref(), Some("gone"), "it has changed");
         problems.note("b", None);
-        assert!(known().is_some(), "another source");
+        assert!(logged().is_some(), "another source");
         problems.note("a", None);
-        assert_eq!(known(), None, "so that it is logged again");
+        assert_eq!(logged(), None, "so that it is logged again");
         problems.note("a", Some("broken".to_owned()));
         tokio::time::advance(Duration::from_secs(24 * 60 * 60)).await;
         problems.tidy();
-        assert!(known().is_some(), "it occurs once a day");
+        assert!(logged().is_some(), "it occurs once a day");
         tokio::time::advance(RETENTION).await;
         problems.tidy();
-        assert_eq!(known(), None, "it no longer occurs");
+        assert_eq!(logged(), None, "it no longer occurs");
     }
 }

@@ -97,7 +97,7 @@ impl Failure {
     }
 
     /// The manifests of an index are too many or too large to be read.
-    pub(crate) fn too_much(reference: &Reference) -> Self {
+    pub(crate) fn too_large(reference: &Reference) -> Self {
         Self::permanent(
             Reason::ManifestTooLarge,
             format!("{reference}: its manifests are too large to be compared"),
@@ -119,7 +119,7 @@ impl Failure {
     }
 
     /// A tag names an artifact that is not a container image.
-    pub(crate) fn no_image(reference: &Reference, artifact: &ArtifactType) -> Self {
+    pub(crate) fn not_an_image(reference: &Reference, artifact: &ArtifactType) -> Self {
         Self::permanent(
             Reason::UnsupportedMediaType,
             format!("{reference}: the tag names {artifact}, not a container image"),

@@ -26,14 +26,14 @@ impl Rules for DaemonSet {
     /// `OnDelete`: nothing is in flight there, even if pods wait to be deleted by a person.
     fn progress(&self, content: &Content) -> Progress {
         let status = &content.status;
-        let wanted = status.desired_number_scheduled;
+        let desired = status.desired_number_scheduled;
         let complete =
-            status.updated_number_scheduled >= wanted && status.number_available >= wanted;
+            status.updated_number_scheduled >= desired && status.number_available >= desired;
         Progress {
             paused: false,
             generation_observed: content.generation_observed(),
-            wants_pods: wanted > 0,
-            replacing: status.updated_number_scheduled < wanted && !content.is_on_delete(),
+            wants_pods: desired > 0,
+            replacing: status.updated_number_scheduled < desired && !content.is_on_delete(),
             complete: complete || content.is_on_delete(),
             deadline_exceeded: None,
             on_delete: content.is_on_delete(),

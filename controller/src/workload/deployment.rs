@@ -31,14 +31,14 @@ impl Rules for Deployment {
     /// Its status counts no pods that are being deleted. It is complete by the rule of `kubectl rollout
     /// status` (<https://github.com/kubernetes/kubectl/blob/master/pkg/polymorphichelpers/rollout_status.go>).
     fn progress(&self, content: &Content) -> Progress {
-        let wanted = content.replicas();
+        let desired = content.replicas();
         let status = &content.status;
         Progress {
             paused: content.spec.paused,
             generation_observed: content.generation_observed(),
-            wants_pods: wanted > 0,
+            wants_pods: desired > 0,
             replacing: status.replicas > status.updated_replicas,
-            complete: status.updated_replicas >= wanted
+            complete: status.updated_replicas >= desired
                 && status.replicas <= status.updated_replicas
                 && status.available_replicas >= status.updated_replicas,
             deadline_exceeded: (status.deadline_exceeded || content.has_deadline())

@@ -9,7 +9,7 @@ const FEW: usize = 32;
 /// unless there are only a few.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
-    known: HashSet<Arc<str>>,
+    interned: HashSet<Arc<str>>,
     /// With this many strings, those that are no longer in use are dropped.
     full: usize,
 }
@@ -17,15 +17,15 @@ pub(crate) struct Names {
 impl Names {
     /// The copy of a string.
     pub(crate) fn intern(&mut self, text: &str) -> Arc<str> {
-        if let Some(known) = self.known.get(text) {
-            return Arc::clone(known);
+        if let Some(interned) = self.interned.get(text) {
+            return Arc::clone(interned);
         }
-        if self.known.len() >= self.full.max(FEW) {
-            self.known.retain(|name| Arc::strong_count(name) > 1);
-            self.full = 2 * self.known.len();
+        if self.interned.len() >= self.full.max(FEW) {
+            self.interned.retain(|name| Arc::strong_count(name) > 1);
+            self.full = 2 * self.interned.len();
         }
         let name: Arc<str> = text.into();
-        self.known.insert(Arc::clone(&name));
+        self.interned.insert(Arc::clone(&name));
         name
     }
 }
@@ -51,7 +51,11 @@ mod tests {
         for number in 0..10_000 {
             names.intern(&format!("b-{number}"));
         }
-        assert!(names.known.len() <= 2 * kept.len(), "{}", names.known.len());
+        assert!(
+            names.interned.len() <= 2 * kept.len(),
+            "{}",
+            names.interned.len()
+        );
         for (number, kept) in kept.iter().enumerate() {
             assert!(Arc::ptr_eq(kept, &names.intern(&format!("a-{number}"))));
         }

@@ -291,6 +291,6 @@ mod tests {
             let text = error.to_string();
             assert!(text.starts_with("the object cannot be read"), "{text}");
         }
-        read(&json!({ "metadata": 1, "spec": {} })).expect_err("nobody's object");
+        read(&json!({ "metadata": 1, "spec": {} })).expect_err("invalid metadata");
     }
 }

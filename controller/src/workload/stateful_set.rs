@@ -25,16 +25,16 @@ impl Rules for StatefulSet {
     /// (<https://github.com/kubernetes/kubectl/blob/master/pkg/polymorphichelpers/rollout_status.go>), which has none for
     /// `OnDelete`: nothing is in flight there, even if pods wait to be deleted by a person.
     fn progress(&self, content: &Content) -> Progress {
-        let wanted = content.replicas();
+        let desired = content.replicas();
         let status = &content.status;
-        let to_update = wanted.saturating_sub(content.partition());
-        let existing = status.replicas.min(wanted);
+        let to_update = desired.saturating_sub(content.partition());
+        let existing = status.replicas.min(desired);
         let replacing = status.updated_replicas < existing.saturating_sub(content.partition());
-        let complete = status.ready_replicas >= wanted && status.updated_replicas >= to_update;
+        let complete = status.ready_replicas >= desired && status.updated_replicas >= to_update;
         Progress {
             paused: false,
             generation_observed: content.generation_observed(),
-            wants_pods: wanted > 0,
+            wants_pods: desired > 0,
             replacing: replacing && !content.is_on_delete(),
             complete: complete || content.is_on_delete(),
             deadline_exceeded: None,

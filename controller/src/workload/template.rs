@@ -129,9 +129,9 @@ impl Template {
     }
 
     /// The image of a container or init container.
-    pub(crate) fn image(&self, container: &str) -> Option<&str> {
-        let found = self.all().find(|found| *found.name == *container)?;
-        Some(&found.image)
+    pub(crate) fn image(&self, name: &str) -> Option<&str> {
+        let container = self.all().find(|container| *container.name == *name)?;
+        Some(&container.image)
     }
 
     /// The names of all containers, in the template's order.

@@ -54,7 +54,7 @@ impl Resolver {
                 Some(self.platforms_of(&reference, &index, &credentials).await?)
             }
             Manifest::Image(image) => match image.artifact {
-                Some(artifact) => return Err(Failure::no_image(&reference, &artifact)),
+                Some(artifact) => return Err(Failure::not_an_image(&reference, &artifact)),
                 None => None,
             },
         };
@@ -96,7 +96,7 @@ impl Resolver {
             && let Some(artifact) = image.artifact
         {
             if index.platforms().next().is_none() {
-                return Err(Failure::no_image(reference, &artifact));
+                return Err(Failure::not_an_image(reference, &artifact));
             }
             return platforms(reference, index, false);
         }

@@ -153,9 +153,9 @@ async fn manifests_that_exceed_the_total_size_are_not_fetched() {
     let digests = registry.digests();
     let tag = digests[0].clone();
     manifests.fetch(digests, &tag).await;
-    let asked = registry.shared.requests.load(Ordering::SeqCst);
-    let most = MAX_BYTES / (1024 * 1024) + AT_ONCE;
-    assert!(asked <= most, "{asked}");
+    let requests = registry.shared.requests.load(Ordering::SeqCst);
+    let max = MAX_BYTES / (1024 * 1024) + AT_ONCE;
+    assert!(requests <= max, "{requests}");
     let failure = manifests.failure().expect("too large");
     assert_eq!(failure.reason, Reason::ManifestTooLarge);
 }

@@ -37,13 +37,13 @@ type Namespace = HashMap<Identity, Box<Entry>>;
 struct Entry {
     selected: Instant,
     /// Nothing until its pods have been listed.
-    cached: Option<Cached>,
+    cached: Option<CachedPods>,
     /// Why the last list failed, until a reconcile takes the error.
     failure: Option<Box<Error>>,
 }
 
 /// The pods of a workload, and the state of the workload that they belong to.
-struct Cached {
+struct CachedPods {
     resource_version: Option<Arc<str>>,
     /// The template, and what is later than it in the history, change only with the generation.
     generation: Option<i64>,
@@ -176,7 +176,7 @@ impl Cache {
         let pods = snapshot.pods_of(current.as_ref())?;
         let pods = Arc::new(Pods { undone, ..pods });
         self.update(workload, |entry| {
-            entry.cached = Some(Cached {
+            entry.cached = Some(CachedPods {
                 resource_version: workload.resource_version().cloned(),
                 generation: workload.meta().generation,
                 fingerprint: workload.fingerprint(),
@@ -224,7 +224,7 @@ impl Entry {
     }
 }
 
-impl Cached {
+impl CachedPods {
     fn is_unchanged(&self, workload: &Workload) -> bool {
         self.resource_version.as_ref() == workload.resource_version()
     }

@@ -30,16 +30,16 @@ impl Interner {
     }
 }
 
-fn intern<T, N>(known: &mut HashSet<Arc<T>>, new: N) -> Arc<T>
+fn intern<T, N>(interned: &mut HashSet<Arc<T>>, new: N) -> Arc<T>
 where
     T: Eq + Hash + ?Sized,
     N: Borrow<T> + Into<Arc<T>>,
 {
-    if let Some(known) = known.get(new.borrow()) {
-        return Arc::clone(known);
+    if let Some(interned) = interned.get(new.borrow()) {
+        return Arc::clone(interned);
     }
     let new = new.into();
-    known.insert(Arc::clone(&new));
+    interned.insert(Arc::clone(&new));
     new
 }
 

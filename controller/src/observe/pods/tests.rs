@@ -29,12 +29,12 @@ const REPLICA_SETS: &str = "/apis/apps/v1/namespaces/shop/replicasets";
 type Lists = Arc<Mutex<Vec<(String, String)>>>;
 
 /// A store, and the lists that it requests.
-struct Given {
+struct Fixture {
     store: Arc<Store>,
     lists: Lists,
 }
 
-impl Given {
+impl Fixture {
     /// A cluster with `count` Deployments of one pod each.
     fn deployments(count: usize) -> Self {
         Self::listed_in(Duration::from_millis(100), count)

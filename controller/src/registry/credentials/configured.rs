@@ -33,11 +33,15 @@ impl Configured {
         }
     }
 
-    /// The credentials for an image, in the order in which they are tried: those `found` in Secrets, then the configured ones.
-    pub(crate) fn chain(&self, found: Vec<Credential>, reference: &Reference) -> CredentialChain {
+    /// The credentials for an image, in the order in which they are tried: those of pull Secrets, then the configured ones.
+    pub(crate) fn chain(
+        &self,
+        from_secrets: Vec<Credential>,
+        reference: &Reference,
+    ) -> CredentialChain {
         let provider = |credential| Arc::new(credential) as Arc<dyn CredentialProvider>;
         let configured = self.credentials(reference);
-        let credentials = found.into_iter().chain(configured).map(provider);
+        let credentials = from_secrets.into_iter().chain(configured).map(provider);
         credentials.chain(self.identity(reference)).collect()
     }
 
@@ -104,10 +108,10 @@ impl Configured {
         let Some(keyring) = usable(path, keyring(path), &self.problems) else {
             return Vec::new();
         };
-        let reference_at_endpoint = self.at_endpoint(reference);
-        let found = keyring.lookup(&reference_at_endpoint);
+        let located = self.at_endpoint(reference);
+        let found = keyring.lookup(&located);
         let only = keyring.only().filter(|_| found.is_empty());
-        let (file, host) = (path.display(), reference_at_endpoint.registry());
+        let (file, host) = (path.display(), located.registry());
         let (used, problem) = match only {
             None => (found, None),
             Some(only) if entry.pattern.is_literal() => {

@@ -4,19 +4,19 @@ use super::*;
 
 #[tokio::test(start_paused = true)]
 async fn after_ten_minutes_one_list_of_pods_refreshes_all_workloads_of_a_namespace() {
-    let given = Given::deployments(30);
+    let fixture = Fixture::deployments(30);
     let all = deployments(30);
-    given.select(&all);
-    given.get(&all).await;
-    given.lists();
+    fixture.select(&all);
+    fixture.get(&all).await;
+    fixture.lists();
     time::advance(REFRESH).await;
     for (number, workload) in all.iter().enumerate() {
-        let pods = given.read(workload, REFRESH).await;
+        let pods = fixture.read(workload, REFRESH).await;
         let pods = pods.expect("pods");
         assert_eq!(&*pods.current[0].name, format!("web-{number}-pod"));
         time::advance(Duration::from_secs(10)).await;
     }
-    assert_eq!(given.lists(), [whole(PODS)]);
+    assert_eq!(fixture.lists(), [whole(PODS)]);
 }
 
 /// A pod whose image could not be pulled may start another one and never become ready, which does not change its workload.
@@ -29,61 +29,61 @@ async fn after_a_minute_one_list_refreshes_the_workloads_with_waiting_containers
         pod["status"] = json!({ "containerStatuses": [image] });
         pod
     };
-    let given = Given::of_pods(Duration::from_millis(100), 30, waiting);
+    let fixture = Fixture::of_pods(Duration::from_millis(100), 30, waiting);
     let all = deployments(30);
-    given.select(&all);
-    given.get(&all).await;
-    given.lists();
+    fixture.select(&all);
+    fixture.get(&all).await;
+    fixture.lists();
     time::advance(cache::REFRESH_UNSETTLED / 2).await;
-    given.get(&all).await;
-    assert_eq!(given.lists(), [], "they are cached");
+    fixture.get(&all).await;
+    assert_eq!(fixture.lists(), [], "they are cached");
     time::advance(cache::REFRESH_UNSETTLED / 2).await;
-    given.get(&all[..1]).await;
-    assert_eq!(given.lists(), [whole(PODS)]);
-    given.get(&all).await;
-    assert_eq!(given.lists(), [], "they are cached again");
+    fixture.get(&all[..1]).await;
+    assert_eq!(fixture.lists(), [whole(PODS)]);
+    fixture.get(&all).await;
+    assert_eq!(fixture.lists(), [], "they are cached again");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_rollout_needs_a_list_that_started_after_the_registry_request() {
-    let given = Given::deployments(30);
+    let fixture = Fixture::deployments(30);
     let all = deployments(30);
-    given.select(&all);
-    given.get(&all).await;
+    fixture.select(&all);
+    fixture.get(&all).await;
     let before = clock::now();
-    given.lists();
+    fixture.lists();
     let certain = |number: usize, asked| {
         let age = Duration::from_secs(10);
-        given.lookup(&all[number], within(age, Some(asked)))
+        fixture.lookup(&all[number], within(age, Some(asked)))
     };
     let earlier = before - jiff::SignedDuration::from_mins(1);
     certain(3, earlier).await.expect("pods");
-    assert_eq!(given.lists(), [], "the last list started later");
+    assert_eq!(fixture.lists(), [], "the last list started later");
     // The workload has not changed, so its history is known: only its pods are listed.
     let own = |number: usize| (PODS.to_owned(), format!("app%3Dweb-{number}"));
     certain(3, before).await.expect("pods");
-    assert_eq!(given.lists(), [own(3)], "the last list started earlier");
+    assert_eq!(fixture.lists(), [own(3)], "the last list started earlier");
     time::advance(Duration::from_secs(10)).await;
     certain(4, earlier).await.expect("pods");
-    assert_eq!(given.lists(), [own(4)], "the last list is old");
+    assert_eq!(fixture.lists(), [own(4)], "the last list is old");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_changed_workload_needs_a_list_that_started_later() {
-    let given = Given::deployments(30);
+    let fixture = Fixture::deployments(30);
     let all = deployments(30);
-    given.select(&all);
-    given.get(&all).await;
-    given.lists();
+    fixture.select(&all);
+    fixture.get(&all).await;
+    fixture.lists();
     time::advance(Duration::from_millis(1)).await;
-    given.get(&[deployment(0, "2", 1)]).await;
-    assert_eq!(given.lists().len(), 2);
+    fixture.get(&[deployment(0, "2", 1)]).await;
+    assert_eq!(fixture.lists().len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_workload_that_changes_more_often_than_a_list_takes_gets_the_list_that_it_waited_for() {
-    let given = Given::deployments(1);
-    given.select(&deployments(1));
+    let fixture = Fixture::deployments(1);
+    fixture.select(&deployments(1));
     let waited = Instant::now();
     let freshness = PodFreshness {
         waited: Some(waited),
@@ -93,14 +93,17 @@ async fn a_workload_that_changes_more_often_than_a_list_takes_gets_the_list_that
     let pods = until_ready(|waiter| {
         version += 1;
         let changed = deployment(0, &version.to_string(), 1);
-        given.store.lookup(&changed, freshness, waiter).transpose()
+        fixture
+            .store
+            .lookup(&changed, freshness, waiter)
+            .transpose()
     });
     assert_eq!(&*pods.await.expect("pods").current[0].name, "web-0-pod");
     assert_eq!(version, 2);
     let updated = deployment(0, "9", 0);
-    let lookup = given.lookup(&updated, freshness).await;
+    let lookup = fixture.lookup(&updated, freshness).await;
     lookup.expect("pods");
-    assert_eq!(given.lists().len(), 4, "its status has changed");
+    assert_eq!(fixture.lists().len(), 4, "its status has changed");
 }
 
 #[tokio::test(start_paused = true)]
@@ -111,15 +114,15 @@ async fn the_pause_after_a_list_of_a_namespace_is_shorter_for_a_rollout_than_for
         (1_000, 3_000, 6_000),
         (20_000, 50_000, 70_000),
     ] {
-        let given = Given::listed_in(Duration::from_millis(takes), 30);
+        let fixture = Fixture::listed_in(Duration::from_millis(takes), 30);
         let all = deployments(30);
-        given.select(&all);
+        fixture.select(&all);
         let begun = Instant::now();
-        given.get(&all).await;
-        let certain = given.lookup(&all[3], within(REFRESH, Some(clock::now())));
+        fixture.get(&all).await;
+        let certain = fixture.lookup(&all[3], within(REFRESH, Some(clock::now())));
         certain.await.expect("pods");
         let next = [begun.elapsed(), {
-            given.get(&[deployment(0, "2", 1)]).await;
+            fixture.get(&[deployment(0, "2", 1)]).await;
             begun.elapsed()
         }];
         // The paused clock goes by milliseconds

@@ -9,28 +9,28 @@ async fn templates_of_the_history_are_listed_once_where_a_rollout_may_have_been_
         templates: true,
         ..within(REFRESH, None)
     };
-    let given = Given::deployments(1);
+    let fixture = Fixture::deployments(1);
     let all = deployments(1);
-    given.select(&all);
-    given.get(&all).await;
-    given.lists();
-    let pods = given.lookup(&all[0], with_history()).await.expect("pods");
+    fixture.select(&all);
+    fixture.get(&all).await;
+    fixture.lists();
+    let pods = fixture.lookup(&all[0], with_history()).await.expect("pods");
     assert_eq!(pods.undone.as_deref(), Some(&[][..]), "it is the newest");
-    assert_eq!(given.lists(), []);
+    assert_eq!(fixture.lists(), []);
 
     let takes = Duration::from_millis(100);
-    let given = Given::of(takes, 1, pod, |number| undone(number).into());
-    given.select(&all);
-    let pods = given.read(&all[0], REFRESH).await.expect("pods");
+    let fixture = Fixture::of(takes, 1, pod, |number| undone(number).into());
+    fixture.select(&all);
+    let pods = fixture.read(&all[0], REFRESH).await.expect("pods");
     assert_eq!(pods.undone, None, "it was not requested");
-    given.lists();
-    let pods = given.lookup(&all[0], with_history()).await.expect("pods");
+    fixture.lists();
+    let pods = fixture.lookup(&all[0], with_history()).await.expect("pods");
     let later = format!("sha256:{}", "b".repeat(64));
     assert!(pods.are_rolled_back("app", &later.parse().expect("a digest")));
-    assert_eq!(given.lists().len(), 2);
-    given.lookup(&all[0], with_history()).await.expect("pods");
+    assert_eq!(fixture.lists().len(), 2);
+    fixture.lookup(&all[0], with_history()).await.expect("pods");
     let same_template = deployment(0, "2", 0);
-    let pods = given.lookup(&same_template, with_history()).await;
+    let pods = fixture.lookup(&same_template, with_history()).await;
     assert_eq!(
         pods.expect("pods")
             .undone
@@ -38,16 +38,16 @@ async fn templates_of_the_history_are_listed_once_where_a_rollout_may_have_been_
             .map(|undone| undone.len()),
         Some(1)
     );
-    let lists = given.lists();
+    let lists = fixture.lists();
     assert_eq!(lists.len(), 2, "its status has changed: {lists:?}");
     time::advance(REFRESH).await;
-    given.read(&same_template, REFRESH).await.expect("pods");
+    fixture.read(&same_template, REFRESH).await.expect("pods");
     let certain = PodFreshness {
         templates: true,
         ..within(Duration::from_secs(10), Some(clock::now()))
     };
-    let pods = given.lookup(&same_template, certain).await.expect("pods");
+    let pods = fixture.lookup(&same_template, certain).await.expect("pods");
     assert_eq!(pods.undone.as_ref().map(|undone| undone.len()), Some(1));
-    let paths: Vec<_> = given.lists().into_iter().map(|(path, _)| path).collect();
+    let paths: Vec<_> = fixture.lists().into_iter().map(|(path, _)| path).collect();
     assert_eq!(paths, [PODS, PODS], "its history is known");
 }
