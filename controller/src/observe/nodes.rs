@@ -1,6 +1,9 @@
 //! The platforms of nodes, where the controller may read nodes.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Once},
+    time::Duration,
+};
 
 use k8s_openapi::api::core::v1;
 use kube::{
@@ -22,7 +25,7 @@ const GET_TIMEOUT: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// When nodes are requested again after the API server has forbidden it, or where one does not report its platform.
-const REFUSED_FOR: Duration = Duration::from_secs(10 * 60);
+const FORBIDDEN_FOR: Duration = Duration::from_secs(10 * 60);
 
 /// How long the pods of a node that does not exist count as deleted. Kubernetes deletes them within a minute; where it does
 /// not, this API server does not show all of its nodes.
@@ -55,15 +58,9 @@ pub(crate) struct Nodes {
 
 struct Reader {
     client: Client,
-    refused: Mutex<Refused>,
-}
-
-/// Whether the API server forbids to read nodes.
-#[derive(Default)]
-struct Refused {
-    since: Option<Instant>,
-    /// It has been logged, which happens once.
-    logged: bool,
+    /// When the API server last forbade to read a node.
+    forbidden: Mutex<Option<Instant>>,
+    log_forbidden: Once,
 }
 
 /// The result of the last request for a node.
@@ -102,7 +99,8 @@ impl Nodes {
     pub(crate) fn new(client: Client, fetches: &Fetches) -> Self {
         let reader = Reader {
             client,
-            refused: Mutex::default(),
+            forbidden: Mutex::default(),
+            log_forbidden: Once::new(),
         };
         Self {
             reader: Arc::new(reader),
@@ -112,13 +110,13 @@ impl Nodes {
 
     /// The node, if it is fresh enough. Otherwise it is fetched, and the waiter is woken afterwards.
     pub(crate) fn lookup(&self, name: &Arc<str>, waiter: &Waiter) -> Option<Node> {
-        let is_refused = self.reader.is_refused();
+        let is_forbidden = self.reader.is_forbidden();
         let cached = self
             .cache
             .lookup(name, waiter, CachedNode::is_fresh, |before| {
                 let (reader, name) = (Arc::clone(&self.reader), Arc::clone(name));
                 async move {
-                    if is_refused {
+                    if is_forbidden {
                         return CachedNode::new(Node::OfAny);
                     }
                     reader.read(&name, before).await
@@ -135,20 +133,19 @@ impl Nodes {
 
 impl Reader {
     async fn read(&self, name: &str, before: Option<CachedNode>) -> CachedNode {
-        let response =
-            match Request::new(v1::Node::url_path(&(), None)).get(name, &GetParams::default()) {
-                Ok(request) => {
-                    time::timeout(GET_TIMEOUT, self.client.request::<NodeObject>(request)).await
-                }
-                Err(error) => Ok(Err(kube::Error::BuildRequest(error))),
-            };
-        match response {
+        let fetch = async {
+            let request = Request::new(v1::Node::url_path(&(), None));
+            let request = request.get(name, &GetParams::default());
+            let request = request.map_err(kube::Error::BuildRequest)?;
+            self.client.request::<NodeObject>(request).await
+        };
+        match time::timeout(GET_TIMEOUT, fetch).await {
             Ok(Ok(object)) => {
-                self.refused.lock().since = None;
+                *self.forbidden.lock() = None;
                 CachedNode::new(object.node())
             }
             Ok(Err(kube::Error::Api(status))) if status.is_forbidden() => {
-                self.refuse();
+                self.note_forbidden();
                 CachedNode::new(Node::OfAny)
             }
             Ok(Err(kube::Error::Api(status))) if status.is_not_found() => {
@@ -159,22 +156,20 @@ impl Reader {
         }
     }
 
-    fn is_refused(&self) -> bool {
-        let since = self.refused.lock().since;
-        since.is_some_and(|since| since.elapsed() < REFUSED_FOR)
+    fn is_forbidden(&self) -> bool {
+        let forbidden = *self.forbidden.lock();
+        forbidden.is_some_and(|at| at.elapsed() < FORBIDDEN_FOR)
     }
 
-    fn refuse(&self) {
-        let mut refused = self.refused.lock();
-        refused.since = Some(Instant::now());
-        if !refused.logged {
-            refused.logged = true;
+    fn note_forbidden(&self) {
+        *self.forbidden.lock() = Some(Instant::now());
+        self.log_forbidden.call_once(|| {
             info!(
                 verb = "get",
                 resource = "nodes",
                 "nodes may not be read: without `platforms` in the configuration, a change for any platform of an image counts"
             );
-        }
+        });
     }
 }
 
@@ -191,7 +186,7 @@ impl CachedNode {
     fn is_fresh(&self) -> bool {
         let lifetime = match self.node {
             Node::Of(_) => return true,
-            Node::OfAny => REFUSED_FOR,
+            Node::OfAny => FORBIDDEN_FOR,
             Node::Gone | Node::Unread => PAUSE,
         };
         self.fetched.elapsed() < lifetime

@@ -115,12 +115,12 @@ async fn a_node_that_cannot_be_read_is_requested_again_soon() {
 async fn forbidden_nodes_are_requested_again_after_ten_minutes() {
     let (script, nodes) = Script::new(Reply::Status(403));
     assert_eq!(get(&nodes, "node-1").await, Node::OfAny);
-    time::advance(REFUSED_FOR / 2).await;
+    time::advance(FORBIDDEN_FOR / 2).await;
     assert_eq!(get(&nodes, "node-1").await, Node::OfAny);
     assert_eq!(get(&nodes, "node-2").await, Node::OfAny);
     assert_eq!(script.requests(), 1);
     script.reply(Reply::Node("amd64"));
-    time::advance(REFUSED_FOR / 2).await;
+    time::advance(FORBIDDEN_FOR / 2).await;
     assert_eq!(get(&nodes, "node-1").await, amd64());
 }
 
@@ -145,7 +145,7 @@ async fn a_missing_node_is_gone_but_not_for_ever() {
     time::advance(GONE_FOR / 2).await;
     assert_eq!(get(&nodes, "node-1").await, Node::OfAny);
     script.reply(Reply::Node("amd64"));
-    time::advance(REFUSED_FOR).await;
+    time::advance(FORBIDDEN_FOR).await;
     assert_eq!(get(&nodes, "node-1").await, amd64(), "it is back");
 }
 
@@ -154,6 +154,6 @@ async fn a_node_that_reports_no_platform_is_of_any() {
     let (script, nodes) = Script::new(Reply::Node(""));
     assert_eq!(get(&nodes, "node-1").await, Node::OfAny);
     script.reply(Reply::Node("amd64"));
-    time::advance(REFUSED_FOR).await;
+    time::advance(FORBIDDEN_FOR).await;
     assert_eq!(get(&nodes, "node-1").await, amd64());
 }
