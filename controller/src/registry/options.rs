@@ -79,10 +79,7 @@ pub(crate) fn single_requests(
 ) -> Result<registry::TokenClient, Error> {
     let certificates = config.ca_certificates.iter().map(certificate);
     let certificates: Vec<_> = certificates.collect::<Result<_, _>>()?;
-    let proxy = proxy(environment)?;
-    let client =
-        registry::TokenClient::new(&certificates, proxy, CONNECT_TIMEOUT, constants::USER_AGENT);
-    Ok(client?)
+    token_client(&certificates, proxy(environment)?)
 }
 
 /// A client for single requests to other replicas, without a proxy.
@@ -91,13 +88,16 @@ pub(crate) fn single_requests(
 ///
 /// [`Error`] when it cannot be created.
 pub(crate) fn within_the_cluster() -> Result<registry::TokenClient, Error> {
-    let (proxy, agent) = (registry::Proxy::default(), constants::USER_AGENT);
-    Ok(registry::TokenClient::new(
-        [],
-        proxy,
-        CONNECT_TIMEOUT,
-        agent,
-    )?)
+    token_client(&[], registry::Proxy::default())
+}
+
+fn token_client(
+    certificates: &[registry::Certificate],
+    proxy: registry::Proxy,
+) -> Result<registry::TokenClient, Error> {
+    let agent = constants::USER_AGENT;
+    let client = registry::TokenClient::new(certificates, proxy, CONNECT_TIMEOUT, agent);
+    Ok(client?)
 }
 
 /// The controller's limit of concurrent requests to one host.

@@ -141,66 +141,52 @@ impl Secrets {
 }
 
 impl Reader {
+    /// Fetches a Secret. A problem is logged when it is new.
     async fn read(
         &self,
-        name: &Name,
+        (namespace, name): &Name,
         refused: Option<Timestamp>,
         before: Option<CachedSecret>,
     ) -> CachedSecret {
         let started_at = clock::now();
-        let fetched = pull_secret::get(&self.client, &name.0, &name.1).await;
-        let now = self.resolve(fetched, started_at, before.as_ref(), name);
-        let unchanged = before
-            .filter(|before| before.keyring == now.keyring && before.was_refused(refused))
-            .map_or(0, |before| before.unchanged.saturating_add(1));
-        CachedSecret { unchanged, ..now }
-    }
-
-    /// The Secret after a request. A failure is logged when it is new.
-    fn resolve(
-        &self,
-        fetched: Result<Keyring, Error>,
-        started_at: Timestamp,
-        before: Option<&CachedSecret>,
-        (namespace, name): &Name,
-    ) -> CachedSecret {
-        let key = format!("{namespace}/{name}");
-        let cached = |keyring| CachedSecret {
+        let fetched = pull_secret::get(&self.client, namespace, name).await;
+        let mut secret = CachedSecret {
             started_at,
             fetched: Instant::now(),
             failed: false,
             unchanged: 0,
-            keyring,
+            keyring: Arc::default(),
         };
+        let key = format!("{namespace}/{name}");
         match fetched {
             Ok(keyring) => {
                 self.problems.note(&key, None);
-                cached(Arc::new(keyring))
+                secret.keyring = Arc::new(keyring);
             }
             Err(error @ Error::Forbidden) => {
                 let problem =
                     format!("pull Secrets in namespace {namespace} are not used: {error}");
                 self.problems.note(namespace, Some(problem));
-                cached(Arc::default())
             }
             Err(error) => {
-                let failed = error.is_unanswered();
-                let before = before.filter(|_| failed);
-                let consequence = match before {
-                    Some(_) => "cannot be fetched, and its last content is used",
-                    None => "is not used",
-                };
+                secret.failed = error.is_unanswered();
+                let mut consequence = "is not used";
+                if let Some(before) = before.as_ref().filter(|_| secret.failed) {
+                    consequence = "cannot be fetched, and its last content is used";
+                    secret.keyring = Arc::clone(&before.keyring);
+                    secret.started_at = before.started_at; // so that its refusal stays valid
+                }
                 let problem = format!("pull Secret {key} {consequence}: {}", Chain(&error));
                 self.problems.note(&key, Some(problem));
-                let keyring = before.map(|before| Arc::clone(&before.keyring));
-                CachedSecret {
-                    // A refusal of the last content stays valid.
-                    started_at: before.map_or(started_at, |before| before.started_at),
-                    failed,
-                    ..cached(keyring.unwrap_or_default())
-                }
             }
         }
+        if let Some(before) = before
+            && before.keyring == secret.keyring
+            && before.was_refused(refused)
+        {
+            secret.unchanged = before.unchanged.saturating_add(1);
+        }
+        secret
     }
 }
 
