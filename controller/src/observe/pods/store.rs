@@ -153,13 +153,13 @@ impl Store {
                 self.cache.refresh(name, whole);
             }
             for request in requests {
-                self.answer(&request, &whole);
+                self.complete(&request, &whole);
             }
         } else {
             let each = requests.into_iter().map(|request| async move {
                 let history = request.requirements.history.into_iter();
                 let selected = list(&self.client, name, &request.selector, history).await;
-                self.answer(&request, &selected);
+                self.complete(&request, &selected);
             });
             future::join_all(each).await;
         }
@@ -175,13 +175,13 @@ impl Store {
         let satisfied = namespace.queue.lock().satisfied_by(&whole);
         let whole = Ok(whole);
         for request in satisfied {
-            self.answer(&request, &whole);
+            self.complete(&request, &whole);
             Waiter::wake(&request.waiters, &self.fetches.triggers);
         }
     }
 
     /// Caches the pods that a list shows of a workload, or why they could not be listed.
-    fn answer(&self, request: &Request, listed: &Result<Arc<Snapshot>, Error>) {
+    fn complete(&self, request: &Request, listed: &Result<Arc<Snapshot>, Error>) {
         // A panic affects this workload only, not the others of the batch.
         let stored = panic::catch_unwind(AssertUnwindSafe(|| {
             let snapshot = listed.as_ref().map_err(Clone::clone)?;
