@@ -41,7 +41,7 @@ impl Resolver {
         let resolved = self.client.resolve(&reference, &credentials).await;
         let resolved = resolved.map_err(|error| {
             let failure = Failure::of(&reference, &error);
-            let missing = self.keyring.missing(&asked).cloned();
+            let missing = self.keyring.missing(&at_endpoint).cloned();
             let missing = missing.or_else(|| self.configured.missing(&reference));
             match missing.filter(|_| credentials.is_empty()) {
                 Some(missing) => failure.with_missing(&missing),
