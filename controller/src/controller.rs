@@ -1,9 +1,8 @@
-//! One `kube_runtime::Controller` for each kind and scope: what its reconciles share, and what starts them.
+//! Runs a [`Controller`] for each kind and scope.
 
 mod apply;
 mod context;
 mod decision;
-mod error;
 mod informer;
 mod objects;
 mod reconciler;
@@ -27,17 +26,36 @@ use self::{
 };
 use crate::{
     constants,
+    observe::pods,
+    rollout::patch,
     server::health::Health,
-    workload::{Kind, Object, Watch},
+    workload::{Kind, Object, Unreadable, Watch},
 };
 
-/// Reconciles at once. Only one that rolls out waits for anything, and what it waits for is shared with others.
+/// Concurrent reconciles. Only rollouts await anything, and what they await is shared.
 const CONCURRENCY: u16 = 128;
 
 /// Objects in one page of a list.
 const PAGE: u32 = 100;
 
-/// Runs the controller of one kind in one scope until the context is stopped, and what was begun has ended.
+/// A reconcile failed.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    /// The workload's pods cannot be read.
+    #[error(transparent)]
+    Observe(#[from] pods::Error),
+    /// The patch failed.
+    #[error(transparent)]
+    Patch(#[from] patch::Error),
+    /// The API server's object is not a workload that this version can read.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    /// A bug in the controller.
+    #[error("the reconcile panicked")]
+    Panicked,
+}
+
+/// Runs the controller of one kind in one scope until the context is stopped, then drains in-flight reconciles.
 pub(crate) async fn run(
     kind: Kind,
     watch: Watch,
@@ -62,15 +80,15 @@ pub(crate) async fn run(
         .modify(Object::detach)
         .reflect(writer)
         .applied_objects()
-        // Its errors are reported by the informer, and the watcher tries again by itself.
+        // The informer reports errors, and the watcher retries by itself.
         .filter(|object| future::ready(object.is_ok()))
         .predicate_filter(fingerprint, PredicateConfig::default());
     let stop = context.rollouts.stop.clone();
     let shared = Arc::clone(&context);
-    // A watch that goes on where it was shows nothing until something happens.
+    // A watch that resumes without a new list yields no event until an object changes.
     let recovered = recovered
         .inspect(move |()| outage.ended())
-        .filter(move |()| future::ready(shared.rollouts.states.recovered()));
+        .filter(move |()| future::ready(shared.rollouts.states.reset_backoff()));
     let context = Arc::new(KindContext { kind, context });
     Controller::for_stream_with(changes, store, kind)
         .with_config(Config::default().concurrency(CONCURRENCY))
@@ -78,7 +96,7 @@ pub(crate) async fn run(
         .reconcile_all_on(recovered)
         .graceful_shutdown_on(stop.cancelled_owned())
         .run(reconcile, error_policy, context)
-        // Each result was reported by the reconcile itself.
+        // Each reconcile reports its own result.
         .for_each(|_| future::ready(()))
         .await;
 }

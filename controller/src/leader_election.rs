@@ -1,4 +1,4 @@
-//! Which replica leads.
+//! Leader election among replicas.
 
 pub(crate) mod leadership;
 pub(crate) mod lease;

@@ -1,11 +1,11 @@
-//! What Prometheus sees: the list of series is a contract with users.
+//! Prometheus metrics. Their names and labels are a contract with users.
 //!
-//! Labels hold names of objects, kinds, hosts and closed sets of words; never an image, a digest or an error's text.
+//! Label values are names of objects, kinds, hosts and closed sets of words; never an image, a digest or an error's text.
 
-mod each;
 pub(crate) mod hints;
-mod make;
 pub(crate) mod notifications;
+mod per_workload;
+mod registrar;
 mod registries;
 pub(crate) mod registry_observer;
 mod workloads;
@@ -19,29 +19,29 @@ use prometheus::{
 use tracing::error;
 
 use self::{
-    hints::Hints, make::Make, notifications::Notifications, registries::Registries,
+    hints::Hints, notifications::Notifications, registrar::Registrar, registries::Registries,
     workloads::Workloads,
 };
-pub(crate) use workloads::Outcome;
+pub(crate) use workloads::RolloutOutcome;
 
-/// Of every series but those of the process.
+/// Prefix of all series except those of the process.
 const PREFIX: &str = "kube_autorollout";
 
-/// Seconds; a reconcile without input or output takes microseconds, one that waits for a registry up to a minute.
+/// Seconds: a reconcile without I/O takes microseconds, one that waits for a registry up to a minute.
 const RECONCILE_BUCKETS: &[f64] = &[0.0001, 0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0];
 
-/// How a reconcile ended.
+/// Outcome of a reconcile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reconciled {
-    /// Something was written to the workload.
+pub(crate) enum ReconcileOutcome {
+    /// The workload was patched.
     Changed,
-    /// Nothing had to be.
+    /// The workload was not patched.
     Unchanged,
-    /// It has to be tried again.
+    /// The reconcile failed and is retried.
     Error,
 }
 
-impl Reconciled {
+impl ReconcileOutcome {
     fn as_str(self) -> &'static str {
         match self {
             Self::Changed => "changed",
@@ -51,7 +51,7 @@ impl Reconciled {
     }
 }
 
-/// Every series of the controller.
+/// All series of the controller.
 pub(crate) struct Metrics {
     /// About workloads and their rollouts.
     pub(crate) workloads: Workloads,
@@ -61,7 +61,7 @@ pub(crate) struct Metrics {
     pub(crate) hints: Hints,
     /// About notifications.
     pub(crate) notifications: Notifications,
-    ours: Registry,
+    own: Registry,
     process: Registry,
     reconciliations: IntCounterVec,
     reconcile_duration: HistogramVec,
@@ -71,52 +71,52 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    /// All series, at nothing.
+    /// Registers all series.
     ///
     /// # Errors
     ///
-    /// When a name or label is not one of Prometheus's, which a test would have found.
+    /// When a name or label is invalid, which is a bug.
     pub(crate) fn new() -> Result<Self, prometheus::Error> {
-        let ours = Registry::new_custom(Some(PREFIX.to_owned()), None)?;
+        let own = Registry::new_custom(Some(PREFIX.to_owned()), None)?;
         let process = Registry::new();
         process.register(Box::new(ProcessCollector::for_self()))?;
-        let make = Make(&ours);
-        build_info(&make)?;
+        let registrar = Registrar(&own);
+        build_info(&registrar)?;
         let leader = IntGauge::new("leader", "1 if this replica leads")?;
         let dropped = IntCounter::new(
             "events_dropped_total",
             "Total Events that could not be written",
         )?;
         Ok(Self {
-            workloads: Workloads::new(&make)?,
-            registries: Registries::new(&make)?,
-            hints: Hints::new(&make)?,
-            notifications: Notifications::new(&make)?,
-            reconciliations: make.counters(
+            workloads: Workloads::new(&registrar)?,
+            registries: Registries::new(&registrar)?,
+            hints: Hints::new(&registrar)?,
+            notifications: Notifications::new(&registrar)?,
+            reconciliations: registrar.counters(
                 "reconciliations_total",
                 "Total reconciliations by outcome",
                 &["kind", "outcome"],
             )?,
-            reconcile_duration: make.histograms(
+            reconcile_duration: registrar.histograms(
                 "reconcile_duration_seconds",
-                "Time from the begin of a reconciliation to its decision, with what it waited for",
+                "Time from the start of a reconciliation to its decision, including the fetches it waited for",
                 &["kind", "outcome"],
                 RECONCILE_BUCKETS,
             )?,
-            watch_errors: make.counters(
+            watch_errors: registrar.counters(
                 "watch_errors_total",
                 "Total errors of watches",
                 &["kind"],
             )?,
-            events_dropped: make.keep(dropped)?,
-            leader: make.keep(leader)?,
-            ours,
+            events_dropped: registrar.register(dropped)?,
+            leader: registrar.register(leader)?,
+            own,
             process,
         })
     }
 
-    /// Everything in Prometheus's text format. `quarantined` are the credentials that are not presented now, counted
-    /// for each registry; nothing is shown of them when this replica does not lead.
+    /// Encodes all series in Prometheus's text format. `quarantined` is the number of credentials in quarantine per registry,
+    /// which only the leader reports.
     pub(crate) fn encode(&self, leads: bool, quarantined: &BTreeMap<String, usize>) -> String {
         self.leader.set(leads.into());
         if leads {
@@ -124,19 +124,19 @@ impl Metrics {
         } else {
             self.registries.clear();
         }
-        let mut families = self.ours.gather();
+        let mut families = self.own.gather();
         families.extend(self.process.gather());
         let mut text = Vec::new();
         if let Err(error) = TextEncoder::new().encode(&families, &mut text) {
             error!(%error, "cannot write the metrics");
         }
         let mut text = String::from_utf8(text).unwrap_or_default();
-        self.workloads.write_each(PREFIX, &mut text);
+        self.workloads.gauges.write(PREFIX, &mut text);
         text
     }
 
-    /// A reconcile has ended.
-    pub(crate) fn reconciled(&self, kind: &str, outcome: Reconciled, took: Duration) {
+    /// Counts a completed reconcile.
+    pub(crate) fn reconciled(&self, kind: &str, outcome: ReconcileOutcome, took: Duration) {
         let labels = [kind, outcome.as_str()];
         self.reconciliations.with_label_values(&labels).inc();
         self.reconcile_duration
@@ -144,24 +144,24 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 
-    /// A watch begins, so that its first interruption is a step from 0.
+    /// Creates the series of a watch, so that its first error is an increase from 0.
     pub(crate) fn watching(&self, kind: &str) {
         self.watch_errors.with_label_values(&[kind]);
     }
 
-    /// A watch was interrupted.
+    /// Counts an error of a watch.
     pub(crate) fn watch_error(&self, kind: &str) {
         self.watch_errors.with_label_values(&[kind]).inc();
     }
 
-    /// An Event was lost.
+    /// Counts a lost Event.
     pub(crate) fn event_dropped(&self) {
         self.events_dropped.inc();
     }
 }
 
-fn build_info(make: &Make<'_>) -> Result<(), prometheus::Error> {
-    let info = make.gauges("build_info", "Always 1", &["version", "revision", "rustc"])?;
+fn build_info(registrar: &Registrar<'_>) -> Result<(), prometheus::Error> {
+    let info = registrar.gauges("build_info", "Always 1", &["version", "revision", "rustc"])?;
     let labels = [
         env!("CARGO_PKG_VERSION"),
         env!("BUILD_REVISION"),

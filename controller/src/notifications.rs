@@ -1,10 +1,10 @@
-//! Messages about workloads to the configured sinks: best effort, bounded, and off the path of every decision.
+//! Sends notifications to the configured sinks: best effort, bounded, and never in the path of a decision.
 //!
-//! What is news comes from the reports of `status`; what is sent, and in which form, is decided by the pure crate
-//! `kube-autorollout-notifications`. Each sink has a task of its own, so that one that hangs keeps none of the others waiting.
+//! `status` publishes notices; the crate `kube-autorollout-notifications` turns them into messages. Each sink has a task of its
+//! own, so that a sink that hangs does not delay the others.
 
 mod request;
-mod sending;
+mod sender;
 
 use std::sync::Arc;
 
@@ -13,57 +13,53 @@ use kube_autorollout_registry::TokenClient;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::request::Request;
-use self::sending::Sending;
+use self::sender::Sender;
 use crate::{config::Notifications, metrics::Metrics};
 
-/// Takes notices for all sinks.
+/// Publishes notices to all sinks.
 pub(crate) struct Notifier {
-    sinks: Vec<Arc<Sending>>,
+    senders: Vec<Arc<Sender>>,
     metrics: Arc<Metrics>,
 }
 
 impl Notifier {
-    /// Nothing is sent yet.
+    /// Creates a sender for each sink. None of them runs yet.
     pub(crate) fn new(config: &Notifications, metrics: Arc<Metrics>) -> Self {
-        let sinks = config.sinks.iter().map(|sink| {
+        let senders = config.sinks.iter().map(|sink| {
             metrics.notifications.configured(&sink.settings().name);
             let request = Request::new(sink.clone(), config.cluster.clone());
-            Arc::new(Sending::new(request))
+            Arc::new(Sender::new(request))
         });
         Self {
-            sinks: sinks.collect(),
+            senders: senders.collect(),
             metrics,
         }
     }
 
-    /// Whether there is no sink, so that a notice need not be made.
+    /// Whether no sink is configured, so that notices need not be created.
     pub(crate) fn is_idle(&self) -> bool {
-        self.sinks.is_empty()
+        self.senders.is_empty()
     }
 
-    /// Hands a notice to each sink that wants it. Never waits.
+    /// Enqueues a notice for each sink that accepts it. Never waits.
     pub(crate) fn publish(&self, notice: Notice) {
         let notice = Arc::new(notice);
-        for sink in &self.sinks {
-            sink.take(&notice, &self.metrics);
+        for sender in &self.senders {
+            sender.enqueue(&notice, &self.metrics);
         }
     }
 
-    /// What sends the messages, a future for each sink. Once `closing` is cancelled, groups are not waited for, nothing is
-    /// repeated, and each future ends when nothing is left.
+    /// The futures that send the messages, one for each sink. After `closing` is cancelled, messages are sent without grouping
+    /// and retries, and each future ends when its queue is empty.
     pub(crate) fn senders(
         &self,
         client: &TokenClient,
         closing: &CancellationToken,
     ) -> impl Iterator<Item = impl Future<Output = ()> + use<>> {
-        self.sinks.clone().into_iter().map({
+        self.senders.iter().map(|sender| {
+            let (sender, metrics) = (Arc::clone(sender), Arc::clone(&self.metrics));
             let (client, closing) = (client.clone(), closing.clone());
-            let metrics = Arc::clone(&self.metrics);
-            move |sink| {
-                let (client, closing) = (client.clone(), closing.clone());
-                let metrics = Arc::clone(&metrics);
-                async move { sink.run(&client, &metrics, &closing).await }
-            }
+            async move { sender.run(&client, &metrics, &closing).await }
         })
     }
 }

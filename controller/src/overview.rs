@@ -1,10 +1,10 @@
-//! Where every workload stands, for those who ask: made from what is known, without a request to anybody.
+//! The overview of all workloads, built from the state in memory without any request.
 //!
-//! Rows are made while the client reads them, each from the stores of what its last reconcile rested on, and none is kept.
+//! Rows are built while the client reads them, each from the stores that its last reconcile used, and none is kept.
 
 mod answer;
 mod leader;
 mod rows;
 mod survey;
 
-pub(crate) use self::{answer::Answering, leader::Leader};
+pub(crate) use self::{answer::Handler, leader::Leader};

@@ -1,17 +1,17 @@
-//! Carries a decision to roll out through: sends the patch, and finds out what became of it.
+//! Rolls workloads out: sends the patch, and determines its result.
 //!
-//! The answer to a patch can be lost: a load balancer says 504, a connection breaks, and the API server has taken the
-//! patch all the same, or takes it later. Then the workload itself says so, as it carries what the patch wrote: it is read
-//! once right away, and otherwise recognised when a watch shows it.
+//! The response to a patch can be lost: a load balancer returns 504 or a connection breaks, and the API server has applied
+//! the patch nevertheless, or applies it later. The workload shows whether it was applied, as it carries the annotations that
+//! the patch wrote: it is read once immediately, and otherwise recognised when the watch shows it.
 
 pub(crate) mod budget;
+pub(crate) mod condition;
 mod conflicts;
 pub(crate) mod field_manager;
 mod flight;
 pub(crate) mod history;
 pub(crate) mod limiter;
 pub(crate) mod patch;
-pub(crate) mod standing;
 pub(crate) mod state;
 pub(crate) mod tracker;
 mod unconfirmed;
@@ -19,7 +19,7 @@ mod unconfirmed;
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use kube::Client;
+use kube::{Api, Client, api::ListParams};
 use kube_autorollout_core::decide::Rollout;
 use tokio_util::sync::CancellationToken;
 
@@ -30,41 +30,42 @@ use self::{
     history::History,
     limiter::Limiter,
     patch::{Error, Unread},
-    state::States,
-    unconfirmed::Unconfirmed,
+    state::{States, WorkloadState},
+    unconfirmed::UnconfirmedPatches,
 };
 use crate::{
     clock,
     leader_election::leadership::Leadership,
-    workload::{Workload, identity::Identity},
+    workload::{Object, Workload, identity::Identity},
 };
 
-/// After so many conflicts in a row of one workload, a change that no reconcile would read is not waited for any more.
-const PATIENCE: u32 = 3;
+/// Consecutive conflicts of a workload after which the patch is retried immediately with the new `resourceVersion`, if the
+/// concurrent change concerns no field that a reconcile reads.
+const CONFLICTS_BEFORE_RETRY: u32 = 3;
 
-/// So many times in a row the patch is then sent for the workload as it has just been read.
-const SHORT_CUTS: u32 = 4;
+/// Maximum number of immediate retries in one reconcile.
+const RETRIES: u32 = 4;
 
-/// What became of a rollout.
+/// The result of a rollout.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// The workload is patched.
+pub(crate) enum RolloutResult {
+    /// The workload was patched.
     Triggered(Triggered),
-    /// Somebody else changed the workload since it was observed, so it has to be decided again, after so long at the latest.
+    /// The workload was changed concurrently. It is evaluated again after this time at the latest.
     Conflict(Duration),
-    /// It has been deleted meanwhile.
+    /// The workload was deleted.
     Gone,
-    /// Another replica leads by now, or we were asked to stop, and nothing was sent.
+    /// Nothing was sent: this replica no longer leads, or is stopping.
     NotLeading,
 }
 
-/// A rollout that the API server has taken.
+/// A rollout whose patch was applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Triggered {
     pub(crate) rollout: Rollout,
     /// When the patch was sent.
     pub(crate) at: Timestamp,
-    /// The generation that the workload has since then.
+    /// The workload's generation after the patch.
     generation: i64,
 }
 
@@ -75,67 +76,67 @@ pub(crate) struct Rollouts {
     pub(crate) leadership: Arc<Leadership>,
     pub(crate) history: History,
     pub(crate) states: States,
-    /// Nothing is begun any more.
+    /// Cancelled at the end of the term: no patch is sent afterwards.
     pub(crate) stop: CancellationToken,
-    /// The annotation that holds the instant of a rollout.
+    /// The annotation for the time of a rollout.
     pub(crate) restarted_at: &'static str,
 }
 
 impl Rollouts {
-    /// Patches the workload; returns what became of it, and in how many attempts somebody else had changed the workload.
+    /// Patches the workload; returns the result, and the number of conflicts.
     ///
     /// # Errors
     ///
-    /// [`Error`] when the patch was refused for another reason than a change in between, or when it is not known whether it
-    /// was taken: then the slot is kept, and [`settle`](Self::settle) will find out.
+    /// [`Error`] when the patch was refused for another reason than a conflict, or when it is unknown whether it was applied:
+    /// the slot is then kept, and a later [`settle`](Self::settle) resolves it.
     pub(crate) async fn roll_out(
         &self,
         workload: &Workload,
         identity: &Identity,
         rollout: &Rollout,
         slot: Slot<'_>,
-    ) -> Result<(Outcome, u32), Error> {
+    ) -> Result<(RolloutResult, u32), Error> {
         let permit = self.limiter.acquire();
         let _permit = self.stop.run_until_cancelled(permit).await;
         let mut base: Option<Box<Workload>> = None;
         let mut conflicts = 0;
-        for _ in 0..=SHORT_CUTS {
+        for _ in 0..=RETRIES {
             let end = match self.leadership.may_act() {
                 Ok(end) if !self.stop.is_cancelled() => end,
-                _ => return Ok((Outcome::NotLeading, conflicts)),
+                _ => return Ok((RolloutResult::NotLeading, conflicts)),
             };
             let target = base.as_deref().unwrap_or(workload);
-            let begun = self.states.with(&identity.uid, |state| {
+            let content = self.states.with(&identity.uid, |state| {
                 state.unconfirmed.begin(target, rollout, clock::now())
             });
-            let Some(written) = begun else {
-                return Ok((Outcome::Gone, conflicts));
+            let Some(content) = content else {
+                return Ok((RolloutResult::Gone, conflicts));
             };
-            let sent = patch::rollout(&self.client, target, &written, self.restarted_at, end);
-            let found = match sent.await {
-                Ok(generation) => Ok(Found::Ours(Triggered {
+            let sent = patch::send(&self.client, target, &content, self.restarted_at, end);
+            let result = match sent.await {
+                Ok(generation) => Ok(PatchResult::Applied(Triggered {
                     rollout: rollout.clone(),
-                    at: written.at,
+                    at: content.at,
                     generation,
                 })),
-                Err(error) => self.found(error, target, identity).await,
+                Err(error) => self.resolve(error, target, identity).await,
             };
-            match found {
-                Ok(Found::Ours(triggered)) => {
+            match result {
+                Ok(PatchResult::Applied(triggered)) => {
                     slot.keep();
                     self.triggered(identity, &triggered);
-                    return Ok((Outcome::Triggered(triggered), conflicts));
+                    return Ok((RolloutResult::Triggered(triggered), conflicts));
                 }
-                Ok(Found::Gone) => return Ok((Outcome::Gone, conflicts)),
-                Ok(Found::Theirs(found)) => {
+                Ok(PatchResult::Gone) => return Ok((RolloutResult::Gone, conflicts)),
+                Ok(PatchResult::Conflict(current)) => {
                     conflicts += 1;
-                    let add = |state: &mut state::State| state.conflicts.add(target);
-                    let in_a_row = self.states.with(&identity.uid, add).unwrap_or_default();
-                    let same = found.filter(|found| found.fingerprint() == workload.fingerprint());
-                    if same.is_none() || in_a_row < PATIENCE {
+                    let add = |state: &mut WorkloadState| state.conflicts.add(target);
+                    let consecutive = self.states.with(&identity.uid, add).unwrap_or_default();
+                    base =
+                        current.filter(|current| current.fingerprint() == workload.fingerprint());
+                    if base.is_none() || consecutive < CONFLICTS_BEFORE_RETRY {
                         break;
                     }
-                    base = same;
                 }
                 Err(error) => {
                     if matches!(error, Error::Lost(_) | Error::Timeout) {
@@ -145,21 +146,22 @@ impl Rollouts {
                 }
             }
         }
-        let wait = |state: &mut state::State| state.conflicts.wait(workload);
+        let wait = |state: &mut WorkloadState| state.conflicts.wait(workload);
         let wait = self.states.with(&identity.uid, wait).flatten();
-        Ok((Outcome::Conflict(wait.unwrap_or_default()), conflicts))
+        Ok((RolloutResult::Conflict(wait.unwrap_or_default()), conflicts))
     }
 
-    /// Recognises in a workload, as it is observed, a patch of ours whose answer was lost. A reconcile does so first of all.
+    /// Recognises an unconfirmed patch of ours in the workload. Each reconcile begins with this.
     pub(crate) fn settle(&self, workload: &Workload, identity: &Identity) -> Option<Triggered> {
-        let triggered = self.taken(workload, identity)?;
+        let triggered = self.applied(workload, identity)?;
         self.triggered(identity, &triggered);
         Some(triggered)
     }
 
-    fn taken(&self, workload: &Workload, identity: &Identity) -> Option<Triggered> {
+    /// The unconfirmed patch that the workload carries, if it carries one.
+    fn applied(&self, workload: &Workload, identity: &Identity) -> Option<Triggered> {
         let settle =
-            |state: &mut state::State| state.unconfirmed.settle(workload, self.restarted_at);
+            |state: &mut WorkloadState| state.unconfirmed.settle(workload, self.restarted_at);
         let (rollout, at) = self.states.with(&identity.uid, settle)??;
         Some(Triggered {
             rollout,
@@ -168,34 +170,38 @@ impl Rollouts {
         })
     }
 
-    /// Finds out what a patch has led to that was not answered well.
-    async fn found(
+    /// Determines the result of a patch that failed, from the workload as the API server has it now.
+    async fn resolve(
         &self,
         error: Error,
         target: &Workload,
         identity: &Identity,
-    ) -> Result<Found, Error> {
+    ) -> Result<PatchResult, Error> {
         match &error {
-            Error::Gone(_) => return Ok(Found::Gone),
+            Error::Gone(_) => return Ok(PatchResult::Gone),
             Error::Refused(_) => return Err(error),
             Error::Conflict(_) | Error::Lost(_) | Error::Timeout => {}
         }
-        let (now, error) = match (patch::read(&self.client, target).await, error) {
-            (Ok(Some(now)), error) => (now, error),
-            (Ok(None), _) => return Ok(Found::Gone),
-            (Err(Unread), Error::Conflict(_)) => return Ok(Found::Theirs(None)),
+        let (current, error) = match (patch::read(&self.client, target).await, error) {
+            (Ok(Some(current)), error) => (current, error),
+            (Ok(None), _) => return Ok(PatchResult::Gone),
+            (Err(Unread), Error::Conflict(_)) => return Ok(PatchResult::Conflict(None)),
             (Err(Unread), error) => return Err(error),
         };
-        if let Some(triggered) = self.taken(&now, identity) {
-            return Ok(Found::Ours(triggered));
+        if let Some(triggered) = self.applied(&current, identity) {
+            return Ok(PatchResult::Applied(triggered));
         }
-        if is_newer(&now, target.resource_version().map(|version| &**version)) {
-            return Ok(Found::Theirs(Some(Box::new(now)))); // and the patch cannot be taken any more
+        if is_newer(
+            &current,
+            target.resource_version().map(|version| &**version),
+        ) {
+            // The patch can no longer be applied.
+            return Ok(PatchResult::Conflict(Some(Box::new(current))));
         }
         Err(match error {
-            // Not for a change, then: an admission webhook may refuse with this code, too
+            // No change caused it: an admission webhook may deny a request with this code, too.
             Error::Conflict(source) => Error::Refused(source),
-            // The API server's own answer, and nothing is written
+            // The API server itself responded, and did not write.
             Error::Lost(source) if is_internal(&source) => Error::Refused(source),
             error => error,
         })
@@ -209,7 +215,7 @@ impl Rollouts {
         } = triggered;
         self.history.remember(&identity.uid, rollout, *at);
         self.states.with(&identity.uid, |state| {
-            state.unconfirmed.end();
+            state.unconfirmed.clear();
             state.conflicts.end();
             state.patched = Some(*at);
             state.tracker.triggered(*generation, *at);
@@ -217,22 +223,33 @@ impl Rollouts {
     }
 }
 
-/// What a patch has led to.
-enum Found {
-    /// The workload carries what this patch wrote, or one before it whose answer was lost.
-    Ours(Triggered),
-    /// Somebody else has changed the workload; it is like this now, where that could be read.
-    Theirs(Option<Box<Workload>>),
-    /// It is not there any more.
+/// The result of a patch.
+enum PatchResult {
+    /// The workload carries this patch, or an earlier one whose response was lost.
+    Applied(Triggered),
+    /// The workload was changed concurrently; its current object, if it could be read.
+    Conflict(Option<Box<Workload>>),
+    /// The workload was deleted.
     Gone,
+}
+
+/// The API for workloads of this kind in this namespace.
+fn api(client: &Client, workload: &Workload) -> Api<Object> {
+    Api::namespaced_with(client.clone(), workload.namespace(), &workload.kind)
+}
+
+/// Lists only the workload of this name: the controller's roles do not permit `get`.
+fn by_name(workload: &Workload) -> ListParams {
+    let name = workload.meta().name.as_deref().unwrap_or_default();
+    ListParams::default().fields(&format!("metadata.name={name}"))
 }
 
 fn is_internal(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 500)
 }
 
-/// Whether the workload has another `resourceVersion` than that, a later one where both are numbers, as they are for all
-/// built-in kinds (<https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions>).
+/// Whether the workload's `resourceVersion` is newer than this one, or just another if they are not both numbers, which they
+/// are for all built-in kinds (<https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions>).
 fn is_newer(workload: &Workload, than: Option<&str>) -> bool {
     let now = workload.resource_version().map(|version| &**version);
     let number = |version: Option<&str>| version.and_then(|version| version.parse::<u64>().ok());

@@ -1,4 +1,4 @@
-//! What the process serves and writes for those who run it.
+//! The admin server, HTTP connections and logging.
 
 pub(crate) mod body;
 pub(crate) mod connections;

@@ -1,15 +1,14 @@
-//! Reports what was decided and why: metrics, Events and the log, in the same words.
+//! Reports decisions and their reasons as metrics, Events and log lines, in the same words.
 //!
-//! What was already reported of a workload is remembered here and nowhere read: decisions rest on the workload, its pods,
-//! its tags, and the record of its rollouts.
+//! What was already reported of a workload is kept only here: decisions never rest on it.
 
-mod build;
+mod image_change;
 mod messages;
-mod news;
+mod notices;
 pub(crate) mod recorder;
 mod warnings;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use ahash::HashMap;
 use jiff::Timestamp;
@@ -23,23 +22,23 @@ use tracing::{debug, info, warn};
 
 pub(crate) use self::messages::has_lost_record;
 use self::{
-    build::Move,
-    news::{Course, Decided},
+    image_change::ImageChange,
+    notices::{DecidedWorkload, NoticeState},
     recorder::Recorder,
     warnings::{Topic, Warning, Warnings},
 };
 use crate::{
     error_chain::Chain,
-    metrics::{Metrics, Outcome, Reconciled},
+    metrics::{Metrics, RolloutOutcome},
     notifications::Notifier,
     observe::{labels::Labels, observation::Observation},
     rollout::{Triggered, tracker::Transition},
     workload::{Template, identity::Identity},
 };
 
-/// Reports of the selected workloads, and remembers what was reported of each, so that only news is.
+/// Reports on the selected workloads, and keeps what was reported of each to report only changes.
 pub(crate) struct Reporter {
-    metrics: Arc<Metrics>,
+    pub(crate) metrics: Arc<Metrics>,
     recorder: Recorder,
     notifier: Arc<Notifier>,
     reported: Mutex<HashMap<Identity, Box<Reported>>>,
@@ -48,9 +47,9 @@ pub(crate) struct Reporter {
 /// A rollout that the API server refused.
 pub(crate) struct RefusedRollout<'a> {
     pub(crate) rollout: &'a Rollout,
-    /// That of the workload as it is now, if it is still there.
+    /// The workload's current pod template, if it still exists.
     pub(crate) template: Option<&'a Template>,
-    /// What images say of themselves.
+    /// The labels of images.
     pub(crate) labels: &'a Labels,
 }
 
@@ -58,11 +57,11 @@ pub(crate) struct RefusedRollout<'a> {
 #[derive(Debug, Default)]
 struct Reported {
     state: Option<State>,
-    /// Why it last was reported to wait, if it waits.
-    waits: Option<(State, Option<Reason>)>,
-    /// What our rollout in flight moves.
-    moves: Box<[Move]>,
-    course: Course,
+    /// The delay of its rollout that was reported last.
+    delay: Option<(State, Option<Reason>)>,
+    /// The changes of our rollout in flight.
+    changes: Box<[ImageChange]>,
+    notices: NoticeState,
     warnings: Warnings,
 }
 
@@ -77,76 +76,53 @@ impl Reporter {
         }
     }
 
-    /// From now on the workload is reported of; others, whose label has gone meanwhile, are not.
+    /// Starts to report on a workload. Reports on workloads that are not selected are ignored.
     pub(crate) fn select(&self, identity: &Identity) {
         let mut reported = self.reported.lock();
         reported.insert(identity.clone(), Box::default());
         self.metrics.workloads.select(identity);
     }
 
-    /// The workload is no longer selected, or no longer there.
+    /// The workload is no longer selected.
     pub(crate) fn forget(&self, identity: &Identity) {
         let reported = self.reported.lock().remove(identity);
         if let Some(reported) = reported {
-            self.metrics.workloads.moved(identity, reported.state, None);
-            self.metrics.workloads.forget(identity);
+            let workloads = &self.metrics.workloads;
+            workloads.transition(identity, reported.state, None);
+            workloads.forget(identity);
         }
     }
 
-    /// This replica does not lead any more: what only the leader reports goes, so that sums over replicas are right.
+    /// This replica no longer leads: clears the series that only the leader reports, so that sums over replicas are correct.
     pub(crate) fn clear(&self) {
         self.reported.lock().clear();
         self.metrics.workloads.clear();
     }
 
-    /// Drops series of what is not there any more.
-    pub(crate) fn tidy(&self) {
-        self.metrics.registries.tidy();
-    }
-
-    /// A kind is watched from now on.
-    pub(crate) fn watching(&self, kind: &'static str) {
-        self.metrics.watching(kind);
-    }
-
-    /// The watch of a kind was interrupted.
-    pub(crate) fn watch_failed(&self, kind: &'static str) {
-        self.metrics.watch_error(kind);
-    }
-
-    /// A reconcile has ended.
-    pub(crate) fn reconciled(&self, kind: &'static str, outcome: Reconciled, took: Duration) {
-        self.metrics.reconciled(kind, outcome, took);
-    }
-
-    /// The API server took our patch.
+    /// A rollout was triggered: the API server applied our patch.
     pub(crate) fn triggered(&self, identity: &Identity, triggered: &Triggered, labels: &Labels) {
-        self.metrics.workloads.rollout(identity, Outcome::Triggered);
-        let moves = build::moves(&triggered.rollout, labels);
-        let note = messages::triggered(&moves);
+        let workloads = &self.metrics.workloads;
+        workloads.rollout(identity, RolloutOutcome::Triggered);
+        let changes = image_change::changes(&triggered.rollout, labels);
+        let note = messages::triggered(&changes);
         info!(workload = %identity, "rolled out: {note}");
-        let regarding = identity.reference();
-        self.recorder
-            .publish(recorder::Reason::RolloutTriggered, regarding, &note);
+        let reason = recorder::Reason::RolloutTriggered;
+        self.recorder.publish(reason, identity.reference(), &note);
         if let Some(reported) = self.reported.lock().get_mut(identity) {
-            reported.moves = moves;
-            reported.course.started = Some(triggered.at);
+            reported.changes = changes;
+            reported.notices.started = Some(triggered.at);
         }
     }
 
-    /// The patch was made so long after a hint.
-    pub(crate) fn hinted(&self, after: Duration) {
-        self.metrics.hints.patched(after);
-    }
-
-    /// Somebody else changed the workload before our patch came.
+    /// The workload was changed concurrently, so that our patch was refused.
     pub(crate) fn conflict(&self, identity: &Identity) {
-        self.metrics.workloads.rollout(identity, Outcome::Conflict);
-        info!(workload = %identity, "the workload was changed meanwhile: deciding again");
+        let workloads = &self.metrics.workloads;
+        workloads.rollout(identity, RolloutOutcome::Conflict);
+        info!(workload = %identity, "conflict: the workload was changed concurrently and is evaluated again");
     }
 
-    /// The workload was decided upon, and if it had to be rolled out, it was. `outdated` says whether it does not run what
-    /// its tags name.
+    /// Reports a decision, after the rollout if there was one. `outdated` is whether the workload runs another image than its
+    /// tags name.
     pub(crate) fn decided(
         &self,
         identity: &Identity,
@@ -163,47 +139,47 @@ impl Reporter {
         if let Some(transition) = transition {
             self.transition(reported, identity, transition, observation);
         }
-        self.enter(reported, identity, decision.state, outdated);
-        let waits = reported.waiting(identity, decision);
+        self.update_state(reported, identity, decision.state, outdated);
+        let is_newly_delayed = reported.log_delay(identity, decision);
         debug!(workload = %identity, state = %decision.state, reason = decision.reason.map(Reason::as_str), "decided");
         if let Some(pinned) = observation.pinned {
             let gone = !observation.gone.is_empty();
-            self.metrics.workloads.pinned(identity, pinned, gone);
+            self.metrics.workloads.gauges.pinned(identity, pinned, gone);
         }
         let checked = observation
             .tags
             .as_ref()
             .is_some_and(|tags| !tags.is_empty());
         if checked && observation.failures.is_empty() {
-            self.metrics.workloads.checked(identity, now);
+            self.metrics.workloads.gauges.checked(identity, now);
         }
         let warnings = messages::warnings(decision, observation);
         let warned = self.warn(reported, identity, &warnings, now);
         if !self.notifier.is_idle() {
-            let decided = Decided {
+            let decided = DecidedWorkload {
                 identity,
                 decision,
                 observation,
-                moves: &reported.moves,
+                changes: &reported.changes,
                 now,
             };
-            let notices = reported.course.news(&decided, transition, waits, &warned);
-            for notice in notices {
+            let state = &mut reported.notices;
+            for notice in state.notices(&decided, transition, is_newly_delayed, &warned) {
                 self.notifier.publish(notice);
             }
         }
         if let Some(Transition::Completed(_)) = transition {
-            reported.moves = Box::default();
+            reported.changes = Box::default();
         }
     }
 
-    /// An annotation of the workload cannot be followed.
+    /// An annotation of the workload is invalid.
     pub(crate) fn invalid(&self, identity: &Identity, error: &InvalidAnnotation, now: Timestamp) {
         let mut all = self.reported.lock();
         let Some(reported) = all.get_mut(identity) else {
             return;
         };
-        self.enter(reported, identity, State::InvalidConfiguration, false);
+        self.update_state(reported, identity, State::InvalidConfiguration, false);
         let note = Chain(error).to_string();
         let warning = Warning {
             topic: Topic::Invalid(note.clone()),
@@ -213,7 +189,7 @@ impl Reporter {
         self.warn(reported, identity, &[warning], now);
     }
 
-    /// A reconcile failed, perhaps because the API server `refused` a rollout.
+    /// A reconcile failed; `refused` is the rollout that the API server refused, if that is the reason.
     pub(crate) fn failed(
         &self,
         identity: &Identity,
@@ -226,9 +202,10 @@ impl Reporter {
         let Some(reported) = all.get_mut(identity) else {
             return;
         };
-        self.enter(reported, identity, State::Unknown, outdated);
+        self.update_state(reported, identity, State::Unknown, outdated);
         if refused.is_some() {
-            self.metrics.workloads.rollout(identity, Outcome::Failed);
+            let workloads = &self.metrics.workloads;
+            workloads.rollout(identity, RolloutOutcome::Failed);
         }
         let note = Chain(error).to_string();
         let warning = Warning {
@@ -244,14 +221,15 @@ impl Reporter {
                 template,
                 labels,
             } = *refused;
-            let containers = news::containers(&build::moves(rollout, labels), template);
-            let course = &mut reported.course;
-            let notice = course.refused(identity, containers, &rollout.record, &note, now);
+            let changes = image_change::changes(rollout, labels);
+            let containers = notices::containers(&changes, template);
+            let state = &mut reported.notices;
+            let notice = state.refused(identity, containers, &rollout.record, &note, now);
             self.notifier.publish(notice);
         }
     }
 
-    /// How our rollout went on.
+    /// Reports a transition of our rollout.
     fn transition(
         &self,
         reported: &Reported,
@@ -262,34 +240,35 @@ impl Reporter {
         let workloads = &self.metrics.workloads;
         match transition {
             Transition::Completed(took) => {
-                workloads.rollout(identity, Outcome::Completed);
+                workloads.rollout(identity, RolloutOutcome::Completed);
                 workloads.rollout_took(identity, took);
-                let moves = &reported.moves;
-                let note = format!(
-                    "{} after {}",
-                    messages::completed(observation, moves),
-                    seconds(took)
-                );
+                let versions = messages::completed(observation, &reported.changes);
+                let note = format!("{versions} after {:.1} s", took.as_secs_f64());
                 info!(workload = %identity, "rollout completed: {note}");
-                let regarding = identity.reference();
-                self.recorder
-                    .publish(recorder::Reason::RolloutCompleted, regarding, &note);
+                let reason = recorder::Reason::RolloutCompleted;
+                self.recorder.publish(reason, identity.reference(), &note);
             }
-            Transition::NotConverging => workloads.rollout(identity, Outcome::NotConverging),
+            Transition::NotConverging => workloads.rollout(identity, RolloutOutcome::NotConverging),
         }
     }
 
-    /// Shows the state in the metrics.
-    fn enter(&self, reported: &mut Reported, identity: &Identity, state: State, outdated: bool) {
+    /// Updates the state in the metrics.
+    fn update_state(
+        &self,
+        reported: &mut Reported,
+        identity: &Identity,
+        state: State,
+        outdated: bool,
+    ) {
         let workloads = &self.metrics.workloads;
         if reported.state != Some(state) {
-            workloads.moved(identity, reported.state, Some(state));
+            workloads.transition(identity, reported.state, Some(state));
             reported.state = Some(state);
         }
-        workloads.outdated(identity, outdated);
+        workloads.gauges.outdated(identity, outdated);
     }
 
-    /// Reports the warnings that are news; returns those of which Events may be. An Event of one registry stands for others.
+    /// Logs new warnings and publishes their Events; returns those that were reported and have an Event reason.
     fn warn<'w>(
         &self,
         reported: &mut Reported,
@@ -297,18 +276,16 @@ impl Reporter {
         warnings: &'w [Warning],
         now: Timestamp,
     ) -> Vec<&'w Warning> {
-        let mut news = Vec::new();
+        let mut reported_now = Vec::new();
         let topics: Vec<_> = warnings
             .iter()
             .map(|warning| warning.topic.clone())
             .collect();
-        let open = matches!(reported.state, Some(State::RollingOut | State::Unknown));
-        for (warning, channels) in warnings
-            .iter()
-            .zip(reported.warnings.now(&topics, open, now))
-        {
-            // The cloud's failure is one for all workloads, and was logged once.
-            if channels.log && warning.topic.is_of_the_cloud() {
+        let rolling_out = matches!(reported.state, Some(State::RollingOut | State::Unknown));
+        let channels = reported.warnings.update(&topics, rolling_out, now);
+        for (warning, channels) in warnings.iter().zip(channels) {
+            // A failure of the cloud concerns all workloads, and was logged once.
+            if channels.log && warning.topic.is_cloud_failure() {
                 debug!(workload = %identity, "{}", warning.note);
             } else if channels.log {
                 warn!(workload = %identity, "{}", warning.note);
@@ -321,30 +298,25 @@ impl Reporter {
                 self.recorder.publish(reason, regarding, &warning.note);
             }
             if channels.event || channels.log {
-                news.push(warning);
+                reported_now.push(warning);
             }
         }
-        news
+        reported_now
     }
 }
 
 impl Reported {
-    /// Logs why a stale workload is not rolled out now: once, and again when there is another reason. Returns whether it did.
-    fn waiting(&mut self, identity: &Identity, decision: &Decision) -> bool {
-        let waits = matches!(decision.state, State::Outdated | State::Held)
+    /// Logs why the rollout of an outdated workload is delayed, once for each reason; returns whether it did.
+    fn log_delay(&mut self, identity: &Identity, decision: &Decision) -> bool {
+        let delay = matches!(decision.state, State::Outdated | State::Held)
             .then_some((decision.state, decision.reason));
-        let is_news = waits.is_some() && self.waits != waits;
-        if is_news {
-            info!(workload = %identity, "{}", messages::waits(decision));
+        let is_new = delay.is_some() && self.delay != delay;
+        if is_new {
+            info!(workload = %identity, "{}", messages::delayed(decision));
         }
         if decision.state != State::Unknown {
-            self.waits = waits;
+            self.delay = delay;
         }
-        is_news
+        is_new
     }
-}
-
-/// A duration for people.
-fn seconds(duration: Duration) -> String {
-    format!("{:.1} s", duration.as_secs_f64())
 }

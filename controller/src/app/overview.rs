@@ -6,7 +6,7 @@ use super::Error;
 use crate::{
     controller::Context,
     leader_election::{leadership::Leadership, present::Present},
-    overview::{Answering, Leader},
+    overview::{Handler, Leader},
     registry::options,
     server::{connections::Service, health::Health},
 };
@@ -23,14 +23,14 @@ pub(super) fn service(
     instance: &str,
 ) -> Result<Service, Error> {
     let client = options::within_the_cluster()?;
-    let answering = Arc::new(Answering {
+    let handler = Arc::new(Handler {
         present: present.clone(),
         leader: Leader::new(client, Arc::clone(leadership)),
         health: Arc::clone(health),
         instance: instance.to_owned(),
     });
     Ok(Arc::new(move |request| {
-        let answering = Arc::clone(&answering);
-        Box::pin(async move { answering.answer(request).await })
+        let handler = Arc::clone(&handler);
+        Box::pin(async move { handler.respond(request).await })
     }))
 }

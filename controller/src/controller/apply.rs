@@ -1,118 +1,121 @@
-//! Applies what was decided of a workload, and reports it.
+//! Applies the decision about a workload, and reports it.
 
 use std::time::Duration;
 
-use futures::{FutureExt as _, future::BoxFuture};
+use futures::FutureExt as _;
+use kube::runtime::controller::Action;
 use kube_autorollout_core::{
     decide::Decision,
     state::{Reason, State},
 };
 
 use super::{
-    decision::{Decided, Reconcile},
-    error::Error,
+    Error,
+    decision::{Evaluation, Reconcile, depends_on_history},
     requeue::until,
 };
 use crate::{
     clock,
-    metrics::Reconciled,
+    metrics::ReconcileOutcome,
     observe::{Freshness, observation::Observation},
-    rollout::{Outcome, field_manager, standing::Again, state::State as Known, tracker::Stuck},
+    rollout::{
+        RolloutResult, condition::Upcoming, field_manager, state::WorkloadState,
+        tracker::StuckRollout,
+    },
     status,
 };
 
-/// What a reconcile came to.
-pub(super) enum Done {
-    /// Something is being fetched; the workload is reconciled when it is there.
-    Waiting,
-    /// It was decided, and is reconciled again after so long.
-    Decided(Reconciled, Option<Duration>),
+/// The outcome of a completed reconcile, and what the controller does next.
+pub(super) type Reconciled = (ReconcileOutcome, Action);
+
+/// A reconcile that did not write to the workload, and when to requeue it.
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "`None` is a reconcile that awaits a fetch"
+)]
+pub(super) fn unchanged(requeue: Option<Duration>) -> Option<Reconciled> {
+    Some((ReconcileOutcome::Unchanged, action(requeue)))
 }
 
-impl Done {
-    pub(super) const fn unchanged(again: Option<Duration>) -> Self {
-        Self::Decided(Reconciled::Unchanged, again)
-    }
-}
-
-/// How far a reconcile comes at once.
-pub(super) enum Begun<'a> {
-    /// To its end.
-    Ended(Done),
-    /// It waits: few do, and all would be as large.
-    Waits(BoxFuture<'a, Result<Done, Error>>),
+fn action(requeue: Option<Duration>) -> Action {
+    requeue.map_or_else(Action::await_change, Action::requeue)
 }
 
 impl Reconcile<'_> {
-    /// Decides with what is known, and reports that where nothing else is to be done.
-    pub(super) fn begin(&self, freshness: Freshness) -> Result<Begun<'_>, Error> {
-        let Some(decided) = self.at_once(freshness)? else {
-            return Ok(Begun::Ended(Done::Waiting));
+    /// Evaluates the workload, rolls it out if that is decided, and reports the decision; `None` while a fetch is in flight.
+    pub(super) async fn run(&self, freshness: Freshness) -> Result<Option<Reconciled>, Error> {
+        // In a scope and a box of its own: few reconciles wait, and the future of each would be as large.
+        let confirmed = {
+            let Some(evaluation) = self.evaluate(freshness)? else {
+                return Ok(None);
+            };
+            let (decision, observation) = (&evaluation.decision, &evaluation.observation);
+            let is_final =
+                !depends_on_history(decision) && !self.has_newly_lost_record(decision, observation);
+            if is_final {
+                let is_selected = self.follow_tags(observation);
+                let requeue = is_selected.then(|| self.report(decision, observation));
+                return Ok(unchanged(requeue.flatten()));
+            }
+            self.apply(evaluation, freshness).boxed()
         };
-        let Decided {
-            observation,
-            decision,
-            ..
-        } = &decided;
-        if !decided.holds() || self.has_newly_lost_its_record(decision, observation) {
-            return Ok(Begun::Waits(self.carry_out(decided, freshness).boxed()));
-        }
-        let done = if self.follows(observation) {
-            Done::Decided(Reconciled::Unchanged, self.report(decision, observation))
-        } else {
-            Done::unchanged(None)
-        };
-        Ok(Begun::Ended(done))
+        confirmed.await
     }
 
-    /// Decides with certainty, rolls the workload out where that was decided, and reports what was.
-    async fn carry_out(&self, decided: Decided<'_>, freshness: Freshness) -> Result<Done, Error> {
-        let Some(decided) = self.certainly(decided, freshness).await? else {
-            return Ok(Done::Waiting);
+    /// Confirms the decision, rolls the workload out if that is still decided, and reports the decision.
+    async fn apply(
+        &self,
+        evaluation: Evaluation<'_>,
+        freshness: Freshness,
+    ) -> Result<Option<Reconciled>, Error> {
+        let Some(confirmed) = self.confirm(evaluation, freshness).await? else {
+            return Ok(None);
         };
-        let Decided {
+        let Evaluation {
             mut observation,
             decision,
             slot,
-        } = decided;
+        } = confirmed;
         let (workload, identity, context) = (self.workload, self.identity, self.context);
-        if !self.follows(&observation) {
-            return Ok(Done::unchanged(None));
+        if !self.follow_tags(&observation) {
+            return Ok(unchanged(None));
         }
-        if self.has_newly_lost_its_record(&decision, &observation) {
-            let writer = field_manager::of(&context.rollouts.client, workload);
-            let writer = context.rollouts.stop.run_until_cancelled(writer).await;
-            observation.template_writer = writer.flatten();
+        if self.has_newly_lost_record(&decision, &observation) {
+            let manager = field_manager::last(&context.rollouts.client, workload);
+            let manager = context.rollouts.stop.run_until_cancelled(manager).await;
+            observation.template_writer = manager.flatten();
         }
-        let mut outcome = Reconciled::Unchanged;
+        let mut outcome = ReconcileOutcome::Unchanged;
         if let Some((rollout, slot)) = decision.rollout.as_ref().zip(slot) {
             let rolled_out = context.rollouts.roll_out(workload, identity, rollout, slot);
-            let (rolled_out, conflicts) = rolled_out.await?;
+            let (result, conflicts) = rolled_out.await?;
             (0..conflicts).for_each(|_| context.reporter.conflict(identity));
-            match rolled_out {
-                Outcome::Triggered(triggered) => {
+            match result {
+                RolloutResult::Triggered(triggered) => {
                     let labels = &context.sources.labels;
                     let settled = labels.settled(&triggered.rollout);
                     context.rollouts.stop.run_until_cancelled(settled).await;
                     context.reporter.triggered(identity, &triggered, labels);
                     if let Some(announced) = context.sources.tags.announced(identity) {
-                        context.reporter.hinted(until(triggered.at, announced));
+                        let since = until(triggered.at, announced);
+                        context.reporter.metrics.hints.patched(since);
                     }
-                    outcome = Reconciled::Changed;
+                    outcome = ReconcileOutcome::Changed;
                 }
-                Outcome::Conflict(wait) => return Ok(Done::unchanged(Some(wait))),
-                // A watch shows when it is deleted; if none does, it is decided again at its next tick.
-                Outcome::Gone => {
-                    return Ok(Done::unchanged(Some(self.next.tick(clock::now()))));
+                RolloutResult::Conflict(wait) => return Ok(unchanged(Some(wait))),
+                // The watch will show its deletion. If it does not, the next tick evaluates the workload again.
+                RolloutResult::Gone => {
+                    return Ok(unchanged(Some(self.timing.tick(clock::now()))));
                 }
-                Outcome::NotLeading => return Ok(Done::unchanged(None)),
+                RolloutResult::NotLeading => return Ok(unchanged(None)),
             }
         }
-        Ok(Done::Decided(outcome, self.report(&decision, &observation)))
+        let requeue = self.report(&decision, &observation);
+        Ok(Some((outcome, action(requeue))))
     }
 
-    /// Follows the tags that it was found to be on; returns whether the workload is still selected.
-    fn follows(&self, observation: &Observation) -> bool {
+    /// Follows the tags of the workload's images; returns whether the workload is still selected.
+    fn follow_tags(&self, observation: &Observation) -> bool {
         let (identity, context) = (self.identity, self.context);
         let is_selected = context.rollouts.states.identity(&identity.uid).is_some();
         if let Some(tags) = observation.tags.as_ref().filter(|_| is_selected) {
@@ -121,59 +124,60 @@ impl Reconcile<'_> {
         is_selected
     }
 
-    /// Remembers and reports what was decided; returns when to reconcile again.
+    /// Records and reports the decision; returns when to requeue, or `None` if the workload is no longer selected.
     fn report(&self, decision: &Decision, observation: &Observation) -> Option<Duration> {
-        let (identity, context, now) = (self.identity, self.context, self.next.now);
-        let remembered = context.rollouts.states.with(&identity.uid, |state| {
+        let (identity, context, now) = (self.identity, self.context, self.timing.now);
+        let recorded = context.rollouts.states.with(&identity.uid, |state| {
             state.conflicts.end();
             let tracker = &mut state.tracker;
             let transition = tracker.decided(self.workload, decision, observation, now);
             let (outdated, flight) = (tracker.outdated().is_some(), tracker.in_flight());
             let retry = retry(observation, decision, state, &identity.uid);
             let end = clock::now();
-            let delay = self.next.delay(decision.again, flight, end);
+            let delay = self.timing.delay(decision.again, flight, end);
             let delay = retry.map_or(delay, |retry| delay.min(retry));
-            let again = Again {
-                next: end.checked_add(delay).ok(),
+            let upcoming = Upcoming {
+                reconcile: end.checked_add(delay).ok(),
                 attempt: decision.again,
             };
-            let container = self.place(decision.container.as_deref());
-            state.stands((decision.state, decision.reason, container), now, again);
+            let container = self.container_index(decision.container.as_deref());
+            let condition = (decision.state, decision.reason, container);
+            state.set_condition(condition, now, upcoming);
             (transition, outdated, delay)
         });
-        let (transition, outdated, delay) = remembered?;
+        let (transition, outdated, delay) = recorded?;
         context.budget.decided(identity, decision);
         let reporter = &context.reporter;
         reporter.decided(identity, decision, observation, transition, outdated, now);
         Some(delay)
     }
 
-    /// The place of a container in the pod template.
-    fn place(&self, container: Option<&str>) -> Option<u8> {
+    /// The index of a container in the pod template.
+    fn container_index(&self, container: Option<&str>) -> Option<u8> {
         let mut names = self.workload.template().names();
-        let place = names.position(|name| Some(name) == container)?;
-        u8::try_from(place).ok()
+        let index = names.position(|name| Some(name) == container)?;
+        u8::try_from(index).ok()
     }
 
-    /// Whether it is about to be reported that the workload does not converge and has lost our record: who took the record
-    /// away is worth a request once.
-    fn has_newly_lost_its_record(&self, decision: &Decision, observation: &Observation) -> bool {
+    /// Whether a lost rollout record is about to be reported for the first time: only then is a request for the field
+    /// manager that removed it worthwhile.
+    fn has_newly_lost_record(&self, decision: &Decision, observation: &Observation) -> bool {
         if decision.state != State::NotConverging || !status::has_lost_record(decision, observation)
         {
             return false;
         }
-        let stuck = Stuck::of(decision, observation);
+        let stuck = StuckRollout::new(decision, observation);
         let states = &self.context.rollouts.states;
-        let is_new = |state: &mut Known| state.tracker.stuck() != Some(&stuck);
+        let is_new = |state: &mut WorkloadState| state.tracker.stuck() != Some(&stuck);
         states.with(&self.identity.uid, is_new).unwrap_or(false)
     }
 }
 
-/// When to try again what failed for a reason that may pass: at the latest at the next tick, which may be a day away.
+/// When to retry after a transient failure: the next tick may be a day away.
 fn retry(
     observation: &Observation,
     decision: &Decision,
-    state: &mut Known,
+    state: &mut WorkloadState,
     uid: &str,
 ) -> Option<Duration> {
     let mut failures = observation.failures.iter();

@@ -1,8 +1,8 @@
-//! What all reconciles share during a term of leadership.
+//! The context that all reconciles share during a term of leadership.
 
 use std::{sync::Arc, time::Duration};
 
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::tz::TimeZone;
 use kube_autorollout_core::schedule::Schedule;
 use tokio::time;
 use tokio_util::sync::CancellationToken;
@@ -17,28 +17,28 @@ use crate::{
     workload::{Kind, identity::Identity},
 };
 
-/// Everything a reconcile needs besides its workload. It ends with the term of leadership, and with it all that is
-/// remembered of workloads.
+/// Everything that a reconcile needs besides its workload. It is dropped at the end of the term, with all per-workload
+/// state.
 pub(crate) struct Context {
-    /// Where facts come from.
+    /// Sources of facts: tags, pods, nodes, Secrets.
     pub(crate) sources: Sources,
-    /// The selected workloads themselves.
+    /// The reflector stores.
     pub(crate) objects: Objects,
-    /// Requests for reconciles.
+    /// Triggers reconciles.
     pub(crate) triggers: Arc<Triggers>,
-    /// Patches, and what is remembered of workloads.
+    /// Patches workloads, and keeps their state.
     pub(crate) rollouts: Rollouts,
     /// Slots for rollouts in flight.
     pub(crate) budget: Budget,
-    /// What people see.
+    /// Metrics, Events and log.
     pub(crate) reporter: Arc<Reporter>,
-    /// What keeps rollouts from becoming a storm.
+    /// Limits on rollouts.
     pub(crate) policy: config::Rollouts,
-    /// Whether rollouts pin what new pods run.
+    /// Whether rollouts pin new pods to a digest.
     pub(crate) pinning: bool,
-    /// The schedule of workloads that have none of their own.
+    /// The schedule of workloads without one of their own.
     pub(crate) schedule: Schedule,
-    /// In which zone a workload's own schedule is read.
+    /// The time zone of workloads' own schedules.
     pub(crate) zone: TimeZone,
 }
 
@@ -48,26 +48,22 @@ pub(crate) struct KindContext {
     pub(super) context: Arc<Context>,
 }
 
-/// How often is dropped what nobody needs any more.
+/// Interval of the eviction of unused entries.
 const TIDY: Duration = Duration::from_secs(10);
 
 impl Context {
-    /// Drops what nobody needs any more and what no other event ends, until it is stopped.
+    /// Evicts unused entries of caches and metrics at an interval, until it is stopped.
     pub(crate) async fn keep_tidy(stop: CancellationToken, this: Arc<Self>) {
         let mut ticks = time::interval(TIDY);
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-            this.tidy(clock::now());
+            this.sources.tidy();
+            let is_selected = |uid: &str| this.rollouts.states.identity(uid).is_some();
+            this.rollouts.history.tidy(clock::now(), is_selected);
+            this.reporter.metrics.registries.tidy();
         }
     }
 
-    fn tidy(&self, now: Timestamp) {
-        self.sources.tidy();
-        let is_selected = |uid: &str| self.rollouts.states.identity(uid).is_some();
-        self.rollouts.history.tidy(now, is_selected);
-        self.reporter.tidy();
-    }
-
-    /// The one way in: a watch shows a selected workload.
+    /// A watch shows a selected workload. Per-workload state is created only here.
     pub(super) fn select(&self, identity: &Identity) {
         if self.rollouts.states.select(identity) {
             self.sources.pods.cache.select(identity);
@@ -75,7 +71,7 @@ impl Context {
         }
     }
 
-    /// The one way out: the workload is deleted, or its label is gone.
+    /// The workload was deleted, or its label removed. Per-workload state is dropped only here.
     pub(super) fn forget(&self, identity: &Identity) {
         self.rollouts.states.remove(identity);
         self.sources.forget(identity);

@@ -1,4 +1,4 @@
-//! Watches the selected workloads of one kind, and notes what comes and goes.
+//! Tracks which workloads of one kind are selected, from the events of its watch.
 
 mod outage;
 
@@ -26,10 +26,10 @@ use crate::{
     workload::{Kind, Object, Watch, identity::Identity, interner::Names},
 };
 
-/// After so long without an error, the next one is the first.
-const FORGIVEN: Duration = Duration::from_secs(60);
+/// The backoff is reset after this time without an error.
+const RESET: Duration = Duration::from_secs(60);
 
-/// The objects of a watch.
+/// The API that a watch lists and watches.
 pub(super) fn api(client: &Client, kind: Kind, watch: &Watch) -> Api<Object> {
     match &watch.1 {
         Some(namespace) => Api::namespaced_with(client.clone(), namespace, &kind),
@@ -37,7 +37,7 @@ pub(super) fn api(client: &Client, kind: Kind, watch: &Watch) -> Api<Object> {
     }
 }
 
-/// How soon a watch that fails is tried again, and at the latest: what happens is learnt no sooner after an outage.
+/// The backoff of a failed watch. Its maximum bounds how late changes are noticed after an outage.
 pub(super) fn backoff() -> ResetTimerBackoff<ExponentialBackoff> {
     let backoff = ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(500))
@@ -45,19 +45,19 @@ pub(super) fn backoff() -> ResetTimerBackoff<ExponentialBackoff> {
         .with_factor(2.0)
         .with_jitter()
         .without_max_times();
-    ResetTimerBackoff::new(ExponentialBackoff::from(backoff), FORGIVEN)
+    ResetTimerBackoff::new(ExponentialBackoff::from(backoff), RESET)
 }
 
-/// Notes what a watch shows.
+/// The selected workloads of one watch.
 pub(super) struct Informer {
     kind: Kind,
     watch: Watch,
     outage: Arc<Outage>,
     health: Arc<Health>,
     context: Arc<Context>,
-    /// The selected workloads.
-    known: HashSet<Identity>,
-    /// Those of a list that is under way.
+    /// The workloads that are selected now.
+    selected: HashSet<Identity>,
+    /// The workloads of the list in progress.
     listed: HashSet<Identity>,
     namespaces: Names,
 }
@@ -69,21 +69,21 @@ impl Informer {
         health: Arc<Health>,
         context: Arc<Context>,
     ) -> Self {
-        context.reporter.watching(kind.name());
+        context.reporter.metrics.watching(kind.name());
         Self {
             kind,
             outage: Arc::new(Outage::new(watch.clone())),
             watch,
             health,
             context,
-            known: HashSet::default(),
+            selected: HashSet::default(),
             listed: HashSet::default(),
             namespaces: Names::default(),
         }
     }
 
-    /// A hash of all that a reconcile reads of an object, and of why it may be waited for: an update that changes none of it
-    /// needs no reconcile. After a conflict, each later object is waited for.
+    /// The predicate of the controller: a hash of the fields that a reconcile reads, so that other updates trigger none. A
+    /// workload with a conflict waits for its next version, so the hash then covers its `resourceVersion`.
     pub(super) fn fingerprint(&self) -> impl Fn(&Object) -> Option<u64> + Send + use<> {
         let (kind, context) = (self.kind, Arc::clone(&self.context));
         move |object| {
@@ -98,55 +98,45 @@ impl Informer {
         }
     }
 
-    /// What is logged of its failures.
+    /// The log of its failures.
     pub(super) fn outage(&self) -> Arc<Outage> {
         Arc::clone(&self.outage)
     }
 
+    /// Handles an event of the watch, before the store and the controller do.
     pub(super) fn observe(&mut self, event: &watcher::Result<Event<Object>>) {
-        match event {
-            Ok(event) => {
-                if !matches!(event, Event::Init) {
-                    self.outage.ended();
-                }
-                self.noted(event);
-            }
-            Err(error) => self.failed(error),
+        let event = match event {
+            Ok(event) => event,
+            Err(error) => return self.failed(error),
+        };
+        if !matches!(event, Event::Init) {
+            self.outage.ended();
         }
-    }
-
-    fn noted(&mut self, event: &Event<Object>) {
         match event {
             Event::Init => self.listed.clear(),
             Event::InitApply(object) => {
-                let identity = self.selected(object);
-                self.known.insert(identity.clone());
+                let identity = self.select(object);
                 self.listed.insert(identity);
             }
             Event::InitDone => self.list_done(),
             Event::Apply(object) => {
-                let identity = self.selected(object);
-                self.known.insert(identity);
+                self.select(object);
             }
             Event::Delete(object) => {
-                let identity = self.identity(object);
-                if self.known.remove(&identity) {
+                if let Some(identity) = self.selected.take(object.uid()) {
                     self.context.forget(&identity);
                 }
             }
         }
     }
 
-    fn identity(&mut self, object: &Object) -> Identity {
-        let known = self.known.get(object.uid()).cloned();
-        known.unwrap_or_else(|| {
+    /// Selects the workload. If a rollout of ours is in flight, it takes a slot.
+    fn select(&mut self, object: &Object) -> Identity {
+        let known = self.selected.get(object.uid()).cloned();
+        let identity = known.unwrap_or_else(|| {
             Identity::of(self.kind, object.meta(), object.uid(), &mut self.namespaces)
-        })
-    }
-
-    /// An object is shown: if it is a rollout of ours that is in flight, it has a slot.
-    fn selected(&mut self, object: &Object) -> Identity {
-        let identity = self.identity(object);
+        });
+        self.selected.insert(identity.clone());
         let context = &self.context;
         context.select(&identity);
         if let Some((rolled_out, progress)) =
@@ -160,7 +150,7 @@ impl Informer {
 
     fn list_done(&mut self) {
         let listed = std::mem::take(&mut self.listed);
-        for gone in self.known.difference(&listed) {
+        for gone in self.selected.difference(&listed) {
             self.context.forget(gone);
         }
         debug!(
@@ -169,14 +159,15 @@ impl Informer {
             workloads = listed.len(),
             "listed"
         );
-        self.known = listed;
+        self.selected = listed;
         self.health.note(&self.watch, Start::Synced);
         self.context.budget.listed(&self.watch);
     }
 
     fn failed(&mut self, error: &watcher::Error) {
-        self.context.reporter.watch_failed(self.kind.name());
-        let (text, refused) = described(self.kind, error);
+        let metrics = &self.context.reporter.metrics;
+        metrics.watch_error(self.kind.name());
+        let (text, refused) = describe(self.kind, error);
         if refused {
             self.health.note(&self.watch, Start::Refused);
             self.context.budget.listed(&self.watch);
@@ -185,8 +176,8 @@ impl Informer {
     }
 }
 
-/// What an error of a watch means, and whether the API server refuses the kind altogether.
-fn described(kind: Kind, error: &watcher::Error) -> (String, bool) {
+/// Describes an error of a watch, and whether the API server refuses the kind altogether.
+fn describe(kind: Kind, error: &watcher::Error) -> (String, bool) {
     let (verb, source) = match error {
         watcher::Error::InitialListFailed(source) => ("list", source),
         watcher::Error::WatchStartFailed(source) | watcher::Error::WatchFailed(source) => {

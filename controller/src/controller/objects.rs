@@ -1,4 +1,4 @@
-//! The selected workloads themselves, as the watches keep them.
+//! The reflector stores of the selected workloads.
 
 use std::sync::Arc;
 
@@ -14,13 +14,13 @@ pub(crate) struct Objects(Mutex<Vec<Watched>>);
 /// The store of one watch.
 struct Watched {
     kind: Kind,
-    /// Nothing stands for all namespaces.
+    /// `None` for all namespaces.
     namespace: Option<String>,
     store: Store<Object>,
 }
 
 impl Objects {
-    /// A watch has begun.
+    /// Adds the store of a watch.
     pub(super) fn add(&self, kind: Kind, watch: &Watch, store: Store<Object>) {
         let namespace = watch.1.clone();
         self.0.lock().push(Watched {
@@ -30,18 +30,17 @@ impl Objects {
         });
     }
 
-    /// The objects of all watches.
+    /// The objects in all stores.
     pub(crate) fn all(&self) -> Vec<Arc<Object>> {
         let stores = self.0.lock();
         let objects = stores.iter().flat_map(|watched| watched.store.state());
         objects.collect()
     }
 
-    /// A workload as it is now; nothing where it is gone, or this version cannot read it.
+    /// The workload's current object; `None` if it was deleted or this version cannot read it.
     pub(crate) fn get(&self, identity: &Identity) -> Option<Workload> {
         let stores = self.0.lock();
-        let mut watching = stores.iter().filter(|watched| watched.covers(identity));
-        let watched = watching.next()?;
+        let watched = stores.iter().find(|watched| watched.covers(identity))?;
         let reference = ObjectRef::new_with(&identity.name, watched.kind);
         let object = watched.store.get(&reference.within(&identity.namespace))?;
         let is_same = object.uid() == &*identity.uid;

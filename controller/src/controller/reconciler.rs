@@ -1,8 +1,8 @@
-//! One workload, from what is to what should be.
+//! The reconcile function and the error policy of the controllers.
 //!
-//! A reconcile of a workload of which nothing is new ends in one poll: what registries say and what pods run is looked up.
-//! Where it is not there yet, the reconcile ends, and is requested again when it has been fetched. Only one that rolls out
-//! waits: for certainty, and for the answer to its patch.
+//! A reconcile without news completes in one poll: tags and pods are looked up in memory. If a fact is missing or stale, the
+//! reconcile ends, and the completed fetch triggers another. Only a rollout awaits anything: confirmed facts, and the
+//! response to its patch.
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
@@ -15,36 +15,35 @@ use kube_autorollout_core::{
 use tokio::time::Instant;
 
 use super::{
-    Context,
-    apply::{Begun, Done},
+    Context, Error,
+    apply::{Reconciled, unchanged},
     context::KindContext,
     decision::Reconcile,
-    error::Error,
-    requeue::Next,
+    requeue::Timing,
 };
 use crate::{
     clock,
-    metrics::Reconciled,
+    metrics::ReconcileOutcome,
     observe::Freshness,
-    rollout::{patch, standing::Again},
+    rollout::{condition::Upcoming, patch},
     status::RefusedRollout,
     workload::{Object, Workload, identity::Identity},
 };
 
-/// Reconciles a workload. A panic ends this reconcile only.
+/// Reconciles a workload. A panic fails this reconcile only.
 ///
 /// # Errors
 ///
-/// [`Error`], which has been reported, when it could not be decided or rolled out.
+/// [`Error`] when the workload could not be evaluated or rolled out. It has been reported.
 pub(super) async fn reconcile(
     object: Arc<Object>,
     context: Arc<KindContext>,
 ) -> Result<Action, Error> {
-    let begun = Instant::now();
+    let started = Instant::now();
     let KindContext { kind, context } = &*context;
-    let uid = object.uid();
-    let Some(identity) = context.rollouts.states.identity(uid) else {
-        return Ok(Action::await_change()); // It is not selected any more.
+    let states = &context.rollouts.states;
+    let Some(identity) = states.identity(object.uid()) else {
+        return Ok(Action::await_change()); // no longer selected
     };
     let reconciled = async {
         let workload = Workload::new(*kind, object)?;
@@ -54,27 +53,26 @@ pub(super) async fn reconcile(
         }
         step(&workload, &identity, context).await
     };
-    let reconciled = AssertUnwindSafe(reconciled).catch_unwind().await;
-    let result = reconciled.unwrap_or(Err(Error::Panicked));
-    let since = waited(&identity, &result, begun, context);
+    let result = AssertUnwindSafe(reconciled).catch_unwind().await;
+    let result = result.unwrap_or(Err(Error::Panicked));
+    let Some(result) = result.transpose() else {
+        return Ok(Action::await_change()); // a fetch is in flight
+    };
+    let waiting = states.with(&identity.uid, |state| state.waiting.take());
+    let since = waiting.flatten().map_or(started, |waiting| waiting.1);
     let outcome = match &result {
-        Ok(Done::Waiting) => return Ok(Action::await_change()),
-        Ok(Done::Decided(outcome, _)) => *outcome,
+        Ok((outcome, _)) => *outcome,
         Err(error) => {
             failed(&identity, error, context);
-            Reconciled::Error
+            ReconcileOutcome::Error
         }
     };
-    context
-        .reporter
-        .reconciled(identity.kind, outcome, since.elapsed());
-    match result? {
-        Done::Decided(_, Some(again)) => Ok(Action::requeue(again)),
-        Done::Decided(_, None) | Done::Waiting => Ok(Action::await_change()),
-    }
+    let metrics = &context.reporter.metrics;
+    metrics.reconciled(identity.kind, outcome, since.elapsed());
+    result.map(|(_, action)| action)
 }
 
-/// When to try again after a reconcile that failed: later each time.
+/// Retries a failed reconcile with a backoff.
 #[expect(clippy::needless_pass_by_value, reason = "as the Controller calls it")]
 pub(super) fn error_policy(object: Arc<Object>, _: &Error, context: Arc<KindContext>) -> Action {
     let uid = object.uid();
@@ -83,38 +81,24 @@ pub(super) fn error_policy(object: Arc<Object>, _: &Error, context: Arc<KindCont
     retry.map_or_else(Action::await_change, Action::requeue)
 }
 
-/// Since when the workload has been reconciled, with the time that it has waited.
-fn waited(
-    identity: &Identity,
-    result: &Result<Done, Error>,
-    begun: Instant,
-    context: &Context,
-) -> Instant {
-    let since = context.rollouts.states.with(&identity.uid, |state| {
-        if matches!(result, Ok(Done::Waiting)) {
-            return None;
-        }
-        state.waiting.take().map(|waiting| waiting.1)
-    });
-    since.flatten().unwrap_or(begun)
-}
-
+/// Records and reports that a reconcile failed.
 fn failed(identity: &Identity, error: &Error, context: &Context) {
     let now = clock::now();
-    context.budget.gave_up(identity, now);
+    context.budget.reconcile_failed(identity, now);
     let refused = matches!(error, Error::Patch(patch::Error::Refused(_)));
-    let known = context.rollouts.states.with(&identity.uid, |state| {
-        let again = Again {
-            next: now.checked_add(state.failed(&identity.uid)).ok(),
+    let recorded = context.rollouts.states.with(&identity.uid, |state| {
+        let upcoming = Upcoming {
+            reconcile: now.checked_add(state.failed(&identity.uid)).ok(),
             attempt: None,
         };
         state.tracker.failed(now);
-        state.stands((State::Unknown, Some(Reason::ApiServer), None), now, again);
+        let condition = (State::Unknown, Some(Reason::ApiServer), None);
+        state.set_condition(condition, now, upcoming);
         let rollout = refused.then(|| state.unconfirmed.last()).flatten();
         (state.tracker.outdated().is_some(), rollout)
     });
-    // If it is not selected any more, it is left alone.
-    if let Some((outdated, rollout)) = known {
+    // A workload that is no longer selected is not reported.
+    if let Some((outdated, rollout)) = recorded {
         let workload = rollout.as_ref().and_then(|_| context.objects.get(identity));
         let refused = rollout.as_ref().map(|rollout| RefusedRollout {
             rollout,
@@ -126,7 +110,7 @@ fn failed(identity: &Identity, error: &Error, context: &Context) {
     }
 }
 
-/// An annotation of the workload cannot be followed: it is left alone until that changes.
+/// Records and reports an invalid annotation. The workload is left alone until the annotation changes.
 fn invalid(identity: &Identity, error: &InvalidAnnotation, context: &Context) {
     let now = clock::now();
     context.sources.tags.follow(identity, &[]);
@@ -134,68 +118,67 @@ fn invalid(identity: &Identity, error: &InvalidAnnotation, context: &Context) {
     context.rollouts.states.with(&identity.uid, |state| {
         state.succeeded();
         state.tracker.invalid(now);
-        state.stands(
-            (State::InvalidConfiguration, None, None),
-            now,
-            Again::default(),
-        );
+        let condition = (State::InvalidConfiguration, None, None);
+        state.set_condition(condition, now, Upcoming::default());
     });
     context.reporter.invalid(identity, error, now);
 }
 
-async fn step(workload: &Workload, identity: &Identity, context: &Context) -> Result<Done, Error> {
+/// Reconciles a workload that this version can read; `None` while a fetch is in flight.
+async fn step(
+    workload: &Workload,
+    identity: &Identity,
+    context: &Context,
+) -> Result<Option<Reconciled>, Error> {
     let now = clock::now();
     let states = &context.rollouts.states;
     if workload.meta().deletion_timestamp.is_some() {
         context.forget(identity);
-        return Ok(Done::unchanged(None));
+        return Ok(unchanged(None));
     }
-    let known = states.with(&identity.uid, |state| {
+    let state = states.with(&identity.uid, |state| {
         (
             state.conflicts.wait(workload),
             state.tracker.in_flight(),
             state.waiting.as_deref().copied(),
         )
     });
-    let Some((conflict, flight, waiting)) = known else {
-        return Ok(Done::unchanged(None));
+    let Some((conflict, flight, waiting)) = state else {
+        return Ok(unchanged(None));
     };
     if conflict.is_some() {
-        return Ok(Done::unchanged(conflict));
+        return Ok(unchanged(conflict));
     }
     let containers: Vec<_> = workload.template().containers().collect();
     let settings = match Settings::parse(workload.annotations(), &containers, &context.zone) {
         Ok(settings) => settings,
         Err(error) => {
             invalid(identity, &error, context);
-            return Ok(Done::unchanged(None));
+            return Ok(unchanged(None));
         }
     };
-    let next = Next::after(&settings, identity, flight, now, context);
-    // What it has waited for is fresh enough, however long that took.
+    let timing = Timing::new(&settings, identity, flight, now, context);
+    // A fact that was fetched for this workload is fresh enough, however long the fetch took.
     let freshness = match waiting {
         Some((freshness, since)) => Freshness {
             waited: Some(since),
             ..freshness
         },
-        None => next.freshness(),
+        None => timing.freshness(),
     };
     let reconcile = Reconcile {
         workload,
         identity,
         settings: &settings,
-        next,
+        timing,
         context,
     };
-    let done = match reconcile.begin(freshness)? {
-        Begun::Ended(done) => done,
-        Begun::Waits(carried_out) => carried_out.await?,
-    };
-    if matches!(done, Done::Waiting) {
+    let reconciled = reconcile.run(freshness).await?;
+    if reconciled.is_none() {
         states.with(&identity.uid, |state| {
             let waiting = || Box::new((freshness, Instant::now()));
             state.waiting.get_or_insert_with(waiting);
         });
     }
-    Ok(done)
+    Ok(reconciled)
 }

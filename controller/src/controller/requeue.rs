@@ -1,4 +1,4 @@
-//! When a workload is reconciled next.
+//! How fresh the facts of a reconcile must be, and when the workload is requeued.
 
 use std::time::Duration;
 
@@ -13,24 +13,23 @@ use crate::{
     workload::identity::Identity,
 };
 
-/// A tag's answer that is not older is the registry's present one, for all whom it lets roll out, and so is a list of
-/// pods that began after it: a pod that is replaced later changes its workload, which the API server then does not let
-/// us patch.
-const AS_GOOD_AS_NOW: Duration = Duration::from_secs(10);
+/// Maximum age of the facts that a rollout rests on. Older tags could be outdated; a pod that is replaced after the list
+/// changes its workload, so that the API server rejects the patch.
+const MAX_AGE: Duration = Duration::from_secs(10);
 
-/// When a workload is checked next.
-pub(super) struct Next<'a> {
+/// The times that concern one reconcile.
+pub(super) struct Timing<'a> {
     schedule: &'a Schedule,
-    /// When this reconcile began.
+    /// The start of this reconcile.
     pub(super) now: Timestamp,
-    /// When its next check is due.
-    check: Timestamp,
-    /// The rollout that is known to be in flight.
+    /// The next tick of the schedule.
+    next_tick: Timestamp,
+    /// The rollout in flight, if there is one.
     flight: Option<Flight>,
 }
 
-impl<'a> Next<'a> {
-    pub(super) fn after(
+impl<'a> Timing<'a> {
+    pub(super) fn new(
         settings: &'a Settings,
         identity: &Identity,
         flight: Option<Flight>,
@@ -38,59 +37,58 @@ impl<'a> Next<'a> {
         context: &'a Context,
     ) -> Self {
         let schedule = settings.schedule.as_ref().unwrap_or(&context.schedule);
-        let check = schedule.check_after(now, schedule::seed(&identity.uid));
         Self {
             schedule,
             now,
-            check,
+            next_tick: schedule.check_after(now, schedule::seed(&identity.uid)),
             flight,
         }
     }
 
-    /// How fresh facts must be for a check.
+    /// How fresh the facts must be for a check.
     pub(super) fn freshness(&self) -> Freshness {
         let tick = self.schedule.current_tick(self.now);
         Freshness {
             tick,
-            manifests: tick,
+            compared: tick,
             poll: self
                 .flight
                 .is_none_or(|flight| flight.is_due(tick, self.now)),
-            pods: ago(self.age()),
-            after_request: None,
+            pods: ago(self.max_pod_age()),
+            asked: None,
             waited: None,
             templates: false,
         }
     }
 
-    /// How fresh they must be for a rollout that rests on what a registry was `asked`.
-    pub(super) fn certainty(&self, asked: Timestamp) -> Freshness {
+    /// How fresh the facts must be to confirm a decision that rests on a registry's response, requested at `asked`.
+    pub(super) fn confirmation(&self, asked: Timestamp) -> Freshness {
         let tick = self.schedule.current_tick(self.now);
-        let recent = self.now.checked_sub(AS_GOOD_AS_NOW).unwrap_or(self.now);
+        let recent = self.now.checked_sub(MAX_AGE).unwrap_or(self.now);
         Freshness {
             tick: tick.max(recent),
-            manifests: self.now,
+            compared: self.now,
             poll: true,
-            pods: ago(AS_GOOD_AS_NOW),
-            after_request: Some(asked),
+            pods: ago(MAX_AGE),
+            asked: Some(asked),
             waited: None,
             templates: true,
         }
     }
 
-    /// How old the pods may be that are read now: a poll that was meant to come now must not get the last one's.
-    fn age(&self) -> Duration {
+    /// Maximum age of a list of pods. During a rollout each poll needs a list of its own.
+    fn max_pod_age(&self) -> Duration {
         self.flight
-            .map_or(pods::REFRESH, |flight| flight.pace(self.now) / 2)
+            .map_or(pods::REFRESH, |flight| flight.interval(self.now) / 2)
     }
 
-    /// How long it is from `end`, when this reconcile ends, to the next check.
+    /// Time from `end`, the end of this reconcile, to the next tick.
     pub(super) fn tick(&self, end: Timestamp) -> Duration {
-        until(self.check, end)
+        until(self.next_tick, end)
     }
 
-    /// How long to wait from `end`, when this reconcile ends, with what is known by then to be in flight: a reconcile may
-    /// have waited for as long as a tick is.
+    /// Time from `end`, the end of this reconcile, to the next one. `flight` is the rollout in flight at that time: the
+    /// reconcile may have waited for a whole tick.
     pub(super) fn delay(
         &self,
         again: Option<Timestamp>,
@@ -106,7 +104,7 @@ impl<'a> Next<'a> {
     }
 }
 
-/// How long it is from `now` until then.
+/// Time from `now` to `then`; zero if it has passed.
 pub(super) fn until(then: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(then.duration_since(now)).unwrap_or(Duration::ZERO)
 }
@@ -123,13 +121,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reconcile_that_took_long_does_not_put_off_what_is_due_by_the_clock() {
+    fn a_long_reconcile_does_not_delay_the_next_one() {
         let schedule = Schedule::parse_interval("45s").expect("a schedule");
         let second = |second| Timestamp::UNIX_EPOCH + SignedDuration::from_secs(second);
-        let next = Next {
+        let timing = Timing {
             schedule: &schedule,
             now: second(0),
-            check: second(45),
+            next_tick: second(45),
             flight: None,
         };
         let cases = [
@@ -140,7 +138,7 @@ mod tests {
             (Some(second(60)), 30, 15),
         ];
         for (due, end, expected) in cases {
-            let delay = next.delay(due, None, second(end));
+            let delay = timing.delay(due, None, second(end));
             assert_eq!(delay, Duration::from_secs(expected), "{due:?} at {end} s");
         }
     }

@@ -1,4 +1,4 @@
-//! The checks that hints ask for: each image once, however many hints there are for it.
+//! Checks of announced images: concurrent hints for an image share one check.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -15,31 +15,19 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
-use crate::controller::Context;
+use crate::{controller::Context, metrics::hints::HintOutcome};
 
-/// Hints for an image that come within so long are answered by one check.
+/// Hints for an image within this time share one check.
 const COALESCED: Duration = Duration::from_secs(1);
 
-/// When an image whose tag has not moved is checked again, after the time before: a registry can announce a push before
-/// each of its replicas answers with it.
-const AGAIN: [Duration; 3] = [
+/// Delays between checks while the tag has not moved: a registry may announce a push before all of its replicas serve it.
+const RETRIES: [Duration; 3] = [
     Duration::from_secs(1),
     Duration::from_secs(3),
     Duration::from_secs(10),
 ];
 
-/// What became of a hint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// The image is checked.
-    Checked,
-    /// A check that began less than a second ago is followed by another one.
-    Coalesced,
-    /// No workload runs the image.
-    UnknownImage,
-}
-
-/// The images that are being checked because of hints. There is at most one for each image that workloads run.
+/// Announced images that are being checked, at most one entry for each image that workloads run.
 pub(crate) struct Checks {
     context: Arc<Context>,
     images: Mutex<HashMap<Arc<str>, Arc<Announcement>>>,
@@ -48,14 +36,14 @@ pub(crate) struct Checks {
 
 /// An image that is being checked.
 struct Announcement {
-    /// Another hint has come.
-    again: Notify,
-    /// When the last check began.
+    /// Another hint arrived.
+    repeated: Notify,
+    /// The start of the last check.
     begun: Mutex<Instant>,
 }
 
 impl Checks {
-    /// Of the workloads of this term.
+    /// Checks images of the workloads of this term.
     pub(crate) fn new(context: Arc<Context>) -> Arc<Self> {
         Arc::new(Self {
             context,
@@ -64,21 +52,21 @@ impl Checks {
         })
     }
 
-    /// Checks the images that a hint names.
-    pub(super) fn hint(self: &Arc<Self>, hint: &Hint) -> Outcome {
+    /// Checks the images that a hint announces.
+    pub(super) fn hint(self: &Arc<Self>, hint: &Hint) -> HintOutcome {
         let images = self.images(hint);
         if images.is_empty() {
-            return Outcome::UnknownImage;
+            return HintOutcome::UnknownImage;
         }
         let outcomes = images.into_iter().map(|image| self.check(image));
         if outcomes.fold(true, |all, coalesced| all & coalesced) {
-            Outcome::Coalesced
+            HintOutcome::Coalesced
         } else {
-            Outcome::Checked
+            HintOutcome::Checked
         }
     }
 
-    /// The images that a hint names, of those that workloads run.
+    /// The images that a hint announces and that workloads run.
     pub(super) fn images(&self, hint: &Hint) -> BTreeSet<Arc<str>> {
         self.context
             .sources
@@ -86,38 +74,38 @@ impl Checks {
             .followed(|image| hint.concerns(image))
     }
 
-    /// What the workloads are decided with.
+    /// The context of the term.
     pub(super) fn context(&self) -> &Context {
         &self.context
     }
 
-    /// Returns whether a check of this image has just begun.
+    /// Checks an image; returns whether an earlier check has just begun, which is then repeated.
     fn check(self: &Arc<Self>, image: Arc<str>) -> bool {
         let mut images = self.images.lock();
-        if let Some(known) = images.get(&image) {
-            known.again.notify_one();
-            return known.begun.lock().elapsed() < COALESCED;
+        if let Some(current) = images.get(&image) {
+            current.repeated.notify_one();
+            return current.begun.lock().elapsed() < COALESCED;
         }
         let announcement = Arc::new(Announcement {
-            again: Notify::new(),
+            repeated: Notify::new(),
             begun: Mutex::new(Instant::now()),
         });
         images.insert(Arc::clone(&image), Arc::clone(&announcement));
         let this = Arc::clone(self);
         let stop = self.context.rollouts.stop.clone();
         self.tasks.spawn(async move {
-            let checked = this.checked(&image, &announcement);
-            stop.run_until_cancelled(checked).await;
+            let check = this.run(&image, &announcement);
+            stop.run_until_cancelled(check).await;
         });
         false
     }
 
-    /// Checks an image until no hint for it is left.
-    async fn checked(&self, image: &str, announcement: &Announcement) {
+    /// Checks an image until no further hint for it arrives.
+    async fn run(&self, image: &str, announcement: &Announcement) {
         loop {
-            if self.settled(image, announcement).await {
+            if self.check_until_moved(image, announcement).await {
                 let mut images = self.images.lock();
-                if announcement.again.notified().now_or_never().is_none() {
+                if announcement.repeated.notified().now_or_never().is_none() {
                     images.remove(image);
                     return;
                 }
@@ -125,15 +113,15 @@ impl Checks {
         }
     }
 
-    /// Returns whether no other hint has come meanwhile.
-    async fn settled(&self, image: &str, announcement: &Announcement) -> bool {
+    /// Checks an image until its tag moves or the retries are used up; returns false when another hint arrives.
+    async fn check_until_moved(&self, image: &str, announcement: &Announcement) -> bool {
         let tags = &self.context.sources.tags;
         *announcement.begun.lock() = Instant::now();
         let announced = tags.announce(image);
         sleep(COALESCED).await;
-        for delay in AGAIN {
+        for delay in RETRIES {
             tokio::select! {
-                () = announcement.again.notified() => return false,
+                () = announcement.repeated.notified() => return false,
                 () = sleep(delay) => {}
             }
             if !tags.is_unchanged(&announced) {

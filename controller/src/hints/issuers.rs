@@ -1,4 +1,4 @@
-//! The keys of issuers of CI jobs' tokens, which are fetched when a token needs them.
+//! Verifies the tokens of CI jobs, with the keys of their issuers.
 
 use std::time::Duration;
 
@@ -11,39 +11,39 @@ use tracing::{info, warn};
 use super::receivers::Hook;
 use crate::{clock, error_chain::Chain};
 
-/// An issuer has so long for one document.
+/// Timeout of a request to an issuer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// While another request fetches the keys, they are looked up so often.
+/// Interval of lookups while another request fetches the keys.
 const POLL: Duration = Duration::from_millis(50);
 
-/// For so long; the other one fetches two documents.
-const PATIENCE: Duration = Duration::from_secs(11);
+/// Maximum time of a verification: fetching the keys takes two requests.
+const DEADLINE: Duration = Duration::from_secs(11);
 
-/// Fetches the keys of issuers.
+/// Fetches the keys of issuers and verifies tokens.
 pub(crate) struct Issuers(TokenClient);
 
-/// What is known of a token.
-pub(super) enum Verdict {
+/// The result of a token's verification.
+pub(super) enum TokenVerdict {
     Accepted,
     Refused(TokenError),
-    /// It cannot be checked now.
+    /// The keys of the issuer are not available.
     Unavailable,
 }
 
 impl Issuers {
-    /// Fetches with this client.
+    /// Fetches keys with this client.
     pub(crate) fn new(client: TokenClient) -> Self {
         Self(client)
     }
 
-    /// Checks a token, with keys that are fetched if it takes them.
-    pub(super) async fn verify(&self, hook: &Hook, token: &str) -> Verdict {
+    /// Verifies a token. Fetches the keys if necessary.
+    pub(super) async fn verify(&self, hook: &Hook, token: &str) -> TokenVerdict {
         let Some(verifier) = &hook.verifier else {
-            return Verdict::Unavailable; // a receiver without an issuer accepts no token
+            return TokenVerdict::Unavailable; // a receiver without an issuer accepts no token
         };
         let begun = Instant::now();
-        while begun.elapsed() < PATIENCE {
+        while begun.elapsed() < DEADLINE {
             let now = Instant::now().into_std();
             let checked = verifier.lock().check(token, now, clock::now());
             match checked {
@@ -51,41 +51,38 @@ impl Issuers {
                     info!(
                         receiver = hook.name(),
                         subject = identity.subject,
-                        "a token is accepted"
+                        "token accepted"
                     );
-                    return Verdict::Accepted;
+                    return TokenVerdict::Accepted;
                 }
                 Ok(Check::Fetch(fetch)) => self.fetch(hook, verifier, fetch).await,
                 Ok(Check::Wait) => sleep(POLL).await,
-                Err(error) if error.is_temporary() => return Verdict::Unavailable,
-                Err(error) => return Verdict::Refused(error),
+                Err(error) if error.is_temporary() => return TokenVerdict::Unavailable,
+                Err(error) => return TokenVerdict::Refused(error),
             }
         }
-        Verdict::Unavailable
+        TokenVerdict::Unavailable
     }
 
-    /// Fetches one document after the other until the keys are there, or one cannot be fetched.
+    /// Fetches the issuer's documents up to its keys, or until a request fails.
     async fn fetch(&self, hook: &Hook, verifier: &Mutex<Verifier>, first: Fetch) {
         let mut next = Some(first);
         while let Some(fetch) = next {
             let url = fetch.url();
-            let answered = self.0.send(TokenRequest::get(url, TIMEOUT)).await;
-            let document = answered.as_ref().ok().filter(|it| it.status() == 200);
+            let response = self.0.send(TokenRequest::get(url, TIMEOUT)).await;
+            let document = response.as_ref().ok();
+            let document = document.filter(|response| response.status() == 200);
             let body = document.map(TokenResponse::body);
             let now = Instant::now().into_std();
             let fetched = verifier.lock().fetched(&fetch, body, now);
             next = fetched.unwrap_or_else(|error| {
-                let why = match &answered {
+                let error = match &response {
                     Ok(_) if document.is_some() => error.to_string(),
                     Ok(response) => format!("status {}", response.status()),
                     Err(error) => Chain(error).to_string(),
                 };
-                warn!(
-                    receiver = hook.name(),
-                    url,
-                    error = why,
-                    "no keys of the issuer"
-                );
+                let receiver = hook.name();
+                warn!(receiver, url, error, "cannot fetch the issuer's keys");
                 None
             });
         }

@@ -1,4 +1,4 @@
-//! What becomes of a request: it is limited, authenticated and read, in this order, and its images are checked.
+//! Handles a request for a receiver: applies the rate limit, authenticates and parses it, and checks its images.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,30 +15,29 @@ use tokio::{
 use tracing::{debug, info, warn};
 
 use super::{
-    Receivers,
-    answer::{Answer, later, line, too_many, unauthorized, with, with_headers},
-    checks::{Checks, Outcome},
-    issuers::{Issuers, Verdict},
+    Receivers, Report,
+    checks::Checks,
+    issuers::{Issuers, TokenVerdict},
     leader::Leader,
     receivers::Hook,
-    report::Report,
-    wait::{self, End},
+    response::{Response, line, too_many, unauthorized, unavailable, with},
+    wait::{self, WaitResult},
 };
 use crate::{
     clock,
     error_chain::Chain,
     leader_election::present::Present,
-    metrics::{Metrics, hints::Received},
+    metrics::{Metrics, hints::HintOutcome},
     server::http::text,
 };
 
-/// A sender has so long to send the body of its request.
+/// Timeout of reading the body of a request.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// So many requests wait for workloads at once.
+/// Concurrent requests that wait for workloads.
 const WAITS: usize = 32;
 
-/// Takes requests to receivers.
+/// Handles requests for receivers.
 pub(crate) struct Pipeline {
     receivers: Receivers,
     issuers: Issuers,
@@ -49,7 +48,7 @@ pub(crate) struct Pipeline {
 }
 
 impl Pipeline {
-    /// Of these receivers. The checks are those of the present term, if there is one.
+    /// A pipeline for these receivers. `present` holds the checks while this replica leads.
     pub(crate) fn new(
         receivers: Receivers,
         issuers: Issuers,
@@ -67,8 +66,8 @@ impl Pipeline {
         }
     }
 
-    /// Answers a request. What few requests need is in boxes: many can be under way at once.
-    pub(super) async fn answer(&self, request: Request<Incoming>) -> Answer {
+    /// Responds to a request. The futures of rare cases are boxed, as many requests can be in flight.
+    pub(super) async fn respond(&self, request: Request<Incoming>) -> Response {
         let (head, body) = request.into_parts();
         let uri = head.uri.clone();
         let route = match Route::parse(uri.path(), uri.query()) {
@@ -79,35 +78,35 @@ impl Pipeline {
         let Some(hook) = self.receivers.get(route.receiver) else {
             return line(StatusCode::NOT_FOUND, "there is no such receiver");
         };
-        if let Some(answer) = other_method(&head, hook) {
-            return answer;
+        if let Some(response) = other_method(&head, hook) {
+            return response;
         }
         if let Err(wait) = hook.limits.lock().admit(Instant::now().into_std()) {
-            return self.counted(hook, Received::Limited, too_many(wait));
+            return self.counted(hook, HintOutcome::Limited, too_many(wait));
         }
         let body = match read(body).await {
             Ok(body) => body,
-            Err(answer) => return self.counted(hook, Received::Malformed, answer),
+            Err(response) => return self.counted(hook, HintOutcome::Malformed, response),
         };
         let Some(checks) = self.present.get() else {
             let wait = route.wait.unwrap_or_default();
-            return Box::pin(self.leader.answer(&head, body, wait)).await;
+            return Box::pin(self.leader.forward(&head, body, wait)).await;
         };
         let request = kube_autorollout_hints::Request {
             headers: &head.headers,
             path_secret: route.secret,
             body: &body,
         };
-        if let Some(answer) = self.refusal(hook, &request).await {
-            return self.counted(hook, Received::Unauthenticated, answer);
+        if let Some(response) = self.refusal(hook, &request).await {
+            return self.counted(hook, HintOutcome::Unauthenticated, response);
         }
         match hook.receiver.read(&request) {
             Ok(parsed) => self.check(hook, &checks, &parsed, route.wait).await,
             Err(error) => {
                 if hook.logs_refusal() {
-                    warn!(receiver = hook.name(), %error, "a hint cannot be read");
+                    warn!(receiver = hook.name(), %error, "malformed hint");
                 }
-                // One that repeats a request until it is accepted would never send another.
+                // A sender that repeats a request until it is accepted would never send the next.
                 let repeats = hook.receiver.settings().sender.repeats_until_accepted();
                 let status = match error {
                     _ if repeats => StatusCode::ACCEPTED,
@@ -116,20 +115,24 @@ impl Pipeline {
                     }
                     _ => StatusCode::BAD_REQUEST,
                 };
-                self.counted(hook, Received::Malformed, line(status, &error.to_string()))
+                self.counted(
+                    hook,
+                    HintOutcome::Malformed,
+                    line(status, &error.to_string()),
+                )
             }
         }
     }
 
-    /// What is answered to a sender who is not who it must be, the same whatever the reason is.
+    /// The response to a sender that is not authenticated; it does not disclose the reason.
     async fn refusal(
         &self,
         hook: &Hook,
         request: &kube_autorollout_hints::Request<'_>,
-    ) -> Option<Answer> {
+    ) -> Option<Response> {
         let refused = |reason: &dyn std::fmt::Display| {
             if hook.logs_refusal() {
-                warn!(receiver = hook.name(), %reason, "a hint is not authenticated");
+                warn!(receiver = hook.name(), %reason, "unauthenticated hint");
             }
             hook.limits.lock().fail(Instant::now().into_std());
             Some(unauthorized())
@@ -139,18 +142,20 @@ impl Pipeline {
             Err(error) => {
                 if hook.logs_refusal() {
                     let error = Chain(&error);
-                    warn!(receiver = hook.name(), %error, "no hint can be authenticated");
+                    warn!(receiver = hook.name(), %error, "cannot authenticate hints");
                 }
-                return Some(later("the receiver has no secret now"));
+                return Some(unavailable("the receiver has no secret now"));
             }
         };
         match hook.receiver.authenticate(secrets.as_ref(), request) {
             Ok(Authenticated::Secret) => None,
             Ok(Authenticated::Token(token)) => {
                 match Box::pin(self.issuers.verify(hook, token)).await {
-                    Verdict::Accepted => None,
-                    Verdict::Refused(error) => refused(&error),
-                    Verdict::Unavailable => Some(later("the keys of the issuer cannot be fetched")),
+                    TokenVerdict::Accepted => None,
+                    TokenVerdict::Refused(error) => refused(&error),
+                    TokenVerdict::Unavailable => {
+                        Some(unavailable("the keys of the issuer cannot be fetched"))
+                    }
                 }
             }
             Err(error) => refused(&error),
@@ -163,7 +168,7 @@ impl Pipeline {
         checks: &Arc<Checks>,
         parsed: &Parsed,
         wait: Option<Duration>,
-    ) -> Answer {
+    ) -> Response {
         if wait.is_some() && !hook.receiver.settings().may_wait {
             return line(StatusCode::BAD_REQUEST, "this receiver may not wait");
         }
@@ -177,7 +182,7 @@ impl Pipeline {
             );
             self.metrics
                 .hints
-                .received(hook.name(), Received::Ignored, *count);
+                .received(hook.name(), HintOutcome::Ignored, *count);
         }
         if parsed.is_ping() {
             return line(StatusCode::OK, "pong");
@@ -187,39 +192,29 @@ impl Pipeline {
             info!(
                 receiver = hook.name(),
                 image = %format_args!("{}/{}", hint.registry, hint.repository),
-                outcome = Received::from(outcome).as_str(),
+                outcome = outcome.as_str(),
                 "hint",
             );
-            self.metrics.hints.received(hook.name(), outcome.into(), 1);
+            self.metrics.hints.received(hook.name(), outcome, 1);
         }
-        let Some(longest) = wait else {
-            // The same whatever runs here.
+        let Some(max_wait) = wait else {
+            // The response does not disclose which images run here.
             return line(StatusCode::ACCEPTED, "accepted");
         };
         let Ok(_permit) = self.waits.try_acquire() else {
-            return later("too many requests wait now");
+            return unavailable("too many requests are waiting");
         };
-        waited(Box::pin(wait::wait(checks, &parsed.hints, since, longest)).await)
+        waited(Box::pin(wait::wait(checks, &parsed.hints, since, max_wait)).await)
     }
 
-    fn counted(&self, hook: &Hook, outcome: Received, answer: Answer) -> Answer {
+    fn counted(&self, hook: &Hook, outcome: HintOutcome, response: Response) -> Response {
         self.metrics.hints.received(hook.name(), outcome, 1);
-        answer
+        response
     }
 }
 
-impl From<Outcome> for Received {
-    fn from(outcome: Outcome) -> Self {
-        match outcome {
-            Outcome::Checked => Self::Checked,
-            Outcome::Coalesced => Self::Coalesced,
-            Outcome::UnknownImage => Self::UnknownImage,
-        }
-    }
-}
-
-/// What is answered to other methods than POST.
-fn other_method(head: &Parts, hook: &Hook) -> Option<Answer> {
+/// The response to a method other than POST.
+fn other_method(head: &Parts, hook: &Hook) -> Option<Response> {
     if head.method == Method::POST {
         return None;
     }
@@ -228,7 +223,11 @@ fn other_method(head: &Parts, hook: &Hook) -> Option<Answer> {
     let is_handshake = head.method == Method::OPTIONS && settings.sender == Sender::Cloudevents;
     let granted = is_handshake.then(|| handshake(&head.headers, per_minute));
     Some(match granted.flatten() {
-        Some(headers) => with_headers(text(StatusCode::OK, ""), headers),
+        Some(headers) => {
+            let mut response = text(StatusCode::OK, "");
+            response.headers_mut().extend(headers);
+            response
+        }
         None => with(
             line(StatusCode::METHOD_NOT_ALLOWED, "hints are sent with POST"),
             header::ALLOW,
@@ -237,11 +236,11 @@ fn other_method(head: &Parts, hook: &Hook) -> Option<Answer> {
     })
 }
 
-/// Reads a body, which must come in time and not be too long.
-async fn read(body: Incoming) -> Result<Bytes, Answer> {
-    let most = u64::try_from(MAX_BODY).unwrap_or(u64::MAX);
+/// Reads a body, with a timeout and a size limit.
+async fn read(body: Incoming) -> Result<Bytes, Response> {
+    let limit = u64::try_from(MAX_BODY).unwrap_or(u64::MAX);
     let too_long = || line(StatusCode::PAYLOAD_TOO_LARGE, "a hint has at most 1 MiB");
-    if body.size_hint().lower() > most {
+    if body.size_hint().lower() > limit {
         return Err(too_long());
     }
     let read = timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY).collect()).await;
@@ -251,17 +250,17 @@ async fn read(body: Incoming) -> Result<Bytes, Answer> {
         Ok(Err(_)) => Err(line(StatusCode::BAD_REQUEST, "the body ended early")),
         Err(_) => Err(line(
             StatusCode::REQUEST_TIMEOUT,
-            "the body did not come in time",
+            "the body was not sent in time",
         )),
     }
 }
 
-/// What became of the workloads, as JSON: one object for one image.
-fn waited((end, reports): (End, Vec<Report>)) -> Answer {
-    let status = match end {
-        End::Done => StatusCode::OK,
-        End::Failed => StatusCode::CONFLICT,
-        End::TimedOut => StatusCode::GATEWAY_TIMEOUT,
+/// The response to a sender that waited: a JSON object for one image, or an array.
+fn waited((result, reports): (WaitResult, Vec<Report>)) -> Response {
+    let status = match result {
+        WaitResult::Completed => StatusCode::OK,
+        WaitResult::Failed => StatusCode::CONFLICT,
+        WaitResult::TimedOut => StatusCode::GATEWAY_TIMEOUT,
     };
     let body = match reports.as_slice() {
         [report] => serde_json::to_string(report),

@@ -1,4 +1,4 @@
-//! The configured receivers, with what each remembers of its senders.
+//! The configured receivers, with their rate limits and secrets.
 
 use std::{collections::HashMap, fs, path::Path, time::Duration};
 
@@ -6,23 +6,23 @@ use kube_autorollout_hints::{Limits, Receiver, Secret, Secrets, oidc::Verifier};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// So often is logged at most that a request to a receiver was refused.
-const LOGGED: Duration = Duration::from_secs(60);
+/// Minimum interval of log lines about refused requests, per receiver.
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The receivers by their names.
+/// The receivers by name.
 pub(crate) struct Receivers(HashMap<String, Hook>);
 
-/// A receiver, and how much it takes.
+/// A receiver with its state.
 pub(super) struct Hook {
     pub(super) receiver: Receiver,
     pub(super) limits: Mutex<Limits>,
-    /// When it was last logged that a request was refused or could not be read.
-    refused: Mutex<Option<Instant>>,
-    /// Of the tokens of CI jobs, where they are accepted.
+    /// The last log line about a refused or malformed request.
+    logged: Mutex<Option<Instant>>,
+    /// Verifies the tokens of CI jobs, if they are accepted.
     pub(super) verifier: Option<Mutex<Verifier>>,
 }
 
-/// Why the secret of a receiver cannot be used now.
+/// The secret of a receiver cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SecretError {
     #[error("cannot read {path}: {source}")]
@@ -30,7 +30,7 @@ pub(super) enum SecretError {
         path: String,
         source: std::io::Error,
     },
-    #[error("{path} holds no secret that can be used: {source}")]
+    #[error("{path} does not contain a valid secret: {source}")]
     Invalid {
         path: String,
         source: kube_autorollout_hints::InvalidSecret,
@@ -38,7 +38,7 @@ pub(super) enum SecretError {
 }
 
 impl Receivers {
-    /// These receivers, none of which has taken a request yet.
+    /// The receivers, with full rate limits.
     pub(crate) fn new(receivers: impl IntoIterator<Item = Receiver>) -> Self {
         let now = Instant::now().into_std();
         let hook = |receiver: Receiver| {
@@ -46,7 +46,7 @@ impl Receivers {
             let oidc = settings.oidc.clone();
             let hook = Hook {
                 limits: Mutex::new(Limits::new(settings.rate, now)),
-                refused: Mutex::default(),
+                logged: Mutex::default(),
                 verifier: oidc.map(|oidc| Mutex::new(Verifier::new(oidc))),
                 receiver,
             };
@@ -55,7 +55,7 @@ impl Receivers {
         Self(receivers.into_iter().map(hook).collect())
     }
 
-    /// The receiver of this name.
+    /// The receiver with this name.
     pub(super) fn get(&self, name: &str) -> Option<&Hook> {
         self.0.get(name)
     }
@@ -66,18 +66,17 @@ impl Hook {
         &self.receiver.settings().name
     }
 
-    /// Whether it is to be logged that a request is refused or cannot be read: once a minute, as senders can cause that at
-    /// will.
+    /// Whether to log a refused or malformed request: once a minute, as anyone can send them.
     pub(super) fn logs_refusal(&self) -> bool {
-        let mut refused = self.refused.lock();
-        let logs = refused.is_none_or(|last| last.elapsed() >= LOGGED);
+        let mut logged = self.logged.lock();
+        let logs = logged.is_none_or(|last| last.elapsed() >= LOG_INTERVAL);
         if logs {
-            *refused = Some(Instant::now());
+            *logged = Some(Instant::now());
         }
         logs
     }
 
-    /// The secrets as their files are now: the kubelet replaces them when they rotate. `None` where none is configured.
+    /// Reads the secrets, which the kubelet replaces when they rotate; `None` if none is configured.
     pub(super) fn secrets(&self) -> Result<Option<Secrets>, SecretError> {
         let settings = self.receiver.settings();
         let Some(path) = &settings.secret_file else {
@@ -94,7 +93,7 @@ impl Hook {
             })
         };
         let previous = settings.previous_secret_file.as_deref();
-        // The one before may be gone by now.
+        // The previous secret may have been removed.
         let previous = previous.and_then(|path| read(path).ok());
         Ok(Some(Secrets::new(read(path)?, previous)))
     }

@@ -1,7 +1,7 @@
-//! Whether this replica may act, or another does.
+//! Whether this replica leads.
 //!
-//! A leader is asked for its [`Term`] immediately before it acts, and a term that was not renewed in time is over by our
-//! own monotonic clock, whatever else hangs.
+//! The [`Term`] is checked immediately before each write. A term that is not renewed in time expires by the monotonic clock,
+//! whatever else hangs.
 
 use std::{
     net::SocketAddr,
@@ -12,41 +12,40 @@ use std::{
 };
 
 use parking_lot::Mutex;
-
 use tokio::{
     sync::watch,
     time::{Instant, sleep_until},
 };
 
-/// A leader's time.
+/// The term of a leader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Term {
-    /// After this nothing may be begun.
+    /// No write may start after this.
     pub(crate) act_until: Instant,
-    /// After this another replica may lead: what was begun must have ended.
+    /// Another replica may lead after this: all writes must have ended.
     pub(crate) end: Instant,
 }
 
-/// Whether this replica leads, as it may be asked at any moment.
+/// Whether this replica leads now.
 #[derive(Debug)]
 pub(crate) enum Leadership {
-    /// There is no election: each replica that runs leads.
+    /// Without an election each replica leads.
     Always,
-    /// As the Lease says.
+    /// By the Lease.
     Elected(Arc<Elected>),
 }
 
-/// What is known of an election.
+/// The state of an election.
 #[derive(Debug)]
 pub(crate) struct Elected {
     term: watch::Sender<Option<Term>>,
-    /// The Lease has been read once, or found missing.
+    /// Whether the Lease was read, or does not exist.
     read: AtomicBool,
-    /// Another replica that leads.
+    /// The other replica that leads.
     leader: Mutex<Option<Leader>>,
 }
 
-/// The replica that leads, as the Lease says.
+/// The replica that leads by the Lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Leader {
     /// The name of its pod.
@@ -54,17 +53,17 @@ pub(crate) struct Leader {
     pub(crate) addresses: Addresses,
 }
 
-/// Where other replicas reach the one that leads, as far as it says so.
+/// The addresses at which other replicas reach the leader, if it publishes them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Addresses {
-    /// Where it takes hints.
+    /// For hints.
     pub(crate) hints: Option<SocketAddr>,
-    /// Where it says how the workloads stand.
+    /// For the overview.
     pub(crate) overview: Option<SocketAddr>,
 }
 
 impl Leadership {
-    /// Leads at once, or when an election says so.
+    /// Leads immediately, or by an election.
     pub(crate) fn new(election: bool) -> Self {
         if election {
             Self::Elected(Arc::new(Elected {
@@ -85,7 +84,7 @@ impl Leadership {
         }
     }
 
-    /// Whether this replica could lead when its turn comes, as far as is known: in an election it has read the Lease.
+    /// Whether this replica could lead: in an election it must have read the Lease.
     pub(crate) fn can_lead(&self) -> bool {
         match self {
             Self::Always => true,
@@ -93,8 +92,7 @@ impl Leadership {
         }
     }
 
-    /// Until when something that is begun now must have ended, if it may be begun at all; nothing stands for as long as
-    /// it takes.
+    /// Whether a write may start now, and its deadline; `None` for no deadline.
     pub(crate) fn may_act(&self) -> Result<Option<Instant>, NotLeading> {
         match self {
             Self::Always => Ok(None),
@@ -102,7 +100,7 @@ impl Leadership {
         }
     }
 
-    /// Another replica that leads, if one does.
+    /// The other replica that leads, if one does.
     pub(crate) fn leader(&self) -> Option<Leader> {
         match self {
             Self::Always => None,
@@ -117,7 +115,7 @@ impl Leadership {
         }
     }
 
-    /// Waits until this replica does not lead any more.
+    /// Waits until this replica no longer leads.
     pub(crate) async fn ended(&self) {
         match self {
             Self::Always => std::future::pending().await,
@@ -126,56 +124,56 @@ impl Leadership {
     }
 }
 
-/// Another replica leads, or none does.
+/// This replica does not lead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NotLeading;
 
 impl Elected {
-    /// The term of this replica, unless it is over.
+    /// The term of this replica, unless it has expired.
     pub(crate) fn term(&self) -> Option<Term> {
         (*self.term.borrow()).filter(|term| Instant::now() < term.act_until)
     }
 
-    /// The Lease has been read, or found missing.
+    /// Records that the Lease was read, or does not exist.
     pub(crate) fn note_lease(&self) {
         self.read.store(true, Ordering::Relaxed);
     }
 
-    /// Another replica leads.
+    /// Records the other replica that leads.
     pub(crate) fn note_leader(&self, leader: Option<Leader>) {
         *self.leader.lock() = leader;
     }
 
-    /// This replica leads from now on, or goes on to.
+    /// Starts or renews the term.
     pub(crate) fn renew(&self, term: Term) {
         self.note_leader(None);
         self.term.send_replace(Some(term));
     }
 
-    /// This replica leads no longer.
+    /// Ends the term.
     pub(crate) fn end(&self) {
         self.term.send_replace(None);
     }
 
-    /// Waits until this replica leads, or does not. A term that is not renewed in time ends by itself.
+    /// Waits until this replica leads, or does not. A term that is not renewed in time expires.
     async fn until(&self, leads: bool) {
         let mut terms = self.term.subscribe();
         loop {
             let term = *terms.borrow_and_update();
-            let left = term.map(|term| term.act_until);
-            let is_over = left.is_none_or(|end| Instant::now() >= end);
-            if is_over != leads {
+            let end = term.map(|term| term.act_until);
+            let is_expired = end.is_none_or(|end| Instant::now() >= end);
+            if is_expired != leads {
                 return;
             }
-            let end = async {
-                match left {
+            let expiry = async {
+                match end {
                     Some(end) if !leads => sleep_until(end).await,
                     _ => std::future::pending().await,
                 }
             };
             tokio::select! {
                 _ = terms.changed() => {}
-                () = end => {}
+                () = expiry => {}
             }
         }
     }
@@ -199,10 +197,10 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_term_that_is_not_renewed_ends_by_itself() {
+    async fn a_term_that_is_not_renewed_expires() {
         let leadership = Leadership::new(true);
         let Leadership::Elected(elected) = &leadership else {
-            unreachable!("it was made so");
+            unreachable!("it is elected");
         };
         assert!(!leadership.leads());
         let first = term();
@@ -215,10 +213,10 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_term_lasts_through_renewals_until_it_ends_or_is_not_renewed() {
+    async fn a_term_lasts_until_it_ends_or_is_not_renewed() {
         let leadership = Leadership::new(true);
         let Leadership::Elected(elected) = &leadership else {
-            unreachable!("it was made so");
+            unreachable!("it is elected");
         };
         assert_eq!(leadership.begun().now_or_never(), None);
         elected.renew(term());

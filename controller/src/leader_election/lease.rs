@@ -1,8 +1,8 @@
-//! Takes part in the election of a leader, by a Lease in the controller's own namespace.
+//! Leader election with a Lease in the controller's namespace.
 //!
-//! Each write carries the `resourceVersion` of what was read, so of two that want the Lease one gets a 409. Clocks of
-//! other nodes are not trusted: another's Lease has expired when *we* have seen it unchanged for its whole duration, and
-//! our own ends some seconds earlier, counted from the start of the request that renewed it last.
+//! Each write carries the `resourceVersion` that was read, so that of two candidates one gets a 409. Clocks of other nodes are
+//! not trusted: the Lease of another holder expires when *we* have observed it unchanged for its whole duration, and our own
+//! term ends some seconds earlier, measured from the start of the request that last renewed it.
 
 use std::{
     hash::{BuildHasher as _, Hasher as _, RandomState},
@@ -29,37 +29,37 @@ use crate::{
     leader_election::leadership::{Addresses, Elected, Leader, Term},
 };
 
-/// How long a Lease that its holder does not renew keeps others from leading. This and the next two are the defaults of
-/// Kubernetes's own components.
+/// Duration of the Lease. This and the next two are the defaults of the Kubernetes components.
 const DURATION: Duration = Duration::from_secs(15);
 
-/// How long a leader that cannot renew its Lease goes on. The rest of the duration is for what it has begun.
+/// Renew deadline: a leader that cannot renew the Lease stops after this time. The rest of the duration is for writes in
+/// flight.
 const RENEW_WITHIN: Duration = Duration::from_secs(10);
 
-/// How often the holder renews the Lease.
+/// Interval of renewals by the holder.
 const RENEW: Duration = Duration::from_secs(2);
 
-/// How often the others read it: what they see late they take over late.
+/// Interval of reads by the others. It delays a failover.
 const POLL: Duration = Duration::from_secs(1);
 
-/// After which a request counts as lost: there is time for another in [`RENEW_WITHIN`].
+/// Timeout of a request. There is time for another within [`RENEW_WITHIN`].
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// What the role needs.
+/// The permissions that the role needs.
 const RULE: &str = "add the verbs get, create and update on leases of coordination.k8s.io to the role of the controller";
 
-/// The annotation of the Lease that has the address where its holder takes hints.
+/// The annotation of the Lease with its holder's address for hints.
 const HINTS: &str = "kube-autorollout/hints";
 
-/// The annotation of the Lease that has the address where its holder says how the workloads stand.
+/// The annotation of the Lease with its holder's address for the overview.
 const STATUS: &str = "kube-autorollout/status";
 
-/// Why the Lease could not be read or written.
+/// The Lease could not be read or written.
 #[derive(Debug, thiserror::Error)]
 enum Error {
     #[error("forbidden: {RULE}")]
     Forbidden(#[source] kube::Error),
-    #[error("the Lease was changed meanwhile")]
+    #[error("the Lease was changed concurrently")]
     Conflict,
     #[error("the request failed")]
     Request(#[source] kube::Error),
@@ -67,26 +67,26 @@ enum Error {
     Timeout,
 }
 
-/// One replica's part in the election.
+/// A replica's participation in the election.
 pub(crate) struct Candidate {
     api: Api<Lease>,
-    /// Ours, and no other replica's.
+    /// Unique to this process.
     identity: String,
     elected: Arc<Elected>,
-    /// Where others reach this replica while it leads.
+    /// The addresses of this replica while it leads.
     addresses: Addresses,
-    /// Between its beginning and its end, noticed by us.
+    /// Whether the start of the present term was logged.
     leading: bool,
-    /// As we wrote it last, if nobody else can have written it since without a conflict.
+    /// The Lease as we last wrote it. If it was changed since, the next write conflicts.
     held: Option<Lease>,
-    /// What another holder wrote last, and when we saw it first.
-    seen: Option<(LeaseSpec, Instant)>,
-    /// The last error, so that an outage is one line in the log.
+    /// The last Lease of another holder, and when we first observed it.
+    observed: Option<(LeaseSpec, Instant)>,
+    /// The last error, so that each outage is logged once.
     error: Option<String>,
 }
 
 impl Candidate {
-    /// A candidate for the Lease in this namespace, called after its pod.
+    /// A candidate for the Lease in this namespace, named after its pod.
     pub(crate) fn new(
         client: Client,
         namespace: &str,
@@ -94,7 +94,7 @@ impl Candidate {
         addresses: Addresses,
         elected: Arc<Elected>,
     ) -> Self {
-        // A restarted container has the name of the one before; each `RandomState` is seeded at random.
+        // A restarted container has the same name; each `RandomState` has a random seed.
         let unique = RandomState::new().build_hasher().finish();
         Self {
             api: Api::namespaced(client, namespace),
@@ -103,12 +103,12 @@ impl Candidate {
             addresses,
             leading: false,
             held: None,
-            seen: None,
+            observed: None,
             error: None,
         }
     }
 
-    /// Takes part until it is asked to stop, and releases the Lease then.
+    /// Runs for election until it is stopped, then releases the Lease.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         loop {
             let pause = self.step().await;
@@ -125,13 +125,13 @@ impl Candidate {
         }
     }
 
-    /// Renews the Lease or tries to get it; says when to do so again.
+    /// Acquires or renews the Lease; returns the time until the next attempt.
     async fn step(&mut self) -> Duration {
         let attempted = self.attempt().await;
         let pause = match &attempted {
             Ok(Some(expires)) => POLL.min(expires.saturating_duration_since(Instant::now())),
             Ok(None) => RENEW,
-            Err(Error::Conflict) => Duration::ZERO, // who won shows at once
+            Err(Error::Conflict) => Duration::ZERO, // read the new holder immediately
             Err(_) => POLL,
         };
         match attempted {
@@ -143,11 +143,11 @@ impl Candidate {
             Err(Error::Conflict) => {}
             Err(error) => self.failed(&error),
         }
-        let left = self.notice();
+        let left = self.log_transition();
         left.map_or(pause, |left| pause.min(left))
     }
 
-    /// Gets or renews the Lease; when it is another's, returns until when.
+    /// Acquires or renews the Lease; if another replica holds it, returns its expiry.
     async fn attempt(&mut self) -> Result<Option<Instant>, Error> {
         let lease = match self.held.take() {
             Some(lease) => Some(lease),
@@ -155,13 +155,13 @@ impl Candidate {
         };
         self.elected.note_lease();
         if let Some(lease) = &lease
-            && let Some(expires) = self.of_another(lease, Instant::now())
+            && let Some(expires) = self.expiry_of_other(lease, Instant::now())
         {
             self.elected.end();
             self.elected.note_leader(holder(lease));
             return Ok(Some(expires));
         }
-        let begun = Instant::now();
+        let started = Instant::now();
         let claimed = claimed(lease.clone(), &self.identity, self.addresses);
         let parameters = parameters();
         let written = match lease {
@@ -173,32 +173,32 @@ impl Candidate {
         };
         self.held = Some(written);
         self.elected.renew(Term {
-            act_until: begun + RENEW_WITHIN,
-            end: begun + DURATION,
+            act_until: started + RENEW_WITHIN,
+            end: started + DURATION,
         });
         Ok(None)
     }
 
-    /// Until when the Lease is another's, if it is.
-    fn of_another(&mut self, lease: &Lease, now: Instant) -> Option<Instant> {
+    /// The expiry of the Lease, if another replica holds it.
+    fn expiry_of_other(&mut self, lease: &Lease, now: Instant) -> Option<Instant> {
         let spec = lease.spec.as_ref()?;
         let holder = spec.holder_identity.as_deref().unwrap_or_default();
         if holder.is_empty() || holder == self.identity {
-            self.seen = None;
+            self.observed = None;
             return None;
         }
-        let since = match &self.seen {
-            Some((seen, since)) if seen == spec => *since,
+        let since = match &self.observed {
+            Some((observed, since)) if observed == spec => *since,
             _ => {
-                self.seen = Some((spec.clone(), now));
+                self.observed = Some((spec.clone(), now));
                 now
             }
         };
         Some(since + DURATION).filter(|expires| now < *expires)
     }
 
-    /// Logs what has become of our leadership; returns how long it lasts without another renewal.
-    fn notice(&mut self) -> Option<Duration> {
+    /// Logs the start and end of a term; returns the time until it expires.
+    fn log_transition(&mut self) -> Option<Duration> {
         let term = self.elected.term();
         match (self.leading, term) {
             (false, Some(_)) => info!(identity = self.identity, "leading"),
@@ -209,8 +209,7 @@ impl Candidate {
         term.map(|term| term.act_until.saturating_duration_since(Instant::now()))
     }
 
-    /// Releases the Lease, so that another replica need not wait until it expires. Who has changed it meanwhile, a person
-    /// say, keeps us from that no more than once.
+    /// Releases the Lease, so that another replica need not wait for its expiry. Retries once after a conflict.
     async fn release(&mut self) -> Result<(), Error> {
         match self.try_release().await {
             Err(Error::Conflict) => self.try_release().await,
@@ -240,18 +239,18 @@ impl Candidate {
         Ok(())
     }
 
-    /// Waits for an answer, but not longer than what we have may last.
+    /// Awaits a response, with a timeout that ends with the term.
     async fn request<T>(
         &self,
-        answer: impl Future<Output = Result<T, kube::Error>>,
+        response: impl Future<Output = Result<T, kube::Error>>,
     ) -> Result<T, Error> {
         let left = self
             .elected
             .term()
             .map(|term| term.act_until.saturating_duration_since(Instant::now()));
         let within = left.map_or(REQUEST_TIMEOUT, |left| left.min(REQUEST_TIMEOUT));
-        match time::timeout(within, answer).await {
-            Ok(Ok(answer)) => Ok(answer),
+        match time::timeout(within, response).await {
+            Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(match &error {
                 kube::Error::Api(status) if status.is_conflict() || status.is_already_exists() => {
                     Error::Conflict
@@ -272,7 +271,7 @@ impl Candidate {
     }
 }
 
-/// The Lease with ourselves as its holder.
+/// The Lease with this replica as its holder.
 fn claimed(lease: Option<Lease>, identity: &str, addresses: Addresses) -> Lease {
     let now = MicroTime(clock::now());
     let mut lease = lease.unwrap_or_else(|| Lease {
@@ -302,7 +301,7 @@ fn claimed(lease: Option<Lease>, identity: &str, addresses: Addresses) -> Lease 
     lease
 }
 
-/// The holder of a Lease, and where it is reached, if it says so: at an address, never at a name that somebody resolves.
+/// The holder of a Lease and its addresses. Host names are not accepted.
 fn holder(lease: &Lease) -> Option<Leader> {
     let identity = lease.spec.as_ref()?.holder_identity.as_deref()?;
     let name = identity.rsplit_once('_').map_or(identity, |(pod, _)| pod);

@@ -1,19 +1,19 @@
-//! What lives as long as a term of leadership, for those who live longer.
+//! Access to a value of the present term of leadership, from tasks that outlive the term.
 
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-/// What there is in the present term, if this replica leads.
+/// The value of the present term, if this replica leads.
 pub(crate) struct Present<T>(Arc<Mutex<Option<Arc<T>>>>);
 
 impl<T> Present<T> {
-    /// A term has begun, or ended.
+    /// Sets the value at the start of a term, and clears it at the end.
     pub(crate) fn set(&self, present: Option<Arc<T>>) {
         *self.0.lock() = present;
     }
 
-    /// What there is now.
+    /// The present value.
     pub(crate) fn get(&self) -> Option<Arc<T>> {
         self.0.lock().clone()
     }

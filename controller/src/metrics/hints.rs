@@ -1,34 +1,34 @@
-//! Series about hints.
+//! Metrics of hints.
 
 use std::time::Duration;
 
 use prometheus::{Histogram, HistogramOpts, IntCounterVec};
 
-use super::make::Make;
+use super::registrar::Registrar;
 
-/// Seconds from a hint to the patch that it led to.
+/// Seconds from a hint to the patch.
 const BUCKETS: &[f64] = &[0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0];
 
-/// What became of a hint, or of a request that had none.
+/// Outcome of a hint, or of a request without one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Received {
-    /// Its image is checked.
+pub(crate) enum HintOutcome {
+    /// A check of its image was started.
     Checked,
-    /// Its image is being checked.
+    /// A check of its image began less than a second ago and is repeated.
     Coalesced,
-    /// A notification of something else than a push of an image.
+    /// A notification of another event than the push of an image.
     Ignored,
     /// No workload runs the image.
     UnknownImage,
-    /// The sender is not who it must be.
+    /// The sender is not authenticated.
     Unauthenticated,
-    /// It cannot be read.
+    /// The request is malformed.
     Malformed,
-    /// The receiver has taken too many.
+    /// The rate limit of the receiver is exceeded.
     Limited,
 }
 
-impl Received {
+impl HintOutcome {
     const ALL: [Self; 7] = [
         Self::Checked,
         Self::Coalesced,
@@ -39,7 +39,7 @@ impl Received {
         Self::Limited,
     ];
 
-    /// The word for logs and metrics.
+    /// The label value, also for logs.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Checked => "checked",
@@ -53,43 +53,44 @@ impl Received {
     }
 }
 
-/// What senders said, and how soon it led to something.
+/// The metrics of hints.
 pub(crate) struct Hints {
     received: IntCounterVec,
     to_patch: Histogram,
 }
 
 impl Hints {
-    pub(super) fn new(make: &Make<'_>) -> Result<Self, prometheus::Error> {
+    pub(super) fn new(registrar: &Registrar<'_>) -> Result<Self, prometheus::Error> {
         let to_patch = HistogramOpts::new(
             "hint_to_patch_seconds",
             "Time from a hint to the patch of a workload that runs its image",
         );
         Ok(Self {
-            received: make.counters(
+            received: registrar.counters(
                 "hints_total",
                 "Total hints by receiver and outcome",
                 &["receiver", "outcome"],
             )?,
-            to_patch: make.keep(Histogram::with_opts(to_patch.buckets(BUCKETS.to_vec()))?)?,
+            to_patch: registrar
+                .register(Histogram::with_opts(to_patch.buckets(BUCKETS.to_vec()))?)?,
         })
     }
 
-    /// A receiver is configured: its series begin at nothing.
+    /// Creates the series of a receiver, so that they start at 0.
     pub(crate) fn receiving(&self, receiver: &str) {
-        for outcome in Received::ALL {
+        for outcome in HintOutcome::ALL {
             self.received(receiver, outcome, 0);
         }
     }
 
-    /// A request to a receiver, or one of its hints, came to this.
-    pub(crate) fn received(&self, receiver: &str, outcome: Received, count: usize) {
+    /// Counts hints of a receiver with this outcome, or a request without one.
+    pub(crate) fn received(&self, receiver: &str, outcome: HintOutcome, count: usize) {
         let count = u64::try_from(count).unwrap_or(u64::MAX);
         let labels = [receiver, outcome.as_str()];
         self.received.with_label_values(&labels).inc_by(count);
     }
 
-    /// A workload was patched so long after a hint for its image.
+    /// Observes the time from a hint to the patch of a workload.
     pub(crate) fn patched(&self, after: Duration) {
         self.to_patch.observe(after.as_secs_f64());
     }

@@ -1,21 +1,21 @@
-//! Series about notifications.
+//! Metrics of notifications.
 
 use prometheus::IntCounterVec;
 
-use super::make::Make;
+use super::registrar::Registrar;
 
-/// What became of a message.
+/// Outcome of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum DeliveryOutcome {
     /// The sink accepted it.
     Sent,
-    /// It did not, in spite of retries.
+    /// The sink did not accept it, despite retries.
     Failed,
-    /// Newer ones took its place before it was its turn.
+    /// It was displaced by newer messages.
     Dropped,
 }
 
-impl Outcome {
+impl DeliveryOutcome {
     const ALL: [Self; 3] = [Self::Sent, Self::Failed, Self::Dropped];
 
     fn as_str(self) -> &'static str {
@@ -27,12 +27,12 @@ impl Outcome {
     }
 }
 
-/// What sinks were sent.
+/// The metrics of notifications.
 pub(crate) struct Notifications(IntCounterVec);
 
 impl Notifications {
-    pub(super) fn new(make: &Make<'_>) -> Result<Self, prometheus::Error> {
-        let counters = make.counters(
+    pub(super) fn new(registrar: &Registrar<'_>) -> Result<Self, prometheus::Error> {
+        let counters = registrar.counters(
             "notifications_total",
             "Total notifications by sink and outcome",
             &["sink", "outcome"],
@@ -40,15 +40,15 @@ impl Notifications {
         Ok(Self(counters))
     }
 
-    /// A sink is configured: its series begin at nothing.
+    /// Creates the series of a sink, so that they start at 0.
     pub(crate) fn configured(&self, sink: &str) {
-        for outcome in Outcome::ALL {
+        for outcome in DeliveryOutcome::ALL {
             self.0.with_label_values(&[sink, outcome.as_str()]);
         }
     }
 
-    /// This became of a message.
-    pub(crate) fn ended(&self, sink: &str, outcome: Outcome) {
+    /// Counts a message.
+    pub(crate) fn message(&self, sink: &str, outcome: DeliveryOutcome) {
         self.0.with_label_values(&[sink, outcome.as_str()]).inc();
     }
 }

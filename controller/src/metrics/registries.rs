@@ -1,4 +1,4 @@
-//! Series about registries: also the observer of the registry client.
+//! Metrics of registries.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -7,21 +7,21 @@ use std::{
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use prometheus::{GaugeVec, HistogramVec, IntCounterVec, IntGaugeVec};
+use prometheus::{GaugeVec, HistogramVec, IntCounterVec, IntGaugeVec, Opts};
 use tokio::time::Instant;
 
-use super::make::{Make, seconds};
+use super::registrar::{Registrar, seconds};
 
-/// Seconds; from a registry next door to one that times out.
+/// Seconds: from a nearby registry to one that times out.
 const REQUEST_BUCKETS: &[f64] = &[
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0,
 ];
 
-/// The series of a registry go when nothing was heard of it for so long: a daily schedule asks once a day, and what it
-/// counts then has to be seen as an increase.
-const UNUSED: Duration = Duration::from_secs(49 * 60 * 60);
+/// Series of a registry that was unused for this time are dropped. With a daily schedule they must last for two days, so that
+/// the next request is an increase.
+const TTL: Duration = Duration::from_secs(49 * 60 * 60);
 
-/// What is asked of registries, and what they ask of us.
+/// The metrics of registries.
 pub(crate) struct Registries {
     requests: IntCounterVec,
     duration: HistogramVec,
@@ -29,59 +29,61 @@ pub(crate) struct Registries {
     backoff_until: GaugeVec,
     quarantined: IntGaugeVec,
     refreshes: IntCounterVec,
-    known: Mutex<HashMap<String, Known>>,
+    used: Mutex<HashMap<String, Usage>>,
 }
 
 /// The series of one registry.
-struct Known {
-    /// When something was heard of it last.
+struct Usage {
+    /// The last use.
     at: Instant,
-    /// By operation and result.
+    /// The series of requests, by operation and result.
     requests: BTreeSet<(&'static str, &'static str)>,
-    /// It has refused a credential once: that series goes back to 0.
-    refuses: bool,
+    /// Whether it has ever refused a credential: the series of quarantined credentials then returns to 0.
+    has_refused: bool,
 }
 
 impl Registries {
-    pub(super) fn new(make: &Make<'_>) -> Result<Self, prometheus::Error> {
+    pub(super) fn new(registrar: &Registrar<'_>) -> Result<Self, prometheus::Error> {
         let labels = &["registry", "operation", "result"];
         Ok(Self {
-            requests: make.counters(
+            requests: registrar.counters(
                 "registry_requests_total",
                 "Requests to registries and their token servers",
                 labels,
             )?,
-            duration: make.histograms(
+            duration: registrar.histograms(
                 "registry_request_duration_seconds",
                 "Time until a registry or its token server has responded",
                 labels,
                 REQUEST_BUCKETS,
             )?,
-            rate_limit: make.gauges(
+            rate_limit: registrar.gauges(
                 "registry_rate_limit_remaining",
                 "Pulls left before the rate limit of a registry",
                 &["registry"],
             )?,
-            backoff_until: make.instants(
-                "registry_backoff_until_timestamp_seconds",
-                "Time until which no requests are sent to a registry that asked for it, 0 if there is none",
+            backoff_until: registrar.register(GaugeVec::new(
+                Opts::new(
+                    "registry_backoff_until_timestamp_seconds",
+                    "Time until which no requests are sent to a registry that asked for it, 0 if there is none",
+                ),
                 &["registry"],
-            )?,
-            quarantined: make.gauges(
+            )?)?,
+            quarantined: registrar.gauges(
                 "credentials_quarantined",
                 "Credentials that a registry has refused and that are in quarantine",
                 &["registry"],
             )?,
-            refreshes: make.counters(
+            refreshes: registrar.counters(
                 "credential_refresh_total",
                 "Attempts to have a cloud issue a token for the identity of the controller, by outcome",
                 &["provider", "outcome"],
             )?,
-            known: Mutex::default(),
+            used: Mutex::default(),
         })
     }
 
-    /// A request to a registry or its token server has ended with `ok` or the kind of its error.
+    /// Counts a request to a registry or its token server. The result is `ok` or the kind of the error.
     pub(crate) fn request(
         &self,
         registry: &str,
@@ -89,10 +91,9 @@ impl Registries {
         result: &'static str,
         took: Duration,
     ) {
-        let mut known = self.known.lock();
-        heard(&mut known, registry)
-            .requests
-            .insert((operation, result));
+        let mut used = self.used.lock();
+        let usage = touch(&mut used, registry);
+        usage.requests.insert((operation, result));
         let labels = [registry, operation, result];
         self.requests.with_label_values(&labels).inc();
         self.duration
@@ -100,40 +101,40 @@ impl Registries {
             .observe(took.as_secs_f64());
     }
 
-    /// A registry has said how many pulls it still grants.
+    /// Sets the number of pulls that remain before the rate limit of a registry.
     pub(crate) fn rate_limit(&self, registry: &str, remaining: u64) {
         let remaining = i64::try_from(remaining).unwrap_or(i64::MAX);
-        let mut known = self.known.lock();
-        heard(&mut known, registry);
+        let mut used = self.used.lock();
+        touch(&mut used, registry);
         self.rate_limit
             .with_label_values(&[registry])
             .set(remaining);
     }
 
-    /// A registry is left alone until then, or no longer.
+    /// Sets until when no requests are sent to a registry; `None` ends the backoff.
     pub(crate) fn backoff(&self, registry: &str, until: Option<Timestamp>) {
         let until = until.map_or(0.0, seconds);
-        let mut known = self.known.lock();
-        heard(&mut known, registry);
+        let mut used = self.used.lock();
+        touch(&mut used, registry);
         self.backoff_until.with_label_values(&[registry]).set(until);
     }
 
-    /// A cloud has issued a token, or has not. Both series are there from the first attempt on, so that the first failure
-    /// is a step from 0.
+    /// Counts an attempt to have a cloud issue a token. It creates the series of both outcomes, so that the first failure is an
+    /// increase from 0.
     pub(crate) fn refreshed(&self, provider: &str, issued: bool) {
-        for (outcome, is_it) in [("succeeded", issued), ("failed", !issued)] {
+        for (outcome, is_outcome) in [("succeeded", issued), ("failed", !issued)] {
             let counter = self.refreshes.with_label_values(&[provider, outcome]);
-            counter.inc_by(is_it.into());
+            counter.inc_by(is_outcome.into());
         }
     }
 
-    /// So many credentials are not presented now, for each registry that has any.
+    /// Sets the number of quarantined credentials per registry.
     pub(super) fn quarantined(&self, counts: &BTreeMap<String, usize>) {
-        let mut known = self.known.lock();
+        let mut used = self.used.lock();
         for registry in counts.keys() {
-            heard(&mut known, registry).refuses = true;
+            touch(&mut used, registry).has_refused = true;
         }
-        for (registry, _) in known.iter().filter(|(_, known)| known.refuses) {
+        for (registry, _) in used.iter().filter(|(_, usage)| usage.has_refused) {
             let count = counts.get(registry).copied().unwrap_or_default();
             self.quarantined
                 .with_label_values(&[registry])
@@ -141,23 +142,23 @@ impl Registries {
         }
     }
 
-    /// What only the leader reports goes, so that sums over replicas are right.
+    /// Clears the series that only the leader reports, so that sums over replicas are correct.
     pub(super) fn clear(&self) {
         self.quarantined.reset();
     }
 
-    /// Drops the series of registries of which nothing was heard for long.
+    /// Drops the series of registries that are no longer used.
     pub(crate) fn tidy(&self) {
-        self.known.lock().retain(|registry, known| {
-            if known.at.elapsed() < UNUSED {
+        self.used.lock().retain(|registry, usage| {
+            if usage.at.elapsed() < TTL {
                 return true;
             }
-            for (operation, result) in &known.requests {
+            for (operation, result) in &usage.requests {
                 let labels = [registry, *operation, *result];
                 let _ = self.requests.remove_label_values(&labels);
                 let _ = self.duration.remove_label_values(&labels);
             }
-            // What was never reported is not there
+            // Series that were never set do not exist.
             let _ = self.rate_limit.remove_label_values(&[registry]);
             let _ = self.backoff_until.remove_label_values(&[registry]);
             let _ = self.quarantined.remove_label_values(&[registry]);
@@ -166,15 +167,15 @@ impl Registries {
     }
 }
 
-/// Something was heard of the registry just now.
-fn heard<'a>(known: &'a mut HashMap<String, Known>, registry: &str) -> &'a mut Known {
-    let known = known.entry(registry.to_owned()).or_insert_with(|| Known {
+/// Marks the registry as used now.
+fn touch<'a>(used: &'a mut HashMap<String, Usage>, registry: &str) -> &'a mut Usage {
+    let usage = used.entry(registry.to_owned()).or_insert_with(|| Usage {
         at: Instant::now(),
         requests: BTreeSet::new(),
-        refuses: false,
+        has_refused: false,
     });
-    known.at = Instant::now();
-    known
+    usage.at = Instant::now();
+    usage
 }
 
 #[cfg(test)]
@@ -186,7 +187,7 @@ mod tests {
     use super::super::Metrics;
 
     #[test]
-    fn a_registry_without_quarantined_credentials_any_more_is_at_zero() {
+    fn the_series_of_quarantined_credentials_returns_to_zero() {
         let metrics = Metrics::new().expect("metrics");
         let line = "kube_autorollout_credentials_quarantined{registry=\"a.io\"}";
         assert!(
@@ -202,7 +203,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_series_of_a_registry_that_is_not_used_any_more_go() {
+    async fn the_series_of_an_unused_registry_are_dropped() {
         let metrics = Metrics::new().expect("metrics");
         let registries = &metrics.registries;
         let series = |registry: &str| {

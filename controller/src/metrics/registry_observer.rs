@@ -1,4 +1,4 @@
-//! Counts what the registry client does.
+//! Observes the registry client for the metrics.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,7 +7,7 @@ use kube_autorollout_registry::{self as registry, ErrorKind, Operation};
 
 use crate::{clock, metrics::Metrics, registry::failure};
 
-/// Puts the client's reports into metrics.
+/// Records the observations of the registry client and of cloud identities as metrics.
 pub(crate) struct Observer(Arc<Metrics>);
 
 impl Observer {

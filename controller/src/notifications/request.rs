@@ -1,4 +1,4 @@
-//! One message as one request.
+//! Sends a message as a request.
 
 use std::{fs, time::Duration};
 
@@ -7,57 +7,57 @@ use kube_autorollout_notifications::{
 };
 use kube_autorollout_registry::{self as registry, TokenClient, TokenRequest, TokenResponse};
 
-/// A sink has so long for each request.
+/// Timeout of a request.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How requests to one sink are made.
+/// Sends requests to one sink.
 pub(crate) struct Request {
     pub(super) sink: Sink,
     cluster: String,
 }
 
-/// Why a message could not be sent. No text repeats anything of the URL but its host.
+/// A message could not be sent. No message of it contains more of the URL than its host.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Unsent {
+pub(crate) enum Error {
     /// A file of the sink cannot be read.
     #[error("cannot read {path}")]
     File {
         path: String,
         source: std::io::Error,
     },
-    /// The file of the URL has none.
+    /// The file does not contain a valid URL.
     #[error("{path} has {fault}")]
     Target { path: String, fault: InvalidTarget },
-    /// The file of the key has none.
+    /// The file does not contain a key.
     #[error("{path} is empty")]
     Key { path: String },
-    /// Nothing was answered.
+    /// There was no response.
     #[error(transparent)]
     Exchange(#[from] registry::Error),
 }
 
 impl Request {
-    /// To this sink, in the name of a cluster.
+    /// Requests to this sink, with the name of the cluster.
     pub(crate) fn new(sink: Sink, cluster: String) -> Self {
         Self { sink, cluster }
     }
 
-    /// Its name in metrics and the log.
+    /// The name of the sink, for metrics and the log.
     pub(crate) fn name(&self) -> &str {
         &self.sink.settings().name
     }
 
-    /// The message as the sink takes it.
+    /// The message in the format of the sink.
     pub(crate) fn body(&self, message: &Message) -> Body {
         message.body(self.sink.settings().kind, &self.cluster)
     }
 
-    /// Sends a body to where the URL, which may be in a file that has changed, leads now.
+    /// Sends a body. The URL and the key are read from their files each time, as they may rotate.
     pub(crate) async fn send(
         &self,
         client: &TokenClient,
         body: &Body,
-    ) -> Result<TokenResponse, Unsent> {
+    ) -> Result<TokenResponse, Error> {
         let target = self.target()?;
         let mut request = TokenRequest::post(target.expose(), body.bytes.clone(), TIMEOUT)
             .header("Content-Type", body.content_type);
@@ -67,36 +67,36 @@ impl Request {
         Ok(client.send(request).await?)
     }
 
-    fn target(&self) -> Result<Target, Unsent> {
+    fn target(&self) -> Result<Target, Error> {
         let settings = self.sink.settings();
         let Some(path) = &settings.url_file else {
-            let none = || Unsent::Target {
+            let none = || Error::Target {
                 path: String::new(),
                 fault: InvalidTarget::NotAUrl,
             };
-            return settings.url.clone().ok_or_else(none); // one of both is there, or the start was refused
+            return settings.url.clone().ok_or_else(none); // the configuration requires one of them
         };
-        let shown = || path.display().to_string();
-        let text = fs::read_to_string(path).map_err(|source| Unsent::File {
-            path: shown(),
+        let path_text = || path.display().to_string();
+        let text = fs::read_to_string(path).map_err(|source| Error::File {
+            path: path_text(),
             source,
         })?;
-        text.parse().map_err(|fault| Unsent::Target {
-            path: shown(),
+        text.parse().map_err(|fault| Error::Target {
+            path: path_text(),
             fault,
         })
     }
 
-    fn key(&self) -> Result<Option<SigningKey>, Unsent> {
+    fn key(&self) -> Result<Option<SigningKey>, Error> {
         let Some(path) = &self.sink.settings().secret_file else {
             return Ok(None);
         };
-        let shown = || path.display().to_string();
-        let content = fs::read(path).map_err(|source| Unsent::File {
-            path: shown(),
+        let path_text = || path.display().to_string();
+        let content = fs::read(path).map_err(|source| Error::File {
+            path: path_text(),
             source,
         })?;
-        let key = SigningKey::new(&content).map_err(|_| Unsent::Key { path: shown() })?;
+        let key = SigningKey::new(&content).map_err(|_| Error::Key { path: path_text() })?;
         Ok(Some(key))
     }
 }

@@ -1,4 +1,4 @@
-//! Answers to those who ask where the workloads stand.
+//! Serves the overview.
 
 use std::{
     sync::{Arc, Weak},
@@ -11,25 +11,25 @@ use jiff::Timestamp;
 use kube_autorollout_overview::{Filter, Json, Overview, Page, View};
 use serde_json::json;
 
-use super::{Leader, leader::Unanswered, rows::Known, survey::survey};
+use super::{Leader, leader::Unavailable, rows::RowSource, survey::survey};
 use crate::{
     clock,
     controller::Context,
     leader_election::present::Present,
     server::{
-        body::{Body, Cut},
+        body::{Body, Incomplete},
         health::Health,
     },
     workload::identity::Identity,
 };
 
-/// Bytes of a piece of an answer, at least.
-const PIECE: usize = 16 * 1024;
+/// Minimum size of a chunk of the body, in bytes.
+const CHUNK_SIZE: usize = 16 * 1024;
 
-/// What the page may do: nothing but show itself.
+/// The page may load nothing.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Headers of each answer.
+/// Headers of each response.
 const HEADERS: [(HeaderName, &str); 4] = [
     (header::CONTENT_SECURITY_POLICY, POLICY),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -37,19 +37,19 @@ const HEADERS: [(HeaderName, &str); 4] = [
     (header::CACHE_CONTROL, "no-store"),
 ];
 
-/// How soon to ask again while no replica leads, in seconds.
-const LATER: u64 = 5;
+/// `Retry-After` while no replica leads, in seconds.
+const RETRY_AFTER_SECONDS: u64 = 5;
 
-/// For whom an answer is.
+/// The format of a response.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
+enum Format {
     Page,
     Json,
 }
 
-/// Answers with what this replica knows if it leads, and else with what the leader says.
-pub(crate) struct Answering {
-    /// What is known in the present term, if this replica leads.
+/// Serves the overview from this replica's state if it leads, and otherwise forwards the request to the leader.
+pub(crate) struct Handler {
+    /// The context of the present term, if this replica leads.
     pub(crate) present: Present<Context>,
     pub(crate) leader: Leader,
     pub(crate) health: Arc<Health>,
@@ -57,32 +57,34 @@ pub(crate) struct Answering {
     pub(crate) instance: String,
 }
 
-impl Answering {
-    /// Answers a request for one of the paths.
-    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+impl Handler {
+    /// Responds to a request for one of the paths.
+    pub(crate) async fn respond(&self, request: Request<Incoming>) -> Response<Body> {
         let (head, _) = request.into_parts();
-        let form = match head.uri.path() {
-            "/" => Form::Page,
-            _ => Form::Json,
+        let format = match head.uri.path() {
+            "/" => Format::Page,
+            _ => Format::Json,
         };
         let filter = match Filter::parse(head.uri.query().unwrap_or_default()) {
             Ok(filter) => filter,
-            Err(error) => return form.without_rows(StatusCode::BAD_REQUEST, &error.to_string()),
+            Err(error) => return format.without_rows(StatusCode::BAD_REQUEST, &error.to_string()),
         };
         if let Some(context) = self.present.get() {
-            return self.of_rows(form, filter, &context);
+            return self.rows(format, filter, &context);
         }
-        match self.leader.answer(&head).await {
-            Ok((status, bytes)) => form.response(status, Body::whole(bytes)),
-            Err(Unanswered(why)) => form.without_rows(StatusCode::SERVICE_UNAVAILABLE, &why),
+        match self.leader.forward(&head).await {
+            Ok((status, bytes)) => format.response(status, Body::whole(bytes)),
+            Err(Unavailable(message)) => {
+                format.without_rows(StatusCode::SERVICE_UNAVAILABLE, &message)
+            }
         }
     }
 
-    fn of_rows(&self, form: Form, filter: Filter, context: &Arc<Context>) -> Response<Body> {
+    fn rows(&self, format: Format, filter: Filter, context: &Arc<Context>) -> Response<Body> {
         let now = clock::now();
-        let page = match form {
-            Form::Page => Some(filter.page.unwrap_or(1)),
-            Form::Json => filter.page,
+        let page = match format {
+            Format::Page => Some(filter.page.unwrap_or(1)),
+            Format::Json => filter.page,
         };
         let survey = survey(context, &Filter { page, ..filter }, now);
         let overview = Overview {
@@ -90,24 +92,24 @@ impl Answering {
             complete: self.health.has_listed(),
             ..survey.overview
         };
-        let mut view: Box<dyn View> = match form {
-            Form::Page => Box::new(Page::default()),
-            Form::Json => Box::new(Json::default()),
+        let mut view: Box<dyn View> = match format {
+            Format::Page => Box::new(Page::default()),
+            Format::Json => Box::new(Json::default()),
         };
-        let mut begun = Vec::with_capacity(PIECE);
-        drop(view.begin(&overview, &mut begun)); // a vector takes all
-        let pieces = Pieces {
+        let mut head = Vec::with_capacity(CHUNK_SIZE);
+        drop(view.begin(&overview, &mut head)); // writing to a vector cannot fail
+        let chunks = Chunks {
             context: Arc::downgrade(context),
             view: Some(view),
-            begun,
+            head,
             rows: survey.workloads.into_iter(),
             now,
         };
-        form.response(StatusCode::OK, Body::Pieces(Box::new(pieces)))
+        format.response(StatusCode::OK, Body::Chunks(Box::new(chunks)))
     }
 }
 
-impl Form {
+impl Format {
     fn response(self, status: StatusCode, body: Body) -> Response<Body> {
         let mut response = Response::new(body);
         *response.status_mut() = status;
@@ -123,58 +125,58 @@ impl Form {
         response
     }
 
-    /// An answer that says why there are no rows.
-    fn without_rows(self, status: StatusCode, why: &str) -> Response<Body> {
+    /// A response with a message instead of rows.
+    fn without_rows(self, status: StatusCode, message: &str) -> Response<Body> {
         let body = match self {
-            Self::Json => format!("{}\n", json!({ "error": why })).into_bytes(),
+            Self::Json => format!("{}\n", json!({ "error": message })).into_bytes(),
             Self::Page => {
                 let mut page = Vec::new();
-                drop(Page::without_rows(why, &mut page)); // a vector takes all
+                drop(Page::without_rows(message, &mut page)); // writing to a vector cannot fail
                 page
             }
         };
         let mut response = self.response(status, Body::whole(body));
         if status == StatusCode::SERVICE_UNAVAILABLE {
             let headers = response.headers_mut();
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(LATER));
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
         }
         response
     }
 }
 
-/// The pieces of an answer, made one after the other.
-struct Pieces {
-    /// A client that does not read keeps no term from its end.
+/// The chunks of a body, built one at a time.
+struct Chunks {
+    /// Weak, so that a client that does not read does not delay the end of the term.
     context: Weak<Context>,
-    /// Until its end is written.
+    /// `None` after the last chunk.
     view: Option<Box<dyn View>>,
-    /// What comes before the rows, until it is sent.
-    begun: Vec<u8>,
+    /// The part before the rows, until it is sent.
+    head: Vec<u8>,
     rows: vec::IntoIter<Identity>,
     now: Timestamp,
 }
 
-impl Iterator for Pieces {
-    type Item = Result<Bytes, Cut>;
+impl Iterator for Chunks {
+    type Item = Result<Bytes, Incomplete>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let view = self.view.as_mut()?;
         let Some(context) = self.context.upgrade() else {
             self.view = None;
-            return Some(Err(Cut));
+            return Some(Err(Incomplete));
         };
-        let mut piece = std::mem::take(&mut self.begun);
-        // A vector takes all that is written.
-        while piece.len() < PIECE {
+        let mut chunk = std::mem::take(&mut self.head);
+        // Writing to a vector cannot fail.
+        while chunk.len() < CHUNK_SIZE {
             let Some(identity) = self.rows.next() else {
-                drop(view.end(&mut piece));
+                drop(view.end(&mut chunk));
                 self.view = None;
                 break;
             };
-            if let Some(known) = Known::of(&identity, &context) {
-                drop(view.row(&known.row(&context, self.now), &mut piece));
+            if let Some(source) = RowSource::new(&identity, &context) {
+                drop(view.row(&source.row(&context, self.now), &mut chunk));
             }
         }
-        Some(Ok(piece.into()))
+        Some(Ok(chunk.into()))
     }
 }

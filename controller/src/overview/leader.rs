@@ -1,4 +1,4 @@
-//! Asks the replica that leads, where this one does not.
+//! Forwards requests to the leader.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,19 +10,19 @@ use tracing::warn;
 
 use crate::{constants::HANDED_ON, error_chain::Chain, leader_election::leadership::Leadership};
 
-/// The leader has so long to answer.
+/// Timeout of the request to the leader.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The largest answer, in bytes: more than 20 000 workloads.
-const LONGEST: usize = 16 * 1024 * 1024;
+/// Maximum size of a response in bytes, enough for more than 20 000 workloads.
+const MAX_BODY: usize = 16 * 1024 * 1024;
 
-/// So many answers are under way at once: each is in memory as a whole.
-const AT_ONCE: usize = 2;
+/// Concurrent requests, as each response is buffered.
+const PERMITS: usize = 2;
 
-/// Why there is no answer of the leader.
-pub(super) struct Unanswered(pub(super) String);
+/// There is no response of a leader, and why.
+pub(super) struct Unavailable(pub(super) String);
 
-/// The replica that leads, as the Lease says.
+/// Forwards requests to the replica that leads by the Lease.
 pub(crate) struct Leader {
     client: TokenClient,
     leadership: Arc<Leadership>,
@@ -30,32 +30,32 @@ pub(crate) struct Leader {
 }
 
 impl Leader {
-    /// Asks with this client, which has no proxy.
+    /// The client must not use a proxy.
     pub(crate) fn new(client: TokenClient, leadership: Arc<Leadership>) -> Self {
         Self {
             client,
             leadership,
-            permits: Semaphore::new(AT_ONCE),
+            permits: Semaphore::new(PERMITS),
         }
     }
 
-    /// Asks the leader the same.
-    pub(super) async fn answer(&self, head: &Parts) -> Result<(StatusCode, Bytes), Unanswered> {
-        let was_handed_on = head.headers.contains_key(HANDED_ON);
-        let leader = self.leadership.leader().filter(|_| !was_handed_on);
+    /// Forwards a request, and returns the leader's response.
+    pub(super) async fn forward(&self, head: &Parts) -> Result<(StatusCode, Bytes), Unavailable> {
+        let is_forwarded = head.headers.contains_key(HANDED_ON);
+        let leader = self.leadership.leader().filter(|_| !is_forwarded);
         let Some(leader) = leader else {
-            return Err(Unanswered("no replica leads now".to_owned()));
+            return Err(Unavailable("no replica is leading".to_owned()));
         };
         let name = leader.name;
         let Some(address) = leader.addresses.overview else {
-            let why = format!("{name} leads, and its address is not known: ask it directly");
-            return Err(Unanswered(why));
+            let message = format!("{name} leads, but its address is unknown: request it directly");
+            return Err(Unavailable(message));
         };
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
         let url = format!("http://{address}{path}");
         let request = TokenRequest::get(url, TIMEOUT)
             .header(HANDED_ON, "1")
-            .longest(LONGEST);
+            .longest(MAX_BODY);
         let _permit = self.permits.acquire().await;
         match self.client.send(request).await {
             Ok(response) => {
@@ -64,8 +64,8 @@ impl Leader {
                 Ok((status, response.into_body()))
             }
             Err(error) => {
-                warn!(leader = name, error = %Chain(&error), "cannot ask the leader where the workloads stand");
-                Err(Unanswered(format!("{name} leads, and does not answer")))
+                warn!(leader = name, error = %Chain(&error), "cannot forward a request to the leader");
+                Err(Unavailable(format!("{name} leads, but does not respond")))
             }
         }
     }

@@ -1,4 +1,4 @@
-//! One workload's row, from what is known of it.
+//! Builds the row of a workload from the stores.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -10,30 +10,30 @@ use kube_autorollout_core::{
 };
 use kube_autorollout_overview::{Container, Image, Row};
 
-use super::survey::stands;
+use super::survey::status;
 use crate::{
     controller::Context,
     observe::pods::{self, Pods},
-    rollout::standing::Standing,
+    rollout::condition::Condition,
     workload::{Workload, identity::Identity},
 };
 
-/// What is known of one workload.
-pub(super) struct Known {
+/// The facts of one workload, which its row borrows from.
+pub(super) struct RowSource {
     identity: Identity,
-    standing: Option<Standing>,
-    /// Nothing where this version cannot read it.
+    condition: Option<Condition>,
+    /// `None` if this version cannot read it.
     workload: Option<Workload>,
     pods: Option<Arc<Pods>>,
     last_rollout: Option<Timestamp>,
-    /// Of the containers that are checked, and after them the others.
+    /// The names of the containers that are checked.
     containers: Vec<String>,
 }
 
-impl Known {
-    /// Gathers what is known; nothing where the workload is not selected any more.
-    pub(super) fn of(identity: &Identity, context: &Context) -> Option<Self> {
-        let (identity, standing) = context.rollouts.states.found(&identity.uid)?;
+impl RowSource {
+    /// Collects the facts; `None` if the workload is no longer selected.
+    pub(super) fn new(identity: &Identity, context: &Context) -> Option<Self> {
+        let (identity, condition) = context.rollouts.states.condition(&identity.uid)?;
         let workload = context.objects.get(&identity);
         let last_rollout = workload
             .as_ref()
@@ -45,29 +45,29 @@ impl Known {
         Some(Self {
             pods: context.sources.pods.cache.last(&identity),
             identity,
-            standing,
+            condition,
             workload,
             last_rollout,
             containers,
         })
     }
 
-    /// Its row.
+    /// The row of the workload.
     pub(super) fn row(&self, context: &Context, now: Timestamp) -> Row<'_> {
-        let (state, needs_person) = stands(self.standing.as_ref(), now);
+        let (state, needs_person) = status(self.condition.as_ref(), now);
         let identity = &self.identity;
-        let standing = self.standing.as_ref();
+        let condition = self.condition.as_ref();
         Row {
-            reason: standing.and_then(|standing| standing.reason),
-            container: standing
-                .and_then(|standing| self.name(standing.container?))
+            reason: condition.and_then(|condition| condition.reason),
+            container: condition
+                .and_then(|condition| self.container_name(condition.container?))
                 .map(Cow::Borrowed),
             needs_person,
-            since: standing.map(Standing::since),
-            last_check: standing.map(|standing| standing.at),
-            next_check: standing.and_then(Standing::next),
+            since: condition.map(Condition::since),
+            last_check: condition.map(|condition| condition.at),
+            next_check: condition.and_then(Condition::next),
             last_rollout: self.last_rollout,
-            next_attempt: standing.and_then(Standing::attempt),
+            next_attempt: condition.and_then(Condition::attempt),
             pinned: self.pinned().filter(|_| context.pinning),
             containers: self
                 .containers
@@ -78,7 +78,7 @@ impl Known {
         }
     }
 
-    /// Whether all pods name the digests that were rolled out; nothing where there is no pod, or none is to be pinned.
+    /// Whether all pods are pinned; `None` without a pod, or if none should be pinned.
     fn pinned(&self) -> Option<bool> {
         let template = self.workload.as_ref()?.template();
         if template.is_unpinned() {
@@ -91,22 +91,23 @@ impl Known {
         };
         let pods = self.pods.iter().flat_map(|pods| &pods.current);
         let containers = pods.flat_map(|pod| &pod.containers);
-        let is_checked = |found: &&pods::Container| {
+        let is_checked = |container: &&pods::Container| {
             let mut checked = self.containers.iter();
-            checked.any(|name| **name == *found.spec.name) && !names_digest(&found.spec.name)
+            checked.any(|name| **name == *container.spec.name)
+                && !names_digest(&container.spec.name)
         };
         let mut checked = containers.filter(is_checked).peekable();
         checked.peek()?;
-        Some(checked.all(|found| found.spec.pinned))
+        Some(checked.all(|container| container.spec.pinned))
     }
 
-    /// The name of the container at a place of the template.
-    fn name(&self, place: u8) -> Option<&str> {
+    /// The name of the container at an index of the template.
+    fn container_name(&self, index: u8) -> Option<&str> {
         let workload = self.workload.as_ref()?;
-        workload.template().names().nth(place.into())
+        workload.template().names().nth(index.into())
     }
 
-    /// A container of the template, with what the pods name and run for it.
+    /// A container of the template, with the images of its pods.
     fn container<'a>(&'a self, name: &'a str, context: &Context) -> Container<'a> {
         let pods = self.pods.iter().flat_map(|pods| &pods.current);
         let in_pods = pods
@@ -118,8 +119,11 @@ impl Known {
         let image = in_pods.first().map(|newest| newest.spec.followed());
         let image = image.or(of_template).unwrap_or_default();
         let mut container = Container::new(name, image);
-        for found in in_pods.iter().filter(|found| !found.image_id.is_empty()) {
-            let id = ImageId::parse(&found.image_id);
+        for running in in_pods
+            .iter()
+            .filter(|container| !container.image_id.is_empty())
+        {
+            let id = ImageId::parse(&running.image_id);
             let digest = id.digest().map(|digest| Cow::Owned(digest.to_string()));
             container.runs(digest);
         }
@@ -139,7 +143,7 @@ impl Known {
     }
 }
 
-/// The containers that are checked; all but init containers where annotations cannot be followed.
+/// The containers that are checked; all but init containers if an annotation is invalid.
 fn checked(workload: &Workload, context: &Context) -> Vec<String> {
     let containers: Vec<_> = workload.template().containers().collect();
     let settings = Settings::parse(workload.annotations(), &containers, &context.zone);

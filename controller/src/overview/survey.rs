@@ -1,26 +1,20 @@
-//! Which workloads are shown, in which order, and how many there are of each sort.
+//! Selects, sorts and counts the workloads of an overview.
 
-use std::{borrow::Cow, cmp::Ordering};
+use std::borrow::Cow;
 
 use jiff::Timestamp;
 use kube_autorollout_core::state::State;
 use kube_autorollout_overview::{Filter, Overview, needs_person, urgency};
 
-use crate::{controller::Context, rollout::standing::Standing, workload::identity::Identity};
+use crate::{controller::Context, rollout::condition::Condition, workload::identity::Identity};
 
-/// The workloads that are shown, and what is said of all of them.
+/// The counts of all workloads, and the workloads on the page.
 pub(super) struct Survey {
     pub(super) overview: Overview<'static>,
     pub(super) workloads: Vec<Identity>,
 }
 
-/// A workload and its place among those that are shown.
-struct Place {
-    urgency: u8,
-    identity: Identity,
-}
-
-/// Counts all workloads, and chooses those that are asked for.
+/// Counts all workloads, and selects those that the filter requests.
 pub(super) fn survey(context: &Context, filter: &Filter, now: Timestamp) -> Survey {
     let mut overview = Overview {
         time: now,
@@ -29,19 +23,18 @@ pub(super) fn survey(context: &Context, filter: &Filter, now: Timestamp) -> Surv
     };
     let mut shown = Vec::new();
     for object in context.objects.all() {
-        // Its label may have gone meanwhile.
-        let Some((identity, standing)) = context.rollouts.states.found(object.uid()) else {
+        // The workload may no longer be selected.
+        let Some((identity, condition)) = context.rollouts.states.condition(object.uid()) else {
             continue;
         };
-        let (state, needs_person) = stands(standing.as_ref(), now);
+        let (state, needs_person) = status(condition.as_ref(), now);
         if overview.count(&identity.namespace, state, needs_person, filter) {
-            let urgency = urgency(state, needs_person);
-            shown.push(Place { urgency, identity });
+            shown.push((urgency(state, needs_person), identity));
         }
     }
-    shown.sort_unstable_by(Place::order);
+    shown.sort_unstable_by(|one, other| sort_key(one).cmp(&sort_key(other)));
     let page = overview.paged(filter);
-    let workloads = shown.into_iter().map(|place| place.identity);
+    let workloads = shown.into_iter().map(|(_, identity)| identity);
     let on_page = workloads.skip(page.start).take(page.len());
     Survey {
         overview,
@@ -49,21 +42,15 @@ pub(super) fn survey(context: &Context, filter: &Filter, now: Timestamp) -> Surv
     }
 }
 
-/// The state, which is not known before the first decision, and whether it needs a person.
-pub(super) fn stands(standing: Option<&Standing>, now: Timestamp) -> (State, bool) {
-    let state = standing.map_or(State::Unknown, |standing| standing.state);
-    let reason = standing.and_then(|standing| standing.reason);
-    let since = standing.map(Standing::since);
+/// The state, `Unknown` before the first reconcile, and whether it needs a person.
+pub(super) fn status(condition: Option<&Condition>, now: Timestamp) -> (State, bool) {
+    let state = condition.map_or(State::Unknown, |condition| condition.state);
+    let reason = condition.and_then(|condition| condition.reason);
+    let since = condition.map(Condition::since);
     (state, needs_person(state, reason, since, now))
 }
 
-impl Place {
-    fn order(&self, other: &Self) -> Ordering {
-        let (one, another) = (&self.identity, &other.identity);
-        let urgency = self.urgency.cmp(&other.urgency);
-        urgency
-            .then_with(|| one.namespace.cmp(&another.namespace))
-            .then_with(|| one.name.cmp(&another.name))
-            .then_with(|| one.kind.cmp(another.kind))
-    }
+fn sort_key((urgency, identity): &(u8, Identity)) -> (u8, &str, &str, &str) {
+    let (namespace, name) = (&identity.namespace, &identity.name);
+    (*urgency, namespace, name, identity.kind)
 }

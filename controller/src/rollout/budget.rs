@@ -1,10 +1,9 @@
-//! Slots for rollouts in flight: so many at once, and who has been outdated for longest comes first.
+//! Slots that limit the rollouts in flight, with a queue in which the workload that has been outdated longest comes first.
 //!
-//! A slot is taken before the patch and given back when a decision finds that no rollout is in flight, or that it makes no
-//! progress; at the latest when nothing could be decided for as long as a rollout may take without progress. Rollouts that
-//! this process has not begun (its own before a restart, those of another replica) take theirs when the watch shows them,
-//! and none is given away before every workload has been listed once. So there may be fewer rollouts than the limit, and
-//! never more.
+//! A slot is taken before the patch, and released when a decision finds that no rollout is in flight, or that it makes no
+//! progress; at the latest when reconciles have failed for the progress deadline. Rollouts that this process did not trigger
+//! (before a restart, or by another replica) take a slot when the watch shows them, and no slot is granted before every watch
+//! has listed its workloads. So there may be fewer rollouts than the limit, but never more.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -21,9 +20,9 @@ use crate::{
     workload::{Watch, identity::Identity},
 };
 
-/// The slots, and who waits for one.
+/// The slots, and the queue for them.
 pub(crate) struct Budget {
-    /// Nothing stands for no limit, and then nothing is kept.
+    /// `None` for no limit; the ledger is then unused.
     limit: Option<usize>,
     triggers: Arc<Triggers>,
     ledger: Mutex<Ledger>,
@@ -33,28 +32,28 @@ pub(crate) struct Budget {
 struct Ledger {
     /// Watches that have not listed their workloads yet.
     unlisted: HashSet<Watch>,
-    /// Who has a slot, by UID, and since when.
+    /// The workloads with a slot by UID, and since when.
     taken: HashMap<Arc<str>, Timestamp>,
-    /// Who waits, by since when it is outdated.
+    /// The workloads that wait for a slot.
     queue: BTreeMap<Turn, Identity>,
-    /// The turns of those who wait, by UID.
+    /// The keys of the queue by UID.
     turns: HashMap<Arc<str>, Turn>,
-    /// When each workload was last rolled out by us, as the watch has shown it.
+    /// The time of our last rollout of each workload, as the watch showed it.
     rollouts: HashMap<Arc<str>, Timestamp>,
 }
 
 /// Since when a workload is outdated, and its UID.
 type Turn = (Timestamp, Arc<str>);
 
-/// A slot for one rollout, which is given back unless it is kept.
-#[must_use = "it is given back when it is dropped"]
+/// A slot for one rollout. It is released on drop unless it is kept.
+#[must_use = "the slot is released on drop"]
 pub(crate) struct Slot<'a> {
-    /// Nothing where slots are not counted, or where it is that of a rollout before.
+    /// `None` without a limit, or if the workload already had a slot.
     held: Option<(&'a Budget, Identity)>,
 }
 
 impl Slot<'_> {
-    /// The rollout has begun: the slot is taken until a decision finds it over.
+    /// The rollout was triggered: the slot is released by a later decision.
     pub(crate) fn keep(mut self) {
         self.held = None;
     }
@@ -71,7 +70,7 @@ impl Drop for Slot<'_> {
 }
 
 impl Budget {
-    /// No rollout in flight yet, as far as is known before these watches have listed their workloads.
+    /// All slots are free, but none is granted before these watches have listed their workloads.
     pub(crate) fn new(
         limit: Option<usize>,
         watches: impl IntoIterator<Item = Watch>,
@@ -88,22 +87,21 @@ impl Budget {
         }
     }
 
-    /// A watch has listed its workloads, or will not.
+    /// A watch has listed its workloads, or was refused.
     pub(crate) fn listed(&self, watch: &Watch) {
         self.change(|ledger| {
             ledger.unlisted.remove(watch);
         });
     }
 
-    /// The watch shows a workload, when we `rolled_out` it last, and whether a rollout is in flight: if it is in flight
-    /// since another time than before, it is one of ours, and has a slot.
+    /// The watch shows a workload: a rollout of ours that is in flight and was not seen before takes a slot.
     pub(crate) fn seen(&self, identity: &Identity, rolled_out: Option<Timestamp>, in_flight: bool) {
         self.change(|ledger| {
-            ledger.see(identity, rolled_out, in_flight);
+            ledger.seen(identity, rolled_out, in_flight);
         });
     }
 
-    /// A slot for a workload that has been outdated since then, or else a turn in the queue.
+    /// Takes a slot for a workload that has been outdated since that time; `None` enqueues it.
     pub(crate) fn take(
         &self,
         identity: &Identity,
@@ -116,54 +114,54 @@ impl Budget {
         let mut ledger = self.ledger.lock();
         let uid = &identity.uid;
         if ledger.taken.contains_key(uid) {
-            // Its own rollout is stuck, and this one takes its slot.
+            // Its last rollout is stuck, and this one inherits the slot.
             return Some(Slot { held: None });
         }
-        ledger.enter(identity, outdated);
+        ledger.enqueue(identity, outdated);
         if !ledger.next(limit).contains(identity) {
             return None;
         }
-        ledger.leave(uid);
+        ledger.dequeue(uid);
         ledger.taken.insert(uid.clone(), now);
         Some(Slot {
             held: Some((self, identity.clone())),
         })
     }
 
-    /// What was decided of a workload shows whether it still needs its slot or its turn.
+    /// Releases the slot, or leaves the queue, as the decision permits.
     pub(crate) fn decided(&self, identity: &Identity, decision: &Decision) {
         self.change(|ledger| {
             if !decision.in_flight {
                 ledger.taken.remove(&identity.uid);
             }
             if decision.reason != Some(Reason::WaitingForBudget) {
-                ledger.leave(&identity.uid);
+                ledger.dequeue(&identity.uid);
             }
         });
     }
 
-    /// Nothing could be decided of a workload: it holds up nobody who waits behind it, and has its slot for as long as a
-    /// rollout may take without progress.
-    pub(crate) fn gave_up(&self, identity: &Identity, now: Timestamp) {
+    /// A reconcile failed: the workload leaves the queue, so that it blocks no other, and keeps its slot until the progress
+    /// deadline.
+    pub(crate) fn reconcile_failed(&self, identity: &Identity, now: Timestamp) {
         self.change(|ledger| {
-            ledger.leave(&identity.uid);
-            let lately = |since: Timestamp| now.duration_since(since).abs() < PROGRESS_DEADLINE;
+            ledger.dequeue(&identity.uid);
+            let recent = |since: Timestamp| now.duration_since(since).abs() < PROGRESS_DEADLINE;
             ledger
                 .taken
-                .retain(|uid, since| *uid != identity.uid || lately(*since));
+                .retain(|uid, since| *uid != identity.uid || recent(*since));
         });
     }
 
-    /// A workload is left alone from now on.
+    /// The workload is no longer selected, or invalid.
     pub(crate) fn forget(&self, identity: &Identity) {
         self.change(|ledger| {
-            ledger.leave(&identity.uid);
+            ledger.dequeue(&identity.uid);
             ledger.taken.remove(&identity.uid);
             ledger.rollouts.remove(&identity.uid);
         });
     }
 
-    /// Changes who has what, and wakes those whose turn it is then.
+    /// Changes the ledger, and triggers the workloads that can have a slot then.
     fn change(&self, change: impl FnOnce(&mut Ledger)) {
         let Some(limit) = self.limit else {
             return;
@@ -178,7 +176,7 @@ impl Budget {
 }
 
 impl Ledger {
-    /// How many slots are free.
+    /// The number of free slots.
     fn free(&self, limit: usize) -> usize {
         if self.unlisted.is_empty() {
             limit.saturating_sub(self.taken.len())
@@ -187,7 +185,7 @@ impl Ledger {
         }
     }
 
-    /// Those who wait and could have a slot now.
+    /// The workloads at the head of the queue that could have a slot now.
     fn next(&self, limit: usize) -> HashSet<Identity> {
         self.queue
             .values()
@@ -196,8 +194,7 @@ impl Ledger {
             .collect()
     }
 
-    /// Takes a slot for a rollout of ours that is in flight since another time than was known before.
-    fn see(&mut self, identity: &Identity, rolled_out: Option<Timestamp>, in_flight: bool) {
+    fn seen(&mut self, identity: &Identity, rolled_out: Option<Timestamp>, in_flight: bool) {
         let Some(rolled_out) = rolled_out else {
             return;
         };
@@ -208,14 +205,14 @@ impl Ledger {
         }
     }
 
-    fn enter(&mut self, identity: &Identity, outdated: Timestamp) {
-        self.leave(&identity.uid);
+    fn enqueue(&mut self, identity: &Identity, outdated: Timestamp) {
+        self.dequeue(&identity.uid);
         let turn = (outdated, identity.uid.clone());
         self.turns.insert(identity.uid.clone(), turn.clone());
         self.queue.insert(turn, identity.clone());
     }
 
-    fn leave(&mut self, uid: &str) {
+    fn dequeue(&mut self, uid: &str) {
         if let Some(turn) = self.turns.remove(uid) {
             self.queue.remove(&turn);
         }

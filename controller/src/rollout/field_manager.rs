@@ -1,44 +1,38 @@
-//! Who else writes the pod template of a workload.
+//! The field manager that last wrote a workload's pod template.
 
 use std::time::Duration;
 
-use kube::{Api, Client, ResourceExt as _, api::ListParams, core::PartialObjectMeta};
+use kube::{Client, ResourceExt as _, core::PartialObjectMeta};
 use tokio::time;
 use tracing::debug;
 
+use super::{api, by_name};
 use crate::{
     constants,
     error_chain::Chain,
     workload::{Object, Workload},
 };
 
-/// After which nobody is named.
+/// Timeout of the request.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The field manager, other than ours, that was the last to change what it has in the pod template; nothing where the
-/// API server does not report it, as the name is for a text and nothing depends on it.
+/// The last field manager of the pod template other than ours; `None` on failure, as the name is only reported.
 ///
-/// Managed fields are stripped from what is watched, so this is a request: a list, as no role of ours permits `get`.
-pub(crate) async fn of(client: &Client, workload: &Workload) -> Option<String> {
-    let kind = &workload.kind;
-    let api: Api<Object> = Api::namespaced_with(client.clone(), workload.namespace(), kind);
-    let name = workload.meta().name.as_deref().unwrap_or_default();
-    let name = format!("metadata.name={name}");
-    let parameters = ListParams::default().fields(&name);
+/// The watch strips managed fields, so this takes a request.
+pub(crate) async fn last(client: &Client, workload: &Workload) -> Option<String> {
+    let (api, parameters) = (api(client, workload), by_name(workload));
     match time::timeout(TIMEOUT, api.list_metadata(&parameters)).await {
-        Ok(Ok(listed)) => listed.items.first().and_then(last),
+        Ok(Ok(listed)) => listed.items.first().and_then(last_manager),
         Ok(Err(error)) => {
-            debug!(
-                "cannot find out who else writes the template: {}",
-                Chain(&error)
-            );
+            let error = Chain(&error);
+            debug!("cannot read the field managers of the pod template: {error}");
             None
         }
         Err(_) => None,
     }
 }
 
-fn last(object: &PartialObjectMeta<Object>) -> Option<String> {
+fn last_manager(object: &PartialObjectMeta<Object>) -> Option<String> {
     let entries = object.managed_fields().iter();
     let of_template = entries.filter(|entry| {
         let fields = entry.fields_v1.as_ref();
@@ -56,10 +50,10 @@ mod tests {
 
     use super::*;
 
-    fn writer(entries: &Value) -> Option<String> {
+    fn manager(entries: &Value) -> Option<String> {
         let object = json!({ "metadata": { "name": "web", "managedFields": entries } });
         let object: PartialObjectMeta<Object> = serde_json::from_value(object).expect("metadata");
-        last(&object)
+        last_manager(&object)
     }
 
     fn entry(manager: &str, minute: u32, field: &str) -> Value {
@@ -72,16 +66,16 @@ mod tests {
     }
 
     #[test]
-    fn who_wrote_the_template_last_is_named_and_never_we_ourselves() {
-        assert_eq!(writer(&json!([])), None);
+    fn the_last_field_manager_of_the_template_other_than_ours_is_reported() {
+        assert_eq!(manager(&json!([])), None);
         let ours = entry(constants::NAME, 9, "f:template");
-        assert_eq!(writer(&json!([ours])), None);
+        assert_eq!(manager(&json!([ours])), None);
         let entries = json!([
             entry("installer", 1, "f:template"),
             entry("operator", 2, "f:template"),
             entry("autoscaler", 3, "f:replicas"),
             ours,
         ]);
-        assert_eq!(writer(&entries).as_deref(), Some("operator"));
+        assert_eq!(manager(&entries).as_deref(), Some("operator"));
     }
 }

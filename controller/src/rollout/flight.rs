@@ -1,29 +1,29 @@
-//! When the pods of a rollout in flight are polled.
+//! Polling of the pods of a rollout in flight.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use kube_autorollout_core::schedule;
 
-/// A rollout in flight, ours or another's.
+/// A rollout in flight, triggered by us or not.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Flight {
     pub(super) since: Timestamp,
-    /// When its pods were polled last, if they were.
+    /// The last poll of its pods.
     polled: Option<Timestamp>,
 }
 
 impl Flight {
-    /// A rollout that begins: there is nothing to see yet.
-    pub(super) const fn begun(now: Timestamp) -> Self {
+    /// A rollout that starts now. Its pods are polled after a first interval.
+    pub(super) const fn started(now: Timestamp) -> Self {
         Self {
             since: now,
             polled: Some(now),
         }
     }
 
-    /// A rollout that was found to be in flight; its pods are polled first.
-    pub(super) const fn found(now: Timestamp) -> Self {
+    /// A rollout that was already in flight. Its pods are polled immediately.
+    pub(super) const fn ongoing(now: Timestamp) -> Self {
         Self {
             since: now,
             polled: None,
@@ -34,23 +34,23 @@ impl Flight {
         self.polled = Some(now);
     }
 
-    /// Whether it is time to poll its pods, in a tick that began at `tick`: what its workload says of itself
-    /// meanwhile, with every pod that comes or goes, does not show why it might be stuck.
+    /// Whether a poll of its pods is due, in a tick that began at `tick`. The workload's own status changes with every pod,
+    /// but does not show why a rollout is stuck.
     pub(crate) fn is_due(self, tick: Timestamp, now: Timestamp) -> bool {
         self.polled
             .is_none_or(|polled| polled < tick || polled > now || self.left(now).is_zero())
     }
 
-    /// How long it is from a poll now to the next.
-    pub(crate) fn pace(self, now: Timestamp) -> Duration {
+    /// The interval from a poll now to the next one.
+    pub(crate) fn interval(self, now: Timestamp) -> Duration {
         schedule::poll_after(self.since, now)
     }
 
-    /// How long to wait for the next poll. One that is due by now has been tried: there was nothing to see yet.
+    /// The time until the next poll. A poll that is due was already attempted in this reconcile.
     pub(crate) fn wait(self, now: Timestamp) -> Duration {
         let left = self.left(now);
         if left.is_zero() {
-            return self.pace(now);
+            return self.interval(now);
         }
         left
     }
@@ -58,7 +58,7 @@ impl Flight {
     fn left(self, now: Timestamp) -> Duration {
         let polled = self.polled.unwrap_or(now);
         let waited = now.duration_since(polled).unsigned_abs();
-        self.pace(polled).saturating_sub(waited)
+        self.interval(polled).saturating_sub(waited)
     }
 }
 
@@ -72,7 +72,7 @@ mod tests {
         Timestamp::UNIX_EPOCH + SignedDuration::from_secs(second)
     }
 
-    /// When a rollout is polled if it changes every second, in ticks of so many seconds.
+    /// The times of the polls of a rollout that changes every second, with a tick of this many seconds.
     fn polls(mut flight: Flight, seconds: i64, tick: i64) -> Vec<i64> {
         let mut polls = Vec::new();
         for now in 0..seconds {
@@ -85,16 +85,16 @@ mod tests {
     }
 
     #[test]
-    fn the_pods_of_a_long_rollout_are_read_less_and_less_often() {
-        let ours = polls(Flight::begun(second(0)), 30, 1000);
+    fn the_pods_of_a_long_rollout_are_polled_less_and_less_often() {
+        let ours = polls(Flight::started(second(0)), 30, 1000);
         assert_eq!(ours, [2, 4, 6, 8, 10, 13, 17, 22, 28]);
-        let found = polls(Flight::found(second(0)), 10, 1000);
-        assert_eq!(found, [0, 2, 4, 6, 8], "the first poll comes at once");
+        let ongoing = polls(Flight::ongoing(second(0)), 10, 1000);
+        assert_eq!(ongoing, [0, 2, 4, 6, 8], "the first poll is immediate");
     }
 
     #[test]
-    fn the_pods_of_a_rollout_are_read_in_every_tick() {
-        let mut flight = Flight::found(second(0));
+    fn the_pods_of_a_rollout_are_polled_in_every_tick() {
+        let mut flight = Flight::ongoing(second(0));
         flight.polled(second(600));
         assert_eq!(flight.wait(second(610)), Duration::from_secs(140));
         assert!(!flight.is_due(second(600), second(610)));
@@ -102,15 +102,15 @@ mod tests {
     }
 
     #[test]
-    fn a_read_that_is_overdue_is_not_tried_again_at_once() {
-        let flight = Flight::begun(second(0));
+    fn an_overdue_poll_is_not_retried_immediately() {
+        let flight = Flight::started(second(0));
         assert!(flight.is_due(second(0), second(60)));
         assert_eq!(flight.wait(second(60)), Duration::from_secs(15));
     }
 
     #[test]
-    fn a_clock_that_is_set_back_does_not_put_off_a_poll() {
-        let mut flight = Flight::found(second(0));
+    fn a_clock_that_is_set_back_does_not_delay_a_poll() {
+        let mut flight = Flight::ongoing(second(0));
         flight.polled(second(7200));
         assert!(flight.is_due(second(3600), second(3600)));
     }

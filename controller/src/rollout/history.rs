@@ -1,15 +1,15 @@
-//! In-history record of recent rollouts, for workloads whose annotations are removed by other tools.
+//! In-memory record of recent rollouts, for workloads whose annotations are removed by other tools.
 
 use ahash::HashMap;
 use jiff::{SignedDuration, Timestamp};
 use kube_autorollout_core::decide::{Remembered, Rollout};
 use parking_lot::Mutex;
 
-/// After so long a rollout says nothing any more: `decide` lets the same digest be rolled out again after an hour.
-const KEPT: SignedDuration = SignedDuration::from_hours(1);
+/// Older rollouts have no effect: `decide` permits another rollout of the same digest after an hour.
+const TTL: SignedDuration = SignedDuration::from_hours(1);
 
-/// A bound on the workloads that are remembered, far above what an hour of rollouts brings.
-const MOST: usize = 100_000;
+/// Bound on the number of workloads, far above an hour's rollouts.
+const CAPACITY: usize = 100_000;
 
 /// The last rollout of each container.
 #[derive(Debug, Default)]
@@ -17,11 +17,11 @@ pub(crate) struct History {
     rollouts: Mutex<Rollouts>,
 }
 
-/// By a workload's UID, with the names of its containers.
+/// By workload UID; each container by name.
 type Rollouts = HashMap<Box<str>, Vec<(Box<str>, Remembered)>>;
 
 impl History {
-    /// What the container was last rolled out to by this process, however long ago.
+    /// The last rollout of the container by this process, however long ago.
     pub(crate) fn remembered(&self, uid: &str, container: &str) -> Option<Remembered> {
         let rollouts = self.rollouts.lock();
         let mut containers = rollouts.get(uid)?.iter();
@@ -29,20 +29,17 @@ impl History {
         Some(remembered.clone())
     }
 
-    /// Forgets the rollouts of workloads that are not selected any more, once they say nothing.
+    /// Evicts expired rollouts of workloads that are no longer selected.
     pub(crate) fn tidy(&self, now: Timestamp, is_selected: impl Fn(&str) -> bool) {
-        let is_kept = |remembered: &Remembered| now.duration_since(remembered.at).abs() < KEPT;
-        self.rollouts.lock().retain(|uid, all| {
-            all.iter().any(|(_, remembered)| is_kept(remembered)) || is_selected(uid)
-        });
+        let mut rollouts = self.rollouts.lock();
+        rollouts.retain(|uid, containers| !is_expired(containers, now) || is_selected(uid));
     }
 
-    /// Remembers a rollout; one to another digest takes the place of the one before.
+    /// Records a rollout. It replaces earlier ones of the same containers.
     pub(crate) fn remember(&self, uid: &str, rollout: &Rollout, now: Timestamp) {
         let mut rollouts = self.rollouts.lock();
-        if rollouts.len() >= MOST {
-            let is_kept = |remembered: &Remembered| now.duration_since(remembered.at).abs() < KEPT;
-            rollouts.retain(|_, all| all.iter().any(|(_, remembered)| is_kept(remembered)));
+        if rollouts.len() >= CAPACITY {
+            rollouts.retain(|_, containers| !is_expired(containers, now));
         }
         let containers = rollouts.entry(uid.into()).or_default();
         for change in &rollout.changes {
@@ -54,6 +51,11 @@ impl History {
             containers.push((change.container.as_str().into(), remembered));
         }
     }
+}
+
+fn is_expired(containers: &[(Box<str>, Remembered)], now: Timestamp) -> bool {
+    let mut containers = containers.iter();
+    containers.all(|(_, remembered)| now.duration_since(remembered.at).abs() >= TTL)
 }
 
 #[cfg(test)]
@@ -71,7 +73,7 @@ mod tests {
 
     use super::*;
 
-    /// The pods are ready and run another image, and the template has no record, whatever was rolled out before.
+    /// Ready pods that run another image, and a template whose record was removed.
     fn reset(remembered: Option<Remembered>) -> Observed {
         let digest = Digest::from_str(&format!("sha256:{}", "a".repeat(64)));
         let pod = Running {
@@ -92,7 +94,7 @@ mod tests {
             deadline_exceeded: false,
             on_delete: false,
             record: Record::default(),
-            attempts: kube_autorollout_core::record::Attempts::default(),
+            attempts: Attempts::default(),
             last_rollout: None,
             pins: Pins::default(),
             template_containers: vec!["app".to_owned()],
@@ -112,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_template_that_is_reset_again_and_again_is_rolled_out_once_an_hour() {
+    fn a_template_that_is_reset_repeatedly_is_rolled_out_once_an_hour() {
         let container = TemplateContainer {
             name: "app",
             kind: ContainerKind::Regular,
@@ -135,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn rollouts_of_workloads_that_are_gone_are_forgotten_when_they_say_nothing_any_more() {
+    fn expired_rollouts_of_workloads_that_are_not_selected_are_evicted() {
         let history = History::default();
         let rollout = Rollout {
             changes: vec![Change {
@@ -156,7 +158,7 @@ mod tests {
             history.tidy(now, |uid| uid == "here");
             ["here", "gone"].map(|uid| history.remembered(uid, "app").is_some())
         };
-        assert_eq!(known(59), [true, true], "its label may come back");
+        assert_eq!(known(59), [true, true], "its label may be added again");
         assert_eq!(known(60), [true, false]);
         assert_eq!(known(10_000), [true, false]);
     }

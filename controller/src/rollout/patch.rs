@@ -1,11 +1,11 @@
-//! Writes a rollout to the API server: one merge patch, and nothing else ever.
+//! The merge patch of a rollout: the only write to workloads.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::{Timestamp, Unit};
 use kube::{
-    Api, Client, Resource as _,
-    api::{ListParams, Patch, PatchParams},
+    Client, Resource as _,
+    api::{Patch, PatchParams},
 };
 use kube_autorollout_core::{
     annotations,
@@ -16,50 +16,48 @@ use kube_autorollout_core::{
 use serde_json::{Value, json};
 use tokio::time::{self, Instant};
 
-use crate::{
-    constants,
-    workload::{Object, Workload},
-};
+use super::{api, by_name};
+use crate::{constants, workload::Workload};
 
-/// After which the answer to a patch counts as lost.
+/// Timeout after which the response to a patch counts as lost.
 const PATCH_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// After which the API server counts as not having said how a workload is now.
+/// Timeout of reading a workload.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What a patch writes.
+/// The content of a patch.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Written {
+pub(crate) struct PatchContent {
     pub(crate) record: Record,
     pub(crate) attempts: Attempts,
     pub(crate) pins: Pins,
-    /// In milliseconds, so that it is no other patch's: a replica that led before may have written the same record within
+    /// The time of the rollout, in milliseconds so that it is unique: a previous leader may have written the same record in
     /// the same second.
     pub(crate) at: Timestamp,
 }
 
-/// Why there is no answer that says that the patch was taken.
+/// The patch was not confirmed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// The API server refused it.
+    /// The API server refused the patch.
     #[error("the API server refused the patch")]
     Refused(#[source] kube::Error),
-    /// The workload has another `resourceVersion`: somebody else has changed it, or the same patch has come before.
+    /// The workload has another `resourceVersion`: it was changed concurrently, or an earlier patch of ours was applied.
     #[error("the API server refused the patch")]
     Conflict(#[source] kube::Error),
-    /// There is no such workload any more.
-    #[error("the API server does not know the workload")]
+    /// The workload was deleted.
+    #[error("the workload does not exist")]
     Gone(#[source] kube::Error),
-    /// There is no answer of the API server itself, so it may have taken the patch, or may take it yet.
-    #[error("the answer to the patch was lost")]
+    /// The API server itself did not respond: it may have applied the patch, or may still apply it.
+    #[error("the response to the patch was lost")]
     Lost(#[source] kube::Error),
-    /// The same, as no answer came in time.
+    /// As [`Lost`](Self::Lost), after a timeout.
     #[error("the patch timed out")]
     Timeout,
 }
 
-impl Written {
-    /// What a rollout writes at `now`.
+impl PatchContent {
+    /// The content of the patch for a rollout at `now`.
     pub(crate) fn new(rollout: &Rollout, now: Timestamp) -> Self {
         Self {
             record: rollout.record.clone(),
@@ -69,7 +67,7 @@ impl Written {
         }
     }
 
-    /// Whether the workload carries it. `restarted_at` is the annotation for the instant.
+    /// Whether the workload carries it. `restarted_at` is the annotation for the time.
     pub(crate) fn is_in(&self, workload: &Workload, restarted_at: &str) -> bool {
         let template = workload.template();
         let record = template.annotation(annotations::DIGESTS);
@@ -78,46 +76,44 @@ impl Written {
     }
 }
 
-/// Rolls the workload out as it was observed, and says which generation it has then, zero where the API server does not
-/// report it: a `resourceVersion` in the patch makes the API server refuse it when the workload has changed since.
+/// Sends the patch, by the `deadline` if there is one; returns the workload's generation after it, 0 if it is not reported.
+/// The patch carries the `resourceVersion`, so that the API server refuses it if the workload has changed since.
 ///
 /// # Errors
 ///
-/// [`Error`] when there is no answer, or another.
-pub(crate) async fn rollout(
+/// [`Error`] when the patch was not confirmed.
+pub(super) async fn send(
     client: &Client,
     workload: &Workload,
-    written: &Written,
+    content: &PatchContent,
     restarted_at: &str,
-    end: Option<Instant>,
+    deadline: Option<Instant>,
 ) -> Result<i64, Error> {
-    let kind = &workload.kind;
-    let api: Api<Object> = Api::namespaced_with(client.clone(), workload.namespace(), kind);
-    let body = body(workload, written, restarted_at);
     let parameters = PatchParams {
         field_manager: Some(constants::NAME.to_owned()),
         ..PatchParams::default()
     };
     let name = workload.meta().name.as_deref().unwrap_or_default();
-    let patch = Patch::Merge(body);
+    let patch = Patch::Merge(body(workload, content, restarted_at));
     let timeout = Instant::now() + PATCH_TIMEOUT;
-    let timeout = end.map_or(timeout, |end| end.min(timeout));
+    let timeout = deadline.map_or(timeout, |deadline| deadline.min(timeout));
+    let api = api(client, workload);
     match time::timeout_at(timeout, api.patch(name, &parameters, &patch)).await {
         Ok(Ok(patched)) => Ok(patched.meta().generation.unwrap_or(0)),
-        Ok(Err(error)) => Err(Error::of(error)),
+        Ok(Err(error)) => Err(Error::new(error)),
         Err(_) => Err(Error::Timeout),
     }
 }
 
-/// What a patch of the workload says.
-fn body(workload: &Workload, written: &Written, restarted_at: &str) -> Value {
+/// The body of the patch.
+fn body(workload: &Workload, content: &PatchContent, restarted_at: &str) -> Value {
     let mut annotations = BTreeMap::from([
-        (restarted_at, Some(written.at.to_string())),
-        (annotations::DIGESTS, Some(written.record.to_string())),
+        (restarted_at, Some(content.at.to_string())),
+        (annotations::DIGESTS, Some(content.record.to_string())),
     ]);
-    let attempts = (!written.attempts.is_empty()).then(|| written.attempts.to_string());
-    let pins = (!written.pins.is_empty()).then(|| written.pins.to_string());
-    // Null removes what the rollouts before have left; where there is nothing, nothing is written.
+    let attempts = (!content.attempts.is_empty()).then(|| content.attempts.to_string());
+    let pins = (!content.pins.is_empty()).then(|| content.pins.to_string());
+    // Null removes the annotation of an earlier rollout.
     for (key, value) in [(annotations::ATTEMPTS, attempts), (annotations::PINS, pins)] {
         if value.is_some() || workload.template().annotation(key).is_some() {
             annotations.insert(key, value);
@@ -130,7 +126,7 @@ fn body(workload: &Workload, written: &Written, restarted_at: &str) -> Value {
 }
 
 impl Error {
-    fn of(error: kube::Error) -> Self {
+    fn new(error: kube::Error) -> Self {
         match &error {
             kube::Error::Api(status) if status.is_conflict() => Self::Conflict(error),
             kube::Error::Api(status) if status.is_not_found() => Self::Gone(error),
@@ -141,28 +137,24 @@ impl Error {
     }
 }
 
-/// The workload as the API server has it now; nothing when it is not there any more. It is a list, as no role of ours
-/// permits `get`.
+/// Reads the workload's current object; `None` if it was deleted.
 ///
 /// # Errors
 ///
-/// When the API server does not answer in time, or with something else: which of them makes no difference.
-pub(crate) async fn read(client: &Client, workload: &Workload) -> Result<Option<Workload>, Unread> {
-    let kind = workload.kind;
-    let api: Api<Object> = Api::namespaced_with(client.clone(), workload.namespace(), &kind);
-    let name = workload.meta().name.as_deref().unwrap_or_default();
-    let parameters = ListParams::default().fields(&format!("metadata.name={name}"));
+/// [`Unread`] on a timeout or any other failure.
+pub(super) async fn read(client: &Client, workload: &Workload) -> Result<Option<Workload>, Unread> {
+    let (api, parameters) = (api(client, workload), by_name(workload));
     let listed = time::timeout(READ_TIMEOUT, api.list(&parameters)).await;
     let listed = listed.map_err(|_| Unread)?.map_err(|_| Unread)?;
-    let mut found = listed.items.into_iter();
-    let found = found.find(|found| found.uid() == workload.uid());
-    let found = found.map(|found| Workload::new(kind, Arc::new(found)));
-    found.transpose().map_err(|_| Unread)
+    let mut objects = listed.items.into_iter();
+    let current = objects.find(|object| object.uid() == workload.uid());
+    let current = current.map(|object| Workload::new(workload.kind, Arc::new(object)));
+    current.transpose().map_err(|_| Unread)
 }
 
 /// A workload could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Unread;
+pub(super) struct Unread;
 
 #[cfg(test)]
 mod tests {
@@ -179,13 +171,13 @@ mod tests {
         digest.parse().expect("a digest")
     }
 
-    fn written(pins: Pins) -> Written {
+    fn content(pins: Pins) -> PatchContent {
         let change = Change {
             container: "app".to_owned(),
             from: None,
             to: digest(),
         };
-        Written {
+        PatchContent {
             record: Record::default().after(&[change], &["app".to_owned()]),
             attempts: Attempts::default(),
             pins,
@@ -196,14 +188,14 @@ mod tests {
     fn sent(annotations: &Value, pins: Pins) -> String {
         let body = body(
             &deployment("7", annotations),
-            &written(pins),
+            &content(pins),
             annotations::RESTARTED_AT,
         );
         body.to_string()
     }
 
     #[test]
-    fn without_pins_the_patch_is_what_it_was_before_there_were_pins() {
+    fn without_pins_the_patch_has_no_annotation_for_them() {
         let hex = "a".repeat(64);
         let expected = format!(
             r#"{{"metadata":{{"resourceVersion":"7"}},"spec":{{"template":{{"metadata":{{"annotations":{{"kube-autorollout/digests":"{{\"app\":\"sha256:{hex}\"}}","kube-autorollout/restartedAt":"1970-01-01T00:00:00Z"}}}}}}}}}}"#

@@ -1,4 +1,4 @@
-//! What is remembered of the selected workloads: one record each, from the first watch event to the last.
+//! The state of each selected workload, from the first watch event to the last.
 
 use std::time::Duration;
 
@@ -7,149 +7,137 @@ use jiff::Timestamp;
 use kube_autorollout_core::{
     backoff::Backoff,
     schedule,
-    state::{self as core, Reason},
+    state::{Reason, State},
 };
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::{
-    Conflicts, Unconfirmed,
-    standing::{Again, Standing},
+    Conflicts, UnconfirmedPatches,
+    condition::{Condition, Upcoming},
     tracker::Tracker,
 };
 use crate::{observe::Freshness, workload::identity::Identity};
 
-/// How soon a failed reconcile is tried again, and at the latest.
+/// Backoff of failed reconciles.
 const RETRY: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
 
-/// What is remembered of one workload.
+/// The state of one workload.
 #[derive(Debug, Default)]
-pub(crate) struct State {
+pub(crate) struct WorkloadState {
+    /// A number that is new each time the workload is selected.
+    selection: u64,
     /// Its rollouts.
     pub(crate) tracker: Tracker,
-    /// Patches that came too late.
+    /// Its consecutive conflicts.
     pub(crate) conflicts: Conflicts,
-    /// Patches whose answer was lost.
-    pub(crate) unconfirmed: Unconfirmed,
-    /// How many times in a row nothing could be decided.
+    /// Patches whose response was lost.
+    pub(crate) unconfirmed: UnconfirmedPatches,
+    /// Consecutive failures.
     failures: u32,
-    /// What is being fetched for it: how fresh that must be, and since when.
+    /// While a fetch is in flight: the freshness that it must reach, and its start.
     pub(crate) waiting: Option<Box<(Freshness, Instant)>>,
-    /// What it was last found to be, if it was decided.
-    pub(crate) standing: Option<Standing>,
-    /// When its last patch was sent.
-    pub(super) patched: Option<Timestamp>,
+    /// Its condition at the last completed reconcile.
+    pub(crate) condition: Option<Condition>,
+    /// The time of its last patch.
+    pub(crate) patched: Option<Timestamp>,
 }
 
-impl State {
-    /// Nothing could be decided, or a registry did not answer; returns when to try again.
+impl WorkloadState {
+    /// The reconcile failed, or a registry did; returns when to retry.
     pub(crate) fn failed(&mut self, uid: &str) -> Duration {
         self.failures = self.failures.saturating_add(1);
         self.retry(uid)
     }
 
-    /// When to try again after the failures so far.
+    /// When to retry after the failures so far.
     pub(crate) fn retry(&self, uid: &str) -> Duration {
         RETRY.delay(self.failures, schedule::seed(uid))
     }
 
-    /// It was found to be this, by a reconcile that began at that instant.
-    pub(crate) fn stands(
+    /// Records the condition that a reconcile found, which began at that time.
+    pub(crate) fn set_condition(
         &mut self,
-        found: (core::State, Option<Reason>, Option<u8>),
+        condition: (State, Option<Reason>, Option<u8>),
         at: Timestamp,
-        again: Again,
+        upcoming: Upcoming,
     ) {
-        let standing = Standing::found(found, (at, again), self.standing.as_ref());
-        self.standing = Some(standing);
+        let before = self.condition.as_ref();
+        self.condition = Some(Condition::new(condition, at, upcoming, before));
     }
 
-    /// It was decided.
+    /// The reconcile succeeded.
     pub(crate) const fn succeeded(&mut self) {
         self.failures = 0;
     }
 }
 
-/// The records of all selected workloads.
+/// The states of all selected workloads.
 #[derive(Debug, Default)]
-pub(crate) struct States(Mutex<Records>);
+pub(crate) struct States(Mutex<Selected>);
 
 #[derive(Debug, Default)]
-struct Records {
-    all: HashMap<Identity, Box<Record>>,
+struct Selected {
+    states: HashMap<Identity, Box<WorkloadState>>,
     selections: u64,
 }
 
-#[derive(Debug)]
-struct Record {
-    /// A number that a workload gets each time that it is selected.
-    selection: u64,
-    state: State,
-}
-
 impl States {
-    /// The workload is selected; returns whether it was not before.
+    /// Selects the workload; returns whether it was not selected before.
     pub(crate) fn select(&self, identity: &Identity) -> bool {
-        let mut records = self.0.lock();
-        if records.all.contains_key(identity) {
+        let mut selected = self.0.lock();
+        if selected.states.contains_key(identity) {
             return false;
         }
-        records.selections += 1;
-        let record = Record {
-            selection: records.selections,
-            state: State::default(),
+        selected.selections += 1;
+        let state = WorkloadState {
+            selection: selected.selections,
+            ..WorkloadState::default()
         };
-        records.all.insert(identity.clone(), Box::new(record));
+        selected.states.insert(identity.clone(), Box::new(state));
         true
     }
 
-    /// The workload is not selected any more; returns whether it was.
+    /// Drops the workload's state; returns whether it was selected.
     pub(crate) fn remove(&self, identity: &Identity) -> bool {
-        self.0.lock().all.remove(identity).is_some()
+        self.0.lock().states.remove(identity).is_some()
     }
 
-    /// The selected workload of this UID.
+    /// The selected workload with this UID.
     pub(crate) fn identity(&self, uid: &str) -> Option<Identity> {
-        let records = self.0.lock();
-        let (identity, _) = records.all.get_key_value(uid)?;
+        let selected = self.0.lock();
+        let (identity, _) = selected.states.get_key_value(uid)?;
         Some(identity.clone())
     }
 
-    /// Changes or reads what is remembered of a workload; nothing where it is not selected.
-    pub(crate) fn with<R>(&self, uid: &str, change: impl FnOnce(&mut State) -> R) -> Option<R> {
-        let mut records = self.0.lock();
-        records
-            .all
-            .get_mut(uid)
-            .map(|record| change(&mut record.state))
+    /// Reads or changes a workload's state; `None` if it is not selected.
+    pub(crate) fn with<R>(
+        &self,
+        uid: &str,
+        access: impl FnOnce(&mut WorkloadState) -> R,
+    ) -> Option<R> {
+        let mut selected = self.0.lock();
+        selected.states.get_mut(uid).map(|state| access(state))
     }
 
-    /// The selected workload of this UID, and what it was last found to be.
-    pub(crate) fn found(&self, uid: &str) -> Option<(Identity, Option<Standing>)> {
-        let records = self.0.lock();
-        let (identity, record) = records.all.get_key_value(uid)?;
-        Some((identity.clone(), record.state.standing))
+    /// The selected workload with this UID, and its last condition.
+    pub(crate) fn condition(&self, uid: &str) -> Option<(Identity, Option<Condition>)> {
+        let selected = self.0.lock();
+        let (identity, state) = selected.states.get_key_value(uid)?;
+        Some((identity.clone(), state.condition))
     }
 
-    /// What the workload was last found to be, and when its last patch was sent; nothing where it is not selected.
-    pub(crate) fn last(&self, uid: &str) -> Option<(Option<Standing>, Option<Timestamp>)> {
-        self.with(uid, |state| (state.standing, state.patched))
-    }
-
-    /// What else than the object itself makes a change of it worth a reconcile: that it was selected anew, or that its next
-    /// version is waited for.
+    /// The part of the controller's predicate that is not in the object: a new selection requires a reconcile, and a
+    /// workload with a conflict waits for its next version.
     pub(crate) fn selection(&self, uid: &str) -> Option<(u64, bool)> {
-        let records = self.0.lock();
-        let record = records.all.get(uid)?;
-        Some((record.selection, record.state.conflicts.is_open()))
+        self.with(uid, |state| (state.selection, state.conflicts.is_open()))
     }
 
-    /// The API server answers again: returns whether some workload could not be decided the last time. Their
-    /// retries begin anew, as those failures were the API server's.
-    pub(crate) fn recovered(&self) -> bool {
-        let mut records = self.0.lock();
-        let states = records.all.values_mut().map(|record| &mut record.state);
-        states.fold(false, |failed, state| {
+    /// The API server recovered from an outage, which caused the failures so far: restarts each backoff. Returns whether the
+    /// last reconcile of some workload failed.
+    pub(crate) fn reset_backoff(&self) -> bool {
+        let mut selected = self.0.lock();
+        selected.states.values_mut().fold(false, |failed, state| {
             state.failures = state.failures.min(1);
             failed || state.failures > 0
         })
@@ -161,8 +149,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_failure_in_a_row_doubles_the_wait() {
-        let mut state = State::default();
+    fn each_consecutive_failure_doubles_the_backoff() {
+        let mut state = WorkloadState::default();
         let waits: Vec<_> = (0..12).map(|_| state.failed("web")).collect();
         assert!(waits[0] <= Duration::from_secs(1) && waits[11] > Duration::from_secs(45));
         assert!(
@@ -174,25 +162,28 @@ mod tests {
     }
 
     #[test]
-    fn failures_while_the_api_server_was_away_delay_no_retry_after_it_is_back() {
+    fn failures_during_an_outage_of_the_api_server_do_not_delay_retries_after_it() {
         let (states, web) = (States::default(), Identity::deployment("shop", "web"));
         states.select(&web);
         let fail = || states.with("web", |state| state.failed("web"));
         let waits: Vec<_> = (0..8).map(|_| fail()).collect();
-        assert!(states.recovered() && states.recovered(), "for each kind");
+        assert!(
+            states.reset_backoff() && states.reset_backoff(),
+            "for each kind"
+        );
         assert_eq!(fail(), waits[1]);
     }
 
     #[test]
-    fn a_workload_that_is_selected_again_is_another() {
+    fn a_workload_that_is_selected_again_has_a_new_state() {
         let (states, web) = (States::default(), Identity::deployment("shop", "web"));
         assert!(states.select(&web) && !states.select(&web));
         let first = states.selection("web");
         states.with("web", |state| state.failed("web"));
-        assert!(states.recovered() && states.remove(&web));
+        assert!(states.reset_backoff() && states.remove(&web));
         assert_eq!(states.with("web", |_| ()), None);
         states.select(&web);
         assert_ne!(states.selection("web"), first);
-        assert!(!states.recovered());
+        assert!(!states.reset_backoff());
     }
 }

@@ -1,4 +1,4 @@
-//! What is remembered of patches between two reconciles of a workload.
+//! Unconfirmed patches and conflicts between two reconciles of a workload.
 
 use std::time::Duration;
 
@@ -13,22 +13,22 @@ use tokio::time::advance;
 
 use super::*;
 use crate::{
-    rollout::patch::Written,
+    rollout::patch::PatchContent,
     workload::{Kind, Object},
 };
 
-/// A Deployment in this version, with what a patch has written.
-fn workload(version: &str, written: Option<&Written>) -> Workload {
-    let annotations = written.map(|written| {
+/// A Deployment of this version, with the content of a patch.
+fn workload(version: &str, content: Option<&PatchContent>) -> Workload {
+    let annotations = content.map(|content| {
         json!({
-            annotations::RESTARTED_AT: written.at.to_string(),
-            annotations::DIGESTS: written.record.to_string(),
+            annotations::RESTARTED_AT: content.at.to_string(),
+            annotations::DIGESTS: content.record.to_string(),
         })
     });
     deployment(version, &json!(annotations))
 }
 
-/// A Deployment in this version, with these annotations of its template.
+/// A Deployment of this version, with these annotations of its template.
 pub(super) fn deployment(version: &str, annotations: &serde_json::Value) -> Workload {
     let object = json!({
         "metadata": { "name": "web", "namespace": "shop", "uid": "web", "resourceVersion": version },
@@ -62,37 +62,40 @@ fn second(second: i64) -> Timestamp {
     Timestamp::UNIX_EPOCH + SignedDuration::from_secs(second)
 }
 
-fn settled(unconfirmed: &mut Unconfirmed, workload: &Workload) -> Option<(Rollout, Timestamp)> {
+fn settled(
+    unconfirmed: &mut UnconfirmedPatches,
+    workload: &Workload,
+) -> Option<(Rollout, Timestamp)> {
     unconfirmed.settle(workload, annotations::RESTARTED_AT)
 }
 
 #[test]
-fn a_patch_is_recognised_once_by_what_it_wrote() {
-    let mut unconfirmed = Unconfirmed::default();
+fn a_patch_is_recognised_once_by_its_content() {
+    let mut unconfirmed = UnconfirmedPatches::default();
     let [a, b] = ['a', 'b'].map(rollout);
     let first = unconfirmed.begin(&workload("7", None), &a, second(0));
     let again = unconfirmed.begin(&workload("7", None), &a, second(3));
-    assert_eq!(first, again, "whichever of them is taken");
-    // The tag moves while every answer is lost.
+    assert_eq!(first, again, "whichever of them is applied");
+    // The tag moves while every response is lost.
     unconfirmed.begin(&workload("7", None), &b, second(5));
     assert_eq!(
         settled(&mut unconfirmed, &workload("7", None)),
         None,
         "not yet"
     );
-    let taken = workload("9", Some(&first));
-    assert_eq!(settled(&mut unconfirmed, &taken), Some((a, second(0))));
-    assert_eq!(settled(&mut unconfirmed, &taken), None);
+    let applied = workload("9", Some(&first));
+    assert_eq!(settled(&mut unconfirmed, &applied), Some((a, second(0))));
+    assert_eq!(settled(&mut unconfirmed, &applied), None);
 }
 
 #[test]
-fn a_patch_that_was_not_taken_before_the_workload_changed_never_is() {
-    let mut unconfirmed = Unconfirmed::default();
+fn a_patch_that_was_not_applied_before_the_workload_changed_never_is() {
+    let mut unconfirmed = UnconfirmedPatches::default();
     let a = rollout('a');
     let written = unconfirmed.begin(&workload("7", None), &a, second(0));
-    let before = workload("6", None); // of a watch that lags
+    let before = workload("6", None); // from a watch that lags behind
     assert_eq!(settled(&mut unconfirmed, &before), None);
-    let elsewhere = Written::new(&a, second(1)); // another replica wrote the same record
+    let elsewhere = PatchContent::new(&a, second(1)); // another replica wrote the same record
     assert_eq!(
         settled(&mut unconfirmed, &workload("8", Some(&elsewhere))),
         None
@@ -104,27 +107,27 @@ fn a_patch_that_was_not_taken_before_the_workload_changed_never_is() {
 }
 
 #[test]
-fn a_patch_has_a_new_instant_after_a_minute_and_the_first_is_remembered_longest() {
-    let mut unconfirmed = Unconfirmed::default();
+fn a_patch_has_a_new_time_after_a_minute_and_the_first_is_kept_longest() {
+    let mut unconfirmed = UnconfirmedPatches::default();
     let a = rollout('a');
     let mut begin = |at| unconfirmed.begin(&workload("7", None), &a, second(at));
     let first = begin(0);
     for minute in 1..100 {
         assert_eq!(begin(60 * minute).at, second(60 * minute));
     }
-    let taken = workload("8", Some(&first));
-    assert_eq!(settled(&mut unconfirmed, &taken), Some((a, second(0))));
+    let applied = workload("8", Some(&first));
+    assert_eq!(settled(&mut unconfirmed, &applied), Some((a, second(0))));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_conflict_waits_for_a_later_object_and_each_further_one_for_longer() {
+async fn a_conflict_waits_for_a_later_object_and_consecutive_ones_back_off() {
     let mut conflicts = Conflicts::default();
     let [old, new] = ["7", "8"].map(|version| workload(version, None));
     assert_eq!(conflicts.wait(&old), None);
     conflicts.add(&old);
     assert!(conflicts.is_open());
     assert_eq!(conflicts.wait(&old), Some(Duration::from_secs(1)));
-    assert_eq!(conflicts.wait(&new), None, "decided again at once");
+    assert_eq!(conflicts.wait(&new), None, "evaluated again immediately");
     let mut waits = Vec::new();
     for _ in 0..10 {
         conflicts.add(&old);
@@ -143,7 +146,7 @@ async fn a_conflict_waits_for_a_later_object_and_each_further_one_for_longer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watch_that_shows_nothing_is_not_waited_for_without_end() {
+async fn the_wait_for_a_later_object_has_a_timeout() {
     let mut conflicts = Conflicts::default();
     let old = workload("7", None);
     conflicts.add(&old);

@@ -1,4 +1,4 @@
-//! What is remembered of a workload's rollouts from one decision to the next.
+//! Tracks the rollouts of a workload from one decision to the next.
 
 use std::time::Duration;
 
@@ -11,89 +11,92 @@ use kube_autorollout_core::{
 
 use super::flight::Flight;
 use crate::{
-    observe::observation::{Observation, PROGRESS_DEADLINE, TrackedRollout},
+    observe::observation::{Followed, Observation, PROGRESS_DEADLINE},
     workload::Workload,
 };
 
-/// What is remembered of one workload.
+/// The rollouts of one workload.
 #[derive(Debug, Default)]
 pub(crate) struct Tracker {
-    /// Since when it has been known not to run what its tags name, if it does not.
+    /// Since when the workload is known to be outdated.
     outdated: Option<Timestamp>,
-    /// Our own rollout, until its pods run what it was for.
+    /// Our own rollout, until it is complete.
     rollout: Option<Box<OurRollout>>,
-    /// Some decision since the start found no rollout in flight.
+    /// Whether some decision in this term found no rollout in flight.
     settled: bool,
-    /// Some rollout is in flight.
+    /// The rollout in flight, triggered by us or not.
     in_flight: Option<Box<Flight>>,
-    /// What did not converge at the last decision; a container that crashes again and again runs in between.
-    stuck: Option<Box<Stuck>>,
+    /// The rollout that does not converge. It is kept while a crashing container runs in between.
+    stuck: Option<Box<StuckRollout>>,
 }
 
-/// How our rollout went on.
+/// A transition of our own rollout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Transition {
-    /// The pods run what it was for, so long after the patch.
+    /// All pods run the new digest; the time since the patch.
     Completed(Duration),
-    /// The pods do not run what it was for; reported once.
+    /// The rollout does not converge; reported once.
     NotConverging,
 }
 
 /// A rollout that does not converge.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Stuck {
+pub(crate) struct StuckRollout {
     pub(crate) reason: Reason,
     pub(crate) digest: String,
-    /// Each attempt is a case of its own.
+    /// Each attempt is reported separately.
     pub(crate) attempt: u32,
     pub(crate) container: String,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct OurRollout {
-    since: Timestamp,
+    started: Timestamp,
     /// The workload's generation after the patch.
     generation: i64,
-    /// It has been counted as one that does not converge.
+    /// Whether it was reported not to converge.
     stuck: bool,
 }
 
 impl Tracker {
-    /// What observing the workload takes of it.
-    pub(crate) fn followed(&self) -> TrackedRollout {
-        TrackedRollout {
-            generation: self.rollout.as_ref().map_or(0, |it| it.generation),
+    /// The part that an observation of the workload needs.
+    pub(crate) fn followed(&self) -> Followed {
+        Followed {
+            generation: self
+                .rollout
+                .as_ref()
+                .map_or(0, |rollout| rollout.generation),
             unfinished: self.rollout.is_some(),
             since: self.in_flight().map(|flight| flight.since),
         }
     }
 
-    /// The rollout of the workload that is in flight, ours or another's.
+    /// The rollout in flight, triggered by us or not.
     pub(crate) fn in_flight(&self) -> Option<Flight> {
         self.in_flight.as_deref().copied()
     }
 
-    /// Since when the workload has been known not to run what its tags name.
+    /// Since when the workload is known to be outdated.
     pub(crate) const fn outdated(&self) -> Option<Timestamp> {
         self.outdated
     }
 
-    /// What is known not to converge.
-    pub(crate) fn stuck(&self) -> Option<&Stuck> {
+    /// The rollout that does not converge.
+    pub(crate) fn stuck(&self) -> Option<&StuckRollout> {
         self.stuck.as_deref()
     }
 
-    /// The API server took our patch, at the workload's generation.
+    /// Our patch was applied; `generation` is the workload's generation after it.
     pub(crate) fn triggered(&mut self, generation: i64, now: Timestamp) {
-        self.in_flight = Some(Box::new(Flight::begun(now)));
+        self.in_flight = Some(Box::new(Flight::started(now)));
         self.rollout = Some(Box::new(OurRollout {
-            since: now,
+            started: now,
             generation,
             stuck: false,
         }));
     }
 
-    /// The workload was decided upon, and if it had to be rolled out, it was.
+    /// Tracks a decision, after the rollout if there was one.
     pub(crate) fn decided(
         &mut self,
         workload: &Workload,
@@ -107,12 +110,12 @@ impl Tracker {
         }
         self.settled |= !matches!(decision.state, State::RollingOut | State::Unknown);
         let transition = self.follow(decision, observation, now);
-        // Where its tags were not observed, what was known of them holds.
+        // Without an observation of its tags the workload stays outdated.
         let outdated = decision.stale || (observation.tags.is_none() && self.outdated.is_some());
-        self.enter(decision.state, outdated, now);
+        self.update_outdated(decision.state, outdated, now);
         match decision.state {
             State::NotConverging => {
-                self.stuck = Some(Box::new(Stuck::of(decision, observation)));
+                self.stuck = Some(Box::new(StuckRollout::new(decision, observation)));
             }
             State::RollingOut | State::Unknown => {}
             _ => self.stuck = None,
@@ -120,19 +123,19 @@ impl Tracker {
         transition
     }
 
-    /// An annotation of the workload cannot be followed.
+    /// An annotation of the workload is invalid.
     pub(crate) fn invalid(&mut self, now: Timestamp) {
         self.rollout = None;
         self.stuck = None;
-        self.enter(State::InvalidConfiguration, false, now);
+        self.update_outdated(State::InvalidConfiguration, false, now);
     }
 
-    /// Nothing could be decided.
+    /// The reconcile failed.
     pub(crate) fn failed(&mut self, now: Timestamp) {
-        self.enter(State::Unknown, false, now);
+        self.update_outdated(State::Unknown, false, now);
     }
 
-    /// Follows our rollout to its end.
+    /// Tracks the rollout in flight and the end of our own.
     fn follow(
         &mut self,
         decision: &Decision,
@@ -142,7 +145,7 @@ impl Tracker {
         if decision.state == State::RollingOut {
             let flight = self
                 .in_flight
-                .get_or_insert_with(|| Flight::found(now).into());
+                .get_or_insert_with(|| Flight::ongoing(now).into());
             if observation.tags.is_some() {
                 flight.polled(now);
             }
@@ -151,7 +154,7 @@ impl Tracker {
         }
         match (decision.state, &mut self.rollout) {
             (State::UpToDate, Some(rollout)) if observation.observed.complete => {
-                let took = now.duration_since(rollout.since).unsigned_abs();
+                let took = now.duration_since(rollout.started).unsigned_abs();
                 self.rollout = None;
                 Some(Transition::Completed(took))
             }
@@ -164,16 +167,16 @@ impl Tracker {
                 None
             }
             (State::Held, _) if decision.reason == Some(Reason::RolledBack) => {
-                self.rollout = None; // Its end is that somebody went back from it.
+                self.rollout = None; // it was rolled back
                 None
             }
             _ => None,
         }
     }
 
-    /// Notes whether the workload runs what its tags name: while a rollout is in flight it does not if that is ours, or if
-    /// some container is known to be `outdated`.
-    fn enter(&mut self, state: State, outdated: bool, now: Timestamp) {
+    /// Updates since when the workload is outdated: during a rollout it is if the rollout is ours, or if some container is
+    /// known to be `outdated`.
+    fn update_outdated(&mut self, state: State, outdated: bool, now: Timestamp) {
         let outdated = match state {
             State::Unknown => self.outdated.is_some(),
             State::Outdated | State::Held | State::NotConverging => true,
@@ -184,12 +187,12 @@ impl Tracker {
     }
 }
 
-impl Stuck {
-    /// What a decision says does not converge.
-    pub(crate) fn of(decision: &Decision, observation: &Observation) -> Self {
+impl StuckRollout {
+    /// The rollout that, by this decision, does not converge.
+    pub(crate) fn new(decision: &Decision, observation: &Observation) -> Self {
         let container = decision.container.clone().unwrap_or_default();
         let mut containers = observation.observed.containers.iter();
-        let decided_by = containers.find(|found| found.name == container);
+        let decided_by = containers.find(|observed| observed.name == container);
         let tag = decided_by.and_then(|container| container.tag.as_ref().ok());
         Self {
             reason: decision.reason.unwrap_or(Reason::InFlight),
@@ -201,8 +204,8 @@ impl Stuck {
 }
 
 impl OurRollout {
-    /// After a restart a rollout that is in flight, to what the tags name now, is taken for ours; one whose pods are all
-    /// replaced and not all ready is if it began lately, as a pod may also stop being ready much later.
+    /// After a restart, adopts a rollout to the digests that the tags name now. If its pods are all replaced but not all
+    /// ready, it is adopted only if it is recent, as a pod can become unready long after a rollout.
     fn adopted(
         workload: &Workload,
         decision: &Decision,
@@ -210,7 +213,7 @@ impl OurRollout {
         now: Timestamp,
     ) -> Option<Self> {
         let observed = &observation.observed;
-        let to_the_tag = observed.containers.iter().any(|container| {
+        let is_to_tag = observed.containers.iter().any(|container| {
             let recorded = observed.record.digest(&container.name);
             recorded.is_some() && recorded == container.tag.as_ref().ok()
         });
@@ -218,11 +221,11 @@ impl OurRollout {
         let restarted_at = template
             .annotation(RESTARTED_AT)
             .or_else(|| template.annotation(KUBECTL_RESTARTED_AT));
-        let since: Timestamp = restarted_at?.parse().ok()?;
-        let lately = now.duration_since(since).abs() < PROGRESS_DEADLINE;
-        let runs = decision.state == State::RollingOut || (!observed.complete && lately);
-        (runs && to_the_tag).then_some(Self {
-            since,
+        let started: Timestamp = restarted_at?.parse().ok()?;
+        let recent = now.duration_since(started).abs() < PROGRESS_DEADLINE;
+        let is_running = decision.state == State::RollingOut || (!observed.complete && recent);
+        (is_running && is_to_tag).then_some(Self {
+            started,
             generation: 0,
             stuck: false,
         })

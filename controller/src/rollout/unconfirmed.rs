@@ -1,88 +1,87 @@
-//! Patches that were sent and whose answer has not come.
+//! Patches whose response was lost or is pending.
 
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use kube_autorollout_core::decide::Rollout;
 
-use super::{is_newer, patch::Written};
+use super::{is_newer, patch::PatchContent};
 use crate::workload::Workload;
 
-/// Of each workload so many are kept: the first one, which is the likeliest to have been taken, and the last ones.
-const KEPT: usize = 4;
+/// Patches kept per workload: the first, which is the most likely to have been applied, and the latest.
+const CAPACITY: usize = 4;
 
-/// So long a patch is sent again as it was. Later its instant would be too old for the waits that are counted from it.
-const SAME: SignedDuration = SignedDuration::from_secs(60);
+/// For this time a patch is repeated unchanged. Later its timestamp would be too old: delays are measured from it.
+const REPEAT_WITHIN: SignedDuration = SignedDuration::from_secs(60);
 
-/// The patches of one workload that may have been taken, the last one at the end.
+/// The patches of one workload that may have been applied, the latest last.
 ///
-/// They end with an answer, or when the workload shows whether one was taken.
+/// They are kept until a response arrives, or until the workload shows whether one was applied.
 #[derive(Debug, Default)]
-pub(crate) struct Unconfirmed(Vec<Sent>);
+pub(crate) struct UnconfirmedPatches(Vec<SentPatch>);
 
 #[derive(Debug)]
-struct Sent {
+struct SentPatch {
     rollout: Rollout,
-    written: Written,
-    /// Of the workload that it was sent for: it cannot be taken any more when the workload has another.
+    content: PatchContent,
+    /// The patch can only be applied while the workload has this `resourceVersion`.
     resource_version: Option<Arc<str>>,
 }
 
-impl Unconfirmed {
-    /// A patch is about to be sent; returns what it is to write. One that was sent before for the same is sent again as it
-    /// was, so that it makes no difference which of both is taken.
+impl UnconfirmedPatches {
+    /// Returns the content of a patch that is about to be sent. A recent patch for the same rollout is repeated unchanged, so
+    /// that it makes no difference which of them is applied.
     pub(super) fn begin(
         &mut self,
         workload: &Workload,
         rollout: &Rollout,
         now: Timestamp,
-    ) -> Written {
+    ) -> PatchContent {
         let sent = &mut self.0;
-        let same = |sent: &Sent| {
-            sent.rollout == *rollout && now.duration_since(sent.written.at).abs() < SAME
+        let same = |sent: &SentPatch| {
+            sent.rollout == *rollout && now.duration_since(sent.content.at).abs() < REPEAT_WITHIN
         };
-        let written = match sent.iter().position(same) {
-            Some(before) => sent.remove(before).written,
-            None => Written::new(rollout, now),
+        let content = match sent.iter().position(same) {
+            Some(index) => sent.remove(index).content,
+            None => PatchContent::new(rollout, now),
         };
-        if sent.len() >= KEPT {
+        if sent.len() >= CAPACITY {
             sent.remove(1);
         }
-        sent.push(Sent {
+        sent.push(SentPatch {
             rollout: rollout.clone(),
-            written: written.clone(),
+            content: content.clone(),
             resource_version: workload.resource_version().cloned(),
         });
-        written
+        content
     }
 
-    /// Compares the workload, as it was observed, with what was sent for it: the rollout that it carries, and when that was
-    /// sent.
+    /// Compares the workload with the patches; returns the rollout that it carries, and the time of its patch. Patches that
+    /// can no longer be applied are dropped.
     pub(super) fn settle(
         &mut self,
         workload: &Workload,
         restarted_at: &str,
     ) -> Option<(Rollout, Timestamp)> {
         let mut sent = self.0.iter();
-        let taken = sent.position(|sent| sent.written.is_in(workload, restarted_at));
-        if let Some(taken) = taken {
-            let taken = self.0.swap_remove(taken);
-            self.end();
-            return Some((taken.rollout, taken.written.at));
+        let applied = sent.position(|sent| sent.content.is_in(workload, restarted_at));
+        if let Some(applied) = applied {
+            let applied = self.0.swap_remove(applied);
+            self.clear();
+            return Some((applied.rollout, applied.content.at));
         }
         self.0
             .retain(|sent| !is_newer(workload, sent.resource_version.as_deref()));
         None
     }
 
-    /// The rollout of the last one, if it was not taken.
+    /// The rollout of the latest patch.
     pub(crate) fn last(&self) -> Option<Rollout> {
-        let last = self.0.last()?;
-        Some(last.rollout.clone())
+        self.0.last().map(|last| last.rollout.clone())
     }
 
-    /// It is known what became of them.
-    pub(super) fn end(&mut self) {
+    /// The result of all patches is known.
+    pub(super) fn clear(&mut self) {
         self.0 = Vec::new();
     }
 }

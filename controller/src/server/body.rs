@@ -1,4 +1,4 @@
-//! The bodies of answers.
+//! The body of responses.
 
 use std::{
     pin::Pin,
@@ -7,22 +7,21 @@ use std::{
 
 use hyper::body::{self, Bytes, Frame, SizeHint};
 
-/// The body of an answer. One type for all listeners: for each other one, the program would have a server of its own.
+/// The body of a response. One type for all listeners, as the HTTP server is compiled for each type.
 pub(crate) enum Body {
-    /// All of it, until it is sent.
+    /// A complete body, until it is sent.
     Whole(Option<Bytes>),
-    /// Pieces that are made while the client reads, so that a large body costs little memory, and a client that does not read
-    /// it no more.
-    Pieces(Box<dyn Iterator<Item = Result<Bytes, Cut>> + Send>),
+    /// Chunks that are built while the client reads, so that a large body or a slow client costs little memory.
+    Chunks(Box<dyn Iterator<Item = Result<Bytes, Incomplete>> + Send>),
 }
 
-/// What it is made from is not there any more: the client sees that it is not whole.
+/// The source of the chunks no longer exists. The connection is aborted, so that the client sees an incomplete body.
 #[derive(Debug, thiserror::Error)]
-#[error("the answer cannot be completed")]
-pub(crate) struct Cut;
+#[error("the response cannot be completed")]
+pub(crate) struct Incomplete;
 
 impl Body {
-    /// A body that is there.
+    /// A complete body.
     pub(crate) fn whole(bytes: impl Into<Bytes>) -> Self {
         Self::Whole(Some(bytes.into()).filter(|bytes| !bytes.is_empty()))
     }
@@ -30,15 +29,15 @@ impl Body {
 
 impl body::Body for Body {
     type Data = Bytes;
-    type Error = Cut;
+    type Error = Incomplete;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Incomplete>>> {
         let next = match self.get_mut() {
             Self::Whole(bytes) => bytes.take().map(Ok),
-            Self::Pieces(pieces) => pieces.next(),
+            Self::Chunks(chunks) => chunks.next(),
         };
         Poll::Ready(next.map(|bytes| bytes.map(Frame::data)))
     }
@@ -51,7 +50,7 @@ impl body::Body for Body {
         let length = |bytes: &Bytes| u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         match self {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, length)),
-            Self::Pieces(_) => SizeHint::default(),
+            Self::Chunks(_) => SizeHint::default(),
         }
     }
 }

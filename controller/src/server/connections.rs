@@ -1,4 +1,4 @@
-//! A listener, its connections, and what answers their requests.
+//! HTTP/1 listeners with a bounded number of connections.
 
 use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration};
 
@@ -15,31 +15,31 @@ use tracing::{debug, warn};
 
 use super::body::Body;
 
-/// Answers a request. One type for all listeners: for each other one, the program would have a server of its own.
+/// Responds to requests. One type for all listeners, as the HTTP server is compiled for each type.
 pub(crate) type Service =
     Arc<dyn Fn(Request<Incoming>) -> BoxFuture<'static, Response<Body>> + Send + Sync>;
 
-/// How much a listener takes.
+/// Limits of a listener.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// Connections that are open at once.
+    /// Maximum number of open connections.
     pub(crate) connections: usize,
-    /// A client has so long to send the head of its request.
+    /// Timeout of reading the head of a request.
     pub(crate) header_timeout: Duration,
 }
 
-/// Answers on each connection of the listener until the future is dropped.
+/// Serves the connections of the listener until the future is dropped.
 pub(crate) async fn serve(listener: TcpListener, limits: Limits, service: Service) {
-    let mut open = Connections::at_most(limits.connections);
+    let mut open = Connections::new(limits.connections);
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
                     let service = Arc::clone(&service);
-                    open.add(converse(stream, limits.header_timeout, service));
+                    open.add(serve_connection(stream, limits.header_timeout, service));
                 }
                 Err(error) => {
-                    // Out of file descriptors, most likely: waiting lets some be closed.
+                    // Probably out of file descriptors: wait until some are closed.
                     warn!(%error, "cannot accept a connection");
                     open.close_oldest();
                     sleep(Duration::from_secs(1)).await;
@@ -50,10 +50,10 @@ pub(crate) async fn serve(listener: TcpListener, limits: Limits, service: Servic
     }
 }
 
-async fn converse(stream: TcpStream, header_timeout: Duration, service: Service) {
+async fn serve_connection(stream: TcpStream, header_timeout: Duration, service: Service) {
     let service = service_fn(move |request| {
-        let answer = service(request);
-        async move { Ok::<_, Infallible>(answer.await) }
+        let response = service(request);
+        async move { Ok::<_, Infallible>(response.await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -64,20 +64,20 @@ async fn converse(stream: TcpStream, header_timeout: Duration, service: Service)
     }
 }
 
-/// The connections that are open. A client is never refused for others: of too many the oldest is closed, which has had the
-/// most time to ask, and a request takes milliseconds.
+/// The open connections. A new connection is never refused: at the limit the oldest is closed, which had the most time for
+/// its request.
 struct Connections {
-    most: usize,
+    limit: usize,
     tasks: JoinSet<()>,
-    /// The oldest first.
+    /// Oldest first.
     open: VecDeque<AbortHandle>,
 }
 
 impl Connections {
-    /// None yet, and never more than so many.
-    fn at_most(most: usize) -> Self {
+    /// No open connection.
+    fn new(limit: usize) -> Self {
         Self {
-            most,
+            limit,
             tasks: JoinSet::new(),
             open: VecDeque::new(),
         }
@@ -85,7 +85,7 @@ impl Connections {
 
     fn add(&mut self, connection: impl Future<Output = ()> + Send + 'static) {
         self.open.retain(|connection| !connection.is_finished());
-        if self.open.len() >= self.most {
+        if self.open.len() >= self.limit {
             self.close_oldest();
         }
         self.open.push_back(self.tasks.spawn(connection));

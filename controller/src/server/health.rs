@@ -1,4 +1,4 @@
-//! Whether the process is alive, and whether its watches have begun.
+//! Liveness and readiness.
 
 use std::{
     collections::HashMap,
@@ -14,13 +14,13 @@ use tokio::time::{self, Instant};
 
 use crate::{leader_election::leadership::Leadership, workload::Watch};
 
-/// How often the runtime shows that it runs.
+/// Interval of the heartbeat.
 const BEAT: Duration = Duration::from_secs(5);
 
-/// A runtime that has not shown itself for so long is stuck, and the kubelet had better start another.
+/// A runtime without a heartbeat for this time is stuck: the liveness probe fails.
 const STUCK: Duration = Duration::from_secs(30);
 
-/// The state behind the health paths.
+/// The state of the health endpoints.
 #[derive(Debug)]
 pub(crate) struct Health {
     beat: Mutex<Instant>,
@@ -29,19 +29,19 @@ pub(crate) struct Health {
     stopping: AtomicBool,
 }
 
-/// How far a watch has come.
+/// The startup phase of a watch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Start {
-    /// Its first list is under way.
+    /// The first list is in progress.
     Pending,
-    /// It has seen every object once. What happens to it later does not make us unready.
+    /// The first list is complete. Later failures do not affect readiness.
     Synced,
-    /// The API server does not let us watch the kind, or does not know it.
+    /// The API server forbids the watch, or does not serve the kind.
     Refused,
 }
 
 impl Health {
-    /// Alive, and not ready before the given watches have begun or, where there is an election, the Lease has been read.
+    /// Live, and not ready before these watches have synced, or with an election before the Lease was read.
     pub(crate) fn new(
         watches: impl IntoIterator<Item = Watch>,
         leadership: Arc<Leadership>,
@@ -55,7 +55,7 @@ impl Health {
         }
     }
 
-    /// Shows for ever that the runtime runs.
+    /// Runs the heartbeat forever.
     pub(crate) async fn keep_beating(&self) {
         let mut ticks = time::interval(BEAT);
         loop {
@@ -64,7 +64,7 @@ impl Health {
         }
     }
 
-    /// Notes how far a watch has come; one that has synced stays so.
+    /// Records the phase of a watch. A synced watch stays synced.
     pub(crate) fn note(&self, watch: &Watch, start: Start) {
         let mut watches = self.watches.lock();
         if watches.get(watch) != Some(&Start::Synced) {
@@ -72,34 +72,33 @@ impl Health {
         }
     }
 
-    /// The runtime has shown itself lately.
+    /// Whether the runtime is not stuck.
     pub(crate) fn is_live(&self) -> bool {
         self.beat.lock().elapsed() < STUCK
     }
 
-    /// The process was asked to stop: it is not ready any more.
+    /// The process is stopping and no longer ready.
     pub(crate) fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
     }
 
-    /// Nothing keeps this replica from leading when its turn comes, and while it leads, every watch has begun or was refused,
-    /// and at least one has begun.
+    /// Whether this replica could lead and, if it leads, whether every watch has synced or was refused, and at least one has
+    /// synced.
     pub(crate) fn is_ready(&self) -> bool {
         !self.stopping.load(Ordering::Relaxed)
             && self.leadership.can_lead()
-            && (!self.leadership.leads() || self.watches())
+            && (!self.leadership.leads() || self.has_synced())
     }
 
-    /// Whether no first list is under way any more.
+    /// Whether no first list is in progress.
     pub(crate) fn has_listed(&self) -> bool {
         let watches = self.watches.lock();
         watches.values().all(|start| *start != Start::Pending)
     }
 
-    fn watches(&self) -> bool {
-        let watches = self.watches.lock();
-        watches.values().all(|start| *start != Start::Pending)
-            && watches.values().any(|start| *start == Start::Synced)
+    fn has_synced(&self) -> bool {
+        let is_synced = |start: &Start| *start == Start::Synced;
+        self.has_listed() && self.watches.lock().values().any(is_synced)
     }
 }
 
@@ -145,7 +144,7 @@ mod tests {
         let health = Health::new(watches(), Arc::clone(&leadership));
         assert!(!health.is_ready());
         let Leadership::Elected(elected) = &*leadership else {
-            unreachable!("it was made so");
+            unreachable!("it is elected");
         };
         elected.note_lease();
         assert!(health.is_ready() && !leadership.leads());
@@ -154,10 +153,7 @@ mod tests {
             act_until: now + STUCK,
             end: now + STUCK,
         });
-        assert!(
-            !health.is_ready(),
-            "it leads, and its watches have not begun"
-        );
+        assert!(!health.is_ready(), "it leads, and its watches are pending");
         for watch in watches() {
             health.note(&watch, Start::Synced);
         }

@@ -1,4 +1,4 @@
-//! The HTTP server for kubelets and Prometheus.
+//! The admin server: probes, metrics and the overview.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -12,19 +12,19 @@ use super::{
     health::Health,
 };
 
-/// A handful of probes and scrapers, and a bound on what strangers can cost.
+/// More connections than probes and scrapers open. It bounds the cost of unknown clients.
 const LIMITS: Limits = Limits {
     connections: 64,
     header_timeout: Duration::from_secs(10),
 };
 
-/// Where all workloads are shown, for people and for programs.
+/// The paths of the overview, as HTML and JSON.
 pub(crate) const OVERVIEW: [&str; 2] = ["/", "/status.json"];
 
-/// Gives the metrics of this moment, as text.
+/// Encodes the present metrics as text.
 pub(crate) type Scrape = Arc<dyn Fn() -> String + Send + Sync>;
 
-/// Answers on the listener until the future is dropped.
+/// Serves the listener until the future is dropped.
 pub(crate) async fn serve(
     listener: TcpListener,
     health: Arc<Health>,
@@ -36,17 +36,17 @@ pub(crate) async fn serve(
         if is_read && OVERVIEW.contains(&request.uri().path()) {
             return overview(request);
         }
-        let answer = answer(&request, &health, &scrape);
-        Box::pin(async { answer })
+        let response = respond(&request, &health, &scrape);
+        Box::pin(async { response })
     });
     connections::serve(listener, LIMITS, service).await;
 }
 
-/// Opens the port on every address of the host, IPv6 where there is any.
+/// Binds the port on all addresses, with IPv6 if it is available.
 ///
 /// # Errors
 ///
-/// When the port is taken or may not be used.
+/// When the port cannot be bound.
 pub(crate) async fn listen(port: u16) -> std::io::Result<TcpListener> {
     match TcpListener::bind(SocketAddr::from(([0u16; 8], port))).await {
         Ok(listener) => Ok(listener),
@@ -54,16 +54,16 @@ pub(crate) async fn listen(port: u16) -> std::io::Result<TcpListener> {
     }
 }
 
-fn answer(request: &Request<Incoming>, health: &Health, scrape: &Scrape) -> Response<Body> {
+fn respond(request: &Request<Incoming>, health: &Health, scrape: &Scrape) -> Response<Body> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered\n");
+        let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET is supported\n");
         let allowed = header::HeaderValue::from_static("GET, HEAD");
         response.headers_mut().insert(header::ALLOW, allowed);
         return response;
     }
     match request.uri().path() {
-        "/health/live" | "/livez" => verdict(health.is_live()),
-        "/health/ready" | "/readyz" => verdict(health.is_ready()),
+        "/health/live" | "/livez" => probe(health.is_live()),
+        "/health/ready" | "/readyz" => probe(health.is_ready()),
         "/metrics" => {
             let mut response = text(StatusCode::OK, scrape());
             let kind = header::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
@@ -72,20 +72,20 @@ fn answer(request: &Request<Incoming>, health: &Health, scrape: &Scrape) -> Resp
         }
         _ => text(
             StatusCode::NOT_FOUND,
-            "there are /, /status.json, /livez, /readyz and /metrics here\n",
+            "not found; paths are /, /status.json, /livez, /readyz and /metrics\n",
         ),
     }
 }
 
-fn verdict(good: bool) -> Response<Body> {
-    if good {
+fn probe(healthy: bool) -> Response<Body> {
+    if healthy {
         text(StatusCode::OK, "ok\n")
     } else {
         text(StatusCode::SERVICE_UNAVAILABLE, "not ok\n")
     }
 }
 
-/// An answer of plain text.
+/// A plain text response.
 pub(crate) fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
     let mut response = Response::new(Body::whole(body));
     *response.status_mut() = status;
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
     use crate::leader_election::leadership::Leadership;
 
-    /// Far less than a probe of a kubelet waits, and than a silent client is given.
+    /// Much less than the timeout of a probe, and of a silent client.
     const SOON: Duration = Duration::from_secs(5);
 
     async fn server() -> (JoinSet<()>, SocketAddr) {
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn probes_are_answered_however_many_clients_are_silent() {
+    async fn probes_succeed_with_many_silent_clients() {
         let (_tasks, address) = server().await;
         let mut silent = Vec::new();
         for number in 0..5 * LIMITS.connections {
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_oldest_connection_ends_when_there_are_too_many() {
+    async fn the_oldest_connection_is_closed_at_the_limit() {
         let (_tasks, address) = server().await;
         let mut clients = Vec::new();
         for _ in 0..=LIMITS.connections {

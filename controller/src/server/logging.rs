@@ -1,4 +1,4 @@
-//! The log.
+//! Log output.
 
 use std::{
     io::{self, IsTerminal as _},
@@ -16,20 +16,20 @@ use tracing_subscriber::{
 
 use crate::config::LogFormat;
 
-/// Where the log goes.
+/// The destination of the log.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Stream {
     /// Standard output.
     Output,
-    /// Standard error, as standard output is for what the user asked for.
+    /// Standard error, as standard output is for the result of a command.
     Error,
 }
 
-/// Writes the log from now on, in the given format, as far as the filter lets it through.
+/// Installs the global subscriber, with this format and filter.
 pub(crate) fn start(stream: Stream, format: LogFormat, filter: Targets) {
     let filter = filter
-        .and(filter_fn(is_no_span))
-        .and(filter_fn(is_no_repetition));
+        .and(filter_fn(is_event))
+        .and(filter_fn(is_not_duplicate));
     let (writer, terminal) = match stream {
         Stream::Output => (BoxMakeWriter::new(io::stdout), io::stdout().is_terminal()),
         Stream::Error => (BoxMakeWriter::new(io::stderr), io::stderr().is_terminal()),
@@ -42,31 +42,30 @@ pub(crate) fn start(stream: Stream, format: LogFormat, filter: Targets) {
     tracing_subscriber::registry()
         .with(layer.with_filter(filter))
         .init();
-    tell_of_panics();
+    log_panics();
 }
 
-/// From now on a panic is logged like every error: what is written to standard error may be collected by nobody,
-/// and is no JSON.
-fn tell_of_panics() {
-    let before = panic::take_hook();
+/// Logs panics as errors: standard error may not be collected, and is not JSON.
+fn log_panics() {
+    let default = panic::take_hook();
     panic::set_hook(Box::new(move |panic| {
         if tracing::enabled!(Level::ERROR) {
             let text = panic.to_string().replace('\n', " ");
             error!("panic: {text}");
         } else {
-            before(panic);
+            default(panic);
         }
     }));
 }
 
-/// Each line names its workload by itself; the spans of kube-runtime would say it again, at length.
-fn is_no_span(metadata: &Metadata<'_>) -> bool {
-    !metadata.is_span()
+/// Each line names its workload; the spans of kube-runtime would repeat it at length.
+fn is_event(metadata: &Metadata<'_>) -> bool {
+    metadata.is_event()
 }
 
-/// kube's client complains of each request that fails, and of an answer that it cannot read with all of it: pages of
-/// objects, or a Secret. All of this comes to us as an error, and is logged where it matters.
-fn is_no_repetition(metadata: &Metadata<'_>) -> bool {
+/// kube's client logs each failed request, and each response that it cannot parse with its whole body: pages of objects, or a
+/// Secret. Both are also returned as errors, which we log.
+fn is_not_duplicate(metadata: &Metadata<'_>) -> bool {
     let is_known =
         ["kube_client::client", "kube_client::client::builder"].contains(&metadata.target());
     !is_known || *metadata.level() > Level::WARN

@@ -1,4 +1,4 @@
-//! What people read: one sentence for the log and the Event alike.
+//! The messages of log lines and Events: both have the same text.
 
 mod pins;
 
@@ -12,33 +12,36 @@ use kube_autorollout_core::{
     state::{Reason, State},
 };
 
-use super::build::Move;
-use super::recorder;
-use super::warnings::{Topic, Warning};
+use super::{
+    image_change::{ImageChange, describe},
+    recorder,
+    warnings::{Topic, Warning},
+};
 use crate::{
     observe::{observation::Observation, pods::Pod},
-    rollout::tracker::Stuck,
+    rollout::tracker::StuckRollout,
 };
 
-/// Which containers are rolled out from what to what.
-pub(super) fn triggered(moves: &[Move]) -> String {
-    let moves = moves.iter().map(|change| {
+/// The changes of a rollout.
+pub(super) fn triggered(changes: &[ImageChange]) -> String {
+    let changes = changes.iter().map(|change| {
         let from = change.from.as_ref();
-        let from = from.map_or_else(|| "an unknown image".to_owned(), ToString::to_string);
+        let from = from.map_or_else(|| "an unknown image".to_owned(), describe);
         let attempt = match change.attempt {
             1 => String::new(),
             attempt => format!(" (attempt {attempt})"),
         };
         format!(
             "container {}: {from} is now {}{attempt}",
-            change.container, change.to
+            change.container,
+            describe(&change.to)
         )
     });
-    moves.collect::<Vec<_>>().join("; ")
+    changes.collect::<Vec<_>>().join("; ")
 }
 
-/// Why a stale workload is not rolled out now.
-pub(super) fn waits(decision: &Decision) -> String {
+/// Why an outdated workload is not rolled out now.
+pub(super) fn delayed(decision: &Decision) -> String {
     let container = decision.container.as_deref().unwrap_or_default();
     let why = decision
         .reason
@@ -57,17 +60,17 @@ pub(super) fn waits(decision: &Decision) -> String {
     note
 }
 
-/// Which digests the pods run now, of the containers that were ever rolled out. The tag may have moved on since then, and
-/// pods that could not start at first have pulled what it names by now.
-pub(super) fn completed(observation: &Observation, moves: &[Move]) -> String {
+/// The versions that the pods run after a rollout. If the tag has moved since, pods that could not start at first have pulled
+/// its present digest.
+pub(super) fn completed(observation: &Observation, changes: &[ImageChange]) -> String {
     let containers = observation.observed.containers.iter();
     let running = containers.filter_map(|container| {
         let digest = container.tag.as_ref().ok()?;
         let recorded = observation.observed.record.digest(&container.name)?;
-        let mut builds = moves.iter().map(|change| &change.to);
-        let running = builds
-            .find(|build| build.digest == *digest)
-            .map_or_else(|| short::digest(digest), ToString::to_string);
+        let mut versions = changes.iter().map(|change| &change.to);
+        let running = versions
+            .find(|version| version.digest == *digest)
+            .map_or_else(|| short::digest(digest), describe);
         let mut note = format!("container {} runs {running}", container.name);
         if recorded != digest {
             let _ = write!(note, ", pushed after {}", short::digest(recorded));
@@ -77,7 +80,7 @@ pub(super) fn completed(observation: &Observation, moves: &[Move]) -> String {
     running.collect::<Vec<_>>().join("; ")
 }
 
-/// What of a decision and of what it rests on people should hear of.
+/// The warnings about a decision and its observation.
 pub(super) fn warnings(decision: &Decision, observation: &Observation) -> Vec<Warning> {
     let failures = observation
         .failures
@@ -111,7 +114,7 @@ pub(super) fn warnings(decision: &Decision, observation: &Observation) -> Vec<Wa
         .collect()
 }
 
-/// Whether new pods could not pull the image, as it is not there for their platform.
+/// Whether new pods could not pull the image, as it does not exist for their platform.
 fn lacks_platform(container: &Container) -> bool {
     let lacking = Verdict::CannotStart(Reason::NoMatchingPlatform);
     container.pods.iter().any(|pod| pod.verdict == lacking)
@@ -132,78 +135,83 @@ fn without_platform(container: &Container) -> Warning {
 
 fn stuck(decision: &Decision, observation: &Observation) -> Warning {
     Warning {
-        topic: Topic::NotConverging(Stuck::of(decision, observation)),
+        topic: Topic::NotConverging(StuckRollout::new(decision, observation)),
         event: Some(recorder::Reason::NotConverging),
         note: not_converging(decision, observation),
     }
 }
 
-/// What was rolled out, of a container that does not converge.
+/// The workload's record of the rollout of a container that does not converge.
 #[derive(Debug, PartialEq, Eq)]
-enum Rolled<'a> {
-    /// What its tag names, by the workload's own account.
-    Recorded,
-    /// The same, as we remember it, and the workload does not say so any more.
+enum RecordState<'a> {
+    /// It is the digest that the tag names.
+    Present,
+    /// It was removed.
     Lost,
-    /// What its tag named before.
-    Before(&'a Digest),
+    /// It is a digest that the tag named earlier.
+    Outdated(&'a Digest),
 }
 
-fn record<'a>(decision: &Decision, observation: &'a Observation) -> Rolled<'a> {
-    let Some(container) = decided_by(decision, observation) else {
-        return Rolled::Lost;
+fn record_state<'a>(decision: &Decision, observation: &'a Observation) -> RecordState<'a> {
+    let Some(container) = deciding_container(decision, observation) else {
+        return RecordState::Lost;
     };
     let tag = container.tag.as_ref().ok();
     let remembered = container.remembered.as_ref();
     match observation.observed.record.digest(&container.name) {
-        // Without a pod the tag is not asked for.
-        Some(record) if tag.is_none_or(|tag| tag == record) => Rolled::Recorded,
-        Some(record) if remembered.map(|rollout| &rollout.digest) != tag => Rolled::Before(record),
-        _ => Rolled::Lost,
+        // Without a pod the tag is not resolved.
+        Some(record) if tag.is_none_or(|tag| tag == record) => RecordState::Present,
+        Some(record) if remembered.map(|rollout| &rollout.digest) != tag => {
+            RecordState::Outdated(record)
+        }
+        _ => RecordState::Lost,
     }
 }
 
-/// Whether the workload has lost the record of what it was rolled out to.
+/// Whether the workload's record of its last rollout was removed.
 pub(crate) fn has_lost_record(decision: &Decision, observation: &Observation) -> bool {
-    record(decision, observation) == Rolled::Lost
+    record_state(decision, observation) == RecordState::Lost
 }
 
-/// The container that decided it.
-fn decided_by<'a>(decision: &Decision, observation: &'a Observation) -> Option<&'a Container> {
+/// The container that determined the decision.
+fn deciding_container<'a>(
+    decision: &Decision,
+    observation: &'a Observation,
+) -> Option<&'a Container> {
     let mut containers = observation.observed.containers.iter();
     containers.find(|container| Some(&container.name) == decision.container.as_ref())
 }
 
-/// Why a rollout does not converge, and in which pod it shows.
+/// Why a rollout does not converge, and in which pod.
 fn not_converging(decision: &Decision, observation: &Observation) -> String {
     let reason = decision.reason.map_or("", Reason::as_str);
     let name = decision.container.as_deref().unwrap_or_default();
-    let container = decided_by(decision, observation);
+    let container = deciding_container(decision, observation);
     let mut note = format!("container {name}: {reason}");
     let pods = &observation.pods;
-    let blocking = witness(name, &pods.blocking);
-    if let Some(pod) = witness(name, &pods.current).or(blocking) {
+    let blocking = waiting_pod(name, &pods.blocking);
+    if let Some(pod) = waiting_pod(name, &pods.current).or(blocking) {
         // Writing to a String cannot fail.
         let _ = write!(note, " in pod {pod}");
     }
     let target = container.and_then(|container| container.tag.as_ref().ok());
     let target = target.or_else(|| observation.observed.record.digest(name));
     let target = target.map(short::digest).unwrap_or_default();
-    let record = record(decision, observation);
-    if record == Rolled::Lost {
-        let writer = observation.template_writer.as_deref();
-        let writer = writer.map_or_else(String::new, |writer| {
-            format!(" (field manager \"{writer}\")")
+    let record = record_state(decision, observation);
+    if record == RecordState::Lost {
+        let manager = observation.template_writer.as_deref();
+        let manager = manager.map_or_else(String::new, |manager| {
+            format!(" (field manager \"{manager}\")")
         });
         let _ = write!(
             note,
             "; {target} was already rolled out, but the kube-autorollout/digests annotation was removed from the pod \
-             template{writer}. Retrying in 1h at the earliest; exclude the annotation in that tool",
+             template{manager}. Retrying in 1h at the earliest; exclude the annotation in that tool",
         );
         return note;
     }
     let _ = match record {
-        Rolled::Before(digest) => write!(
+        RecordState::Outdated(digest) => write!(
             note,
             "; rolled out {}; the tag has since moved to {target}, which pending pods will pull on their next attempt",
             short::digest(digest)
@@ -211,7 +219,7 @@ fn not_converging(decision: &Decision, observation: &Observation) -> String {
         _ => write!(
             note,
             "; {target} was rolled out{}",
-            repetition(decision, observation, name)
+            attempt_note(decision, observation, name)
         ),
     };
     if let Some(advice) = decision.reason.and_then(|reason| advice(reason, container)) {
@@ -226,8 +234,8 @@ fn not_converging(decision: &Decision, observation: &Observation) -> String {
     note
 }
 
-/// How often a digest was rolled out, and whether and when that is repeated.
-fn repetition(decision: &Decision, observation: &Observation, container: &str) -> String {
+/// The number of attempts, and whether and when another follows.
+fn attempt_note(decision: &Decision, observation: &Observation, container: &str) -> String {
     let attempt = match observation.observed.attempts.of(container) {
         1 => String::new(),
         attempts => format!(" (attempt {attempts})"),
@@ -238,16 +246,16 @@ fn repetition(decision: &Decision, observation: &Observation, container: &str) -
     }
 }
 
-/// One of the pods in which the container waits, if it does.
-fn witness<'a>(container: &str, pods: &'a [Arc<Pod>]) -> Option<&'a str> {
+/// A pod in which the container is waiting.
+fn waiting_pod<'a>(container: &str, pods: &'a [Arc<Pod>]) -> Option<&'a str> {
     let waits = |pod: &&Arc<Pod>| {
         let mut containers = pod.containers.iter();
-        containers.any(|found| *found.spec.name == *container && found.waiting.is_some())
+        containers.any(|observed| *observed.spec.name == *container && observed.waiting.is_some())
     };
     pods.iter().find(waits).map(|pod| &*pod.name)
 }
 
-/// What to do about a rollout that does not converge.
+/// Advice about a rollout that does not converge.
 fn advice(reason: Reason, container: Option<&Container>) -> Option<String> {
     let advice = match reason {
         Reason::ErrImagePull | Reason::ImagePullBackOff => {

@@ -1,10 +1,11 @@
-//! Events on workloads: best effort, off the path of every decision.
+//! Records Events on workloads: best effort, and never in the path of a decision.
 //!
-//! kube's `Recorder` is not used: it folds an Event into an earlier one with the same reason and keeps the note of the
-//! first, and our notes carry the digests.
+//! kube's `Recorder` is not used: it aggregates Events with the same reason and keeps the note of the first, but our notes
+//! carry the digests.
 
 use std::{sync::Arc, time::Duration};
 
+use futures::{StreamExt as _, stream};
 use jiff::SignedDuration;
 use k8s_openapi::{
     api::{core::v1::ObjectReference, events::v1},
@@ -16,44 +17,44 @@ use tracing::{debug, warn};
 
 use crate::{clock, constants, error_chain::Chain, metrics::Metrics, rollout::limiter::Limiter};
 
-/// Events that wait to be written; what comes on top of them is lost.
+/// Capacity of the queue. Events that exceed it are lost.
 const QUEUE: usize = 4096;
 
-/// Events that are written at once.
+/// Concurrent writes.
 const WRITERS: usize = 4;
 
-/// The API server cuts off longer notes.
+/// Maximum length of a note in bytes, as the API server enforces it.
 const NOTE: usize = 1024;
 
-/// After which an Event counts as lost.
+/// Timeout of a write, after which the Event counts as lost.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// So long an Event waits for patches.
-const PATIENCE: SignedDuration = SignedDuration::from_secs(5);
+/// Maximum time that an Event waits for patches in flight.
+const MAX_DELAY: SignedDuration = SignedDuration::from_secs(5);
 
-/// How often is checked whether it need not wait any more.
-const PAUSE: Duration = Duration::from_millis(100);
+/// Interval of checks for patches in flight.
+const POLL: Duration = Duration::from_millis(100);
 
-/// What an Event reports.
+/// The reason of an Event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reason {
-    /// A rollout has begun.
+    /// A rollout was triggered.
     RolloutTriggered,
-    /// The pods run what the rollout was for.
+    /// All pods run the new digest.
     RolloutCompleted,
-    /// The pods do not run what the rollout was for.
+    /// The rollout does not converge.
     NotConverging,
-    /// A container is not checked, as a new pod need not pull its image.
+    /// A container is not checked, as new pods may not pull its image.
     ImagePullPolicyNotAlways,
-    /// A registry did not answer with a digest.
+    /// The check of a registry failed.
     RegistryCheckFailed,
-    /// An annotation cannot be followed.
+    /// An annotation is invalid.
     InvalidConfiguration,
     /// The API server refused the patch.
     RolloutFailed,
-    /// Pods are not pinned that should be.
+    /// Pods are not pinned but should be.
     NotPinned,
-    /// A registry does not have what pods are pinned to.
+    /// A registry no longer has a digest that pods are pinned to.
     PinnedDigestGone,
 }
 
@@ -72,7 +73,7 @@ impl Reason {
         }
     }
 
-    /// Whether something went wrong, in the API's words.
+    /// The `type` of the Event.
     fn type_(self) -> &'static str {
         match self {
             Self::RolloutTriggered | Self::RolloutCompleted => "Normal",
@@ -80,7 +81,7 @@ impl Reason {
         }
     }
 
-    /// What we were doing, in the API's words.
+    /// The `action` of the Event.
     fn action(self) -> &'static str {
         match self {
             Self::RolloutTriggered
@@ -92,7 +93,7 @@ impl Reason {
     }
 }
 
-/// Takes Events and sees to it that they are written.
+/// Enqueues Events for the writer.
 #[derive(Clone)]
 pub(crate) struct Recorder {
     queue: mpsc::Sender<v1::Event>,
@@ -101,15 +102,15 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    /// A queue, and what writes it until all its senders are gone.
+    /// A recorder, and its writer, which ends after the last clone of the recorder is dropped.
     pub(crate) fn new(
         client: Client,
         metrics: Arc<Metrics>,
         instance: String,
         limiter: Arc<Limiter>,
     ) -> (Self, impl Future<Output = ()>) {
-        let (queue, waiting) = mpsc::channel(QUEUE);
-        let writer = write_all(client, waiting, Arc::clone(&metrics), limiter);
+        let (queue, events) = mpsc::channel(QUEUE);
+        let writer = write_all(client, events, Arc::clone(&metrics), limiter);
         let recorder = Self {
             queue,
             metrics,
@@ -118,7 +119,7 @@ impl Recorder {
         (recorder, writer)
     }
 
-    /// Reports a workload; an Event that finds the queue full is counted and lost.
+    /// Enqueues an Event. If the queue is full, the Event is lost and counted.
     pub(crate) fn publish(&self, reason: Reason, regarding: ObjectReference, note: &str) {
         let event = self.event(reason, regarding, note);
         if self.queue.try_send(event).is_err() {
@@ -130,7 +131,7 @@ impl Recorder {
         v1::Event {
             metadata: ObjectMeta {
                 namespace: regarding.namespace.clone(),
-                // The API server completes the name, so that Events of one instant do not collide.
+                // The API server completes the name, so that concurrent Events do not collide.
                 generate_name: Some(format!(
                     "{}-",
                     regarding.name.as_deref().unwrap_or(constants::NAME)
@@ -150,24 +151,19 @@ impl Recorder {
     }
 }
 
-/// Writes Events, a few at a time, until nobody can send any more.
+/// Writes Events, a few at a time, until all recorders are dropped.
 async fn write_all(
     client: Client,
-    waiting: mpsc::Receiver<v1::Event>,
+    mut queue: mpsc::Receiver<v1::Event>,
     metrics: Arc<Metrics>,
     limiter: Arc<Limiter>,
 ) {
-    use futures::StreamExt as _;
-
-    let waiting = futures::stream::unfold(waiting, async |mut waiting| {
-        let event = waiting.recv().await?;
-        Some((event, waiting))
-    });
+    let events = stream::poll_fn(move |context| queue.poll_recv(context));
     let mut refused = false;
     let mut written = std::pin::pin!(
-        waiting
+        events
             .map(async |event| {
-                after(&limiter, &event).await;
+                yield_to_patches(&limiter, &event).await;
                 write(&client, event).await
             })
             .buffer_unordered(WRITERS)
@@ -195,14 +191,14 @@ enum Error {
     Timeout,
 }
 
-/// Lets patches go first: an Event can wait a little, and a rollout of everything keeps the API server busy enough.
-async fn after(limiter: &Limiter, event: &v1::Event) {
-    let is_young = || {
+/// Waits while patches are in flight, for a bounded time: Events are less urgent, and many rollouts load the API server.
+async fn yield_to_patches(limiter: &Limiter, event: &v1::Event) {
+    let may_wait = || {
         let time = event.event_time.as_ref();
-        time.is_some_and(|time| clock::now().duration_since(time.0) < PATIENCE)
+        time.is_some_and(|time| clock::now().duration_since(time.0) < MAX_DELAY)
     };
-    while limiter.is_in_use() && is_young() {
-        time::sleep(PAUSE).await;
+    while limiter.is_in_use() && may_wait() {
+        time::sleep(POLL).await;
     }
 }
 
@@ -217,7 +213,7 @@ async fn write(client: &Client, event: v1::Event) -> Result<(), Error> {
     }
 }
 
-/// The longest beginning of the note that the API server takes.
+/// Truncates the note to the maximum length, at a character boundary.
 fn truncated(note: &str) -> &str {
     let ends = note
         .char_indices()
@@ -231,7 +227,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_note_is_cut_between_letters() {
+    fn a_long_note_is_truncated_at_a_character_boundary() {
         let note = "ü".repeat(NOTE);
         assert_eq!(truncated(&note).len(), NOTE);
         assert_eq!(truncated(&format!("x{note}")).len(), NOTE - 1);

@@ -6,32 +6,32 @@ use jiff::{SignedDuration, Timestamp};
 use kube_autorollout_core::state::Reason;
 
 use super::recorder;
-use crate::rollout::tracker::Stuck;
+use crate::rollout::tracker::StuckRollout;
 
-/// A registry that fails is reported in Events at most this often, per workload and kind of error.
-const REGISTRY_EVENTS: SignedDuration = SignedDuration::from_hours(1);
+/// Minimum interval of Events about registry failures, per workload and reason.
+const REGISTRY_INTERVAL: SignedDuration = SignedDuration::from_hours(1);
 
-/// What a warning is about.
+/// The subject of a warning.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Topic {
-    /// A container's registry did not answer.
+    /// The check of a container's registry failed.
     Registry(Reason, String),
-    /// A container's image is not pulled anew.
+    /// The pull policy of a container does not pull its image again.
     PullPolicy(String),
-    /// The digest that is the record of a container was rolled out, and the pods do not run it.
-    NotConverging(Stuck),
-    /// Pods of a container are not pinned that should be.
+    /// A rollout does not converge.
+    NotConverging(StuckRollout),
+    /// Pods of a container are not pinned but should be.
     NotPinned(String),
-    /// A registry does not have what the pods of a container are pinned to.
+    /// A registry no longer has the digest that the pods of a container are pinned to.
     PinnedDigestGone(String, String),
-    /// The annotations cannot be followed.
+    /// An annotation is invalid.
     Invalid(String),
-    /// The API server refused or did not answer.
+    /// A request to the API server failed.
     ApiServer(String),
 }
 
 impl Topic {
-    /// Whether it may still be the case when nothing is seen of it while a rollout is in flight.
+    /// Whether it remains open during a rollout, even if it is not observed.
     fn outlasts_rollouts(&self) -> bool {
         matches!(
             self,
@@ -39,21 +39,21 @@ impl Topic {
         )
     }
 
-    /// Whether a cloud issues no token, which concerns all workloads alike.
-    pub(super) fn is_of_the_cloud(&self) -> bool {
+    /// Whether a cloud issues no token, which concerns all workloads.
+    pub(super) fn is_cloud_failure(&self) -> bool {
         matches!(self, Self::Registry(Reason::CloudIdentity, _))
     }
 }
 
-/// Something that went wrong, and how it is reported.
+/// A warning about a workload.
 pub(super) struct Warning {
     pub(super) topic: Topic,
-    /// Nothing where it is only logged.
+    /// `None` if it is only logged.
     pub(super) event: Option<recorder::Reason>,
     pub(super) note: String,
 }
 
-/// In which ways a warning is reported now.
+/// The channels on which a warning is reported now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Channels {
     pub(super) log: bool,
@@ -63,64 +63,67 @@ pub(super) struct Channels {
 /// The warnings about one workload.
 #[derive(Debug, Default)]
 pub(super) struct Warnings {
-    raised: BTreeMap<Topic, Raised>,
+    raised: BTreeMap<Topic, RaisedWarning>,
 }
 
 #[derive(Debug)]
-struct Raised {
-    /// When an Event reported it last.
+struct RaisedWarning {
+    /// The time of the last Event.
     event: Option<Timestamp>,
-    /// It was the case at the last check.
-    stands: bool,
+    /// Whether it applied at the last check.
+    is_open: bool,
 }
 
 impl Warnings {
-    /// What is the case now, and how each of it is reported; all else has passed. Only that a rollout does not
-    /// converge has not while the state is `open`: a container that crashes again and again runs in between. Nor has then what
-    /// is said of pins, as pods are not always read.
-    pub(super) fn now(&mut self, topics: &[Topic], open: bool, now: Timestamp) -> Vec<Channels> {
+    /// Replaces the open warnings with those about the topics; returns how to report each. During a rollout (`rolling_out`)
+    /// some stay open even if they are not observed: a crashing container runs in between, and pods are not always read.
+    pub(super) fn update(
+        &mut self,
+        topics: &[Topic],
+        rolling_out: bool,
+        now: Timestamp,
+    ) -> Vec<Channels> {
         self.raised.retain(|topic, raised| {
-            let is_open = open && topic.outlasts_rollouts();
-            raised.stands = raised.stands && (is_open || topics.contains(topic));
-            raised.stands || raised.reported_lately(now)
+            let stays_open = rolling_out && topic.outlasts_rollouts();
+            raised.is_open = raised.is_open && (stays_open || topics.contains(topic));
+            raised.is_open || raised.has_recent_event(now)
         });
         topics.iter().map(|topic| self.raise(topic, now)).collect()
     }
 
-    /// Whether it was the case the last time, and was reported.
-    fn stands(&self, topic: &Topic) -> bool {
-        self.raised.get(topic).is_some_and(|raised| raised.stands)
-    }
-
     fn raise(&mut self, topic: &Topic, now: Timestamp) -> Channels {
-        let stood = self.stands(topic);
+        let before = self.raised.get(topic);
+        let was_open = before.is_some_and(|raised| raised.is_open);
         let event = match topic {
-            Topic::Registry(kind, _) => !self.reported_lately(*kind, now),
-            _ => !stood,
+            Topic::Registry(reason, _) => !self.has_recent_event(*reason, now),
+            _ => !was_open,
         };
-        let before = self.raised.get(topic).and_then(|raised| raised.event);
-        let raised = Raised {
-            event: if event { Some(now) } else { before },
-            stands: true,
+        let last = before.and_then(|raised| raised.event);
+        let raised = RaisedWarning {
+            event: if event { Some(now) } else { last },
+            is_open: true,
         };
         self.raised.insert(topic.clone(), raised);
-        Channels { log: !stood, event }
+        Channels {
+            log: !was_open,
+            event,
+        }
     }
 
-    /// Whether an Event of the last hour reported this kind of error, of any container.
-    fn reported_lately(&self, kind: Reason, now: Timestamp) -> bool {
+    /// Whether a recent Event reported a registry failure with this reason, of any container.
+    fn has_recent_event(&self, reason: Reason, now: Timestamp) -> bool {
         self.raised.iter().any(|(topic, raised)| {
-            let same = matches!(topic, Topic::Registry(other, _) if *other == kind);
-            same && raised.reported_lately(now)
+            let same = matches!(topic, Topic::Registry(other, _) if *other == reason);
+            same && raised.has_recent_event(now)
         })
     }
 }
 
-impl Raised {
-    /// Whether an Event of the last hour reported it. One of times to come was written before the clock was set back.
-    fn reported_lately(&self, now: Timestamp) -> bool {
+impl RaisedWarning {
+    /// Whether a recent Event reported it. A time in the future is from before the clock was set back.
+    fn has_recent_event(&self, now: Timestamp) -> bool {
         self.event
-            .is_some_and(|at| now.duration_since(at).abs() < REGISTRY_EVENTS)
+            .is_some_and(|at| now.duration_since(at).abs() < REGISTRY_INTERVAL)
     }
 }
 
@@ -146,31 +149,34 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_is_reported_once() {
+    fn an_open_warning_is_reported_once() {
         let mut warnings = Warnings::default();
         let topics = [Topic::PullPolicy("app".to_owned())];
-        assert_eq!(warnings.now(&topics, false, minute(0)), [BOTH]);
-        assert_eq!(warnings.now(&topics, false, minute(1)), [NEITHER]);
-        assert_eq!(warnings.now(&[], false, minute(2)), []);
+        assert_eq!(warnings.update(&topics, false, minute(0)), [BOTH]);
+        assert_eq!(warnings.update(&topics, false, minute(1)), [NEITHER]);
+        assert_eq!(warnings.update(&[], false, minute(2)), []);
         assert_eq!(
-            warnings.now(&topics, false, minute(3)),
+            warnings.update(&topics, false, minute(3)),
             [BOTH],
-            "it has passed in between"
+            "it was closed in between"
         );
     }
 
     #[test]
-    fn events_of_a_failing_registry_are_an_hour_apart_for_each_kind() {
+    fn events_of_a_failing_registry_are_an_hour_apart_for_each_reason() {
         let mut warnings = Warnings::default();
-        assert_eq!(warnings.now(&[timeout("app")], false, minute(0)), [BOTH]);
-        assert_eq!(warnings.now(&[], false, minute(1)), []);
+        assert_eq!(warnings.update(&[timeout("app")], false, minute(0)), [BOTH]);
+        assert_eq!(warnings.update(&[], false, minute(1)), []);
         let logged = Channels {
             log: true,
             event: false,
         };
-        assert_eq!(warnings.now(&[timeout("app")], false, minute(2)), [logged]);
         assert_eq!(
-            warnings.now(&[timeout("app"), timeout("side")], false, minute(3)),
+            warnings.update(&[timeout("app")], false, minute(2)),
+            [logged]
+        );
+        assert_eq!(
+            warnings.update(&[timeout("app"), timeout("side")], false, minute(3)),
             [NEITHER, logged]
         );
         let reminder = Channels {
@@ -178,21 +184,21 @@ mod tests {
             event: true,
         };
         assert_eq!(
-            warnings.now(&[timeout("app")], false, minute(60)),
+            warnings.update(&[timeout("app")], false, minute(60)),
             [reminder]
         );
         let other = Topic::Registry(Reason::Denied, "app".to_owned());
         assert_eq!(
-            warnings.now(&[other], false, minute(61)),
+            warnings.update(&[other], false, minute(61)),
             [BOTH],
-            "another kind is another warning"
+            "another reason is another warning"
         );
     }
 
     #[test]
-    fn a_container_that_crashes_again_and_again_is_reported_once() {
+    fn a_container_that_crashes_repeatedly_is_reported_once() {
         let stuck = |digest: &str| {
-            Topic::NotConverging(Stuck {
+            Topic::NotConverging(StuckRollout {
                 reason: Reason::CrashLoopBackOff,
                 digest: digest.to_owned(),
                 attempt: 1,
@@ -200,22 +206,22 @@ mod tests {
             })
         };
         let mut warnings = Warnings::default();
-        assert_eq!(warnings.now(&[stuck("a")], false, minute(0)), [BOTH]);
-        assert_eq!(warnings.now(&[], true, minute(1)), [], "it runs");
-        assert_eq!(warnings.now(&[stuck("a")], false, minute(2)), [NEITHER]);
-        assert_eq!(warnings.now(&[], true, minute(3)), [], "another image");
-        assert_eq!(warnings.now(&[stuck("b")], false, minute(4)), [BOTH]);
-        assert_eq!(warnings.now(&[], false, minute(5)), [], "it is fixed");
-        assert_eq!(warnings.now(&[stuck("b")], false, minute(6)), [BOTH]);
+        assert_eq!(warnings.update(&[stuck("a")], false, minute(0)), [BOTH]);
+        assert_eq!(warnings.update(&[], true, minute(1)), [], "it runs");
+        assert_eq!(warnings.update(&[stuck("a")], false, minute(2)), [NEITHER]);
+        assert_eq!(warnings.update(&[], true, minute(3)), [], "another image");
+        assert_eq!(warnings.update(&[stuck("b")], false, minute(4)), [BOTH]);
+        assert_eq!(warnings.update(&[], false, minute(5)), [], "it is fixed");
+        assert_eq!(warnings.update(&[stuck("b")], false, minute(6)), [BOTH]);
     }
 
     #[test]
-    fn an_event_of_times_to_come_keeps_no_other_from_being_written() {
+    fn an_event_far_in_the_future_suppresses_no_other() {
         for (then, reported_again) in [(-61, true), (-59, false), (59, false), (61, true)] {
             let mut warnings = Warnings::default();
-            warnings.now(&[timeout("app")], false, minute(then));
-            warnings.now(&[], false, minute(0));
-            let again = warnings.now(&[timeout("app")], false, minute(0));
+            warnings.update(&[timeout("app")], false, minute(then));
+            warnings.update(&[], false, minute(0));
+            let again = warnings.update(&[timeout("app")], false, minute(0));
             let event = again.iter().any(|channels| channels.event);
             assert_eq!(event, reported_again, "{then}");
         }

@@ -78,7 +78,7 @@ async fn an_edit_in_between_stays<K: Kind>(hint: &str, kind: &str) {
     edit::<K>(&world).await;
 
     controller
-        .until_logged(&["INFO", "/web", "the workload was changed meanwhile"])
+        .until_logged(&["INFO", "/web", "the workload was changed concurrently"])
         .await;
     world.until_running(&world.marker(2), pods).await;
     let completed = |metrics: &Metrics| metrics.rollouts("completed") > 0.5;
@@ -152,7 +152,7 @@ async fn a_conflict_with_what_no_watch_shows_is_not_tried_again_every_second() {
     edit::<Deployment>(&world).await;
     world.push(&world.version(2), "app").await;
     controller
-        .until_logged(&["INFO", "/web", "the workload was changed meanwhile"])
+        .until_logged(&["INFO", "/web", "the workload was changed concurrently"])
         .await;
     let patches = || {
         let requests = world.requests();

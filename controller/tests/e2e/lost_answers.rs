@@ -70,7 +70,7 @@ async fn a_patch_whose_answer_is_lost_on_the_way_is_recognised_as_our_own() {
         is_told_once_each(&world, &controller, &names, each).await;
     }
     let log = controller.log();
-    assert!(!log.contains("the workload was changed meanwhile"), "{log}");
+    assert!(!log.contains("the workload was changed concurrently"), "{log}");
 }
 
 #[tokio::test]
@@ -108,7 +108,7 @@ async fn a_patch_whose_answer_is_lost_in_an_outage_is_recognised_when_a_watch_sh
     gateway.go_away(true);
     gateway.answer_patches(true);
     controller
-        .until_logged(&["WARN", "/web", "the answer to the patch was lost"])
+        .until_logged(&["WARN", "/web", "the response to the patch was lost"])
         .await;
     assert_eq!(world.events("web", "RolloutFailed").await.len(), 0);
     gateway.deliver_watches(true);

@@ -1,4 +1,4 @@
-//! What is logged of a watch that fails.
+//! Logs the failures of a watch, each outage once.
 
 use std::time::Duration;
 
@@ -8,65 +8,65 @@ use tracing::{info, warn};
 
 use crate::workload::Watch;
 
-/// The same error again is not logged within this time, whatever was well in between.
-const REPEATED: Duration = Duration::from_secs(10 * 60);
+/// An error that was logged is not logged again within this time, even if the watch recovers in between.
+const REPEAT_AFTER: Duration = Duration::from_secs(10 * 60);
 
-/// Failures of one watch.
+/// The failures of one watch.
 #[derive(Debug)]
 pub(in crate::controller) struct Outage {
     watch: Watch,
-    trouble: Mutex<Trouble>,
+    errors: Mutex<Errors>,
 }
 
 #[derive(Debug, Default)]
-struct Trouble {
-    /// The last error, until the watch goes on.
-    error: Option<String>,
-    /// What was logged last, and when.
+struct Errors {
+    /// The last error, until the watch recovers.
+    current: Option<String>,
+    /// The error that was logged last, and when.
     logged: Option<(String, Instant)>,
-    /// The present error was logged, so its end is, too.
-    is_open: bool,
+    /// Whether the current outage was logged, so that its end is logged, too.
+    is_logged: bool,
 }
 
 impl Outage {
-    /// None yet.
+    /// No failure yet.
     pub(super) fn new(watch: Watch) -> Self {
         Self {
             watch,
-            trouble: Mutex::default(),
+            errors: Mutex::default(),
         }
     }
 
     /// The watch failed.
     pub(super) fn failed(&self, text: &str) {
-        if self.trouble.lock().failed(text, Instant::now()) {
+        if self.errors.lock().failed(text, Instant::now()) {
             let (kind, namespace) = (self.watch.0, &self.watch.1);
             warn!(kind, namespace, "cannot watch: {text}");
         }
     }
 
-    /// The watch goes on.
+    /// The watch recovered.
     pub(in crate::controller) fn ended(&self) {
-        let mut trouble = self.trouble.lock();
-        if trouble.error.take().is_some() && std::mem::take(&mut trouble.is_open) {
+        let mut errors = self.errors.lock();
+        if errors.current.take().is_some() && std::mem::take(&mut errors.is_logged) {
             let (kind, namespace) = (self.watch.0, &self.watch.1);
             info!(kind, namespace, "watching again");
         }
     }
 }
 
-impl Trouble {
-    /// Notes an error; returns whether it is to be logged.
+impl Errors {
+    /// Records an error; returns whether to log it.
     fn failed(&mut self, text: &str, now: Instant) -> bool {
-        let same = self.error.as_deref() == Some(text);
-        self.error = Some(text.to_owned());
+        let same = self.current.as_deref() == Some(text);
+        self.current = Some(text.to_owned());
         let logged = self.logged.as_ref();
-        let lately = logged.is_some_and(|(logged, at)| logged == text && now < *at + REPEATED);
-        if same || lately {
+        let recent = logged.is_some_and(|(logged, at)| logged == text && now < *at + REPEAT_AFTER);
+        if same || recent {
             return false;
         }
         self.logged = Some((text.to_owned(), now));
-        self.is_open = true;
+        self.is_logged = true;
         true
     }
 }
@@ -76,19 +76,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_trouble_is_logged_once_until_another_comes_or_some_time_has_passed() {
+    fn an_error_is_logged_once_until_another_occurs_or_some_time_has_passed() {
         let begun = Instant::now();
         let second = |second| begun + Duration::from_secs(second);
-        let mut trouble = Trouble::default();
-        assert!(trouble.failed("refused", second(0)));
-        assert!(!trouble.failed("refused", second(1)));
-        assert!(trouble.failed("expired", second(2)), "another");
-        trouble.error = None;
-        assert!(!trouble.failed("expired", second(3)), "it comes and goes");
-        trouble.error = None;
-        assert!(trouble.failed("expired", second(2) + REPEATED));
+        let mut errors = Errors::default();
+        assert!(errors.failed("refused", second(0)));
+        assert!(!errors.failed("refused", second(1)));
+        assert!(errors.failed("expired", second(2)), "another");
+        errors.current = None;
+        assert!(!errors.failed("expired", second(3)), "it recurs");
+        errors.current = None;
+        assert!(errors.failed("expired", second(2) + REPEAT_AFTER));
         assert!(
-            !trouble.failed("expired", second(3) + 2 * REPEATED),
+            !errors.failed("expired", second(3) + 2 * REPEAT_AFTER),
             "the same outage"
         );
     }

@@ -1,15 +1,15 @@
-//! What people read of pins.
+//! Messages about pins.
 
 use kube_autorollout_core::short;
 
 use super::{Warning, recorder};
 use crate::{observe::observation::Observation, status::warnings::Topic};
 
-/// What to do where somebody went back from a rollout.
+/// The effect of a rollback, and how to end it.
 pub(super) const ROLLED_BACK: &str = "a rollout to the image behind the tag was undone; it stays undone until another image \
      is pushed, or the annotation kube-autorollout/hold is \"false\"";
 
-/// What is wrong with the pins of a workload.
+/// The warnings about the pins of a workload.
 pub(super) fn warnings(observation: &Observation) -> impl Iterator<Item = Warning> {
     let containers = observation.observed.containers.iter();
     let unpinned = containers.filter(|container| container.pinned == Some(false));
@@ -28,9 +28,9 @@ pub(super) fn warnings(observation: &Observation) -> impl Iterator<Item = Warnin
 
 fn not_pinned(container: &str, observation: &Observation) -> Warning {
     let pods = observation.pods.current.iter();
-    let mut named = pods.flat_map(|pod| pod.containers.iter().map(move |found| (pod, &found.spec)));
-    let found = named.find(|(_, spec)| *spec.name == *container && !spec.pinned);
-    let image = found.map_or_else(String::new, |(pod, spec)| {
+    let mut specs = pods.flat_map(|pod| pod.containers.iter().map(move |found| (pod, &found.spec)));
+    let unpinned = specs.find(|(_, spec)| *spec.name == *container && !spec.pinned);
+    let image = unpinned.map_or_else(String::new, |(pod, spec)| {
         format!(": pod {} runs {}", pod.name, spec.image)
     });
     Warning {

@@ -12,7 +12,7 @@ fn digest(letter: char) -> Digest {
 }
 
 #[test]
-fn a_rollout_that_another_push_overtook_says_what_runs_in_the_end() {
+fn a_rollout_that_another_push_overtook_reports_what_runs_in_the_end() {
     let change = Change {
         container: "app".to_owned(),
         from: None,

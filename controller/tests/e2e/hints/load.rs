@@ -69,7 +69,7 @@ async fn a_thousand_hints_a_second_cost_one_request_an_image_and_second() {
         "{ticks} checks of another in {seconds} s"
     );
     let log = controller.log();
-    let refused = ["is not authenticated", "cannot be read"];
+    let refused = ["unauthenticated hint", "malformed hint"];
     let lines = log
         .lines()
         .filter(|line| refused.iter().any(|part| line.contains(part)));

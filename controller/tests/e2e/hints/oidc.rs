@@ -177,7 +177,7 @@ async fn tokens_of_ci_jobs_are_accepted_by_their_issuer_key_and_claims() {
     let log = controller.log();
     let refused = log
         .lines()
-        .filter(|line| line.contains("is not authenticated"));
+        .filter(|line| line.contains("unauthenticated hint"));
     assert_eq!(refused.count(), 1, "once a minute: {log}");
 }
 

@@ -44,12 +44,12 @@ async fn a_replica_that_does_not_lead_shows_what_the_leader_knows() {
     assert_eq!((answer.status, &*answer.headers["retry-after"]), (503, "5"));
     let error = answer.json()["error"].as_str().expect("a text").to_owned();
     assert!(
-        error.contains(name) && error.contains("does not answer"),
+        error.contains(name) && error.contains("does not respond"),
         "{error}"
     );
     let page = request(&second, "GET", "/").await;
     assert_eq!(page.status, 503);
-    assert!(page.body.contains("does not answer"), "{}", page.body);
+    assert!(page.body.contains("does not respond"), "{}", page.body);
 
     second
         .until("leading", |metrics| {
@@ -80,6 +80,6 @@ async fn without_a_leader_it_says_so() {
             .ok_or(answer.body)
     });
     let gone = gone.await.unwrap_or_else(|error| panic!("{error}"));
-    assert!(gone.contains("no replica leads now"), "{gone}");
+    assert!(gone.contains("no replica is leading"), "{gone}");
     drop(first);
 }

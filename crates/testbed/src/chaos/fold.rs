@@ -105,7 +105,7 @@ fn is_patch(request: &Request) -> bool {
 /// The patches of which a log of the controller says that there was no response.
 fn unanswered(log: &str) -> impl Iterator<Item = Unanswered> {
     let lines = log.lines();
-    let lines = lines.filter(|line| line.contains("the answer to the patch was lost"));
+    let lines = lines.filter(|line| line.contains("the response to the patch was lost"));
     lines.filter_map(|line| {
         let (at, _) = line.split_once(' ')?;
         let (_, workload) = line.rsplit_once(" workload=")?;
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_patch_without_a_response_is_found_in_the_log() {
-        let log = "2026-11-30T20:39:51.206777Z  WARN ApiServer: the answer to the patch was lost: ServiceError: workload=none of it \
+        let log = "2026-11-30T20:39:51.206777Z  WARN ApiServer: the response to the patch was lost: ServiceError: workload=none of it \
                    workload=Deployment chaos-3-3/d81\n\
                    2026-11-30T20:39:52.206777Z  INFO rolled out: container app workload=Deployment chaos-3-3/d82";
         let found: Vec<_> = unanswered(log).collect();

@@ -1,4 +1,4 @@
-//! The messages to one sink, one after the other.
+//! Sends the messages of one sink one after the other.
 
 use std::sync::Arc;
 
@@ -18,42 +18,44 @@ use super::request::Request;
 use crate::{
     clock,
     error_chain::Chain,
-    metrics::{Metrics, notifications::Outcome},
+    metrics::{Metrics, notifications::DeliveryOutcome},
 };
 
-/// What waits for one sink.
-pub(super) struct Sending {
+/// The queue of one sink, and its delivery.
+pub(super) struct Sender {
     request: Request,
     outbox: Mutex<Outbox>,
-    taken: Notify,
-    /// Why the last message was not sent, if it was not.
-    fault: Mutex<Option<String>>,
+    enqueued: Notify,
+    /// The error of the last message, if it was not sent.
+    error: Mutex<Option<String>>,
 }
 
-impl Sending {
+impl Sender {
     pub(super) fn new(request: Request) -> Self {
         Self {
             outbox: Mutex::new(Outbox::new(Arc::new(request.sink.clone()))),
             request,
-            taken: Notify::new(),
-            fault: Mutex::default(),
+            enqueued: Notify::new(),
+            error: Mutex::default(),
         }
     }
 
-    /// Takes a notice, and drops the oldest message if there are too many.
-    pub(super) fn take(&self, notice: &Arc<Notice>, metrics: &Metrics) {
+    /// Enqueues a notice. If the queue is full, the oldest message is dropped.
+    pub(super) fn enqueue(&self, notice: &Arc<Notice>, metrics: &Metrics) {
         let taken = self.outbox.lock().take(notice, Instant::now().into_std());
         let name = self.request.name();
         if taken == Taken::Displaced {
-            metrics.notifications.ended(name, Outcome::Dropped);
-            self.failed("more messages wait than are kept: the oldest was dropped");
+            metrics
+                .notifications
+                .message(name, DeliveryOutcome::Dropped);
+            self.failed("the queue is full: the oldest message was dropped");
         }
         if taken != Taken::Ignored {
-            self.taken.notify_one();
+            self.enqueued.notify_one();
         }
     }
 
-    /// Sends message after message, until `closing` is cancelled and nothing is left.
+    /// Sends messages until `closing` is cancelled and the queue is empty.
     pub(super) async fn run(
         &self,
         client: &TokenClient,
@@ -70,36 +72,36 @@ impl Sending {
             match next {
                 Next::Send(message) => {
                     let outcome = self.deliver(&message, client, closing).await;
-                    metrics.notifications.ended(self.request.name(), outcome);
+                    metrics.notifications.message(self.request.name(), outcome);
                     let pace = self.request.sink.settings().kind.pace();
                     closing.run_until_cancelled(sleep(pace)).await;
                 }
                 Next::Wait(until) => tokio::select! {
                     () = sleep_until(Instant::from_std(until)) => {}
-                    () = self.taken.notified() => {}
+                    () = self.enqueued.notified() => {}
                     () = closing.cancelled() => {}
                 },
                 Next::Idle if closed => return,
                 Next::Idle => tokio::select! {
-                    () = self.taken.notified() => {}
+                    () = self.enqueued.notified() => {}
                     () = closing.cancelled() => {}
                 },
             }
         }
     }
 
-    /// Sends one message, again where that may help.
+    /// Sends one message, with retries.
     async fn deliver(
         &self,
         message: &Message,
         client: &TokenClient,
         closing: &CancellationToken,
-    ) -> Outcome {
+    ) -> DeliveryOutcome {
         let body = self.request.body(message);
         let mut attempts = Attempts::default();
         loop {
-            let answered = self.request.send(client, &body).await;
-            let (answer, fault) = match &answered {
+            let response = self.request.send(client, &body).await;
+            let (answer, error) = match &response {
                 Ok(response) => (
                     Answer::Status(response.status(), response.header("retry-after")),
                     format!("status {}", response.status()),
@@ -109,38 +111,34 @@ impl Sending {
             match attempts.answered(answer, clock::now()) {
                 Verdict::Sent => {
                     self.sent();
-                    return Outcome::Sent;
+                    return DeliveryOutcome::Sent;
                 }
                 Verdict::Retry(wait) => {
                     let sink = self.request.name();
-                    debug!(
-                        sink,
-                        error = fault,
-                        "a notification is sent again in {wait:?}"
-                    );
+                    debug!(sink, error, "retrying a notification in {wait:?}");
                     if closing.run_until_cancelled(sleep(wait)).await.is_some() {
                         continue;
                     }
                 }
                 Verdict::Failed => {}
             }
-            self.failed(&fault);
-            return Outcome::Failed;
+            self.failed(&error);
+            return DeliveryOutcome::Failed;
         }
     }
 
-    /// Logs why a message was not sent, unless the one before failed for the same reason.
-    fn failed(&self, fault: &str) {
-        let mut last = self.fault.lock();
-        if last.as_deref() != Some(fault) {
+    /// Logs why a message was not sent, unless the previous one failed with the same error.
+    fn failed(&self, error: &str) {
+        let mut last = self.error.lock();
+        if last.as_deref() != Some(error) {
             let sink = self.request.name();
-            warn!(sink, error = fault, "a notification was not sent");
-            *last = Some(fault.to_owned());
+            warn!(sink, error, "a notification was not sent");
+            *last = Some(error.to_owned());
         }
     }
 
     fn sent(&self) {
-        if self.fault.lock().take().is_some() {
+        if self.error.lock().take().is_some() {
             info!(sink = self.request.name(), "notifications are sent again");
         }
     }

@@ -1,4 +1,4 @@
-//! What of the reports is news for the sinks of notifications, and how it is described to them.
+//! Turns reports into notices for the notification sinks.
 
 use std::fmt::Write as _;
 
@@ -12,7 +12,7 @@ use kube_autorollout_core::{
 use kube_autorollout_notifications::{Container, Event, Notice, Version, Workload};
 
 use super::{
-    build::{Build, Move},
+    image_change::ImageChange,
     warnings::{Topic, Warning},
 };
 use crate::{
@@ -21,33 +21,33 @@ use crate::{
     workload::{Template, identity::Identity},
 };
 
-/// What was reported of a workload, as far as it concerns what is news.
+/// The notices of a workload so far.
 #[derive(Debug, Default)]
-pub(super) struct Course {
-    /// When the patch of our rollout was sent, until it is reported.
+pub(super) struct NoticeState {
+    /// The time of the patch of a rollout whose start is not reported yet.
     pub(super) started: Option<Timestamp>,
-    /// It was reported that a rollout failed or does not converge, and not yet that the workload has recovered.
-    pub(super) troubled: bool,
+    /// Whether a failed rollout, or one that does not converge, was reported, and its recovery not yet.
+    pub(super) is_failed: bool,
 }
 
-/// A workload as it was decided upon.
-pub(super) struct Decided<'a> {
+/// A workload with the decision about it.
+pub(super) struct DecidedWorkload<'a> {
     pub(super) identity: &'a Identity,
     pub(super) decision: &'a Decision,
     pub(super) observation: &'a Observation,
-    /// What our rollout in flight moves.
-    pub(super) moves: &'a [Move],
+    /// The changes of our rollout in flight.
+    pub(super) changes: &'a [ImageChange],
     pub(super) now: Timestamp,
 }
 
-impl Course {
-    /// What is news of a workload that was decided upon: how our rollout went on, that it `waits`, and what was `warned` of.
-    pub(super) fn news(
+impl NoticeState {
+    /// The notices of a decision: about our rollout, its delay, and the warnings that were reported.
+    pub(super) fn notices(
         &mut self,
-        decided: &Decided<'_>,
+        decided: &DecidedWorkload<'_>,
         transition: Option<Transition>,
-        waits: bool,
-        warned: &[&Warning],
+        is_newly_delayed: bool,
+        warnings: &[&Warning],
     ) -> Vec<Notice> {
         let mut notices = Vec::new();
         if let Some(started) = self.started.take() {
@@ -63,21 +63,21 @@ impl Course {
             });
         }
         let complete = decided.observation.observed.complete;
-        if decided.decision.state == State::UpToDate && complete && self.troubled {
-            self.troubled = false;
+        if decided.decision.state == State::UpToDate && complete && self.is_failed {
+            self.is_failed = false;
             notices.push(decided.notice(Event::Recovered));
         }
-        notices.extend(waits.then(|| decided.held_back()).flatten());
-        let warnings = warned.iter();
-        notices.extend(warnings.filter_map(|warning| self.warned(decided, warning)));
+        notices.extend(is_newly_delayed.then(|| decided.held_back()).flatten());
+        let warnings = warnings.iter();
+        notices.extend(warnings.filter_map(|warning| self.warning(decided, warning)));
         notices
     }
 
-    /// What follows from a warning that is news.
-    fn warned(&mut self, decided: &Decided<'_>, warning: &Warning) -> Option<Notice> {
+    /// The notice of a warning, if there is one.
+    fn warning(&mut self, decided: &DecidedWorkload<'_>, warning: &Warning) -> Option<Notice> {
         let notice = match &warning.topic {
             Topic::NotConverging(stuck) => {
-                self.troubled = true;
+                self.is_failed = true;
                 let event = match stuck.reason {
                     Reason::ProgressDeadlineExceeded => Event::Failed,
                     _ => Event::NotConverging,
@@ -112,7 +112,7 @@ impl Course {
         })
     }
 
-    /// The API server refused the patch of a rollout of these containers, which was to write this record.
+    /// The notice that the API server refused the patch of a rollout of these containers, with this record.
     pub(super) fn refused(
         &mut self,
         identity: &Identity,
@@ -121,7 +121,7 @@ impl Course {
         note: &str,
         now: Timestamp,
     ) -> Notice {
-        self.troubled = true;
+        self.is_failed = true;
         Notice {
             event: Event::Failed,
             at: now,
@@ -137,8 +137,8 @@ impl Course {
     }
 }
 
-impl Decided<'_> {
-    /// The workload is not rolled out for a reason that may last: other waits pass by themselves and soon.
+impl DecidedWorkload<'_> {
+    /// The notice of a delay that may last. Others end soon and by themselves.
     fn held_back(&self) -> Option<Notice> {
         let lasts =
             self.decision.state == State::Held || self.decision.reason == Some(Reason::MinInterval);
@@ -146,7 +146,7 @@ impl Decided<'_> {
     }
 
     fn notice(&self, event: Event) -> Notice {
-        let says_why = matches!(
+        let has_reason = matches!(
             event,
             Event::NotConverging | Event::Failed | Event::HeldBack
         );
@@ -160,19 +160,19 @@ impl Decided<'_> {
             digests: self.digests(),
             rollout: self.observation.observed.last_rollout,
             took: None,
-            reason: says_why.then_some(reason),
+            reason: has_reason.then_some(reason),
             detail: None,
             refused: None,
         }
     }
 
-    /// Those that our rollout moves; if there is none, the one that decided, or all that were ever rolled out.
+    /// The containers of our rollout; without one, the container that determined the state, or all that were ever rolled out.
     fn containers(&self) -> Vec<Container> {
         let observed = &self.observation.observed;
-        if !self.moves.is_empty() {
-            let moves = self.moves.iter();
-            return moves
-                .map(|moved| self.container(&moved.container, Some(moved)))
+        if !self.changes.is_empty() {
+            let changes = self.changes.iter();
+            return changes
+                .map(|change| self.container(&change.container, Some(change)))
                 .collect();
         }
         if let Some(name) = &self.decision.container {
@@ -183,44 +183,44 @@ impl Decided<'_> {
         rolled_out.map(|name| self.container(name, None)).collect()
     }
 
-    fn container(&self, name: &str, moved: Option<&Move>) -> Container {
-        let found = self.found(name);
-        let target = found.and_then(|container| container.tag.as_ref().ok());
+    fn container(&self, name: &str, change: Option<&ImageChange>) -> Container {
+        let observed = self.observed(name);
+        let target = observed.and_then(|container| container.tag.as_ref().ok());
         let to = target
-            .or_else(|| moved.map(|moved| &moved.to.digest))
+            .or_else(|| change.map(|change| &change.to.digest))
             .or_else(|| self.observation.observed.record.digest(name));
-        let runs = found.filter(|_| moved.is_none());
-        let runs =
-            runs.and_then(|container| container.pods.iter().find_map(|pod| pod.digest.as_ref()));
-        let from = moved.and_then(|moved| moved.from.as_ref()).map(version);
-        let from = from.or_else(|| runs.filter(|runs| Some(*runs) != to).map(unknown));
+        let running = observed.filter(|_| change.is_none());
+        let running =
+            running.and_then(|container| container.pods.iter().find_map(|pod| pod.digest.as_ref()));
+        let from = change.and_then(|change| change.from.clone());
+        let from = from.or_else(|| running.filter(|runs| Some(*runs) != to).map(unlabelled));
         Container {
             name: name.to_owned(),
             image: self.image(name).to_owned(),
             from,
             to: to.map(|to| {
-                let known = moved.map(|moved| &moved.to);
-                let known = known.filter(|build| build.digest == *to);
-                known.map_or_else(|| unknown(to), version)
+                let version = change.map(|change| &change.to);
+                let version = version.filter(|version| version.digest == *to);
+                version.cloned().unwrap_or_else(|| unlabelled(to))
             }),
         }
     }
 
-    /// The image as its newest pod names it, without its pin, or as the template does; empty where neither was read.
+    /// The image reference of the newest pod, without its pin, or else of the template; empty if neither is known.
     fn image(&self, container: &str) -> &str {
         let pods = self.observation.pods.current.iter();
         let mut specs = pods
             .flat_map(|pod| &pod.containers)
-            .map(|found| &found.spec);
+            .map(|container| &container.spec);
         let spec = specs.find(|spec| *spec.name == *container);
-        let template = self.found(container);
+        let template = self.observed(container);
         let template = template.map(|container| container.image.as_str());
         spec.map(|spec| spec.followed())
             .or(template)
             .unwrap_or_default()
     }
 
-    /// What all containers are to run: in this process and the next, the same for the same event.
+    /// The digests that all containers should run. They identify the event, also across restarts.
     fn digests(&self) -> String {
         let observed = &self.observation.observed;
         if observed.containers.is_empty() {
@@ -239,20 +239,20 @@ impl Decided<'_> {
         digests
     }
 
-    fn found(&self, name: &str) -> Option<&decide::Container> {
+    fn observed(&self, name: &str) -> Option<&decide::Container> {
         let mut containers = self.observation.observed.containers.iter();
         containers.find(|container| container.name == name)
     }
 }
 
-/// Containers that were to be moved, with their images as the template has them, if the workload is still there.
-pub(super) fn containers(moves: &[Move], template: Option<&Template>) -> Vec<Container> {
+/// The containers of a rollout, with the images of the template if the workload still exists.
+pub(super) fn containers(changes: &[ImageChange], template: Option<&Template>) -> Vec<Container> {
     let image = |name: &str| template.and_then(|template| template.image(name));
-    let containers = moves.iter().map(|moved| Container {
-        name: moved.container.clone(),
-        image: image(&moved.container).unwrap_or_default().to_owned(),
-        from: moved.from.as_ref().map(version),
-        to: Some(version(&moved.to)),
+    let containers = changes.iter().map(|change| Container {
+        name: change.container.clone(),
+        image: image(&change.container).unwrap_or_default().to_owned(),
+        from: change.from.clone(),
+        to: Some(change.to.clone()),
     });
     containers.collect()
 }
@@ -266,15 +266,8 @@ fn workload(identity: &Identity) -> Workload {
     }
 }
 
-fn version(build: &Build) -> Version {
-    Version {
-        digest: build.digest.clone(),
-        labels: build.labels.clone(),
-    }
-}
-
-/// An image of which nothing else is known.
-fn unknown(digest: &Digest) -> Version {
+/// A version whose labels are unknown.
+fn unlabelled(digest: &Digest) -> Version {
     Version {
         digest: digest.clone(),
         labels: None,

@@ -61,44 +61,44 @@ fn decision(state: State, reason: Option<Reason>) -> Decision {
     }
 }
 
-/// What was found out and decided of the Deployment `web/web`.
-struct Found {
+/// The decision about the Deployment `web/web`, and its observation.
+struct Case {
     decision: Decision,
     observation: Observation,
-    moves: Vec<Move>,
+    changes: Vec<ImageChange>,
     transition: Option<Transition>,
 }
 
-/// The workload is in this state, with `app` as the container that decided it.
-fn found(state: State, reason: Option<Reason>) -> Found {
-    Found {
+/// The workload is in this state, which the container `app` determined.
+fn case(state: State, reason: Option<Reason>) -> Case {
+    Case {
         decision: decision(state, reason),
         observation: observation(true),
-        moves: Vec::new(),
+        changes: Vec::new(),
         transition: None,
     }
 }
 
-/// What is news of it, if none of its warnings and waits has been reported before.
-fn news(course: &mut Course, found: &Found) -> Vec<Notice> {
+/// Its notices, if none of its warnings and delays was reported before.
+fn notices(state: &mut NoticeState, case: &Case) -> Vec<Notice> {
     let identity = Identity::deployment("web", "web");
-    let (decision, observation) = (&found.decision, &found.observation);
+    let (decision, observation) = (&case.decision, &case.observation);
     let warnings = messages::warnings(decision, observation);
-    let decided = Decided {
+    let decided = DecidedWorkload {
         identity: &identity,
         decision,
         observation,
-        moves: &found.moves,
+        changes: &case.changes,
         now: Timestamp::UNIX_EPOCH,
     };
-    let waits = Reported::default().waiting(&identity, decision);
+    let is_newly_delayed = Reported::default().log_delay(&identity, decision);
     let warned: Vec<_> = warnings.iter().collect();
-    course.news(&decided, found.transition, waits, &warned)
+    state.notices(&decided, case.transition, is_newly_delayed, &warned)
 }
 
 /// The events of a decision.
-fn events(course: &mut Course, state: State, reason: Option<Reason>) -> Vec<Event> {
-    let notices = news(course, &found(state, reason));
+fn events(history: &mut NoticeState, state: State, reason: Option<Reason>) -> Vec<Event> {
+    let notices = notices(history, &case(state, reason));
     notices.iter().map(|notice| notice.event).collect()
 }
 
@@ -120,57 +120,54 @@ fn refused() -> Refused {
     }
 }
 
-fn moved(from: char, to: char) -> Move {
-    let build = |letter| Build {
-        digest: digest(letter),
-        labels: None,
-    };
-    Move {
+fn change(from: char, to: char) -> ImageChange {
+    let version = |letter| unlabelled(&digest(letter));
+    ImageChange {
         container: "app".to_owned(),
-        from: Some(build(from)),
-        to: build(to),
+        from: Some(version(from)),
+        to: version(to),
         attempt: 1,
     }
 }
 
-/// What leads to an event, and to no other.
-fn cause(event: Event) -> (Course, Found) {
-    let mut course = Course::default();
-    let mut found = found(State::UpToDate, Some(Reason::Current));
+/// A case that leads to this event only.
+fn cause(event: Event) -> (NoticeState, Case) {
+    let mut state = NoticeState::default();
+    let mut case = case(State::UpToDate, Some(Reason::Current));
     match event {
         Event::Started => {
-            found.decision = decision(State::RollingOut, Some(Reason::InFlight));
-            course.started = Some(Timestamp::UNIX_EPOCH);
+            case.decision = decision(State::RollingOut, Some(Reason::InFlight));
+            state.started = Some(Timestamp::UNIX_EPOCH);
         }
         Event::RolledOut => {
-            found.transition = Some(Transition::Completed(Duration::from_secs(41)));
+            case.transition = Some(Transition::Completed(Duration::from_secs(41)));
         }
         Event::NotConverging => {
-            found.decision = decision(State::NotConverging, Some(Reason::ImagePullBackOff));
+            case.decision = decision(State::NotConverging, Some(Reason::ImagePullBackOff));
         }
         Event::Failed => {
             let reason = Reason::ProgressDeadlineExceeded;
-            found.decision = decision(State::NotConverging, Some(reason));
+            case.decision = decision(State::NotConverging, Some(reason));
         }
-        Event::HeldBack => found.decision = decision(State::Held, None),
-        Event::Recovered => course.troubled = true,
+        Event::HeldBack => case.decision = decision(State::Held, None),
+        Event::Recovered => state.is_failed = true,
         Event::CredentialRefused => {
             let failure = failure(Reason::Unauthorized, Some(refused()));
-            found.decision = decision(State::Unknown, Some(Reason::Unauthorized));
-            found.observation.failures = vec![("app".to_owned(), failure)];
+            case.decision = decision(State::Unknown, Some(Reason::Unauthorized));
+            case.observation.failures = vec![("app".to_owned(), failure)];
         }
         Event::PinnedDigestGone => {
-            found.observation.gone = vec![("app".to_owned(), digest('a'))];
+            case.observation.gone = vec![("app".to_owned(), digest('a'))];
         }
     }
-    (course, found)
+    (state, case)
 }
 
 #[test]
 fn each_event_of_the_closed_list_has_a_cause() {
     for event in Event::ALL {
-        let (mut course, found) = cause(event);
-        let notices = news(&mut course, &found);
+        let (mut state, case) = cause(event);
+        let notices = notices(&mut state, &case);
         let events: Vec<_> = notices.iter().map(|notice| notice.event).collect();
         assert_eq!(events, [event]);
         let is_of = |notice: &Notice| {
@@ -181,9 +178,9 @@ fn each_event_of_the_closed_list_has_a_cause() {
 }
 
 #[test]
-fn a_pinned_digest_that_is_gone_is_named_with_its_container() {
-    let (mut course, found) = cause(Event::PinnedDigestGone);
-    let notices = news(&mut course, &found);
+fn the_notice_of_a_missing_pinned_digest_has_its_container() {
+    let (mut state, case) = cause(Event::PinnedDigestGone);
+    let notices = notices(&mut state, &case);
     let [notice] = &*notices else {
         panic!("{notices:?}");
     };
@@ -199,13 +196,16 @@ fn a_pinned_digest_that_is_gone_is_named_with_its_container() {
         .collect();
     assert_eq!(names, ["app"]);
     let pinned = digest('a').to_string();
-    assert_eq!(notice.digests, pinned, "its id is that of what is gone");
+    assert_eq!(
+        notice.digests, pinned,
+        "the missing digest identifies the notice"
+    );
 }
 
 #[test]
-fn a_workload_recovers_once_after_each_trouble() {
-    let mut course = Course::default();
-    let mut after = |state, reason| events(&mut course, state, reason);
+fn a_workload_recovers_once_after_each_failure() {
+    let mut history = NoticeState::default();
+    let mut after = |state, reason| events(&mut history, state, reason);
     assert_eq!(after(State::UpToDate, None), []);
     assert_eq!(
         after(State::NotConverging, Some(Reason::CrashLoopBackOff)),
@@ -220,21 +220,21 @@ fn a_workload_recovers_once_after_each_trouble() {
     assert_eq!(after(State::UpToDate, None), []);
     let identity = Identity::deployment("web", "web");
     let (record, note) = (Record::default(), "denied by a webhook");
-    course.refused(&identity, Vec::new(), &record, note, Timestamp::UNIX_EPOCH);
-    let recovered = events(&mut course, State::UpToDate, None);
+    history.refused(&identity, Vec::new(), &record, note, Timestamp::UNIX_EPOCH);
+    let recovered = events(&mut history, State::UpToDate, None);
     assert_eq!(recovered, [Event::Recovered]);
 }
 
 #[test]
-fn a_refused_rollout_names_its_images_and_what_they_were_to_run() {
+fn the_notice_of_a_refused_rollout_has_its_images_and_digests() {
     let template =
         json!({ "spec": { "containers": [{ "name": "app", "image": "ghcr.io/team/web:main" }] } });
     let template: Template = serde_json::from_value(template).expect("a template");
-    let containers = containers(&[moved('a', 'b')], Some(&template));
+    let containers = containers(&[change('a', 'b')], Some(&template));
     let identity = Identity::deployment("web", "web");
     let (record, note) = (Record::default(), "denied by a webhook");
     let notice =
-        Course::default().refused(&identity, containers, &record, note, Timestamp::UNIX_EPOCH);
+        NoticeState::default().refused(&identity, containers, &record, note, Timestamp::UNIX_EPOCH);
     let why = (notice.reason, notice.detail.as_deref());
     assert_eq!(notice.event, Event::Failed);
     assert_eq!(why, (Some("ApiServer"), Some("denied by a webhook")));
@@ -247,9 +247,9 @@ fn a_refused_rollout_names_its_images_and_what_they_were_to_run() {
 }
 
 #[test]
-fn only_waits_that_may_last_are_reported() {
-    let mut course = Course::default();
-    let mut held = |state, reason| !events(&mut course, state, reason).is_empty();
+fn only_delays_that_may_last_are_reported() {
+    let mut history = NoticeState::default();
+    let mut held = |state, reason| !events(&mut history, state, reason).is_empty();
     assert!(held(State::Held, None));
     assert!(held(State::Outdated, Some(Reason::MinInterval)));
     for reason in [
@@ -262,13 +262,13 @@ fn only_waits_that_may_last_are_reported() {
 }
 
 #[test]
-fn a_refused_credential_is_that_of_the_container_and_other_failures_are_none() {
-    let mut found = found(State::Unknown, Some(Reason::Denied));
-    found.observation.failures = vec![
+fn the_notice_of_a_refused_credential_is_that_of_its_container_only() {
+    let mut case = case(State::Unknown, Some(Reason::Denied));
+    case.observation.failures = vec![
         ("side".to_owned(), failure(Reason::Timeout, None)),
         ("app".to_owned(), failure(Reason::Denied, Some(refused()))),
     ];
-    let notices = news(&mut Course::default(), &found);
+    let notices = notices(&mut NoticeState::default(), &case);
     let [notice] = &*notices else {
         panic!("{notices:?}");
     };
@@ -277,10 +277,10 @@ fn a_refused_credential_is_that_of_the_container_and_other_failures_are_none() {
 }
 
 #[test]
-fn a_rollout_that_is_complete_says_how_long_it_took_and_what_runs() {
-    let (mut course, mut found) = cause(Event::RolledOut);
-    found.moves = vec![moved('a', 'b')];
-    let notices = news(&mut course, &found);
+fn the_notice_of_a_complete_rollout_has_its_duration_and_versions() {
+    let (mut state, mut case) = cause(Event::RolledOut);
+    case.changes = vec![change('a', 'b')];
+    let notices = notices(&mut state, &case);
     let [notice] = &*notices else {
         panic!("{notices:?}");
     };

@@ -1,16 +1,15 @@
-//! Makes series and registers them.
+//! Creates and registers series.
 
 use jiff::Timestamp;
 use prometheus::{
-    GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry,
-    core::Collector,
+    HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, core::Collector,
 };
 
-/// Makes series of one registry.
-pub(super) struct Make<'a>(pub(super) &'a Registry);
+/// Creates and registers the series of one registry.
+pub(super) struct Registrar<'a>(pub(super) &'a Registry);
 
-impl Make<'_> {
-    pub(super) fn keep<C: Collector + Clone + 'static>(
+impl Registrar<'_> {
+    pub(super) fn register<C: Collector + Clone + 'static>(
         &self,
         collector: C,
     ) -> Result<C, prometheus::Error> {
@@ -24,17 +23,7 @@ impl Make<'_> {
         help: &str,
         labels: &[&str],
     ) -> Result<IntGaugeVec, prometheus::Error> {
-        self.keep(IntGaugeVec::new(Opts::new(name, help), labels)?)
-    }
-
-    /// Gauges of instants, see [`seconds`].
-    pub(super) fn instants(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-    ) -> Result<GaugeVec, prometheus::Error> {
-        self.keep(GaugeVec::new(Opts::new(name, help), labels)?)
+        self.register(IntGaugeVec::new(Opts::new(name, help), labels)?)
     }
 
     pub(super) fn counters(
@@ -43,7 +32,7 @@ impl Make<'_> {
         help: &str,
         labels: &[&str],
     ) -> Result<IntCounterVec, prometheus::Error> {
-        self.keep(IntCounterVec::new(Opts::new(name, help), labels)?)
+        self.register(IntCounterVec::new(Opts::new(name, help), labels)?)
     }
 
     pub(super) fn histograms(
@@ -54,11 +43,11 @@ impl Make<'_> {
         buckets: &[f64],
     ) -> Result<HistogramVec, prometheus::Error> {
         let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
-        self.keep(HistogramVec::new(options, labels)?)
+        self.register(HistogramVec::new(options, labels)?)
     }
 }
 
-/// An instant as Prometheus counts them, in seconds since 1970.
+/// A timestamp in Prometheus's unit, seconds since 1970.
 #[expect(
     clippy::cast_precision_loss,
     reason = "milliseconds since 1970 fit into 53 bits for 285,000 years"

@@ -1,42 +1,43 @@
-//! Where a workload was last found to stand.
+//! The condition of a workload at its last reconcile.
 
 use std::num::NonZeroU32;
 
 use jiff::Timestamp;
 use kube_autorollout_core::state::{Reason, State};
 
-/// What a workload was last found to be. Decisions do not rest on it; it is for those who ask. There is one of each workload
-/// for as long as it is selected, so it is small.
+/// The condition of a workload at its last reconcile, for the overview and for hints that wait. Decisions do not rest on it.
+/// It is kept for each selected workload, so it is small.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Standing {
+pub(crate) struct Condition {
     pub(crate) state: State,
     pub(crate) reason: Option<Reason>,
-    /// The place in the pod template of the container that decided it.
+    /// The index in the pod template of the container that determined the state.
     pub(crate) container: Option<u8>,
-    /// When the reconcile began.
+    /// The start of the reconcile.
     pub(crate) at: Timestamp,
-    /// Since when it has been in this state for this reason.
+    /// The last transition to this state and reason.
     since: Second,
-    /// When it is reconciled next, if that is known.
+    /// The next reconcile.
     next: Option<Second>,
-    /// When what holds a rollout back ends, or one is repeated, if that is known.
+    /// The next attempt to roll out.
     attempt: Option<Second>,
 }
 
-/// When a workload is decided upon again.
+/// The known times of future events of a workload.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Again {
-    /// When it is reconciled next.
-    pub(crate) next: Option<Timestamp>,
-    /// When what holds a rollout back ends, or one is repeated.
+pub(crate) struct Upcoming {
+    /// The next reconcile.
+    pub(crate) reconcile: Option<Timestamp>,
+    /// The next attempt to roll out: a delay ends, or a rollout is repeated.
     pub(crate) attempt: Option<Timestamp>,
 }
 
-impl Standing {
-    /// What it is found to be now, after what it was `before`.
-    pub(crate) fn found(
+impl Condition {
+    /// The condition that a reconcile found, which began at that time; `before` is the previous one.
+    pub(super) fn new(
         (state, reason, container): (State, Option<Reason>, Option<u8>),
-        (at, again): (Timestamp, Again),
+        at: Timestamp,
+        upcoming: Upcoming,
         before: Option<&Self>,
     ) -> Self {
         let same = before.filter(|before| before.state == state && before.reason == reason);
@@ -46,28 +47,28 @@ impl Standing {
             container,
             at,
             since: same.map_or_else(|| Second::of(at), |same| same.since),
-            next: again.next.map(Second::of),
-            attempt: again.attempt.map(Second::of),
+            next: upcoming.reconcile.map(Second::of),
+            attempt: upcoming.attempt.map(Second::of),
         }
     }
 
-    /// Since when it has been in this state for this reason, to the second.
+    /// The last transition to this state and reason, in whole seconds.
     pub(crate) fn since(&self) -> Timestamp {
         self.since.timestamp()
     }
 
-    /// When it is reconciled next, if that is known, to the second.
+    /// The next reconcile, in whole seconds; `None` if it is unknown.
     pub(crate) fn next(&self) -> Option<Timestamp> {
         self.next.map(Second::timestamp)
     }
 
-    /// When what holds a rollout back ends, or one is repeated, if that is known, to the second.
+    /// The next attempt to roll out, in whole seconds; `None` if it is unknown.
     pub(crate) fn attempt(&self) -> Option<Timestamp> {
         self.attempt.map(Second::timestamp)
     }
 }
 
-/// A second between 1970 and 2106, in a quarter of what an optional [`Timestamp`] takes.
+/// A second between 1970 and 2106, in a quarter of the size of an optional [`Timestamp`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Second(NonZeroU32);
 
@@ -90,11 +91,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_lasts_as_long_as_state_and_reason_do() {
+    fn a_transition_is_a_change_of_state_or_reason() {
         let second = |second| Timestamp::UNIX_EPOCH + SignedDuration::from_secs(second);
-        let found = |state, reason, at, before: Option<&Standing>| {
-            let again = Again::default();
-            Standing::found((state, reason, Some(1)), (second(at), again), before)
+        let found = |state, reason, at, before: Option<&Condition>| {
+            let upcoming = Upcoming::default();
+            Condition::new((state, reason, Some(1)), second(at), upcoming, before)
         };
         let first = found(State::Held, None, 10, None);
         let same = found(State::Held, None, 20, Some(&first));
@@ -104,12 +105,12 @@ mod tests {
     }
 
     #[test]
-    fn it_takes_no_more_than_half_a_cache_line() {
-        assert!(size_of::<Option<Standing>>() <= 32);
+    fn it_fits_into_half_a_cache_line() {
+        assert!(size_of::<Option<Condition>>() <= 32);
     }
 
     #[test]
-    fn seconds_outside_of_their_range_are_its_ends() {
+    fn seconds_out_of_range_are_clamped() {
         assert_eq!(Second::of(Timestamp::MIN).timestamp().as_second(), 1);
         let last = Second::of(Timestamp::MAX).timestamp();
         assert_eq!(last.as_second(), i64::from(u32::MAX));
