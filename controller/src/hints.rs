@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 pub(crate) use self::{
     checks::Checks,
     issuers::Issuers,
-    leader::Leader,
+    leader::Forwarder,
     pipeline::Pipeline,
     receivers::Receivers,
     wait::{Report, Row},

@@ -2,6 +2,28 @@
 //!
 //! Label values are names of objects, kinds, hosts and closed sets of words; never an image, a digest or an error's text.
 
+/// Declares an enum with the label value of each variant.
+macro_rules! label {
+    ($(#[$about:meta])* $name:ident { $($(#[$meaning:meta])* $variant:ident = $value:literal,)+ }) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum $name {
+            $($(#[$meaning])* $variant,)+
+        }
+
+        impl $name {
+            const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// The label value.
+            pub(crate) const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $value,)+
+                }
+            }
+        }
+    };
+}
+
 pub(crate) mod hints;
 pub(crate) mod notifications;
 mod per_workload;

@@ -19,20 +19,18 @@ use crate::{config::Notifications, metrics::Metrics};
 /// Publishes notices to all sinks.
 pub(crate) struct Notifier {
     senders: Vec<Arc<Sender>>,
-    metrics: Arc<Metrics>,
 }
 
 impl Notifier {
     /// Creates a sender for each sink. None of them runs yet.
-    pub(crate) fn new(config: &Notifications, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(config: &Notifications, metrics: &Arc<Metrics>) -> Self {
         let senders = config.sinks.iter().map(|sink| {
             metrics.notifications.configured(&sink.settings().name);
             let request = Request::new(sink.clone(), config.cluster.clone());
-            Arc::new(Sender::new(request))
+            Arc::new(Sender::new(request, Arc::clone(metrics)))
         });
         Self {
             senders: senders.collect(),
-            metrics,
         }
     }
 
@@ -45,7 +43,7 @@ impl Notifier {
     pub(crate) fn publish(&self, notice: Notice) {
         let notice = Arc::new(notice);
         for sender in &self.senders {
-            sender.enqueue(&notice, &self.metrics);
+            sender.enqueue(&notice);
         }
     }
 
@@ -57,9 +55,9 @@ impl Notifier {
         closing: &CancellationToken,
     ) -> impl Iterator<Item = impl Future<Output = ()> + use<>> {
         self.senders.iter().map(|sender| {
-            let (sender, metrics) = (Arc::clone(sender), Arc::clone(&self.metrics));
-            let (client, closing) = (client.clone(), closing.clone());
-            async move { sender.run(&client, &metrics, &closing).await }
+            let (sender, client) = (Arc::clone(sender), client.clone());
+            let closing = closing.clone();
+            async move { sender.run(&client, &closing).await }
         })
     }
 }

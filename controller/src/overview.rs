@@ -7,4 +7,4 @@ mod leader;
 mod rows;
 mod survey;
 
-pub(crate) use self::{answer::Handler, leader::Leader};
+pub(crate) use self::{answer::Handler, leader::Forwarder};

@@ -115,7 +115,7 @@ impl Rollouts {
             let sent = patch::send(&self.client, target, &content, self.restarted_at, end);
             let result = match sent.await {
                 Ok(generation) => Ok(PatchResult::Applied(Triggered {
-                    rollout: rollout.clone(),
+                    rollout: content.rollout,
                     at: content.at,
                     generation,
                 })),
@@ -162,10 +162,10 @@ impl Rollouts {
     fn applied(&self, workload: &Workload, identity: &Identity) -> Option<Triggered> {
         let settle =
             |state: &mut WorkloadState| state.unconfirmed.settle(workload, self.restarted_at);
-        let (rollout, at) = self.states.with(&identity.uid, settle)??;
+        let content = self.states.with(&identity.uid, settle)??;
         Some(Triggered {
-            rollout,
-            at,
+            rollout: content.rollout,
+            at: content.at,
             generation: workload.meta().generation.unwrap_or(0),
         })
     }

@@ -216,15 +216,11 @@ impl Reporter {
         let warnings = [warning];
         let warned = self.warn(reported, identity, &warnings, now);
         if let Some(refused) = refused.filter(|_| !warned.is_empty()) {
-            let RefusedRollout {
-                rollout,
-                template,
-                labels,
-            } = *refused;
-            let changes = image_change::changes(rollout, labels);
-            let containers = notices::containers(&changes, template);
+            let changes = image_change::changes(refused.rollout, refused.labels);
+            let containers = notices::containers(&changes, refused.template);
             let state = &mut reported.notices;
-            let notice = state.refused(identity, containers, &rollout.record, &note, now);
+            let record = &refused.rollout.record;
+            let notice = state.refused(identity, containers, record, &note, now);
             self.notifier.publish(notice);
         }
     }

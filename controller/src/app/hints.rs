@@ -8,7 +8,7 @@ use tracing::info;
 use super::{Error, listen};
 use crate::{
     config::{self, Config},
-    hints::{self, Checks, Issuers, Leader, Pipeline, Receivers},
+    hints::{self, Checks, Forwarder, Issuers, Pipeline, Receivers},
     leader_election::{leadership::Leadership, present::Present},
     metrics::Metrics,
     registry::options,
@@ -35,11 +35,11 @@ pub(super) async fn serve(
         metrics.hints.receiving(&receiver.settings().name);
     }
     let issuers = Issuers::new(options::single_requests(config, environment)?);
-    let leader = Leader::new(options::within_the_cluster()?, Arc::clone(leadership));
+    let forwarder = Forwarder::new(options::within_the_cluster()?, Arc::clone(leadership));
     let pipeline = Pipeline::new(
         Receivers::new(receivers.iter().cloned()),
         issuers,
-        leader,
+        forwarder,
         present.clone(),
         Arc::clone(metrics),
     );

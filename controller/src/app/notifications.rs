@@ -27,7 +27,7 @@ pub(super) fn start(
     environment: &BTreeMap<String, String>,
     metrics: &Arc<Metrics>,
 ) -> Result<(Arc<Notifier>, Senders), Error> {
-    let notifier = Notifier::new(&config.notifications, Arc::clone(metrics));
+    let notifier = Notifier::new(&config.notifications, metrics);
     let mut senders = Senders::default();
     if !notifier.is_idle() {
         let client = options::single_requests(config, environment)?;

@@ -6,7 +6,7 @@ use super::Error;
 use crate::{
     controller::Context,
     leader_election::{leadership::Leadership, present::Present},
-    overview::{Handler, Leader},
+    overview::{Forwarder, Handler},
     registry::options,
     server::{connections::Service, health::Health},
 };
@@ -25,7 +25,7 @@ pub(super) fn service(
     let client = options::within_the_cluster()?;
     let handler = Arc::new(Handler {
         present: present.clone(),
-        leader: Leader::new(client, Arc::clone(leadership)),
+        forwarder: Forwarder::new(client, Arc::clone(leadership)),
         health: Arc::clone(health),
         instance: instance.to_owned(),
     });

@@ -70,7 +70,7 @@ async fn run_until(client: Client, condition: impl Fn(&str) -> bool) {
     );
     let watches = vec![("Deployment", Some("own".to_owned()))];
     let leadership = Arc::new(Leadership::new(false));
-    let notifier = Notifier::new(&config.notifications, Arc::clone(&metrics));
+    let notifier = Notifier::new(&config.notifications, &metrics);
     let notifier = Arc::new(notifier);
     let shared = Shared {
         config,

@@ -27,12 +27,12 @@ const NOT_FORWARDED: [header::HeaderName; 6] = [
 ];
 
 /// Forwards requests to the replica that leads by the Lease.
-pub(crate) struct Leader {
+pub(crate) struct Forwarder {
     client: TokenClient,
     leadership: Arc<Leadership>,
 }
 
-impl Leader {
+impl Forwarder {
     /// The client must not use a proxy.
     pub(crate) fn new(client: TokenClient, leadership: Arc<Leadership>) -> Self {
         Self { client, leadership }

@@ -18,7 +18,7 @@ use super::{
     Receivers, Report,
     checks::Checks,
     issuers::{Issuers, TokenVerdict},
-    leader::Leader,
+    leader::Forwarder,
     receivers::Hook,
     response::{Response, line, too_many, unauthorized, unavailable, with},
     wait::{self, WaitResult},
@@ -41,7 +41,7 @@ const WAITS: usize = 32;
 pub(crate) struct Pipeline {
     receivers: Receivers,
     issuers: Issuers,
-    leader: Leader,
+    forwarder: Forwarder,
     present: Present<Checks>,
     metrics: Arc<Metrics>,
     waits: Semaphore,
@@ -52,14 +52,14 @@ impl Pipeline {
     pub(crate) fn new(
         receivers: Receivers,
         issuers: Issuers,
-        leader: Leader,
+        forwarder: Forwarder,
         present: Present<Checks>,
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
             receivers,
             issuers,
-            leader,
+            forwarder,
             present,
             metrics,
             waits: Semaphore::new(WAITS),
@@ -90,7 +90,7 @@ impl Pipeline {
         };
         let Some(checks) = self.present.get() else {
             let wait = route.wait.unwrap_or_default();
-            return Box::pin(self.leader.forward(&head, body, wait)).await;
+            return Box::pin(self.forwarder.forward(&head, body, wait)).await;
         };
         let request = kube_autorollout_hints::Request {
             headers: &head.headers,

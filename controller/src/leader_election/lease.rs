@@ -127,39 +127,34 @@ impl Candidate {
 
     /// Acquires or renews the Lease; returns the time until the next attempt.
     async fn step(&mut self) -> Duration {
-        let attempted = self.attempt().await;
-        let pause = match &attempted {
-            Ok(Some(expires)) => POLL.min(expires.saturating_duration_since(Instant::now())),
-            Ok(None) => RENEW,
-            Err(Error::Conflict) => Duration::ZERO, // read the new holder immediately
-            Err(_) => POLL,
-        };
-        match attempted {
-            Ok(_) => {
+        let pause = match self.attempt().await {
+            Ok(expiry) => {
                 if self.error.take().is_some() {
                     info!("the Lease can be read and written again");
                 }
+                let until = |expiry: Instant| expiry.saturating_duration_since(Instant::now());
+                expiry.map_or(RENEW, |expiry| POLL.min(until(expiry)))
             }
-            Err(Error::Conflict) => {}
-            Err(error) => self.failed(&error),
-        }
+            Err(Error::Conflict) => Duration::ZERO, // read the new holder immediately
+            Err(error) => {
+                self.failed(&error);
+                POLL
+            }
+        };
         let left = self.log_transition();
         left.map_or(pause, |left| pause.min(left))
     }
 
     /// Acquires or renews the Lease; if another replica holds it, returns its expiry.
     async fn attempt(&mut self) -> Result<Option<Instant>, Error> {
-        let lease = match self.held.take() {
-            Some(lease) => Some(lease),
-            None => self.request(self.api.get_opt(constants::NAME)).await?,
-        };
+        let lease = self.read().await?;
         self.elected.note_lease();
         if let Some(lease) = &lease
-            && let Some(expires) = self.expiry_of_other(lease, Instant::now())
+            && let Some(expiry) = self.expiry_of_other(lease, Instant::now())
         {
             self.elected.end();
             self.elected.note_leader(holder(lease));
-            return Ok(Some(expires));
+            return Ok(Some(expiry));
         }
         let started = Instant::now();
         let claimed = claimed(lease.clone(), &self.identity, self.addresses);
@@ -182,7 +177,7 @@ impl Candidate {
     /// The expiry of the Lease, if another replica holds it.
     fn expiry_of_other(&mut self, lease: &Lease, now: Instant) -> Option<Instant> {
         let spec = lease.spec.as_ref()?;
-        let holder = spec.holder_identity.as_deref().unwrap_or_default();
+        let holder = holder_identity(lease).unwrap_or_default();
         if holder.is_empty() || holder == self.identity {
             self.observed = None;
             return None;
@@ -218,15 +213,9 @@ impl Candidate {
     }
 
     async fn try_release(&mut self) -> Result<(), Error> {
-        let lease = match self.held.take() {
-            Some(lease) => Some(lease),
-            None => self.request(self.api.get_opt(constants::NAME)).await?,
-        };
-        let ours = |lease: &Lease| {
-            let holder = lease.spec.as_ref()?.holder_identity.as_deref();
-            holder.map(|holder| holder == self.identity)
-        };
-        let Some(mut lease) = lease.filter(|lease| ours(lease) == Some(true)) else {
+        let lease = self.read().await?;
+        let is_ours = |lease: &Lease| holder_identity(lease) == Some(&*self.identity);
+        let Some(mut lease) = lease.filter(is_ours) else {
             return Ok(());
         };
         if let Some(spec) = &mut lease.spec {
@@ -237,6 +226,14 @@ impl Candidate {
             .await?;
         info!("released the Lease");
         Ok(())
+    }
+
+    /// The Lease as we last wrote it, or else as the API server has it.
+    async fn read(&mut self) -> Result<Option<Lease>, Error> {
+        match self.held.take() {
+            Some(lease) => Ok(Some(lease)),
+            None => self.request(self.api.get_opt(constants::NAME)).await,
+        }
     }
 
     /// Awaits a response, with a timeout that ends with the term.
@@ -303,7 +300,7 @@ fn claimed(lease: Option<Lease>, identity: &str, addresses: Addresses) -> Lease 
 
 /// The holder of a Lease and its addresses. Host names are not accepted.
 fn holder(lease: &Lease) -> Option<Leader> {
-    let identity = lease.spec.as_ref()?.holder_identity.as_deref()?;
+    let identity = holder_identity(lease)?;
     let name = identity.rsplit_once('_').map_or(identity, |(pod, _)| pod);
     let annotations = lease.metadata.annotations.as_ref();
     let address = |key: &str| -> Option<SocketAddr> { annotations?.get(key)?.parse().ok() };
@@ -314,6 +311,10 @@ fn holder(lease: &Lease) -> Option<Leader> {
             overview: address(STATUS),
         },
     })
+}
+
+fn holder_identity(lease: &Lease) -> Option<&str> {
+    lease.spec.as_ref()?.holder_identity.as_deref()
 }
 
 fn parameters() -> PostParams {

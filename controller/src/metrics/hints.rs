@@ -9,47 +9,23 @@ use super::registrar::Registrar;
 /// Seconds from a hint to the patch.
 const BUCKETS: &[f64] = &[0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0];
 
-/// Outcome of a hint, or of a request without one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum HintOutcome {
-    /// A check of its image was started.
-    Checked,
-    /// A check of its image began less than a second ago and is repeated.
-    Coalesced,
-    /// A notification of another event than the push of an image.
-    Ignored,
-    /// No workload runs the image.
-    UnknownImage,
-    /// The sender is not authenticated.
-    Unauthenticated,
-    /// The request is malformed.
-    Malformed,
-    /// The rate limit of the receiver is exceeded.
-    Limited,
-}
-
-impl HintOutcome {
-    const ALL: [Self; 7] = [
-        Self::Checked,
-        Self::Coalesced,
-        Self::Ignored,
-        Self::UnknownImage,
-        Self::Unauthenticated,
-        Self::Malformed,
-        Self::Limited,
-    ];
-
-    /// The label value, also for logs.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Checked => "checked",
-            Self::Coalesced => "coalesced",
-            Self::Ignored => "ignored",
-            Self::UnknownImage => "unknown_image",
-            Self::Unauthenticated => "unauthenticated",
-            Self::Malformed => "malformed",
-            Self::Limited => "limited",
-        }
+label! {
+    /// Outcome of a hint, or of a request without one.
+    HintOutcome {
+        /// A check of its image was started.
+        Checked = "checked",
+        /// A check of its image began less than a second ago and is repeated.
+        Coalesced = "coalesced",
+        /// A notification of another event than the push of an image.
+        Ignored = "ignored",
+        /// No workload runs the image.
+        UnknownImage = "unknown_image",
+        /// The sender is not authenticated.
+        Unauthenticated = "unauthenticated",
+        /// The request is malformed.
+        Malformed = "malformed",
+        /// The rate limit of the receiver is exceeded.
+        Limited = "limited",
     }
 }
 
@@ -79,7 +55,7 @@ impl Hints {
     /// Creates the series of a receiver, so that they start at 0.
     pub(crate) fn receiving(&self, receiver: &str) {
         for outcome in HintOutcome::ALL {
-            self.received(receiver, outcome, 0);
+            self.received(receiver, *outcome, 0);
         }
     }
 

@@ -4,26 +4,15 @@ use prometheus::IntCounterVec;
 
 use super::registrar::Registrar;
 
-/// Outcome of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum DeliveryOutcome {
-    /// The sink accepted it.
-    Sent,
-    /// The sink did not accept it, despite retries.
-    Failed,
-    /// It was displaced by newer messages.
-    Dropped,
-}
-
-impl DeliveryOutcome {
-    const ALL: [Self; 3] = [Self::Sent, Self::Failed, Self::Dropped];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Sent => "sent",
-            Self::Failed => "failed",
-            Self::Dropped => "dropped",
-        }
+label! {
+    /// Outcome of a message.
+    DeliveryOutcome {
+        /// The sink accepted it.
+        Sent = "sent",
+        /// The sink did not accept it, despite retries.
+        Failed = "failed",
+        /// It was displaced by newer messages.
+        Dropped = "dropped",
     }
 }
 

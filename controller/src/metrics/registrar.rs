@@ -2,27 +2,20 @@
 
 use jiff::Timestamp;
 use prometheus::{
-    HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, core::Collector,
+    HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, Result,
+    core::Collector,
 };
 
 /// Creates and registers the series of one registry.
 pub(super) struct Registrar<'a>(pub(super) &'a Registry);
 
 impl Registrar<'_> {
-    pub(super) fn register<C: Collector + Clone + 'static>(
-        &self,
-        collector: C,
-    ) -> Result<C, prometheus::Error> {
+    pub(super) fn register<C: Collector + Clone + 'static>(&self, collector: C) -> Result<C> {
         self.0.register(Box::new(collector.clone()))?;
         Ok(collector)
     }
 
-    pub(super) fn gauges(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-    ) -> Result<IntGaugeVec, prometheus::Error> {
+    pub(super) fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec> {
         self.register(IntGaugeVec::new(Opts::new(name, help), labels)?)
     }
 
@@ -31,7 +24,7 @@ impl Registrar<'_> {
         name: &str,
         help: &str,
         labels: &[&str],
-    ) -> Result<IntCounterVec, prometheus::Error> {
+    ) -> Result<IntCounterVec> {
         self.register(IntCounterVec::new(Opts::new(name, help), labels)?)
     }
 
@@ -41,7 +34,7 @@ impl Registrar<'_> {
         help: &str,
         labels: &[&str],
         buckets: &[f64],
-    ) -> Result<HistogramVec, prometheus::Error> {
+    ) -> Result<HistogramVec> {
         let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
         self.register(HistogramVec::new(options, labels)?)
     }

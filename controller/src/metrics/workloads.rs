@@ -14,38 +14,19 @@ const ROLLOUT_BUCKETS: &[f64] = &[
     1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0, 640.0, 1280.0,
 ];
 
-/// Outcome of a rollout.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RolloutOutcome {
-    /// The patch was applied.
-    Triggered,
-    /// All pods run the new digest.
-    Completed,
-    /// The workload was changed concurrently and is evaluated again.
-    Conflict,
-    /// The API server refused the patch.
-    Failed,
-    /// The rollout does not converge.
-    NotConverging,
-}
-
-impl RolloutOutcome {
-    const ALL: [Self; 5] = [
-        Self::Triggered,
-        Self::Completed,
-        Self::Conflict,
-        Self::Failed,
-        Self::NotConverging,
-    ];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Triggered => "triggered",
-            Self::Completed => "completed",
-            Self::Conflict => "conflict",
-            Self::Failed => "failed",
-            Self::NotConverging => "not_converging",
-        }
+label! {
+    /// Outcome of a rollout.
+    RolloutOutcome {
+        /// The patch was applied.
+        Triggered = "triggered",
+        /// All pods run the new digest.
+        Completed = "completed",
+        /// The workload was changed concurrently and is evaluated again.
+        Conflict = "conflict",
+        /// The API server refused the patch.
+        Failed = "failed",
+        /// The rollout does not converge.
+        NotConverging = "not_converging",
     }
 }
 

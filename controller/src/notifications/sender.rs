@@ -24,6 +24,7 @@ use crate::{
 /// The queue of one sink, and its delivery.
 pub(super) struct Sender {
     request: Request,
+    metrics: Arc<Metrics>,
     outbox: Mutex<Outbox>,
     enqueued: Notify,
     /// The error of the last message, if it was not sent.
@@ -31,23 +32,21 @@ pub(super) struct Sender {
 }
 
 impl Sender {
-    pub(super) fn new(request: Request) -> Self {
+    pub(super) fn new(request: Request, metrics: Arc<Metrics>) -> Self {
         Self {
             outbox: Mutex::new(Outbox::new(Arc::new(request.sink.clone()))),
             request,
+            metrics,
             enqueued: Notify::new(),
             error: Mutex::default(),
         }
     }
 
     /// Enqueues a notice. If the queue is full, the oldest message is dropped.
-    pub(super) fn enqueue(&self, notice: &Arc<Notice>, metrics: &Metrics) {
+    pub(super) fn enqueue(&self, notice: &Arc<Notice>) {
         let taken = self.outbox.lock().take(notice, Instant::now().into_std());
-        let name = self.request.name();
         if taken == Taken::Displaced {
-            metrics
-                .notifications
-                .message(name, DeliveryOutcome::Dropped);
+            self.count(DeliveryOutcome::Dropped);
             self.failed("the queue is full: the oldest message was dropped");
         }
         if taken != Taken::Ignored {
@@ -56,12 +55,7 @@ impl Sender {
     }
 
     /// Sends messages until `closing` is cancelled and the queue is empty.
-    pub(super) async fn run(
-        &self,
-        client: &TokenClient,
-        metrics: &Metrics,
-        closing: &CancellationToken,
-    ) {
+    pub(super) async fn run(&self, client: &TokenClient, closing: &CancellationToken) {
         let mut closed = false;
         loop {
             if closing.is_cancelled() && !closed {
@@ -72,7 +66,7 @@ impl Sender {
             match next {
                 Next::Send(message) => {
                     let outcome = self.deliver(&message, client, closing).await;
-                    metrics.notifications.message(self.request.name(), outcome);
+                    self.count(outcome);
                     let pace = self.request.sink.settings().kind.pace();
                     closing.run_until_cancelled(sleep(pace)).await;
                 }
@@ -125,6 +119,11 @@ impl Sender {
             self.failed(&error);
             return DeliveryOutcome::Failed;
         }
+    }
+
+    fn count(&self, outcome: DeliveryOutcome) {
+        let name = self.request.name();
+        self.metrics.notifications.message(name, outcome);
     }
 
     /// Logs why a message was not sent, unless the previous one failed with the same error.

@@ -1,4 +1,4 @@
-//! Sinks that accept messages, and those that do not, while the clock is at rest.
+//! Delivery to sinks that accept messages and sinks that fail, on a paused clock.
 
 use std::{collections::BTreeMap, fs, time::Duration};
 
@@ -13,7 +13,7 @@ use tokio::{
 use super::*;
 use crate::{clock, config, registry::options};
 
-/// Long after everything that is waited for here; the clock is at rest and goes there at once.
+/// A deadline for everything that the tests wait for, on a paused clock.
 const LATER: Duration = Duration::from_secs(3600);
 
 /// A sink without a URL.
@@ -88,7 +88,7 @@ impl Running {
             sinks: sinks(settings).expect("no mistakes"),
         };
         let metrics = Arc::new(Metrics::new().expect("metrics"));
-        let notifier = Notifier::new(&notifications, Arc::clone(&metrics));
+        let notifier = Notifier::new(&notifications, &metrics);
         let closing = CancellationToken::new();
         let senders = notifier.senders(&client, &closing).collect();
         Self {
@@ -99,7 +99,7 @@ impl Running {
         }
     }
 
-    /// How many messages of the sink came to each outcome: sent, failed and dropped.
+    /// The number of the sink's messages by outcome: sent, failed and dropped.
     fn outcomes(&self, sink: &str) -> [u64; 3] {
         let text = self.metrics.encode(true, &BTreeMap::new());
         ["sent", "failed", "dropped"].map(|outcome| {
@@ -112,7 +112,7 @@ impl Running {
         })
     }
 
-    /// Waits until nothing is left.
+    /// Waits until all queues are empty.
     async fn drained(mut self) -> [u64; 3] {
         self.closing.cancel();
         while self.senders.join_next().await.is_some() {}
@@ -131,11 +131,11 @@ fn seconds(received: &[Received]) -> Vec<u64> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sink_that_fails_for_a_while_is_sent_the_message_again() {
+async fn a_message_is_retried_after_a_temporary_failure() {
     for (replies, expected) in [
         (vec![Reply::Status(500)], vec![0, 1]),
         (vec![Reply::Close, Reply::Status(503)], vec![0, 1, 6]),
-        (vec![Reply::Hang], vec![0, 11]), // 10 s are granted for an answer
+        (vec![Reply::Hang], vec![0, 11]), // timeout of 10 s
         (
             vec![Reply::With(429, "retry-after", "120".to_owned())],
             vec![0, 120],
@@ -158,7 +158,7 @@ async fn a_sink_that_fails_for_a_while_is_sent_the_message_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_is_given_up_after_three_attempts_and_the_next_one_is_sent() {
+async fn a_message_fails_after_three_attempts_and_the_next_is_sent() {
     let receiver = Receiver::start().await.expect("a receiver");
     receiver.reply([const { Reply::Status(500) }; 3]);
     let running = Running::start(vec![to(&receiver.url("/hook"))]);
@@ -170,7 +170,7 @@ async fn a_message_is_given_up_after_three_attempts_and_the_next_one_is_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_would_fail_again_is_not_sent_again_and_redirects_are_not_followed() {
+async fn permanent_failures_are_not_retried_and_redirects_not_followed() {
     let elsewhere = Receiver::start().await.expect("a receiver");
     for reply in [
         Reply::Status(400),
@@ -190,7 +190,7 @@ async fn what_would_fail_again_is_not_sent_again_and_redirects_are_not_followed(
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_waits_for_a_sink_that_does_not_answer() {
+async fn a_sink_that_hangs_does_not_delay_others() {
     let closed = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let refusing = format!("http://{}/hook", closed.local_addr().expect("an address"));
     drop(closed);
@@ -210,7 +210,7 @@ async fn nobody_waits_for_a_sink_that_does_not_answer() {
     for number in 0..500 {
         running.notifier.publish(notice(number));
         if number % 100 == 99 {
-            time::sleep(Duration::from_secs(1)).await; // the good one keeps up
+            time::sleep(Duration::from_secs(1)).await; // the good sink keeps up
         }
     }
     assert_eq!(begun.elapsed(), Duration::from_secs(5));
@@ -266,7 +266,7 @@ async fn the_files_of_a_sink_are_read_for_each_message() {
     time::sleep(LATER).await;
     fs::write(&url, new.url("/hook")).expect("a file");
     fs::write(&key, "two\n").expect("a file");
-    running.notifier.publish(notice(0)); // it is no news
+    running.notifier.publish(notice(0)); // a duplicate
     running.notifier.publish(notice(1));
     time::sleep(LATER).await;
     for (receiver, key) in [(&old, "one"), (&new, "two")] {
@@ -280,11 +280,11 @@ async fn the_files_of_a_sink_are_read_for_each_message() {
     fs::remove_file(&url).expect("a file");
     running.notifier.publish(notice(2));
     time::sleep(LATER).await;
-    assert_eq!(running.outcomes("team"), [2, 1, 0], "there is no URL");
+    assert_eq!(running.outcomes("team"), [2, 1, 0], "the file of the URL is missing");
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_waits_at_the_end_is_sent_once_and_at_once() {
+async fn queued_messages_are_sent_once_at_the_end_without_delay() {
     let receiver = Receiver::start().await.expect("a receiver");
     receiver.reply([Reply::Status(500)]);
     let running = Running::start(vec![slack(&receiver.url("/hook"))]);

@@ -6,18 +6,18 @@ use std::{
 };
 
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Bytes, Frame, Incoming};
 use jiff::Timestamp;
 use kube_autorollout_overview::{Filter, Json, Overview, Page, View};
 use serde_json::json;
 
-use super::{Leader, leader::Unavailable, rows::RowSource, survey::survey};
+use super::{Forwarder, leader::Unavailable, rows::RowSource, survey::survey};
 use crate::{
     clock,
     controller::Context,
     leader_election::present::Present,
     server::{
-        body::{Body, Incomplete},
+        body::{self, Body, Incomplete},
         health::Health,
     },
     workload::identity::Identity,
@@ -51,7 +51,7 @@ enum Format {
 pub(crate) struct Handler {
     /// The context of the present term, if this replica leads.
     pub(crate) present: Present<Context>,
-    pub(crate) leader: Leader,
+    pub(crate) forwarder: Forwarder,
     pub(crate) health: Arc<Health>,
     /// The name of this replica.
     pub(crate) instance: String,
@@ -72,8 +72,8 @@ impl Handler {
         if let Some(context) = self.present.get() {
             return self.rows(format, filter, &context);
         }
-        match self.leader.forward(&head).await {
-            Ok((status, bytes)) => format.response(status, Body::whole(bytes)),
+        match self.forwarder.forward(&head).await {
+            Ok((status, bytes)) => format.response(status, body::full(bytes)),
             Err(Unavailable(message)) => {
                 format.without_rows(StatusCode::SERVICE_UNAVAILABLE, &message)
             }
@@ -105,7 +105,7 @@ impl Handler {
             rows: survey.workloads.into_iter(),
             now,
         };
-        format.response(StatusCode::OK, Body::Chunks(Box::new(chunks)))
+        format.response(StatusCode::OK, body::chunked(Box::new(chunks)))
     }
 }
 
@@ -127,7 +127,7 @@ impl Format {
 
     /// A response with a message instead of rows.
     fn without_rows(self, status: StatusCode, message: &str) -> Response<Body> {
-        let body = match self {
+        let bytes = match self {
             Self::Json => format!("{}\n", json!({ "error": message })).into_bytes(),
             Self::Page => {
                 let mut page = Vec::new();
@@ -135,7 +135,7 @@ impl Format {
                 page
             }
         };
-        let mut response = self.response(status, Body::whole(body));
+        let mut response = self.response(status, body::full(bytes));
         if status == StatusCode::SERVICE_UNAVAILABLE {
             let headers = response.headers_mut();
             headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
@@ -157,7 +157,7 @@ struct Chunks {
 }
 
 impl Iterator for Chunks {
-    type Item = Result<Bytes, Incomplete>;
+    type Item = Result<Frame<Bytes>, Incomplete>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let view = self.view.as_mut()?;
@@ -177,6 +177,6 @@ impl Iterator for Chunks {
                 drop(view.row(&source.row(&context, self.now), &mut chunk));
             }
         }
-        Some(Ok(chunk.into()))
+        Some(Ok(Frame::data(chunk.into())))
     }
 }

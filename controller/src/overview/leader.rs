@@ -23,13 +23,13 @@ const PERMITS: usize = 2;
 pub(super) struct Unavailable(pub(super) String);
 
 /// Forwards requests to the replica that leads by the Lease.
-pub(crate) struct Leader {
+pub(crate) struct Forwarder {
     client: TokenClient,
     leadership: Arc<Leadership>,
     permits: Semaphore,
 }
 
-impl Leader {
+impl Forwarder {
     /// The client must not use a proxy.
     pub(crate) fn new(client: TokenClient, leadership: Arc<Leadership>) -> Self {
         Self {

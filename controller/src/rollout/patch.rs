@@ -7,12 +7,7 @@ use kube::{
     Client, Resource as _,
     api::{Patch, PatchParams},
 };
-use kube_autorollout_core::{
-    annotations,
-    decide::Rollout,
-    pins::Pins,
-    record::{Attempts, Record},
-};
+use kube_autorollout_core::{annotations, decide::Rollout, record::Record};
 use serde_json::{Value, json};
 use tokio::time::{self, Instant};
 
@@ -28,9 +23,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(5);
 /// The content of a patch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PatchContent {
-    pub(crate) record: Record,
-    pub(crate) attempts: Attempts,
-    pub(crate) pins: Pins,
+    pub(crate) rollout: Rollout,
     /// The time of the rollout, in milliseconds so that it is unique: a previous leader may have written the same record in
     /// the same second.
     pub(crate) at: Timestamp,
@@ -60,9 +53,7 @@ impl PatchContent {
     /// The content of the patch for a rollout at `now`.
     pub(crate) fn new(rollout: &Rollout, now: Timestamp) -> Self {
         Self {
-            record: rollout.record.clone(),
-            attempts: rollout.attempts.clone(),
-            pins: rollout.pins.clone(),
+            rollout: rollout.clone(),
             at: now.round(Unit::Millisecond).unwrap_or(now),
         }
     }
@@ -72,7 +63,7 @@ impl PatchContent {
         let template = workload.template();
         let record = template.annotation(annotations::DIGESTS);
         template.annotation(restarted_at) == Some(self.at.to_string().as_str())
-            && record.and_then(Record::parse).as_ref() == Some(&self.record)
+            && record.and_then(Record::parse).as_ref() == Some(&self.rollout.record)
     }
 }
 
@@ -107,12 +98,13 @@ pub(super) async fn send(
 
 /// The body of the patch.
 fn body(workload: &Workload, content: &PatchContent, restarted_at: &str) -> Value {
+    let rollout = &content.rollout;
     let mut annotations = BTreeMap::from([
         (restarted_at, Some(content.at.to_string())),
-        (annotations::DIGESTS, Some(content.record.to_string())),
+        (annotations::DIGESTS, Some(rollout.record.to_string())),
     ]);
-    let attempts = (!content.attempts.is_empty()).then(|| content.attempts.to_string());
-    let pins = (!content.pins.is_empty()).then(|| content.pins.to_string());
+    let attempts = (!rollout.attempts.is_empty()).then(|| rollout.attempts.to_string());
+    let pins = (!rollout.pins.is_empty()).then(|| rollout.pins.to_string());
     // Null removes the annotation of an earlier rollout.
     for (key, value) in [(annotations::ATTEMPTS, attempts), (annotations::PINS, pins)] {
         if value.is_some() || workload.template().annotation(key).is_some() {
@@ -160,7 +152,8 @@ pub(super) struct Unread;
 mod tests {
     use kube_autorollout_core::{
         Digest,
-        record::{Change, Record},
+        pins::Pins,
+        record::{Attempts, Change},
     };
 
     use super::*;
@@ -172,17 +165,18 @@ mod tests {
     }
 
     fn content(pins: Pins) -> PatchContent {
-        let change = Change {
+        let changes = vec![Change {
             container: "app".to_owned(),
             from: None,
             to: digest(),
-        };
-        PatchContent {
-            record: Record::default().after(&[change], &["app".to_owned()]),
+        }];
+        let rollout = Rollout {
+            record: Record::default().after(&changes, &["app".to_owned()]),
+            changes,
             attempts: Attempts::default(),
             pins,
-            at: Timestamp::UNIX_EPOCH,
-        }
+        };
+        PatchContent::new(&rollout, Timestamp::UNIX_EPOCH)
     }
 
     fn sent(annotations: &Value, pins: Pins) -> String {

@@ -22,7 +22,7 @@ fn workload(version: &str, content: Option<&PatchContent>) -> Workload {
     let annotations = content.map(|content| {
         json!({
             annotations::RESTARTED_AT: content.at.to_string(),
-            annotations::DIGESTS: content.record.to_string(),
+            annotations::DIGESTS: content.rollout.record.to_string(),
         })
     });
     deployment(version, &json!(annotations))
@@ -66,7 +66,8 @@ fn settled(
     unconfirmed: &mut UnconfirmedPatches,
     workload: &Workload,
 ) -> Option<(Rollout, Timestamp)> {
-    unconfirmed.settle(workload, annotations::RESTARTED_AT)
+    let content = unconfirmed.settle(workload, annotations::RESTARTED_AT)?;
+    Some((content.rollout, content.at))
 }
 
 #[test]

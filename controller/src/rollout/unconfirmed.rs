@@ -22,7 +22,6 @@ pub(crate) struct UnconfirmedPatches(Vec<SentPatch>);
 
 #[derive(Debug)]
 struct SentPatch {
-    rollout: Rollout,
     content: PatchContent,
     /// The patch can only be applied while the workload has this `resourceVersion`.
     resource_version: Option<Arc<str>>,
@@ -39,7 +38,8 @@ impl UnconfirmedPatches {
     ) -> PatchContent {
         let sent = &mut self.0;
         let same = |sent: &SentPatch| {
-            sent.rollout == *rollout && now.duration_since(sent.content.at).abs() < REPEAT_WITHIN
+            sent.content.rollout == *rollout
+                && now.duration_since(sent.content.at).abs() < REPEAT_WITHIN
         };
         let content = match sent.iter().position(same) {
             Some(index) => sent.remove(index).content,
@@ -49,26 +49,25 @@ impl UnconfirmedPatches {
             sent.remove(1);
         }
         sent.push(SentPatch {
-            rollout: rollout.clone(),
             content: content.clone(),
             resource_version: workload.resource_version().cloned(),
         });
         content
     }
 
-    /// Compares the workload with the patches; returns the rollout that it carries, and the time of its patch. Patches that
-    /// can no longer be applied are dropped.
+    /// Compares the workload with the patches; returns the content of the patch that it carries. Patches that can no longer be
+    /// applied are dropped.
     pub(super) fn settle(
         &mut self,
         workload: &Workload,
         restarted_at: &str,
-    ) -> Option<(Rollout, Timestamp)> {
+    ) -> Option<PatchContent> {
         let mut sent = self.0.iter();
         let applied = sent.position(|sent| sent.content.is_in(workload, restarted_at));
         if let Some(applied) = applied {
             let applied = self.0.swap_remove(applied);
             self.clear();
-            return Some((applied.rollout, applied.content.at));
+            return Some(applied.content);
         }
         self.0
             .retain(|sent| !is_newer(workload, sent.resource_version.as_deref()));
@@ -77,7 +76,7 @@ impl UnconfirmedPatches {
 
     /// The rollout of the latest patch.
     pub(crate) fn last(&self) -> Option<Rollout> {
-        self.0.last().map(|last| last.rollout.clone())
+        self.0.last().map(|last| last.content.rollout.clone())
     }
 
     /// The result of all patches is known.

@@ -7,7 +7,7 @@ use hyper::body::{Bytes, Incoming};
 use tokio::net::TcpListener;
 
 use super::{
-    body::Body,
+    body::{self, Body},
     connections::{self, Limits, Service},
     health::Health,
 };
@@ -87,7 +87,7 @@ fn probe(healthy: bool) -> Response<Body> {
 
 /// A plain text response.
 pub(crate) fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
-    let mut response = Response::new(Body::whole(body));
+    let mut response = Response::new(body::full(body));
     *response.status_mut() = status;
     response
 }

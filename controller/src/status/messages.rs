@@ -93,8 +93,9 @@ pub(super) fn warnings(decision: &Decision, observation: &Observation) -> Vec<Wa
                 failure.reason, failure.detail, failure.advice
             ),
         });
-    let containers = observation.observed.containers.iter();
-    let unchecked = containers.filter(|container| container.tag == Err(Reason::PullPolicy));
+    let containers = &observation.observed.containers;
+    let unchecked = containers.iter();
+    let unchecked = unchecked.filter(|container| container.tag == Err(Reason::PullPolicy));
     let unchecked = unchecked.map(|container| Warning {
         topic: Topic::PullPolicy(container.name.clone()),
         event: Some(recorder::Reason::ImagePullPolicyNotAlways),
@@ -103,26 +104,25 @@ pub(super) fn warnings(decision: &Decision, observation: &Observation) -> Vec<Wa
             container.name
         ),
     });
-    let stuck = (decision.state == State::NotConverging).then(|| stuck(decision, observation));
-    let missing = observation.observed.containers.iter();
-    let missing = missing.filter(|container| lacks_platform(container));
+    let stuck = (decision.state == State::NotConverging).then(|| Warning {
+        topic: Topic::NotConverging(StuckRollout::new(decision, observation)),
+        event: Some(recorder::Reason::NotConverging),
+        note: not_converging(decision, observation),
+    });
     failures
-        .chain(missing.map(without_platform))
+        .chain(containers.iter().filter_map(without_platform))
         .chain(unchecked)
         .chain(pins::warnings(observation))
         .chain(stuck)
         .collect()
 }
 
-/// Whether new pods could not pull the image, as it does not exist for their platform.
-fn lacks_platform(container: &Container) -> bool {
-    let lacking = Verdict::CannotStart(Reason::NoMatchingPlatform);
-    container.pods.iter().any(|pod| pod.verdict == lacking)
-}
-
-fn without_platform(container: &Container) -> Warning {
+/// The warning that new pods cannot pull the image, as it does not exist for their platform.
+fn without_platform(container: &Container) -> Option<Warning> {
     let reason = Reason::NoMatchingPlatform;
-    Warning {
+    let mut pods = container.pods.iter();
+    let cannot_start = pods.any(|pod| pod.verdict == Verdict::CannotStart(reason));
+    cannot_start.then(|| Warning {
         topic: Topic::Registry(reason, container.name.clone()),
         event: Some(recorder::Reason::RegistryCheckFailed),
         note: format!(
@@ -130,15 +130,7 @@ fn without_platform(container: &Container) -> Warning {
              `platforms` in the configuration)",
             container.name
         ),
-    }
-}
-
-fn stuck(decision: &Decision, observation: &Observation) -> Warning {
-    Warning {
-        topic: Topic::NotConverging(StuckRollout::new(decision, observation)),
-        event: Some(recorder::Reason::NotConverging),
-        note: not_converging(decision, observation),
-    }
+    })
 }
 
 /// The workload's record of the rollout of a container that does not converge.

@@ -67,7 +67,12 @@ impl NoticeState {
             self.is_failed = false;
             notices.push(decided.notice(Event::Recovered));
         }
-        notices.extend(is_newly_delayed.then(|| decided.held_back()).flatten());
+        // Other delays end soon and by themselves.
+        let may_last = decided.decision.state == State::Held
+            || decided.decision.reason == Some(Reason::MinInterval);
+        if is_newly_delayed && may_last {
+            notices.push(decided.notice(Event::HeldBack));
+        }
         let warnings = warnings.iter();
         notices.extend(warnings.filter_map(|warning| self.warning(decided, warning)));
         notices
@@ -138,13 +143,6 @@ impl NoticeState {
 }
 
 impl DecidedWorkload<'_> {
-    /// The notice of a delay that may last. Others end soon and by themselves.
-    fn held_back(&self) -> Option<Notice> {
-        let lasts =
-            self.decision.state == State::Held || self.decision.reason == Some(Reason::MinInterval);
-        lasts.then(|| self.notice(Event::HeldBack))
-    }
-
     fn notice(&self, event: Event) -> Notice {
         let has_reason = matches!(
             event,

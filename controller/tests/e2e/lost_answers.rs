@@ -70,7 +70,10 @@ async fn a_patch_whose_answer_is_lost_on_the_way_is_recognised_as_our_own() {
         is_told_once_each(&world, &controller, &names, each).await;
     }
     let log = controller.log();
-    assert!(!log.contains("the workload was changed concurrently"), "{log}");
+    assert!(
+        !log.contains("the workload was changed concurrently"),
+        "{log}"
+    );
 }
 
 #[tokio::test]

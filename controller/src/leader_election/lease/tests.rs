@@ -17,7 +17,7 @@ use crate::leader_election::leadership::Leadership;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// An API server that knows Leases, and fails when it is asked to.
+/// An API server for Leases that can be made to fail.
 #[derive(Default)]
 struct Server {
     state: Mutex<State>,
@@ -108,7 +108,7 @@ fn refused(code: StatusCode, reason: &str) -> (StatusCode, Value) {
     (code, status)
 }
 
-/// A replica that takes part until it is asked to stop, or its task is killed.
+/// A replica that runs for election until it is stopped or its task is aborted.
 struct Replica {
     leadership: Arc<Leadership>,
     losses: Arc<AtomicUsize>,
@@ -121,7 +121,7 @@ impl Replica {
     fn start(server: &Arc<Server>, pod: &str) -> Self {
         let leadership = Arc::new(Leadership::new(true));
         let Leadership::Elected(elected) = &*leadership else {
-            unreachable!("it was made so");
+            unreachable!("it is elected");
         };
         let losses = Arc::new(AtomicUsize::new(0));
         let lost = {
@@ -154,19 +154,19 @@ impl Replica {
         self.leadership.leads()
     }
 
-    /// How long it takes until it leads, or does not any more.
+    /// Waits until it leads, or does not; returns how long that took.
     async fn until(&self, leads: bool) -> Duration {
-        let begun = Instant::now();
+        let started = Instant::now();
         while self.leads() != leads {
-            assert!(begun.elapsed() < 60 * SECOND, "it never came true");
+            assert!(started.elapsed() < 60 * SECOND, "leads: {}", self.leads());
             time::sleep(Duration::from_millis(10)).await;
         }
-        begun.elapsed()
+        started.elapsed()
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_first_leads_and_renews_and_the_second_waits() {
+async fn the_first_candidate_leads_and_renews_while_the_second_waits() {
     let server = Arc::new(Server::default());
     let first = Replica::start(&server, "a");
     first.until(true).await;
@@ -185,7 +185,7 @@ async fn the_first_leads_and_renews_and_the_second_waits() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_killed_leader_is_followed_after_the_duration_and_not_before() {
+async fn a_killed_leader_is_replaced_after_the_duration_of_the_lease() {
     let server = Arc::new(Server::default());
     let mut first = Replica::start(&server, "a");
     first.until(true).await;
@@ -199,7 +199,7 @@ async fn a_killed_leader_is_followed_after_the_duration_and_not_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_leader_that_stops_gives_the_lease_back_so_that_another_leads_at_once() {
+async fn a_leader_that_stops_releases_the_lease() {
     let server = Arc::new(Server::default());
     let mut first = Replica::start(&server, "a");
     first.until(true).await;
@@ -219,7 +219,7 @@ async fn a_leader_that_stops_gives_the_lease_back_so_that_another_leads_at_once(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_leader_that_cannot_renew_ceases_before_another_begins() {
+async fn a_leader_that_cannot_renew_stops_before_the_lease_expires() {
     let server = Arc::new(Server::default());
     let first = Replica::start(&server, "a");
     first.until(true).await;
@@ -237,20 +237,20 @@ async fn a_leader_that_cannot_renew_ceases_before_another_begins() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_that_somebody_else_took_is_lost_at_the_next_renewal() {
+async fn leadership_is_lost_at_the_next_renewal_when_the_holder_changes() {
     let server = Arc::new(Server::default());
     let first = Replica::start(&server, "a");
     first.until(true).await;
     let mut lease = server.lock().lease.clone().expect("a Lease");
-    lease["spec"]["holderIdentity"] = json!("somebody");
+    lease["spec"]["holderIdentity"] = json!("other");
     server.lock().write(lease.to_string().as_bytes());
     let took = first.until(false).await;
     assert!(took <= RENEW + SECOND, "after {took:?}");
-    assert_eq!(server.holder().as_deref(), Some("somebody"));
+    assert_eq!(server.holder().as_deref(), Some("other"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_edit_of_the_lease_by_a_person_costs_no_leadership() {
+async fn leadership_survives_an_edit_of_the_lease() {
     let server = Arc::new(Server::default());
     let first = Replica::start(&server, "a");
     first.until(true).await;
@@ -265,7 +265,7 @@ async fn an_edit_of_the_lease_by_a_person_costs_no_leadership() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_the_right_it_never_leads_and_keeps_trying() {
+async fn a_candidate_without_permissions_retries() {
     let server = Arc::new(Server::default());
     server.lock().forbidden = true;
     let first = Replica::start(&server, "a");
@@ -277,7 +277,7 @@ async fn without_the_right_it_never_leads_and_keeps_trying() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_many_that_begin_at_once_one_leads() {
+async fn one_of_many_concurrent_candidates_leads() {
     let server = Arc::new(Server::default());
     let replicas: Vec<_> = (0..20)
         .map(|number| Replica::start(&server, &number.to_string()))
