@@ -211,7 +211,7 @@ fn elections(
     release: &CancellationToken,
 ) -> JoinSet<()> {
     let mut elections = JoinSet::new();
-    if let Leadership::Elected(elected) = leadership {
+    if let Some(elected) = leadership.elected() {
         let (client, elected) = (cluster.client.clone(), Arc::clone(elected));
         let candidate = Candidate::new(client, &cluster.namespace, instance, addresses, elected);
         elections.spawn(candidate.run(release.clone()));

@@ -202,23 +202,21 @@ impl Rollouts {
             // No change caused it: an admission webhook may deny a request with this code, too.
             Error::Conflict(source) => Error::Refused(source),
             // The API server itself responded, and did not write.
-            Error::Lost(source) if is_internal(&source) => Error::Refused(source),
+            Error::Lost(kube::Error::Api(status)) if status.code == 500 => {
+                Error::Refused(kube::Error::Api(status))
+            }
             error => error,
         })
     }
 
     fn triggered(&self, identity: &Identity, triggered: &Triggered) {
-        let Triggered {
-            rollout,
-            at,
-            generation,
-        } = triggered;
-        self.history.remember(&identity.uid, rollout, *at);
+        let at = triggered.at;
+        self.history.remember(&identity.uid, &triggered.rollout, at);
         self.states.with(&identity.uid, |state| {
             state.unconfirmed.clear();
             state.conflicts.end();
-            state.patched = Some(*at);
-            state.tracker.triggered(*generation, *at);
+            state.patched = Some(at);
+            state.tracker.triggered(triggered.generation, at);
         });
     }
 }
@@ -242,10 +240,6 @@ fn api(client: &Client, workload: &Workload) -> Api<Object> {
 fn by_name(workload: &Workload) -> ListParams {
     let name = workload.meta().name.as_deref().unwrap_or_default();
     ListParams::default().fields(&format!("metadata.name={name}"))
-}
-
-fn is_internal(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == 500)
 }
 
 /// Whether the workload's `resourceVersion` is newer than this one, or just another if they are not both numbers, which they

@@ -48,13 +48,16 @@ impl<'a> Timing<'a> {
     /// How fresh the facts must be for a check.
     pub(super) fn freshness(&self) -> Freshness {
         let tick = self.schedule.current_tick(self.now);
+        // During a rollout each poll needs a list of its own.
+        let poll_age = self.flight.map(|flight| flight.interval(self.now) / 2);
+        let max_pod_age = poll_age.unwrap_or(pods::REFRESH);
         Freshness {
             tick,
             compared: tick,
             poll: self
                 .flight
                 .is_none_or(|flight| flight.is_due(tick, self.now)),
-            pods: ago(self.max_pod_age()),
+            pods: ago(max_pod_age),
             asked: None,
             waited: None,
             templates: false,
@@ -74,12 +77,6 @@ impl<'a> Timing<'a> {
             waited: None,
             templates: true,
         }
-    }
-
-    /// Maximum age of a list of pods. During a rollout each poll needs a list of its own.
-    fn max_pod_age(&self) -> Duration {
-        self.flight
-            .map_or(pods::REFRESH, |flight| flight.interval(self.now) / 2)
     }
 
     /// Time from `end`, the end of this reconcile, to the next tick.

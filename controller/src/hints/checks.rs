@@ -29,7 +29,8 @@ const RETRIES: [Duration; 3] = [
 
 /// Announced images that are being checked, at most one entry for each image that workloads run.
 pub(crate) struct Checks {
-    context: Arc<Context>,
+    /// The context of the term.
+    pub(super) context: Arc<Context>,
     images: Mutex<HashMap<Arc<str>, Arc<Announcement>>>,
     tasks: TaskTracker,
 }
@@ -68,15 +69,8 @@ impl Checks {
 
     /// The images that a hint announces and that workloads run.
     pub(super) fn images(&self, hint: &Hint) -> BTreeSet<Arc<str>> {
-        self.context
-            .sources
-            .tags
-            .followed(|image| hint.concerns(image))
-    }
-
-    /// The context of the term.
-    pub(super) fn context(&self) -> &Context {
-        &self.context
+        let tags = &self.context.sources.tags;
+        tags.followed(|image| hint.concerns(image))
     }
 
     /// Checks an image; returns whether an earlier check has just begun, which is then repeated.

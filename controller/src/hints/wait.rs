@@ -72,7 +72,7 @@ pub(super) async fn wait(
 ) -> (WaitResult, Vec<Report>) {
     let started = Instant::now();
     let wait = Wait {
-        context: checks.context(),
+        context: &checks.context,
         since,
         started,
     };
@@ -97,7 +97,7 @@ pub(super) async fn wait(
             sleep(POLL).await;
         }
     };
-    let stop = &checks.context().rollouts.stop;
+    let stop = &checks.context.rollouts.stop;
     let in_time = timeout_at(started + max_wait, stop.run_until_cancelled(all)).await;
     let is_complete = |image: &AwaitedImage| {
         let mut results = image.finished.values();

@@ -26,14 +26,9 @@ pub(crate) struct Term {
     pub(crate) end: Instant,
 }
 
-/// Whether this replica leads now.
+/// Whether this replica leads now. Without an election (`None`) each replica leads.
 #[derive(Debug)]
-pub(crate) enum Leadership {
-    /// Without an election each replica leads.
-    Always,
-    /// By the Lease.
-    Elected(Arc<Elected>),
-}
+pub(crate) struct Leadership(Option<Arc<Elected>>);
 
 /// The state of an election.
 #[derive(Debug)]
@@ -65,61 +60,59 @@ pub(crate) struct Addresses {
 impl Leadership {
     /// Leads immediately, or by an election.
     pub(crate) fn new(election: bool) -> Self {
-        if election {
-            Self::Elected(Arc::new(Elected {
+        let elected = || {
+            Arc::new(Elected {
                 term: watch::Sender::new(None),
                 read: AtomicBool::new(false),
                 leader: Mutex::default(),
-            }))
-        } else {
-            Self::Always
-        }
+            })
+        };
+        Self(election.then(elected))
+    }
+
+    /// The state of the election, if there is one.
+    pub(crate) const fn elected(&self) -> Option<&Arc<Elected>> {
+        self.0.as_ref()
     }
 
     /// Whether this replica leads now.
     pub(crate) fn leads(&self) -> bool {
-        match self {
-            Self::Always => true,
-            Self::Elected(elected) => elected.term().is_some(),
-        }
+        self.elected()
+            .is_none_or(|elected| elected.term().is_some())
     }
 
     /// Whether this replica could lead: in an election it must have read the Lease.
     pub(crate) fn can_lead(&self) -> bool {
-        match self {
-            Self::Always => true,
-            Self::Elected(elected) => elected.read.load(Ordering::Relaxed),
-        }
+        let has_read = |elected: &Arc<Elected>| elected.read.load(Ordering::Relaxed);
+        self.elected().is_none_or(has_read)
     }
 
     /// Whether a write may start now, and its deadline; `None` for no deadline.
     pub(crate) fn may_act(&self) -> Result<Option<Instant>, NotLeading> {
-        match self {
-            Self::Always => Ok(None),
-            Self::Elected(elected) => elected.term().map(|term| Some(term.end)).ok_or(NotLeading),
-        }
+        let Some(elected) = self.elected() else {
+            return Ok(None);
+        };
+        let term = elected.term().ok_or(NotLeading)?;
+        Ok(Some(term.end))
     }
 
     /// The other replica that leads, if one does.
     pub(crate) fn leader(&self) -> Option<Leader> {
-        match self {
-            Self::Always => None,
-            Self::Elected(elected) => elected.leader.lock().clone(),
-        }
+        self.elected()?.leader.lock().clone()
     }
 
     /// Waits until this replica leads.
     pub(crate) async fn begun(&self) {
-        if let Self::Elected(elected) = self {
+        if let Some(elected) = self.elected() {
             elected.until(true).await;
         }
     }
 
     /// Waits until this replica no longer leads.
     pub(crate) async fn ended(&self) {
-        match self {
-            Self::Always => std::future::pending().await,
-            Self::Elected(elected) => elected.until(false).await,
+        match self.elected() {
+            Some(elected) => elected.until(false).await,
+            None => std::future::pending().await,
         }
     }
 }
@@ -199,9 +192,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_term_that_is_not_renewed_expires() {
         let leadership = Leadership::new(true);
-        let Leadership::Elected(elected) = &leadership else {
-            unreachable!("it is elected");
-        };
+        let elected = leadership.elected().expect("an election");
         assert!(!leadership.leads());
         let first = term();
         elected.renew(first);
@@ -215,9 +206,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_term_lasts_until_it_ends_or_is_not_renewed() {
         let leadership = Leadership::new(true);
-        let Leadership::Elected(elected) = &leadership else {
-            unreachable!("it is elected");
-        };
+        let elected = leadership.elected().expect("an election");
         assert_eq!(leadership.begun().now_or_never(), None);
         elected.renew(term());
         leadership.begun().await;
@@ -237,9 +226,10 @@ mod tests {
 
     #[tokio::test]
     async fn without_an_election_each_replica_leads() {
-        assert!(Leadership::Always.leads());
-        assert_eq!(Leadership::Always.may_act(), Ok(None));
-        Leadership::Always.begun().await;
-        assert_eq!(Leadership::Always.ended().now_or_never(), None);
+        let leadership = Leadership::new(false);
+        assert!(leadership.leads());
+        assert_eq!(leadership.may_act(), Ok(None));
+        leadership.begun().await;
+        assert_eq!(leadership.ended().now_or_never(), None);
     }
 }

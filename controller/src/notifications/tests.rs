@@ -280,7 +280,11 @@ async fn the_files_of_a_sink_are_read_for_each_message() {
     fs::remove_file(&url).expect("a file");
     running.notifier.publish(notice(2));
     time::sleep(LATER).await;
-    assert_eq!(running.outcomes("team"), [2, 1, 0], "the file of the URL is missing");
+    assert_eq!(
+        running.outcomes("team"),
+        [2, 1, 0],
+        "the file of the URL is missing"
+    );
 }
 
 #[tokio::test(start_paused = true)]

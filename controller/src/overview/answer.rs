@@ -86,11 +86,11 @@ impl Handler {
             Format::Page => Some(filter.page.unwrap_or(1)),
             Format::Json => filter.page,
         };
-        let survey = survey(context, &Filter { page, ..filter }, now);
+        let (counts, workloads) = survey(context, &Filter { page, ..filter }, now);
         let overview = Overview {
             leader: (&*self.instance).into(),
             complete: self.health.has_listed(),
-            ..survey.overview
+            ..counts
         };
         let mut view: Box<dyn View> = match format {
             Format::Page => Box::new(Page::default()),
@@ -102,7 +102,7 @@ impl Handler {
             context: Arc::downgrade(context),
             view: Some(view),
             head,
-            rows: survey.workloads.into_iter(),
+            rows: workloads.into_iter(),
             now,
         };
         format.response(StatusCode::OK, body::chunked(Box::new(chunks)))

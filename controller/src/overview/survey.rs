@@ -8,14 +8,12 @@ use kube_autorollout_overview::{Filter, Overview, needs_person, urgency};
 
 use crate::{controller::Context, rollout::condition::Condition, workload::identity::Identity};
 
-/// The counts of all workloads, and the workloads on the page.
-pub(super) struct Survey {
-    pub(super) overview: Overview<'static>,
-    pub(super) workloads: Vec<Identity>,
-}
-
-/// Counts all workloads, and selects those that the filter requests.
-pub(super) fn survey(context: &Context, filter: &Filter, now: Timestamp) -> Survey {
+/// Counts all workloads; returns the counts, and the workloads that the filter requests.
+pub(super) fn survey(
+    context: &Context,
+    filter: &Filter,
+    now: Timestamp,
+) -> (Overview<'static>, Vec<Identity>) {
     let mut overview = Overview {
         time: now,
         controller: Cow::Borrowed(env!("CARGO_PKG_VERSION")),
@@ -36,10 +34,7 @@ pub(super) fn survey(context: &Context, filter: &Filter, now: Timestamp) -> Surv
     let page = overview.paged(filter);
     let workloads = shown.into_iter().map(|(_, identity)| identity);
     let on_page = workloads.skip(page.start).take(page.len());
-    Survey {
-        overview,
-        workloads: on_page.collect(),
-    }
+    (overview, on_page.collect())
 }
 
 /// The state, `Unknown` before the first reconcile, and whether it needs a person.

@@ -96,8 +96,15 @@ impl Budget {
 
     /// The watch shows a workload: a rollout of ours that is in flight and was not seen before takes a slot.
     pub(crate) fn seen(&self, identity: &Identity, rolled_out: Option<Timestamp>, in_flight: bool) {
+        let Some(rolled_out) = rolled_out else {
+            return;
+        };
         self.change(|ledger| {
-            ledger.seen(identity, rolled_out, in_flight);
+            let uid = &identity.uid;
+            let before = ledger.rollouts.insert(uid.clone(), rolled_out);
+            if in_flight && before != Some(rolled_out) {
+                ledger.taken.insert(uid.clone(), rolled_out);
+            }
         });
     }
 
@@ -192,17 +199,6 @@ impl Ledger {
             .take(self.free(limit))
             .cloned()
             .collect()
-    }
-
-    fn seen(&mut self, identity: &Identity, rolled_out: Option<Timestamp>, in_flight: bool) {
-        let Some(rolled_out) = rolled_out else {
-            return;
-        };
-        let uid = &identity.uid;
-        let before = self.rollouts.insert(uid.clone(), rolled_out);
-        if in_flight && before != Some(rolled_out) {
-            self.taken.insert(uid.clone(), rolled_out);
-        }
     }
 
     fn enqueue(&mut self, identity: &Identity, outdated: Timestamp) {

@@ -162,15 +162,12 @@ impl Tracker {
                 rollout.stuck = true;
                 Some(Transition::NotConverging)
             }
-            (State::Skipped, _) => {
-                self.rollout = None;
+            (state, rollout) => {
+                if state == State::Skipped || decision.reason == Some(Reason::RolledBack) {
+                    *rollout = None;
+                }
                 None
             }
-            (State::Held, _) if decision.reason == Some(Reason::RolledBack) => {
-                self.rollout = None; // it was rolled back
-                None
-            }
-            _ => None,
         }
     }
 

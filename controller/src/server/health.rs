@@ -117,7 +117,7 @@ mod tests {
     #[tokio::test]
     async fn ready_means_every_watch_synced_or_was_refused() {
         let [first, second] = watches();
-        let health = Health::new(watches(), Arc::new(Leadership::Always));
+        let health = Health::new(watches(), Arc::new(Leadership::new(false)));
         health.note(&first, Start::Refused);
         assert!(!health.is_ready(), "the second is still pending");
         health.note(&second, Start::Synced);
@@ -131,7 +131,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_any_readable_kind_it_is_not_ready() {
-        let health = Health::new(watches(), Arc::new(Leadership::Always));
+        let health = Health::new(watches(), Arc::new(Leadership::new(false)));
         for watch in watches() {
             health.note(&watch, Start::Refused);
         }
@@ -143,9 +143,7 @@ mod tests {
         let leadership = Arc::new(Leadership::new(true));
         let health = Health::new(watches(), Arc::clone(&leadership));
         assert!(!health.is_ready());
-        let Leadership::Elected(elected) = &*leadership else {
-            unreachable!("it is elected");
-        };
+        let elected = leadership.elected().expect("an election");
         elected.note_lease();
         assert!(health.is_ready() && !leadership.leads());
         let now = Instant::now();
@@ -162,7 +160,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_runtime_that_does_not_beat_is_not_live() {
-        let health = Health::new([], Arc::new(Leadership::Always));
+        let health = Health::new([], Arc::new(Leadership::new(false)));
         assert!(health.is_live());
         time::advance(STUCK).await;
         assert!(!health.is_live());

@@ -110,7 +110,7 @@ mod tests {
     async fn server() -> (JoinSet<()>, SocketAddr) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        let health = Arc::new(Health::new([], Arc::new(Leadership::Always)));
+        let health = Arc::new(Health::new([], Arc::new(Leadership::new(false))));
         let scrape: Scrape = Arc::new(String::new);
         let mut tasks = JoinSet::new();
         let overview: Service = Arc::new(|_| Box::pin(async { text(StatusCode::NOT_FOUND, "") }));

@@ -28,7 +28,7 @@ pub(crate) enum Stream {
 /// Installs the global subscriber, with this format and filter.
 pub(crate) fn start(stream: Stream, format: LogFormat, filter: Targets) {
     let filter = filter
-        .and(filter_fn(is_event))
+        .and(filter_fn(is_no_span))
         .and(filter_fn(is_not_duplicate));
     let (writer, terminal) = match stream {
         Stream::Output => (BoxMakeWriter::new(io::stdout), io::stdout().is_terminal()),
@@ -58,9 +58,10 @@ fn log_panics() {
     }));
 }
 
-/// Each line names its workload; the spans of kube-runtime would repeat it at length.
-fn is_event(metadata: &Metadata<'_>) -> bool {
-    metadata.is_event()
+/// Each line names its workload; the spans of kube-runtime would repeat it at length. `tracing::enabled!` is neither an event nor
+/// a span.
+fn is_no_span(metadata: &Metadata<'_>) -> bool {
+    !metadata.is_span()
 }
 
 /// kube's client logs each failed request, and each response that it cannot parse with its whole body: pages of objects, or a

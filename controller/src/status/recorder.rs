@@ -94,7 +94,6 @@ impl Reason {
 }
 
 /// Enqueues Events for the writer.
-#[derive(Clone)]
 pub(crate) struct Recorder {
     queue: mpsc::Sender<v1::Event>,
     metrics: Arc<Metrics>,
@@ -102,7 +101,7 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    /// A recorder, and its writer, which ends after the last clone of the recorder is dropped.
+    /// A recorder, and its writer, which ends after the recorder is dropped.
     pub(crate) fn new(
         client: Client,
         metrics: Arc<Metrics>,
@@ -151,7 +150,7 @@ impl Recorder {
     }
 }
 
-/// Writes Events, a few at a time, until all recorders are dropped.
+/// Writes Events, a few at a time, until the recorder is dropped.
 async fn write_all(
     client: Client,
     mut queue: mpsc::Receiver<v1::Event>,

@@ -120,9 +120,6 @@ struct Replica {
 impl Replica {
     fn start(server: &Arc<Server>, pod: &str) -> Self {
         let leadership = Arc::new(Leadership::new(true));
-        let Leadership::Elected(elected) = &*leadership else {
-            unreachable!("it is elected");
-        };
         let losses = Arc::new(AtomicUsize::new(0));
         let lost = {
             let (losses, leadership) = (Arc::clone(&losses), Arc::clone(&leadership));
@@ -134,7 +131,7 @@ impl Replica {
                 }
             }
         };
-        let elected = Arc::clone(elected);
+        let elected = Arc::clone(leadership.elected().expect("an election"));
         let candidate = Candidate::new(server.client(), "own", pod, Addresses::default(), elected);
         let stop = CancellationToken::new();
         let mut task = JoinSet::new();
