@@ -25,12 +25,12 @@ pub(super) struct Hook {
 /// The secret of a receiver cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SecretError {
-    #[error("cannot read {path}: {source}")]
+    #[error("cannot read {path}")]
     Read {
         path: String,
         source: std::io::Error,
     },
-    #[error("{path} does not contain a valid secret: {source}")]
+    #[error("{path} does not contain a valid secret")]
     Invalid {
         path: String,
         source: kube_autorollout_hints::InvalidSecret,
@@ -96,5 +96,20 @@ impl Hook {
         // The previous secret may have been removed.
         let previous = previous.and_then(|path| read(path).ok());
         Ok(Some(Secrets::new(read(path)?, previous)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error_chain::Chain;
+
+    #[test]
+    fn the_cause_of_a_secret_error_is_logged_once() {
+        let error = SecretError::Read {
+            path: "/secret".to_owned(),
+            source: std::io::Error::other("denied"),
+        };
+        assert_eq!(Chain(&error).to_string(), "cannot read /secret: denied");
     }
 }
