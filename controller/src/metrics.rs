@@ -35,7 +35,7 @@ mod workloads;
 use std::{collections::BTreeMap, time::Duration};
 
 use prometheus::{
-    Encoder as _, HistogramVec, IntCounter, IntCounterVec, IntGauge, Registry, TextEncoder,
+    HistogramVec, IntCounter, IntCounterVec, IntGauge, Registry, TextEncoder,
     process_collector::ProcessCollector,
 };
 use tracing::error;
@@ -148,11 +148,10 @@ impl Metrics {
         }
         let mut families = self.own.gather();
         families.extend(self.process.gather());
-        let mut text = Vec::new();
-        if let Err(error) = TextEncoder::new().encode(&families, &mut text) {
-            error!(%error, "cannot write the metrics");
+        let mut text = String::new();
+        if let Err(error) = TextEncoder::new().encode_utf8(&families, &mut text) {
+            error!(%error, "cannot encode the metrics");
         }
-        let mut text = String::from_utf8(text).unwrap_or_default();
         self.workloads.gauges.write(PREFIX, &mut text);
         text
     }

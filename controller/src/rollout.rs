@@ -191,10 +191,7 @@ impl Rollouts {
         if let Some(triggered) = self.applied(&current, identity) {
             return Ok(PatchResult::Applied(triggered));
         }
-        if is_newer(
-            &current,
-            target.resource_version().map(|version| &**version),
-        ) {
+        if is_newer(&current, target.resource_version()) {
             // The patch can no longer be applied.
             return Ok(PatchResult::Conflict(Some(Box::new(current))));
         }
@@ -244,9 +241,10 @@ fn by_name(workload: &Workload) -> ListParams {
 
 /// Whether the workload's `resourceVersion` is newer than this one, or just another if they are not both numbers, which they
 /// are for all built-in kinds (<https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions>).
-fn is_newer(workload: &Workload, than: Option<&str>) -> bool {
-    let now = workload.resource_version().map(|version| &**version);
-    let number = |version: Option<&str>| version.and_then(|version| version.parse::<u64>().ok());
+fn is_newer(workload: &Workload, than: Option<&Arc<str>>) -> bool {
+    let now = workload.resource_version();
+    let number =
+        |version: Option<&Arc<str>>| version.and_then(|version| version.parse::<u64>().ok());
     match (number(now), number(than)) {
         (Some(now), Some(than)) => now > than,
         _ => now != than,

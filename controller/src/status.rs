@@ -146,11 +146,8 @@ impl Reporter {
             let gone = !observation.gone.is_empty();
             self.metrics.workloads.gauges.pinned(identity, pinned, gone);
         }
-        let checked = observation
-            .tags
-            .as_ref()
-            .is_some_and(|tags| !tags.is_empty());
-        if checked && observation.failures.is_empty() {
+        let tags = observation.tags.as_deref().unwrap_or_default();
+        if !tags.is_empty() && observation.failures.is_empty() {
             self.metrics.workloads.gauges.checked(identity, now);
         }
         let warnings = messages::warnings(decision, observation);

@@ -11,7 +11,7 @@ use kube_autorollout_core::{
 
 use super::{
     Error,
-    decision::{Evaluation, Reconcile, depends_on_history},
+    decision::{Reconcile, depends_on_history},
     requeue::until,
 };
 use crate::{
@@ -46,18 +46,17 @@ impl Reconcile<'_> {
     pub(super) async fn run(&self, freshness: Freshness) -> Result<Option<Reconciled>, Error> {
         // In a scope and a box of its own: few reconciles wait, and the future of each would be as large.
         let confirmed = {
-            let Some(evaluation) = self.evaluate(freshness)? else {
+            let Some((observation, decision)) = self.evaluate(freshness)? else {
                 return Ok(None);
             };
-            let (decision, observation) = (&evaluation.decision, &evaluation.observation);
-            let is_final =
-                !depends_on_history(decision) && !self.has_newly_lost_record(decision, observation);
+            let is_final = !depends_on_history(&decision)
+                && !self.has_newly_lost_record(&decision, &observation);
             if is_final {
-                let is_selected = self.follow_tags(observation);
-                let requeue = is_selected.then(|| self.report(decision, observation));
+                let is_selected = self.follow_tags(&observation);
+                let requeue = is_selected.then(|| self.report(&decision, &observation));
                 return Ok(unchanged(requeue.flatten()));
             }
-            self.apply(evaluation, freshness).boxed()
+            self.apply(observation, decision, freshness).boxed()
         };
         confirmed.await
     }
@@ -65,17 +64,14 @@ impl Reconcile<'_> {
     /// Confirms the decision, rolls the workload out if that is still decided, and reports the decision.
     async fn apply(
         &self,
-        evaluation: Evaluation<'_>,
+        observation: Observation,
+        decision: Decision,
         freshness: Freshness,
     ) -> Result<Option<Reconciled>, Error> {
-        let Some(confirmed) = self.confirm(evaluation, freshness).await? else {
+        let confirmed = self.confirm(observation, decision, freshness).await?;
+        let Some((mut observation, decision, slot)) = confirmed else {
             return Ok(None);
         };
-        let Evaluation {
-            mut observation,
-            decision,
-            slot,
-        } = confirmed;
         let (workload, identity, context) = (self.workload, self.identity, self.context);
         if !self.follow_tags(&observation) {
             return Ok(unchanged(None));

@@ -14,13 +14,6 @@ use crate::{
     workload::{Workload, identity::Identity},
 };
 
-/// A decision about a workload, the observation it rests on, and the slot for its rollout.
-pub(super) struct Evaluation<'a> {
-    pub(super) observation: Observation,
-    pub(super) decision: Decision,
-    pub(super) slot: Option<Slot<'a>>,
-}
-
 /// One reconcile of a workload.
 pub(super) struct Reconcile<'a> {
     pub(super) workload: &'a Workload,
@@ -35,29 +28,24 @@ impl<'a> Reconcile<'a> {
     pub(super) fn evaluate(
         &self,
         freshness: Freshness,
-    ) -> Result<Option<Evaluation<'a>>, pods::Error> {
+    ) -> Result<Option<(Observation, Decision)>, pods::Error> {
         let waiter = Waiter::Workload(self.identity.clone());
         let observation = self.observe(freshness, &waiter)?;
-        Ok(observation.map(|observation| Evaluation {
-            decision: self.decide(&observation, &self.policy()),
-            observation,
-            slot: None,
+        Ok(observation.map(|observation| {
+            let decision = self.decide(&observation, &self.policy());
+            (observation, decision)
         }))
     }
 
-    /// Confirms an evaluation: decides again with fresh facts before a rollout, which also takes a slot, and before a report
-    /// that the pods run another image. `None` if the workload is no longer selected or the term ends.
+    /// Confirms a decision: decides again with fresh facts before a rollout, which also takes a slot, and before a report that
+    /// the pods run another image. `None` if the workload is no longer selected or the term ends.
     pub(super) async fn confirm(
         &self,
-        evaluation: Evaluation<'a>,
+        mut observation: Observation,
+        mut decision: Decision,
         freshness: Freshness,
-    ) -> Result<Option<Evaluation<'a>>, pods::Error> {
+    ) -> Result<Option<(Observation, Decision, Option<Slot<'a>>)>, pods::Error> {
         let (identity, context, now) = (self.identity, self.context, self.timing.now);
-        let Evaluation {
-            mut observation,
-            mut decision,
-            ..
-        } = evaluation;
         let mut policy = self.policy();
         if depends_on_history(&decision) && observation.pods.undone.is_none() {
             let freshness = Freshness {
@@ -97,11 +85,7 @@ impl<'a> Reconcile<'a> {
             }
             decision = self.decide(&observation, &policy);
         }
-        Ok(Some(Evaluation {
-            observation,
-            decision,
-            slot,
-        }))
+        Ok(Some((observation, decision, slot)))
     }
 
     fn decide(&self, observation: &Observation, policy: &Policy) -> Decision {

@@ -35,13 +35,11 @@ impl RowSource {
     pub(super) fn new(identity: &Identity, context: &Context) -> Option<Self> {
         let (identity, condition) = context.rollouts.states.condition(&identity.uid)?;
         let workload = context.objects.get(&identity);
-        let last_rollout = workload
-            .as_ref()
-            .and_then(|workload| workload.last_rollout(context.rollouts.restarted_at));
-        let containers = workload
-            .as_ref()
-            .map(|workload| checked(workload, context))
-            .unwrap_or_default();
+        let facts = workload.as_ref().map(|workload| {
+            let last_rollout = workload.last_rollout(context.rollouts.restarted_at);
+            (last_rollout, checked(workload, context))
+        });
+        let (last_rollout, containers) = facts.unwrap_or_default();
         Some(Self {
             pods: context.sources.pods.cache.last(&identity),
             identity,

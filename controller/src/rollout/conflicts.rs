@@ -56,7 +56,7 @@ impl Conflicts {
             more => RETRY.delay(more - 1, seed),
         };
         let left = pause.saturating_sub(since);
-        if is_newer(workload, conflict.resource_version.as_deref()) {
+        if is_newer(workload, conflict.resource_version.as_ref()) {
             return Some(left).filter(|left| !left.is_zero());
         }
         let timeout = WATCH_TIMEOUT.max(pause).saturating_sub(since);

@@ -70,7 +70,7 @@ impl UnconfirmedPatches {
             return Some(applied.content);
         }
         self.0
-            .retain(|sent| !is_newer(workload, sent.resource_version.as_deref()));
+            .retain(|sent| !is_newer(workload, sent.resource_version.as_ref()));
         None
     }
 
