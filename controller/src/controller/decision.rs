@@ -65,7 +65,7 @@ impl<'a> Reconcile<'a> {
         let (is_stuck, outdated) = tracked.unwrap_or_default();
         if decision.reason == Some(Reason::RuntimeReportsAlias) && !is_stuck {
             // The tag may have moved since the response, and pods that are newer may run its present digest.
-            let freshness = self.timing.confirmation(observation.asked);
+            let freshness = self.timing.confirmation(observation.last_request);
             let Some(confirmed) = self.observe_until_ready(freshness).await? else {
                 return Ok(None);
             };
@@ -77,7 +77,7 @@ impl<'a> Reconcile<'a> {
             slot = context.budget.take(identity, outdated.unwrap_or(now), now);
             policy.budget_spent = slot.is_none();
             if slot.is_some() {
-                let freshness = self.timing.confirmation(observation.asked);
+                let freshness = self.timing.confirmation(observation.last_request);
                 let Some(confirmed) = self.observe_until_ready(freshness).await? else {
                     return Ok(None);
                 };
@@ -128,11 +128,11 @@ impl<'a> Reconcile<'a> {
     ) -> Result<Option<Observation>, pods::Error> {
         let uid = self.workload.uid();
         let rollouts = &self.context.rollouts;
-        let followed = rollouts.states.with(uid, |state| state.tracker.followed());
+        let tracked = rollouts.states.with(uid, |state| state.tracker.tracked());
         let subject = Subject {
             workload: self.workload,
             settings: self.settings,
-            followed: followed.unwrap_or_default(),
+            tracked: tracked.unwrap_or_default(),
             remembered: &|container| rollouts.history.remembered(uid, container),
         };
         observe::workload(subject, freshness, waiter, &self.context.sources)

@@ -53,27 +53,27 @@ impl<'a> Timing<'a> {
         let max_pod_age = poll_age.unwrap_or(pods::REFRESH);
         Freshness {
             tick,
-            compared: tick,
+            manifests: tick,
             poll: self
                 .flight
                 .is_none_or(|flight| flight.is_due(tick, self.now)),
             pods: ago(max_pod_age),
-            asked: None,
+            after_request: None,
             waited: None,
             templates: false,
         }
     }
 
-    /// How fresh the facts must be to confirm a decision that rests on a registry's response, requested at `asked`.
-    pub(super) fn confirmation(&self, asked: Timestamp) -> Freshness {
+    /// How fresh the facts must be to confirm a decision that rests on a registry's response to `request`.
+    pub(super) fn confirmation(&self, request: Timestamp) -> Freshness {
         let tick = self.schedule.current_tick(self.now);
         let recent = self.now.checked_sub(MAX_AGE).unwrap_or(self.now);
         Freshness {
             tick: tick.max(recent),
-            compared: self.now,
+            manifests: self.now,
             poll: true,
             pods: ago(MAX_AGE),
-            asked: Some(asked),
+            after_request: Some(request),
             waited: None,
             templates: true,
         }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::checks::Checks;
-use crate::{clock, controller::Context, observe::tags::Answer, workload::identity::Identity};
+use crate::{clock, controller::Context, observe::tags::Resolution, workload::identity::Identity};
 
 /// Interval of lookups of the workloads' conditions.
 const POLL: Duration = Duration::from_millis(200);
@@ -58,7 +58,7 @@ struct AwaitedImage {
     image: Arc<str>,
     /// When the registry's response was first seen: later decisions rest on it.
     answered: Option<Timestamp>,
-    answer: Answer,
+    resolution: Resolution,
     /// The workloads that completed or failed.
     finished: HashMap<Identity, (WaitResult, Row)>,
 }
@@ -150,7 +150,7 @@ impl AwaitedImage {
         Self {
             image,
             answered: None,
-            answer: Answer::default(),
+            resolution: Resolution::default(),
             finished: HashMap::new(),
         }
     }
@@ -158,29 +158,29 @@ impl AwaitedImage {
     /// Whether every workload has completed or failed.
     fn is_finished(&mut self, wait: &Wait<'_>) -> bool {
         let context = wait.context;
-        let Some(answer) = context.sources.tags.answer(&self.image, wait.since) else {
+        let Some(resolution) = context.sources.tags.resolution(&self.image, wait.since) else {
             return false;
         };
-        self.answer = answer;
+        self.resolution = resolution;
         let answered = *self.answered.get_or_insert_with(|| {
             // A reconcile that starts from now on rests on the response.
-            context.triggers.send(&self.answer.workloads);
+            context.triggers.send(&self.resolution.workloads);
             clock::now()
         });
-        for identity in &self.answer.workloads {
+        for identity in &self.resolution.workloads {
             if !self.finished.contains_key(identity)
                 && let (Some(result), row) = wait.row(identity, Some(answered))
             {
                 self.finished.insert(identity.clone(), (result, row));
             }
         }
-        let mut workloads = self.answer.workloads.iter();
+        let mut workloads = self.resolution.workloads.iter();
         workloads.all(|identity| self.finished.contains_key(identity))
     }
 
     /// The report of its workloads, unfinished ones last.
     fn report(self, wait: &Wait<'_>) -> Report {
-        let workloads = &self.answer.workloads;
+        let workloads = &self.resolution.workloads;
         let unfinished = workloads
             .iter()
             .filter(|identity| !self.finished.contains_key(*identity));
@@ -190,7 +190,7 @@ impl AwaitedImage {
         let finished = self.finished.into_values().map(|(_, row)| row);
         Report {
             image: self.image.to_string(),
-            digest: self.answer.digest.map(|digest| digest.to_string()),
+            digest: self.resolution.digest.map(|digest| digest.to_string()),
             workloads: finished.chain(unfinished).collect(),
         }
     }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 
 use super::registrar::seconds;
-use crate::workload::identity::{Described, Identity};
+use crate::workload::identity::{Identity, Inner};
 
 /// The gauges of all workloads.
 #[derive(Debug, Default)]
@@ -120,7 +120,7 @@ fn write_family<'a>(
         let _ = writeln!(text, "# HELP {family} {help}\n# TYPE {family} gauge");
     }
     for (identity, value) in values {
-        let Described {
+        let Inner {
             kind,
             namespace,
             name,

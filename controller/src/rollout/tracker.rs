@@ -11,7 +11,7 @@ use kube_autorollout_core::{
 
 use super::flight::Flight;
 use crate::{
-    observe::observation::{Followed, Observation, PROGRESS_DEADLINE},
+    observe::observation::{Observation, PROGRESS_DEADLINE, TrackedRollout},
     workload::Workload,
 };
 
@@ -60,8 +60,8 @@ struct OurRollout {
 
 impl Tracker {
     /// The part that an observation of the workload needs.
-    pub(crate) fn followed(&self) -> Followed {
-        Followed {
+    pub(crate) fn tracked(&self) -> TrackedRollout {
+        TrackedRollout {
             generation: self
                 .rollout
                 .as_ref()

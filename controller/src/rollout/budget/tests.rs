@@ -55,7 +55,7 @@ impl Scenario {
     fn unlisted(limit: usize) -> Self {
         let triggers = Arc::new(Triggers::default());
         let [deployment, ..] = Kind::ALL;
-        let triggered = triggers.of(deployment, &watch()).boxed();
+        let triggered = triggers.subscribe(deployment, &watch()).boxed();
         Self {
             budget: Budget::new(Some(limit), [watch()], triggers),
             triggered,
