@@ -281,11 +281,12 @@ fn write_files(folder: &Path, authority: &Authority) -> Result<(), Error> {
     Ok(())
 }
 
-async fn config(kubeconfig: &Path) -> Result<Config, Error> {
+/// A client configuration for loopback: without a proxy, and without retries, so that an outage shows at once.
+pub(crate) async fn config(kubeconfig: &Path) -> Result<Config, KubeconfigError> {
     let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
     let mut config =
         Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
-    config.proxy_url = None; // what the environment says is not for loopback
-    config.default_retry = false; // a stopped API server shall be seen at once
+    config.proxy_url = None;
+    config.default_retry = false;
     Ok(config)
 }

@@ -1,4 +1,4 @@
-//! A proxy before a registry with faults on request: it refuses, delays, withholds and forges answers.
+//! A proxy in front of a registry that injects faults: it refuses, delays, withholds and forges responses.
 
 mod forgery;
 mod manifest_request;
@@ -20,7 +20,7 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use tokio::{sync::watch, task::JoinSet, time::sleep};
+use tokio::{sync::watch, time::sleep};
 
 pub use forgery::Forgery;
 pub use manifest_request::TagAnswer;
@@ -28,36 +28,35 @@ pub use manifest_request::TagAnswer;
 use crate::{
     clock::now,
     locked::locked,
-    relay::{self, Answer, NoAnswer, Relay, Upstream},
+    relay::{self, Upstream},
+    server::{self, Handler, NoResponse, Outcome, Server},
 };
 use manifest_request::ManifestRequest;
 use realm::Realm;
 
-/// What is done with requests.
+/// How requests are treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// They are passed on.
+    /// They are forwarded.
     Healthy,
-    /// They are passed on later.
+    /// They are forwarded after this delay.
     Slow(Duration),
-    /// They hang until the mode changes, and get no answer then.
+    /// They hang until the mode changes, and get no response then.
     Silent,
-    /// They are answered with this status.
+    /// They get a response of this status.
     Refuses(StatusCode),
-    /// Manifests are refused by their digests, with 403, and answered by their tags.
+    /// Requests for manifests by digest are refused with 403; those by tag are forwarded.
     RefusesDigests,
-    /// Requests of controllers for blobs hang until the mode changes, and get no answer then.
+    /// Requests of controllers for blobs hang until the mode changes, and get no response then.
     WithholdsBlobs,
-    /// Answers about manifests are forged. None of the forgeries can be taken for a push, as none can be verified.
+    /// Responses to requests for manifests are forged. None can be mistaken for a push, as none can be verified.
     Forges(Forgery),
 }
 
-/// Passes requests on to a registry that speaks plain HTTP, as far as its mode and its rules let it. It ends when it is
-/// dropped.
+/// Forwards requests to a registry that speaks plain HTTP, subject to a mode and to rules, until it is dropped.
 pub struct FaultProxy {
-    host: String,
+    server: Server,
     state: Arc<State>,
-    _tasks: JoinSet<()>, // dropping it stops them
 }
 
 struct State {
@@ -69,12 +68,12 @@ struct State {
     requests: AtomicUsize,
 }
 
-/// What is refused in every mode.
+/// Rules that hold in every mode.
 #[derive(Debug, Default)]
 struct Rules {
-    /// Whether answers have the headers of Artifactory.
+    /// Whether responses have the headers of Artifactory.
     artifactory: bool,
-    /// Repositories of which everything is refused.
+    /// Repositories that are refused as a whole.
     denied: BTreeSet<String>,
     /// Digests of manifests that are refused.
     blocked: BTreeSet<String>,
@@ -95,25 +94,21 @@ impl FaultProxy {
             answers: Mutex::default(),
             requests: AtomicUsize::new(0),
         });
-        let (host, tasks) = relay::listen(Arc::clone(&state)).await?;
-        Ok(Self {
-            host,
-            state,
-            _tasks: tasks,
-        })
+        let server = Server::http(Arc::clone(&state)).await?;
+        Ok(Self { server, state })
     }
 
     /// `127.0.0.1:<port>`, as it stands in image references.
     pub fn host(&self) -> &str {
-        &self.host
+        self.server.host()
     }
 
-    /// From now on, what is done with requests.
+    /// Sets how requests are treated from now on.
     pub fn set(&self, mode: Mode) {
         self.state.mode.send_replace(mode);
     }
 
-    /// From now on every answer has the headers by which Artifactory is known (`X-JFrog-Version` and others).
+    /// From now on every response has the headers that identify Artifactory (`X-JFrog-Version` and others).
     pub fn send_artifactory_headers(&self) {
         locked(&self.state.rules).artifactory = true;
     }
@@ -124,37 +119,37 @@ impl FaultProxy {
         rules.denied.insert(repository.to_owned());
     }
 
-    /// Takes [`FaultProxy::deny`] back.
+    /// Reverts [`FaultProxy::deny`].
     pub fn permit(&self, repository: &str) {
         locked(&self.state.rules).denied.remove(repository);
     }
 
-    /// Refuses one manifest by its digest, with 403 and the body of a policy of Xray. Its tags are answered as before.
+    /// Refuses one manifest by its digest, with 403 and the body of a policy of Xray. Requests for its tags are forwarded as before.
     pub fn block(&self, digest: &str) {
         let mut rules = locked(&self.state.rules);
         rules.blocked.insert(digest.to_owned());
     }
 
-    /// Takes [`FaultProxy::block`] back.
+    /// Reverts [`FaultProxy::block`].
     pub fn unblock(&self, digest: &str) {
         locked(&self.state.rules).blocked.remove(digest);
     }
 
-    /// From now on a token is needed, which a server on another port gives to everybody, good for so long. Once is
-    /// enough: the lifetime of the first time stays.
+    /// From now on requests need a token, which a server on another port issues to everybody, with this lifetime. Further
+    /// calls change nothing.
     ///
     /// # Errors
     ///
     /// When no port is to be had.
     pub async fn require_tokens(&self, lifetime: Duration) -> io::Result<()> {
         let realm = Realm::start(lifetime).await?;
-        // An error means that there is one, and this one ends
+        // An error means that there is one already
         drop(self.state.realm.set(realm));
         Ok(())
     }
 
-    /// Moves the token server of [`FaultProxy::require_tokens`] to another port. Nobody listens on the one before, and tokens
-    /// stay good.
+    /// Moves the token server of [`FaultProxy::require_tokens`] to another port and closes the previous one. Tokens stay
+    /// valid.
     ///
     /// # Errors
     ///
@@ -166,19 +161,19 @@ impl FaultProxy {
         }
     }
 
-    /// How many requests came, whatever was done with them.
+    /// How many requests were received, in whatever mode.
     pub fn requests(&self) -> usize {
         self.state.requests.load(Ordering::Relaxed)
     }
 
-    /// All true answers about tags, in the order in which they were given.
+    /// All responses to requests for tags that were not forged, oldest first.
     pub fn tag_answers(&self) -> Vec<TagAnswer> {
         locked(&self.state.answers).clone()
     }
 }
 
-impl Relay for State {
-    async fn answer(&self, request: Request<Incoming>) -> Answer {
+impl Handler for State {
+    async fn respond(&self, request: Request<Incoming>) -> Outcome {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let mut response = self.unmarked(request).await?;
         if locked(&self.rules).artifactory {
@@ -189,7 +184,8 @@ impl Relay for State {
 }
 
 impl State {
-    async fn unmarked(&self, request: Request<Incoming>) -> Answer {
+    /// The response without the headers of Artifactory.
+    async fn unmarked(&self, request: Request<Incoming>) -> Outcome {
         let at = now();
         let mode = *self.mode.borrow();
         match mode {
@@ -213,7 +209,7 @@ impl State {
             return Ok(refused);
         }
         let target = relay::target(&head).to_owned();
-        let response = self.upstream.answer(head, body, &target).await?;
+        let response = self.upstream.send(head, body, &target).await?;
         let Some(asked) = asked else {
             return Ok(response.map(Full::new));
         };
@@ -231,14 +227,14 @@ impl State {
         Ok(response)
     }
 
-    /// No answer, once the mode is another.
-    async fn withheld(&self, while_it_is: Mode) -> Answer {
+    /// Waits until this mode is over, and gives no response.
+    async fn withheld(&self, during: Mode) -> Outcome {
         let mut modes = self.mode.subscribe();
-        drop(modes.wait_for(|mode| *mode != while_it_is).await);
-        Err(NoAnswer)
+        drop(modes.wait_for(|mode| *mode != during).await);
+        Err(NoResponse)
     }
 
-    /// What is answered to a request that the rules refuse.
+    /// The response to a request that the rules refuse.
     fn refused(
         &self,
         mode: Mode,
@@ -265,10 +261,8 @@ impl State {
 }
 
 fn is_blob_of_a_controller(request: &Request<Incoming>) -> bool {
-    let agent = request.headers().get(http::header::USER_AGENT);
-    let agent = agent.and_then(|agent| agent.to_str().ok());
-    agent.is_some_and(|agent| agent.starts_with("kube-autorollout/"))
-        && request.uri().path().contains("/blobs/")
+    let agent = server::header(request.headers(), http::header::USER_AGENT);
+    agent.starts_with("kube-autorollout/") && request.uri().path().contains("/blobs/")
 }
 
 #[cfg(test)]

@@ -1,166 +1,135 @@
-//! A way to a server on this machine that takes as long as one through a network, and that can be cut or broken.
+//! A TCP forwarder to a server on this machine, with the latency of a network, whose connections can be cut or severed.
 
 use std::{
     io,
-    net::{Ipv4Addr, SocketAddr},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    net::SocketAddr,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use jiff::Timestamp;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf, split},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     sync::{mpsc, watch},
-    task::JoinSet,
     time::{Instant, sleep, sleep_until},
 };
 
-use crate::clock::now;
+use crate::{clock::now, locked::locked, server::Server};
 
-/// Chunks that are on their way in one direction of one connection: far more than any answer of a registry has.
-const ON_THE_WAY: usize = 256;
+/// How many chunks may be in flight in one direction of one connection: far more than any response of a registry has.
+const IN_FLIGHT: usize = 256;
 
-/// What is read at once.
+/// How many bytes are read at once.
 const CHUNK: usize = 16 * 1024;
 
-/// When a client sent something first.
-type First = Arc<Mutex<Option<Timestamp>>>;
-
-/// Passes connections on to a server, with the delay of a network. It ends when it is dropped.
+/// Forwards connections to a server with the latency of a network, until it is dropped.
 #[derive(Debug)]
 pub struct Forwarder {
-    host: String,
-    first: First,
-    trip: watch::Sender<Duration>,
+    server: Server,
+    state: Arc<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    target: SocketAddr,
+    round_trip: Mutex<Duration>,
     open: watch::Sender<bool>,
-    breaks: watch::Sender<()>,
-    _tasks: JoinSet<()>, // dropping it stops them
+    /// Notified when open connections are to be closed.
+    severed: watch::Sender<()>,
+    /// When a client sent something first.
+    first: Mutex<Option<Timestamp>>,
 }
 
 impl Forwarder {
-    /// Listens on a free port of loopback and passes everything on to `server`, each direction half of `round_trip` late.
-    /// The handshake of a connection costs a round trip of its own, as that of TCP does.
+    /// Listens on a free port of loopback and forwards everything to `target`, with half of `round_trip` as latency in each
+    /// direction. The handshake of a connection costs another round trip, as that of TCP does.
     ///
     /// # Errors
     ///
-    /// When no port is to be had.
-    pub async fn start(server: SocketAddr, round_trip: Duration) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let host = listener.local_addr()?.to_string();
-        let (open, breaks) = (watch::Sender::new(true), watch::Sender::new(()));
-        let (trip, first) = (watch::Sender::new(round_trip), Arc::default());
-        let way = Way {
-            server,
-            round_trip: trip.subscribe(),
-            open: open.subscribe(),
-            first: Arc::clone(&first),
-        };
-        let mut tasks = JoinSet::new();
-        tasks.spawn(accept(listener, way, breaks.subscribe()));
-        Ok(Self {
-            host,
-            first,
-            trip,
-            open,
-            breaks,
-            _tasks: tasks,
+    /// When no port is free.
+    pub async fn start(target: SocketAddr, round_trip: Duration) -> io::Result<Self> {
+        let state = Arc::new(State {
+            target,
+            round_trip: Mutex::new(round_trip),
+            open: watch::Sender::new(true),
+            severed: watch::Sender::new(()),
+            first: Mutex::default(),
+        });
+        let connections = Arc::clone(&state);
+        let server = Server::accept(move |client| {
+            let state = Arc::clone(&connections);
+            let mut severed = state.severed.subscribe();
+            async move {
+                tokio::select! {
+                    biased; // what is severed stays lost, even if `restore` follows at once
+                    _ = severed.changed() => {}
+                    () = state.forward(client) => {}
+                }
+            }
         })
+        .await?;
+        Ok(Self { server, state })
     }
 
     /// `127.0.0.1:<port>`, as it stands in image references.
     pub fn host(&self) -> &str {
-        &self.host
+        self.server.host()
     }
 
-    /// How long a round trip takes from now on, on the connections that are made from now on.
+    /// Sets the duration of a round trip for new connections.
     pub fn set_round_trip(&self, round_trip: Duration) {
-        self.trip.send_replace(round_trip);
+        *locked(&self.state.round_trip) = round_trip;
     }
 
-    /// Waits for a client to send something, from now on.
+    /// Resets [`Forwarder::first`].
     pub fn expect(&self) {
-        *locked(&self.first) = None;
+        *locked(&self.state.first) = None;
     }
 
     /// When a client sent something first since [`Forwarder::expect`].
     pub fn first(&self) -> Option<Timestamp> {
-        *locked(&self.first)
+        *locked(&self.state.first)
     }
 
-    /// From now on nothing arrives, in either direction; connections stay open and hang.
+    /// Stops delivery in both directions; connections stay open and hang.
     pub fn cut(&self) {
-        self.open.send_replace(false);
+        self.state.open.send_replace(false);
     }
 
-    /// Connections that are open now are closed, and what is on its way is lost.
+    /// Closes all open connections; what is in flight is lost.
     pub fn sever(&self) {
-        self.breaks.send_replace(());
+        self.state.severed.send_replace(());
     }
 
-    /// All arrives that was sent meanwhile, and what is sent from now on.
+    /// Reverts [`Forwarder::cut`]: what was sent meanwhile is delivered.
     pub fn restore(&self) {
-        self.open.send_replace(true);
+        self.state.open.send_replace(true);
     }
 }
 
-/// Where connections go, and how.
-#[derive(Clone)]
-struct Way {
-    server: SocketAddr,
-    round_trip: watch::Receiver<Duration>,
-    open: watch::Receiver<bool>,
-    first: First,
-}
-
-impl Way {
-    /// A client has sent something.
-    fn note(&self) {
-        locked(&self.first).get_or_insert_with(now);
+impl State {
+    async fn forward(&self, client: TcpStream) {
+        let round_trip = *locked(&self.round_trip);
+        sleep(round_trip).await;
+        let Ok(server) = TcpStream::connect(self.target).await else {
+            return;
+        };
+        let (from_client, to_client) = split(client);
+        let (from_server, to_server) = split(server);
+        let delay = round_trip / 2;
+        let note = || {
+            locked(&self.first).get_or_insert_with(now);
+        };
+        let open = || self.open.subscribe();
+        tokio::join!(
+            carry(from_client, to_server, delay, open(), note),
+            carry(from_server, to_client, delay, open(), || ()),
+        );
     }
 }
 
-async fn accept(listener: TcpListener, way: Way, breaks: watch::Receiver<()>) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => {
-                // One that is gone before it was accepted needs no way
-                let Ok((client, _)) = accepted else { continue };
-                let carried = connection(client, way.clone());
-                let mut breaks = breaks.clone();
-                breaks.mark_unchanged();
-                connections.spawn(async move {
-                    tokio::select! {
-                        biased; // what is severed stays lost, though the way is restored in the same moment
-                        // An error means that the forwarder is gone
-                        _ = breaks.changed() => {}
-                        () = carried => {}
-                    }
-                });
-            }
-            Some(_) = connections.join_next() => {}
-        }
-    }
-}
-
-async fn connection(client: TcpStream, way: Way) {
-    let round_trip = *way.round_trip.borrow();
-    sleep(round_trip).await;
-    let Ok(server) = TcpStream::connect(way.server).await else {
-        return;
-    };
-    let (from_client, to_client) = split(client);
-    let (from_server, to_server) = split(server);
-    let delay = round_trip / 2;
-    tokio::join!(
-        carry(from_client, to_server, delay, way.open.clone(), || way
-            .note()),
-        carry(from_server, to_client, delay, way.open.clone(), || ()),
-    );
-}
-
-/// One direction, until its sender has said everything or nobody listens.
+/// Copies one direction, until its sender ends it or its receiver is gone.
 async fn carry(
     mut from: ReadHalf<TcpStream>,
     mut to: WriteHalf<TcpStream>,
@@ -168,7 +137,7 @@ async fn carry(
     mut open: watch::Receiver<bool>,
     note: impl Fn(),
 ) {
-    let (sender, mut receiver) = mpsc::channel::<(Instant, Vec<u8>)>(ON_THE_WAY);
+    let (sender, mut receiver) = mpsc::channel::<(Instant, Vec<u8>)>(IN_FLIGHT);
     let read = async move {
         loop {
             let mut chunk = vec![0; CHUNK];
@@ -198,13 +167,11 @@ async fn carry(
     tokio::join!(read, write);
 }
 
-fn locked(first: &First) -> MutexGuard<'_, Option<Timestamp>> {
-    first.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
-    use tokio::time::timeout;
+    use std::net::Ipv4Addr;
+
+    use tokio::{net::TcpListener, task::JoinSet, time::timeout};
 
     use super::*;
 

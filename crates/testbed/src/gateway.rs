@@ -1,5 +1,5 @@
-//! A gateway before a real API server that withholds or changes single answers: what a cluster of another version would
-//! say, and what cannot be had from a real server of this one.
+//! A gateway in front of a real API server that withholds or changes single responses: those of a cluster of another
+//! version, and those that a real server of this version cannot be made to give.
 
 mod answer;
 mod documents;
@@ -7,7 +7,6 @@ mod rules;
 
 use std::{
     io,
-    net::Ipv4Addr,
     path::Path,
     sync::{Arc, Mutex},
     time::Duration,
@@ -16,27 +15,26 @@ use std::{
 use bytes::BytesMut;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Either, StreamBody};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioIo;
-use kube::{
-    Client, Config,
-    client::Body,
-    config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
-};
+use hyper::body::Incoming;
+use kube::{Client, client, config::KubeconfigError};
 use serde_json::Value;
-use tokio::{net::TcpListener, sync::watch, task::JoinSet, time::sleep};
+use tokio::{sync::watch, time::sleep};
 
-use crate::locked::locked;
-use answer::{Answer, BoxedFrames, refused, unavailable};
+use crate::{
+    control_plane,
+    locked::locked,
+    server::{Handler, NoResponse, Outcome, Server},
+};
+use answer::{Body, BoxedFrames, refused, unavailable};
 use documents::{Documents, documents};
 use rules::Rules;
 
 pub use rules::Loss;
 
-/// Why there is no gateway.
+/// Why the gateway could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No port was to be had.
+    /// No port was free.
     #[error("could not open a port for the gateway")]
     Port(#[from] io::Error),
     /// The kubeconfig could not be used.
@@ -47,246 +45,202 @@ pub enum Error {
     Client(#[source] Box<kube::Error>),
 }
 
-/// Passes requests on to the API server, over plain HTTP on this side, as one user. It ends when it is dropped.
+/// Forwards requests to the API server as one user, over plain HTTP on its own side, until it is dropped.
 pub struct Gateway {
     url: String,
+    state: Arc<State>,
+    _server: Server,
+}
+
+struct State {
+    client: Client,
     rules: Arc<Mutex<Rules>>,
     delivering: watch::Sender<bool>,
     answering: watch::Sender<bool>,
     away: watch::Sender<bool>,
     hanging: watch::Sender<bool>,
-    _tasks: JoinSet<()>, // dropping it stops them
 }
 
-/// The connection ends without an answer.
-#[derive(Debug, thiserror::Error)]
-#[error("no answer")]
-struct NoAnswer;
-
 impl Gateway {
-    /// Listens on a free port of loopback; all who come have the rights of the kubeconfig's user.
+    /// Listens on a free port of loopback; all clients have the rights of the kubeconfig's user.
     ///
     /// # Errors
     ///
-    /// When no port is to be had, or the kubeconfig cannot be used.
+    /// When no port is free, or the kubeconfig cannot be used.
     pub async fn start(kubeconfig: &Path) -> Result<Self, Error> {
-        let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
-        let options = KubeConfigOptions::default();
-        let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await?;
-        config.proxy_url = None; // what the environment says is not for loopback
-        config.default_retry = false; // to be passed on as it is
+        let config = control_plane::config(kubeconfig).await?;
         let client = Client::try_from(config).map_err(|error| Error::Client(Box::new(error)))?;
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let url = format!("http://{}", listener.local_addr()?);
-        let rules = Arc::new(Mutex::new(Rules::default()));
-        let (delivering, answering) = (watch::Sender::new(true), watch::Sender::new(true));
-        let (away, hanging) = (watch::Sender::new(false), watch::Sender::new(false));
-        let server = Server {
+        let state = Arc::new(State {
             client,
-            rules: Arc::clone(&rules),
-            delivering: delivering.subscribe(),
-            answering: answering.subscribe(),
-            away: away.subscribe(),
-            hanging: hanging.subscribe(),
-        };
-        let mut tasks = JoinSet::new();
-        tasks.spawn(serve(listener, server));
+            rules: Arc::default(),
+            delivering: watch::Sender::new(true),
+            answering: watch::Sender::new(true),
+            away: watch::Sender::new(false),
+            hanging: watch::Sender::new(false),
+        });
+        let server = Server::http(Arc::clone(&state)).await?;
         Ok(Self {
-            url,
-            rules,
-            delivering,
-            answering,
-            away,
-            hanging,
-            _tasks: tasks,
+            url: format!("http://{}", server.host()),
+            state,
+            _server: server,
         })
     }
 
-    /// Where it listens.
+    /// Its address.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Whether watches deliver what happens, and what they held back while they did not: those of a busy API server may be
-    /// silent for a while.
+    /// Whether watches deliver events, those that were held back included: watches of a busy API server may be silent for a
+    /// while.
     pub fn deliver_watches(&self, delivering: bool) {
-        self.delivering.send_replace(delivering);
+        self.state.delivering.send_replace(delivering);
     }
 
-    /// Whether patches are answered once the API server has taken or refused them; those that wait are answered then.
+    /// Whether responses to patches are forwarded; those that were held back are forwarded, too.
     pub fn answer_patches(&self, answering: bool) {
-        self.answering.send_replace(answering);
+        self.state.answering.send_replace(answering);
     }
 
-    /// The answer to the next patch is lost like this, and the one after those for which this was asked before.
+    /// Loses the response to the next patch, after those of earlier calls.
     pub fn lose_patch(&self, loss: Loss) {
-        locked(&self.rules).losses.push_back(loss);
+        locked(&self.state.rules).losses.push_back(loss);
     }
 
-    /// From now on answers to requests for objects of such a kind, but for watches, are passed on so late.
+    /// Delays responses to requests for objects of this kind, except for watches.
     pub fn delay(&self, plural: &str, delay: Duration) {
-        locked(&self.rules).delays.insert(plural.to_owned(), delay);
+        let mut rules = locked(&self.state.rules);
+        rules.delays.insert(plural.to_owned(), delay);
     }
 
-    /// Whether there is no API server behind the gateway, as a load balancer says it: with 503. What is being answered ends.
+    /// Whether no API server is behind the gateway: it responds with 503, as a load balancer does, and open responses end.
     pub fn go_away(&self, away: bool) {
-        self.away.send_replace(away);
+        self.state.away.send_replace(away);
     }
 
-    /// Whether requests hang that come from now on; those that hang are answered when they do not any more.
+    /// Whether new requests hang; those that hang go on when it is reverted.
     pub fn hang(&self, hanging: bool) {
-        self.hanging.send_replace(hanging);
+        self.state.hanging.send_replace(hanging);
     }
 
-    /// While it is away, clients are asked to come back after so many seconds.
+    /// Sends `Retry-After` while the API server is away.
     pub fn ask_to_wait(&self, seconds: u32) {
-        locked(&self.rules).retry_after = Some(seconds);
+        locked(&self.state.rules).retry_after = Some(seconds);
     }
 
-    /// Whether the API server forbids everything, as one that starts does before it has read its roles.
+    /// Whether the API server forbids everything, as it does at its start before it has read the roles.
     pub fn forbid(&self, forbidding: bool) {
-        locked(&self.rules).forbidding = forbidding;
+        locked(&self.state.rules).forbidding = forbidding;
     }
 
-    /// From now on the API server does not know a kind, by its plural.
+    /// From now on the API server does not have a kind, by its plural.
     pub fn lack(&self, plural: &str) {
-        locked(&self.rules).lacking.insert(plural.to_owned());
+        let mut rules = locked(&self.state.rules);
+        rules.lacking.insert(plural.to_owned());
     }
 
-    /// Takes [`Gateway::lack`] back.
+    /// Reverts [`Gateway::lack`].
     pub fn have(&self, plural: &str) {
-        locked(&self.rules).lacking.remove(plural);
+        locked(&self.state.rules).lacking.remove(plural);
     }
 
-    /// From now on an object of such a kind has this `value` at the place that a JSON pointer names.
+    /// From now on an object of this kind has `value` where the JSON pointer points.
     pub fn change(&self, plural: &str, name: &str, pointer: &str, value: Value) {
         let key = (plural.to_owned(), name.to_owned());
         let change = (pointer.to_owned(), value);
-        locked(&self.rules).changes.insert(key, change);
+        locked(&self.state.rules).changes.insert(key, change);
     }
 
-    /// Takes [`Gateway::change`] back, for what is sent from now on.
+    /// Reverts [`Gateway::change`] for later responses.
     pub fn leave(&self, plural: &str, name: &str) {
         let key = (plural.to_owned(), name.to_owned());
-        locked(&self.rules).changes.remove(&key);
+        locked(&self.state.rules).changes.remove(&key);
     }
 }
 
-/// What every connection needs.
-#[derive(Clone)]
-struct Server {
-    client: Client,
-    rules: Arc<Mutex<Rules>>,
-    delivering: watch::Receiver<bool>,
-    answering: watch::Receiver<bool>,
-    away: watch::Receiver<bool>,
-    hanging: watch::Receiver<bool>,
-}
-
-async fn serve(listener: TcpListener, server: Server) {
-    let mut connections = JoinSet::new();
-    loop {
-        // An error of `accept` is that of one connection
-        if let Ok((stream, _)) = listener.accept().await {
-            let server = server.clone();
-            connections.spawn(async move {
-                let service = service_fn(|request| async {
-                    let away = *server.away.borrow();
-                    let answer = if away {
-                        unavailable(locked(&server.rules).retry_after)
-                    } else {
-                        let mut hanging = server.hanging.clone();
-                        // Without the gateway there is nobody to answer
-                        drop(hanging.wait_for(|hanging| !hanging).await);
-                        answer(&server, request).await?
-                    };
-                    Ok::<_, NoAnswer>(answer)
-                });
-                let connection =
-                    http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-                drop(connection.await); // the client's end of the matter
-            });
+impl Handler<Body> for State {
+    async fn respond(&self, request: Request<Incoming>) -> Outcome<Body> {
+        if *self.away.borrow() {
+            return Ok(unavailable(locked(&self.rules).retry_after));
         }
-        while connections.try_join_next().is_some() {}
+        // An error means that the gateway is gone
+        drop(self.hanging.subscribe().wait_for(|hanging| !hanging).await);
+        self.forward(request).await
     }
 }
 
-async fn answer(server: &Server, request: Request<Incoming>) -> Result<Response<Answer>, NoAnswer> {
-    let rules = &server.rules;
-    let watches = request
-        .uri()
-        .query()
-        .is_some_and(|query| query.contains("watch="));
-    let delivering = watches.then(|| server.delivering.clone());
-    let plural = plural(request.uri().path()).unwrap_or_default().to_owned();
-    if locked(rules).forbidding {
-        let message = "the user cannot do this: RBAC: role not found";
-        return Ok(refused(StatusCode::FORBIDDEN, "Forbidden", message));
-    }
-    if locked(rules).lacking.contains(&plural) {
-        let message = "the server could not find the requested resource";
-        return Ok(refused(StatusCode::NOT_FOUND, "NotFound", message));
-    }
-    let patches = request.method() == Method::PATCH;
-    let delay = (!watches).then(|| locked(rules).delays.get(&plural).copied());
-    let (mut head, body) = request.into_parts();
-    // The client adds its own
-    for name in [header::HOST, header::AUTHORIZATION, header::CONTENT_LENGTH] {
-        head.headers.remove(name);
-    }
-    let body = body.collect().await.map_err(|_| NoAnswer)?.to_bytes();
-    let send = || {
-        let body = Body::from(body.to_vec());
-        server.client.send(Request::from_parts(head.clone(), body))
-    };
-    let loss = patches.then(|| locked(rules).losses.pop_front()).flatten();
-    if let Some(Loss::Withheld(status)) = loss {
-        return Ok(refused(status, "", "the patch is lost"));
-    }
-    let mut answered = send().await;
-    sleep(delay.flatten().unwrap_or_default()).await;
-    if patches {
-        let mut answering = server.answering.clone();
-        // Without the gateway there is nobody to answer
-        drop(answering.wait_for(|answering| *answering).await);
-        match loss {
-            Some(Loss::Status(status)) => return Ok(refused(status, "", "the answer is lost")),
-            Some(Loss::Broken) => return Err(NoAnswer),
-            Some(Loss::Repeated) => answered = send().await,
-            Some(Loss::Withheld(_)) | None => {}
+impl State {
+    async fn forward(&self, request: Request<Incoming>) -> Outcome<Body> {
+        let query = request.uri().query().unwrap_or_default();
+        let watches = query.contains("watch=");
+        let plural = plural(request.uri().path()).unwrap_or_default().to_owned();
+        if locked(&self.rules).forbidding {
+            let message = "the user cannot do this: RBAC: role not found";
+            return Ok(refused(StatusCode::FORBIDDEN, "Forbidden", message));
         }
-    }
-    Ok(passed_on(server, plural, delivering, answered))
-}
-
-fn passed_on(
-    server: &Server,
-    plural: String,
-    delivering: Option<watch::Receiver<bool>>,
-    answered: Result<Response<Body>, kube::Error>,
-) -> Response<Answer> {
-    match answered {
-        Ok(response) => {
-            let (mut head, body) = response.into_parts();
-            for name in [header::CONTENT_LENGTH, header::TRANSFER_ENCODING] {
-                head.headers.remove(name);
+        if locked(&self.rules).lacking.contains(&plural) {
+            let message = "the server could not find the requested resource";
+            return Ok(refused(StatusCode::NOT_FOUND, "NotFound", message));
+        }
+        let patches = request.method() == Method::PATCH;
+        let delay = locked(&self.rules).delays.get(&plural).copied();
+        let delay = delay.filter(|_| !watches).unwrap_or_default();
+        let (mut head, body) = request.into_parts();
+        // The client adds its own
+        for name in [header::HOST, header::AUTHORIZATION, header::CONTENT_LENGTH] {
+            head.headers.remove(name);
+        }
+        let body = body.collect().await.map_err(|_| NoResponse)?.to_bytes();
+        let send = || {
+            let body = client::Body::from(body.to_vec());
+            self.client.send(Request::from_parts(head.clone(), body))
+        };
+        let loss = patches.then(|| locked(&self.rules).losses.pop_front());
+        let loss = loss.flatten();
+        if let Some(Loss::Withheld(status)) = loss {
+            return Ok(refused(status, "", "the patch is lost"));
+        }
+        let mut response = send().await;
+        sleep(delay).await;
+        if patches {
+            // An error means that the gateway is gone
+            drop(self.answering.subscribe().wait_for(|on| *on).await);
+            match loss {
+                Some(Loss::Status(status)) => {
+                    return Ok(refused(status, "", "the answer is lost"));
+                }
+                Some(Loss::Broken) => return Err(NoResponse),
+                Some(Loss::Repeated) => response = send().await,
+                Some(Loss::Withheld(_)) | None => {}
             }
-            let rules = Arc::clone(&server.rules);
-            let frames = documents(Documents {
-                body,
-                rest: BytesMut::new(),
-                plural,
-                rules,
-                delivering,
-                away: server.away.clone(),
-            });
-            let body = StreamBody::new(Box::pin(frames) as BoxedFrames);
-            Response::from_parts(head, Either::Right(body))
         }
-        Err(error) => {
-            let message = error.to_string();
-            refused(StatusCode::BAD_GATEWAY, "InternalError", &message)
+        Ok(match response {
+            Ok(response) => self.changed(response, plural, watches),
+            Err(error) => refused(StatusCode::BAD_GATEWAY, "InternalError", &error.to_string()),
+        })
+    }
+
+    /// The response with the changes of the rules.
+    fn changed(
+        &self,
+        response: Response<client::Body>,
+        plural: String,
+        watches: bool,
+    ) -> Response<Body> {
+        let (mut head, body) = response.into_parts();
+        for name in [header::CONTENT_LENGTH, header::TRANSFER_ENCODING] {
+            head.headers.remove(name);
         }
+        let frames = documents(Documents {
+            body,
+            rest: BytesMut::new(),
+            plural,
+            rules: Arc::clone(&self.rules),
+            delivering: watches.then(|| self.delivering.subscribe()),
+            away: self.away.subscribe(),
+        });
+        let body = StreamBody::new(Box::pin(frames) as BoxedFrames);
+        Response::from_parts(head, Either::Right(body))
     }
 }
 

@@ -73,6 +73,7 @@ pub mod prometheus;
 pub mod receiver;
 pub mod registry;
 mod relay;
+mod server;
 mod sources;
 pub mod workload;
 

@@ -1,4 +1,4 @@
-//! A pull-through mirror of a registry, which nodes pull from and which may be behind
+//! A pull-through mirror of a registry, from which nodes pull and whose cache may be stale
 //! ([`Nodes::pull_through`](crate::node::Nodes::pull_through)).
 
 use std::{
@@ -8,24 +8,21 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use http::{Request, header::HeaderName};
+use http::Request;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use tokio::task::JoinSet;
 
 use crate::{
     image::RegistryAccess,
     locked::locked,
-    relay::{self, Answer, Relay, Upstream},
+    relay::{self, Upstream},
+    server::{self, Handler, Outcome, Server},
 };
 
-const DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
-
-/// A mirror; it ends when it is dropped.
+/// A mirror, until it is dropped.
 pub struct Mirror {
-    host: String,
+    server: Server,
     state: Arc<State>,
-    _tasks: JoinSet<()>, // dropping it stops them
 }
 
 struct State {
@@ -33,12 +30,12 @@ struct State {
     tags: Mutex<Tags>,
 }
 
-/// What is known of tags.
 #[derive(Default)]
 struct Tags {
+    /// Whether cached digests are served.
     lags: bool,
-    /// By the paths of their manifests: the digests that were given out last.
-    given: HashMap<String, String>,
+    /// The digest that was served last for each tag, by the path of its manifest.
+    cache: HashMap<String, String>,
 }
 
 impl Mirror {
@@ -46,27 +43,23 @@ impl Mirror {
     ///
     /// # Errors
     ///
-    /// When no port is to be had.
+    /// When no port is free.
     pub async fn start(registry: SocketAddr) -> io::Result<Self> {
         let state = Arc::new(State {
             upstream: Upstream::new(registry),
             tags: Mutex::default(),
         });
-        let (host, tasks) = relay::listen(Arc::clone(&state)).await?;
-        Ok(Self {
-            host,
-            state,
-            _tasks: tasks,
-        })
+        let server = Server::http(Arc::clone(&state)).await?;
+        Ok(Self { server, state })
     }
 
-    /// The way here.
+    /// How to reach it.
     pub fn access(&self) -> RegistryAccess {
-        RegistryAccess::new(&self.host)
+        RegistryAccess::new(self.server.host())
     }
 
-    /// From now on each tag has the digest that was given out for it last, as from a cache that has not expired. One
-    /// that nobody has asked for is looked up once.
+    /// From now on each tag has the digest that was served for it last, as from a cache that has not expired. A tag that
+    /// is not in the cache is looked up once.
     pub fn lag(&self) {
         locked(&self.state.tags).lags = true;
     }
@@ -78,28 +71,27 @@ impl Mirror {
 }
 
 impl State {
-    /// Where the manifest of a tag is asked for, if it is not to be looked up.
-    fn behind(&self, path: &str) -> Option<String> {
+    /// The path of the cached manifest of a tag, if the cache is to be used.
+    fn cached(&self, path: &str) -> Option<String> {
         let (repository, _) = relay::manifest(path)?;
         let tags = locked(&self.tags);
-        let digest = tags.given.get(path).filter(|_| tags.lags)?;
+        let digest = tags.cache.get(path).filter(|_| tags.lags)?;
         Some(format!("/v2/{repository}/manifests/{digest}"))
     }
 }
 
-impl Relay for State {
-    async fn answer(&self, request: Request<Incoming>) -> Answer {
+impl Handler for State {
+    async fn respond(&self, request: Request<Incoming>) -> Outcome {
         let (head, body) = request.into_parts();
         let path = head.uri.path().to_owned();
         let target = self
-            .behind(&path)
+            .cached(&path)
             .unwrap_or_else(|| relay::target(&head).to_owned());
-        let response = self.upstream.answer(head, body, &target).await?;
-        let digest = response.headers().get(DIGEST);
-        let digest = digest.and_then(|digest| digest.to_str().ok());
+        let response = self.upstream.send(head, body, &target).await?;
+        let digest = server::header(response.headers(), relay::DIGEST);
         let is_tag = relay::manifest(&path).is_some_and(|(_, tag)| !relay::is_digest(tag));
-        if let Some(digest) = digest.filter(|_| is_tag && response.status().is_success()) {
-            locked(&self.tags).given.insert(path, digest.to_owned());
+        if is_tag && response.status().is_success() && !digest.is_empty() {
+            locked(&self.tags).cache.insert(path, digest.to_owned());
         }
         Ok(response.map(Full::new))
     }

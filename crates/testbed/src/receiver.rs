@@ -1,31 +1,32 @@
-//! A server that takes notifications, and can be one of those that do not.
+//! A server that receives notifications, and can fail to.
 
 use std::{
     collections::VecDeque,
     future::pending,
     io,
-    net::{Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex},
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response};
 use http_body_util::{BodyExt as _, Full};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioIo;
-use tokio::{net::TcpListener, task::JoinSet, time::Instant};
+use hyper::body::Incoming;
+use tokio::time::Instant;
 
-use crate::locked::locked;
+use crate::{
+    locked::locked,
+    server::{Handler, NoResponse, Outcome, Server},
+};
 
-/// A server on loopback that accepts every request, unless it is to reply otherwise. It runs in the runtime that starts it.
+/// A server on loopback that accepts every request, unless it is told to reply otherwise. It runs in the runtime that
+/// starts it.
 #[derive(Debug)]
 pub struct Receiver {
-    address: SocketAddr,
+    server: Server,
     state: Arc<Mutex<State>>,
-    _server: JoinSet<()>,
 }
 
-/// What a request is answered with.
+/// The reply to a request.
 #[derive(Debug, Clone)]
 pub enum Reply {
     /// A response of this status.
@@ -34,22 +35,22 @@ pub enum Reply {
     With(u16, &'static str, String),
     /// Nothing, for ever.
     Hang,
-    /// The end of the connection.
+    /// The connection is closed.
     Close,
 }
 
-/// A request that came.
+/// A request that was received.
 #[derive(Debug, Clone)]
 pub struct Received {
-    /// How.
+    /// The method.
     pub method: Method,
-    /// Where to, with its query.
+    /// The path with its query.
     pub path: String,
-    /// Its headers.
+    /// The headers.
     pub headers: HeaderMap,
-    /// Its body.
+    /// The body.
     pub body: Bytes,
-    /// When.
+    /// When it was received.
     pub at: Instant,
 }
 
@@ -59,11 +60,6 @@ struct State {
     received: Vec<Received>,
 }
 
-/// There is no answer, and the connection ends.
-#[derive(Debug, thiserror::Error)]
-#[error("no answer")]
-struct NoAnswer;
-
 impl Receiver {
     /// Starts a server on a free port.
     ///
@@ -71,24 +67,17 @@ impl Receiver {
     ///
     /// When there is none.
     pub async fn start() -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let address = listener.local_addr()?;
-        let state = Arc::new(Mutex::new(State::default()));
-        let mut server = JoinSet::new();
-        server.spawn(serve(listener, Arc::clone(&state)));
-        Ok(Self {
-            address,
-            state,
-            _server: server,
-        })
+        let state = Arc::<Mutex<State>>::default();
+        let server = Server::http(Arc::clone(&state)).await?;
+        Ok(Self { server, state })
     }
 
     /// The URL of a path, which begins with a slash.
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        format!("http://{}{path}", self.server.host())
     }
 
-    /// Answers the next requests so, each with one of them, and those after them well.
+    /// Sends these replies to the next requests, one to each, and 200 to all later ones.
     pub fn reply(&self, replies: impl IntoIterator<Item = Reply>) {
         locked(&self.state).replies.extend(replies);
     }
@@ -98,7 +87,7 @@ impl Receiver {
         locked(&self.state).received.clone()
     }
 
-    /// The bodies of all requests so far, as JSON; null where one is none.
+    /// The bodies of all requests so far, as JSON; null where a body is not JSON.
     pub fn bodies(&self) -> Vec<serde_json::Value> {
         let received = self.received().into_iter();
         let bodies = received.map(|request| serde_json::from_slice(&request.body));
@@ -106,53 +95,33 @@ impl Receiver {
     }
 }
 
-async fn serve(listener: TcpListener, state: Arc<Mutex<State>>) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => {
-                let Ok((stream, _)) = accepted else { continue };
-                let state = Arc::clone(&state);
-                connections.spawn(async move {
-                    let service = service_fn(|request| answer(request, &state));
-                    let connection = http1::Builder::new();
-                    // An end without an answer is an error here, and what was wanted.
-                    drop(connection.serve_connection(TokioIo::new(stream), service).await);
-                });
-            }
-            Some(_) = connections.join_next() => {}
-        }
-    }
-}
-
-async fn answer(
-    request: Request<Incoming>,
-    state: &Mutex<State>,
-) -> Result<Response<Full<Bytes>>, NoAnswer> {
-    let (head, body) = request.into_parts();
-    let body = body.collect().await.map_err(|_| NoAnswer)?.to_bytes();
-    let reply = {
-        let mut state = locked(state);
+impl Handler for Mutex<State> {
+    async fn respond(&self, request: Request<Incoming>) -> Outcome {
+        let (head, body) = request.into_parts();
+        let body = body.collect().await.map_err(|_| NoResponse)?.to_bytes();
         let path = head.uri.path_and_query();
-        state.received.push(Received {
+        let received = Received {
             method: head.method,
             path: path.map(ToString::to_string).unwrap_or_default(),
             headers: head.headers,
             body,
             at: Instant::now(),
-        });
-        state.replies.pop_front().unwrap_or(Reply::Status(200))
-    };
-    let (status, header) = match reply {
-        Reply::Status(status) => (status, None),
-        Reply::With(status, name, value) => (status, Some((name, value))),
-        Reply::Hang => pending().await,
-        Reply::Close => return Err(NoAnswer),
-    };
-    let mut response =
-        Response::builder().status(StatusCode::from_u16(status).map_err(|_| NoAnswer)?);
-    if let Some((name, value)) = header {
-        response = response.header(name, value);
+        };
+        let reply = {
+            let mut state = locked(self);
+            state.received.push(received);
+            state.replies.pop_front()
+        };
+        let (status, header) = match reply.unwrap_or(Reply::Status(200)) {
+            Reply::Status(status) => (status, None),
+            Reply::With(status, name, value) => (status, Some((name, value))),
+            Reply::Hang => pending().await,
+            Reply::Close => return Err(NoResponse),
+        };
+        let mut response = Response::builder().status(status);
+        if let Some((name, value)) = header {
+            response = response.header(name, value);
+        }
+        response.body(Full::default()).map_err(|_| NoResponse)
     }
-    response.body(Full::default()).map_err(|_| NoAnswer)
 }

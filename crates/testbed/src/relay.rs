@@ -1,98 +1,50 @@
-//! What servers have in common that stand before a registry and pass requests on to it, over plain HTTP on both sides.
+//! What proxies in front of a registry have in common: they forward requests to it over plain HTTP.
 
-use std::{
-    io,
-    net::{Ipv4Addr, SocketAddr},
-    sync::Arc,
-};
+use std::net::SocketAddr;
 
 use bytes::Bytes;
-use http::{Request, Response, Uri, request::Parts};
+use http::{Request, Response, Uri, header::HeaderName, request::Parts};
 use http_body_util::{BodyExt as _, Full};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper::body::Body;
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
-    rt::{TokioExecutor, TokioIo},
+    rt::TokioExecutor,
 };
-use tokio::{net::TcpListener, task::JoinSet};
 
-/// There is no answer, and the connection ends.
-#[derive(Debug, thiserror::Error)]
-#[error("no answer")]
-pub(crate) struct NoAnswer;
+use crate::server::NoResponse;
 
-/// What is answered to a request.
-pub(crate) type Answer = Result<Response<Full<Bytes>>, NoAnswer>;
+/// The header with the digest of a manifest.
+pub(crate) const DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
-/// A server that answers requests one by one.
-pub(crate) trait Relay: Send + Sync + 'static {
-    /// The answer to one request.
-    fn answer(&self, request: Request<Incoming>) -> impl Future<Output = Answer> + Send;
-}
-
-/// Listens on a free port of loopback; gives the host as it stands in image references, and tasks that end the server
-/// when they are dropped.
-///
-/// # Errors
-///
-/// When no port is to be had.
-pub(crate) async fn listen(relay: Arc<impl Relay>) -> io::Result<(String, JoinSet<()>)> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    let host = listener.local_addr()?.to_string();
-    let mut tasks = JoinSet::new();
-    tasks.spawn(serve(listener, relay));
-    Ok((host, tasks))
-}
-
-async fn serve(listener: TcpListener, relay: Arc<impl Relay>) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => {
-                // One that is gone before it was accepted needs no answer
-                let Ok((stream, _)) = accepted else { continue };
-                let relay = Arc::clone(&relay);
-                connections.spawn(async move {
-                    let service = service_fn(|request| relay.answer(request));
-                    let stream = TokioIo::new(stream);
-                    let served = http1::Builder::new().serve_connection(stream, service);
-                    drop(served.await); // what went wrong is the client's to see
-                });
-            }
-            Some(_) = connections.join_next() => {}
-        }
-    }
-}
-
-/// The registry behind a relay.
+/// The registry behind a proxy.
 #[derive(Debug)]
 pub(crate) struct Upstream {
-    registry: String,
+    registry: SocketAddr,
     client: Client<HttpConnector, Full<Bytes>>,
 }
 
 impl Upstream {
     pub(crate) fn new(registry: SocketAddr) -> Self {
         Self {
-            registry: registry.to_string(),
+            registry,
             client: Client::builder(TokioExecutor::new()).build_http(),
         }
     }
 
-    /// What the registry answers to a request for this path and query.
-    pub(crate) async fn answer(
+    /// The registry's response to a request with this path and query.
+    pub(crate) async fn send(
         &self,
         head: Parts,
-        body: Incoming,
+        body: impl Body,
         target: &str,
-    ) -> Result<Response<Bytes>, NoAnswer> {
-        let body = body.collect().await.map_err(|_| NoAnswer)?.to_bytes();
+    ) -> Result<Response<Bytes>, NoResponse> {
+        let body = body.collect().await.map_err(|_| NoResponse)?.to_bytes();
         let uri: Result<Uri, _> = format!("http://{}{target}", self.registry).parse();
         let mut request = Request::from_parts(head, Full::new(body));
-        *request.uri_mut() = uri.map_err(|_| NoAnswer)?;
-        let response = self.client.request(request).await.map_err(|_| NoAnswer)?;
+        *request.uri_mut() = uri.map_err(|_| NoResponse)?;
+        let response = self.client.request(request).await.map_err(|_| NoResponse)?;
         let (head, body) = response.into_parts();
-        let body = body.collect().await.map_err(|_| NoAnswer)?.to_bytes();
+        let body = body.collect().await.map_err(|_| NoResponse)?.to_bytes();
         Ok(Response::from_parts(head, body))
     }
 }
@@ -108,7 +60,7 @@ pub(crate) fn manifest(path: &str) -> Option<(&str, &str)> {
     path.strip_prefix("/v2/")?.split_once("/manifests/")
 }
 
-/// Whether what stands in the place of a tag is a digest.
+/// Whether the last part of a manifest's path is a digest and not a tag.
 pub(crate) fn is_digest(reference: &str) -> bool {
     reference.contains(':')
 }

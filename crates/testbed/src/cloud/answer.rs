@@ -1,7 +1,7 @@
-//! What endpoints answer.
+//! Responses of the endpoints.
 
 use bytes::Bytes;
-use http::{Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, Response, StatusCode, header};
 use http_body_util::Full;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -12,45 +12,43 @@ use super::{
 };
 use crate::clock::now;
 
-/// What is answered.
+/// A response.
 pub(super) type Answer = Response<Full<Bytes>>;
 
-/// A text of a media type.
+/// A response with a body of this media type.
 pub(super) fn text(status: u16, media_type: &str, body: impl Into<Bytes>) -> Answer {
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
-    let headers = response.headers_mut();
-    if let Ok(value) = media_type.parse() {
-        headers.insert(header::CONTENT_TYPE, value);
-    }
-    let date = httpdate_now();
-    if let Ok(value) = date.parse() {
-        headers.insert(header::DATE, value);
-    }
+    set(response.headers_mut(), header::CONTENT_TYPE, media_type);
     response
 }
 
-/// JSON.
+/// A response with a JSON body.
 pub(super) fn json(status: u16, body: &Value) -> Answer {
     text(status, "application/json", body.to_string())
 }
 
-/// When what is issued now ends.
+/// Sets a header to a text that is valid there.
+pub(super) fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = value.parse() {
+        headers.insert(name, value);
+    }
+}
+
+/// When a credential that is issued now expires.
 pub(super) fn end(state: &State) -> Timestamp {
     let life = SignedDuration::try_from(state.life).unwrap_or_default();
     now().checked_add(life).unwrap_or(Timestamp::MAX)
 }
 
-/// The failure of a step, if it is to fail; its message repeats what was presented.
+/// The injected failure of a step, if there is one; its message repeats the request.
 pub(super) fn failure(step: Step, request: &Request, state: &State) -> Option<Answer> {
     let (status, code) = match state.failures.get(&step)? {
         Failure::Code(status, code) => (*status, *code),
         Failure::Malformed => return Some(text(200, "text/html", "<html>planted</html>")),
         Failure::Redirect(to) => {
             let mut response = text(307, "text/plain", "");
-            if let Ok(to) = to.parse() {
-                response.headers_mut().insert(header::LOCATION, to);
-            }
+            set(response.headers_mut(), header::LOCATION, to);
             return Some(response);
         }
     };
@@ -92,8 +90,4 @@ pub(super) fn failure(step: Step, request: &Request, state: &State) -> Option<An
             &json!({ "error": code, "error_description": message }),
         ),
     })
-}
-
-fn httpdate_now() -> String {
-    now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }

@@ -1,14 +1,16 @@
-//! What was asked of the clouds.
+//! Requests to the clouds.
 
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 
-/// On which way a request came.
+use crate::server;
+
+/// How a request was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Via {
     /// Through a tunnel of the proxy, with TLS.
     Tunnel,
-    /// To the proxy, which was to forward it.
+    /// To the proxy, to be forwarded.
     Forward,
     /// To the address of metadata servers.
     Local,
@@ -17,17 +19,17 @@ pub enum Via {
 /// A step on the way to a credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Step {
-    /// STS: keys for the token of a `ServiceAccount`.
+    /// STS: keys in exchange for the token of a `ServiceAccount`.
     AssumeRoleWithWebIdentity,
     /// STS: keys of another role.
     AssumeRole,
-    /// STS: whose keys they are.
+    /// STS: the identity behind keys.
     GetCallerIdentity,
     /// The agent of EKS Pod Identity.
     PodIdentity,
     /// The password of private registries of ECR.
     EcrToken,
-    /// The same of the public gallery.
+    /// The same for the public gallery.
     EcrPublicToken,
     /// Entra ID.
     Entra,
@@ -37,7 +39,7 @@ pub enum Step {
     AcrToken,
     /// Google's metadata server: a token.
     Metadata,
-    /// The same: whose token it is.
+    /// The same: the service account of the token.
     MetadataEmail,
     /// The source of a subject token at a URL.
     SubjectToken,
@@ -49,24 +51,24 @@ pub enum Step {
     RegistryToken,
 }
 
-/// A request.
+/// A request, on record.
 #[derive(Debug, Clone)]
 pub struct Asked {
-    /// On which way it came.
+    /// How it was sent.
     pub via: Via,
-    /// The host that was asked for, with its port where that is not the usual one.
+    /// The host, with its port where that is not the default one.
     pub host: String,
     /// The path and the query.
     pub target: String,
-    /// The step that it is.
+    /// The step, if it is one.
     pub step: Option<Step>,
-    /// What was answered; 0 where nothing was.
+    /// The status of the response; 0 without one.
     pub status: u16,
-    /// Whether it carried anything secret.
+    /// Whether it held a secret.
     pub has_secret: bool,
 }
 
-/// A request as the endpoints read it.
+/// A request, as the endpoints read it.
 pub(super) struct Request {
     pub(super) via: Via,
     pub(super) host: String,
@@ -80,13 +82,17 @@ pub(super) struct Request {
 impl Request {
     /// The text of a header, empty where there is none.
     pub(super) fn header(&self, name: &str) -> &str {
-        let value = self.headers.get(name);
-        value
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
+        server::header(&self.headers, name)
     }
 
-    /// The fields of its form, as text in order.
+    /// The value of a field of its form, empty where there is none.
+    pub(super) fn field(&self, name: &str) -> String {
+        let mut fields = form_urlencoded::parse(&self.body);
+        let field = fields.find(|(key, _)| key == name);
+        field.map_or_else(String::new, |(_, value)| value.into_owned())
+    }
+
+    /// The fields of its form, in order.
     pub(super) fn form(&self) -> Vec<(String, String)> {
         let fields = form_urlencoded::parse(&self.body);
         fields
@@ -94,7 +100,7 @@ impl Request {
             .collect()
     }
 
-    /// Everything that it says, to search for secrets.
+    /// Everything that it holds, to search for secrets.
     pub(super) fn text(&self) -> String {
         let headers = self.headers.values();
         let headers = headers.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());

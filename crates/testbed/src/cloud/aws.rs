@@ -16,11 +16,7 @@ const REGION: &str = "eu-central-1";
 
 /// The step that a request to STS is.
 pub(super) fn sts_step(request: &Request) -> Option<Step> {
-    let action = request
-        .form()
-        .into_iter()
-        .find(|(name, _)| name == "Action");
-    match action?.1.as_str() {
+    match request.field("Action").as_str() {
         "AssumeRoleWithWebIdentity" => Some(Step::AssumeRoleWithWebIdentity),
         "AssumeRole" => Some(Step::AssumeRole),
         "GetCallerIdentity" => Some(Step::GetCallerIdentity),
@@ -30,11 +26,7 @@ pub(super) fn sts_step(request: &Request) -> Option<Step> {
 
 /// STS.
 pub(super) fn sts(step: Step, request: &Request, state: &mut State) -> Answer {
-    let form = request.form();
-    let field = |name: &str| {
-        let found = form.iter().find(|(known, _)| known == name);
-        found.map_or("", |(_, value)| value)
-    };
+    let field = |name| request.field(name);
     let is_post = request.method == "POST"
         && request.path == "/"
         && request.header("content-type") == "application/x-www-form-urlencoded"
@@ -47,7 +39,7 @@ pub(super) fn sts(step: Step, request: &Request, state: &mut State) -> Answer {
     {
         return refused(step, "the session", "ValidationError", state);
     }
-    let role = field("RoleArn").to_owned();
+    let role = field("RoleArn");
     if step == Step::AssumeRoleWithWebIdentity {
         if field("WebIdentityToken") != SERVICE_ACCOUNT_TOKEN {
             return refused(step, "the token", "InvalidIdentityToken", state);

@@ -39,16 +39,14 @@ pub(super) fn entra(request: &Request, state: &mut State) -> Answer {
 
 /// The refresh token of a registry.
 pub(super) fn exchange(request: &Request, state: &mut State) -> Answer {
-    let form = request.form();
-    let token = form.iter().find(|(name, _)| name == "access_token");
-    let token = token.map_or("", |(_, value)| value);
+    let token = request.field("access_token");
     let expected = [
         ("grant_type", "access_token"),
         ("service", ACR),
         ("tenant", TENANT),
-        ("access_token", token),
+        ("access_token", &token),
     ];
-    if state.owner(token).as_deref() != Some(CLIENT) || !has_form(request, &expected) {
+    if state.owner(&token).as_deref() != Some(CLIENT) || !has_form(request, &expected) {
         state.complain(Step::AcrExchange, "the form");
         return json(401, &json!({ "errors": [{ "code": "UNAUTHORIZED" }] }));
     }
@@ -62,13 +60,8 @@ pub(super) fn exchange(request: &Request, state: &mut State) -> Answer {
 
 /// An access token for a repository.
 pub(super) fn token(request: &Request, state: &mut State) -> Answer {
-    let form = request.form();
-    let field = |name: &str| {
-        let found = form.iter().find(|(known, _)| known == name);
-        found.map_or("", |(_, value)| value)
-    };
-    let refresh = field("refresh_token");
-    let scope = field("scope").to_owned();
+    let field = |name| request.field(name);
+    let scope = field("scope");
     let is_right = request.method == "POST"
         && field("grant_type") == "refresh_token"
         && field("service") == ACR
@@ -77,7 +70,7 @@ pub(super) fn token(request: &Request, state: &mut State) -> Answer {
     if !is_right {
         state.complain(Step::AcrToken, "the form");
     }
-    if !is_right || state.owner(refresh).is_none() {
+    if !is_right || state.owner(&field("refresh_token")).is_none() {
         return json(401, &json!({ "errors": [{ "code": "UNAUTHORIZED" }] }));
     }
     let token = state.issue("acr-token", &scope);

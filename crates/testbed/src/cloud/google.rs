@@ -1,10 +1,11 @@
 //! Google's metadata server, STS, IAM credentials, and the token server of its registries.
 
+use http::HeaderName;
 use serde_json::json;
 
 use super::{
     AUDIENCE, GAR, GOOGLE_ACCOUNT, SERVICE_ACCOUNT_TOKEN,
-    answer::{Answer, end, json, text},
+    answer::{Answer, end, json, set, text},
     asked::{Request, Step},
     azure::has_form,
     state::State,
@@ -25,9 +26,8 @@ pub(super) fn metadata(step: Step, request: &Request, state: &mut State) -> Answ
     } else {
         text(200, "application/text", GOOGLE_ACCOUNT)
     };
-    if let Ok(google) = "Google".parse() {
-        answer.headers_mut().insert("metadata-flavor", google);
-    }
+    let flavor = HeaderName::from_static("metadata-flavor");
+    set(answer.headers_mut(), flavor, "Google");
     answer
 }
 

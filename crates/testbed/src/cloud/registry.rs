@@ -1,17 +1,18 @@
-//! The registries of the clouds: each wants its own cloud's credential, and has what the registry behind it has.
+//! The registries of the clouds: each requires a credential of its own cloud, and serves the content of the registry
+//! behind it.
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::header::{LOCATION, WWW_AUTHENTICATE};
 use serde_json::json;
 
 use super::{
     ACR, ECR, ECR_PUBLIC, EVIL, GAR,
-    answer::{Answer, json},
+    answer::{Answer, json, set},
     asked::Request,
     state::{Astray, State},
 };
+use crate::server::basic_login;
 
-/// Why a request is not let in; nothing: it is.
+/// The response to a request that is refused; nothing for one that is to be served.
 pub(super) fn refusal(request: &Request, state: &State) -> Option<Answer> {
     let sent = request.header("authorization");
     if state.astray == Some(Astray::Realm) {
@@ -19,35 +20,32 @@ pub(super) fn refusal(request: &Request, state: &State) -> Option<Answer> {
         return Some(challenge(&realm));
     }
     let refused = own_refusal(request, sent, state);
-    if refused.is_none() && state.astray == Some(Astray::Redirect) {
-        let mut response = json(307, &json!({}));
-        if let Ok(to) = format!("https://{EVIL}{}", request.path).parse() {
-            response.headers_mut().insert(LOCATION, to);
+    match state.astray.filter(|_| refused.is_none()) {
+        Some(Astray::Redirect) => {
+            let mut response = json(307, &json!({}));
+            let to = format!("https://{EVIL}{}", request.path);
+            set(response.headers_mut(), LOCATION, &to);
+            Some(response)
         }
-        return Some(response);
+        Some(Astray::Forbid) => Some(denied("User is not authorized to perform this action")),
+        Some(Astray::Realm) | None => refused,
     }
-    if refused.is_none() && state.astray == Some(Astray::Forbid) {
-        let message = "User is not authorized to perform this action";
-        let error = json!({ "errors": [{ "code": "DENIED", "message": message }] });
-        return Some(json(403, &error));
-    }
-    refused
 }
 
 fn own_refusal(request: &Request, sent: &str, state: &State) -> Option<Answer> {
     match &*request.host {
         ECR => {
-            let Some((user, password)) = login(sent) else {
+            let Some((user, password)) = basic_login(&request.headers) else {
                 let realm = format!(r#"Basic realm="https://{ECR}/",service="ecr.amazonaws.com""#);
                 return Some(challenge(&realm));
             };
             if user == "AWS" && state.owner(&password).is_some() {
                 return None;
             }
-            // So ECR answers also to a token that has expired.
-            let message = "Your authorization token has expired. Reauthenticate and try again.";
-            let error = json!({ "errors": [{ "code": "DENIED", "message": message }] });
-            Some(json(403, &error))
+            // ECR responds so to invalid tokens, too
+            Some(denied(
+                "Your authorization token has expired. Reauthenticate and try again.",
+            ))
         }
         ECR_PUBLIC => bearer(
             sent,
@@ -75,16 +73,13 @@ fn bearer(sent: &str, state: &State, realm: &str, service: &str) -> Option<Answe
 
 fn challenge(challenge: &str) -> Answer {
     let mut response = json(401, &json!({ "errors": [{ "code": "UNAUTHORIZED" }] }));
-    if let Ok(value) = challenge.parse() {
-        response.headers_mut().insert(WWW_AUTHENTICATE, value);
-    }
+    set(response.headers_mut(), WWW_AUTHENTICATE, challenge);
     response
 }
 
-/// The user and the password of Basic authentication.
-pub(super) fn login(sent: &str) -> Option<(String, String)> {
-    let decoded = BASE64_STANDARD.decode(sent.strip_prefix("Basic ")?).ok()?;
-    let decoded = String::from_utf8(decoded).ok()?;
-    let (user, password) = decoded.split_once(':')?;
-    Some((user.to_owned(), password.to_owned()))
+fn denied(message: &str) -> Answer {
+    json(
+        403,
+        &json!({ "errors": [{ "code": "DENIED", "message": message }] }),
+    )
 }

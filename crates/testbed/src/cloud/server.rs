@@ -1,22 +1,20 @@
-//! The proxy that is every host of the world, and what is asked of these hosts.
+//! The proxy that stands for every host, and the dispatch of requests to the endpoints of these hosts.
 
 use std::{
     collections::HashMap,
+    io,
     net::SocketAddr,
     sync::{Arc, Mutex},
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Response, Uri, header};
+use futures::future::BoxFuture;
+use http::{Method, Response, header};
 use http_body_util::{BodyExt as _, Full};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn, upgrade};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::{TokioExecutor, TokioIo},
-};
+use hyper::{body::Incoming, upgrade};
+use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpListener,
     task::JoinSet,
 };
 use tokio_rustls::TlsAcceptor;
@@ -26,27 +24,35 @@ use super::{
     answer::{Answer, failure},
     asked::{Asked, Request, Step, Via},
     aws, azure, google,
-    registry::{login, refusal},
+    registry::refusal,
     state::State,
 };
-use crate::{certificates::Authority, locked::locked};
-
-/// There is no answer, and the connection ends.
-#[derive(Debug, thiserror::Error)]
-#[error("no answer")]
-pub(super) struct NoAnswer;
+use crate::{
+    certificates::Authority,
+    locked::locked,
+    relay::Upstream,
+    server::{self, Handler, NoResponse, Outcome, Server, basic_login},
+};
 
 /// All hosts.
-pub(super) struct Server {
+pub(super) struct Hosts {
     authority: Authority,
     /// By host.
     acceptors: Mutex<HashMap<String, TlsAcceptor>>,
-    registry: SocketAddr,
-    client: Client<HttpConnector, Full<Bytes>>,
+    registry: Upstream,
     state: Arc<Mutex<State>>,
 }
 
-impl Server {
+/// A connection to one of the ports, or within a tunnel of another.
+struct Connection {
+    hosts: Arc<Hosts>,
+    via: Via,
+    /// The host that a tunnel is for.
+    host: Option<String>,
+    tunnels: Mutex<JoinSet<()>>,
+}
+
+impl Hosts {
     pub(super) fn new(
         authority: Authority,
         registry: SocketAddr,
@@ -55,70 +61,15 @@ impl Server {
         Self {
             authority,
             acceptors: Mutex::default(),
-            registry,
-            client: Client::builder(TokioExecutor::new()).build_http(),
+            registry: Upstream::new(registry),
             state,
         }
     }
 
-    /// Serves connections: of clients of a proxy, or of those that ask directly.
-    pub(super) async fn run(self: Arc<Self>, listener: TcpListener, is_proxy: bool) {
-        let mut connections = JoinSet::new();
-        loop {
-            tokio::select! {
-                accepted = listener.accept() => {
-                    let Ok((stream, _)) = accepted else { continue };
-                    let via = if is_proxy { Via::Forward } else { Via::Local };
-                    connections.spawn(Arc::clone(&self).serve(stream, via, None));
-                }
-                Some(_) = connections.join_next() => {}
-            }
-        }
-    }
-
-    async fn serve<S>(self: Arc<Self>, stream: S, via: Via, tunnelled: Option<String>)
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        let tunnels = Arc::new(Mutex::new(JoinSet::new()));
-        let service = service_fn(|request: http::Request<Incoming>| {
-            let (server, tunnelled) = (Arc::clone(&self), tunnelled.clone());
-            let tunnels = Arc::clone(&tunnels);
-            async move {
-                if request.method() == Method::CONNECT {
-                    return Ok(server.connect(request, &tunnels));
-                }
-                server.answer(request, via, tunnelled).await
-            }
-        });
-        let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-        drop(connection.with_upgrades().await); // what went wrong is the client's to see
-        let mut tunnels = std::mem::take(&mut *locked(&tunnels));
-        while tunnels.join_next().await.is_some() {}
-    }
-
-    /// Ends the TLS of a tunnel to any host, and answers for it.
-    fn connect(
-        self: Arc<Self>,
-        request: http::Request<Incoming>,
-        tunnels: &Mutex<JoinSet<()>>,
-    ) -> Answer {
-        let host = request.uri().host().unwrap_or_default().to_owned();
-        locked(tunnels).spawn(async move {
-            let Ok(upgraded) = upgrade::on(request).await else {
-                return;
-            };
-            let Some(acceptor) = self.acceptor(&host) else {
-                return;
-            };
-            if let Ok(stream) = acceptor.accept(TokioIo::new(upgraded)).await {
-                // In a box, as it is the future that it is in.
-                let served: std::pin::Pin<Box<dyn Future<Output = ()> + Send>> =
-                    Box::pin(self.serve(stream, Via::Tunnel, Some(host)));
-                served.await;
-            }
-        });
-        Response::new(Full::default())
+    /// Serves connections on a port of its own: as a proxy, or as the hosts themselves.
+    pub(super) async fn listen(self: &Arc<Self>, via: Via) -> io::Result<Server> {
+        let hosts = Arc::clone(self);
+        Server::accept(move |stream| Connection::serve(Arc::clone(&hosts), via, None, stream)).await
     }
 
     fn acceptor(&self, host: &str) -> Option<TlsAcceptor> {
@@ -131,40 +82,6 @@ impl Server {
         let acceptor = TlsAcceptor::from(settings);
         acceptors.insert(host.to_owned(), acceptor.clone());
         Some(acceptor)
-    }
-
-    async fn answer(
-        &self,
-        request: http::Request<Incoming>,
-        via: Via,
-        tunnelled: Option<String>,
-    ) -> Result<Answer, NoAnswer> {
-        let (head, body) = request.into_parts();
-        let body = body.collect().await.map_err(|_| NoAnswer)?.to_bytes();
-        let named = head.uri.authority().map(ToString::to_string);
-        let host = head.headers.get(header::HOST);
-        let host = host.and_then(|host| host.to_str().ok()).map(str::to_owned);
-        let request = Request {
-            via,
-            host: tunnelled.or(named).or(host).unwrap_or_default(),
-            method: head.method,
-            path: head.uri.path().to_owned(),
-            query: head.uri.query().unwrap_or_default().to_owned(),
-            headers: head.headers,
-            body,
-        };
-        let step = step(&request);
-        let decided = self.decide(step, &request);
-        let answered = match decided {
-            Decided::Answer(answer) => Ok(answer),
-            Decided::Nothing => Err(NoAnswer),
-            Decided::Registry => self.registry(&request).await,
-        };
-        let status = answered
-            .as_ref()
-            .map_or(0, |answer| answer.status().as_u16());
-        self.note(step, &request, status);
-        answered
     }
 
     fn decide(&self, step: Option<Step>, request: &Request) -> Decided {
@@ -197,45 +114,30 @@ impl Server {
             Step::GoogleSts => google::sts(request, state),
             Step::Impersonation => google::impersonate(request, state),
             Step::RegistryToken => {
-                google::registry_token(&request.host, login(request.header("authorization")), state)
+                google::registry_token(&request.host, basic_login(&request.headers), state)
             }
         })
     }
 
-    /// What the registry behind has.
-    async fn registry(&self, request: &Request) -> Result<Answer, NoAnswer> {
-        let target = format!("http://{}{}", self.registry, request.path);
-        let uri: Uri = target.parse().map_err(|_| NoAnswer)?;
-        let mut asked = http::Request::new(Full::default());
-        *asked.method_mut() = request.method.clone();
-        *asked.uri_mut() = uri;
+    /// The response of the registry behind.
+    async fn registry(&self, request: &Request) -> Outcome {
+        let (mut head, body) = http::Request::new(Full::<Bytes>::default()).into_parts();
+        head.method = request.method.clone();
         if let Some(accept) = request.headers.get(header::ACCEPT) {
-            asked.headers_mut().insert(header::ACCEPT, accept.clone());
+            head.headers.insert(header::ACCEPT, accept.clone());
         }
-        let response = self.client.request(asked).await.map_err(|_| NoAnswer)?;
-        let (head, body) = response.into_parts();
-        let body = body.collect().await.map_err(|_| NoAnswer)?.to_bytes();
-        let mut answer = Response::new(Full::new(body));
-        *answer.status_mut() = head.status;
-        copy(&head.headers, answer.headers_mut());
-        Ok(answer)
+        let response = self.registry.send(head, body, &request.path).await?;
+        Ok(response.map(Full::new))
     }
 
     fn note(&self, step: Option<Step>, request: &Request, status: u16) {
         let mut state = locked(&self.state);
         let text = request.text();
-        let own = [
-            super::SERVICE_ACCOUNT_TOKEN,
-            super::AGENT_TOKEN,
-            super::STATIC_KEYS.1,
-        ];
-        let secrets = state.secrets();
-        let mut secrets = secrets.iter().map(String::as_str).chain(own);
         let target = match &*request.query {
             "" => request.path.clone(),
             query => format!("{}?{query}", request.path),
         };
-        let has_secret = secrets.any(|secret| text.contains(secret));
+        let has_secret = state.secrets().iter().any(|secret| text.contains(secret));
         state.asked.push(Asked {
             via: request.via,
             host: request.host.clone(),
@@ -247,14 +149,85 @@ impl Server {
     }
 }
 
-/// What becomes of a request.
+impl Connection {
+    async fn serve(
+        hosts: Arc<Hosts>,
+        via: Via,
+        host: Option<String>,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    ) {
+        let connection = Self {
+            hosts,
+            via,
+            host,
+            tunnels: Mutex::default(),
+        };
+        server::serve(stream, &connection).await;
+        let mut tunnels = std::mem::take(&mut *locked(&connection.tunnels));
+        while tunnels.join_next().await.is_some() {}
+    }
+
+    /// Terminates the TLS of a tunnel to any host, and serves its requests.
+    fn connect(&self, request: http::Request<Incoming>) -> Answer {
+        let host = request.uri().host().unwrap_or_default().to_owned();
+        let hosts = Arc::clone(&self.hosts);
+        locked(&self.tunnels).spawn(async move {
+            let Ok(upgraded) = upgrade::on(request).await else {
+                return;
+            };
+            let Some(acceptor) = hosts.acceptor(&host) else {
+                return;
+            };
+            if let Ok(stream) = acceptor.accept(TokioIo::new(upgraded)).await {
+                // Boxed, as its type would contain itself
+                let served: BoxFuture<'static, ()> =
+                    Box::pin(Self::serve(hosts, Via::Tunnel, Some(host), stream));
+                served.await;
+            }
+        });
+        Response::new(Full::default())
+    }
+}
+
+impl Handler for Connection {
+    async fn respond(&self, request: http::Request<Incoming>) -> Outcome {
+        if request.method() == Method::CONNECT {
+            return Ok(self.connect(request));
+        }
+        let (head, body) = request.into_parts();
+        let body = body.collect().await.map_err(|_| NoResponse)?.to_bytes();
+        let named = head.uri.authority().map(ToString::to_string);
+        let host = || server::header(&head.headers, header::HOST).to_owned();
+        let request = Request {
+            via: self.via,
+            host: self.host.clone().or(named).unwrap_or_else(host),
+            method: head.method,
+            path: head.uri.path().to_owned(),
+            query: head.uri.query().unwrap_or_default().to_owned(),
+            headers: head.headers,
+            body,
+        };
+        let step = step(&request);
+        let outcome = match self.hosts.decide(step, &request) {
+            Decided::Answer(answer) => Ok(answer),
+            Decided::Nothing => Err(NoResponse),
+            Decided::Registry => self.hosts.registry(&request).await,
+        };
+        let status = outcome.as_ref();
+        let status = status.map_or(0, |response| response.status().as_u16());
+        self.hosts.note(step, &request, status);
+        outcome
+    }
+}
+
+/// How a request is responded to.
 enum Decided {
     Answer(Answer),
     Nothing,
     Registry,
 }
 
-/// The step that a request is, by host and path; nothing: it is for a registry, or for nobody.
+/// The step that a request is, by host and path; nothing for one to a registry or to an unknown host.
 fn step(request: &Request) -> Option<Step> {
     const ACCOUNT: &str = "/computeMetadata/v1/instance/service-accounts/default/";
     let target = request.header("x-amz-target");
@@ -279,19 +252,5 @@ fn step(request: &Request) -> Option<Step> {
         _ if target.starts_with("AmazonEC2ContainerRegistry") => Some(Step::EcrToken),
         _ if target.starts_with("SpencerFrontendService") => Some(Step::EcrPublicToken),
         _ => aws::sts_step(request),
-    }
-}
-
-fn copy(from: &HeaderMap, to: &mut HeaderMap) {
-    for name in [
-        "content-type",
-        "content-length",
-        "docker-content-digest",
-        "etag",
-        "docker-distribution-api-version",
-    ] {
-        if let Some(value) = from.get(name) {
-            to.insert(name, value.clone());
-        }
     }
 }

@@ -1,18 +1,21 @@
-//! Checks Signature Version 4 as the services do, from what arrived:
+//! Verifies Signature Version 4 as the services do, from the request as it was received:
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>.
 
 use std::fmt::Write as _;
 
 use jiff::{SignedDuration, Timestamp, fmt::strtime};
-use ring::{digest, hmac};
+use ring::hmac;
 
 use super::{
     asked::Request,
     state::{Keys, State},
 };
-use crate::clock::now;
+use crate::{
+    clock::now,
+    image::{digest_of, hex},
+};
 
-/// What a service wants of a signature.
+/// What a service requires of a signature.
 pub(super) struct Expected<'a> {
     pub(super) region: &'a str,
     pub(super) service: &'a str,
@@ -20,7 +23,7 @@ pub(super) struct Expected<'a> {
     pub(super) signed: &'a [&'a str],
 }
 
-/// The ARN of whom a request is signed by, or what is wrong with it.
+/// The ARN of the identity that signed a request, or what is wrong with the signature.
 pub(super) fn check(
     request: &Request,
     expected: &Expected<'_>,
@@ -92,11 +95,15 @@ fn signature_of(
         };
         let _ = writeln!(canonical, "{name}:{}", value.trim()); // to a String, it never fails
     }
-    let _ = write!(canonical, "\n{signed}\n{}", hash(&request.body));
+    let _ = write!(
+        canonical,
+        "\n{signed}\n{}",
+        digest_of(&request.body).digest()
+    );
     let scope = format!("{date}/{region}/{service}/aws4_request");
     let text = format!(
         "AWS4-HMAC-SHA256\n{instant}\n{scope}\n{}",
-        hash(canonical.as_bytes())
+        digest_of(canonical.as_bytes()).digest()
     );
     let first = format!("AWS4{}", keys.secret).into_bytes();
     let parts = [date, region, service, "aws4_request", &text];
@@ -107,7 +114,7 @@ fn signature_of(
     hex(&computed)
 }
 
-/// Within five minutes, as AWS wants it.
+/// Checks that a date is within five minutes of now, as AWS does.
 fn fresh(instant: &str, date: &str) -> Result<(), String> {
     let parsed = strtime::parse("%Y%m%dT%H%M%SZ", instant).ok();
     let parsed = parsed.and_then(|mut parsed| {
@@ -120,15 +127,4 @@ fn fresh(instant: &str, date: &str) -> Result<(), String> {
         return Err(format!("the date {instant} is too far away"));
     }
     Ok(())
-}
-
-fn hash(bytes: &[u8]) -> String {
-    hex(digest::digest(&digest::SHA256, bytes).as_ref())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}"); // to a String, it never fails
-        text
-    })
 }

@@ -1,4 +1,4 @@
-//! What the clouds have issued, and how they are to fail.
+//! The credentials that the clouds have issued, and the failures that are injected.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,35 +8,38 @@ use std::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use tokio::time::Instant;
 
-use super::asked::{Asked, Step};
+use super::{
+    AGENT_TOKEN, SERVICE_ACCOUNT_TOKEN, STATIC_KEYS,
+    asked::{Asked, Step},
+};
 
 /// How a step fails.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
     /// With this status and the cloud's own error code; the message repeats what was presented.
     Code(u16, &'static str),
-    /// With something that is not what was asked for.
+    /// With a web page.
     Malformed,
     /// With a redirect to this URL.
     Redirect(String),
 }
 
-/// How registries treat those who have a token.
+/// How registries mistreat clients with a valid token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Astray {
-    /// They redirect all who are let in to [`EVIL`](super::EVIL).
+    /// They redirect to [`EVIL`](super::EVIL).
     Redirect,
-    /// They name a token server there.
+    /// They name a token server there, whoever the client is.
     Realm,
-    /// They do not: they refuse all whom they know, as the role lacks a permission.
+    /// They refuse, as the role lacks a permission.
     Forbid,
 }
 
-/// Something that was issued.
+/// A secret that was issued.
 #[derive(Debug, Clone)]
 pub(super) struct Secret {
     pub(super) text: String,
-    /// Whose it is: a role, for keys.
+    /// The identity that it is for: a role, for keys.
     pub(super) owner: String,
     expires: Instant,
 }
@@ -49,7 +52,7 @@ pub(super) struct Keys {
     pub(super) arn: String,
 }
 
-/// What the clouds know.
+/// The state of the clouds.
 pub(super) struct State {
     pub(super) life: Duration,
     pub(super) failures: BTreeMap<Step, Failure>,
@@ -60,13 +63,12 @@ pub(super) struct State {
     /// By the ID of the access key.
     pub(super) keys: BTreeMap<String, Keys>,
     issued: Vec<Secret>,
-    /// What is not good any more.
     revoked: BTreeSet<String>,
 }
 
 impl Default for State {
     fn default() -> Self {
-        let (id, secret) = super::STATIC_KEYS;
+        let (id, secret) = STATIC_KEYS;
         let keys = Keys {
             secret: secret.to_owned(),
             session: None,
@@ -87,14 +89,14 @@ impl Default for State {
 }
 
 impl State {
-    /// Issues something secret.
+    /// Issues a secret with a text of its own.
     pub(super) fn issue(&mut self, kind: &str, owner: &str) -> String {
         let text = format!("planted-{kind}-{}", self.issued.len() + 1);
         self.keep(text.clone(), owner);
         text
     }
 
-    /// Issues a text that was made elsewhere.
+    /// Issues this text as a secret.
     pub(super) fn keep(&mut self, text: String, owner: &str) {
         self.issued.push(Secret {
             text,
@@ -115,7 +117,7 @@ impl State {
         (id, keys)
     }
 
-    /// The owner of something that is good now.
+    /// The owner of a secret that is valid now.
     pub(super) fn owner(&self, text: &str) -> Option<String> {
         let mut issued = self.issued.iter();
         let secret = issued.find(|secret| secret.text == text)?;
@@ -132,19 +134,16 @@ impl State {
         self.complaints.push(format!("{step:?}: {what}"));
     }
 
-    /// All that is secret, also in the forms in which it is sent.
+    /// All secrets, also as they are encoded for Basic authentication.
     pub(super) fn secrets(&self) -> Vec<String> {
-        let mut secrets: Vec<String> = self
-            .issued
-            .iter()
-            .map(|secret| secret.text.clone())
-            .collect();
-        let users = ["AWS", "oauth2accesstoken"];
-        let logins = self.issued.iter().flat_map(|secret| {
-            users.map(|user| BASE64_STANDARD.encode(format!("{user}:{}", secret.text)))
-        });
-        let logins: Vec<String> = logins.collect();
-        secrets.extend(logins);
-        secrets
+        let encoded = |text: &String| {
+            let users = ["AWS", "oauth2accesstoken"];
+            users.map(|user| BASE64_STANDARD.encode(format!("{user}:{text}")))
+        };
+        let issued = self.issued.iter().map(|secret| &secret.text);
+        let presented = [STATIC_KEYS.1, SERVICE_ACCOUNT_TOKEN, AGENT_TOKEN];
+        let logins = issued.clone().flat_map(encoded);
+        let texts = issued.cloned().chain(presented.map(str::to_owned));
+        texts.chain(logins).collect()
     }
 }

@@ -1,4 +1,4 @@
-//! Answers about manifests that are not what the registry said.
+//! Forged responses to requests for manifests.
 
 use bytes::Bytes;
 use http::{
@@ -7,39 +7,36 @@ use http::{
 };
 use http_body_util::Full;
 
-use crate::image::digest_of;
-
-/// The header with the digest of a manifest.
-pub(super) const DIGEST: &str = "docker-content-digest";
+use crate::{image::digest_of, relay::DIGEST};
 
 /// A media type that no manifest has.
 const NO_MANIFEST: &str = "application/vnd.example.recipe+json";
 
-/// What a gateway in trouble, or a login page, sends in the place of an answer.
+/// The response of a failing gateway, or of a login page.
 const PAGE: &str = "<html><body>Sign in</body></html>";
 
 /// A forgery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Forgery {
-    /// A digest of which the registry has nothing.
+    /// A digest that the registry does not have.
     Digest,
     /// Other bytes than those of the digest.
     Content,
     /// Half of the bytes.
     Truncated,
-    /// A media type of something else.
+    /// A media type that is none of a manifest.
     MediaType,
     /// A web page.
     Page,
 }
 
 impl Forgery {
-    /// Whether the digest of a tag is withheld. The others are about what is behind it.
+    /// Whether the response lacks the true digest of a tag.
     pub(super) const fn hides_digest(self) -> bool {
         matches!(self, Self::Digest | Self::Page)
     }
 
-    /// The forged answer to a request for the tag or digest `reference`.
+    /// Forges the response to a request for the tag or digest `reference`.
     pub(super) fn forge(
         self,
         method: &Method,
@@ -79,7 +76,7 @@ impl Forgery {
             }
         };
         if *method == Method::GET {
-            head.headers.remove(CONTENT_LENGTH); // that of what is sent is set
+            head.headers.remove(CONTENT_LENGTH); // hyper sets that of the forged body
         }
         Response::from_parts(head, body)
     }

@@ -1,4 +1,4 @@
-//! Requests for manifests, and the answers about tags.
+//! Requests for manifests, and the responses for tags.
 
 use http::{
     Method, Response, StatusCode,
@@ -7,10 +7,9 @@ use http::{
 };
 use jiff::Timestamp;
 
-use super::forgery::DIGEST;
-use crate::relay;
+use crate::{relay, server::header};
 
-/// A digest that a client was given for a tag, as the registry had it.
+/// A true response to a client's request for a tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TagAnswer {
     /// The repository.
@@ -21,7 +20,7 @@ pub struct TagAnswer {
     pub digest: String,
     /// The client's `User-Agent`.
     pub user_agent: String,
-    /// When the request came.
+    /// When the request was received.
     pub at: Timestamp,
 }
 
@@ -33,20 +32,21 @@ pub(super) struct ManifestRequest {
     /// A tag or a digest.
     pub(super) reference: String,
     user_agent: String,
-    /// The digest that the client has.
-    known: Option<String>,
+    /// `If-None-Match`: the digest that the client has; empty if it has none.
+    known: String,
 }
 
 impl ManifestRequest {
     pub(super) fn read(head: &Parts) -> Option<Self> {
         let (repository, reference) = relay::manifest(head.uri.path())?;
-        let text = |name| head.headers.get(name).and_then(|value| value.to_str().ok());
         Some(Self {
             method: head.method.clone(),
             repository: repository.to_owned(),
             reference: reference.to_owned(),
-            user_agent: text(USER_AGENT).unwrap_or_default().to_owned(),
-            known: text(IF_NONE_MATCH).map(|tag| tag.trim_matches('"').to_owned()),
+            user_agent: header(&head.headers, USER_AGENT).to_owned(),
+            known: header(&head.headers, IF_NONE_MATCH)
+                .trim_matches('"')
+                .to_owned(),
         })
     }
 
@@ -55,14 +55,14 @@ impl ManifestRequest {
         relay::is_digest(&self.reference)
     }
 
-    /// What the answer says of a tag.
+    /// The record of the response, if the request was for a tag.
     pub(super) fn tag_answer<B>(self, response: &Response<B>, at: Timestamp) -> Option<TagAnswer> {
         let digest = match response.status() {
-            StatusCode::OK => response.headers().get(DIGEST)?.to_str().ok()?.to_owned(),
-            StatusCode::NOT_MODIFIED => self.known?,
+            StatusCode::OK => header(response.headers(), relay::DIGEST).to_owned(),
+            StatusCode::NOT_MODIFIED => self.known,
             _ => return None,
         };
-        (!relay::is_digest(&self.reference)).then_some(TagAnswer {
+        (!digest.is_empty() && !relay::is_digest(&self.reference)).then_some(TagAnswer {
             repository: self.repository,
             tag: self.reference,
             digest,

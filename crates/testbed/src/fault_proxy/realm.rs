@@ -1,10 +1,10 @@
-//! A token server that lets everybody in and can move to another address.
+//! A token server that issues tokens to everybody and can move to another port.
 
 use std::{
     collections::HashMap,
     io,
     sync::{
-        Arc, Mutex, PoisonError, RwLock,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -12,71 +12,63 @@ use std::{
 
 use http::{
     HeaderMap, HeaderValue, Request, Response, StatusCode,
-    header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE},
+    header::{AUTHORIZATION, WWW_AUTHENTICATE},
 };
 use http_body_util::Full;
 use hyper::body::Incoming;
 use serde_json::json;
-use tokio::{task::JoinSet, time::Instant};
+use tokio::time::Instant;
 
 use crate::{
     locked::locked,
-    relay::{self, Answer, Relay},
+    server::{self, Handler, Outcome, Server},
 };
 
-/// Gives out tokens for everything.
+/// Issues tokens for every scope.
 pub(super) struct Realm {
     tokens: Arc<Tokens>,
-    place: RwLock<Place>,
-}
-
-/// Where it listens.
-struct Place {
-    host: String,
-    _tasks: JoinSet<()>, // dropping it stops them
+    server: Mutex<Server>,
 }
 
 struct Tokens {
     lifetime: Duration,
     count: AtomicUsize,
-    /// Until when each is good.
-    good: Mutex<HashMap<String, Instant>>,
+    /// When each expires.
+    expiries: Mutex<HashMap<String, Instant>>,
 }
 
 impl Realm {
-    /// On a free port, with tokens that are good for so long.
+    /// Listens on a free port and issues tokens with this lifetime.
     pub(super) async fn start(lifetime: Duration) -> io::Result<Self> {
         let tokens = Arc::new(Tokens {
             lifetime,
             count: AtomicUsize::new(1),
-            good: Mutex::default(),
+            expiries: Mutex::default(),
         });
-        let place = RwLock::new(Place::take(&tokens).await?);
-        Ok(Self { tokens, place })
+        let server = Mutex::new(Server::http(Arc::clone(&tokens)).await?);
+        Ok(Self { tokens, server })
     }
 
-    /// To another port; nobody listens on the one before. Tokens stay good.
+    /// Moves to another port and closes the previous one. Tokens stay valid.
     pub(super) async fn relocate(&self) -> io::Result<()> {
-        let place = Place::take(&self.tokens).await?;
-        *self.place.write().unwrap_or_else(PoisonError::into_inner) = place;
+        let server = Server::http(Arc::clone(&self.tokens)).await?;
+        *locked(&self.server) = server;
         Ok(())
     }
 
-    /// What is answered to a request about `repository` without a good token; nothing with one.
+    /// The response to a request for `repository` without a valid token; nothing with one.
     pub(super) fn challenge(
         &self,
         headers: &HeaderMap,
         repository: &str,
     ) -> Option<Response<Full<bytes::Bytes>>> {
-        let token = headers.get(AUTHORIZATION);
-        let token = token.and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-        if token.is_some_and(|token| self.tokens.are_good(token)) {
+        let token = server::header(headers, AUTHORIZATION).strip_prefix("Bearer ");
+        if token.is_some_and(|token| self.tokens.is_valid(token)) {
             return None;
         }
-        let place = self.place.read().unwrap_or_else(PoisonError::into_inner);
         let challenge = format!(
             "Bearer realm=\"http://{}/token\",service=\"testbed\",scope=\"repository:{repository}:pull\"",
-            place.host
+            locked(&self.server).host()
         );
         let mut response = Response::new(Full::default());
         *response.status_mut() = StatusCode::UNAUTHORIZED;
@@ -87,36 +79,24 @@ impl Realm {
     }
 }
 
-impl Place {
-    async fn take(tokens: &Arc<Tokens>) -> io::Result<Self> {
-        let (host, tasks) = relay::listen(Arc::clone(tokens)).await?;
-        Ok(Self {
-            host,
-            _tasks: tasks,
-        })
-    }
-}
-
 impl Tokens {
-    fn are_good(&self, token: &str) -> bool {
-        let good = locked(&self.good);
-        good.get(token).is_some_and(|until| Instant::now() < *until)
+    fn is_valid(&self, token: &str) -> bool {
+        let expiries = locked(&self.expiries);
+        let expiry = expiries.get(token);
+        expiry.is_some_and(|expiry| Instant::now() < *expiry)
     }
 }
 
-impl Relay for Tokens {
-    async fn answer(&self, _request: Request<Incoming>) -> Answer {
+impl Handler for Tokens {
+    async fn respond(&self, _request: Request<Incoming>) -> Outcome {
         let token = format!("token-{}", self.count.fetch_add(1, Ordering::Relaxed));
         let now = Instant::now();
         {
-            let mut good = locked(&self.good);
-            good.retain(|_, until| *until > now);
-            good.insert(token.clone(), now + self.lifetime);
+            let mut expiries = locked(&self.expiries);
+            expiries.retain(|_, expiry| *expiry > now);
+            expiries.insert(token.clone(), now + self.lifetime);
         }
-        let answer = json!({ "token": token, "expires_in": self.lifetime.as_secs() });
-        let mut response = Response::new(Full::from(answer.to_string()));
-        let json = HeaderValue::from_static("application/json");
-        response.headers_mut().insert(CONTENT_TYPE, json);
-        Ok(response)
+        let body = json!({ "token": token, "expires_in": self.lifetime.as_secs() });
+        Ok(server::json(StatusCode::OK, &body))
     }
 }

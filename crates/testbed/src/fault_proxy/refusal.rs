@@ -1,14 +1,16 @@
-//! Answers that refuse: a status for every request, and what Artifactory says of single images and repositories.
+//! Responses that refuse a request: with a bare status, or as Artifactory refuses single images and repositories.
 
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode,
-    header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+    header::{RETRY_AFTER, WWW_AUTHENTICATE},
 };
 use http_body_util::Full;
 use serde_json::json;
 
-/// The headers by which Artifactory is known.
+use crate::server;
+
+/// The headers that identify Artifactory.
 const MARKERS: [(HeaderName, &str); 3] = [
     (
         HeaderName::from_static("x-jfrog-version"),
@@ -24,14 +26,14 @@ const MARKERS: [(HeaderName, &str); 3] = [
     ),
 ];
 
-/// Adds the headers by which Artifactory is known.
+/// Adds the headers that identify Artifactory.
 pub(super) fn mark(headers: &mut HeaderMap) {
     for (name, value) in MARKERS {
         headers.insert(name, HeaderValue::from_static(value));
     }
 }
 
-/// An answer with this status and nothing else that is to the point.
+/// A response of this status without a body.
 pub(super) fn status(status: StatusCode) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::default());
     *response.status_mut() = status;
@@ -47,21 +49,17 @@ pub(super) fn status(status: StatusCode) -> Response<Full<Bytes>> {
     response
 }
 
-/// 403 with a body as the API of registries has it; a HEAD request gets the headers alone.
+/// 403 with a body as the distribution specification defines it, without the body for HEAD.
 fn forbidden(method: &Method, code: &str, message: &str) -> Response<Full<Bytes>> {
     let error = json!({ "code": code, "message": message, "detail": null });
-    let body = match *method {
-        Method::HEAD => Full::default(),
-        _ => Full::from(json!({ "errors": [error] }).to_string()),
-    };
-    let mut response = Response::new(body);
-    *response.status_mut() = StatusCode::FORBIDDEN;
-    let json = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(CONTENT_TYPE, json);
-    response
+    let response = server::json(StatusCode::FORBIDDEN, &json!({ "errors": [error] }));
+    match *method {
+        Method::HEAD => response.map(|_| Full::default()),
+        _ => response,
+    }
 }
 
-/// An image that a policy of Xray keeps from being downloaded.
+/// An image whose download a policy of Xray blocks.
 pub(super) fn blocked(method: &Method, repository: &str, digest: &str) -> Response<Full<Bytes>> {
     let path = format!("{repository}/{}/manifest.json", digest.replace(':', "__"));
     let message = format!(
@@ -71,7 +69,7 @@ pub(super) fn blocked(method: &Method, repository: &str, digest: &str) -> Respon
     forbidden(method, "UNKNOWN", &message)
 }
 
-/// A repository that the login has no right to.
+/// A repository to which the client has no access.
 pub(super) fn denied(method: &Method, repository: &str) -> Response<Full<Bytes>> {
     let message = format!("The client does not have permission for the repository {repository}");
     forbidden(method, "DENIED", &message)

@@ -1,57 +1,44 @@
 //! What arrives through a fault proxy.
 
-use std::net::Ipv4Addr;
-
 use http::{
     Method,
     header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT, WWW_AUTHENTICATE},
 };
 use http_body_util::BodyExt as _;
-use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
-    rt::{TokioExecutor, TokioIo},
+    rt::TokioExecutor,
 };
-use tokio::net::TcpListener;
 
-use super::{forgery::DIGEST, *};
+use super::{relay::DIGEST, *};
 use crate::image::digest_of;
 
 const MANIFEST: &str = r#"{"schemaVersion": 2}"#;
 
-/// The bytes, media type and digest header of an answer.
+/// The status, body, media type and digest header of a response.
 type Seen = (u16, String, Option<String>, Option<String>);
 
-/// A registry with one manifest, behind a proxy, until it is dropped.
-async fn behind() -> (FaultProxy, JoinSet<()>) {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
-    let listener = listener.expect("a port");
-    let address = listener.local_addr().expect("an address");
-    let mut registry = JoinSet::new();
-    registry.spawn(async move {
-        let mut connections = JoinSet::new();
-        loop {
-            let (stream, _) = listener.accept().await.expect("a connection");
-            let service = service_fn(|request: Request<Incoming>| async move {
-                let body = match *request.method() {
-                    Method::GET => MANIFEST,
-                    _ => "",
-                };
-                Response::builder()
-                    .header(CONTENT_TYPE, "application/vnd.oci.image.manifest.v1+json")
-                    .header(DIGEST, digest_of(MANIFEST.as_bytes()).to_string())
-                    .body(Full::new(Bytes::from_static(body.as_bytes())))
-            });
-            connections.spawn(async move {
-                let stream = TokioIo::new(stream);
-                drop(
-                    http1::Builder::new()
-                        .serve_connection(stream, service)
-                        .await,
-                );
-            });
-        }
-    });
+/// A registry with one manifest.
+struct Registry;
+
+impl Handler for Registry {
+    async fn respond(&self, request: Request<Incoming>) -> Outcome {
+        let body = match *request.method() {
+            Method::GET => MANIFEST,
+            _ => "",
+        };
+        let response = Response::builder()
+            .header(CONTENT_TYPE, "application/vnd.oci.image.manifest.v1+json")
+            .header(DIGEST, digest_of(MANIFEST.as_bytes()).to_string())
+            .body(Full::from(body));
+        Ok(response.expect("a response"))
+    }
+}
+
+/// A proxy in front of a registry.
+async fn behind() -> (FaultProxy, Server) {
+    let registry = Server::http(Arc::new(Registry)).await.expect("a port");
+    let address = registry.host().parse().expect("an address");
     let proxy = FaultProxy::start(address).await.expect("a proxy");
     (proxy, registry)
 }
@@ -81,14 +68,14 @@ fn manifest(proxy: &FaultProxy, repository: &str, reference: &str) -> String {
 async fn ask(proxy: &FaultProxy, method: Method) -> Option<Seen> {
     let answer = send(method, &manifest(proxy, "a/b", "v1"), "").await?;
     let (head, body) = answer.into_parts();
-    let text = |name: &str| {
+    let text = |name| {
         let value = head.headers.get(name)?.to_str().ok()?;
         Some(value.to_owned())
     };
     Some((
         head.status.as_u16(),
         String::from_utf8_lossy(&body).into_owned(),
-        text("content-type"),
+        text(CONTENT_TYPE),
         text(DIGEST),
     ))
 }

@@ -1,4 +1,4 @@
-//! What the API server says, document by document, with the changes that a test wants.
+//! The API server's responses, document by document, with the changes of a test.
 
 use std::sync::{Arc, Mutex};
 
@@ -16,7 +16,7 @@ use crate::locked::locked;
 /// A list, an object, or the events of a watch, one a line.
 pub(super) struct Documents {
     pub(super) body: Body,
-    /// Of which no line has been made yet.
+    /// What was read and is not a whole line yet.
     pub(super) rest: BytesMut,
     pub(super) plural: String,
     pub(super) rules: Arc<Mutex<Rules>>,
@@ -39,7 +39,7 @@ pub(super) fn documents(
             return Ok(None);
         };
         if let Some(delivering) = &mut documents.delivering {
-            // Without the gateway nobody waits for it
+            // An error means that the gateway is gone
             drop(delivering.wait_for(|delivering| *delivering).await);
         }
         let changed = changed(&line, &documents.plural, &locked(&documents.rules));
@@ -66,7 +66,7 @@ impl Documents {
     }
 }
 
-/// A document with the changes of its objects; nothing where there are none.
+/// The document with its objects changed; nothing where no rule is for them.
 fn changed(line: &[u8], plural: &str, rules: &Rules) -> Option<Bytes> {
     if rules.changes.keys().all(|(changed, _)| changed != plural) {
         return None;

@@ -1,4 +1,4 @@
-//! What a gateway withholds or changes.
+//! The rules of a gateway.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -8,16 +8,16 @@ use std::{
 use http::StatusCode;
 use serde_json::Value;
 
-/// How a client is kept from learning what the API server has answered to a patch.
+/// How the response to a patch is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Loss {
-    /// A load balancer answers with this status instead.
+    /// A load balancer responds with this status instead.
     Status(StatusCode),
-    /// The same, and the API server has not got the patch.
+    /// The same, and the patch does not reach the API server.
     Withheld(StatusCode),
-    /// The connection ends without an answer.
+    /// The connection is closed without a response.
     Broken,
-    /// A load balancer sends the patch once more, and passes on the answer to that.
+    /// A load balancer repeats the patch and forwards the second response.
     Repeated,
 }
 
@@ -26,14 +26,14 @@ pub enum Loss {
 pub(super) struct Rules {
     /// Plurals of kinds that this API server does not have.
     pub(super) lacking: HashSet<String>,
-    /// What becomes of the answers to the next patches, one after the other.
+    /// How the responses to the next patches are lost, in order.
     pub(super) losses: VecDeque<Loss>,
-    /// By plural: how late lists are passed on.
+    /// By plural: how long responses are delayed.
     pub(super) delays: HashMap<String, Duration>,
-    /// What clients are asked to wait while it is away, in seconds.
+    /// `Retry-After` while the API server is away, in seconds.
     pub(super) retry_after: Option<u32>,
     /// Everything is forbidden.
     pub(super) forbidding: bool,
-    /// By plural and name: where an object is changed, and to what.
+    /// By plural and name of an object: a JSON pointer and the value there.
     pub(super) changes: HashMap<(String, String), (String, Value)>,
 }

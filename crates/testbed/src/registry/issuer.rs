@@ -2,23 +2,18 @@
 
 use std::{
     collections::BTreeSet,
-    convert::Infallible,
     io,
-    net::Ipv4Addr,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
-use http::{Method, Response, StatusCode, header};
-use http_body_util::Full;
-use hyper::{body::Bytes, server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioIo;
+use http::{Method, Request, StatusCode, header::USER_AGENT};
+use hyper::body::Incoming;
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, task::JoinSet};
 use tokio_rustls::TlsAcceptor;
 
 use super::{
-    query::{Parameters, login, text},
+    query::Parameters,
     token::{Claims, SERVICE, SignError, Signer},
     users,
 };
@@ -26,39 +21,34 @@ use crate::{
     certificates::{Identity, SigningKey},
     clock::now,
     locked::locked,
+    server::{self, Handler, Outcome, Server},
 };
 
 /// The prefix of repositories that need no login.
 const PUBLIC: &str = "public/";
 
-/// A request that the token server has answered.
+/// A request that the token server has responded to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenRequest {
-    /// The user that was presented, be the password right or wrong; `None` for an anonymous request.
+    /// The user of the credential, whether it is valid or not; `None` for an anonymous request.
     pub user: Option<String>,
-    /// The scopes that were asked for.
+    /// The requested scopes.
     pub scopes: Vec<String>,
-    /// The status code of the answer.
+    /// The status code of the response.
     pub status: u16,
     /// The client's `User-Agent`.
     pub user_agent: String,
 }
 
-/// A token server; it ends on drop.
+/// A token server, until it is dropped.
 ///
-/// A known user may do everything everywhere, an anonymous one may pull below `public/`, and what
-/// [`Issuer::forbid`] names is granted to nobody. As the specification has it, a token is issued all the same, for what
-/// is left of the request.
+/// A known user may do everything everywhere, an anonymous one may pull below `public/`, and nobody gets access to the
+/// repositories of [`Issuer::forbid`]. As the specification says, a token is issued in any case, for the scopes that are
+/// granted.
 pub struct Issuer {
     state: Arc<State>,
     acceptor: TlsAcceptor,
-    place: Mutex<Place>,
-}
-
-/// Where it listens.
-struct Place {
-    realm: String,
-    _server: JoinSet<()>, // dropping it stops it
+    server: Mutex<Server>,
 }
 
 struct State {
@@ -75,7 +65,7 @@ struct Rules {
 /// Why the token server did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No port was to be had.
+    /// No port was free.
     #[error("could not listen for token requests")]
     Listen(#[from] io::Error),
     /// The certificate was refused.
@@ -99,38 +89,38 @@ impl Issuer {
             }),
             log: Mutex::new(Vec::new()),
         });
-        let place = Place::take(&acceptor, &state).await?;
+        let server = listen(&acceptor, &state).await?;
         Ok(Self {
             state,
             acceptor,
-            place: Mutex::new(place),
+            server: Mutex::new(server),
         })
     }
 
-    /// The URL at which tokens are had.
+    /// The URL that issues tokens.
     pub fn realm(&self) -> String {
-        locked(&self.place).realm.clone()
+        format!("https://{}/token", locked(&self.server).host())
     }
 
-    /// Goes on at another port; nobody listens on the one before.
+    /// Moves to another port and closes the previous one.
     pub(super) async fn relocate(&self) -> io::Result<()> {
-        let place = Place::take(&self.acceptor, &self.state).await?;
-        *locked(&self.place) = place;
+        let server = listen(&self.acceptor, &self.state).await?;
+        *locked(&self.server) = server;
         Ok(())
     }
 
-    /// How long tokens issued from now on are good for; 300 s at first. The registry itself adds a minute of leeway.
+    /// The lifetime of tokens that are issued from now on; 300 s at first. The registry itself adds a minute of leeway.
     pub fn set_lifetime(&self, lifetime: Duration) {
         locked(&self.state.rules).lifetime = lifetime;
     }
 
-    /// Grants nothing for this repository any more, to nobody.
+    /// From now on grants nobody access to this repository.
     pub fn forbid(&self, repository: &str) {
         let mut rules = locked(&self.state.rules);
         rules.forbidden.insert(repository.to_owned());
     }
 
-    /// Takes [`Issuer::forbid`] back.
+    /// Reverts [`Issuer::forbid`].
     pub fn permit(&self, repository: &str) {
         locked(&self.state.rules).forbidden.remove(repository);
     }
@@ -141,46 +131,24 @@ impl Issuer {
     }
 }
 
-impl Place {
-    async fn take(acceptor: &TlsAcceptor, state: &Arc<State>) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let realm = format!("https://{}/token", listener.local_addr()?);
-        let mut server = JoinSet::new();
-        server.spawn(serve(listener, acceptor.clone(), Arc::clone(state)));
-        Ok(Self {
-            realm,
-            _server: server,
-        })
-    }
-}
-
-async fn serve(listener: TcpListener, acceptor: TlsAcceptor, state: Arc<State>) {
-    let mut connections = JoinSet::new();
-    loop {
-        // An error of `accept` is that of one connection
-        if let Ok((stream, _)) = listener.accept().await {
-            let (acceptor, state) = (acceptor.clone(), Arc::clone(&state));
-            connections.spawn(async move {
-                let Ok(stream) = acceptor.accept(stream).await else {
-                    return; // a client that does not trust our authority, as some tests want
-                };
-                let service = service_fn(|request| {
-                    let answer = state.answer(&request);
-                    async { Ok::<_, Infallible>(answer) }
-                });
-                let connection =
-                    http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-                drop(connection.await); // the client's end of the matter
-            });
+async fn listen(acceptor: &TlsAcceptor, state: &Arc<State>) -> io::Result<Server> {
+    let (acceptor, state) = (acceptor.clone(), Arc::clone(state));
+    Server::accept(move |stream| {
+        let (acceptor, state) = (acceptor.clone(), Arc::clone(&state));
+        async move {
+            // An error is that of a client that does not trust our authority, as some tests want
+            if let Ok(stream) = acceptor.accept(stream).await {
+                server::serve(stream, &*state).await;
+            }
         }
-        while connections.try_join_next().is_some() {}
-    }
+    })
+    .await
 }
 
-impl State {
-    fn answer<B>(&self, request: &http::Request<B>) -> Response<Full<Bytes>> {
+impl Handler for State {
+    async fn respond(&self, request: Request<Incoming>) -> Outcome {
         let parameters = Parameters::read(request.uri().query().unwrap_or_default());
-        let login = login(request.headers());
+        let login = server::basic_login(request.headers());
         let (status, body) = if request.method() != Method::GET || request.uri().path() != "/token"
         {
             (StatusCode::NOT_FOUND, Value::Null)
@@ -191,15 +159,13 @@ impl State {
             user: login.map(|(name, _)| name),
             scopes: parameters.scopes,
             status: status.as_u16(),
-            user_agent: text(request.headers(), header::USER_AGENT).to_owned(),
+            user_agent: server::header(request.headers(), USER_AGENT).to_owned(),
         });
-        let mut response = Response::new(Full::from(body.to_string()));
-        *response.status_mut() = status;
-        let json = header::HeaderValue::from_static("application/json");
-        response.headers_mut().insert(header::CONTENT_TYPE, json);
-        response
+        Ok(server::json(status, &body))
     }
+}
 
+impl State {
     fn token(
         &self,
         parameters: &Parameters,
@@ -238,7 +204,7 @@ impl State {
 }
 
 impl Rules {
-    /// What of a scope `repository:<name>:<actions>` is granted.
+    /// The access that is granted for a scope `repository:<name>:<actions>`.
     fn grant(&self, scope: &str, known: bool) -> Option<Value> {
         let (kind, rest) = scope.split_once(':')?;
         let (name, actions) = rest.rsplit_once(':')?;

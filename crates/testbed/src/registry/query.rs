@@ -1,9 +1,5 @@
-//! What a request for a token says.
+//! The query of a token request.
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use http::{HeaderMap, header};
-
-/// The query of a token request.
 #[derive(Default)]
 pub(super) struct Parameters {
     pub(super) service: String,
@@ -25,19 +21,6 @@ impl Parameters {
         }
         parameters
     }
-}
-
-/// The user and password of Basic authentication.
-pub(super) fn login(headers: &HeaderMap) -> Option<(String, String)> {
-    let encoded = text(headers, header::AUTHORIZATION).strip_prefix("Basic ")?;
-    let decoded = String::from_utf8(STANDARD.decode(encoded).ok()?).ok()?;
-    let (name, password) = decoded.split_once(':')?;
-    Some((name.to_owned(), password.to_owned()))
-}
-
-pub(super) fn text(headers: &HeaderMap, name: header::HeaderName) -> &str {
-    let value = headers.get(name).and_then(|value| value.to_str().ok());
-    value.unwrap_or_default()
 }
 
 #[cfg(test)]
