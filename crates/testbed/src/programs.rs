@@ -10,7 +10,10 @@ mod places;
 mod program;
 mod version;
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 pub(crate) use places::Places;
 pub use program::{Error, Program, Progress};
@@ -18,36 +21,28 @@ pub use program::{Error, Program, Progress};
 /// The files of all programs, each found or built.
 #[derive(Debug, Clone)]
 pub struct Programs {
-    etcd: PathBuf,
-    kube_apiserver: PathBuf,
-    kube_controller_manager: PathBuf,
-    kube_scheduler: PathBuf,
-    registry: PathBuf,
+    servers: BTreeMap<Program, PathBuf>,
     cache: PathBuf,
 }
 
 impl Programs {
-    /// Finds every program, and builds those that are nowhere. This blocks, for minutes at the first time: asynchronous
-    /// code calls it on a thread of its own.
+    /// Finds every server program, and builds those that are not found. This blocks, the first time for minutes:
+    /// asynchronous code calls it on a thread of its own.
     ///
     /// # Errors
     ///
-    /// When a program is nowhere and cannot be built.
+    /// When a program is not found and cannot be built.
     pub fn find(progress: &dyn Fn(&Progress)) -> Result<Self, Error> {
         let places = Places::from_environment();
-        let find = |program| find(program, &places, progress);
+        let servers = Program::SERVERS.into_iter();
+        let servers = servers.map(|program| Ok((program, find(program, &places, progress)?)));
         Ok(Self {
-            etcd: find(Program::Etcd)?,
-            kube_apiserver: find(Program::KubeApiserver)?,
-            kube_controller_manager: find(Program::KubeControllerManager)?,
-            kube_scheduler: find(Program::KubeScheduler)?,
-            registry: find(Program::Registry)?,
+            servers: servers.collect::<Result<_, Error>>()?,
             cache: places.cache,
         })
     }
 
-    /// The file of a tool, built from its pinned module if that was not done before: what only some tests need is no
-    /// part of [`Self::find`]. This blocks like that.
+    /// The file of a tool, built from its pinned module unless it is cached. This blocks like [`Self::find`].
     ///
     /// # Errors
     ///
@@ -56,21 +51,10 @@ impl Programs {
         build::cached(tool, &Places::from_environment().cache, progress)
     }
 
-    /// The file of a program; of a tool, which is not among those that were found, only the name.
+    /// The file of a program; for a tool, only its name.
     pub fn file(&self, program: Program) -> &Path {
-        match program {
-            Program::Etcd => &self.etcd,
-            Program::KubeApiserver => &self.kube_apiserver,
-            Program::KubeControllerManager => &self.kube_controller_manager,
-            Program::KubeScheduler => &self.kube_scheduler,
-            Program::Registry => &self.registry,
-            Program::Helm3
-            | Program::Helm4
-            | Program::Kubeconform
-            | Program::Actionlint
-            | Program::Kubectl
-            | Program::Crane => Path::new(program.name()),
-        }
+        let file = self.servers.get(&program);
+        file.map_or_else(|| Path::new(program.name()), PathBuf::as_path)
     }
 
     /// Where the locks of reserved ports are.

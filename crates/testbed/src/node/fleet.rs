@@ -27,7 +27,7 @@ use super::{
     },
     journal::Journal,
     options::{NodesOptions, Speed},
-    pod::container::{Pace, PullPolicy},
+    pod::container::PullPolicy,
     process::Real,
     readiness::Unready,
     running::RunningContainer,
@@ -150,16 +150,6 @@ impl Fleet {
 
     pub(super) fn set_pull_duration(&self, duration: Duration) {
         locked(&self.speed).pull = duration;
-    }
-
-    /// The part of the speed that containers depend on.
-    pub(super) fn pace(&self) -> Pace {
-        let speed = self.speed();
-        Pace {
-            start: speed.start,
-            ready: speed.ready,
-            back_off: speed.back_off,
-        }
     }
 
     pub(super) fn add_registry(&self, access: RegistryAccess) -> Result<(), RequestError> {

@@ -29,7 +29,6 @@ use crate::{
     process::{Folder, Guarded, Signal},
 };
 use files::Live;
-use place::Kept;
 use probe::Probes;
 use root::Program;
 
@@ -75,7 +74,7 @@ impl Real {
     }
 
     /// Starts a process for a container.
-    pub(super) async fn start(&self, place: &Place<'_>) -> Result<Process, Error> {
+    pub(super) async fn start(&self, place: Place) -> Result<Process, Error> {
         let pod = place.pod.metadata.name.as_deref().unwrap_or_default();
         let log = self.log(place.namespace(), pod, &place.container.name);
         let process = Process::start(&self.program, place, &log).await?;
@@ -96,7 +95,7 @@ pub(super) struct Process {
     guarded: Arc<Mutex<Guarded>>,
     probes: Probes,
     ready: bool,
-    kept: Kept,
+    place: Place,
     volumes: Vec<Live>,
     /// When they were read last.
     followed: Instant,
@@ -109,12 +108,12 @@ pub(super) struct Process {
 
 impl Process {
     /// Makes the root folder and starts the program in it; its output goes to `log`.
-    async fn start(program: &Program, place: &Place<'_>, log: &Path) -> Result<Self, Error> {
-        let environment = environment::of(program, place).await?;
+    async fn start(program: &Program, place: Place, log: &Path) -> Result<Self, Error> {
+        let environment = environment::of(program, &place).await?;
         let folder = Folder::new()?;
         let root = folder.path().join("root");
         program.copy_to(&root)?;
-        let volumes = files::mount(&root, place).await?;
+        let volumes = files::mount(&root, &place).await?;
         let arguments = place.container.args.iter().flatten();
         let arguments = arguments.map(|text| environment::expand(text, &environment));
         let mut command = Command::new("env");
@@ -126,7 +125,7 @@ impl Process {
         );
         command
             .arg("/usr/sbin/chroot") // the PATH of the container would not lead to it
-            .arg(format!("--userspec={}", user(place)))
+            .arg(format!("--userspec={}", user(&place)))
             .arg("--groups=")
             .arg(&root)
             .arg(root::ENTRY_POINT)
@@ -137,9 +136,9 @@ impl Process {
         let grace = spec.and_then(|spec| spec.termination_grace_period_seconds);
         Ok(Self {
             guarded: Arc::new(Mutex::new(guarded)),
-            probes: Probes::of(place.container)?,
+            probes: Probes::of(&place.container)?,
             ready: false,
-            kept: Kept::new(place),
+            place,
             volumes,
             followed: Instant::now(),
             deadline: None,
@@ -174,9 +173,8 @@ impl Process {
         if self.followed.elapsed() < FOLLOW {
             return;
         }
-        let place = self.kept.place();
         for volume in &mut self.volumes {
-            if let Err(error) = volume.follow(&place).await {
+            if let Err(error) = volume.follow(&self.place).await {
                 tracing::debug!(%error, "a mounted volume does not follow");
             }
         }
@@ -213,7 +211,7 @@ impl Process {
 }
 
 /// `user:group` as numbers: the container's, else the pod's, else root as in an image that names none.
-fn user(place: &Place<'_>) -> String {
+fn user(place: &Place) -> String {
     let container = place.container.security_context.as_ref();
     let spec = place.pod.spec.as_ref();
     let pod = spec.and_then(|spec| spec.security_context.as_ref());

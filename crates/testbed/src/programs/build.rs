@@ -11,9 +11,9 @@ use std::{
 use super::{Error, Program, Progress};
 use crate::process::{Guarded, tail};
 
-/// Builds `program` into the cache folder, or takes what an earlier build left there.
+/// Builds `program` into the cache folder, unless it is there from an earlier build.
 ///
-/// A lock file keeps test processes that run at the same time from building twice: the later ones wait.
+/// A lock file keeps concurrent test processes from building it twice: the later ones wait.
 pub(super) fn cached(
     program: Program,
     cache: &Path,
@@ -50,18 +50,18 @@ pub(super) fn cached(
     Ok(file)
 }
 
-/// What to do where there is no Go.
+/// The error without Go.
 pub(super) fn without_go(program: Program) -> Error {
     let module = program.module();
     let (version, go) = (module.version(), module.go_version());
-    if program.is_tool() {
-        return Error::NoGo {
-            program,
-            version,
-            go,
-        };
+    if Program::SERVERS.contains(&program) {
+        return Error::NoWay { program, go };
     }
-    Error::NoWay { program, go }
+    Error::NoGo {
+        program,
+        version,
+        go,
+    }
 }
 
 /// `<program>-<version>-<hash of go.mod and go.sum>`: another pin is another program.

@@ -14,71 +14,38 @@ pub(super) struct Module {
     pub(super) go_sum: &'static str,
 }
 
-const ETCD: Module = Module {
-    folder: concat!(env!("CARGO_MANIFEST_DIR"), "/etcd"),
-    main: "go.etcd.io/etcd/server/v3",
-    go_mod: include_str!("../../etcd/go.mod"),
-    go_sum: include_str!("../../etcd/go.sum"),
-};
+/// The module in this folder of the crate.
+macro_rules! module {
+    ($folder:literal, $main:literal) => {
+        Module {
+            folder: concat!(env!("CARGO_MANIFEST_DIR"), "/", $folder),
+            main: $main,
+            go_mod: include_str!(concat!("../../", $folder, "/go.mod")),
+            go_sum: include_str!(concat!("../../", $folder, "/go.sum")),
+        }
+    };
+}
 
-const KUBERNETES: Module = Module {
-    folder: concat!(env!("CARGO_MANIFEST_DIR"), "/kubernetes"),
-    main: "k8s.io/kubernetes",
-    go_mod: include_str!("../../kubernetes/go.mod"),
-    go_sum: include_str!("../../kubernetes/go.sum"),
-};
+const ETCD: Module = module!("etcd", "go.etcd.io/etcd/server/v3");
 
-const DISTRIBUTION: Module = Module {
-    folder: concat!(env!("CARGO_MANIFEST_DIR"), "/distribution"),
-    main: "github.com/distribution/distribution/v3",
-    go_mod: include_str!("../../distribution/go.mod"),
-    go_sum: include_str!("../../distribution/go.sum"),
-};
+const KUBERNETES: Module = module!("kubernetes", "k8s.io/kubernetes");
 
-const HELM3: Module = Module {
-    folder: concat!(env!("CARGO_MANIFEST_DIR"), "/helm3"),
-    main: "helm.sh/helm/v3",
-    go_mod: include_str!("../../helm3/go.mod"),
-    go_sum: include_str!("../../helm3/go.sum"),
-};
+const DISTRIBUTION: Module = module!("distribution", "github.com/distribution/distribution/v3");
 
-const HELM4: Module = Module {
-    folder: concat!(env!("CARGO_MANIFEST_DIR"), "/helm4"),
-    main: "helm.sh/helm/v4",
-    go_mod: include_str!("../../helm4/go.mod"),
-    go_sum: include_str!("../../helm4/go.sum"),
-};
+const HELM3: Module = module!("helm3", "helm.sh/helm/v3");
 
-const KUBECONFORM: Module = Module {
-    folder: concat!(env!("CARGO_MANIFEST_DIR"), "/kubeconform"),
-    main: "github.com/yannh/kubeconform",
-    go_mod: include_str!("../../kubeconform/go.mod"),
-    go_sum: include_str!("../../kubeconform/go.sum"),
-};
+const HELM4: Module = module!("helm4", "helm.sh/helm/v4");
 
-const ACTIONLINT: Module = Module {
-    folder: concat!(env!("CARGO_MANIFEST_DIR"), "/actionlint"),
-    main: "github.com/rhysd/actionlint",
-    go_mod: include_str!("../../actionlint/go.mod"),
-    go_sum: include_str!("../../actionlint/go.sum"),
-};
+const KUBECONFORM: Module = module!("kubeconform", "github.com/yannh/kubeconform");
 
-/// Apart from the control plane's, whose programs another requirement there would build anew.
-const KUBECTL: Module = Module {
-    folder: concat!(env!("CARGO_MANIFEST_DIR"), "/kubectl"),
-    main: "k8s.io/kubernetes",
-    go_mod: include_str!("../../kubectl/go.mod"),
-    go_sum: include_str!("../../kubectl/go.sum"),
-};
+const ACTIONLINT: Module = module!("actionlint", "github.com/rhysd/actionlint");
 
-const CRANE: Module = Module {
-    folder: concat!(env!("CARGO_MANIFEST_DIR"), "/crane"),
-    main: "github.com/google/go-containerregistry",
-    go_mod: include_str!("../../crane/go.mod"),
-    go_sum: include_str!("../../crane/go.sum"),
-};
+/// Apart from the control plane's: another requirement there would rebuild its programs.
+const KUBECTL: Module = module!("kubectl", "k8s.io/kubernetes");
 
-/// The modules, for what holds for each of them.
+const CRANE: Module = module!("crane", "github.com/google/go-containerregistry");
+
+/// All modules.
 #[cfg(test)]
 pub(super) const ALL: [Module; 9] = [
     ETCD,
@@ -128,7 +95,7 @@ impl Module {
         self.required("go").unwrap_or("unknown")
     }
 
-    /// What a linker has to be given so that the program knows its version; Kubernetes will not work without.
+    /// The linker flag that sets the program's version, without which Kubernetes does not work.
     pub(super) fn version_flag(self) -> String {
         let version = self.version();
         match self.main {

@@ -1,9 +1,9 @@
-//! The programs of the testbed by their names, and what can be said of finding them.
+//! The programs of the testbed, and the progress and errors of finding them.
 
 use std::{fmt, io, path::PathBuf, process::ExitStatus, time::Duration};
 
 /// A program of the testbed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Program {
     /// The store behind the API server.
     Etcd,
@@ -30,6 +30,16 @@ pub enum Program {
 }
 
 impl Program {
+    /// The programs of the control plane and the registry. All others are tools that only some tests need: they are not
+    /// searched for, but always the pinned ones.
+    pub(super) const SERVERS: [Self; 5] = [
+        Self::Etcd,
+        Self::KubeApiserver,
+        Self::KubeControllerManager,
+        Self::KubeScheduler,
+        Self::Registry,
+    ];
+
     /// The name of its file.
     pub fn name(self) -> &'static str {
         match self {
@@ -43,23 +53,6 @@ impl Program {
             Self::Actionlint => "actionlint",
             Self::Kubectl => "kubectl",
             Self::Crane => "crane",
-        }
-    }
-
-    /// Whether only some tests need it: it is not searched for, but always the pinned one.
-    pub(super) fn is_tool(self) -> bool {
-        match self {
-            Self::Helm3
-            | Self::Helm4
-            | Self::Kubeconform
-            | Self::Actionlint
-            | Self::Kubectl
-            | Self::Crane => true,
-            Self::Etcd
-            | Self::KubeApiserver
-            | Self::KubeControllerManager
-            | Self::KubeScheduler
-            | Self::Registry => false,
         }
     }
 

@@ -54,13 +54,13 @@ impl Processes {
             return Ok(false);
         };
         let place = Place {
-            client: fleet.client(),
-            pod,
-            container,
-            pod_ip,
-            host_ip,
+            client: fleet.client().clone(),
+            pod: pod.clone(),
+            container: Box::new(container.clone()),
+            pod_ip: pod_ip.to_owned(),
+            host_ip: host_ip.to_owned(),
         };
-        let started = real.start(&place).await;
+        let started = real.start(place).await;
         let process = started.map_err(|error| PullFailure::not_created(&error))?;
         self.running.insert(index, process);
         Ok(true)

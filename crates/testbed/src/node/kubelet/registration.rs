@@ -35,10 +35,7 @@ pub(crate) async fn register(client: &Client, host: &Host) -> Result<(), kube::E
     let nodes: Api<Node> = Api::all(client.clone());
     let node = node(host, now());
     let status = Patch::Strategic(json!({ "status": &node.status }));
-    let parameters = PatchParams {
-        field_manager: Some(FIELD_MANAGER.to_owned()),
-        ..PatchParams::default()
-    };
+    let parameters = PatchParams::apply(FIELD_MANAGER);
     match nodes.create(&PostParams::default(), &node).await {
         Err(kube::Error::Api(error)) if error.is_already_exists() => {
             nodes.patch_status(&host.name, &parameters, &status).await?;
@@ -84,10 +81,7 @@ pub(crate) async fn renew_leases(fleet: Arc<Fleet>) {
 
 /// Reports nodes as ready that the node lifecycle controller took for dead, as kubelets do that were cut off.
 async fn report(fleet: &Fleet, nodes: &Api<Node>) -> Result<(), kube::Error> {
-    let parameters = PatchParams {
-        field_manager: Some(FIELD_MANAGER.to_owned()),
-        ..PatchParams::default()
-    };
+    let parameters = PatchParams::apply(FIELD_MANAGER);
     let given_up = |node: &&Node| {
         let status = node.status.iter();
         let mut conditions = status.flat_map(|status| status.conditions.iter().flatten());

@@ -114,7 +114,7 @@ impl Worker {
                 return self.terminate(host, grace).await;
             }
             self.probe();
-            match self.pod.next(now(), fleet.pace()) {
+            match self.pod.next(now(), fleet.speed()) {
                 Next::Start(index) => self.start(host, index).await,
                 Next::Wait(until) => self.wait(host, until).await,
             }
@@ -161,14 +161,14 @@ impl Worker {
             }
             _ = deletion.changed() => return,
         };
-        let pace = self.fleet.pace();
+        let speed = self.fleet.speed();
         let outcome = match outcome {
             Ok(provided) => self.run_for_real(index, &image).await.map(|()| provided),
             failure => failure,
         };
         match outcome {
-            Ok(image) => self.pod.image_is_here(index, image, now(), pace),
-            Err(failure) => self.pod.image_failed(index, failure, now(), pace),
+            Ok(image) => self.pod.image_is_here(index, image, now(), speed),
+            Err(failure) => self.pod.image_failed(index, failure, now(), speed),
         }
     }
 
@@ -195,7 +195,7 @@ impl Worker {
         match change {
             Change::Ready(ready) => container.set_ready(ready, now()),
             Change::Ended(code) => {
-                container.exited(code, now(), self.fleet.pace());
+                container.exited(code, now(), self.fleet.speed());
                 self.processes.remove(index);
             }
         }
@@ -243,10 +243,10 @@ impl Worker {
         if victim.namespace != self.namespace || victim.pod != self.name {
             return;
         }
-        let pace = self.fleet.pace();
+        let speed = self.fleet.speed();
         let mut containers = self.pod.containers.iter_mut();
         if let Some(container) = containers.find(|one| one.name == victim.container) {
-            container.exited(1, now(), pace);
+            container.exited(1, now(), speed);
         }
     }
 

@@ -58,10 +58,7 @@ impl Writer {
     pub(crate) async fn write(&mut self, status: PodStatus) -> bool {
         let mut patch = json!({ "metadata": { "uid": self.uid }, "status": &status });
         forget_reasons(&mut patch);
-        let parameters = PatchParams {
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..PatchParams::default()
-        };
+        let parameters = PatchParams::apply(FIELD_MANAGER);
         let patch = Patch::Strategic(patch);
         let request = self.api.patch_status(&self.name, &parameters, &patch);
         if let Err(error) = self.fleet.in_turn(request).await {

@@ -7,8 +7,8 @@ use k8s_openapi::api::core::v1 as core;
 
 use crate::image::Behaviour;
 use crate::node::{
-    back_off::BackOff,
     images::{failure::PullFailure, store::Provided},
+    options::Speed,
 };
 
 /// How long a container with [`Behaviour::CrashesLater`] is ready.
@@ -39,14 +39,6 @@ pub(crate) enum Restart {
     Always,
     OnFailure,
     Never,
-}
-
-/// How fast containers start, and how long is waited after failures.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Pace {
-    pub(crate) start: Duration,
-    pub(crate) ready: Duration,
-    pub(crate) back_off: BackOff,
 }
 
 /// What a container is doing.
@@ -112,7 +104,7 @@ pub(crate) struct Container {
 
 impl Container {
     /// A container of a pod's spec, before anything was done about it.
-    pub(crate) fn new(spec: &core::Container, role: Role) -> Self {
+    pub(crate) fn new(spec: &core::Container, role: Role, restart: Restart) -> Self {
         Self {
             name: spec.name.clone(),
             image: spec.image.clone().unwrap_or_default(),
@@ -128,7 +120,7 @@ impl Container {
             starts: 0,
             real: false,
             fails_probes: false,
-            restart: Restart::Always,
+            restart,
             crashes: 0,
             pull_failures: 0,
         }
@@ -174,19 +166,19 @@ impl Container {
     }
 
     /// Its image is on the node.
-    pub(crate) fn image_is_here(&mut self, image: Provided, now: Timestamp, pace: Pace) {
+    pub(crate) fn image_is_here(&mut self, image: Provided, now: Timestamp, speed: Speed) {
         self.pull_failures = 0;
         self.state = State::Starting {
-            until: now + pace.start,
+            until: now + speed.start,
             image,
         };
-        self.pass_time(now, pace);
+        self.pass_time(now, speed);
     }
 
     /// Its image cannot be had.
-    pub(crate) fn image_failed(&mut self, failure: PullFailure, now: Timestamp, pace: Pace) {
+    pub(crate) fn image_failed(&mut self, failure: PullFailure, now: Timestamp, speed: Speed) {
         self.pull_failures = self.pull_failures.saturating_add(1);
-        let pause = pace.back_off.after(self.pull_failures);
+        let pause = speed.back_off.after(self.pull_failures);
         self.state = State::Unpullable {
             failure,
             quiet: now + pause / 2,
@@ -195,11 +187,11 @@ impl Container {
     }
 
     /// Lets it start, and crash or finish if it is of that kind, when it is time.
-    pub(crate) fn pass_time(&mut self, now: Timestamp, pace: Pace) {
+    pub(crate) fn pass_time(&mut self, now: Timestamp, speed: Speed) {
         match &self.state {
             State::Starting { until, image } if *until <= now => {
                 let image = image.clone();
-                self.start(image, now, pace);
+                self.start(image, now, speed);
             }
             State::Running {
                 since,
@@ -207,16 +199,10 @@ impl Container {
                 ..
             } if *at <= now => {
                 let since = *since;
-                self.crash(1, since, now, pace);
+                self.crash(1, since, now, speed);
             }
             _ => {}
         }
-    }
-
-    /// With the restart policy of its pod.
-    pub(crate) fn restarted(mut self, restart: Restart) -> Self {
-        self.restart = restart;
-        self
     }
 
     /// Its process says whether it is ready.
@@ -227,7 +213,7 @@ impl Container {
     }
 
     /// Its process has ended.
-    pub(crate) fn exited(&mut self, exit_code: i32, now: Timestamp, pace: Pace) {
+    pub(crate) fn exited(&mut self, exit_code: i32, now: Timestamp, speed: Speed) {
         let State::Running { since, .. } = &self.state else {
             return;
         };
@@ -241,11 +227,11 @@ impl Container {
             self.end(exit_code, since, now);
             self.state = State::Finished;
         } else {
-            self.crash(exit_code, since, now, pace);
+            self.crash(exit_code, since, now, speed);
         }
     }
 
-    fn start(&mut self, image: Provided, now: Timestamp, pace: Pace) {
+    fn start(&mut self, image: Provided, now: Timestamp, speed: Speed) {
         let behaviour = image.facts.behaviour;
         self.starts = self.starts.saturating_add(1);
         self.runs = Some(image);
@@ -258,13 +244,13 @@ impl Container {
             return;
         }
         match (behaviour, self.role) {
-            (Behaviour::Crashes, _) => self.crash(1, now, now, pace),
+            (Behaviour::Crashes, _) => self.crash(1, now, now, speed),
             (_, Role::Init) => {
                 self.end(0, now, now);
                 self.state = State::Finished;
             }
             (_, Role::Sidecar | Role::Regular) => {
-                let ready = now + pace.ready;
+                let ready = now + speed.ready;
                 self.state = State::Running {
                     since: now,
                     ready: (behaviour != Behaviour::NeverReady).then_some(ready),
@@ -276,9 +262,9 @@ impl Container {
 
     /// The first crash is followed by a start at once, every further one by a pause
     /// (`doBackOff` in <https://github.com/kubernetes/kubernetes/blob/master/pkg/kubelet/kuberuntime/kuberuntime_manager.go>).
-    fn crash(&mut self, exit_code: i32, since: Timestamp, now: Timestamp, pace: Pace) {
+    fn crash(&mut self, exit_code: i32, since: Timestamp, now: Timestamp, speed: Speed) {
         self.end(exit_code, since, now);
-        let pause = pace.back_off.after(self.crashes);
+        let pause = speed.back_off.after(self.crashes);
         self.crashes = self.crashes.saturating_add(1);
         self.state = if pause.is_zero() {
             State::Waiting

@@ -3,8 +3,11 @@
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::PodSpec;
 
-use super::container::{Container, Pace, Restart, Role, State};
-use crate::node::images::{failure::PullFailure, store::Provided};
+use super::container::{Container, Restart, Role, State};
+use crate::node::{
+    images::{failure::PullFailure, store::Provided},
+    options::Speed,
+};
 
 /// What is to be done about a pod next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,24 +30,22 @@ pub(crate) struct Pod {
 impl Pod {
     /// A pod that was just bound to the node.
     pub(crate) fn new(spec: &PodSpec, now: Timestamp) -> Self {
-        let init = spec.init_containers.iter().flatten().map(|container| {
-            let role = match container.restart_policy.as_deref() {
-                Some("Always") => Role::Sidecar,
-                _ => Role::Init,
-            };
-            Container::new(container, role)
-        });
-        let regular = spec.containers.iter();
-        let regular = regular.map(|container| Container::new(container, Role::Regular));
         let restart = match spec.restart_policy.as_deref() {
             Some("Never") => Restart::Never,
             Some("OnFailure") => Restart::OnFailure,
             _ => Restart::Always,
         };
-        let containers = init.chain(regular);
-        let containers = containers.map(|container| container.restarted(restart));
+        let init = spec.init_containers.iter().flatten().map(|container| {
+            let role = match container.restart_policy.as_deref() {
+                Some("Always") => Role::Sidecar,
+                _ => Role::Init,
+            };
+            Container::new(container, role, restart)
+        });
+        let regular = spec.containers.iter();
+        let regular = regular.map(|container| Container::new(container, Role::Regular, restart));
         Self {
-            containers: containers.collect(),
+            containers: init.chain(regular).collect(),
             started: now,
         }
     }
@@ -70,9 +71,9 @@ impl Pod {
     }
 
     /// Moves on with time, and says what to do.
-    pub(crate) fn next(&mut self, now: Timestamp, pace: Pace) -> Next {
+    pub(crate) fn next(&mut self, now: Timestamp, speed: Speed) -> Next {
         for container in &mut self.containers {
-            container.pass_time(now, pace);
+            container.pass_time(now, speed);
         }
         let initialized = self.is_initialized();
         let mut wakes = None;
@@ -97,10 +98,10 @@ impl Pod {
         index: usize,
         image: Provided,
         now: Timestamp,
-        pace: Pace,
+        speed: Speed,
     ) {
         if let Some(container) = self.containers.get_mut(index) {
-            container.image_is_here(image, now, pace);
+            container.image_is_here(image, now, speed);
         }
     }
 
@@ -110,10 +111,10 @@ impl Pod {
         index: usize,
         failure: PullFailure,
         now: Timestamp,
-        pace: Pace,
+        speed: Speed,
     ) {
         if let Some(container) = self.containers.get_mut(index) {
-            container.image_failed(failure, now, pace);
+            container.image_failed(failure, now, speed);
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{ConfigMap, EnvVar, ObjectFieldSelector, Service};
-use kube::{Api, Client, ResourceExt as _, api::ListParams};
+use kube::{ResourceExt as _, api::ListParams};
 
 use super::{
     place::{Error, Place},
@@ -15,14 +15,14 @@ use super::{
 pub(super) type Variables = BTreeMap<String, String>;
 
 /// All variables of a container: of Services, then of `envFrom`, then of `env`, of which the later win.
-pub(super) async fn of(program: &Program, place: &Place<'_>) -> Result<Variables, Error> {
+pub(super) async fn of(program: &Program, place: &Place) -> Result<Variables, Error> {
     let mut variables = Variables::from([
         ("PATH".to_owned(), "/usr/local/bin:/usr/bin:/bin".to_owned()),
         ("HOSTNAME".to_owned(), place.pod.name_any()),
     ]);
     let spec = place.pod.spec.as_ref();
     if spec.and_then(|spec| spec.enable_service_links) != Some(false) {
-        let services = services(place.client, place.namespace()).await?;
+        let services = services(place).await?;
         variables.extend(services.iter().flat_map(links));
     }
     // The kubelet gives these with and without links
@@ -85,7 +85,7 @@ pub(super) fn expand(text: &str, variables: &Variables) -> String {
 
 /// The value of one variable; `None` when its source is optional and absent.
 async fn value(
-    place: &Place<'_>,
+    place: &Place,
     variable: &EnvVar,
     variables: &Variables,
 ) -> Result<Option<String>, Error> {
@@ -128,7 +128,7 @@ async fn value(
     }
 }
 
-fn field(place: &Place<'_>, field: &ObjectFieldSelector) -> Result<Option<String>, Error> {
+fn field(place: &Place, field: &ObjectFieldSelector) -> Result<Option<String>, Error> {
     let spec = place.pod.spec.as_ref();
     let value = match field.field_path.as_str() {
         "metadata.name" => place.pod.metadata.name.clone(),
@@ -136,39 +136,30 @@ fn field(place: &Place<'_>, field: &ObjectFieldSelector) -> Result<Option<String
         "metadata.uid" => place.pod.metadata.uid.clone(),
         "spec.nodeName" => spec.and_then(|spec| spec.node_name.clone()),
         "spec.serviceAccountName" => spec.and_then(|spec| spec.service_account_name.clone()),
-        "status.podIP" => Some(place.pod_ip.to_owned()),
-        "status.hostIP" => Some(place.host_ip.to_owned()),
+        "status.podIP" => Some(place.pod_ip.clone()),
+        "status.hostIP" => Some(place.host_ip.clone()),
         other => return Err(Error::Unfit(format!("the field {other} is not known here"))),
     };
     Ok(value)
 }
 
 /// The data of a Secret, as text.
-async fn secret(place: &Place<'_>, name: &str) -> Result<Variables, Error> {
+async fn secret(place: &Place, name: &str) -> Result<Variables, Error> {
     let data = super::files::secret(place, name).await?.into_iter();
     let text =
         |(key, value): (String, Vec<u8>)| (key, String::from_utf8_lossy(&value).into_owned());
     Ok(data.map(text).collect())
 }
 
-async fn config_map(place: &Place<'_>, name: &str) -> Result<Variables, Error> {
-    let api: Api<ConfigMap> = Api::namespaced(place.client.clone(), place.namespace());
-    let map = api.get(name).await.map_err(|error| Error::Read {
-        what: format!("ConfigMap {name}"),
-        source: Box::new(error),
-    })?;
+async fn config_map(place: &Place, name: &str) -> Result<Variables, Error> {
+    let map = place.api::<ConfigMap>().get(name).await;
+    let map = map.map_err(Error::read("ConfigMap", name))?;
     Ok(map.data.unwrap_or_default())
 }
 
-async fn services(client: &Client, namespace: &str) -> Result<Vec<Service>, Error> {
-    let api: Api<Service> = Api::namespaced(client.clone(), namespace);
-    let list = api
-        .list(&ListParams::default())
-        .await
-        .map_err(|error| Error::Read {
-            what: "the Services".to_owned(),
-            source: Box::new(error),
-        })?;
+async fn services(place: &Place) -> Result<Vec<Service>, Error> {
+    let list = place.api::<Service>().list(&ListParams::default()).await;
+    let list = list.map_err(Error::read("Services of", place.namespace()))?;
     Ok(list.items)
 }
 

@@ -15,7 +15,7 @@ use k8s_openapi::api::{
         VolumeProjection,
     },
 };
-use kube::{Api, api::PostParams};
+use kube::api::PostParams;
 
 use super::{
     place::{Error, Place},
@@ -36,7 +36,7 @@ pub(super) struct Live {
 }
 
 /// Makes everything that the container mounts, below `root`.
-pub(super) async fn mount(root: &Path, place: &Place<'_>) -> Result<Vec<Live>, Error> {
+pub(super) async fn mount(root: &Path, place: &Place) -> Result<Vec<Live>, Error> {
     let spec = place.pod.spec.as_ref();
     let volumes = spec
         .and_then(|spec| spec.volumes.as_deref())
@@ -80,7 +80,7 @@ impl Live {
     }
 
     /// Has the files of what its object holds now. Projected tokens stay: they outlive every test.
-    pub(super) async fn follow(&mut self, place: &Place<'_>) -> Result<(), Error> {
+    pub(super) async fn follow(&mut self, place: &Place) -> Result<(), Error> {
         let projected = self.volume.projected.iter();
         let mut sources = projected.flat_map(|projected| projected.sources.iter().flatten());
         if sources.any(|source| source.service_account_token.is_some()) {
@@ -137,7 +137,7 @@ fn write(file: &Path, content: &[u8], mode: u32) -> io::Result<()> {
 }
 
 /// The files of a volume and their mode; `None` for an `emptyDir`.
-async fn files(place: &Place<'_>, volume: &Volume) -> Result<Option<(Files, u32)>, Error> {
+async fn files(place: &Place, volume: &Volume) -> Result<Option<(Files, u32)>, Error> {
     let (files, mode) = if let Some(source) = &volume.config_map {
         let optional = source.optional == Some(true);
         let data = config_map(place, &source.name).await;
@@ -168,7 +168,7 @@ async fn files(place: &Place<'_>, volume: &Volume) -> Result<Option<(Files, u32)
     Ok(Some((files, mode.unwrap_or(0o644))))
 }
 
-async fn projected(place: &Place<'_>, source: &VolumeProjection) -> Result<Files, Error> {
+async fn projected(place: &Place, source: &VolumeProjection) -> Result<Files, Error> {
     if let Some(token) = &source.service_account_token {
         return Ok(Files::from([(
             token.path.clone(),
@@ -223,22 +223,16 @@ fn picked(
 }
 
 /// The data of a Secret.
-pub(super) async fn secret(place: &Place<'_>, name: &str) -> Result<Files, Error> {
-    let api: Api<Secret> = Api::namespaced(place.client.clone(), place.namespace());
-    let secret = api
-        .get(name)
-        .await
-        .map_err(|error| read("Secret", name, error))?;
+pub(super) async fn secret(place: &Place, name: &str) -> Result<Files, Error> {
+    let secret = place.api::<Secret>().get(name).await;
+    let secret = secret.map_err(Error::read("Secret", name))?;
     let data = secret.data.unwrap_or_default().into_iter();
     Ok(data.map(|(key, value)| (key, value.0)).collect())
 }
 
-async fn config_map(place: &Place<'_>, name: &str) -> Result<Files, Error> {
-    let api: Api<ConfigMap> = Api::namespaced(place.client.clone(), place.namespace());
-    let map = api
-        .get(name)
-        .await
-        .map_err(|error| read("ConfigMap", name, error))?;
+async fn config_map(place: &Place, name: &str) -> Result<Files, Error> {
+    let map = place.api::<ConfigMap>().get(name).await;
+    let map = map.map_err(Error::read("ConfigMap", name))?;
     let text = map.data.unwrap_or_default().into_iter();
     let text = text.map(|(key, value)| (key, value.into_bytes()));
     let binary = map.binary_data.unwrap_or_default().into_iter();
@@ -249,7 +243,7 @@ async fn config_map(place: &Place<'_>, name: &str) -> Result<Files, Error> {
 
 /// A token of the pod's service account.
 async fn token(
-    place: &Place<'_>,
+    place: &Place,
     projection: &ServiceAccountTokenProjection,
 ) -> Result<Vec<u8>, Error> {
     let spec = place.pod.spec.as_ref();
@@ -263,18 +257,11 @@ async fn token(
         },
         ..TokenRequest::default()
     };
-    let api: Api<ServiceAccount> = Api::namespaced(place.client.clone(), place.namespace());
-    let answer = api
+    let answer = place
+        .api::<ServiceAccount>()
         .create_token_request(account, &PostParams::default(), &request)
         .await;
-    let answer = answer.map_err(|error| read("a token of the ServiceAccount", account, error))?;
+    let answer = answer.map_err(Error::read("a token of the ServiceAccount", account))?;
     let token = answer.status.map(|status| status.token.into_bytes());
     token.ok_or_else(|| Error::Unfit(format!("no token for the ServiceAccount {account}")))
-}
-
-fn read(kind: &str, name: &str, error: kube::Error) -> Error {
-    Error::Read {
-        what: format!("{kind} {name}"),
-        source: Box::new(error),
-    }
 }

@@ -1,9 +1,9 @@
-//! A container of a pod on its node, and why it could not be started.
+//! A container on its node, and why it could not be started.
 
 use std::io;
 
 use k8s_openapi::api::core::v1::{Container, Pod};
-use kube::Client;
+use kube::{Api, Client, Resource, core::NamespaceResourceScope};
 
 /// Why a container could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -17,7 +17,7 @@ pub(in crate::node) enum Error {
         #[source]
         source: Box<kube::Error>,
     },
-    /// The pod asks for what is not there, or what these nodes do not do.
+    /// The pod names something that does not exist, or that these nodes do not support.
     #[error("{0}")]
     Unfit(String),
     /// A file could not be made, or the program not be started.
@@ -25,48 +25,36 @@ pub(in crate::node) enum Error {
     Files(#[from] io::Error),
 }
 
-/// What of a pod is known only to its node.
-pub(in crate::node) struct Place<'a> {
-    pub(in crate::node) client: &'a Client,
-    pub(in crate::node) pod: &'a Pod,
-    pub(in crate::node) container: &'a Container,
-    pub(in crate::node) pod_ip: &'a str,
-    pub(in crate::node) host_ip: &'a str,
+impl Error {
+    /// An object that could not be read.
+    pub(super) fn read(kind: &str, name: &str) -> impl FnOnce(kube::Error) -> Self {
+        let what = format!("{kind} {name}");
+        move |error| Self::Read {
+            what,
+            source: Box::new(error),
+        }
+    }
 }
 
-impl Place<'_> {
+/// A container on its node, with the addresses that only the node knows.
+pub(in crate::node) struct Place {
+    pub(in crate::node) client: Client,
+    pub(in crate::node) pod: Box<Pod>,
+    pub(in crate::node) container: Box<Container>,
+    pub(in crate::node) pod_ip: String,
+    pub(in crate::node) host_ip: String,
+}
+
+impl Place {
     pub(super) fn namespace(&self) -> &str {
         self.pod.metadata.namespace.as_deref().unwrap_or_default()
     }
-}
 
-/// The same for as long as a process runs.
-pub(super) struct Kept {
-    client: Client,
-    pod: Box<Pod>,
-    container: Box<Container>,
-    pod_ip: String,
-    host_ip: String,
-}
-
-impl Kept {
-    pub(super) fn new(place: &Place<'_>) -> Self {
-        Self {
-            client: place.client.clone(),
-            pod: Box::new(place.pod.clone()),
-            container: Box::new(place.container.clone()),
-            pod_ip: place.pod_ip.to_owned(),
-            host_ip: place.host_ip.to_owned(),
-        }
-    }
-
-    pub(super) fn place(&self) -> Place<'_> {
-        Place {
-            client: &self.client,
-            pod: &self.pod,
-            container: &self.container,
-            pod_ip: &self.pod_ip,
-            host_ip: &self.host_ip,
-        }
+    /// The API for a kind of object in the pod's namespace.
+    pub(super) fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        Api::namespaced(self.client.clone(), self.namespace())
     }
 }

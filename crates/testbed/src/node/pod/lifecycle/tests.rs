@@ -8,9 +8,11 @@ use crate::{
     node::{back_off::BackOff, images::store::ImageFacts, pod::container::State},
 };
 
-const PACE: Pace = Pace {
+const SPEED: Speed = Speed {
+    pull: Duration::ZERO,
     start: Duration::ZERO,
     ready: Duration::ZERO,
+    stop: Duration::ZERO,
     back_off: BackOff::KUBELET,
 };
 
@@ -56,8 +58,8 @@ fn pod(roles: &[Role]) -> Pod {
 
 /// Starts one container with an image of this behaviour.
 fn start(pod: &mut Pod, index: usize, behaviour: Behaviour, second: i64) {
-    assert_eq!(pod.next(at(second), PACE), Next::Start(index));
-    pod.image_is_here(index, image(behaviour), at(second), PACE);
+    assert_eq!(pod.next(at(second), SPEED), Next::Start(index));
+    pod.image_is_here(index, image(behaviour), at(second), SPEED);
 }
 
 #[test]
@@ -67,7 +69,7 @@ fn containers_start_in_order_and_the_pod_is_ready() {
         assert_eq!(pod.is_initialized(), index > 1, "before container {index}");
         start(&mut pod, index, Behaviour::Runs, 1);
     }
-    assert_eq!(pod.next(at(1), PACE), Next::Wait(None));
+    assert_eq!(pod.next(at(1), SPEED), Next::Wait(None));
     assert!(
         pod.containers
             .iter()
@@ -81,9 +83,9 @@ fn an_init_container_that_fails_keeps_the_others_waiting() {
     let mut pod = pod(&[Role::Init, Role::Regular]);
     start(&mut pod, 0, Behaviour::Crashes, 0);
     start(&mut pod, 0, Behaviour::Crashes, 0);
-    assert_eq!(pod.next(at(0), PACE), Next::Wait(Some(at(10))));
+    assert_eq!(pod.next(at(0), SPEED), Next::Wait(Some(at(10))));
     start(&mut pod, 0, Behaviour::Runs, 10);
-    assert_eq!(pod.next(at(10), PACE), Next::Start(1));
+    assert_eq!(pod.next(at(10), SPEED), Next::Start(1));
 }
 
 #[test]
@@ -94,7 +96,7 @@ fn crashes_are_followed_by_one_start_at_once_and_then_by_growing_pauses() {
         start(&mut pod, 0, Behaviour::Crashes, time);
         time += pause;
         if pause > 0 {
-            assert_eq!(pod.next(at(time - 1), PACE), Next::Wait(Some(at(time))));
+            assert_eq!(pod.next(at(time - 1), SPEED), Next::Wait(Some(at(time))));
         }
     }
     assert_eq!(pod.containers[0].starts, 4);
@@ -107,16 +109,16 @@ fn a_crash_loop_ends_when_the_next_start_finds_a_good_image() {
     start(&mut pod, 0, Behaviour::Crashes, 0);
     start(&mut pod, 0, Behaviour::Runs, 10);
     assert!(pod.containers[0].is_ready(at(10)));
-    assert_eq!(pod.next(at(10), PACE), Next::Wait(None));
+    assert_eq!(pod.next(at(10), SPEED), Next::Wait(None));
 }
 
 #[test]
 fn a_container_that_crashes_later_is_ready_before() {
     let mut pod = pod(&[Role::Regular]);
     start(&mut pod, 0, Behaviour::CrashesLater, 5);
-    assert_eq!(pod.next(at(5), PACE), Next::Wait(Some(at(6))));
+    assert_eq!(pod.next(at(5), SPEED), Next::Wait(Some(at(6))));
     assert!(pod.containers[0].is_ready(at(5)));
-    assert_eq!(pod.next(at(6), PACE), Next::Start(0));
+    assert_eq!(pod.next(at(6), SPEED), Next::Start(0));
     let ended = pod.containers[0].ended.clone().expect("an end");
     assert_eq!((ended.since, ended.at, ended.exit_code), (at(5), at(6), 1));
 }
@@ -126,15 +128,15 @@ fn failed_pulls_are_repeated_after_growing_pauses() {
     let mut pod = pod(&[Role::Regular]);
     let mut time = 0;
     for pause in [10, 20, 40] {
-        assert_eq!(pod.next(at(time), PACE), Next::Start(0));
-        pod.image_failed(0, failure(), at(time), PACE);
+        assert_eq!(pod.next(at(time), SPEED), Next::Start(0));
+        pod.image_failed(0, failure(), at(time), SPEED);
         assert_eq!(
-            pod.next(at(time), PACE),
+            pod.next(at(time), SPEED),
             Next::Wait(Some(at(time + pause / 2))),
             "the status changes to the pause"
         );
         assert_eq!(
-            pod.next(at(time + pause / 2), PACE),
+            pod.next(at(time + pause / 2), SPEED),
             Next::Wait(Some(at(time + pause)))
         );
         time += pause;
@@ -144,8 +146,8 @@ fn failed_pulls_are_repeated_after_growing_pauses() {
 #[test]
 fn one_container_without_an_image_does_not_hold_the_other_up() {
     let mut pod = pod(&[Role::Regular, Role::Regular]);
-    assert_eq!(pod.next(at(0), PACE), Next::Start(0));
-    pod.image_failed(0, failure(), at(0), PACE);
+    assert_eq!(pod.next(at(0), SPEED), Next::Start(0));
+    pod.image_failed(0, failure(), at(0), SPEED);
     start(&mut pod, 1, Behaviour::Runs, 0);
     assert!(pod.containers[1].is_ready(at(0)));
     assert!(!pod.containers[0].is_ready(at(0)));
@@ -153,16 +155,16 @@ fn one_container_without_an_image_does_not_hold_the_other_up() {
 
 #[test]
 fn starting_and_becoming_ready_take_their_time() {
-    let pace = Pace {
+    let speed = Speed {
         start: Duration::from_secs(2),
         ready: Duration::from_secs(3),
-        ..PACE
+        ..SPEED
     };
     let mut pod = pod(&[Role::Regular]);
-    assert_eq!(pod.next(at(0), pace), Next::Start(0));
-    pod.image_is_here(0, image(Behaviour::Runs), at(0), pace);
-    assert_eq!(pod.next(at(0), pace), Next::Wait(Some(at(2))));
-    assert_eq!(pod.next(at(2), pace), Next::Wait(Some(at(5))));
+    assert_eq!(pod.next(at(0), speed), Next::Start(0));
+    pod.image_is_here(0, image(Behaviour::Runs), at(0), speed);
+    assert_eq!(pod.next(at(0), speed), Next::Wait(Some(at(2))));
+    assert_eq!(pod.next(at(2), speed), Next::Wait(Some(at(5))));
     assert!(!pod.containers[0].is_ready(at(4)));
     assert!(pod.containers[0].is_ready(at(5)));
 }
@@ -171,6 +173,6 @@ fn starting_and_becoming_ready_take_their_time() {
 fn an_image_that_is_never_ready_is_never_ready() {
     let mut pod = pod(&[Role::Regular]);
     start(&mut pod, 0, Behaviour::NeverReady, 0);
-    assert_eq!(pod.next(at(0), PACE), Next::Wait(None));
+    assert_eq!(pod.next(at(0), SPEED), Next::Wait(None));
     assert!(!pod.containers[0].is_ready(at(1_000_000)));
 }

@@ -9,13 +9,15 @@ use crate::{
     node::{
         back_off::BackOff,
         images::{failure::PullError, names::Digests, store::ImageFacts},
-        pod::container::Pace,
+        options::Speed,
     },
 };
 
-const PACE: Pace = Pace {
+const SPEED: Speed = Speed {
+    pull: Duration::ZERO,
     start: Duration::ZERO,
     ready: Duration::ZERO,
+    stop: Duration::ZERO,
     back_off: BackOff::KUBELET,
 };
 
@@ -125,8 +127,8 @@ fn before_its_first_start_a_container_has_the_image_of_the_spec_and_no_id() {
 #[test]
 fn a_running_pod_shows_the_digest_and_keeps_the_time_of_its_conditions() {
     let mut pod = pod();
-    pod.image_is_here(0, image(Behaviour::Runs), at(1), PACE);
-    pod.image_is_here(1, image(Behaviour::Runs), at(2), PACE);
+    pod.image_is_here(0, image(Behaviour::Runs), at(1), SPEED);
+    pod.image_is_here(1, image(Behaviour::Runs), at(2), SPEED);
     let first = status_at(&pod, None, 2);
     assert_eq!(first.phase.as_deref(), Some("Running"));
     let app = app(&first);
@@ -153,9 +155,9 @@ fn a_running_pod_shows_the_digest_and_keeps_the_time_of_its_conditions() {
 #[test]
 fn a_failed_pull_is_shown_as_such_and_then_as_a_pause() {
     let mut pod = pod();
-    pod.image_is_here(0, image(Behaviour::Runs), at(0), PACE);
+    pod.image_is_here(0, image(Behaviour::Runs), at(0), SPEED);
     let failure = PullFailure::failed(IMAGE, &PullError::NotFound);
-    pod.image_failed(1, failure, at(0), PACE);
+    pod.image_failed(1, failure, at(0), SPEED);
     let pulled = "rpc error: code = NotFound desc = failed to pull and unpack image \
                   \"127.0.0.1:5000/web:stable\": failed to resolve reference \
                   \"127.0.0.1:5000/web:stable\": 127.0.0.1:5000/web:stable: not found";
@@ -172,8 +174,8 @@ fn a_failed_pull_is_shown_as_such_and_then_as_a_pause() {
 #[test]
 fn an_invalid_name_stays_one() {
     let mut pod = pod();
-    pod.image_is_here(0, image(Behaviour::Runs), at(0), PACE);
-    pod.image_failed(1, PullFailure::invalid_name("UPPER"), at(0), PACE);
+    pod.image_is_here(0, image(Behaviour::Runs), at(0), SPEED);
+    pod.image_failed(1, PullFailure::invalid_name("UPPER"), at(0), SPEED);
     for second in [0, 9] {
         let shown = status_at(&pod, None, second);
         assert_eq!(waiting_of(app(&shown)).0, "InvalidImageName", "{second} s");
@@ -183,9 +185,9 @@ fn an_invalid_name_stays_one() {
 #[test]
 fn a_crash_loop_keeps_the_image_id_and_counts_restarts() {
     let mut pod = pod();
-    pod.image_is_here(0, image(Behaviour::Runs), at(0), PACE);
+    pod.image_is_here(0, image(Behaviour::Runs), at(0), SPEED);
     for _ in 0..3 {
-        pod.image_is_here(1, image(Behaviour::Crashes), at(0), PACE);
+        pod.image_is_here(1, image(Behaviour::Crashes), at(0), SPEED);
     }
     let shown = status_at(&pod, None, 0);
     let app = app(&shown);
