@@ -37,9 +37,6 @@ pub struct Identity {
 /// The names of servers: a name that only a proxy resolves among them.
 const NAMES: [&str; 3] = ["127.0.0.1", "localhost", "registry.test"];
 
-/// A P-256 key pair.
-pub(crate) struct SigningKey(KeyPair);
-
 impl Authority {
     /// Makes an authority of this name.
     ///
@@ -154,32 +151,9 @@ impl Identity {
     }
 }
 
-impl SigningKey {
-    /// Makes a key.
-    pub(crate) fn new() -> Result<Self, Error> {
-        let key = KeyPair::generate().map_err(fail("signing key"))?;
-        Ok(Self(key))
-    }
-
-    /// The private key in PEM (PKCS #8).
-    pub(crate) fn private_pem(&self) -> String {
-        self.0.serialize_pem()
-    }
-
-    /// The private key in PKCS #8.
-    pub(crate) fn private_der(&self) -> Vec<u8> {
-        self.0.serialize_der()
-    }
-
-    /// The public key in PEM.
-    pub(crate) fn public_pem(&self) -> String {
-        self.0.public_key_pem()
-    }
-
-    /// The public key as an uncompressed point: 0x04, x and y.
-    pub(crate) fn public_point(&self) -> &[u8] {
-        self.0.public_key_raw()
-    }
+/// Makes a P-256 key pair that signs tokens.
+pub(crate) fn signing_key() -> Result<KeyPair, Error> {
+    KeyPair::generate().map_err(fail("signing key"))
 }
 
 fn server_parameters() -> Result<CertificateParams, Error> {

@@ -15,12 +15,9 @@ mod server;
 mod signature;
 mod state;
 
-use std::{
-    io,
-    net::SocketAddr,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
 
 pub use self::{
     asked::{Asked, Step, Via},
@@ -29,7 +26,6 @@ pub use self::{
 use self::{server::Hosts, state::State};
 use crate::{
     certificates::{self, Authority},
-    locked::locked,
     server::Server,
 };
 
@@ -132,12 +128,12 @@ impl Clouds {
 
     /// The lifetime of credentials that are issued from now on.
     pub fn set_life(&self, life: Duration) {
-        locked(&self.state).life = life;
+        self.state.lock().life = life;
     }
 
     /// From now on a step fails in this way; with `None` it succeeds.
     pub fn fail(&self, step: Step, failure: Option<Failure>) {
-        let mut state = locked(&self.state);
+        let mut state = self.state.lock();
         match failure {
             Some(failure) => state.failures.insert(step, failure),
             None => state.failures.remove(&step),
@@ -146,38 +142,38 @@ impl Clouds {
 
     /// Whether the endpoints that issue credentials give no response. The registries do.
     pub fn go_away(&self, away: bool) {
-        locked(&self.state).away = away;
+        self.state.lock().away = away;
     }
 
     /// How registries mistreat clients with a valid token from now on; with `None` they serve them.
     pub fn lead_astray(&self, astray: Option<Astray>) {
-        locked(&self.state).astray = astray;
+        self.state.lock().astray = astray;
     }
 
     /// Revokes all credentials that were issued so far.
     pub fn revoke(&self) {
-        locked(&self.state).revoke();
+        self.state.lock().revoke();
     }
 
     /// All requests, oldest first.
     pub fn asked(&self) -> Vec<Asked> {
-        locked(&self.state).asked.clone()
+        self.state.lock().asked.clone()
     }
 
     /// How often a step was requested.
     pub fn count(&self, step: Step) -> usize {
-        let state = locked(&self.state);
+        let state = self.state.lock();
         let asked = state.asked.iter();
         asked.filter(|asked| asked.step == Some(step)).count()
     }
 
     /// What the real endpoints would have rejected in requests.
     pub fn complaints(&self) -> Vec<String> {
-        locked(&self.state).complaints.clone()
+        self.state.lock().complaints.clone()
     }
 
     /// Every secret that was issued, or that a client has to present.
     pub fn secrets(&self) -> Vec<String> {
-        locked(&self.state).secrets()
+        self.state.lock().secrets()
     }
 }

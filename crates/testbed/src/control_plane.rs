@@ -24,12 +24,12 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
 
-pub use audit::{Audit, Error as AuditError, Request};
+pub use audit::{Audit, Request};
 use components::Site;
 pub use grace::NodeGrace;
 
 use crate::{
-    certificates::{self, Authority, SigningKey},
+    certificates::{self, Authority, signing_key},
     process::{self, Folder, Port, Server},
     programs::Programs,
 };
@@ -112,7 +112,8 @@ impl ControlPlane {
     pub async fn start_with(programs: &Programs, grace: NodeGrace) -> Result<Self, Error> {
         let folder = Folder::new()?;
         let plane = Self::assemble(programs, folder, grace).await?;
-        plane.kept(plane.etcd.start().await)?;
+        let started = plane.etcd.start().await;
+        plane.folder.keep_on_error(started)?;
         plane.start_api_server().await?;
         Ok(plane)
     }
@@ -151,14 +152,6 @@ impl ControlPlane {
             port,
             folder,
         })
-    }
-
-    /// What a server that did not start has left is kept.
-    fn kept<T>(&self, started: Result<T, process::Error>) -> Result<T, Error> {
-        if started.is_err() {
-            self.folder.keep();
-        }
-        Ok(started?)
     }
 
     /// A new client of an administrator, for the current runtime: a client's connections end with the runtime on which
@@ -263,15 +256,15 @@ impl ControlPlane {
 fn write_files(folder: &Path, authority: &Authority) -> Result<(), Error> {
     let identity = authority.issue()?;
     let client = authority.issue_client("certified", "system:masters")?;
-    let service_accounts = SigningKey::new()?;
+    let service_accounts = signing_key()?;
     let files = [
         ("authority.crt", authority.certificate().to_owned()),
         ("server.crt", identity.certificate),
         ("server.key", identity.key),
         (CLIENT_CERTIFICATE, client.certificate),
         (CLIENT_KEY, client.key),
-        ("service-account.key", service_accounts.private_pem()),
-        ("service-account.pub", service_accounts.public_pem()),
+        ("service-account.key", service_accounts.serialize_pem()),
+        ("service-account.pub", service_accounts.public_key_pem()),
         ("audit-policy.json", audit::POLICY.to_owned()),
         (components::TOKENS, components::token_file()),
     ];

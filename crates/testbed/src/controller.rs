@@ -18,7 +18,7 @@ pub use rights::{SERVICE_ACCOUNT, grant, permit, permit_from, rights, rule};
 
 use crate::{
     ask,
-    process::{self, Folder, Launch, Lines, Mark, Port, Server, usage},
+    process::{self, Folder, Launch, Lines, LogError, Mark, Port, Server, usage},
     programs::Programs,
 };
 
@@ -111,10 +111,8 @@ impl Controller {
             port,
             folder,
         };
-        if let Err(error) = controller.server.start().await {
-            controller.folder.keep();
-            return Err(error.into());
-        }
+        let started = controller.server.start().await;
+        controller.folder.keep_on_error(started)?;
         Ok(controller)
     }
 
@@ -133,7 +131,7 @@ impl Controller {
     /// # Errors
     ///
     /// When the file cannot be read.
-    pub fn log_mark(&self) -> io::Result<Mark> {
+    pub fn log_mark(&self) -> Result<Mark, LogError> {
         Lines::new(self.log()).mark()
     }
 
@@ -142,7 +140,7 @@ impl Controller {
     /// # Errors
     ///
     /// When the file cannot be read.
-    pub fn log_lines_since(&self, mark: Mark) -> io::Result<usize> {
+    pub fn log_lines_since(&self, mark: Mark) -> Result<usize, LogError> {
         let text = Lines::new(self.log()).since(mark)?;
         let is_for_people = |line: &&str| {
             let level = line.split_whitespace().nth(1);

@@ -10,7 +10,7 @@ use std::{
     io,
     net::SocketAddr,
     sync::{
-        Arc, Mutex, OnceLock,
+        Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -20,6 +20,7 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
+use parking_lot::Mutex;
 use tokio::{sync::watch, time::sleep};
 
 pub use forgery::Forgery;
@@ -27,7 +28,6 @@ pub use manifest_request::TagAnswer;
 
 use crate::{
     clock::now,
-    locked::locked,
     relay::{self, Upstream},
     server::{self, Handler, NoResponse, Outcome, Server},
 };
@@ -110,29 +110,29 @@ impl FaultProxy {
 
     /// From now on every response has the headers that identify Artifactory (`X-JFrog-Version` and others).
     pub fn send_artifactory_headers(&self) {
-        locked(&self.state.rules).artifactory = true;
+        self.state.rules.lock().artifactory = true;
     }
 
     /// Refuses everything of one repository, with 403 and a body that says so.
     pub fn deny(&self, repository: &str) {
-        let mut rules = locked(&self.state.rules);
+        let mut rules = self.state.rules.lock();
         rules.denied.insert(repository.to_owned());
     }
 
     /// Reverts [`FaultProxy::deny`].
     pub fn permit(&self, repository: &str) {
-        locked(&self.state.rules).denied.remove(repository);
+        self.state.rules.lock().denied.remove(repository);
     }
 
     /// Refuses one manifest by its digest, with 403 and the body of a policy of Xray. Requests for its tags are forwarded as before.
     pub fn block(&self, digest: &str) {
-        let mut rules = locked(&self.state.rules);
+        let mut rules = self.state.rules.lock();
         rules.blocked.insert(digest.to_owned());
     }
 
     /// Reverts [`FaultProxy::block`].
     pub fn unblock(&self, digest: &str) {
-        locked(&self.state.rules).blocked.remove(digest);
+        self.state.rules.lock().blocked.remove(digest);
     }
 
     /// From now on requests need a token, which a server on another port issues to everybody, with this lifetime. Further
@@ -168,7 +168,7 @@ impl FaultProxy {
 
     /// All responses to requests for tags that were not forged, oldest first.
     pub fn tag_answers(&self) -> Vec<TagAnswer> {
-        locked(&self.state.answers).clone()
+        self.state.answers.lock().clone()
     }
 }
 
@@ -176,7 +176,7 @@ impl Handler for State {
     async fn respond(&self, request: Request<Incoming>) -> Outcome {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let mut response = self.unmarked(request).await?;
-        if locked(&self.rules).artifactory {
+        if self.rules.lock().artifactory {
             refusal::mark(response.headers_mut());
         }
         Ok(response)
@@ -223,7 +223,7 @@ impl State {
             }
             _ => response.map(Full::new),
         };
-        locked(&self.answers).extend(asked.tag_answer(&response, at));
+        self.answers.lock().extend(asked.tag_answer(&response, at));
         Ok(response)
     }
 
@@ -241,7 +241,7 @@ impl State {
         path: &str,
         asked: Option<&ManifestRequest>,
     ) -> Option<Response<Full<Bytes>>> {
-        let rules = locked(&self.rules);
+        let rules = self.rules.lock();
         let is_denied = |repository: &&String| {
             let rest = path.strip_prefix("/v2/")?.strip_prefix(repository.as_str());
             Some(rest?.starts_with('/'))

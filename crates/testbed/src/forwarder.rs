@@ -1,13 +1,9 @@
 //! A TCP forwarder to a server on this machine, with the latency of a network, whose connections can be cut or severed.
 
-use std::{
-    io,
-    net::SocketAddr,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf, split},
     net::TcpStream,
@@ -15,7 +11,7 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
-use crate::{clock::now, locked::locked, server::Server};
+use crate::{clock::now, server::Server};
 
 /// How many chunks may be in flight in one direction of one connection: far more than any response of a registry has.
 const IN_FLIGHT: usize = 256;
@@ -79,17 +75,17 @@ impl Forwarder {
 
     /// Sets the duration of a round trip for new connections.
     pub fn set_round_trip(&self, round_trip: Duration) {
-        *locked(&self.state.round_trip) = round_trip;
+        *self.state.round_trip.lock() = round_trip;
     }
 
     /// Resets [`Forwarder::first`].
     pub fn expect(&self) {
-        *locked(&self.state.first) = None;
+        *self.state.first.lock() = None;
     }
 
     /// When a client sent something first since [`Forwarder::expect`].
     pub fn first(&self) -> Option<Timestamp> {
-        *locked(&self.state.first)
+        *self.state.first.lock()
     }
 
     /// Stops delivery in both directions; connections stay open and hang.
@@ -110,7 +106,7 @@ impl Forwarder {
 
 impl State {
     async fn forward(&self, client: TcpStream) {
-        let round_trip = *locked(&self.round_trip);
+        let round_trip = *self.round_trip.lock();
         sleep(round_trip).await;
         let Ok(server) = TcpStream::connect(self.target).await else {
             return;
@@ -119,7 +115,7 @@ impl State {
         let (from_server, to_server) = split(server);
         let delay = round_trip / 2;
         let note = || {
-            locked(&self.first).get_or_insert_with(now);
+            self.first.lock().get_or_insert_with(now);
         };
         let open = || self.open.subscribe();
         tokio::join!(

@@ -5,24 +5,19 @@ mod answer;
 mod documents;
 mod rules;
 
-use std::{
-    io,
-    path::Path,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{io, path::Path, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Either, StreamBody};
 use hyper::body::Incoming;
 use kube::{Client, client, config::KubeconfigError};
+use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::{sync::watch, time::sleep};
 
 use crate::{
     control_plane,
-    locked::locked,
     server::{Handler, NoResponse, Outcome, Server},
 };
 use answer::{Body, BoxedFrames, refused, unavailable};
@@ -104,12 +99,12 @@ impl Gateway {
 
     /// Loses the response to the next patch, after those of earlier calls.
     pub fn lose_patch(&self, loss: Loss) {
-        locked(&self.state.rules).losses.push_back(loss);
+        self.state.rules.lock().losses.push_back(loss);
     }
 
     /// Delays responses to requests for objects of this kind, except for watches.
     pub fn delay(&self, plural: &str, delay: Duration) {
-        let mut rules = locked(&self.state.rules);
+        let mut rules = self.state.rules.lock();
         rules.delays.insert(plural.to_owned(), delay);
     }
 
@@ -125,43 +120,43 @@ impl Gateway {
 
     /// Sends `Retry-After` while the API server is away.
     pub fn ask_to_wait(&self, seconds: u32) {
-        locked(&self.state.rules).retry_after = Some(seconds);
+        self.state.rules.lock().retry_after = Some(seconds);
     }
 
     /// Whether the API server forbids everything, as it does at its start before it has read the roles.
     pub fn forbid(&self, forbidding: bool) {
-        locked(&self.state.rules).forbidding = forbidding;
+        self.state.rules.lock().forbidding = forbidding;
     }
 
     /// From now on the API server does not have a kind, by its plural.
     pub fn lack(&self, plural: &str) {
-        let mut rules = locked(&self.state.rules);
+        let mut rules = self.state.rules.lock();
         rules.lacking.insert(plural.to_owned());
     }
 
     /// Reverts [`Gateway::lack`].
     pub fn have(&self, plural: &str) {
-        locked(&self.state.rules).lacking.remove(plural);
+        self.state.rules.lock().lacking.remove(plural);
     }
 
     /// From now on an object of this kind has `value` where the JSON pointer points.
     pub fn change(&self, plural: &str, name: &str, pointer: &str, value: Value) {
         let key = (plural.to_owned(), name.to_owned());
         let change = (pointer.to_owned(), value);
-        locked(&self.state.rules).changes.insert(key, change);
+        self.state.rules.lock().changes.insert(key, change);
     }
 
     /// Reverts [`Gateway::change`] for later responses.
     pub fn leave(&self, plural: &str, name: &str) {
         let key = (plural.to_owned(), name.to_owned());
-        locked(&self.state.rules).changes.remove(&key);
+        self.state.rules.lock().changes.remove(&key);
     }
 }
 
 impl Handler<Body> for State {
     async fn respond(&self, request: Request<Incoming>) -> Outcome<Body> {
         if *self.away.borrow() {
-            return Ok(unavailable(locked(&self.rules).retry_after));
+            return Ok(unavailable(self.rules.lock().retry_after));
         }
         // An error means that the gateway is gone
         drop(self.hanging.subscribe().wait_for(|hanging| !hanging).await);
@@ -174,16 +169,16 @@ impl State {
         let query = request.uri().query().unwrap_or_default();
         let watches = query.contains("watch=");
         let plural = plural(request.uri().path()).unwrap_or_default().to_owned();
-        if locked(&self.rules).forbidding {
+        if self.rules.lock().forbidding {
             let message = "the user cannot do this: RBAC: role not found";
             return Ok(refused(StatusCode::FORBIDDEN, "Forbidden", message));
         }
-        if locked(&self.rules).lacking.contains(&plural) {
+        if self.rules.lock().lacking.contains(&plural) {
             let message = "the server could not find the requested resource";
             return Ok(refused(StatusCode::NOT_FOUND, "NotFound", message));
         }
         let patches = request.method() == Method::PATCH;
-        let delay = locked(&self.rules).delays.get(&plural).copied();
+        let delay = self.rules.lock().delays.get(&plural).copied();
         let delay = delay.filter(|_| !watches).unwrap_or_default();
         let (mut head, body) = request.into_parts();
         // The client adds its own
@@ -195,7 +190,7 @@ impl State {
             let body = client::Body::from(body.to_vec());
             self.client.send(Request::from_parts(head.clone(), body))
         };
-        let loss = patches.then(|| locked(&self.rules).losses.pop_front());
+        let loss = patches.then(|| self.rules.lock().losses.pop_front());
         let loss = loss.flatten();
         if let Some(Loss::Withheld(status)) = loss {
             return Ok(refused(status, "", "the patch is lost"));

@@ -62,7 +62,6 @@ pub mod gateway;
 pub mod hints;
 pub mod image;
 mod installed;
-mod locked;
 pub mod mirror;
 pub mod modules;
 pub mod node;

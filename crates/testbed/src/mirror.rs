@@ -1,20 +1,15 @@
 //! A pull-through mirror of a registry, from which nodes pull and whose cache may be stale
 //! ([`Nodes::pull_through`](crate::node::Nodes::pull_through)).
 
-use std::{
-    collections::HashMap,
-    io,
-    net::SocketAddr,
-    sync::{Arc, Mutex},
-};
+use std::{collections::HashMap, io, net::SocketAddr, sync::Arc};
 
 use http::Request;
 use http_body_util::Full;
 use hyper::body::Incoming;
+use parking_lot::Mutex;
 
 use crate::{
     image::RegistryAccess,
-    locked::locked,
     relay::{self, Upstream},
     server::{self, Handler, Outcome, Server},
 };
@@ -61,12 +56,12 @@ impl Mirror {
     /// From now on each tag has the digest that was served for it last, as from a cache that has not expired. A tag that
     /// is not in the cache is looked up once.
     pub fn lag(&self) {
-        locked(&self.state.tags).lags = true;
+        self.state.tags.lock().lags = true;
     }
 
     /// From now on each tag is looked up in the registry.
     pub fn catch_up(&self) {
-        locked(&self.state.tags).lags = false;
+        self.state.tags.lock().lags = false;
     }
 }
 
@@ -74,7 +69,7 @@ impl State {
     /// The path of the cached manifest of a tag, if the cache is to be used.
     fn cached(&self, path: &str) -> Option<String> {
         let (repository, _) = relay::manifest(path)?;
-        let tags = locked(&self.tags);
+        let tags = self.tags.lock();
         let digest = tags.cache.get(path).filter(|_| tags.lags)?;
         Some(format!("/v2/{repository}/manifests/{digest}"))
     }
@@ -91,7 +86,7 @@ impl Handler for State {
         let digest = server::header(response.headers(), relay::DIGEST);
         let is_tag = relay::manifest(&path).is_some_and(|(_, tag)| !relay::is_digest(tag));
         if is_tag && response.status().is_success() && !digest.is_empty() {
-            locked(&self.tags).cache.insert(path, digest.to_owned());
+            self.tags.lock().cache.insert(path, digest.to_owned());
         }
         Ok(response.map(Full::new))
     }

@@ -11,17 +11,17 @@ use std::{
     io,
     path::{Path, PathBuf},
     process::{Command, ExitStatus},
-    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use futures::future::BoxFuture;
+use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 
 pub use folder::Folder;
 pub(crate) use guard::{Guarded, Signal};
 pub(crate) use lines::Lines;
-pub use lines::Mark;
+pub use lines::{LogError, Mark};
 pub use port::Port;
 pub use usage::own_cpu_time;
 
@@ -135,13 +135,22 @@ impl Server {
         loop {
             let ready = (self.ready)().await;
             if let Some(status) = self.try_wait()? {
-                return Err(self.ended(status));
+                return Err(Error::Ended {
+                    name: self.launch.name.to_owned(),
+                    status,
+                    log: self.log(),
+                    tail: self.tail(),
+                });
             }
             if ready {
                 return Ok(());
             }
             if Instant::now() > deadline {
-                return Err(self.not_ready());
+                return Err(Error::NotReady {
+                    name: self.launch.name.to_owned(),
+                    log: self.log(),
+                    tail: self.tail(),
+                });
             }
             sleep(POLL).await;
         }
@@ -156,7 +165,7 @@ impl Server {
     pub async fn stop(&self) -> Result<Option<ExitStatus>, Error> {
         self.signal(Signal::Terminate)?;
         let deadline = Instant::now() + END_WITHIN;
-        while self.is_running() && Instant::now() < deadline {
+        while self.id().is_some() && Instant::now() < deadline {
             if let Some(status) = self.try_wait()? {
                 self.kill();
                 return Ok(Some(status));
@@ -169,7 +178,7 @@ impl Server {
 
     /// Kills the process and its children by SIGKILL and waits for its end. Does nothing if it does not run.
     pub fn kill(&self) {
-        drop(self.process().take());
+        drop(self.process.lock().take());
     }
 
     /// Stops the process from running (SIGSTOP) without ending it; connections to it stay open and hang.
@@ -196,7 +205,7 @@ impl Server {
 
     /// The process id, while it runs.
     pub fn id(&self) -> Option<u32> {
-        self.process().as_ref().map(Guarded::id)
+        self.process.lock().as_ref().map(Guarded::id)
     }
 
     /// The time for which the process has used a CPU since it started, while it runs.
@@ -210,7 +219,7 @@ impl Server {
     ///
     /// When the process cannot be waited for.
     pub fn try_wait(&self) -> Result<Option<ExitStatus>, Error> {
-        let mut process = self.process();
+        let mut process = self.process.lock();
         let status = process.as_mut().map(Guarded::try_wait).transpose();
         status
             .map(Option::flatten)
@@ -247,25 +256,16 @@ impl Server {
         let mut command = Command::new(&self.launch.program);
         command
             .args(&self.launch.arguments)
-            .envs(
-                self.launch
-                    .environment
-                    .iter()
-                    .map(|(name, value)| (name, value)),
-            )
+            .envs(self.launch.environment.iter().cloned())
             .current_dir(&self.launch.folder);
         let (output, log) = (append(self.output())?, append(self.log())?);
         let process = Guarded::spawn(&command, output.into(), log.into())?;
-        *self.process() = Some(process);
+        *self.process.lock() = Some(process);
         Ok(())
     }
 
-    fn is_running(&self) -> bool {
-        self.process().is_some()
-    }
-
     fn signal(&self, signal: Signal) -> Result<(), Error> {
-        let mut process = self.process();
+        let mut process = self.process.lock();
         let sent = process
             .as_mut()
             .map_or(Ok(()), |child| child.signal(signal));
@@ -281,23 +281,6 @@ impl Server {
         }
     }
 
-    fn ended(&self, status: ExitStatus) -> Error {
-        Error::Ended {
-            name: self.launch.name.to_owned(),
-            status,
-            log: self.log(),
-            tail: self.tail(),
-        }
-    }
-
-    fn not_ready(&self) -> Error {
-        Error::NotReady {
-            name: self.launch.name.to_owned(),
-            log: self.log(),
-            tail: self.tail(),
-        }
-    }
-
     fn control(&self, action: &'static str) -> impl FnOnce(io::Error) -> Error {
         let name = self.launch.name.to_owned();
         move |source| Error::Control {
@@ -305,10 +288,6 @@ impl Server {
             action,
             source,
         }
-    }
-
-    fn process(&self) -> MutexGuard<'_, Option<Guarded>> {
-        self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

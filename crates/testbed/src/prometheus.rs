@@ -79,10 +79,8 @@ impl Prometheus {
             port,
             folder,
         };
-        if let Err(error) = prometheus.server.start().await {
-            prometheus.folder.keep();
-            return Err(error.into());
-        }
+        let started = prometheus.server.start().await;
+        prometheus.folder.keep_on_error(started)?;
         Ok(prometheus)
     }
 

@@ -1,22 +1,15 @@
 //! A server that receives notifications, and can fail to.
 
-use std::{
-    collections::VecDeque,
-    future::pending,
-    io,
-    sync::{Arc, Mutex},
-};
+use std::{collections::VecDeque, future::pending, io, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::{
-    locked::locked,
-    server::{Handler, NoResponse, Outcome, Server},
-};
+use crate::server::{Handler, NoResponse, Outcome, Server};
 
 /// A server on loopback that accepts every request, unless it is told to reply otherwise. It runs in the runtime that
 /// starts it.
@@ -79,12 +72,12 @@ impl Receiver {
 
     /// Sends these replies to the next requests, one to each, and 200 to all later ones.
     pub fn reply(&self, replies: impl IntoIterator<Item = Reply>) {
-        locked(&self.state).replies.extend(replies);
+        self.state.lock().replies.extend(replies);
     }
 
     /// All requests so far.
     pub fn received(&self) -> Vec<Received> {
-        locked(&self.state).received.clone()
+        self.state.lock().received.clone()
     }
 
     /// The bodies of all requests so far, as JSON; null where a body is not JSON.
@@ -108,7 +101,7 @@ impl Handler for Mutex<State> {
             at: Instant::now(),
         };
         let reply = {
-            let mut state = locked(self);
+            let mut state = self.lock();
             state.received.push(received);
             state.replies.pop_front()
         };

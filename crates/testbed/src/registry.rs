@@ -16,11 +16,11 @@ use tokio::net::TcpStream;
 
 pub use configuration::{Access, Notifications};
 pub use issuer::{Error as IssuerError, Issuer, TokenRequest};
-pub use log::{Error as LogError, Request, RequestLog};
+pub use log::{Request, RequestLog};
 pub use users::{ALICE, BOB, User};
 
 use crate::{
-    certificates::{self, Authority, SigningKey},
+    certificates::{self, Authority, signing_key},
     image::RegistryAccess,
     process::{self, Folder, Launch, Port, Server},
     programs::{Program, Programs},
@@ -76,10 +76,8 @@ impl Registry {
     pub async fn start(programs: &Programs, access: Access) -> Result<Self, Error> {
         let folder = Folder::new()?;
         let registry = Self::assemble(programs, access, folder).await?;
-        if let Err(error) = registry.server.start().await {
-            registry.folder.keep();
-            return Err(error.into());
-        }
+        let started = registry.server.start().await;
+        registry.folder.keep_on_error(started)?;
         Ok(registry)
     }
 
@@ -258,14 +256,14 @@ impl Registry {
 struct Secured {
     authority: String,
     issuer_identity: certificates::Identity,
-    signing_key: SigningKey,
+    signing_key: rcgen::KeyPair,
 }
 
 impl Secured {
     fn new(folder: &Path) -> Result<Self, Error> {
         let authority = Authority::new("testbed registries")?;
         let identity = authority.issue()?;
-        let signing_key = SigningKey::new()?;
+        let signing_key = signing_key()?;
         let files = [
             ("server.crt", identity.certificate),
             ("server.key", identity.key),

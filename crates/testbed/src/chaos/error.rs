@@ -36,7 +36,7 @@ pub enum Error {
     Process(#[from] process::Error),
     /// The audit log cannot be read.
     #[error("the audit log could not be read")]
-    Audit(#[from] control_plane::AuditError),
+    Audit(#[from] process::LogError),
     /// An admission policy is not in force.
     #[error("an admission policy is not in force")]
     Admission(#[from] admission::Error),

@@ -1,11 +1,9 @@
 //! What the run itself has done: what was pushed, and what owners wanted.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::{
     history::{Move, Span, Subject},
@@ -29,7 +27,7 @@ pub(super) struct Content {
 
 impl Notes {
     pub(super) fn content(&self) -> MutexGuard<'_, Content> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// Counts a fault.

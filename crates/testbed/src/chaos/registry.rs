@@ -1,26 +1,17 @@
 //! The tags of a run, and what is pushed to them.
 
-use std::time::Duration;
-
-use tokio::time::sleep;
-
 use super::{
     cast,
     error::Error,
     history::{Move, Span},
     notes::Notes,
     plan::Content,
+    retry::persistently,
 };
 use crate::{
     clock::now,
     image::{Image, ImageIndex, Pusher},
 };
-
-/// After a push that failed, as when the registry is down.
-const RETRY: Duration = Duration::from_millis(250);
-
-/// So many pushes of one content fail before the run is given up: a registry is never down for so long.
-const ATTEMPTS: usize = 240;
 
 /// What a tag names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,15 +92,8 @@ impl Tag {
         let version = self.next(content);
         let (image, index) = (self.image(version), self.index(version));
         let tag = format!("t{}", self.number);
-        let mut attempts = 0;
         let begun = now();
-        while let Err(error) = pusher.push(&index, &self.repository, &tag).await {
-            attempts += 1;
-            if attempts > ATTEMPTS {
-                return Err(error.into());
-            }
-            sleep(RETRY).await;
-        }
+        persistently(async || pusher.push(&index, &self.repository, &tag).await).await?;
         self.versions.push(version);
         notes.content().moves.push(Move {
             tag: self.name(),

@@ -1,16 +1,16 @@
-//! Requests that are made until they succeed.
+//! Requests that are retried until they succeed.
 
 use std::time::Duration;
 
 use tokio::time::sleep;
 
-/// After a request that failed, as when the API server is down.
+/// The pause after a failed request, as during an outage of the API server or the registry.
 const RETRY: Duration = Duration::from_millis(200);
 
-/// So many attempts of a request fail before the run is given up: the API server is never down for so long.
+/// How many attempts may fail before the run is given up: no outage is that long.
 const ATTEMPTS: usize = 600;
 
-/// Asks again and again until the API server has done it.
+/// Retries a request until it succeeds.
 pub(super) async fn persistently<T, E>(request: impl AsyncFn() -> Result<T, E>) -> Result<T, E> {
     let mut attempts = 0;
     loop {

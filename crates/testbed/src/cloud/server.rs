@@ -1,11 +1,6 @@
 //! The proxy that stands for every host, and the dispatch of requests to the endpoints of these hosts.
 
-use std::{
-    collections::HashMap,
-    io,
-    net::SocketAddr,
-    sync::{Arc, Mutex},
-};
+use std::{collections::HashMap, io, net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -13,6 +8,7 @@ use http::{Method, Response, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::{body::Incoming, upgrade};
 use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     task::JoinSet,
@@ -29,7 +25,6 @@ use super::{
 };
 use crate::{
     certificates::Authority,
-    locked::locked,
     relay::Upstream,
     server::{self, Handler, NoResponse, Outcome, Server, basic_login},
 };
@@ -73,7 +68,7 @@ impl Hosts {
     }
 
     fn acceptor(&self, host: &str) -> Option<TlsAcceptor> {
-        let mut acceptors = locked(&self.acceptors);
+        let mut acceptors = self.acceptors.lock();
         if let Some(acceptor) = acceptors.get(host) {
             return Some(acceptor.clone());
         }
@@ -85,7 +80,7 @@ impl Hosts {
     }
 
     fn decide(&self, step: Option<Step>, request: &Request) -> Decided {
-        let mut state = locked(&self.state);
+        let mut state = self.state.lock();
         let Some(step) = step else {
             return match refusal(request, &state) {
                 Some(answer) => Decided::Answer(answer),
@@ -131,7 +126,7 @@ impl Hosts {
     }
 
     fn note(&self, step: Option<Step>, request: &Request, status: u16) {
-        let mut state = locked(&self.state);
+        let mut state = self.state.lock();
         let text = request.text();
         let target = match &*request.query {
             "" => request.path.clone(),
@@ -163,7 +158,7 @@ impl Connection {
             tunnels: Mutex::default(),
         };
         server::serve(stream, &connection).await;
-        let mut tunnels = std::mem::take(&mut *locked(&connection.tunnels));
+        let mut tunnels = std::mem::take(&mut *connection.tunnels.lock());
         while tunnels.join_next().await.is_some() {}
     }
 
@@ -171,7 +166,7 @@ impl Connection {
     fn connect(&self, request: http::Request<Incoming>) -> Answer {
         let host = request.uri().host().unwrap_or_default().to_owned();
         let hosts = Arc::clone(&self.hosts);
-        locked(&self.tunnels).spawn(async move {
+        self.tunnels.lock().spawn(async move {
             let Ok(upgraded) = upgrade::on(request).await else {
                 return;
             };

@@ -1,17 +1,17 @@
-//! What was asked of the API server, from its audit log.
+//! The requests to the API server, from its audit log.
 
-use std::{io, path::PathBuf};
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::process::{Lines, Mark};
+use crate::process::{Lines, LogError, Mark};
 
 /// The policy of the API server: one line of metadata per request; a watch is logged when it starts. Patches of
 /// workloads are logged with their body.
 ///
-/// The server's requests to itself are left out: nobody asked for them.
+/// The server's requests to itself are left out.
 pub(super) const POLICY: &str = r#"{
   "apiVersion": "audit.k8s.io/v1",
   "kind": "Policy",
@@ -24,7 +24,7 @@ pub(super) const POLICY: &str = r#"{
 }
 "#;
 
-/// A request that the API server has answered, or a watch that it has begun.
+/// A request that the API server has responded to, or a watch that has started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, … or the lower-case HTTP method for other paths.
@@ -37,43 +37,22 @@ pub struct Request {
     pub namespace: String,
     /// The object's name; empty for lists and most creations.
     pub name: String,
-    /// Who asked: `system:serviceaccount:<namespace>:<name>` for a pod's identity.
+    /// The user: `system:serviceaccount:<namespace>:<name>` for a pod's identity.
     pub user: String,
     /// The client's `User-Agent`.
     pub user_agent: String,
-    /// The status code of the answer.
+    /// The status code of the response.
     pub code: u16,
-    /// When the request arrived.
+    /// When the request was received.
     pub at: Timestamp,
-    /// When it was answered; of a watch, when it began.
+    /// When the response was complete; for a watch, when it started.
     pub done: Timestamp,
-    /// The body of a patch of a workload; nothing of other requests.
+    /// The body of a patch of a workload; `None` for other requests.
     pub body: Option<Value>,
 }
 
-/// Why the audit log could not be read.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The file could not be read.
-    #[error("could not read the audit log {}", file.display())]
-    Read {
-        /// The file.
-        file: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// A line is no audit event.
-    #[error("could not understand a line of the audit log {}", file.display())]
-    Parse {
-        /// The file.
-        file: PathBuf,
-        /// Why.
-        source: serde_json::Error,
-    },
-}
-
-/// The audit log of one API server. It is written before an answer leaves the server, so a request whose answer has
-/// arrived is always in it.
+/// The audit log of one API server. A request is logged before its response is sent, so one whose response was received is
+/// always in it.
 #[derive(Debug, Clone)]
 pub struct Audit {
     lines: Lines,
@@ -86,13 +65,13 @@ impl Audit {
         }
     }
 
-    /// This moment, to count from.
+    /// The present end of the log.
     ///
     /// # Errors
     ///
     /// When the file cannot be read.
-    pub fn mark(&self) -> Result<Mark, Error> {
-        self.lines.mark().map_err(self.read())
+    pub fn mark(&self) -> Result<Mark, LogError> {
+        self.lines.mark()
     }
 
     /// All requests that pass the filter, oldest first.
@@ -100,7 +79,7 @@ impl Audit {
     /// # Errors
     ///
     /// When the file cannot be read or understood.
-    pub fn requests(&self, filter: impl Fn(&Request) -> bool) -> Result<Vec<Request>, Error> {
+    pub fn requests(&self, filter: impl Fn(&Request) -> bool) -> Result<Vec<Request>, LogError> {
         self.requests_since(Mark::default(), filter)
     }
 
@@ -113,18 +92,18 @@ impl Audit {
         &self,
         mark: Mark,
         filter: impl Fn(&Request) -> bool,
-    ) -> Result<Vec<Request>, Error> {
-        let text = self.lines.since(mark).map_err(self.read())?;
+    ) -> Result<Vec<Request>, LogError> {
+        let text = self.lines.since(mark)?;
         self.parse(text.lines(), filter)
     }
 
-    /// The requests of a user since `mark`, oldest first, at the price of what is new; `mark` moves to the end of it.
+    /// The requests of a user since `mark`, oldest first; moves `mark` to the end, so that nothing is read twice.
     ///
     /// # Errors
     ///
     /// When the file cannot be read or understood.
-    pub fn news_of(&self, user: &str, mark: &mut Mark) -> Result<Vec<Request>, Error> {
-        let text = self.lines.since(*mark).map_err(self.read())?;
+    pub fn news_of(&self, user: &str, mark: &mut Mark) -> Result<Vec<Request>, LogError> {
+        let text = self.lines.since(*mark)?;
         *mark = mark.after(&text);
         let lines = text.lines().filter(|line| line.contains(user));
         self.parse(lines, |request| request.user == user)
@@ -134,22 +113,15 @@ impl Audit {
         &self,
         lines: impl Iterator<Item = &'a str>,
         filter: impl Fn(&Request) -> bool,
-    ) -> Result<Vec<Request>, Error> {
+    ) -> Result<Vec<Request>, LogError> {
         let mut requests = Vec::new();
         for line in lines {
-            let event = serde_json::from_str(line).or_else(|error| after_a_kill(line).ok_or(error));
-            let event: Event = event.map_err(|source| Error::Parse {
-                file: self.lines.path().to_owned(),
-                source,
-            })?;
+            let event: Option<Event> = serde_json::from_str(line).ok();
+            let event = event.or_else(|| after_a_kill(line));
+            let event = event.ok_or_else(|| self.lines.unparsed(line))?;
             requests.extend(event.into_request().filter(&filter));
         }
         Ok(requests)
-    }
-
-    fn read(&self) -> impl FnOnce(io::Error) -> Error {
-        let file = self.lines.path().to_owned();
-        move |source| Error::Read { file, source }
     }
 }
 

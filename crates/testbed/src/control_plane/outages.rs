@@ -18,10 +18,12 @@ impl ControlPlane {
     ///
     /// When one does not become ready; its logs are kept then.
     pub async fn start_api_server(&self) -> Result<(), Error> {
-        self.kept(self.api_server.start().await)?;
+        let started = self.api_server.start().await;
+        self.folder.keep_on_error(started)?;
         // Together: each takes most of a second until its caches are filled
         let others = tokio::try_join!(self.controller_manager.start(), self.scheduler.start());
-        self.kept(others).map(drop)
+        self.folder.keep_on_error(others)?;
+        Ok(())
     }
 
     /// Makes etcd forget all revisions but the present one. A watch that begins at an earlier one is refused from then on

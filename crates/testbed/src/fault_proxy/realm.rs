@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     io,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -16,13 +16,11 @@ use http::{
 };
 use http_body_util::Full;
 use hyper::body::Incoming;
+use parking_lot::Mutex;
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::{
-    locked::locked,
-    server::{self, Handler, Outcome, Server},
-};
+use crate::server::{self, Handler, Outcome, Server};
 
 /// Issues tokens for every scope.
 pub(super) struct Realm {
@@ -52,7 +50,7 @@ impl Realm {
     /// Moves to another port and closes the previous one. Tokens stay valid.
     pub(super) async fn relocate(&self) -> io::Result<()> {
         let server = Server::http(Arc::clone(&self.tokens)).await?;
-        *locked(&self.server) = server;
+        *self.server.lock() = server;
         Ok(())
     }
 
@@ -68,7 +66,7 @@ impl Realm {
         }
         let challenge = format!(
             "Bearer realm=\"http://{}/token\",service=\"testbed\",scope=\"repository:{repository}:pull\"",
-            locked(&self.server).host()
+            self.server.lock().host()
         );
         let mut response = Response::new(Full::default());
         *response.status_mut() = StatusCode::UNAUTHORIZED;
@@ -81,7 +79,7 @@ impl Realm {
 
 impl Tokens {
     fn is_valid(&self, token: &str) -> bool {
-        let expiries = locked(&self.expiries);
+        let expiries = self.expiries.lock();
         let expiry = expiries.get(token);
         expiry.is_some_and(|expiry| Instant::now() < *expiry)
     }
@@ -92,7 +90,7 @@ impl Handler for Tokens {
         let token = format!("token-{}", self.count.fetch_add(1, Ordering::Relaxed));
         let now = Instant::now();
         {
-            let mut expiries = locked(&self.expiries);
+            let mut expiries = self.expiries.lock();
             expiries.retain(|_, expiry| *expiry > now);
             expiries.insert(token.clone(), now + self.lifetime);
         }

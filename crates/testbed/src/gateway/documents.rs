@@ -1,17 +1,17 @@
 //! The API server's responses, document by document, with the changes of a test.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, stream};
 use http_body_util::BodyExt as _;
 use hyper::body::Frame;
 use kube::client::Body;
+use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::watch;
 
 use super::rules::Rules;
-use crate::locked::locked;
 
 /// A list, an object, or the events of a watch, one a line.
 pub(super) struct Documents {
@@ -42,7 +42,7 @@ pub(super) fn documents(
             // An error means that the gateway is gone
             drop(delivering.wait_for(|delivering| *delivering).await);
         }
-        let changed = changed(&line, &documents.plural, &locked(&documents.rules));
+        let changed = changed(&line, &documents.plural, &documents.rules.lock());
         let line = changed.unwrap_or_else(|| line.freeze());
         Ok(Some((Frame::data(line), documents)))
     })

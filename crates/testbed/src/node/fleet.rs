@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     net::Ipv4Addr,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
@@ -12,6 +12,7 @@ use std::{
 
 use kube::Client;
 use oci_spec::distribution::Reference;
+use parking_lot::Mutex;
 use tokio::{
     sync::{Notify, Semaphore, broadcast},
     time::sleep,
@@ -32,10 +33,7 @@ use super::{
     readiness::Unready,
     running::RunningContainer,
 };
-use crate::{
-    image::{self, RegistryAccess, RequestError},
-    locked::locked,
-};
+use crate::image::{self, RegistryAccess, RequestError};
 
 /// How many requests of pods to the API server are under way at once.
 const AT_ONCE: usize = 32;
@@ -130,12 +128,14 @@ impl Fleet {
 
     /// From now on, containers of this repository run for real.
     pub(super) fn add_real(&self, repository: &str, real: Real) {
-        locked(&self.real).insert(repository.to_owned(), Arc::new(real));
+        self.real
+            .lock()
+            .insert(repository.to_owned(), Arc::new(real));
     }
 
     /// How a container of this image runs for real, if it does.
     pub(super) fn real(&self, image: &str) -> Option<Arc<Real>> {
-        let real = locked(&self.real);
+        let real = self.real.lock();
         if real.is_empty() {
             return None;
         }
@@ -145,17 +145,17 @@ impl Fleet {
     }
 
     pub(super) fn speed(&self) -> Speed {
-        *locked(&self.speed)
+        *self.speed.lock()
     }
 
     pub(super) fn set_pull_duration(&self, duration: Duration) {
-        locked(&self.speed).pull = duration;
+        self.speed.lock().pull = duration;
     }
 
     pub(super) fn add_registry(&self, access: RegistryAccess) -> Result<(), RequestError> {
         let host = access.host().to_owned();
         let client = image::Client::new(access, USER_AGENT)?;
-        locked(&self.registries).insert(host, client);
+        self.registries.lock().insert(host, client);
         Ok(())
     }
 
@@ -166,7 +166,7 @@ impl Fleet {
         mirror: Option<RegistryAccess>,
     ) -> Result<(), RequestError> {
         let client = mirror.map(|access| image::Client::new(access, USER_AGENT));
-        let mut mirrors = locked(&self.mirrors);
+        let mut mirrors = self.mirrors.lock();
         match client.transpose()? {
             Some(client) => mirrors.insert(registry.to_owned(), client),
             None => mirrors.remove(registry),
@@ -176,10 +176,10 @@ impl Fleet {
 
     /// The way to a registry: its mirror, or as it was added, or over plain HTTP on loopback, as containerd does.
     fn registry(&self, host: &str) -> Option<image::Client> {
-        if let Some(client) = locked(&self.mirrors).get(host) {
+        if let Some(client) = self.mirrors.lock().get(host) {
             return Some(client.clone());
         }
-        if let Some(client) = locked(&self.registries).get(host) {
+        if let Some(client) = self.registries.lock().get(host) {
             return Some(client.clone());
         }
         let name = host.split(':').next().unwrap_or_default();
@@ -191,7 +191,7 @@ impl Fleet {
             return None;
         }
         self.add_registry(RegistryAccess::new(host)).ok()?;
-        locked(&self.registries).get(host).cloned()
+        self.registries.lock().get(host).cloned()
     }
 
     /// Sees to it that the image of a container is on a node, as its pull policy asks for.

@@ -1,8 +1,9 @@
 //! One node: what it is, which images it has, and whether it is there.
 
-use std::{net::Ipv4Addr, sync::Mutex};
+use std::net::Ipv4Addr;
 
 use oci_spec::image::Digest;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::{
@@ -13,7 +14,6 @@ use super::{
     },
     options::{Capacity, NodesOptions, POOL, Scheduling},
 };
-use crate::locked::locked;
 
 /// One node.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ impl Host {
 
     /// Changes the images, and notifies the containers of the node if `change` says that it has changed their names.
     pub(super) fn change_images(&self, change: impl FnOnce(&mut ImageStore) -> bool) {
-        let renamed = change(&mut locked(&self.images));
+        let renamed = change(&mut self.images.lock());
         if renamed {
             self.renamed.send_replace(());
         }
@@ -82,7 +82,7 @@ impl Host {
 
     /// Reads the images of the node.
     pub(super) fn images<T>(&self, read: impl FnOnce(&ImageStore) -> T) -> T {
-        read(&locked(&self.images))
+        read(&self.images.lock())
     }
 
     /// From now on its kubelet reaches nobody, or does again.

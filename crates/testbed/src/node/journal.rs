@@ -1,9 +1,11 @@
 //! What runs on the nodes, and what ran when.
 
-use std::{collections::HashMap, sync::Mutex};
+use std::collections::HashMap;
+
+use parking_lot::Mutex;
 
 use super::running::{Ran, RunningContainer};
-use crate::{clock::now, locked::locked};
+use crate::clock::now;
 
 /// What runs, by the UIDs of pods; image IDs that are empty are filled in when they are asked for.
 #[derive(Debug, Default)]
@@ -16,12 +18,12 @@ pub(super) struct Journal {
 impl Journal {
     /// A pod is here, of which nothing runs yet.
     pub(super) fn took_on(&self, uid: &str) {
-        locked(&self.running).insert(uid.to_owned(), Vec::new());
+        self.running.lock().insert(uid.to_owned(), Vec::new());
     }
 
     /// Keeps what runs in a pod, unless it is gone: its worker may take a last step while it is being aborted.
     pub(super) fn set_running(&self, uid: &str, containers: Vec<RunningContainer>) {
-        if let Some(running) = locked(&self.running).get_mut(uid) {
+        if let Some(running) = self.running.lock().get_mut(uid) {
             self.note(uid, running, &containers);
             *running = containers;
         }
@@ -29,24 +31,26 @@ impl Journal {
 
     /// Nothing of a pod runs any more.
     pub(super) fn stopped(&self, uid: &str) {
-        if let Some(running) = locked(&self.running).remove(uid) {
+        if let Some(running) = self.running.lock().remove(uid) {
             self.note(uid, &running, &[]);
         }
     }
 
     /// From now on all that runs is noted.
     pub(super) fn keep(&self) {
-        locked(&self.changes).get_or_insert_default();
+        self.changes.lock().get_or_insert_default();
     }
 
     /// What was noted, oldest first.
     pub(super) fn changes(&self) -> Vec<Ran> {
-        locked(&self.changes).clone().unwrap_or_default()
+        self.changes.lock().clone().unwrap_or_default()
     }
 
     /// What runs in a namespace, in the order of the pods' and the containers' names.
     pub(super) fn running(&self, namespace: &str) -> Vec<RunningContainer> {
-        let mut running: Vec<_> = locked(&self.running)
+        let mut running: Vec<_> = self
+            .running
+            .lock()
             .values()
             .flatten()
             .filter(|container| container.namespace == namespace)
@@ -59,7 +63,7 @@ impl Journal {
 
     /// Notes a change of what runs in a pod, while what runs is locked, so that notes are in order.
     fn note(&self, uid: &str, before: &[RunningContainer], now_running: &[RunningContainer]) {
-        if let Some(changes) = &mut *locked(&self.changes)
+        if let Some(changes) = &mut *self.changes.lock()
             && before != now_running
         {
             changes.push(Ran {

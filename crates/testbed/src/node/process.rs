@@ -18,16 +18,14 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
-    sync::{Arc, Mutex, Weak},
+    sync::{Arc, Weak},
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 
-use crate::{
-    locked::locked,
-    process::{Folder, Guarded, Signal},
-};
+use crate::process::{Folder, Guarded, Signal};
 use files::Live;
 use probe::Probes;
 use root::Program;
@@ -78,15 +76,17 @@ impl Real {
         let pod = place.pod.metadata.name.as_deref().unwrap_or_default();
         let log = self.log(place.namespace(), pod, &place.container.name);
         let process = Process::start(&self.program, place, &log).await?;
-        locked(&self.last).insert(log, Arc::downgrade(&process.guarded));
+        self.last
+            .lock()
+            .insert(log, Arc::downgrade(&process.guarded));
         Ok(process)
     }
 
     /// Stops a container's process from running, without ending it; whether there was one.
     pub(super) fn freeze(&self, namespace: &str, pod: &str, container: &str) -> bool {
         let log = self.log(namespace, pod, container);
-        let last = locked(&self.last).get(&log).and_then(Weak::upgrade);
-        last.is_some_and(|process| locked(&process).signal(Signal::Stop).is_ok())
+        let last = self.last.lock().get(&log).and_then(Weak::upgrade);
+        last.is_some_and(|process| process.lock().signal(Signal::Stop).is_ok())
     }
 }
 
@@ -192,13 +192,13 @@ impl Process {
     fn ask_to_end(&mut self, grace: Duration) {
         self.deadline = Some(Instant::now() + grace);
         // A process that cannot be signalled is killed at the deadline
-        drop(locked(&self.guarded).signal(Signal::Terminate));
+        drop(self.guarded.lock().signal(Signal::Terminate));
     }
 
     /// How the process ended, if it did; past its deadline it is taken for killed, which the drop of `self` does.
     fn exit_code(&mut self) -> Option<i32> {
         use std::os::unix::process::ExitStatusExt as _;
-        let status = locked(&self.guarded).try_wait();
+        let status = self.guarded.lock().try_wait();
         if let Ok(Some(status)) = status {
             let of_signal = || status.signal().map_or(255, |signal| 128 + signal);
             return Some(status.code().unwrap_or_else(of_signal));

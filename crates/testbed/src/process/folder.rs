@@ -50,6 +50,11 @@ impl Folder {
         &self.path
     }
 
+    /// Keeps the folder if this is an error, so that the logs can be read.
+    pub(crate) fn keep_on_error<T, E>(&self, result: Result<T, E>) -> Result<T, E> {
+        result.inspect_err(|_| self.keep())
+    }
+
     /// Leaves the folder on the disk for good.
     pub fn keep(&self) {
         // When even this fails there is nothing worth keeping

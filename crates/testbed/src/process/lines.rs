@@ -1,15 +1,15 @@
-//! Logs that another process appends to and we read as records.
+//! Logs that another process appends to, read line by line.
 
 use std::{
     fs::File,
     io::{self, Read as _, Seek as _, SeekFrom},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 /// How much of a file is read at once in search of the end of a line, in bytes.
 const BLOCK: u64 = 4096;
 
-/// A place in a log: what is written later is "since" it.
+/// A position in a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Mark(u64);
 
@@ -18,6 +18,27 @@ impl Mark {
     pub(crate) const fn after(self, text: &str) -> Self {
         Self(self.0 + text.len() as u64)
     }
+}
+
+/// Why a log could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The file could not be read.
+    #[error("could not read the log {}", file.display())]
+    Read {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A line could not be parsed.
+    #[error("could not parse the line {line:?} of the log {}", file.display())]
+    Parse {
+        /// The file.
+        file: PathBuf,
+        /// The line.
+        line: String,
+    },
 }
 
 /// A growing file of lines.
@@ -31,12 +52,32 @@ impl Lines {
         Self { path }
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    /// The end of the last whole line; one that is being written comes after it.
+    pub(crate) fn mark(&self) -> Result<Mark, LogError> {
+        self.end().map_err(|source| self.unreadable(source))
     }
 
-    /// The end of the lines as they are now: one that is being written, page by page, is yet to come.
-    pub(crate) fn mark(&self) -> io::Result<Mark> {
+    /// The whole lines after `mark`.
+    pub(crate) fn since(&self, mark: Mark) -> Result<String, LogError> {
+        self.read(mark).map_err(|source| self.unreadable(source))
+    }
+
+    fn unreadable(&self, source: io::Error) -> LogError {
+        LogError::Read {
+            file: self.path.clone(),
+            source,
+        }
+    }
+
+    /// The error for a line that could not be parsed.
+    pub(crate) fn unparsed(&self, line: &str) -> LogError {
+        LogError::Parse {
+            file: self.path.clone(),
+            line: line.to_owned(),
+        }
+    }
+
+    fn end(&self) -> io::Result<Mark> {
         let mut file = File::open(&self.path)?;
         let mut end = file.metadata()?.len();
         while end > 0 {
@@ -52,8 +93,7 @@ impl Lines {
         Ok(Mark::default())
     }
 
-    /// The lines written since `mark`; a line without its end is left for the next time.
-    pub(crate) fn since(&self, mark: Mark) -> io::Result<String> {
+    fn read(&self, mark: Mark) -> io::Result<String> {
         let mut file = File::open(&self.path)?;
         file.seek(SeekFrom::Start(mark.0))?;
         let mut text = String::new();

@@ -1,14 +1,11 @@
 //! The token server of [`Access::Token`](super::Access::Token): in this process, over TLS, with a log of its own.
 
-use std::{
-    collections::BTreeSet,
-    io,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{collections::BTreeSet, io, sync::Arc, time::Duration};
 
 use http::{Method, Request, StatusCode, header::USER_AGENT};
 use hyper::body::Incoming;
+use parking_lot::Mutex;
+use rcgen::KeyPair;
 use serde_json::{Value, json};
 use tokio_rustls::TlsAcceptor;
 
@@ -18,9 +15,8 @@ use super::{
     users,
 };
 use crate::{
-    certificates::{Identity, SigningKey},
+    certificates::Identity,
     clock::now,
-    locked::locked,
     server::{self, Handler, Outcome, Server},
 };
 
@@ -78,7 +74,7 @@ pub enum Error {
 
 impl Issuer {
     /// Starts a server with tasks on the current runtime.
-    pub(super) async fn start(identity: &Identity, key: &SigningKey) -> Result<Self, Error> {
+    pub(super) async fn start(identity: &Identity, key: &KeyPair) -> Result<Self, Error> {
         let signer = Signer::new(key).map_err(|SignError| Error::Key)?;
         let acceptor = TlsAcceptor::from(Arc::new(identity.server_settings()?));
         let state = Arc::new(State {
@@ -99,35 +95,35 @@ impl Issuer {
 
     /// The URL that issues tokens.
     pub fn realm(&self) -> String {
-        format!("https://{}/token", locked(&self.server).host())
+        format!("https://{}/token", self.server.lock().host())
     }
 
     /// Moves to another port and closes the previous one.
     pub(super) async fn relocate(&self) -> io::Result<()> {
         let server = listen(&self.acceptor, &self.state).await?;
-        *locked(&self.server) = server;
+        *self.server.lock() = server;
         Ok(())
     }
 
     /// The lifetime of tokens that are issued from now on; 300 s at first. The registry itself adds a minute of leeway.
     pub fn set_lifetime(&self, lifetime: Duration) {
-        locked(&self.state.rules).lifetime = lifetime;
+        self.state.rules.lock().lifetime = lifetime;
     }
 
     /// From now on grants nobody access to this repository.
     pub fn forbid(&self, repository: &str) {
-        let mut rules = locked(&self.state.rules);
+        let mut rules = self.state.rules.lock();
         rules.forbidden.insert(repository.to_owned());
     }
 
     /// Reverts [`Issuer::forbid`].
     pub fn permit(&self, repository: &str) {
-        locked(&self.state.rules).forbidden.remove(repository);
+        self.state.rules.lock().forbidden.remove(repository);
     }
 
     /// All requests so far, oldest first.
     pub fn requests(&self) -> Vec<TokenRequest> {
-        locked(&self.state.log).clone()
+        self.state.log.lock().clone()
     }
 }
 
@@ -155,7 +151,7 @@ impl Handler for State {
         } else {
             self.token(&parameters, login.as_ref())
         };
-        locked(&self.log).push(TokenRequest {
+        self.log.lock().push(TokenRequest {
             user: login.map(|(name, _)| name),
             scopes: parameters.scopes,
             status: status.as_u16(),
@@ -175,9 +171,9 @@ impl State {
         if login.is_some() && known.is_none() || parameters.service != SERVICE {
             return (StatusCode::UNAUTHORIZED, error("UNAUTHORIZED"));
         }
-        let number = locked(&self.log).len() as u64;
+        let number = self.log.lock().len() as u64;
         let (access, lifetime) = {
-            let rules = locked(&self.rules);
+            let rules = self.rules.lock();
             let scopes = parameters.scopes.iter();
             let granted = scopes.filter_map(|scope| rules.grant(scope, known.is_some()));
             (granted.collect(), rules.lifetime)

@@ -1,45 +1,24 @@
-//! What was asked of a registry, from its access log.
+//! The requests to a registry, from its access log.
 
-use std::{io, path::PathBuf};
+use std::path::PathBuf;
 
-use crate::process::{Lines, Mark};
+use crate::process::{Lines, LogError, Mark};
 
-/// A request that a registry has answered.
+/// A request that a registry has responded to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     /// The HTTP method.
     pub method: String,
     /// The path, without a query.
     pub path: String,
-    /// The status code of the answer.
+    /// The status code of the response.
     pub status: u16,
     /// The client's `User-Agent`.
     pub user_agent: String,
 }
 
-/// Why the access log could not be read.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The file could not be read.
-    #[error("could not read the access log {}", file.display())]
-    Read {
-        /// The file.
-        file: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// A line is not in the combined log format.
-    #[error("could not understand the line {line:?} of the access log {}", file.display())]
-    Parse {
-        /// The file.
-        file: PathBuf,
-        /// The line.
-        line: String,
-    },
-}
-
-/// The access log of one registry. A request is written before its answer leaves the server, unless the answer is a
-/// long blob, so a manifest that has arrived is always in it.
+/// The access log of one registry. A request is logged before its response is sent, unless that is a long blob: the request
+/// for a manifest that was received is always in it.
 #[derive(Debug, Clone)]
 pub struct RequestLog {
     lines: Lines,
@@ -52,13 +31,13 @@ impl RequestLog {
         }
     }
 
-    /// This moment, to count from.
+    /// The present end of the log.
     ///
     /// # Errors
     ///
     /// When the file cannot be read.
-    pub fn mark(&self) -> Result<Mark, Error> {
-        self.lines.mark().map_err(self.read())
+    pub fn mark(&self) -> Result<Mark, LogError> {
+        self.lines.mark()
     }
 
     /// All requests, oldest first.
@@ -66,7 +45,7 @@ impl RequestLog {
     /// # Errors
     ///
     /// When the file cannot be read or understood.
-    pub fn requests(&self) -> Result<Vec<Request>, Error> {
+    pub fn requests(&self) -> Result<Vec<Request>, LogError> {
         self.requests_since(Mark::default())
     }
 
@@ -75,7 +54,7 @@ impl RequestLog {
     /// # Errors
     ///
     /// When the file cannot be read or understood.
-    pub fn of_controllers(&self, part: &str) -> Result<Vec<Request>, Error> {
+    pub fn of_controllers(&self, part: &str) -> Result<Vec<Request>, LogError> {
         let mut requests = self.requests()?;
         requests.retain(|request| {
             request.user_agent.starts_with("kube-autorollout/") && request.path.contains(part)
@@ -88,20 +67,10 @@ impl RequestLog {
     /// # Errors
     ///
     /// When the file cannot be read or understood.
-    pub fn requests_since(&self, mark: Mark) -> Result<Vec<Request>, Error> {
-        let text = self.lines.since(mark).map_err(self.read())?;
-        let parse = |line: &str| {
-            parse(line).ok_or_else(|| Error::Parse {
-                file: self.lines.path().to_owned(),
-                line: line.to_owned(),
-            })
-        };
+    pub fn requests_since(&self, mark: Mark) -> Result<Vec<Request>, LogError> {
+        let text = self.lines.since(mark)?;
+        let parse = |line: &str| parse(line).ok_or_else(|| self.lines.unparsed(line));
         text.lines().map(parse).collect()
-    }
-
-    fn read(&self) -> impl FnOnce(io::Error) -> Error {
-        let file = self.lines.path().to_owned();
-        move |source| Error::Read { file, source }
     }
 }
 

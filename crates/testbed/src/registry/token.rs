@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
+use rcgen::KeyPair;
 use ring::{
     rand::SystemRandom,
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair},
 };
 use serde_json::{Value, json};
-
-use crate::certificates::SigningKey;
 
 /// `iss` of the tokens and `issuer` of the registry's settings.
 pub(super) const ISSUER: &str = "testbed-issuer";
@@ -44,11 +43,11 @@ pub(super) struct Claims {
 }
 
 impl Signer {
-    pub(super) fn new(key: &SigningKey) -> Result<Self, SignError> {
+    pub(super) fn new(key: &KeyPair) -> Result<Self, SignError> {
         let random = SystemRandom::new();
         let key = EcdsaKeyPair::from_pkcs8(
             &ECDSA_P256_SHA256_FIXED_SIGNING,
-            &key.private_der(),
+            &key.serialize_der(),
             &random,
         )
         .map_err(|_| SignError)?;
@@ -81,9 +80,9 @@ impl Signer {
 }
 
 /// The public half as a JSON Web Key Set, for the registry's `jwks` setting.
-pub(super) fn key_set(key: &SigningKey) -> String {
+pub(super) fn key_set(key: &KeyPair) -> String {
     // An uncompressed point is 0x04, then x and y of 32 bytes each (SEC 1, 2.3.3)
-    let coordinates = key.public_point().get(1..).unwrap_or_default();
+    let coordinates = key.public_key_raw().get(1..).unwrap_or_default();
     let (x, y) = coordinates.split_at(coordinates.len() / 2);
     let key = json!({
         "kty": "EC",

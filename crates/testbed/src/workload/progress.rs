@@ -1,7 +1,7 @@
 //! How far a rollout is, for any kind, from as little of the object as possible: lists of thousands are read.
 
-use kube::core::{DynamicObject, Object};
-use serde::Deserialize;
+use kube::core::Object;
+use serde::{Deserialize, Serialize};
 
 use super::Kind;
 
@@ -27,7 +27,7 @@ pub(super) struct Status {
 }
 
 /// Whether the rollout of an object of this kind is complete; never that of another object.
-pub fn is_rolled_out_as(kind: Kind, object: &DynamicObject) -> bool {
+pub fn is_rolled_out_as(kind: Kind, object: &impl Serialize) -> bool {
     let object = serde_json::to_value(object).and_then(serde_json::from_value);
     object.is_ok_and(|object| is_complete(kind, &object))
 }

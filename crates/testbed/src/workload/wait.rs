@@ -11,6 +11,8 @@ use kube::{
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::{Kind, is_rolled_out_as};
+
 /// Between two polls of something that cannot be watched.
 const POLL: Duration = Duration::from_millis(20);
 
@@ -100,16 +102,7 @@ pub async fn rolled_out(
     wait_until(api, name, deadline, is_rolled_out).await
 }
 
-/// Whether a Deployment's rollout is complete, by the rule of `kubectl rollout status`
-/// (<https://github.com/kubernetes/kubectl/blob/master/pkg/polymorphichelpers/rollout_status.go>).
+/// Whether a Deployment's rollout is complete.
 pub fn is_rolled_out(deployment: &Deployment) -> bool {
-    let (Some(spec), Some(status)) = (&deployment.spec, &deployment.status) else {
-        return false;
-    };
-    let wanted = spec.replicas.unwrap_or(1);
-    let updated = status.updated_replicas.unwrap_or(0);
-    status.observed_generation >= deployment.metadata.generation
-        && updated >= wanted
-        && status.replicas.unwrap_or(0) <= updated
-        && status.available_replicas.unwrap_or(0) >= updated
+    is_rolled_out_as(Kind::Deployment, deployment)
 }

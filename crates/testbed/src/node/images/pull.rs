@@ -4,7 +4,7 @@
 //! for the node's platform and the config (<https://github.com/containerd/containerd/tree/main/core/remotes/docker>).
 //! Layers are not downloaded: how long that takes is said by the caller.
 
-use std::{sync::Mutex, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{
@@ -12,6 +12,7 @@ use http::{
     header::{ACCEPT, CONTENT_TYPE, HeaderName},
 };
 use oci_spec::{distribution::Reference, image::Digest};
+use parking_lot::Mutex;
 use serde_json::Value;
 
 use super::{
@@ -19,12 +20,9 @@ use super::{
     platform::Platform,
     store::{ImageFacts, ImageStore},
 };
-use crate::{
-    image::{
-        BEHAVIOUR_LABEL, Behaviour, Client, DOWNLOAD_LABEL, MARKER_LABEL, MediaTypes, Response,
-        Session, digest_of,
-    },
-    locked::locked,
+use crate::image::{
+    BEHAVIOUR_LABEL, Behaviour, Client, DOWNLOAD_LABEL, MARKER_LABEL, MediaTypes, Response,
+    Session, digest_of,
 };
 
 /// The four manifest types, in containerd's order.
@@ -141,7 +139,7 @@ impl Pull<'_> {
 
     /// Content by digest: the node's own, or the registry's after a check.
     async fn document(&mut self, kind: &str, digest: &Digest) -> Result<Value, PullError> {
-        let kept = locked(self.store).content(digest);
+        let kept = self.store.lock().content(digest);
         let body = match kept {
             Some(body) => body,
             None => self.fetch(kind, digest).await?,
@@ -155,7 +153,7 @@ impl Pull<'_> {
         if digest_of(&body) != *digest {
             return Err(PullError::Content(digest.clone()));
         }
-        locked(self.store).keep_content(digest.clone(), body.clone());
+        self.store.lock().keep_content(digest.clone(), body.clone());
         Ok(body)
     }
 
