@@ -14,7 +14,7 @@ use http::StatusCode;
 
 pub use build::{Error as BuildError, build, build_static};
 pub use metrics::{Metrics, label};
-pub use rights::{SERVICE_ACCOUNT, grant, permit, permit_from, rights, rule};
+pub use rights::{SERVICE_ACCOUNT, grant, permit, permit_from, rights, rule, user};
 
 use crate::{
     ask,

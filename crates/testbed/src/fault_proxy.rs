@@ -8,7 +8,6 @@ mod refusal;
 use std::{
     collections::BTreeSet,
     io,
-    net::SocketAddr,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
@@ -80,12 +79,12 @@ struct Rules {
 }
 
 impl FaultProxy {
-    /// Listens on a free port of loopback, healthy at first.
+    /// Listens on a free port of loopback, in front of the registry with this host and port; healthy at first.
     ///
     /// # Errors
     ///
     /// When no port is to be had.
-    pub async fn start(registry: SocketAddr) -> io::Result<Self> {
+    pub async fn start(registry: &str) -> io::Result<Self> {
         let state = Arc::new(State {
             upstream: Upstream::new(registry),
             mode: watch::Sender::new(Mode::Healthy),

@@ -1,7 +1,7 @@
 //! A pull-through mirror of a registry, from which nodes pull and whose cache may be stale
 //! ([`Nodes::pull_through`](crate::node::Nodes::pull_through)).
 
-use std::{collections::HashMap, io, net::SocketAddr, sync::Arc};
+use std::{collections::HashMap, io, sync::Arc};
 
 use http::Request;
 use http_body_util::Full;
@@ -39,7 +39,7 @@ impl Mirror {
     /// # Errors
     ///
     /// When no port is free.
-    pub async fn start(registry: SocketAddr) -> io::Result<Self> {
+    pub async fn start(registry: &str) -> io::Result<Self> {
         let state = Arc::new(State {
             upstream: Upstream::new(registry),
             tags: Mutex::default(),

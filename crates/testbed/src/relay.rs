@@ -1,7 +1,5 @@
 //! What proxies in front of a registry have in common: they forward requests to it over plain HTTP.
 
-use std::net::SocketAddr;
-
 use bytes::Bytes;
 use http::{Request, Response, Uri, header::HeaderName, request::Parts};
 use http_body_util::{BodyExt as _, Full};
@@ -19,14 +17,14 @@ pub(crate) const DIGEST: HeaderName = HeaderName::from_static("docker-content-di
 /// The registry behind a proxy.
 #[derive(Debug)]
 pub(crate) struct Upstream {
-    registry: SocketAddr,
+    registry: String,
     client: Client<HttpConnector, Full<Bytes>>,
 }
 
 impl Upstream {
-    pub(crate) fn new(registry: SocketAddr) -> Self {
+    pub(crate) fn new(registry: &str) -> Self {
         Self {
-            registry,
+            registry: registry.to_owned(),
             client: Client::builder(TokioExecutor::new()).build_http(),
         }
     }

@@ -1,6 +1,6 @@
 //! What there is: namespaces, tags, workloads, replicas of the controller, and what their owners do with them.
 
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
 use futures::{StreamExt as _, TryStreamExt as _, future::try_join_all, stream};
 use kube::{Api, api::PostParams, core::DynamicObject};
@@ -79,7 +79,7 @@ impl<'a> World<'a> {
             replicas: Vec::new(),
             notes: Notes::default(),
             mark: testbed.control_plane().audit().mark()?,
-            user: format!("system:serviceaccount:{home}:{SERVICE_ACCOUNT}"),
+            user: controller::user(&home),
             tags: tags
                 .map(|number| Mutex::new(Tag::new(&home, number)))
                 .collect(),
@@ -258,7 +258,7 @@ async fn permit(namespaces: &[Namespace]) -> Result<String, Error> {
 async fn ways(testbed: &Testbed) -> Result<Vec<FaultProxy>, Error> {
     let mut ways = Vec::new();
     for _ in 0..cast::WAYS {
-        ways.push(FaultProxy::start(address(testbed.registry().host())?).await?);
+        ways.push(FaultProxy::start(testbed.registry().host()).await?);
     }
     if let Some(far) = ways.get(FAR) {
         far.require_tokens(TOKENS_LAST).await?;
@@ -269,15 +269,10 @@ async fn ways(testbed: &Testbed) -> Result<Vec<FaultProxy>, Error> {
 /// Lets the nodes pull from the near registry through a mirror.
 async fn mirror(testbed: &Testbed, ways: &[FaultProxy]) -> Result<Mirror, Error> {
     let near = ways.get(NEAR).map_or("", FaultProxy::host);
-    let mirror = Mirror::start(address(near)?).await?;
+    let mirror = Mirror::start(near).await?;
     let through = testbed.nodes().pull_through(near, Some(mirror.access()));
     through.map_err(environment::Error::from)?;
     Ok(mirror)
-}
-
-fn address(host: &str) -> Result<SocketAddr, Error> {
-    let address = host.parse();
-    address.map_err(|_| Error::NotUp(format!("{host} is no address")))
 }
 
 /// Nodes that have a CPU for two of three pods of the crowded workloads.

@@ -56,7 +56,7 @@ impl Hosts {
         Self {
             authority,
             acceptors: Mutex::default(),
-            registry: Upstream::new(registry),
+            registry: Upstream::new(&registry.to_string()),
             state,
         }
     }

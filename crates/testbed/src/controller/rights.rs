@@ -12,6 +12,11 @@ use kube::{
 /// The controller's service account, and the name of its role.
 pub const SERVICE_ACCOUNT: &str = "kube-autorollout";
 
+/// The controller's user in the audit log, when its service account is in this namespace.
+pub fn user(namespace: &str) -> String {
+    format!("system:serviceaccount:{namespace}:{SERVICE_ACCOUNT}")
+}
+
 /// What the controller needs, and what it may have besides (Secrets, Events, the Lease): group, resource, verbs.
 const RULES: [(&str, &str, &[&str]); 9] = [
     ("apps", "deployments", &["list", "watch", "patch"]),

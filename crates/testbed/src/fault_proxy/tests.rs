@@ -38,8 +38,7 @@ impl Handler for Registry {
 /// A proxy in front of a registry.
 async fn behind() -> (FaultProxy, Server) {
     let registry = Server::http(Arc::new(Registry)).await.expect("a port");
-    let address = registry.host().parse().expect("an address");
-    let proxy = FaultProxy::start(address).await.expect("a proxy");
+    let proxy = FaultProxy::start(registry.host()).await.expect("a proxy");
     (proxy, registry)
 }
 

@@ -14,7 +14,7 @@ use serde_json::Value;
 use tokio::time::sleep;
 
 use super::{
-    Deployment, Kind, TimedOut, eventually,
+    Deployment, Kind, TimedOut, each_thousand, eventually,
     progress::{Progress, is_complete},
 };
 use crate::{
@@ -141,8 +141,8 @@ impl Many {
     ///
     /// [`ManyError::TimedOut`].
     pub async fn up(&self, namespace: &Namespace, workloads: usize) -> Result<(), ManyError> {
+        let deadline = each_thousand(UP_WITHIN, workloads);
         let thousands = u32::try_from(workloads / 1000).unwrap_or(u32::MAX);
-        let deadline = UP_WITHIN.saturating_mul(thousands.saturating_add(1));
         let all_up = async || {
             let up = self.count_up(namespace).await;
             let up = up.map_err(|error| error.to_string())?;

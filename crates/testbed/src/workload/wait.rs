@@ -16,6 +16,12 @@ use super::{Kind, is_rolled_out_as};
 /// Between two polls of something that cannot be watched.
 const POLL: Duration = Duration::from_millis(20);
 
+/// A duration for each thousand workloads, the last of which may be incomplete.
+pub fn each_thousand(duration: Duration, workloads: usize) -> Duration {
+    let thousands = u32::try_from(workloads / 1000).unwrap_or(u32::MAX);
+    duration.saturating_mul(thousands.saturating_add(1))
+}
+
 /// A condition that did not come true in time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what} did not happen within {deadline:?}; last seen: {seen}")]

@@ -43,3 +43,11 @@ fn show<R: Display>(as_json: bool, report: &R, json: impl FnOnce(&R) -> Value) {
         write(&report.to_string());
     }
 }
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "one digit after the point is shown"
+)]
+pub(crate) fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / 1024.0 / 1024.0
+}

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use kube_autorollout_testbed::{controller::Controller, program::Failure, workload::eventually};
+use kube_autorollout_testbed::{
+    controller::Controller,
+    program::Failure,
+    workload::{each_thousand, eventually},
+};
 
 /// How long the controller may take to check, or to roll out, everything, for each thousand workloads.
 const DONE_WITHIN: Duration = Duration::from_secs(180);
@@ -10,8 +14,7 @@ const DONE_WITHIN: Duration = Duration::from_secs(180);
 /// Waits until so many workloads are up to date.
 pub(crate) async fn up_to_date(controller: &Controller, workloads: usize) -> Result<(), Failure> {
     let states = [("state", "UpToDate")];
-    let thousands = u32::try_from(workloads / 1000).unwrap_or(u32::MAX);
-    let within = DONE_WITHIN.saturating_mul(thousands.saturating_add(1));
+    let within = each_thousand(DONE_WITHIN, workloads);
     eventually(within, "every workload is up to date", async || {
         let metrics = controller.metrics().await;
         let metrics = metrics.map_err(|error| error.to_string())?;

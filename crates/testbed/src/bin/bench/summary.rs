@@ -10,7 +10,7 @@ use kube_autorollout_testbed::{
     Namespace, Testbed,
     clock::now,
     control_plane::{NodeGrace, Request},
-    controller::{self, Controller, SERVICE_ACCOUNT},
+    controller::{self, Controller},
     image::Pusher,
     program::Failure,
     workload::{Kind, eventually, many::Many},
@@ -160,10 +160,7 @@ async fn patches(
     namespace: &Namespace,
     (since, count): (Timestamp, usize),
 ) -> Result<Vec<Timestamp>, Failure> {
-    let user = format!(
-        "system:serviceaccount:{}:{SERVICE_ACCOUNT}",
-        namespace.name()
-    );
+    let user = controller::user(namespace.name());
     let is_patch = |request: &Request| {
         request.user == user && request.verb == "patch" && request.resource == "deployments"
     };

@@ -8,7 +8,7 @@ use kube::api::ListParams;
 use kube_autorollout_testbed::{
     Namespace, Testbed,
     control_plane::Request,
-    controller::{Controller, SERVICE_ACCOUNT},
+    controller::{self, Controller},
     program::Failure,
     workload::eventually,
 };
@@ -82,10 +82,7 @@ pub(super) fn patch(
 
 /// The controller's patches of the Deployment, as the API server has logged them.
 fn patches(testbed: &Testbed, namespace: &Namespace) -> Result<Vec<Request>, Failure> {
-    let user = format!(
-        "system:serviceaccount:{}:{SERVICE_ACCOUNT}",
-        namespace.name()
-    );
+    let user = controller::user(namespace.name());
     let is_patch = |request: &Request| {
         request.user == user && request.verb == "patch" && request.resource == "deployments"
     };

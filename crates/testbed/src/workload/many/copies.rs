@@ -16,7 +16,7 @@ use tokio::time::sleep;
 use super::{Many, ManyError, UP_WITHIN, api, name};
 use crate::{
     Namespace, Testbed,
-    workload::{Kind, eventually},
+    workload::{Kind, each_thousand, eventually},
 };
 
 /// Between two lists of all pods.
@@ -136,8 +136,7 @@ impl Many {
         let others = ListParams::default()
             .fields("status.phase!=Running")
             .limit(1);
-        let thousands = u32::try_from(self.workloads / 1000).unwrap_or(u32::MAX);
-        let deadline = UP_WITHIN.saturating_mul(thousands.saturating_add(1));
+        let deadline = each_thousand(UP_WITHIN, self.workloads);
         eventually(deadline, "every pod runs", async || {
             let list = pods.list(&others).await;
             let list = list.map_err(|error| error.to_string())?;

@@ -20,7 +20,7 @@ async fn a_mirror_that_lags_gives_out_what_it_had_until_it_catches_up() {
     };
     let nodes = bench.testbed.start_nodes(options).await.expect("a node");
     let host = bench.testbed.registry().host();
-    let mirror = Mirror::start(host.parse().expect("an address")).await;
+    let mirror = Mirror::start(host).await;
     let mirror = mirror.expect("a mirror");
     let set = nodes.pull_through(host, Some(mirror.access()));
     set.expect("plain HTTP");

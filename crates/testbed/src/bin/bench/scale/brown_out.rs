@@ -173,7 +173,7 @@ pub(crate) async fn measure(arguments: &Options) -> Result<Report, Failure> {
 impl Registry {
     async fn set_up(testbed: &Testbed, name: &str, arguments: &Options) -> Result<Self, Failure> {
         let host = testbed.registry().host();
-        let way = FaultProxy::start(host.parse()?).await?;
+        let way = FaultProxy::start(host).await?;
         let namespace = testbed.namespace(name).await?;
         let many = Many {
             repository: namespace.name().to_owned(),

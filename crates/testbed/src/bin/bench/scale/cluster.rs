@@ -8,7 +8,7 @@ use kube_autorollout_testbed::{
     forwarder::Forwarder,
     image::Pusher,
     program::Failure,
-    workload::many::Many,
+    workload::{each_thousand, many::Many},
 };
 use serde_json::json;
 use tokio::time::{Instant, sleep};
@@ -126,13 +126,13 @@ impl<'a> Cluster<'a> {
         what: &str,
         mut done: impl AsyncFnMut() -> Result<bool, Failure>,
     ) -> Result<(), Failure> {
-        let thousands = u32::try_from(self.many.workloads / 1000).unwrap_or(u32::MAX);
-        let deadline = Instant::now() + DONE_WITHIN.saturating_mul(thousands.saturating_add(1));
+        let workloads = self.many.workloads;
+        let deadline = Instant::now() + each_thousand(DONE_WITHIN, workloads);
         while !done().await? {
             if Instant::now() > deadline {
                 return Err(format!("it took too long until {what}").into());
             }
-            sleep(POLL.saturating_mul(thousands.saturating_add(1))).await;
+            sleep(each_thousand(POLL, workloads)).await;
         }
         Ok(())
     }

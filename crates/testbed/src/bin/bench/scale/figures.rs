@@ -6,8 +6,7 @@ use kube_autorollout_testbed::workload::Kind;
 use serde_json::{Value, json};
 
 use super::{latencies::Latencies, others::Others, timeline::Timeline};
-
-const MEBIBYTE: f64 = 1024.0 * 1024.0;
+use crate::mebibytes;
 
 /// What one phase cost.
 #[derive(Debug)]
@@ -83,9 +82,7 @@ impl Report {
             "programs": programs.collect::<Vec<_>>(),
         })
     }
-}
 
-impl Report {
     fn kinds(&self) -> Vec<String> {
         let kinds = self.kinds.iter();
         kinds.map(|kind| kind.resource().kind).collect()
@@ -222,14 +219,6 @@ fn listed(counts: &BTreeMap<String, u64>) -> String {
     } else {
         all
     }
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "one digit after the point is shown"
-)]
-fn mebibytes(bytes: u64) -> f64 {
-    bytes as f64 / MEBIBYTE
 }
 
 #[expect(

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use kube_autorollout_testbed::{
     Namespace, Testbed,
     control_plane::Request,
-    controller::{Controller, SERVICE_ACCOUNT},
+    controller::{self, Controller},
     process::Mark,
     program::Failure,
     registry,
@@ -59,10 +59,7 @@ impl<'a> Meter<'a> {
         };
         Ok(Self {
             testbed,
-            user: format!(
-                "system:serviceaccount:{}:{SERVICE_ACCOUNT}",
-                namespace.name()
-            ),
+            user: controller::user(namespace.name()),
             asked: RefCell::new(Asked {
                 read: testbed.control_plane().audit().mark()?,
                 requests: Vec::new(),

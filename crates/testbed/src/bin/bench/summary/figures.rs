@@ -4,6 +4,8 @@ use std::{fmt, time::Duration};
 
 use serde_json::{Value, json};
 
+use crate::mebibytes;
+
 /// The figures of one run.
 pub(crate) struct Figures {
     /// The size of the stripped release binary, in bytes.
@@ -26,8 +28,6 @@ pub(crate) struct Figures {
     pub(crate) hinted_at_most: Duration,
 }
 
-const MEBIBYTE: f64 = 1024.0 * 1024.0;
-
 impl Figures {
     pub(crate) fn json(&self) -> Value {
         json!({
@@ -48,46 +48,35 @@ impl Figures {
 impl fmt::Display for Figures {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (stale, tags) = self.stale;
-        let busy = format!("resident with {} workloads", self.workloads);
-        let fast = format!("{stale} stale workloads on {tags} tags, first request to last patch");
-        writeln!(
-            formatter,
-            "{:<62} {:>6.1} MiB",
-            "release binary, stripped",
-            mebibytes(self.binary)
-        )?;
-        writeln!(
-            formatter,
-            "{:<62} {:>6.1} MiB",
-            "resident when idle",
-            mebibytes(self.idle)
-        )?;
-        writeln!(formatter, "{busy:<62} {:>6.1} MiB", mebibytes(self.busy))?;
-        writeln!(
-            formatter,
-            "{fast:<62} {:>6.2} s",
-            self.rolled_out.as_secs_f64()
-        )?;
-        writeln!(
-            formatter,
-            "{:<62} {:>6.2} s",
-            "from the kill of a leader to the patch of the next",
-            self.failed_over.as_secs_f64()
-        )?;
-        writeln!(
-            formatter,
-            "{:<62} {:>6.2} s, at most {:.2} s",
-            "from a push that the registry announces to the patch, median",
-            self.hinted.as_secs_f64(),
-            self.hinted_at_most.as_secs_f64()
-        )
+        let memory = |bytes| format!("{:>6.1} MiB", mebibytes(bytes));
+        let time = |time: Duration| format!("{:>6.2} s", time.as_secs_f64());
+        let rows = [
+            ("release binary, stripped".to_owned(), memory(self.binary)),
+            ("resident when idle".to_owned(), memory(self.idle)),
+            (
+                format!("resident with {} workloads", self.workloads),
+                memory(self.busy),
+            ),
+            (
+                format!("{stale} stale workloads on {tags} tags, first request to last patch"),
+                time(self.rolled_out),
+            ),
+            (
+                "from the kill of a leader to the patch of the next".to_owned(),
+                time(self.failed_over),
+            ),
+            (
+                "from a push that the registry announces to the patch, median".to_owned(),
+                format!(
+                    "{}, at most {:.2} s",
+                    time(self.hinted),
+                    self.hinted_at_most.as_secs_f64()
+                ),
+            ),
+        ];
+        for (figure, value) in rows {
+            writeln!(formatter, "{figure:<62} {value}")?;
+        }
+        Ok(())
     }
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "one digit after the point is shown"
-)]
-fn mebibytes(bytes: u64) -> f64 {
-    bytes as f64 / MEBIBYTE
 }
