@@ -1,7 +1,7 @@
 //! Admission policies that change the images of pods, as mirrors and service meshes have them changed
 //! (<https://kubernetes.io/docs/reference/access-authn-authz/mutating-admission-policy/>), and the one of the chart.
 //!
-//! Workloads keep what their owners wrote; what runs is what the pods say.
+//! Workloads keep what their owners wrote; the pods name what runs.
 
 mod objects;
 mod pins;
@@ -20,7 +20,7 @@ use crate::{
     workload::{TimedOut, eventually},
 };
 
-/// How long the API server may take to know a policy: a second or two.
+/// How long the API server may take to apply a policy: usually a second or two.
 const KNOWN_WITHIN: Duration = Duration::from_secs(60);
 
 /// Why a policy is not in force.
@@ -48,7 +48,7 @@ pub struct ImagePolicy {
     condition: String,
     /// The image that it gets, in CEL.
     value: String,
-    /// An image that is changed, and what becomes of it.
+    /// An example of an image, before and after the change.
     example: [String; 2],
 }
 
@@ -73,7 +73,7 @@ impl ImagePolicy {
         }
     }
 
-    /// Puts the policy in force for new pods of a namespace, and waits until it is. One that is there already stays.
+    /// Creates the policy for new pods of a namespace, unless it exists, and waits until it is in force.
     ///
     /// # Errors
     ///
@@ -90,7 +90,7 @@ impl ImagePolicy {
         is_in_force(namespace, &example(image), expected).await
     }
 
-    /// Takes the policy out of force, which the API server knows a second or two later.
+    /// Deletes the policy, which the API server stops applying a second or two later.
     ///
     /// # Errors
     ///
@@ -99,7 +99,7 @@ impl ImagePolicy {
         objects::delete(&namespace.client(), &self.name_for(namespace)).await
     }
 
-    /// Policies are no objects of a namespace, so their names have to differ from those of others.
+    /// Policies are not namespaced, so their names have to be unique.
     fn name_for(&self, namespace: &Namespace) -> String {
         format!("{}-{}", namespace.name(), self.name)
     }

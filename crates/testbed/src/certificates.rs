@@ -42,7 +42,7 @@ impl Authority {
     ///
     /// # Errors
     ///
-    /// When the system gives no random numbers.
+    /// When the system has no random numbers.
     pub fn new(name: &str) -> Result<Self, Error> {
         let fail = || fail("certificate authority");
         let key = KeyPair::generate().map_err(fail())?;
@@ -70,7 +70,7 @@ impl Authority {
     ///
     /// # Errors
     ///
-    /// When the system gives no random numbers.
+    /// When the system has no random numbers.
     pub fn issue(&self) -> Result<Identity, Error> {
         let mut parameters = server_parameters()?;
         parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -81,7 +81,7 @@ impl Authority {
     ///
     /// # Errors
     ///
-    /// When the name is none, or the system gives no random numbers.
+    /// When the name is invalid, or the system has no random numbers.
     pub(crate) fn issue_for(&self, host: &str) -> Result<Identity, Error> {
         let mut parameters =
             CertificateParams::new([host.to_owned()]).map_err(fail("server certificate"))?;
@@ -95,7 +95,7 @@ impl Authority {
     ///
     /// # Errors
     ///
-    /// When the system gives no random numbers.
+    /// When the system has no random numbers.
     pub(crate) fn issue_client(&self, user: &str, group: &str) -> Result<Identity, Error> {
         let mut parameters = CertificateParams::default();
         parameters.distinguished_name = common_name(user);
@@ -117,7 +117,7 @@ impl Identity {
     ///
     /// # Errors
     ///
-    /// When the system gives no random numbers.
+    /// When the system has no random numbers.
     pub fn own_authority() -> Result<Self, Error> {
         let what = "server certificate";
         let mut parameters = server_parameters()?;
@@ -140,7 +140,7 @@ impl Identity {
     ///
     /// # Errors
     ///
-    /// When the library does not want it, which does not happen.
+    /// When the library rejects the certificate, which does not happen.
     pub fn server_settings(&self) -> Result<rustls::ServerConfig, rustls::Error> {
         let provider = rustls::crypto::ring::default_provider().into();
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key_der.clone()));

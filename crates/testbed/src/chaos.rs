@@ -1,4 +1,4 @@
-//! Many workloads through faults that a seed draws, and a judge of what became of them.
+//! Many workloads under faults that are drawn from a seed, and a judge of the outcome.
 //!
 //! Two replicas of the controller watch workloads of three kinds in three namespaces, while tags move, owners change
 //! their minds, pods are deleted or not ready, nodes are away, admission changes images, and the API server, two registries,

@@ -44,7 +44,7 @@ const CLIENT_KEY: &str = "client.key";
 /// Why the control plane did not start or did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The folder, a file or a port could not be had.
+    /// The folder, a file or a port could not be allocated.
     #[error("could not prepare the control plane's files")]
     Files(#[from] io::Error),
     /// A key or certificate could not be made.
@@ -65,7 +65,7 @@ pub enum Error {
     /// The client could not be built.
     #[error("could not make a client of the control plane")]
     Client(#[source] Box<kube::Error>),
-    /// No token was to be had for a service account.
+    /// No token was issued for a service account.
     #[error("could not get a token for the service account {namespace}/{name}")]
     Token {
         /// Its namespace.
@@ -100,16 +100,7 @@ impl ControlPlane {
     /// # Errors
     ///
     /// When a server does not become ready; its logs are kept then.
-    pub async fn start(programs: &Programs) -> Result<Self, Error> {
-        Self::start_with(programs, NodeGrace::default()).await
-    }
-
-    /// The same, with another patience with nodes.
-    ///
-    /// # Errors
-    ///
-    /// As [`ControlPlane::start`].
-    pub async fn start_with(programs: &Programs, grace: NodeGrace) -> Result<Self, Error> {
+    pub async fn start(programs: &Programs, grace: NodeGrace) -> Result<Self, Error> {
         let folder = Folder::new()?;
         let plane = Self::assemble(programs, folder, grace).await?;
         let started = plane.etcd.start().await;
@@ -192,7 +183,7 @@ impl ControlPlane {
     ///
     /// # Errors
     ///
-    /// When the API server gives no token or the file cannot be written.
+    /// When the API server issues no token, or the file cannot be written.
     pub async fn kubeconfig_for(
         &self,
         namespace: &str,
@@ -231,7 +222,7 @@ impl ControlPlane {
         Ok(file)
     }
 
-    /// What was asked of the API server since it started first.
+    /// The requests to the API server since its first start.
     pub fn audit(&self) -> Audit {
         self.audit.clone()
     }

@@ -25,7 +25,7 @@ use crate::{
 /// Why the controller did not start or did not answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The folder, a file or a port could not be had.
+    /// The folder, a file or a port could not be allocated.
     #[error("could not prepare the controller's files")]
     Files(#[from] io::Error),
     /// The process did not start, or could not be stopped.
@@ -37,7 +37,7 @@ pub enum Error {
         /// The path.
         path: &'static str,
     },
-    /// The kernel does not say what the process uses.
+    /// The resource usage of the process could not be read.
     #[error("could not read what the controller uses of CPU and memory")]
     Usage,
 }
@@ -51,28 +51,13 @@ pub struct Controller {
 }
 
 impl Controller {
-    /// Starts `program` with a kubeconfig and a configuration in YAML, on a port of its own, and waits until it answers
-    /// well on `path`: `/readyz`, or `/livez` where it cannot become ready.
+    /// Starts `program` with a kubeconfig, a configuration in YAML and more environment variables, on a port of its own, and
+    /// waits until `path` responds with 200: `/readyz`, or `/livez` where it cannot become ready.
     ///
     /// # Errors
     ///
-    /// When it ends or does not answer in time; its log is kept then.
+    /// When it ends or does not respond in time; its log is kept then.
     pub async fn start(
-        programs: &Programs,
-        program: &Path,
-        kubeconfig: &Path,
-        configuration: &str,
-        path: &'static str,
-    ) -> Result<Self, Error> {
-        Self::start_in(programs, program, kubeconfig, configuration, path, &[]).await
-    }
-
-    /// The same with more variables in its environment.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Controller::start`].
-    pub async fn start_in(
         programs: &Programs,
         program: &Path,
         kubeconfig: &Path,
@@ -135,7 +120,7 @@ impl Controller {
         Lines::new(self.log()).mark()
     }
 
-    /// How many lines for people it has logged since: those of the level `info` and above.
+    /// How many lines of the level `info` or above it has logged since.
     ///
     /// # Errors
     ///

@@ -6,5 +6,5 @@ mod testbed;
 
 pub use crate::sources::with_sources;
 pub use namespace::{Namespace, QuotaError};
-pub use shared::{alone, alone_with, shared};
+pub use shared::{Bed, alone, alone_with, shared};
 pub use testbed::{Error, Testbed};

@@ -83,7 +83,7 @@ impl FaultProxy {
     ///
     /// # Errors
     ///
-    /// When no port is to be had.
+    /// When no port is free.
     pub async fn start(registry: &str) -> io::Result<Self> {
         let state = Arc::new(State {
             upstream: Upstream::new(registry),
@@ -112,7 +112,7 @@ impl FaultProxy {
         self.state.rules.lock().artifactory = true;
     }
 
-    /// Refuses everything of one repository, with 403 and a body that says so.
+    /// Refuses all requests for one repository, with 403 and a body that names it.
     pub fn deny(&self, repository: &str) {
         let mut rules = self.state.rules.lock();
         rules.denied.insert(repository.to_owned());
@@ -139,7 +139,7 @@ impl FaultProxy {
     ///
     /// # Errors
     ///
-    /// When no port is to be had.
+    /// When no port is free.
     pub async fn require_tokens(&self, lifetime: Duration) -> io::Result<()> {
         let realm = Realm::start(lifetime).await?;
         // An error means that there is one already
@@ -152,7 +152,7 @@ impl FaultProxy {
     ///
     /// # Errors
     ///
-    /// When no port is to be had.
+    /// When no port is free.
     pub async fn move_realm(&self) -> io::Result<()> {
         match self.state.realm.get() {
             Some(realm) => realm.relocate().await,

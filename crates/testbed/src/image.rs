@@ -255,18 +255,20 @@ pub struct Document {
     pub body: Vec<u8>,
 }
 
-/// What a [`Pusher`] can push.
+/// Content that a [`Pusher`] can push.
 pub trait Content {
     /// Configs and layers.
     fn blobs(&self) -> Vec<Vec<u8>>;
 
     /// The manifests that [`Content::root`] refers to, each after those that it refers to itself.
-    fn children(&self) -> Vec<Document>;
+    fn children(&self) -> Vec<Document> {
+        Vec::new()
+    }
 
     /// The manifest or index that the tag is put on.
     fn root(&self) -> Document;
 
-    /// What the tag resolves to after a push.
+    /// The digest that the tag resolves to after a push.
     fn root_digest(&self) -> Digest {
         digest_of(&self.root().body)
     }
@@ -275,10 +277,6 @@ pub trait Content {
 impl Content for Image {
     fn blobs(&self) -> Vec<Vec<u8>> {
         vec![self.config(), self.layer().to_vec()]
-    }
-
-    fn children(&self) -> Vec<Document> {
-        Vec::new()
     }
 
     fn root(&self) -> Document {

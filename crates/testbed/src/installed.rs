@@ -1,5 +1,5 @@
 //! Programs of the system's packages, which only some tests need and which are not built: such a test is skipped where
-//! its program is missing, unless `TESTBED_REQUIRE=all` says that none may be.
+//! its program is missing, unless `TESTBED_REQUIRE=all` is set.
 
 use std::{
     io::{self, Write as _},
@@ -9,7 +9,7 @@ use std::{
 
 use crate::programs::Places;
 
-/// The file of an installed program. Without it, the test that asks is to end: one line on standard error says so.
+/// The file of an installed program. Without it, the calling test has to return; a line on standard error reports that.
 ///
 /// # Panics
 ///
@@ -21,7 +21,7 @@ pub fn installed(program: &str) -> Option<PathBuf> {
         let thread = thread::current();
         let test = thread.name().unwrap_or("a test");
         assert!(!places.require_all, "{test} needs {program}");
-        // Not through the test's own output, which nobody sees of a test that passes
+        // Not through the test's own output, which is hidden for a test that passes
         drop(writeln!(io::stderr(), "SKIPPED {test}: needs {program}"));
     }
     found

@@ -76,5 +76,5 @@ mod server;
 mod sources;
 pub mod workload;
 
-pub use environment::{Namespace, Testbed, alone, alone_with, shared};
+pub use environment::{Bed, Namespace, Testbed, alone, alone_with, shared};
 pub use installed::installed;

@@ -3,10 +3,10 @@
 //! They do what the kubelet and containerd do with images, because that is what a controller that compares digests is up
 //! against. Before **every** start of a container, and after every pause of a failed pull, the pull policy decides
 //! whether the registry is asked; a container's `imageID` is the first name in the alphabet that its node has pulled the
-//! running config under, and it changes while the container runs when another pull adds a name that comes earlier.
+//! running config under, and it changes while the container runs when another pull adds a name that sorts before it.
 //!
 //! An image of [`Nodes::run_for_real`] is run as a process, with what its pod mounts, and probed. All others are not: they
-//! have no volumes and no probes, and say themselves whether they become ready ([`crate::image::Behaviour`]).
+//! have no volumes and no probes; labels of the image decide whether they become ready ([`crate::image::Behaviour`]).
 //!
 //! Left out: images changed in a pod that already runs, Events, and the pull secrets of pods, in whose place stand the
 //! [`NodesOptions::registries`] that every pod may use.
@@ -74,7 +74,7 @@ pub enum NodesError {
         /// What was given.
         name: String,
     },
-    /// A program that stands for an image cannot be had.
+    /// The program that stands for an image cannot be read.
     #[error("prepare the program of an image")]
     Real(#[from] io::Error),
 }
@@ -118,7 +118,7 @@ impl Nodes {
         Ok(self.fleet.add_registry(access)?)
     }
 
-    /// From now on, how long every download takes. On nodes that tests share, [`Image::download`] disturbs nobody.
+    /// Sets the duration of every later download. On nodes that tests share, [`Image::download`] does not affect others.
     pub fn set_pull_duration(&self, duration: Duration) {
         self.fleet.set_pull_duration(duration);
     }
@@ -145,7 +145,7 @@ impl Nodes {
     ///
     /// # Errors
     ///
-    /// [`NodesError::Real`] when the files of the program cannot be had.
+    /// [`NodesError::Real`] when the files of the program cannot be read.
     pub fn run_for_real(
         &self,
         repository: &str,
@@ -171,7 +171,7 @@ impl Nodes {
         real.is_some_and(|real| real.freeze(namespace, pod, container))
     }
 
-    /// Removes an image under all its names from every node; where it runs it goes on running.
+    /// Removes an image under all its names from every node; containers that run it keep running.
     pub fn remove_image(&self, image: &Image) {
         let config = image.config_digest();
         for host in self.fleet.hosts() {

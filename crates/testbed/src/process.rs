@@ -53,7 +53,7 @@ pub enum Error {
     Ended {
         /// The server's name.
         name: String,
-        /// How it ended.
+        /// The result of settling.
         status: ExitStatus,
         /// Its log.
         log: PathBuf,
@@ -108,7 +108,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server that is not running yet; `ready` says whether it serves.
+    /// A server that is not running yet; `ready` returns whether it serves.
     pub fn new(
         launch: Launch,
         ready: impl Fn() -> BoxFuture<'static, bool> + Send + Sync + 'static,
@@ -272,7 +272,7 @@ impl Server {
         sent.map_err(self.control("send a signal to"))
     }
 
-    /// Waits until the kernel says that the process is stopped, or is not; a process that is gone is neither.
+    /// Waits until the process is stopped, or is not; a process that has ended is neither.
     async fn wait_for_pause(&self, paused: bool) {
         while let Some(id) = self.id()
             && is_stopped(id).is_some_and(|stopped| stopped != paused)

@@ -1,13 +1,16 @@
-//! What programs that measure or judge have in common: how they read arguments, report progress, and end.
+//! What the programs of this crate have in common: how they read arguments, report progress, and end.
 
 use std::{
     error::Error,
     fmt::Display,
+    fs,
     io::{self, Write as _},
+    num::NonZeroUsize,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
+use lexopt::{Parser, ValueExt as _};
 use tokio::{
     runtime::Runtime,
     signal::unix::{SignalKind, signal},
@@ -21,19 +24,19 @@ use crate::{
     programs::{Programs, Progress},
 };
 
-/// Where an error ends that nobody handles but by reading it.
+/// An error that is only reported.
 pub type Failure = Box<dyn Error + Send + Sync>;
 
-/// The program did not come to its end, or found something.
+/// The exit code of a program that failed, or found something.
 const FAILED: u8 = 1;
 
-/// The arguments cannot be followed.
+/// The exit code for wrong arguments.
 const MISUSED: u8 = 2;
 
-/// What a shell calls a program that ended by Ctrl-C.
+/// The exit code after Ctrl-C, as in shells.
 const INTERRUPTED: u8 = 130;
 
-/// A program with a result on standard output and what happens on standard error.
+/// A program with a result on standard output and its progress on standard error.
 #[derive(Debug, Clone, Copy)]
 pub struct Program {
     name: &'static str,
@@ -46,8 +49,8 @@ impl Program {
         Self { name, help }
     }
 
-    /// Runs `work` with the arguments, or shows the help where they are none, until it ends or is interrupted. `work`
-    /// says whether all is well.
+    /// Runs `work` with the arguments until it ends or is interrupted, or shows the help without arguments. `work` returns
+    /// whether all is well.
     pub fn run<A, E: Display>(
         self,
         arguments: Result<Option<A>, E>,
@@ -72,7 +75,7 @@ impl Program {
             }
         };
         let code = runtime.block_on(self.ended(work(arguments)));
-        // A build on a thread of the runtime is not waited for: it ends with this process
+        // Does not wait for a build on a thread of the runtime: it ends with this process
         runtime.shutdown_background();
         code
     }
@@ -99,7 +102,8 @@ impl Program {
         }
     }
 
-    /// A testbed with this patience with silent nodes, and the controller's file: that which is `given`, else its release binary, built now.
+    /// Starts a testbed with this patience with silent nodes. Returns it with the controller's file: the `given` one, else
+    /// its release binary, which is built first.
     ///
     /// # Errors
     ///
@@ -118,17 +122,17 @@ impl Program {
             spawn_blocking(|| controller::build(&|_| {})).await??
         };
         self.progress("starting the testbed");
-        let testbed = Testbed::start_with(programs, grace).await?;
+        let testbed = Testbed::start(programs, grace).await?;
         Ok((testbed, controller))
     }
 
-    /// Writes what happens, apart from the result.
+    /// Writes a line of progress.
     pub fn progress(self, text: &str) {
         drop(writeln!(io::stderr(), "{}: {text}", self.name));
     }
 }
 
-/// Ends when the user or the system asks for it.
+/// Waits for a signal of the user or the system to end.
 ///
 /// # Errors
 ///
@@ -145,7 +149,27 @@ pub async fn interrupted() -> io::Result<()> {
     Ok(())
 }
 
-/// Writes a result; when nobody reads it, nothing is lost.
+/// The value of an option that is at least one.
+///
+/// # Errors
+///
+/// When it is missing, or no such number.
+pub fn at_least_one(parser: &mut Parser) -> Result<usize, lexopt::Error> {
+    let number: NonZeroUsize = parser.value()?.parse()?;
+    Ok(number.get())
+}
+
+/// The value of an option that is a file, as an absolute path.
+///
+/// # Errors
+///
+/// When it is missing, or there is no such file.
+pub fn file(parser: &mut Parser) -> Result<PathBuf, lexopt::Error> {
+    let path = fs::canonicalize(parser.value()?);
+    path.map_err(|error| lexopt::Error::Custom(Box::new(error)))
+}
+
+/// Writes a result; an error means that nobody reads it.
 pub fn write(text: &str) {
     drop(io::stdout().write_all(text.as_bytes()));
 }

@@ -15,7 +15,7 @@ use crate::{
 /// Why Prometheus did not start or did not answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The folder, a file or a port could not be had.
+    /// The folder, a file or a port could not be allocated.
     #[error("could not prepare the files of Prometheus")]
     Files(#[from] io::Error),
     /// The process did not start.
@@ -26,7 +26,7 @@ pub enum Error {
     Answer {
         /// What it was asked.
         path: String,
-        /// What it said.
+        /// The response.
         answer: String,
     },
 }
@@ -89,7 +89,7 @@ impl Prometheus {
         format!("http://127.0.0.1:{}", self.port.number())
     }
 
-    /// The samples that an expression gives now (<https://prometheus.io/docs/prometheus/latest/querying/api/>).
+    /// The samples of an expression at present (<https://prometheus.io/docs/prometheus/latest/querying/api/>).
     ///
     /// # Errors
     ///

@@ -30,7 +30,7 @@ use configuration::{CONFIGURATION, STORAGE, configure};
 /// Why a registry did not start or did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The folder, a file or a port could not be had.
+    /// The folder, a file or a port could not be allocated.
     #[error("could not prepare the registry's files")]
     Files(#[from] io::Error),
     /// A key or certificate could not be made.
@@ -133,7 +133,7 @@ impl Registry {
         self.server.cpu_time().unwrap_or_default()
     }
 
-    /// What was asked of the registry since it started first.
+    /// The requests to the registry since its first start.
     pub fn log(&self) -> RequestLog {
         self.log.clone()
     }
@@ -170,11 +170,11 @@ impl Registry {
     }
 
     /// Moves the token server of [`Access::Token`] to another port, which the registry names from then on: it is started
-    /// again for that. Tokens stay good, and nobody listens on the port before.
+    /// again for that. Tokens stay valid, and the previous port is closed.
     ///
     /// # Errors
     ///
-    /// When no port is to be had, or the registry does not come back.
+    /// When no port is free, or the registry does not restart.
     pub async fn move_issuer(&self) -> Result<(), Error> {
         if let Some(issuer) = &self.issuer {
             issuer.relocate().await?;
@@ -188,7 +188,7 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// When the registry does not come back.
+    /// When the registry does not restart.
     pub async fn notify(&self, notifications: &Notifications) -> Result<(), Error> {
         let (folder, issuer) = (self.folder.path(), self.issuer.as_ref());
         configure(folder, &self.host, self.access, issuer, Some(notifications))?;

@@ -27,7 +27,7 @@ use tokio::{
 #[error("no response")]
 pub(crate) struct NoResponse;
 
-/// What becomes of a request.
+/// The outcome of a request.
 pub(crate) type Outcome<B = Full<Bytes>> = Result<Response<B>, NoResponse>;
 
 /// Responds to the requests of a server.

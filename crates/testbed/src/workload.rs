@@ -1,4 +1,4 @@
-//! Workloads as users write them, and waiting for what becomes of them.
+//! Workloads as users write them, and waiting for their states.
 
 mod deployment;
 mod kinds;

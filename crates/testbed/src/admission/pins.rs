@@ -36,7 +36,7 @@ impl PinPolicy {
         })
     }
 
-    /// The same with a mistake that shows at run time only: it fails for every pinned pod that has labels, as those of
+    /// The same with an error at run time: it fails for every pinned pod that has labels, as those of
     /// workloads do.
     ///
     /// # Errors
@@ -56,7 +56,7 @@ impl PinPolicy {
         Ok(Self { spec })
     }
 
-    /// Puts the policy in force for new pods of a namespace, and waits until it is. One that is there already stays.
+    /// Creates the policy for new pods of a namespace, unless it exists, and waits until it is in force.
     ///
     /// # Errors
     ///
@@ -92,7 +92,7 @@ fn pinned() -> (Value, String) {
     (pod, pinned)
 }
 
-/// Policies are no objects of a namespace, so their names have to differ from those of others.
+/// Policies are not namespaced, so their names have to be unique.
 fn name_for(namespace: &Namespace) -> String {
     format!("{}-pin", namespace.name())
 }

@@ -1,4 +1,4 @@
-//! Who takes part: the workloads of a run, by their numbers.
+//! The workloads of a run, by their numbers.
 
 use std::collections::BTreeMap;
 
@@ -37,13 +37,13 @@ pub(super) const POOL: &str = "crowded";
 /// How many nodes that are.
 pub(super) const POOL_NODES: u8 = 2;
 
-/// Each so manieth workload has a second container.
+/// One in this many workloads has a second container.
 const TWO_CONTAINERS: usize = 7;
 
-/// Each so manieth workload is one that must never be rolled out.
+/// One in this many workloads must never be rolled out.
 const NEVER: usize = 13;
 
-/// Each so manieth workload lives under each of the conditions.
+/// One in this many workloads has each of the conditions.
 const CONDITIONS: usize = 11;
 
 /// Tags that share a repository.
@@ -207,7 +207,7 @@ impl Role {
         if self.never == Some(Never::PullPolicy) {
             like = like.pull_policy("IfNotPresent");
         }
-        // What is not there is not waited for, or the next digest would have to wait for the progress deadline
+        // A rollout does not wait for missing pods, or the next digest would have to wait for the progress deadline
         let surge = i32::try_from(MOST_PODS).unwrap_or(i32::MAX);
         like = match self.condition {
             Some(Condition::NeverReady) => like.rolling(0, surge),

@@ -30,7 +30,7 @@ impl Dice {
         usize::try_from(self.next() % end).unwrap_or_default()
     }
 
-    /// True once in so many times.
+    /// True once in `times` times.
     pub(super) fn one_in(&mut self, times: usize) -> bool {
         self.below(times) == 0
     }

@@ -1,4 +1,4 @@
-//! Why a run did not come to its end.
+//! Why a run was aborted.
 
 use std::io;
 
@@ -7,7 +7,7 @@ use crate::{
     registry as server,
 };
 
-/// Why a run did not come to its end.
+/// Why a run was aborted.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A namespace or the controller is not there.
@@ -22,13 +22,13 @@ pub enum Error {
     /// An image could not be pushed.
     #[error("an image could not be pushed")]
     Push(#[from] RequestError),
-    /// The control plane does not come back.
+    /// The control plane did not restart.
     #[error("the control plane did not come back")]
     ControlPlane(#[from] control_plane::Error),
-    /// The registry does not come back.
+    /// The registry did not restart.
     #[error("the registry did not come back")]
     Registry(#[from] server::Error),
-    /// The controller does not come back.
+    /// The controller did not restart.
     #[error("the controller did not come back")]
     Controller(#[from] controller::Error),
     /// The controller's process cannot be signalled.
@@ -43,7 +43,7 @@ pub enum Error {
     /// There is no port for the way to the registry.
     #[error("there is no way to the registry")]
     Way(#[from] io::Error),
-    /// The workloads did not come up before the first fault.
+    /// The workloads did not start before the first fault.
     #[error("the workloads did not come up: {0}")]
     NotUp(String),
 }

@@ -1,4 +1,4 @@
-//! Makes a history of what the logs say.
+//! Builds a history from the logs.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -102,7 +102,7 @@ fn is_patch(request: &Request) -> bool {
         && kinds.contains(&request.resource.as_str())
 }
 
-/// The patches of which a log of the controller says that there was no response.
+/// The patches without a response, from a log of the controller.
 fn unanswered(log: &str) -> impl Iterator<Item = Unanswered> {
     let lines = log.lines();
     let lines = lines.filter(|line| line.contains("the response to the patch was lost"));
@@ -124,7 +124,7 @@ fn patch(request: Request) -> Patch {
         let annotations = body.pointer(ANNOTATIONS)?;
         annotations.get(format!("kube-autorollout/{key}"))?.as_str()
     };
-    // One without a record says nothing new, which the judge objects to
+    // One without a record has no cause, which is a violation
     let record = annotation("digests").and_then(|text| serde_json::from_str(text).ok());
     let attempts = annotation("attempts").and_then(|text| serde_json::from_str(text).ok());
     let pins = annotation("pins").and_then(|text| serde_json::from_str(text).ok());

@@ -1,10 +1,10 @@
-//! What happened, by the logs of all who took part. All clocks are one, that of this machine.
+//! The history of a run, from the logs of all participants. All clocks are that of this machine.
 
 use std::{collections::BTreeMap, fmt};
 
 use jiff::{SignedDuration, Timestamp};
 
-/// What is known of the instant of a change: it came between the first request for it and the answer to the last.
+/// The bounds of the instant of a change: the first request for it, and the response to the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
     /// Not before this.
@@ -35,7 +35,7 @@ impl fmt::Display for Name {
     }
 }
 
-/// What a workload's owner wants.
+/// What the owner of a workload has configured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wish {
     /// The label is there.
@@ -86,7 +86,7 @@ impl Subject {
         self.rolls && self.last_wish().allows_rollouts()
     }
 
-    /// What its owner wants in the end.
+    /// What its owner has configured in the end.
     pub fn last_wish(&self) -> Wish {
         self.changes.last().map_or(self.wish, |(_, wish)| *wish)
     }

@@ -19,10 +19,10 @@ use runs::Runs;
 pub use end::{outdated, stale};
 pub use violation::Violation;
 
-/// What is to be said of a history.
+/// The verdict on a history.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Verdict {
-    /// What must not be.
+    /// A violation of a promise.
     pub violations: Vec<Violation>,
     /// How many patches were overtaken by a move of the tag or by a new pod while they were on their way.
     pub raced: usize,

@@ -1,4 +1,4 @@
-//! Lets the faults of a plan happen.
+//! Injects the faults of a plan.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ pub(super) async fn run(world: &World<'_>, plan: &Plan, begun: Instant) -> Resul
     future::try_join_all(lanes).await.map(drop)
 }
 
-/// What takes longer than planned delays what comes after it.
+/// A step that takes longer than planned delays those after it.
 async fn lane(world: &World<'_>, steps: &[Step], begun: Instant) -> Result<(), Error> {
     for step in steps {
         sleep_until(begun + step.at).await;

@@ -1,4 +1,4 @@
-//! What the run itself has done: what was pushed, and what owners wanted.
+//! A record of the run's own actions: pushes, and edits of owners.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use super::{
 
 use crate::clock::now;
 
-/// Notes of all lanes.
+/// The record of all lanes.
 #[derive(Default)]
 pub(super) struct Notes(Mutex<Content>);
 

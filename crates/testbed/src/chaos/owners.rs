@@ -1,4 +1,4 @@
-//! What owners do with their workloads, and somebody else with their pods.
+//! What owners do with their workloads, and others with their pods.
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
@@ -18,7 +18,7 @@ use super::{
 use crate::{clock::now, workload::ENABLED_LABEL};
 
 impl World<'_> {
-    /// Does what an owner does, and notes it.
+    /// Edits a workload as its owner does, and records it.
     pub(super) async fn edit(&self, workload: usize, edit: Edit) -> Result<(), Error> {
         let Some(role) = self.roles.get(workload) else {
             return Ok(());

@@ -1,4 +1,4 @@
-//! What is done to whom and when, drawn from a seed before anything begins.
+//! The faults of a run and their times, drawn from a seed before it starts.
 
 mod draw;
 mod fault;
@@ -10,12 +10,12 @@ use super::dice::Dice;
 pub use fault::Scale;
 pub(super) use fault::{Content, Edit, End, Fault, RETRY_AFTER, Step};
 
-/// All faults of a run, in lanes: in each they come one after the other, and the lanes do not wait for one another.
+/// All faults of a run, in lanes: sequential within each lane, and independent of the other lanes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     /// The seed.
     pub seed: u64,
-    /// How much there is of everything.
+    /// The size of a run.
     pub scale: Scale,
     pub(super) lanes: Vec<Vec<Step>>,
 }

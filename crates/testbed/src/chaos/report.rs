@@ -23,7 +23,7 @@ const STATES: &str = "kube_autorollout_workloads";
 pub struct Report {
     /// The seed of its plan.
     pub seed: u64,
-    /// What the judge says.
+    /// The verdict of the judge.
     pub verdict: Verdict,
     /// How long it took from the last fault until everything was at rest; nothing when it did not get there.
     pub settled: Option<Duration>,
@@ -43,12 +43,12 @@ pub struct Report {
     pub errors: Vec<String>,
     /// The resident memory of each replica in the end, in bytes.
     pub memory: Vec<u64>,
-    /// What the controller's log says of workloads that are not as they should be, and where the logs are.
+    /// The controller's log lines about violated workloads, and where the logs are.
     pub evidence: Vec<String>,
 }
 
 impl Report {
-    /// Whether nothing is to be said against it.
+    /// Whether there was no violation, no error, and everything settled.
     pub fn is_fine(&self) -> bool {
         self.verdict.violations.is_empty() && self.settled.is_some() && self.errors.is_empty()
     }
@@ -171,11 +171,11 @@ pub(super) async fn report(
     })
 }
 
-/// What there is to read to find the reason.
+/// The log lines and metrics in which to look for the cause.
 async fn evidence(world: &World<'_>, verdict: &Verdict) -> Vec<String> {
     let mut lines = Vec::new();
     for replica in &world.replicas {
-        // One that does not answer says nothing
+        // A replica that does not respond is left out
         let metrics = replica.metrics().await;
         let states = metrics
             .iter()

@@ -1,4 +1,4 @@
-//! Waiting until everything is as it should be.
+//! Waiting until everything has settled.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -13,10 +13,10 @@ use super::{
 };
 use crate::{clock::now, workload::eventually};
 
-/// How long the pods of each hundred workloads may take to come up, also on a busy machine.
+/// How long the pods of each hundred workloads may take to start, also on a busy machine.
 const UP_WITHIN: Duration = Duration::from_secs(120);
 
-/// How long everything may take to come to rest once all is well again: a lease and some back-offs of Kubernetes's own
+/// How long everything may take to settle after the last fault: a lease and some backoffs of Kubernetes's own
 /// components, and then all that was put off.
 const REST_WITHIN: Duration = Duration::from_secs(240);
 
@@ -26,11 +26,11 @@ const CHECKED_WITHIN: Duration = Duration::from_secs(60);
 /// Between two polls, each of which goes through all that has run.
 const POLL: Duration = Duration::from_millis(500);
 
-/// How it ended.
+/// The result of settling.
 pub(super) struct Settled {
-    /// How long it took; nothing when it was given up.
+    /// How long it took; `None` after the deadline.
     pub(super) took: Option<Duration>,
-    /// What is not at rest.
+    /// The violations that are left.
     pub(super) left: Vec<Violation>,
 }
 
@@ -90,7 +90,7 @@ pub(super) async fn settle(
     })
 }
 
-/// What is not as it should be.
+/// The violations at present.
 fn left(history: &History) -> Vec<Violation> {
     let mut left = judge::stale(history);
     left.extend(judge::outdated(history));
@@ -104,7 +104,7 @@ fn at_rest(left: &[Violation]) -> Result<(), String> {
     }
 }
 
-/// Whether the controller has asked for every tag that somebody wants to know of since then.
+/// Whether the controller has requested every tag that it has to check since then.
 fn all_checked(world: &World<'_>, since: Timestamp) -> Result<(), String> {
     let present = world.present();
     let mut wanted = BTreeSet::new();

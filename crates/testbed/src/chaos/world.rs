@@ -1,4 +1,4 @@
-//! What there is: namespaces, tags, workloads, replicas of the controller, and what their owners do with them.
+//! The world of a run: namespaces, tags, workloads, replicas of the controller, and the actions of owners.
 
 use std::{path::Path, time::Duration};
 
@@ -28,13 +28,13 @@ use crate::{
     process::Mark,
 };
 
-/// For how long the far registry's tokens are good.
+/// The lifetime of the far registry's tokens.
 const TOKENS_LAST: Duration = Duration::from_secs(20);
 
 /// How many requests are under way at once while the workloads are made.
 const AT_ONCE: usize = 8;
 
-/// Everything of a run.
+/// The world of a run.
 pub(super) struct World<'a> {
     pub(super) testbed: &'a Testbed,
     /// To the one registry that there is: the near and the far one.
@@ -204,7 +204,7 @@ impl<'a> World<'a> {
         self.ways.get(way).map_or("", FaultProxy::host)
     }
 
-    /// The nodes of all, and those of the crowded.
+    /// The shared nodes, and those of crowded workloads.
     pub(super) fn all_nodes(&self) -> [&Nodes; 2] {
         [self.testbed.nodes(), &self.pool]
     }
@@ -254,7 +254,7 @@ async fn permit(namespaces: &[Namespace]) -> Result<String, Error> {
     Ok(home.unwrap_or_default().to_owned())
 }
 
-/// Ways to the registry, of which the far one asks for tokens.
+/// Proxies in front of the registry, the far one with tokens.
 async fn ways(testbed: &Testbed) -> Result<Vec<FaultProxy>, Error> {
     let mut ways = Vec::new();
     for _ in 0..cast::WAYS {

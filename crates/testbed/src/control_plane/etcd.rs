@@ -12,7 +12,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::UnixStream;
 
-/// Forgets all revisions before the present one, so that nobody can watch from an earlier one.
+/// Compacts all revisions before the present one, so that no watch can start from an earlier one.
 pub(super) async fn compact(socket: &Path) -> io::Result<()> {
     let first_key = json!({ "key": "AA==", "limit": "1", "keys_only": true });
     let answer = post(socket, "/v3/kv/range", &first_key).await?;

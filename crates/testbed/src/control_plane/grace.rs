@@ -1,4 +1,4 @@
-//! How patient the control plane is with nodes that are silent.
+//! How patient the control plane is with silent nodes.
 
 use std::time::Duration;
 

@@ -5,7 +5,7 @@ use std::{fs, io, path::Path};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::json;
 
-/// Who talks to which API server.
+/// The server and the credential of a kubeconfig.
 pub(super) struct Entry<'a> {
     pub(super) url: &'a str,
     /// The certificate of the server's authority, in PEM.

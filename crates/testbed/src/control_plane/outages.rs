@@ -1,4 +1,4 @@
-//! What can happen to the servers of a control plane, and to what they store.
+//! Outages of the servers of a control plane, and changes of their data.
 
 use serde_json::Value;
 

@@ -42,7 +42,7 @@ pub enum Error {
     Nowhere,
 }
 
-/// Builds the controller in release mode and gives its file; `progress` hears what cargo is at. This blocks, for minutes
+/// Builds the controller in release mode and returns its file; `progress` is called with cargo's output. This blocks, for minutes
 /// at the first time.
 ///
 /// # Errors

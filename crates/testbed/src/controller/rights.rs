@@ -2,12 +2,13 @@
 
 use k8s_openapi::api::{
     core::v1::ServiceAccount,
-    rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject},
+    rbac::v1::{PolicyRule, Role, RoleBinding},
 };
 use kube::{
     Api, Client,
     api::{ObjectMeta, PostParams},
 };
+use serde_json::json;
 
 /// The controller's service account, and the name of its role.
 pub const SERVICE_ACCOUNT: &str = "kube-autorollout";
@@ -91,20 +92,12 @@ pub async fn permit_from(
         metadata: named(name),
         rules: Some(rules),
     };
-    let binding = RoleBinding {
-        metadata: named(name),
-        role_ref: RoleRef {
-            api_group: "rbac.authorization.k8s.io".to_owned(),
-            kind: "Role".to_owned(),
-            name: name.to_owned(),
-        },
-        subjects: Some(vec![Subject {
-            kind: "ServiceAccount".to_owned(),
-            name: SERVICE_ACCOUNT.to_owned(),
-            namespace: Some(home.to_owned()),
-            ..Subject::default()
-        }]),
-    };
+    let binding = json!({
+        "metadata": { "name": name },
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name },
+        "subjects": [{ "kind": "ServiceAccount", "name": SERVICE_ACCOUNT, "namespace": home }],
+    });
+    let binding = serde_json::from_value(binding).map_err(kube::Error::SerdeError)?;
     let parameters = PostParams::default();
     let api = Api::<Role>::namespaced(client.clone(), namespace);
     api.create(&parameters, &role).await?;

@@ -84,7 +84,7 @@ impl Namespace {
         Api::namespaced(self.client.clone(), &self.name)
     }
 
-    /// Lets no more than this amount of a resource be used, such as `pods` or `requests.cpu` (a `ResourceQuota`), and
+    /// Limits the use of a resource, such as `pods` or `requests.cpu`, by a `ResourceQuota`, and
     /// waits until that is in force. Pods that are being deleted count until they are gone.
     ///
     /// # Errors
@@ -120,7 +120,7 @@ fn named(name: &str) -> ObjectMeta {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        // Nobody listens when the testbed itself is gone, and the namespace with it
+        // An error means that the testbed is gone, and the namespace with it
         drop(self.leftovers.send(self.name.clone()));
     }
 }

@@ -21,7 +21,7 @@ use crate::{
     registry::{self, ALICE, Access, Registry},
 };
 
-/// How long the controller-manager may take to give a new namespace its `ServiceAccount`.
+/// How long the controller-manager may take to create the `ServiceAccount` of a new namespace.
 const ACCOUNT_WITHIN: Duration = Duration::from_secs(30);
 
 /// Why the testbed is not there.
@@ -36,7 +36,7 @@ pub enum Error {
     /// A registry did not start.
     #[error("the testbed has no registry")]
     Registry(#[from] registry::Error),
-    /// The simulated nodes did not start or do not know a registry.
+    /// The simulated nodes did not start, or a registry could not be added to them.
     #[error("the testbed has no nodes")]
     Nodes(#[from] NodesError),
     /// The thread for the testbed's own tasks could not be started.
@@ -68,7 +68,7 @@ pub struct Testbed {
     nodes: Nodes,
     control_plane: ControlPlane,
     registry: Registry,
-    /// Names of namespaces that nobody needs any more.
+    /// Names of namespaces that are no longer needed.
     leftovers: mpsc::UnboundedSender<String>,
     _tasks: JoinSet<()>,
 }
@@ -79,19 +79,10 @@ impl Testbed {
     /// # Errors
     ///
     /// When a server does not become ready.
-    pub async fn start(programs: Programs) -> Result<Self, Error> {
-        Self::start_with(programs, NodeGrace::default()).await
-    }
-
-    /// The same, with another patience with silent nodes.
-    ///
-    /// # Errors
-    ///
-    /// As [`Testbed::start`].
-    pub async fn start_with(programs: Programs, grace: NodeGrace) -> Result<Self, Error> {
+    pub async fn start(programs: Programs, grace: NodeGrace) -> Result<Self, Error> {
         let (control_plane, registry) = tokio::try_join!(
             async {
-                let control_plane = ControlPlane::start_with(&programs, grace).await;
+                let control_plane = ControlPlane::start(&programs, grace).await;
                 control_plane.map_err(Error::from)
             },
             async {
@@ -142,7 +133,7 @@ impl Testbed {
     ///
     /// # Errors
     ///
-    /// When none is to be had.
+    /// When none is free.
     pub fn port(&self) -> io::Result<Port> {
         Port::reserve(&self.programs.ports())
     }
@@ -151,7 +142,7 @@ impl Testbed {
     ///
     /// # Errors
     ///
-    /// When the files of the program cannot be had.
+    /// When the files of the program cannot be read.
     pub fn run_for_real(&self, repository: &str, file: &Path) -> Result<(), Error> {
         let address = self.control_plane.address();
         let repository = format!("{}/{repository}", self.registry.host());
@@ -186,7 +177,7 @@ impl Testbed {
             .kubeconfig_for(namespace.name(), SERVICE_ACCOUNT)
             .await?;
         let programs = &self.programs;
-        let started = Controller::start(programs, program, &kubeconfig, configuration, path);
+        let started = Controller::start(programs, program, &kubeconfig, configuration, path, &[]);
         Ok(started.await?)
     }
 
@@ -236,7 +227,7 @@ impl Testbed {
         }
     }
 
-    /// Leaves the logs of the servers on the disk for good, and says where.
+    /// Keeps the logs of the servers on disk, and returns their folders.
     pub fn keep_logs(&self) -> [PathBuf; 2] {
         [self.control_plane.folder(), self.registry.folder()].map(|folder| {
             folder.keep();

@@ -20,7 +20,7 @@ const PAGE: &str = "<html><body>Sign in</body></html>";
 pub enum Forgery {
     /// A digest that the registry does not have.
     Digest,
-    /// Other bytes than those of the digest.
+    /// Bytes that do not match the digest.
     Content,
     /// Half of the bytes.
     Truncated,

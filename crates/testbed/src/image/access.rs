@@ -20,7 +20,7 @@ pub(super) struct Login {
 }
 
 impl RegistryAccess {
-    /// A registry at `host` (`name:port`) that speaks plain HTTP and lets everybody in.
+    /// A registry at `host` (`name:port`) that speaks plain HTTP without authentication.
     pub fn new(host: impl Into<String>) -> Self {
         Self {
             host: host.into(),

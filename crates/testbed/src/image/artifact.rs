@@ -67,10 +67,6 @@ impl Content for Artifact {
         vec![self.config(), self.content.clone().into_bytes()]
     }
 
-    fn children(&self) -> Vec<Document> {
-        Vec::new()
-    }
-
     fn root(&self) -> Document {
         Document {
             media_type: MediaTypes::Oci.manifest(),

@@ -1,6 +1,6 @@
-//! What an image makes the simulated nodes do.
+//! The behaviour of an image on the simulated nodes.
 
-/// The config label with which an image gives the simulated nodes its [`Behaviour`].
+/// The config label that holds the [`Behaviour`] of an image.
 pub const BEHAVIOUR_LABEL: &str = "testbed.behaviour";
 
 /// What a container of an image does on a simulated node.

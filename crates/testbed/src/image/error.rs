@@ -1,4 +1,4 @@
-//! What can go wrong between a client and a registry.
+//! Errors between a client and a registry.
 
 use http::{Method, StatusCode};
 

@@ -1,4 +1,4 @@
-//! What goes wrong on nodes: probes that fail, processes that end, kubelets that are cut off, mirrors.
+//! Faults of nodes: failing probes, crashing processes, kubelets that are cut off, and mirrors.
 
 use super::{Nodes, NodesError, fleet::Victim, readiness::Pods};
 use crate::image::RegistryAccess;
@@ -9,7 +9,7 @@ impl Nodes {
         self.fleet.unready.insert(pods);
     }
 
-    /// Takes [`Nodes::make_unready`] back.
+    /// Reverts [`Nodes::make_unready`].
     pub fn make_ready(&self, pods: &Pods) {
         self.fleet.unready.remove(pods);
     }
@@ -36,7 +36,7 @@ impl Nodes {
         self.set_away(node, true)
     }
 
-    /// Takes [`Nodes::go_away`] back: heartbeats come at once, and what was put off is done.
+    /// Reverts [`Nodes::go_away`]: heartbeats are sent at once, and pending status updates and deletions follow.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! What all workers share: the nodes with their images, the ways to registries, the speed, and what runs.
+//! The state that all workers share: nodes and their images, registry clients, the speed, and what runs.
 
 use std::{
     collections::HashMap,

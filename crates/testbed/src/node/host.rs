@@ -30,7 +30,7 @@ pub(super) struct Host {
     pub(super) images: Mutex<ImageStore>,
     /// Notified when a running image may have got another name.
     renamed: watch::Sender<()>,
-    /// Whether its kubelet reaches nobody.
+    /// Whether its kubelet is cut off.
     away: watch::Sender<bool>,
 }
 
@@ -57,7 +57,7 @@ impl Host {
         self.pool.as_deref().map(|pool| (POOL, pool))
     }
 
-    /// Changes the images, and notifies the containers of the node if `change` says that it has changed their names.
+    /// Changes the images, and notifies the containers of the node if `change` returns that names have changed.
     pub(super) fn change_images(&self, change: impl FnOnce(&mut ImageStore) -> bool) {
         let renamed = change(&mut self.images.lock());
         if renamed {
@@ -85,12 +85,12 @@ impl Host {
         read(&self.images.lock())
     }
 
-    /// From now on its kubelet reaches nobody, or does again.
+    /// Cuts its kubelet off, or reconnects it.
     pub(super) fn set_away(&self, away: bool) {
         self.away.send_replace(away);
     }
 
-    /// Whether its kubelet reaches nobody.
+    /// Whether its kubelet is cut off.
     pub(super) fn is_away(&self) -> bool {
         *self.away.borrow()
     }

@@ -1,4 +1,4 @@
-//! What runs on the nodes, and what ran when.
+//! The containers that run on the nodes, and a record of changes.
 
 use std::collections::HashMap;
 
@@ -16,7 +16,7 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// A pod is here, of which nothing runs yet.
+    /// A pod was bound to a node, and no container of it runs yet.
     pub(super) fn took_on(&self, uid: &str) {
         self.running.lock().insert(uid.to_owned(), Vec::new());
     }

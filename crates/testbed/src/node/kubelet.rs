@@ -1,4 +1,4 @@
-//! What the kubelets of the nodes do: they register, watch for pods, and run each to its end.
+//! The kubelets of the nodes: they register, watch for pods, and run each to its end.
 
 mod processes;
 pub(super) mod registration;

@@ -53,7 +53,7 @@ impl Capacity {
     };
 }
 
-/// Which pods the scheduler gives to the nodes.
+/// Which pods the scheduler binds to the nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scheduling {
     /// All pods.
@@ -61,7 +61,7 @@ pub enum Scheduling {
     /// Those that ask for the pool ([`Deployment::on_pool`](crate::workload::Deployment::on_pool)) that is called like
     /// the nodes: they have a label and a taint `testbed/pool`, as pools of nodes for one purpose have.
     Pool,
-    /// None (`unschedulable`): a pod must name its node, and those of DaemonSets come all the same.
+    /// None (`unschedulable`): only pods that name the node, and those of DaemonSets.
     Closed,
 }
 
@@ -79,7 +79,7 @@ pub struct NodesOptions {
     pub platform: Platform,
     /// Whose habits they have.
     pub runtime: Runtime,
-    /// Which pods come by the scheduler.
+    /// Which pods the scheduler binds to them.
     pub scheduling: Scheduling,
     /// What each of them has for pods.
     pub capacity: Capacity,

@@ -38,7 +38,7 @@ const POLL: Duration = Duration::from_millis(50);
 /// How often mounted objects are read again, which takes a kubelet a minute or more.
 const FOLLOW: Duration = Duration::from_secs(1);
 
-/// What became of a process.
+/// A change of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Change {
     /// It ended with this exit code; that of a signal is 128 and its number.

@@ -1,4 +1,4 @@
-//! Pods whose probes fail, whatever their image says.
+//! Pods whose probes fail, whatever the behaviour of their images.
 
 use std::collections::HashSet;
 
@@ -14,7 +14,7 @@ pub enum Pods {
         /// Its name.
         name: String,
     },
-    /// All pods of a workload, by the label `app` that the testbed's workloads give them.
+    /// All pods of a workload, by the label `app` of the testbed's workloads.
     Of {
         /// Its namespace.
         namespace: String,

@@ -1,4 +1,4 @@
-//! What runs on the nodes, as they see it themselves.
+//! The containers that run, as the nodes see them.
 
 use jiff::Timestamp;
 use oci_spec::image::Digest;

@@ -1,4 +1,4 @@
-//! What a process uses, by Linux's own files.
+//! The resource usage of a process, from `/proc`.
 
 use std::{fs, io, time::Duration};
 

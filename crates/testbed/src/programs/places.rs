@@ -15,7 +15,7 @@ pub(crate) struct Places {
     pub(crate) path: Vec<PathBuf>,
     /// Our own folder for what was built, and for locks.
     pub(crate) cache: PathBuf,
-    /// `$TESTBED_REQUIRE` is `all`: no test may be skipped for want of a program.
+    /// `$TESTBED_REQUIRE` is `all`: no test may be skipped for lack of a program.
     pub(crate) require_all: bool,
 }
 

@@ -11,7 +11,7 @@ pub enum Program {
     KubeApiserver,
     /// The controllers that make pods of workloads.
     KubeControllerManager,
-    /// The scheduler that gives pods to nodes.
+    /// The scheduler that binds pods to nodes.
     KubeScheduler,
     /// The CNCF distribution registry.
     Registry,
@@ -139,7 +139,7 @@ impl fmt::Display for Progress {
     }
 }
 
-/// Why a program could not be had.
+/// Why a program could not be found or built.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Neither the program nor Go is there.

@@ -10,7 +10,7 @@ use super::Program;
 /// A version as far as it matters: major and minor.
 type Version = (u32, u32);
 
-/// Asks the file for its version. `Err` says why it cannot be used.
+/// Checks the version of the file. `Err` is the reason why it cannot be used.
 pub(super) fn check(program: Program, file: &Path) -> Result<(), String> {
     let output = Command::new(file)
         .arg("--version")

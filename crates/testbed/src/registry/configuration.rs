@@ -60,7 +60,7 @@ pub(super) fn configure(
     fs::write(folder.join(CONFIGURATION), format!("{settings:#}\n"))
 }
 
-/// What the registry's configuration file says (<https://distribution.github.io/distribution/about/configuration/>).
+/// The content of the registry's configuration file (<https://distribution.github.io/distribution/about/configuration/>).
 fn settings(
     host: &str,
     access: Access,

@@ -31,7 +31,7 @@ pub(super) struct Signer {
     random: SystemRandom,
 }
 
-/// What a token says.
+/// The claims of a token.
 pub(super) struct Claims {
     pub(super) subject: String,
     /// A list of `{type, name, actions}`.

@@ -1,6 +1,6 @@
-//! Who may log in.
+//! The users that may log in.
 
-/// A user that every registry with a login knows.
+/// A user of every registry with authentication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct User {
     /// The user name.

@@ -95,7 +95,7 @@ impl Deployment {
         self
     }
 
-    /// One more native sidecar: an init container that goes on running.
+    /// One more native sidecar: an init container that keeps running.
     #[must_use]
     pub fn sidecar(mut self, name: &str, image: &str) -> Self {
         let containers = self.pods.init_containers.get_or_insert_default();
@@ -184,7 +184,7 @@ impl Deployment {
         self
     }
 
-    /// Each container added so far requests so many CPUs of its node.
+    /// Each container added so far requests this many CPUs of its node.
     #[must_use]
     pub fn requests_cpus(mut self, cpus: u32) -> Self {
         for container in &mut self.pods.containers {

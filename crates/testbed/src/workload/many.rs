@@ -43,7 +43,7 @@ pub enum ManyError {
     /// The API server refused a request.
     #[error("the API server did not do what was asked")]
     Api(#[from] kube::Error),
-    /// Copies could not be written, or the controllers did not come back.
+    /// Copies could not be written, or the controllers did not restart.
     #[error("could not write copies")]
     Copy(#[from] control_plane::Error),
     /// The controllers made something else than a Deployment with a ReplicaSet and a pod.
@@ -110,7 +110,7 @@ impl Many {
     ///
     /// # Errors
     ///
-    /// [`ManyError`] when they cannot be created, or their pods do not come up.
+    /// [`ManyError`] when they cannot be created, or their pods do not start.
     pub async fn deploy(&self, namespace: &Namespace, host: &str) -> Result<(), ManyError> {
         self.create(namespace, host, 0..self.workloads).await?;
         self.up(namespace, self.workloads).await
@@ -135,7 +135,7 @@ impl Many {
         .await
     }
 
-    /// Waits until so many workloads are rolled out.
+    /// Waits until this many workloads are rolled out.
     ///
     /// # Errors
     ///

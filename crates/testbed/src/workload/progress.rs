@@ -10,7 +10,7 @@ pub(super) type Progress = Object<Spec, Status>;
 
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Spec {
-    /// How many pods are wanted; a DaemonSet says so in its status.
+    /// The desired number of pods; a DaemonSet has it in its status.
     replicas: Option<i32>,
 }
 

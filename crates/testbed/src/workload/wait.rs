@@ -1,4 +1,4 @@
-//! Waiting for a condition, with a deadline that says what was seen last.
+//! Waiting for a condition, with a deadline whose error shows the last state.
 
 use std::{fmt::Debug, pin::pin, time::Duration};
 
@@ -26,7 +26,7 @@ pub fn each_thousand(duration: Duration, workloads: usize) -> Duration {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what} did not happen within {deadline:?}; last seen: {seen}")]
 pub struct TimedOut {
-    /// What was waited for.
+    /// The condition.
     pub what: String,
     /// For how long.
     pub deadline: Duration,
@@ -34,7 +34,7 @@ pub struct TimedOut {
     pub seen: String,
 }
 
-/// Asks again and again until `poll` answers `Ok`, and gives that answer; an `Err` says what was seen instead.
+/// Polls until `poll` returns `Ok`, and returns its value; an `Err` is the state that was seen instead.
 ///
 /// # Errors
 ///
@@ -63,7 +63,7 @@ pub async fn eventually<T>(
     })
 }
 
-/// Watches one object until `condition` holds of it, and gives the object.
+/// Watches one object until `condition` holds for it, and returns the object.
 ///
 /// # Errors
 ///
@@ -95,7 +95,7 @@ where
     })
 }
 
-/// Waits until a Deployment is rolled out and gives it.
+/// Waits until a Deployment is rolled out, and returns it.
 ///
 /// # Errors
 ///

@@ -16,7 +16,7 @@ use kube_autorollout_testbed::{
 };
 use tokio::net::TcpStream;
 
-/// Begins the line on which the helper says where its registry listens.
+/// The prefix of the line on which the helper prints the address of its registry.
 const LINE: &str = "registry at ";
 
 /// Run as a process of its own by the test below, which kills it.

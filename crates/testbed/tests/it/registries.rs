@@ -1,4 +1,4 @@
-//! Registries of each access: what they let in, what they keep, what they log.
+//! Registries of each access: which clients they accept, what they store, and what they log.
 #![cfg(test)] // so that clippy knows the functions between the tests as tests' own
 
 use kube_autorollout_testbed::{

@@ -13,7 +13,7 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig},
 };
 use kube_autorollout_testbed::{
-    control_plane::{ControlPlane, Request},
+    control_plane::{ControlPlane, NodeGrace, Request},
     programs::Programs,
     shared,
     workload::{self, eventually},
@@ -106,7 +106,9 @@ async fn a_service_account_has_its_own_kubeconfig_without_rights() {
 #[tokio::test]
 async fn an_api_server_comes_back_at_its_address_with_its_objects() {
     let programs = Programs::find(&|_| {}).expect("found by the other tests' testbed too");
-    let control_plane = ControlPlane::start(&programs).await.expect("it starts");
+    let control_plane = ControlPlane::start(&programs, NodeGrace::default())
+        .await
+        .expect("it starts");
     let accounts: Api<ServiceAccount> = Api::default_namespaced(control_plane.client());
     accounts.get("default").await.expect("it is there");
     control_plane.stop_api_server();

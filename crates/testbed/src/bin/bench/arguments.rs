@@ -1,8 +1,11 @@
 //! What to measure.
 
-use std::{ffi::OsString, fs, path::PathBuf, str::FromStr, time::Duration};
+use std::{ffi::OsString, path::PathBuf, str::FromStr, time::Duration};
 
-use kube_autorollout_testbed::{program::Program, workload::Kind};
+use kube_autorollout_testbed::{
+    program::{Program, at_least_one, file},
+    workload::Kind,
+};
 use lexopt::{Arg, Error, Parser, ValueExt as _};
 
 /// This program.
@@ -121,7 +124,7 @@ pub(crate) struct Options {
     pub(crate) program: Option<PathBuf>,
     /// What follows the start-up and the quiet phase.
     pub(crate) phases: Vec<Part>,
-    /// Two registries, of which one does not answer, in the place of all phases.
+    /// Two registries, one of which does not respond, instead of all phases.
     pub(crate) brown_out: bool,
     pub(crate) json: bool,
 }
@@ -155,8 +158,8 @@ impl Options {
                     parsed.interval = Duration::from_secs(parser.value()?.parse()?);
                 }
                 Arg::Long("quiet") => parsed.quiet = Duration::from_secs(parser.value()?.parse()?),
-                Arg::Long("candidate") => parsed.candidate = Some(program(parser)?),
-                Arg::Long("program") => parsed.program = Some(program(parser)?),
+                Arg::Long("candidate") => parsed.candidate = Some(file(parser)?),
+                Arg::Long("program") => parsed.program = Some(file(parser)?),
                 Arg::Long("steady") => parsed.phases.clear(),
                 Arg::Long("phases") => parsed.phases = list(parser)?,
                 Arg::Long("brown-out") => parsed.brown_out = true,
@@ -180,15 +183,4 @@ where
             .map_err(|error: T::Err| Error::Custom(error.into()))
     };
     words.split(',').map(word).collect()
-}
-
-fn at_least_one(parser: &mut Parser) -> Result<usize, Error> {
-    let number: std::num::NonZeroUsize = parser.value()?.parse()?;
-    Ok(number.get())
-}
-
-/// The whole path of a program, as it is started in a folder of its own.
-fn program(parser: &mut Parser) -> Result<PathBuf, Error> {
-    let path = parser.value()?;
-    fs::canonicalize(&path).map_err(|error| Error::Custom(Box::new(error)))
 }

@@ -11,7 +11,7 @@ use kube_autorollout_testbed::{
 /// How long the controller may take to check, or to roll out, everything, for each thousand workloads.
 const DONE_WITHIN: Duration = Duration::from_secs(180);
 
-/// Waits until so many workloads are up to date.
+/// Waits until this many workloads are up to date.
 pub(crate) async fn up_to_date(controller: &Controller, workloads: usize) -> Result<(), Failure> {
     let states = [("state", "UpToDate")];
     let within = each_thousand(DONE_WITHIN, workloads);

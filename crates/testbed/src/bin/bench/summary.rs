@@ -154,7 +154,7 @@ async fn first_request(testbed: &Testbed) -> Result<Timestamp, Failure> {
     }
 }
 
-/// When patches arrived at the API server since then, once so many have.
+/// Waits for this many patches, and returns when they were received by the API server.
 async fn patches(
     testbed: &Testbed,
     namespace: &Namespace,
@@ -197,7 +197,7 @@ async fn grant(namespace: &Namespace) -> Result<(), Failure> {
     Ok(controller::grant(client, namespace.name(), rights).await?)
 }
 
-/// A controller, or one of several of which one is elected, with the rights that were granted before.
+/// Starts a controller with the rights that were granted before, with or without leader election.
 async fn run(
     testbed: &Testbed,
     namespace: &Namespace,

@@ -1,8 +1,11 @@
 //! What to run.
 
-use std::{ffi::OsString, fs, path::PathBuf, time::Duration};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
-use kube_autorollout_testbed::chaos::Scale;
+use kube_autorollout_testbed::{
+    chaos::Scale,
+    program::{at_least_one, file},
+};
 use lexopt::{Arg, Error, Parser, ValueExt as _};
 
 pub(super) const HELP: &str = "\
@@ -61,10 +64,7 @@ impl Arguments {
                     };
                 }
                 Arg::Long("plan") => parsed.plan = true,
-                Arg::Long("program") => {
-                    let path = fs::canonicalize(parser.value()?);
-                    parsed.program = Some(path.map_err(|error| Error::Custom(Box::new(error)))?);
-                }
+                Arg::Long("program") => parsed.program = Some(file(&mut parser)?),
                 Arg::Long("help") | Arg::Short('h') => return Ok(None),
                 Arg::Value(seed) => parsed.seed = seed.parse()?,
                 other => return Err(other.unexpected()),
@@ -72,9 +72,4 @@ impl Arguments {
         }
         Ok(Some(parsed))
     }
-}
-
-fn at_least_one(parser: &mut Parser) -> Result<usize, Error> {
-    let number: std::num::NonZeroUsize = parser.value()?.parse()?;
-    Ok(number.get())
 }

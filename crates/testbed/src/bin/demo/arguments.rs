@@ -18,7 +18,7 @@ Commands:
   push        build an image that differs by TEXT from others, and push it to a demo that was kept
 ";
 
-/// What was asked for.
+/// The command.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Command {
     Story {

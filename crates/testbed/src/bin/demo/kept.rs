@@ -1,4 +1,4 @@
-//! What the user of a demo that is kept has to know.
+//! Instructions for a demo that is kept.
 
 use kube_autorollout_testbed::{Testbed, controller::Controller};
 

@@ -89,7 +89,7 @@ fn patches(testbed: &Testbed, namespace: &Namespace) -> Result<Vec<Request>, Fai
     Ok(testbed.control_plane().audit().requests(is_patch)?)
 }
 
-/// What the servers' own logs say of the controller.
+/// The controller's requests in the logs of the servers.
 pub(super) fn requests(testbed: &Testbed, namespace: &Namespace) -> Result<(), Failure> {
     let patches = patches(testbed, namespace)?.len();
     let requests = testbed.registry().log().requests()?;

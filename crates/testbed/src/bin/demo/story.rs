@@ -7,6 +7,7 @@ use kube::api::PostParams;
 use kube_autorollout_testbed::{
     Namespace, Testbed,
     clock::now,
+    control_plane::NodeGrace,
     controller::{self, Controller},
     hints::Hooks,
     image::{Image, Pusher},
@@ -30,7 +31,7 @@ const REPOSITORY: &str = "shop/web";
 const TAG: &str = "stable";
 const REPLICAS: i32 = 3;
 
-/// What is there once everything has been set up; dropped in this order, which stops everything.
+/// Everything that was set up; dropped in this order, which stops it.
 struct Stage {
     controller: Controller,
     namespace: Namespace,
@@ -77,7 +78,9 @@ async fn set_up(terminal: &mut Terminal) -> Result<Stage, Failure> {
     let program = terminal.step(title, build).await?;
     let title = "Start the control plane, two simulated nodes and a registry";
     let testbed = terminal
-        .step(title, async |_| Testbed::start(programs).await)
+        .step(title, async |_| {
+            Testbed::start(programs, NodeGrace::default()).await
+        })
         .await?;
     terminal::detail(format_args!(
         "API server  {}",

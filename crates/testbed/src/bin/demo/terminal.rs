@@ -124,7 +124,7 @@ pub(super) fn detail(text: impl Display) {
     line(&format!("     {text}"));
 }
 
-/// Writes to standard output; when that is closed the story goes on, as its exit code still counts.
+/// Writes to standard output; errors are ignored, as the exit code still counts.
 fn write(text: &str) {
     let mut output = io::stdout().lock();
     drop(output.write_all(text.as_bytes()));

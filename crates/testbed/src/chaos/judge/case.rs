@@ -1,4 +1,4 @@
-//! One patch, and what there is to say against it.
+//! One patch, and whether it violates a promise.
 
 use std::collections::BTreeSet;
 
@@ -27,7 +27,7 @@ pub(super) struct Case<'a> {
 /// What a patch was for: the move of a tag, by its place in the history.
 type Served<'a> = (&'a Name, &'a str, usize);
 
-/// What is to be known of a patch that there is nothing to say against.
+/// The outcome of a patch without a violation.
 pub(super) struct Outcome {
     /// It was overtaken on its way.
     pub(super) raced: bool,
@@ -46,7 +46,7 @@ enum Entry {
 }
 
 impl<'a> Case<'a> {
-    /// What there is to say against it. What it was for is noted in `served`.
+    /// Finds a violation, or adds the moves that the patch was for to `served`.
     pub(super) fn judge(
         &self,
         served: &mut BTreeSet<Served<'a>>,
@@ -159,7 +159,7 @@ impl<'a> Case<'a> {
         Ok(())
     }
 
-    /// Whether the owner did not want it at that moment, for certain.
+    /// Whether the owner had certainly ruled it out at that moment.
     fn is_ruled_out(&self) -> bool {
         let past = self
             .subject

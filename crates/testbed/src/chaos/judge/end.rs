@@ -1,4 +1,4 @@
-//! How the workloads are in the end.
+//! The final state of the workloads.
 
 use std::collections::BTreeMap;
 

@@ -1,11 +1,11 @@
-//! What pods ran, held against the pins of their templates.
+//! What pods ran, compared with the pins of their templates.
 
 use std::collections::BTreeSet;
 
 use super::{Violation, runs::Runs};
 use crate::chaos::history::{History, Run, Subject};
 
-/// What is to be said of pins.
+/// The verdict on pins.
 pub(super) struct Pinned {
     /// How many containers ran what they were pinned to.
     pub(super) runs: usize,

@@ -1,4 +1,4 @@
-//! What ran, by the workloads.
+//! What ran, by workload.
 
 use std::collections::BTreeMap;
 

@@ -1,10 +1,10 @@
-//! What must not be.
+//! A violation of a promise.
 
 use jiff::Timestamp;
 
 use crate::chaos::history::Name;
 
-/// Something that must not be.
+/// A violation of a promise.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {
     /// A patch to a digest that the tag never had.
@@ -90,9 +90,9 @@ pub enum Violation {
         at: Timestamp,
         /// The container.
         container: String,
-        /// What the patch before it says; none where that was for another digest.
+        /// The number in the patch before; 0 where that was for another digest.
         before: u32,
-        /// What it says itself.
+        /// The number in the patch.
         written: u32,
     },
     /// A patch that the workload's owner had ruled out.

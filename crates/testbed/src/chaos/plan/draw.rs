@@ -43,7 +43,7 @@ const fn milliseconds(range: Range<u64>) -> Range<Duration> {
     Duration::from_millis(range.start)..Duration::from_millis(range.end)
 }
 
-/// Steps with pauses in between, until the time for faults is over. `draw` also says how long a step lasts.
+/// Steps with pauses in between, until the time for faults is over. `draw` also returns how long a step lasts.
 fn steps(
     dice: &mut Dice,
     scale: Scale,
@@ -80,7 +80,7 @@ fn pushes(dice: &mut Dice, scale: Scale) -> Vec<Step> {
     })
 }
 
-/// Labels, holds and pauses, of which most are taken back, and other numbers of replicas.
+/// Labels, holds and pauses, most of which are reverted, and changes of `replicas`.
 fn edits(dice: &mut Dice, scale: Scale) -> Vec<Step> {
     let mut off: Vec<(usize, Edit)> = Vec::new();
     steps(dice, scale, &milliseconds(0..1500), |dice| {
@@ -129,7 +129,7 @@ fn unready(dice: &mut Dice, scale: Scale) -> Vec<Step> {
     })
 }
 
-/// Nodes that are away, every other time for so long that their pods are evicted.
+/// Nodes that are away, every other time long enough for their pods to be evicted.
 fn nodes(dice: &mut Dice, scale: Scale) -> Vec<Step> {
     let mut evicted = false;
     steps(dice, scale, &seconds(5..15), |dice| {

@@ -1,4 +1,4 @@
-//! What may happen in a run.
+//! The faults of a run.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ pub(in crate::chaos) const RETRY_AFTER: [Duration; 3] = [
     Duration::from_secs(30),
 ];
 
-/// How much there is of everything.
+/// The size of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Scale {
     /// How many workloads there are.
@@ -48,7 +48,7 @@ impl Scale {
     };
 }
 
-/// What is pushed to a tag.
+/// The content that is pushed to a tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::chaos) enum Content {
     /// An image that was never there.
@@ -61,7 +61,7 @@ pub(in crate::chaos) enum Content {
     Attested,
 }
 
-/// What an owner does to a workload.
+/// An edit of a workload by its owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::chaos) enum Edit {
     Select(bool),
@@ -143,7 +143,7 @@ pub(in crate::chaos) enum Fault {
 }
 
 impl Fault {
-    /// What it is called, without to whom it happens and for how long.
+    /// Its name, without its target and its duration.
     pub(in crate::chaos) fn name(&self) -> String {
         match self {
             Self::Push { content, .. } => format!("push: {content:?}"),

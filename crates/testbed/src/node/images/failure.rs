@@ -25,7 +25,7 @@ pub(crate) enum PullError {
     /// No answer.
     #[error(transparent)]
     Request(#[from] RequestError),
-    /// Content that is not what its digest says.
+    /// Content that does not match its digest.
     #[error("the registry sent other content than {0}")]
     Content(Digest),
     /// A manifest, index or header that cannot be read.
@@ -74,7 +74,7 @@ impl PullFailure {
         }
     }
 
-    /// A registry that no node knows a way to.
+    /// A registry that nodes cannot reach.
     pub(crate) fn unknown_host(image: &str, host: &str) -> Self {
         let detail = format!("failed to do request: dial tcp: lookup {host}: no such host");
         Self::unresolved(image, "Unknown", &detail)

@@ -1,10 +1,10 @@
-//! What an image is known as on a node.
+//! The names of an image on a node.
 
 use std::collections::BTreeSet;
 
 use oci_spec::image::Digest;
 
-/// What an image is known as on a node.
+/// The names of an image on a node.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
     /// `repository:tag`

@@ -2,7 +2,7 @@
 //!
 //! A tag is resolved by `HEAD`; then come, by digest and only if the node does not have them, the index, the manifest
 //! for the node's platform and the config (<https://github.com/containerd/containerd/tree/main/core/remotes/docker>).
-//! Layers are not downloaded: how long that takes is said by the caller.
+//! Layers are not downloaded: the caller waits for the duration that this would take.
 
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ pub(crate) struct Pull<'a> {
     platform: &'a Platform,
 }
 
-/// Resolves a reference and reads what a container needs to know of the image. Nothing is added to the store's names.
+/// Resolves a reference and reads the facts about the image. The names in the store do not change.
 pub(crate) async fn pull(
     client: &Client,
     reference: &Reference,
@@ -116,7 +116,7 @@ impl Pull<'_> {
         Err(PullError::NoPlatform)
     }
 
-    /// What the config behind a manifest says.
+    /// The facts in the config of a manifest.
     async fn facts(&mut self, manifest: &Value) -> Result<ImageFacts, PullError> {
         let (config, media_type) = manifest
             .get("config")

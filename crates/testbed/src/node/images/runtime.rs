@@ -1,4 +1,4 @@
-//! What container runtimes make of the same image.
+//! How container runtimes report the same image.
 
 use oci_spec::image::Digest;
 

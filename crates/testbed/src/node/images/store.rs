@@ -15,7 +15,7 @@ use super::{
 };
 use crate::image::Behaviour;
 
-/// What a container needs to know of the image it runs.
+/// The facts about an image on which its containers depend.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ImageFacts {
     /// The identity of the image on the node.
@@ -99,7 +99,7 @@ impl ImageStore {
         renamed || (known && added)
     }
 
-    /// Removes an image with all its names; says whether it was there.
+    /// Removes an image with all its names; returns whether it was there.
     pub(crate) fn remove(&mut self, config: &Digest) -> bool {
         self.images.remove(config).is_some()
     }

@@ -1,4 +1,4 @@
-//! One pod's worker: does what the pure state says, and writes the status.
+//! The worker of one pod: it carries out what the pure state demands, and writes the status.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -140,7 +140,7 @@ impl Worker {
         }
     }
 
-    /// Gets the image of a container, unless the pod is deleted meanwhile.
+    /// Pulls the image of a container, unless the pod is deleted first.
     async fn start(&mut self, host: &Host, index: usize) {
         let Some(container) = self.pod.containers.get(index) else {
             return;

@@ -1,4 +1,4 @@
-//! What is written to the API server about one pod.
+//! Writes of one pod to the API server.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,7 +23,7 @@ pub(crate) struct Writer {
     name: String,
     uid: String,
     written: Option<PodStatus>,
-    /// What was written is no longer what stands there.
+    /// Another client has overwritten the status.
     overwritten: bool,
 }
 

@@ -1,4 +1,4 @@
-//! One container's life, as a pure state: what happened comes in with its time, and time itself moves it on.
+//! The lifecycle of one container as a pure state machine, advanced by events with their times and by time itself.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ const CRASH_DELAY: Duration = Duration::from_secs(1);
 pub(crate) enum Role {
     /// Runs to its end before the next one starts.
     Init,
-    /// Started in its turn among the init containers, and goes on running.
+    /// Started in its turn among the init containers, and keeps running.
     Sidecar,
     /// Started after all others.
     Regular,
@@ -46,7 +46,7 @@ pub(crate) enum Restart {
 pub(crate) enum State {
     /// Nothing has been tried since the pod came, or since it crashed for the first time.
     Waiting,
-    /// Its image cannot be had. The failure itself is shown until `quiet`, then the wait for the next attempt.
+    /// Its image cannot be pulled. The failure is shown until `quiet`, then the wait for the next attempt.
     Unpullable {
         failure: PullFailure,
         quiet: Timestamp,
@@ -92,9 +92,9 @@ pub(crate) struct Container {
     pub(crate) ended: Option<Ended>,
     /// How many processes have been started.
     pub(crate) starts: u32,
-    /// Whether a process runs for real, which says itself whether it is ready and when it ends.
+    /// Whether it runs as a process, whose probes and exit decide its state.
     pub(crate) real: bool,
-    /// Whether its probes fail, whatever its image says.
+    /// Whether its probes fail, whatever the behaviour of its image.
     pub(crate) fails_probes: bool,
     /// Whether it is started again after an end with this exit code.
     restart: Restart,
@@ -175,7 +175,7 @@ impl Container {
         self.pass_time(now, speed);
     }
 
-    /// Its image cannot be had.
+    /// Its image cannot be pulled.
     pub(crate) fn image_failed(&mut self, failure: PullFailure, now: Timestamp, speed: Speed) {
         self.pull_failures = self.pull_failures.saturating_add(1);
         let pause = speed.back_off.after(self.pull_failures);
@@ -205,7 +205,7 @@ impl Container {
         }
     }
 
-    /// Its process says whether it is ready.
+    /// The readiness of its process has changed.
     pub(crate) fn set_ready(&mut self, is_ready: bool, now: Timestamp) {
         if let State::Running { ready, .. } = &mut self.state {
             *ready = is_ready.then_some(now);

@@ -9,7 +9,7 @@ use crate::node::{
     options::Speed,
 };
 
-/// What is to be done about a pod next.
+/// The next action for a pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Next {
     /// Get the image of the container with this index and start it.
@@ -70,7 +70,7 @@ impl Pod {
         codes.collect::<Option<Vec<_>>>()?.into_iter().max()
     }
 
-    /// Moves on with time, and says what to do.
+    /// Advances to this time, and returns the next action.
     pub(crate) fn next(&mut self, now: Timestamp, speed: Speed) -> Next {
         for container in &mut self.containers {
             container.pass_time(now, speed);
@@ -105,7 +105,7 @@ impl Pod {
         }
     }
 
-    /// The image of a container cannot be had.
+    /// The image of a container cannot be pulled.
     pub(crate) fn image_failed(
         &mut self,
         index: usize,

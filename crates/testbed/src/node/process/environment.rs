@@ -14,7 +14,7 @@ use super::{
 /// Variables by their names.
 pub(super) type Variables = BTreeMap<String, String>;
 
-/// All variables of a container: of Services, then of `envFrom`, then of `env`, of which the later win.
+/// All variables of a container: those of Services, then of `envFrom`, then of `env`; later ones win.
 pub(super) async fn of(program: &Program, place: &Place) -> Result<Variables, Error> {
     let mut variables = Variables::from([
         ("PATH".to_owned(), "/usr/local/bin:/usr/bin:/bin".to_owned()),
@@ -25,7 +25,7 @@ pub(super) async fn of(program: &Program, place: &Place) -> Result<Variables, Er
         let services = services(place).await?;
         variables.extend(services.iter().flat_map(links));
     }
-    // The kubelet gives these with and without links
+    // The kubelet sets these with and without links
     let (host, port) = (
         program.api_server.ip(),
         i32::from(program.api_server.port()),

@@ -65,13 +65,13 @@ impl Probes {
     }
 }
 
-/// One probe and what it has said.
+/// One probe and its results.
 struct Probe {
     url: http::Uri,
     due: Instant,
     period: Duration,
     patience: Duration,
-    /// How long a container has to end that this probe has killed; unset for what its pod says.
+    /// The grace period of a container that this probe kills; `None` for that of the pod.
     grace: Option<Duration>,
     failure_threshold: i32,
     failures: i32,

@@ -37,7 +37,7 @@ impl Program {
         Ok(Self { files, api_server })
     }
 
-    /// Makes a root folder, of which a user other than root can change nothing.
+    /// Makes a root folder that only root can change.
     pub(super) fn copy_to(&self, root: &Path) -> io::Result<()> {
         for (from, to) in &self.files {
             let to = inside(root, to);

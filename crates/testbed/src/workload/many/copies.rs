@@ -36,7 +36,7 @@ impl Many {
     ///
     /// # Errors
     ///
-    /// [`ManyError`] when they cannot be made, or their pods do not come up.
+    /// [`ManyError`] when they cannot be made, or their pods do not start.
     pub async fn deploy_copies(
         &self,
         testbed: &Testbed,
@@ -79,7 +79,7 @@ impl Many {
         self.up(namespace, self.workloads).await
     }
 
-    /// Waits until so many containers run on the nodes.
+    /// Waits until this many containers run on the nodes.
     async fn run(
         &self,
         testbed: &Testbed,

@@ -1,6 +1,6 @@
 //! What the tests of the nodes have in common: a namespace, a repository, and lists of pods.
 
-use std::{ops::Deref, time::Duration};
+use std::time::Duration;
 
 use k8s_openapi::api::{
     apps::v1::Deployment,
@@ -8,7 +8,7 @@ use k8s_openapi::api::{
 };
 use kube::api::{ListParams, Patch, PatchParams};
 use kube_autorollout_testbed::{
-    Namespace, Testbed, alone_with,
+    Bed, Namespace, alone_with,
     control_plane::NodeGrace,
     image::{Content, Pusher},
     node::{Nodes, RunningContainer},
@@ -19,25 +19,6 @@ use serde_json::json;
 
 /// How long a condition may take on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
-
-/// A testbed, whosever it is.
-pub(crate) enum Bed {
-    /// That of all tests.
-    Shared(&'static Testbed),
-    /// The test's own, for faults that would disturb the others.
-    Own(Box<Testbed>),
-}
-
-impl Deref for Bed {
-    type Target = Testbed;
-
-    fn deref(&self) -> &Testbed {
-        match self {
-            Self::Shared(testbed) => testbed,
-            Self::Own(testbed) => testbed,
-        }
-    }
-}
 
 /// A namespace with a repository of the same name in the testbed's plain registry.
 pub(crate) struct Bench {

@@ -1,4 +1,4 @@
-//! Which image runs, and what its `imageID` says.
+//! Which image runs, and its `imageID`.
 
 use kube_autorollout_testbed::{
     image::{Content, Image, ImageIndex},

@@ -1,4 +1,4 @@
-//! Two registries with as many workloads each, of which one does not answer: how often the other's tags are checked.
+//! Two registries with equally many workloads, one of which does not respond: how often the other's tags are checked.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,6 +22,7 @@ use kube_autorollout_testbed::{
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
+use super::cluster::deployed;
 use crate::{
     arguments::{Options, PROGRAM},
     ready::up_to_date,
@@ -40,15 +41,15 @@ struct Registry {
     way: FaultProxy,
 }
 
-/// What became of the healthy registry's tags during a trouble of the other.
+/// The checks of the healthy registry's tags during an outage of the other.
 #[derive(Debug)]
 pub(crate) struct Watched {
     trouble: &'static str,
     /// How many ticks were watched from beginning to end.
     ticks: usize,
-    /// How many tags were checked in so many of these ticks.
+    /// The number of tags, by the number of ticks in which they were checked.
     checked: BTreeMap<usize, usize>,
-    /// How many requests the other registry got meanwhile.
+    /// How many requests the other registry received during that time.
     requests: usize,
     cpu: Duration,
     resident: u64,
@@ -175,19 +176,8 @@ impl Registry {
         let host = testbed.registry().host();
         let way = FaultProxy::start(host).await?;
         let namespace = testbed.namespace(name).await?;
-        let many = Many {
-            repository: namespace.name().to_owned(),
-            workloads: arguments.workloads,
-            tags: arguments.tags,
-            kinds: arguments.kinds.clone(),
-        };
-        many.push_all(&Pusher::new(host)?, "first", "build 1")
-            .await?;
-        if arguments.copies {
-            many.deploy_copies(testbed, &namespace, way.host()).await?;
-        } else {
-            many.deploy(&namespace, way.host()).await?;
-        }
+        let pusher = Pusher::new(host)?;
+        let many = deployed(testbed, &namespace, &pusher, way.host(), arguments).await?;
         Ok(Self {
             many,
             namespace,
@@ -229,7 +219,7 @@ async fn watch(
     let (cpu, requests) = (controller.cpu_time()?, troubled.way.requests());
     let begun = healthy.way.tag_answers().len();
     let first = now();
-    // The tick that is under way is not watched, and the last one ends meanwhile
+    // The present tick is not watched, and the last one ends within this time
     sleep(interval * (TICKS + 1)).await;
     let last = now();
     let answers = healthy.way.tag_answers();
@@ -254,7 +244,7 @@ fn tick(at: Timestamp, interval: Duration) -> i64 {
     at.as_millisecond().div_euclid(interval)
 }
 
-/// By in how many of these ticks they were checked, how many of so many tags.
+/// The number of tags, by the number of these ticks in which they were checked.
 fn checked(
     answers: &[TagAnswer],
     ticks: &Range<i64>,

@@ -44,30 +44,18 @@ impl<'a> Cluster<'a> {
         let namespace = testbed.namespace(name).await?;
         let rights = controller::rights(&[]);
         controller::grant(namespace.client(), namespace.name(), rights).await?;
-        let cluster = Self {
+        let pusher = Pusher::new(registry)?;
+        let many = deployed(testbed, &namespace, &pusher, forwarder.host(), arguments).await?;
+        forwarder.set_round_trip(arguments.latency);
+        forwarder.sever(); // connections of the nodes, which would stay fast
+        Ok(Self {
             testbed,
-            many: Many {
-                repository: namespace.name().to_owned(),
-                workloads: arguments.workloads,
-                tags: arguments.tags,
-                kinds: arguments.kinds.clone(),
-            },
+            many,
             namespace,
-            pusher: Pusher::new(registry)?,
+            pusher,
             interval: arguments.interval,
             forwarder,
-        };
-        let many = &cluster.many;
-        many.push_all(&cluster.pusher, "first", "build 1").await?;
-        let (namespace, host) = (&cluster.namespace, cluster.forwarder.host());
-        if arguments.copies {
-            many.deploy_copies(testbed, namespace, host).await?;
-        } else {
-            many.deploy(namespace, host).await?;
-        }
-        cluster.forwarder.set_round_trip(arguments.latency);
-        cluster.forwarder.sever(); // connections of the nodes, which would stay fast
-        Ok(cluster)
+        })
     }
 
     /// Starts the program on these workloads.
@@ -83,7 +71,7 @@ impl<'a> Cluster<'a> {
         Ok(started.await?)
     }
 
-    /// Waits until the program finds so many workloads, all up to date. One that has no such metric has two ticks.
+    /// Waits until the program has this many workloads, all up to date, or for two ticks if it has no such metric.
     pub(crate) async fn settled(
         &self,
         controller: &Controller,
@@ -112,7 +100,7 @@ impl<'a> Cluster<'a> {
         .await
     }
 
-    /// Waits until so many workloads are patched.
+    /// Waits until this many workloads are patched.
     pub(crate) async fn patched(&self, meter: &Meter<'_>, workloads: usize) -> Result<(), Failure> {
         self.wait("every workload is patched", async || {
             Ok(meter.patches()?.len() >= workloads)
@@ -136,6 +124,29 @@ impl<'a> Cluster<'a> {
         }
         Ok(())
     }
+}
+
+/// Pushes the first images and deploys the workloads, which pull from `host`.
+pub(super) async fn deployed(
+    testbed: &Testbed,
+    namespace: &Namespace,
+    pusher: &Pusher,
+    host: &str,
+    arguments: &Options,
+) -> Result<Many, Failure> {
+    let many = Many {
+        repository: namespace.name().to_owned(),
+        workloads: arguments.workloads,
+        tags: arguments.tags,
+        kinds: arguments.kinds.clone(),
+    };
+    many.push_all(pusher, "first", "build 1").await?;
+    if arguments.copies {
+        many.deploy_copies(testbed, namespace, host).await?;
+    } else {
+        many.deploy(namespace, host).await?;
+    }
+    Ok(many)
 }
 
 fn has_build_info(metrics: &Metrics) -> bool {

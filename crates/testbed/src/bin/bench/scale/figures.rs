@@ -1,4 +1,4 @@
-//! What was measured, for people and for machines.
+//! The figures, as text and as JSON.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
@@ -30,7 +30,7 @@ pub(crate) struct Phase {
     pub(crate) latencies: Option<Latencies>,
     /// Where patches are timed.
     pub(crate) timeline: Option<Timeline>,
-    /// What else is to be said.
+    /// Further remarks.
     pub(crate) remarks: Vec<String>,
 }
 

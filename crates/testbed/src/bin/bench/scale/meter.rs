@@ -37,7 +37,7 @@ pub(crate) struct Meter<'a> {
     begun: Instant,
 }
 
-/// What was asked of the API server up to a place in its log, of which nothing is read twice.
+/// The requests to the API server up to a mark in its log, so that nothing is read twice.
 struct Asked {
     read: Mark,
     requests: Vec<Request>,
@@ -75,7 +75,7 @@ impl<'a> Meter<'a> {
         })
     }
 
-    /// What was asked of the API server since.
+    /// The requests to the API server since.
     pub(crate) fn asked(&self) -> Result<Vec<Request>, Failure> {
         let mut asked = self.asked.borrow_mut();
         let Asked { read, requests } = &mut *asked;
@@ -84,12 +84,12 @@ impl<'a> Meter<'a> {
         Ok(requests.clone())
     }
 
-    /// What the program has used of the CPUs since.
+    /// The CPU time of the program since.
     pub(crate) fn cpu(&self, controller: &Controller) -> Result<Duration, Failure> {
         Ok(controller.cpu_time()?.saturating_sub(self.cpu))
     }
 
-    /// What everything else has used of the CPUs since.
+    /// The CPU time of everything else since.
     pub(crate) fn others(&self) -> Others {
         Others::now(self.testbed).since(&self.others)
     }

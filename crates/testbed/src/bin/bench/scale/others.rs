@@ -1,4 +1,4 @@
-//! What the other processes of the machine use of its CPUs meanwhile.
+//! The CPU usage of the other processes of the machine.
 
 use std::{collections::BTreeMap, fs, time::Duration};
 
@@ -34,7 +34,7 @@ impl Others {
         }
     }
 
-    /// What was used since `before`; a process that was started again has begun at nothing.
+    /// The usage since `before`; that of a process that was restarted counts from zero.
     pub(crate) fn since(&self, before: &Self) -> Self {
         let each = self.each.iter().map(|(name, time)| {
             let before = before.each.get(name).copied().unwrap_or_default();

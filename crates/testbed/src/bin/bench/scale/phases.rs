@@ -44,7 +44,7 @@ pub(crate) async fn all(
         .await?;
     cluster.settled(&controller, cluster.many.workloads).await?;
     let mut phases = Vec::new();
-    // What is known is reported at once, as a run of many minutes may fail later
+    // Figures are reported at once, as a run of many minutes may fail later
     let mut add = |more: Vec<Phase>| {
         for phase in &more {
             PROGRAM.progress(&format!("measured\n{phase}"));
@@ -178,7 +178,7 @@ async fn all_tags(
     Ok(phase)
 }
 
-/// The first request to the registry, for which a tick may be still to come.
+/// Waits for the first request to the registry, at the next tick.
 async fn first_request(cluster: &Cluster<'_>) -> Result<Timestamp, Failure> {
     let asked = async {
         loop {
@@ -192,7 +192,7 @@ async fn first_request(cluster: &Cluster<'_>) -> Result<Timestamp, Failure> {
     asked.map_err(|_| "nobody asks the registry".into())
 }
 
-/// Waits until so many workloads are patched and everything is up to date again.
+/// Waits until this many workloads are patched and everything is up to date again.
 async fn moved(
     cluster: &Cluster<'_>,
     controller: &Controller,

@@ -1,4 +1,4 @@
-//! What was under way when, from the time stamps of the audit log.
+//! The requests in flight over time, from the time stamps of the audit log.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -14,17 +14,17 @@ const STEP: Duration = Duration::from_millis(250);
 pub(crate) struct Timeline {
     /// From the moment to the end of the last patch.
     pub(crate) took: Duration,
-    /// How long nothing was under way, the longest time at once first.
+    /// The longest time without a request in flight, and the sum of all such times.
     idle: [Duration; 2],
     /// By verbs: how many there were, and how long half of them took at most.
     kinds: BTreeMap<String, (usize, Duration)>,
     steps: Vec<Step>,
 }
 
-/// What was under way within one step.
+/// The requests in flight within one step.
 #[derive(Debug, Clone, Default)]
 struct Step {
-    /// How many requests of a verb were under way, on average.
+    /// The average number of requests in flight, by verb.
     under_way: BTreeMap<String, f64>,
     /// How many patches were answered.
     patched: usize,

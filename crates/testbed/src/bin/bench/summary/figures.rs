@@ -1,4 +1,4 @@
-//! What was measured.
+//! The figures of a summary.
 
 use std::{fmt, time::Duration};
 

@@ -13,7 +13,7 @@ use crate::{arguments::PROGRAM, ready::up_to_date};
 /// How many pushes are timed.
 const PUSHES: usize = 20;
 
-/// What was timed.
+/// The durations.
 pub(super) struct Hinted {
     pub(super) median: Duration,
     pub(super) longest: Duration,
