@@ -12,7 +12,7 @@ use kube_autorollout_testbed::{
     environment::with_sources,
 };
 
-/// Drawn when nobody asks for another.
+/// The default seed.
 const SEED: u64 = 20_261_125;
 
 #[expect(

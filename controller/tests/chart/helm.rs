@@ -17,7 +17,7 @@ pub(crate) const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/k
 /// The versions of Helm that people have.
 pub(crate) const VERSIONS: [Program; 2] = [Program::Helm3, Program::Helm4];
 
-/// What has to happen happens long before, also on a busy machine.
+/// A generous deadline for what has to happen, also on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(60);
 
 /// The API of Kubernetes 1.36 and later that the policy for pins needs.

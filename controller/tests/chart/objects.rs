@@ -1,4 +1,4 @@
-//! Which objects come out of which values.
+//! The objects that the chart renders for its values.
 
 use std::collections::BTreeSet;
 

@@ -13,11 +13,11 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::{
-    harness::{Controller, World},
+    harness::World,
     reported::{until_decided, until_reported},
 };
 
-/// A registry that nobody can reach: what only the template names cannot be had.
+/// A registry that cannot be reached: images that only the template names cannot be pulled.
 const UNREACHABLE: &str = "ghcr.invalid/team/";
 
 /// A registry with a login, and what it takes to trust it.
@@ -50,7 +50,7 @@ impl Private {
         digest.expect("pushed");
     }
 
-    /// How often a controller asked for something of this repository.
+    /// How many requests for this repository controllers sent.
     fn asked(&self, repository: &str) -> usize {
         let requests = self.registry.log().of_controllers(repository);
         requests.expect("the access log").len()
@@ -60,14 +60,6 @@ impl Private {
 async fn put_in_force(world: &World, policy: &ImagePolicy) {
     let put = policy.put_in_force(&world.namespace).await;
     put.unwrap_or_else(|error| panic!("{error}"));
-}
-
-async fn until_rolled_out(controller: &Controller, rollouts: f64) {
-    controller
-        .until("a completed rollout", |metrics| {
-            metrics.rollouts("completed") >= rollouts
-        })
-        .await;
 }
 
 #[tokio::test]
@@ -149,9 +141,9 @@ async fn an_image_that_a_mesh_fills_in_is_what_the_pods_name() {
     let controller = world.controller("").await;
     controller.until_all("UpToDate", 1).await;
     world.push(&world.version(2), "app").await;
-    until_rolled_out(&controller, 1.0).await;
+    controller.until_completed(1).await;
     world.push(&proxy(2), "proxy").await;
-    until_rolled_out(&controller, 2.0).await;
+    controller.until_completed(2).await;
     controller.until_all("UpToDate", 1).await;
     assert_eq!(world.patches(), 2);
     assert!(!controller.log().contains("docker.io"));

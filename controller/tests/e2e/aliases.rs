@@ -61,8 +61,7 @@ async fn an_image_that_its_node_knows_by_another_repository_is_not_rolled_out_at
 
     // Where it was pulled from is not known of a pod that was there before: it is rolled out once.
     let controller = world.controller("").await;
-    let completed = |metrics: &crate::metrics::Metrics| metrics.rollouts("completed") > 0.0;
-    controller.until("a completed rollout", completed).await;
+    controller.until_completed(1).await;
     until_image_id(&world, &other).await;
     for number in 2..4 {
         world.push(&build(number), "app").await;
@@ -74,10 +73,6 @@ async fn an_image_that_its_node_knows_by_another_repository_is_not_rolled_out_at
     controller.until_all("UpToDate", 1).await;
 
     world.push(&world.version(2), "app").await;
-    controller
-        .until("two completed rollouts", |metrics| {
-            metrics.rollouts("completed") > 1.0
-        })
-        .await;
+    controller.until_completed(2).await;
     assert_eq!(world.patches(), 2);
 }

@@ -92,11 +92,7 @@ async fn only_the_containers_that_are_asked_for_are_checked() {
     }
     assert_eq!(world.patches(), 0);
     world.push(&image("app", 2), "app").await;
-    controller
-        .until("two completed rollouts", |metrics| {
-            metrics.rollouts("completed") > 1.0
-        })
-        .await;
+    controller.until_completed(2).await;
     assert_eq!(world.patches(), 2);
 }
 

@@ -66,11 +66,7 @@ async fn a_chart_holds_other_containers_back_only_while_the_tag_names_it() {
     until_decided(&controller, 3).await;
     assert_eq!(world.patches(), 0);
     world.push(&Image::new("chart-beside-proxy"), "proxy").await;
-    controller
-        .until("a completed rollout", |metrics| {
-            metrics.rollouts("completed") > 0.0
-        })
-        .await;
+    controller.until_completed(1).await;
     assert_eq!(world.patches(), 1);
 }
 

@@ -1,32 +1,11 @@
-//! On which testbed a world is.
-
-use std::ops::Deref;
+//! Worlds on a shared testbed, or on one of their own.
 
 use k8s_openapi::api::rbac::v1::PolicyRule;
 use kube_autorollout_testbed::{
-    Namespace, Testbed, alone, alone_with, control_plane::NodeGrace, controller, image::Pusher,
+    Bed, Namespace, alone, alone_with, control_plane::NodeGrace, controller, image::Pusher,
 };
 
 use crate::harness::World;
-
-/// A testbed, whosever it is.
-pub(crate) enum Bed {
-    /// That of all tests.
-    Shared(&'static Testbed),
-    /// The test's own, for faults that would disturb the others.
-    Own(Box<Testbed>),
-}
-
-impl Deref for Bed {
-    type Target = Testbed;
-
-    fn deref(&self) -> &Testbed {
-        match self {
-            Self::Shared(testbed) => testbed,
-            Self::Own(testbed) => testbed,
-        }
-    }
-}
 
 impl World {
     /// On a testbed of its own.

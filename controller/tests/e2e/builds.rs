@@ -77,8 +77,8 @@ async fn annotations_of_an_index_save_the_request_for_a_configuration() {
 #[tokio::test]
 async fn a_storage_of_blobs_that_hangs_holds_no_rollout_up() {
     let world = World::new("no-blobs").await;
-    let address = world.testbed.registry().host().parse().expect("an address");
-    let registry = FaultProxy::start(address).await.expect("a port");
+    let registry = FaultProxy::start(world.testbed.registry().host()).await;
+    let registry = registry.expect("a port");
     let own = world.testbed.registry().host();
     let image = world.image("app").replace(own, registry.host());
     world.push(&world.version(1), "app").await;

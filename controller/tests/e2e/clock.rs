@@ -21,7 +21,7 @@ use crate::{
 
 const HOUR: i64 = 3600;
 
-/// A clock that can be set, for controllers. What is measured by the monotonic clock goes on as it is.
+/// A clock that can be set, for controllers. The monotonic clock is not affected.
 pub(crate) struct Clock {
     folder: TempDir,
 }
@@ -64,7 +64,7 @@ exec '{}' \"$@\"
         self.folder.path().join("controller")
     }
 
-    /// Sets the clock to so many seconds after the true time.
+    /// Sets the clock to this many seconds after the true time.
     pub(crate) fn set(&self, offset: i64) {
         let next = self.folder.path().join("next");
         fs::write(&next, format!("{offset:+}\n")).expect("a file");

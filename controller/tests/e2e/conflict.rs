@@ -1,4 +1,4 @@
-//! Somebody edits a workload between our read of it and our patch: the edit stays, and we decide again.
+//! A workload is edited between our read of it and our patch: the edit stays, and we decide again.
 
 use std::{fmt::Debug, time::Duration};
 
@@ -8,16 +8,15 @@ use kube::{
     api::{Patch, PatchParams},
     core::NamespaceResourceScope,
 };
-use kube_autorollout_testbed::workload::{self, eventually};
+use kube_autorollout_testbed::workload;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    harness::{SOON, World},
+    harness::World,
     kinds,
-    metrics::Metrics,
-    way::{at, behind, gateway, way},
+    way::{behind, behind_gateway, way},
 };
 
 /// A handshake and a request take four of them, all within a patch's time, and an edit is quicker than one.
@@ -62,29 +61,18 @@ async fn an_edit_in_between_stays<K: Kind>(hint: &str, kind: &str) {
     let controller = behind(&world, &way, "").await;
     controller.until_all("UpToDate", 1).await;
 
-    let reads = || {
-        let requests = world.requests();
-        let reads = requests
-            .iter()
-            .filter(|request| request.verb == "list" && request.resource == "pods");
-        reads.count()
-    };
-    let before = reads();
+    let before = world.pod_lists();
     world.push(&world.version(2), "app").await;
-    let read = eventually(SOON, "a list of the pods", async || {
-        (reads() > before).then_some(()).ok_or_else(String::new)
-    });
-    read.await.unwrap_or_else(|error| panic!("{error}"));
+    world.until_pod_list(before).await;
     edit::<K>(&world).await;
 
     controller
         .until_logged(&["INFO", "/web", "the workload was changed concurrently"])
         .await;
     world.until_running(&world.marker(2), pods).await;
-    let completed = |metrics: &Metrics| metrics.rollouts("completed") > 0.5;
-    let metrics = controller.until("a completed rollout", completed).await;
-    assert!((metrics.rollouts("conflict") - 1.0).abs() < f64::EPSILON);
-    assert!((metrics.rollouts("triggered") - 1.0).abs() < f64::EPSILON);
+    let metrics = controller.until_completed(1).await;
+    assert_eq!(metrics.rollouts("conflict"), 1);
+    assert_eq!(metrics.rollouts("triggered"), 1);
     assert!(is_edited::<K>(&world).await);
     assert_eq!(world.patches(), 1, "the API server took one");
 }
@@ -109,12 +97,7 @@ async fn an_edit_of_a_daemon_set_between_look_and_patch_stays() {
 #[tokio::test]
 async fn a_workload_that_is_changed_all_the_time_is_rolled_out_all_the_same() {
     const CHANGE: Duration = Duration::from_millis(100);
-    let world = World::new("busy").await;
-    world.push(&world.version(1), "app").await;
-    world.deploy("web", "app").await;
-    let gateway = gateway(&world).await;
-    let controller = at(&world, gateway.url(), "/readyz", "").await;
-    controller.until_all("UpToDate", 1).await;
+    let (world, gateway, controller) = behind_gateway("busy").await;
     gateway.delay("pods", 5 * CHANGE);
     let api = world.namespace.api::<Deployment>();
     let changing = async {
@@ -133,21 +116,15 @@ async fn a_workload_that_is_changed_all_the_time_is_rolled_out_all_the_same() {
             world.until_running(&world.marker(2), 1).await;
         } => {}
     }
-    let completed = |metrics: &Metrics| metrics.rollouts("completed") > 0.5;
-    let metrics = controller.until("a completed rollout", completed).await;
-    assert!((metrics.rollouts("triggered") - 1.0).abs() < f64::EPSILON);
-    assert!(metrics.rollouts("conflict") < 10.0);
+    let metrics = controller.until_completed(1).await;
+    assert_eq!(metrics.rollouts("triggered"), 1);
+    assert!(metrics.rollouts("conflict") < 10);
     assert_eq!(world.patches(), 1);
 }
 
 #[tokio::test]
 async fn a_conflict_with_what_no_watch_shows_is_not_tried_again_every_second() {
-    let world = World::new("unseen").await;
-    world.push(&world.version(1), "app").await;
-    world.deploy("web", "app").await;
-    let gateway = gateway(&world).await;
-    let controller = at(&world, gateway.url(), "/readyz", "").await;
-    controller.until_all("UpToDate", 1).await;
+    let (world, gateway, controller) = behind_gateway("unseen").await;
     gateway.deliver_watches(false);
     edit::<Deployment>(&world).await;
     world.push(&world.version(2), "app").await;

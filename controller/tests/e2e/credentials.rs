@@ -1,8 +1,11 @@
-//! What is presented to registries, how often, and what of it is seen in logs: nothing.
+//! Which credentials registries are sent, and how often; no log shows any.
 //!
 //! Every controller here logs at `trace`.
 
-use std::{fs, os::unix::fs::symlink, path::Path};
+mod files;
+mod pull_secrets;
+
+use std::fs;
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Patch, PatchParams};
@@ -17,7 +20,6 @@ use tempfile::TempDir;
 use crate::{
     harness::{Controller, World},
     metrics::Metrics,
-    way::{at, gateway},
 };
 
 /// A password that no registry accepts.
@@ -91,7 +93,7 @@ impl Own {
         self.world.controller(&configuration).await
     }
 
-    /// What the controller asked of the token server with a login, oldest first.
+    /// The controller's requests to the token server with a login, oldest first.
     fn logins(&self) -> Vec<TokenRequest> {
         let requests = self.registry.issuer().expect("a token server").requests();
         let ours = requests.into_iter().filter(|request| {
@@ -106,7 +108,7 @@ impl Own {
     }
 }
 
-/// Waits until so many more decisions about workloads were made.
+/// Waits for this many more decisions about workloads.
 async fn decisions(controller: &Controller, more: usize) {
     let count = |metrics: &Metrics| metrics.sum("reconciliations_total", &[]);
     let more = f64::from(u32::try_from(more).expect("a small number"));
@@ -220,11 +222,7 @@ async fn a_refused_repository_disturbs_no_other_with_the_same_credential() {
 
     // What the others run is still followed.
     own.push("allowed", 2).await;
-    let completed = |metrics: &Metrics| {
-        let wanted = u32::try_from(WORKLOADS - 1).expect("a small number");
-        metrics.rollouts("completed") >= f64::from(wanted)
-    };
-    controller.until("rolled out", completed).await;
+    controller.until_completed(WORKLOADS as u64 - 1).await;
     assert_no_secret_in(&controller.log());
 }
 
@@ -246,164 +244,7 @@ async fn a_token_server_that_moves_is_followed_without_a_restart() {
     let metrics = controller.until_all("UpToDate", 2).await;
     assert!(metrics.sum("credentials_quarantined", &[]) < 1.0);
     own.push("after", 2).await;
-    controller
-        .until("rolled out", |metrics| metrics.rollouts("completed") > 0.0)
-        .await;
+    controller.until_completed(1).await;
     assert_eq!(own.world.patches(), 1);
     assert_no_secret_in(&controller.log());
-}
-
-/// Puts a file into a folder as the kubelet mounts a Secret: by a link that is swapped.
-fn mount(folder: &Path, version: &str, name: &str, content: &str) {
-    let data = folder.join(version);
-    fs::create_dir(&data).expect("a folder");
-    fs::write(data.join(name), content).expect("a file");
-    let link = folder.join("..data_tmp");
-    symlink(version, &link).expect("a link");
-    fs::rename(&link, folder.join("..data")).expect("swapped");
-    if !folder.join(name).exists() {
-        symlink(Path::new("..data").join(name), folder.join(name)).expect("a link");
-    }
-}
-
-#[tokio::test]
-async fn what_is_rotated_in_a_mounted_secret_is_used_at_the_next_check() {
-    let token = async {
-        let own = Own::new("token-file", Access::Htpasswd).await;
-        let image = own.push("app", 1).await;
-        own.deploy(&[image], &[], 1).await;
-        let folder = own.folder.path();
-        mount(folder, "..1", "token", WRONG);
-        let secret = json!({
-            "type": "Opaque", "username": ALICE.name, "tokenFile": folder.join("token"),
-        });
-        let controller = own.controller(secret).await;
-        controller.until_all("Unknown", 1).await;
-        mount(folder, "..2", "token", &format!("{}\n", ALICE.password));
-        controller.until_all("UpToDate", 1).await;
-        assert_no_secret_in(&controller.log());
-    };
-    let docker_config = async {
-        let own = Own::new("mounted", Access::Token).await;
-        let image = own.push("app", 1).await;
-        own.deploy(&[image], &[], 1).await;
-        let folder = own.folder.path();
-        mount(
-            folder,
-            "..1",
-            ".dockerconfigjson",
-            &own.docker_config(WRONG),
-        );
-        let secret = json!({ "type": "ImagePullSecret", "mountPath": folder });
-        let controller = own.controller(secret).await;
-        controller.until_all("Unknown", 1).await;
-        let login = own.docker_config(ALICE.password);
-        mount(folder, "..2", ".dockerconfigjson", &login);
-        controller.until_all("UpToDate", 1).await;
-        assert_eq!(own.verdicts(), [401, 200]);
-        assert_no_secret_in(&controller.log());
-    };
-    tokio::join!(token, docker_config);
-}
-
-#[tokio::test]
-async fn a_secret_file_that_vanishes_or_breaks_is_reported_once_and_used_again_when_it_is_fixed() {
-    let own = Own::new("vanishing", Access::Token).await;
-    let image = own.push("app", 1).await;
-    own.deploy(&[image], &[], 1).await;
-    let (folder, name) = (own.folder.path(), ".dockerconfigjson");
-    let login = own.docker_config(ALICE.password);
-    mount(folder, "..1", name, &login);
-    let secret = json!({ "type": "ImagePullSecret", "mountPath": folder });
-    let controller = own.controller(secret).await;
-    controller.until_all("UpToDate", 1).await;
-
-    fs::remove_dir_all(folder.join("..1")).expect("it was there");
-    controller.until_all("Unknown", 1).await;
-    let trouble = [
-        format!("cannot read {}", folder.join(name).display()),
-        format!("{} is not used", folder.join(name).display()),
-    ];
-    controller.until_logged(&["WARN", &trouble[0]]).await;
-    controller
-        .until_logged(&["WARN", "/web-0", "Unauthorized"])
-        .await;
-    mount(folder, "..2", name, &format!("{{ \"auths\": {WRONG}"));
-    controller.until_logged(&["WARN", &trouble[1]]).await;
-    decisions(&controller, 3).await;
-    mount(folder, "..3", name, &login);
-    controller.until_all("UpToDate", 1).await;
-
-    own.push("app", 2).await;
-    controller
-        .until("a completed rollout", |metrics| {
-            metrics.rollouts("completed") > 0.0
-        })
-        .await;
-    assert_eq!(own.world.patches(), 1);
-    let log = controller.log();
-    for trouble in trouble {
-        assert_eq!(
-            log.matches(&trouble).count(),
-            1,
-            "{trouble} is reported once"
-        );
-    }
-    assert_no_secret_in(&log);
-}
-
-#[tokio::test]
-async fn a_malformed_pull_secret_is_reported_and_the_next_one_used() {
-    let own = Own::new("malformed", Access::Htpasswd).await;
-    let image = own.push("app", 1).await;
-    let broken = json!({ "auths": { own.registry.host(): { "auth": WRONG } } }).to_string();
-    own.world.secret("broken", &broken).await;
-    let login = own.docker_config(ALICE.password);
-    own.world.secret("login", &login).await;
-    own.deploy(&[image], &["broken", "missing", "login"], 1)
-        .await;
-    let controller = own.controller(json!({ "type": "None" })).await;
-    controller.until_all("UpToDate", 1).await;
-    for (name, why) in [("broken", "malformed"), ("missing", "does not exist")] {
-        let name = format!("pull Secret {}/{name}", own.world.namespace.name());
-        controller
-            .until_logged(&["WARN", &name, "is not used", why])
-            .await;
-    }
-    controller.checks("web-0", 3).await;
-    let log = controller.log();
-    let warnings = log
-        .lines()
-        .filter(|line| line.contains("pull Secret"))
-        .count();
-    assert_eq!(warnings, 2, "each is reported once");
-    assert_no_secret_in(&log);
-}
-
-#[tokio::test]
-async fn a_pull_secret_that_cannot_be_read_is_reported_without_what_it_holds() {
-    let own = Own::new("unreadable-secret", Access::Htpasswd).await;
-    let image = own.push("app", 1).await;
-    let login = own.docker_config(ALICE.password);
-    own.world.secret("login", &login).await;
-    own.deploy(&[image], &["login"], 1).await;
-    let gateway = gateway(&own.world).await;
-    gateway.change("secrets", "login", "/type", json!(7));
-    let host = own.registry.host();
-    let ca = own.folder.path().join("ca.crt");
-    let registries = json!([{ "hostnamePattern": host, "caCertificatePaths": [ca] }]);
-    let configuration = format!("logLevel: trace\nregistries: {registries}");
-    let controller = at(&own.world, gateway.url(), "/readyz", &configuration).await;
-    controller.until_all("Unknown", 1).await;
-    controller
-        .until_logged(&["WARN", "/login is not used", "invalid type"])
-        .await;
-    gateway.leave("secrets", "login");
-    controller.until_all("UpToDate", 1).await;
-    let log = controller.log();
-    assert_no_secret_in(&log);
-    let secret = own.world.namespace.api::<Secret>().get("login").await;
-    let sent = serde_json::to_value(secret.expect("it is there")).expect("JSON");
-    let encoded = sent["data"][".dockerconfigjson"].as_str().expect("base64");
-    assert!(!log.contains(encoded), "as the API server sends it");
 }

@@ -26,8 +26,7 @@ struct Policed {
 impl Policed {
     async fn new(hint: &str) -> Self {
         let world = World::new(hint).await;
-        let address = world.testbed.registry().host().parse();
-        let proxy = FaultProxy::start(address.expect("an address")).await;
+        let proxy = FaultProxy::start(world.testbed.registry().host()).await;
         let proxy = proxy.expect("a proxy");
         Self { world, proxy }
     }
@@ -77,11 +76,7 @@ async fn an_image_that_is_blocked_is_replaced_by_the_next_one_and_disturbs_no_ot
 
         proxy.block(versions[0].root_digest().as_ref());
         world.push(&versions[1], "app").await;
-        controller
-            .until("a completed rollout", |metrics| {
-                metrics.rollouts("completed") > 0.0
-            })
-            .await;
+        controller.until_completed(1).await;
         assert!(world.markers().contains(&world.marker(2)), "{hint}");
         controller.checks("web", 2).await;
         controller.checks("other", 2).await;
@@ -150,11 +145,7 @@ async fn while_a_registry_denies_all_manifests_nothing_is_rolled_out() {
     policed.deploy("other", "other").await;
     let controller = policed.controller(2, "").await;
     world.push(&new, "other").await;
-    controller
-        .until("a completed rollout", |metrics| {
-            metrics.rollouts("completed") > 0.0
-        })
-        .await;
+    controller.until_completed(1).await;
     assert_eq!(world.patches(), 1, "of the other one");
 
     proxy.set(Mode::RefusesDigests);

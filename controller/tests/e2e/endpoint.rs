@@ -1,4 +1,4 @@
-//! A registry that is asked at another place: here, a mirror with a login and a path.
+//! A registry behind an endpoint: here, a mirror with a login and a path.
 
 use std::fs;
 

@@ -212,7 +212,7 @@ async fn a_repository_that_is_forbidden_to_us_does_not_keep_another_container_fr
     world.push(&open("2"), "open").await;
     controller
         .until("a completed rollout", |metrics| {
-            metrics.rollouts("triggered") > 0.0
+            metrics.rollouts("triggered") > 0
         })
         .await;
     world.rolled_out("both").await;

@@ -171,7 +171,7 @@ async fn an_owner_that_writes_the_whole_object_again_and_again_meets_one_rollout
     assert_eq!(notes, [note], "reported once");
     assert_eq!(lists(), before + 1, "who it is was asked once");
     let stuck = controller.metrics().await.rollouts("not_converging");
-    assert!((stuck - 1.0).abs() < f64::EPSILON, "counted once");
+    assert_eq!(stuck, 1, "counted once");
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
-//! A controller under test, and the world that it watches.
+//! The namespace of a test, with what the controller under test watches in it.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+mod controller;
+
+use std::{path::Path, time::Duration};
 
 use k8s_openapi::api::{
     apps::v1::Deployment,
@@ -10,9 +12,9 @@ use k8s_openapi::api::{
 };
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube_autorollout_testbed::{
-    Namespace,
+    Bed, Namespace,
     control_plane::Request,
-    controller::{self, SERVICE_ACCOUNT},
+    controller::{SERVICE_ACCOUNT, permit, rights, user},
     environment::with_sources,
     image::{Content, Image, Pusher},
     node::RunningContainer,
@@ -22,9 +24,11 @@ use kube_autorollout_testbed::{
 };
 use serde_json::{Value, json};
 
-use crate::{bed::Bed, metrics::Metrics, way::complete};
+use crate::way::complete;
 
-/// What has to happen happens long before, also on a busy machine.
+pub(crate) use controller::Controller;
+
+/// A generous deadline for what has to happen, also on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(60);
 
 /// A namespace with a repository of the same name, and a role for the controller.
@@ -39,7 +43,7 @@ pub(crate) struct World {
 impl World {
     /// With the permissions that the contract names, and nothing more.
     pub(crate) async fn new(hint: &str) -> Self {
-        Self::with_rights(hint, controller::rights(&[])).await
+        Self::with_rights(hint, rights(&[])).await
     }
 
     /// With the Deployment `web` on version 1 of the tag `app`, and a controller that finds it up to date.
@@ -60,7 +64,7 @@ impl World {
     /// Gives the controller one more right.
     pub(crate) async fn permit(&self, rule: PolicyRule) {
         let (client, namespace) = (self.namespace.client(), self.namespace.name());
-        let permitted = controller::permit(client, namespace, "more", vec![rule]).await;
+        let permitted = permit(client, namespace, "more", vec![rule]).await;
         permitted.expect("a role");
     }
 
@@ -99,7 +103,7 @@ impl World {
         Image::new(self.marker(version))
     }
 
-    /// What that image says when it runs.
+    /// The marker of that image.
     pub(crate) fn marker(&self, version: u32) -> String {
         format!("{}-{version}", self.namespace.name())
     }
@@ -192,7 +196,7 @@ impl World {
         markers
     }
 
-    /// Waits until every container of the namespace runs an image of this marker, in so many containers.
+    /// Waits until this many containers run in the namespace, all with an image of this marker.
     pub(crate) async fn until_running(&self, marker: &str, containers: usize) {
         self.until_markers(vec![marker.to_owned(); containers])
             .await;
@@ -210,16 +214,28 @@ impl World {
         running.await.unwrap_or_else(|error| panic!("{error}"));
     }
 
-    /// What the controller asked of the API server.
+    /// The controller's requests to the API server.
     pub(crate) fn requests(&self) -> Vec<Request> {
-        let user = format!(
-            "system:serviceaccount:{}:{SERVICE_ACCOUNT}",
-            self.namespace.name()
-        );
+        let user = user(self.namespace.name());
         let audit = self.testbed.control_plane().audit();
         audit
             .requests_since(self.begun, |request| request.user == user)
             .expect("the audit log")
+    }
+
+    /// How often the controller listed pods.
+    pub(crate) fn pod_lists(&self) -> usize {
+        let lists = |request: &&Request| request.verb == "list" && request.resource == "pods";
+        self.requests().iter().filter(lists).count()
+    }
+
+    /// Waits until the controller has listed pods more often than `before`.
+    pub(crate) async fn until_pod_list(&self, before: usize) {
+        let listed = eventually(SOON, "a list of the pods", async || {
+            let more = self.pod_lists() > before;
+            more.then_some(()).ok_or_else(String::new)
+        });
+        listed.await.unwrap_or_else(|error| panic!("{error}"));
     }
 
     /// How many patches of workloads the controller sent, and the API server took.
@@ -267,7 +283,7 @@ impl World {
         found.await.unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// Waits until there are so many Events, and no more.
+    /// Waits until there are exactly this many Events.
     pub(crate) async fn until_events(&self, name: &str, reason: &str, number: usize) {
         let what = format!("{number} Events {reason}");
         let found = eventually(SOON, &what, async || {
@@ -299,106 +315,6 @@ impl World {
             .await
             .unwrap_or_else(|error| panic!("{}", with_sources(&error)));
         Controller(started)
-    }
-}
-
-/// The controller's process.
-pub(crate) struct Controller(pub(crate) controller::Controller);
-
-impl Controller {
-    /// Starts it again.
-    pub(crate) async fn start(&self) {
-        let started = self.0.server().start().await;
-        started.unwrap_or_else(|error| panic!("{error}\n{}", self.log()));
-    }
-
-    /// Asks it to stop, and gives its exit code.
-    pub(crate) async fn stop(&self) -> Option<i32> {
-        let status = self.0.server().stop().await.expect("stopped");
-        status.and_then(|status| status.code())
-    }
-
-    /// Kills it with SIGKILL.
-    pub(crate) fn kill(&self) {
-        self.0.server().kill();
-    }
-
-    /// All that it has logged since it was started last.
-    pub(crate) fn log(&self) -> String {
-        std::fs::read_to_string(self.0.log()).unwrap_or_default()
-    }
-
-    /// The address of its health and metrics.
-    pub(crate) fn url(&self) -> String {
-        self.0.url()
-    }
-
-    pub(crate) async fn metrics(&self) -> Metrics {
-        Metrics(self.0.metrics().await.expect("metrics"))
-    }
-
-    /// The status code of its answer to a GET request.
-    pub(crate) async fn get(&self, path: &'static str) -> u16 {
-        self.0.get(path).await.expect("an answer").0
-    }
-
-    /// Waits until it answers a GET request with this status code.
-    pub(crate) async fn until_answering(&self, path: &'static str, status: u16) {
-        let answering = eventually(SOON, path, async || match self.get(path).await {
-            answer if answer == status => Ok(()),
-            other => Err(other.to_string()),
-        });
-        answering.await.unwrap_or_else(|error| panic!("{error}"));
-    }
-
-    /// Waits until the metrics are as the condition wants them.
-    pub(crate) async fn until(
-        &self,
-        what: &str,
-        mut condition: impl FnMut(&Metrics) -> bool,
-    ) -> Metrics {
-        let found = eventually(SOON, what, async || {
-            let metrics = self.metrics().await;
-            if condition(&metrics) {
-                Ok(metrics)
-            } else {
-                Err(metrics.summary())
-            }
-        });
-        found
-            .await
-            .unwrap_or_else(|error| panic!("{error}\n{}", self.log()))
-    }
-
-    /// Waits until so many workloads are in this state, and no others are there.
-    pub(crate) async fn until_all(&self, state: &str, workloads: usize) -> Metrics {
-        let all = |metrics: &Metrics| {
-            let states = metrics.states();
-            states == BTreeMap::from([(state.to_owned(), workloads)])
-        };
-        self.until(&format!("{workloads} workloads {state}"), all)
-            .await
-    }
-
-    /// Waits until the log has a line that holds all the parts.
-    pub(crate) async fn until_logged(&self, parts: &[&str]) -> String {
-        let what = format!("a line with {parts:?}");
-        let found = eventually(SOON, &what, async || {
-            let log = self.log();
-            let mut lines = log.lines();
-            let line = lines.find(|line| parts.iter().all(|part| line.contains(part)));
-            line.map(str::to_owned).ok_or_else(|| log.clone())
-        });
-        found.await.unwrap_or_else(|error| panic!("{error}"))
-    }
-
-    /// Waits until a workload was checked so many times more.
-    pub(crate) async fn checks(&self, name: &str, times: usize) {
-        for _ in 0..times {
-            let before = self.metrics().await.last_check(name);
-            self.until("another check", |metrics| metrics.last_check(name) > before)
-                .await;
-        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Hints: an announced image is checked at once, whatever the schedule says.
+//! Hints: an announced image is checked at once, whatever the schedule.
 
 mod load;
 mod oidc;

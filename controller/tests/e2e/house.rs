@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
 use kube_autorollout_testbed::modules::{self, Imports, circles, imports};
 
-/// Every line of `cargo tree`: a package, its version and what else is said of it.
+/// Every line of `cargo tree`: a package, its version and further properties.
 fn tree() -> Vec<String> {
     let arguments = [
         "tree",

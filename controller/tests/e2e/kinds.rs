@@ -165,7 +165,7 @@ async fn is_restarted_at_each_moment(kind: &str) {
     settles(&world, &controller, pods, 5).await;
 }
 
-/// Waits for so many patches.
+/// Waits for this many patches.
 async fn until_patched(world: &World, patches: usize) {
     let taken = eventually(SOON, "the patch", async || {
         let seen = world.patches();

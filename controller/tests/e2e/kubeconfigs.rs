@@ -1,4 +1,4 @@
-//! What a kubeconfig may say of the API server and of its user.
+//! What a kubeconfig may configure of the API server and of its user.
 
 use std::{
     fs,

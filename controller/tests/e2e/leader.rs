@@ -104,8 +104,7 @@ async fn a_rollout_of_a_killed_leader_is_followed_to_its_end_by_the_next() {
     second.checks("web", 3).await;
     let metrics = second.metrics().await;
     let counted = ["triggered", "completed"].map(|outcome| metrics.rollouts(outcome));
-    assert_eq!(counted.map(|count| count > 0.5), [false, true]);
-    assert!(metrics.rollouts("completed") < 1.5, "once");
+    assert_eq!(counted, [0, 1]);
     let took = metrics.sum("rollout_duration_seconds_sum", &[]);
     assert!(took >= LEASE.as_secs_f64(), "since the patch: {took}");
     assert_eq!(world.events("web", "RolloutCompleted").await, [note]);
@@ -318,7 +317,7 @@ async fn events_that_cannot_be_written_do_not_keep_the_lease() {
     controller.until_all("UpToDate", MANY).await;
     gateway.delay("events", Duration::from_secs(60));
     world.push(&world.version(2), "app").await;
-    let triggered = |metrics: &Metrics| metrics.rollouts("triggered") > 11.5;
+    let triggered = |metrics: &Metrics| metrics.rollouts("triggered") > 11;
     controller.until("rollouts", triggered).await;
     let asked = Instant::now();
     let (code, took) = tokio::join!(controller.stop(), async {

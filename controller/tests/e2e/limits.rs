@@ -24,7 +24,7 @@ pub(crate) struct Rollouts {
 }
 
 impl Rollouts {
-    /// Watches the Deployments until so many rollouts have ended.
+    /// Watches the Deployments until this many rollouts have ended.
     pub(crate) async fn watched(world: &World, rollouts: usize) -> Self {
         let api = world.namespace.api::<Deployment>();
         let mut changes = pin!(watcher(api, watcher::Config::default()).applied_objects());

@@ -12,16 +12,12 @@ use crate::{
     harness::{Controller, SOON, World},
     limits::Rollouts,
     metrics::Metrics,
-    way::{at, gateway},
+    way::{at, behind_gateway, gateway},
 };
 
 /// The rollouts of a controller by their outcomes: triggered, completed, conflict, failed.
 fn outcomes(metrics: &Metrics) -> [u64; 4] {
-    let count = |outcome| metrics.rollouts(outcome);
-    ["triggered", "completed", "conflict", "failed"].map(|outcome| {
-        let count = count(outcome).round();
-        format!("{count}").parse().expect("a number of rollouts")
-    })
+    ["triggered", "completed", "conflict", "failed"].map(|outcome| metrics.rollouts(outcome))
 }
 
 /// Every rollout was reported as such, and nothing else was.
@@ -78,12 +74,7 @@ async fn a_patch_whose_answer_is_lost_on_the_way_is_recognised_as_our_own() {
 
 #[tokio::test]
 async fn a_patch_that_is_not_answered_in_time_is_recognised_as_our_own() {
-    let world = World::new("late-answer").await;
-    world.push(&world.version(1), "app").await;
-    world.deploy("web", "app").await;
-    let gateway = gateway(&world).await;
-    let controller = at(&world, gateway.url(), "/readyz", "").await;
-    controller.until_all("UpToDate", 1).await;
+    let (world, gateway, controller) = behind_gateway("late-answer").await;
     gateway.answer_patches(false);
     world.push(&world.version(2), "app").await;
     world.until_event("web", "RolloutTriggered").await;
@@ -93,12 +84,7 @@ async fn a_patch_that_is_not_answered_in_time_is_recognised_as_our_own() {
 
 #[tokio::test]
 async fn a_patch_whose_answer_is_lost_in_an_outage_is_recognised_when_a_watch_shows_the_workload() {
-    let world = World::new("lost-outage").await;
-    world.push(&world.version(1), "app").await;
-    world.deploy("web", "app").await;
-    let gateway = gateway(&world).await;
-    let controller = at(&world, gateway.url(), "/readyz", "").await;
-    controller.until_all("UpToDate", 1).await;
+    let (world, gateway, controller) = behind_gateway("lost-outage").await;
     gateway.deliver_watches(false); // or the Event is written, and lost, in the outage
     gateway.answer_patches(false);
     gateway.lose_patch(Loss::Broken);
@@ -122,28 +108,13 @@ async fn a_patch_whose_answer_is_lost_in_an_outage_is_recognised_when_a_watch_sh
 
 #[tokio::test]
 async fn a_workload_that_is_deleted_before_our_patch_comes_is_no_failure() {
-    let world = World::new("deleted-meanwhile").await;
-    world.push(&world.version(1), "app").await;
-    world.deploy("web", "app").await;
-    let gateway = gateway(&world).await;
-    let controller = at(&world, gateway.url(), "/readyz", "").await;
-    controller.until_all("UpToDate", 1).await;
+    let (world, gateway, controller) = behind_gateway("deleted-meanwhile").await;
     // The watch does not show the deletion before the patch has been answered.
     gateway.deliver_watches(false);
     gateway.delay("pods", Duration::from_secs(2));
-    let reads = || {
-        let requests = world.requests();
-        let reads = requests
-            .iter()
-            .filter(|request| request.verb == "list" && request.resource == "pods");
-        reads.count()
-    };
-    let before = reads();
+    let before = world.pod_lists();
     world.push(&world.version(2), "app").await;
-    let read = eventually(SOON, "a list of the pods", async || {
-        (reads() > before).then_some(()).ok_or_else(String::new)
-    });
-    read.await.unwrap_or_else(|error| panic!("{error}"));
+    world.until_pod_list(before).await;
     let deployments = world.namespace.api::<Deployment>();
     let now = DeleteParams::default();
     deployments.delete("web", &now).await.expect("deleted");
@@ -168,12 +139,7 @@ async fn a_workload_that_is_deleted_before_our_patch_comes_is_no_failure() {
 /// change of the workload would help, so it is a failure like any other refusal.
 #[tokio::test]
 async fn a_refusal_that_is_for_no_change_of_the_workload_is_reported_as_a_failure() {
-    let world = World::new("refused").await;
-    world.push(&world.version(1), "app").await;
-    world.deploy("web", "app").await;
-    let gateway = gateway(&world).await;
-    let controller = at(&world, gateway.url(), "/readyz", "").await;
-    controller.until_all("UpToDate", 1).await;
+    let (world, gateway, controller) = behind_gateway("refused").await;
     for (each, status) in [
         (1, StatusCode::CONFLICT),
         (2, StatusCode::INTERNAL_SERVER_ERROR),
@@ -190,15 +156,10 @@ async fn a_refusal_that_is_for_no_change_of_the_workload_is_reported_as_a_failur
     assert_eq!(world.patches(), 2);
 }
 
-/// What is not there yet may come, so nothing is said of a failure.
+/// The patch may still arrive, so no failure is reported.
 #[tokio::test]
 async fn a_patch_that_a_load_balancer_keeps_to_itself_is_sent_again_and_no_failure() {
-    let world = World::new("withheld").await;
-    world.push(&world.version(1), "app").await;
-    world.deploy("web", "app").await;
-    let gateway = gateway(&world).await;
-    let controller = at(&world, gateway.url(), "/readyz", "").await;
-    controller.until_all("UpToDate", 1).await;
+    let (world, gateway, controller) = behind_gateway("withheld").await;
     gateway.lose_patch(Loss::Withheld(StatusCode::SERVICE_UNAVAILABLE));
     world.push(&world.version(2), "app").await;
     is_told_once_each(&world, &controller, &["web"], 1).await;

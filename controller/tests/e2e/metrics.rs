@@ -1,4 +1,4 @@
-//! What tests ask of the controller's metrics.
+//! The controller's metrics, as tests read them.
 
 use std::collections::BTreeMap;
 
@@ -46,9 +46,10 @@ impl Metrics {
         counts.filter(|(_, count)| *count > 0).collect()
     }
 
-    /// The rollouts with an outcome.
-    pub(crate) fn rollouts(&self, outcome: &str) -> f64 {
-        self.sum("rollouts_total", &[("outcome", outcome)])
+    /// How many rollouts had this outcome.
+    pub(crate) fn rollouts(&self, outcome: &str) -> u64 {
+        let name = full("rollouts_total");
+        self.0.count(&name, &[("outcome", outcome)])
     }
 
     /// When a workload was checked last; zero before.
@@ -61,7 +62,7 @@ impl Metrics {
         self.value(name, &[("name", "web")])
     }
 
-    /// What is seen when a condition does not come true.
+    /// The summary for a condition that does not come true.
     pub(crate) fn summary(&self) -> String {
         let rollouts = full("rollouts_total");
         let rollouts: Vec<_> = self.0.lines(&rollouts, &[]).collect();

@@ -158,11 +158,7 @@ async fn what_cannot_or_must_not_be_rolled_out_is_left_alone_with_its_reason() {
     world
         .patch("paused", json!({ "spec": { "paused": false } }))
         .await;
-    controller
-        .until("a completed rollout", |metrics| {
-            metrics.rollouts("completed") > 0.0
-        })
-        .await;
+    controller.until_completed(1).await;
     assert_eq!(world.patches(), 1);
 }
 

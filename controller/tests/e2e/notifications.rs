@@ -35,7 +35,7 @@ pub(crate) fn configuration(receiver: &Receiver, events: &[&str]) -> String {
     format!("logLevel: debug\nnotifications: {notifications}\n")
 }
 
-/// Waits until so many messages have come.
+/// Waits for this many messages.
 pub(crate) async fn messages(receiver: &Receiver, number: usize) -> Vec<Value> {
     let what = format!("{number} messages");
     let come = eventually(SOON, &what, async || {

@@ -1,4 +1,4 @@
-//! API servers that lack a kind or forbid it, or whose objects are not what this version knows: the rest goes on.
+//! API servers that lack a kind or forbid it, or whose objects have an unknown form: everything else works.
 //!
 //! A real API server of one version can neither lack a single kind nor send an object of another shape, so a gateway
 //! before the real one does.
@@ -40,11 +40,7 @@ async fn disturbs_no_other(
     let line = controller.until_logged(&["WARN", "cannot watch"]).await;
     assert!(line.contains(reported), "{line}");
     world.push(&world.version(2), "app").await;
-    controller
-        .until("a completed rollout", |metrics| {
-            metrics.rollouts("completed") > 0.0
-        })
-        .await;
+    controller.until_completed(1).await;
     assert_eq!(world.markers(), [world.marker(1), world.marker(2)]);
     assert_eq!(controller.get("/readyz").await, 200);
     let metrics = controller.metrics().await;
@@ -133,11 +129,7 @@ async fn odd_disturbs_no_other(world: &World, controller: &Controller, gateway: 
         assert!(line.contains(part), "{line}");
     }
     world.push(&world.version(2), "app").await;
-    controller
-        .until("a completed rollout", |metrics| {
-            metrics.rollouts("completed") > 0.0
-        })
-        .await;
+    controller.until_completed(1).await;
     controller.until("one of each", one_of_each).await;
     assert_eq!(world.markers(), [world.marker(1), world.marker(2)]);
 
@@ -204,11 +196,7 @@ async fn a_pod_that_cannot_be_read_is_the_trouble_of_its_workload_only() {
     let reported = ["WARN", "ApiServer", "cannot be read", &pod, &own];
     controller.until_logged(&reported).await;
     world.push(&world.version(2), "app").await;
-    controller
-        .until("completed rollouts", |metrics| {
-            metrics.rollouts("completed") > 4.0
-        })
-        .await;
+    controller.until_completed(5).await;
     gateway.leave("pods", &pod);
     controller.until_all("UpToDate", 6).await;
     assert_eq!(world.patches(), 6);

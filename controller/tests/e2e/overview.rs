@@ -1,4 +1,4 @@
-//! Where the workloads stand, as a replica says it: `/status.json`, the page at `/` and `kube-autorollout status`.
+//! The state of workloads, as a replica reports it: `/status.json`, the page at `/` and `kube-autorollout status`.
 
 mod browser;
 mod command;

@@ -80,7 +80,7 @@ impl Kinds {
         none.await.unwrap_or_else(|error| panic!("{error}"));
     }
 
-    /// Waits until there are so many containers, which run these.
+    /// Waits until there are this many containers, which run these images.
     async fn until_running(&self, marker: &str, pods: usize) {
         let running = eventually(SOON, marker, async || {
             let markers: Vec<_> = self.markers();

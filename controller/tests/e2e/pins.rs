@@ -59,7 +59,7 @@ async fn a_rollout_pins_every_container_that_is_checked_and_no_other() {
     assert_eq!(pins(&web), "", "nothing is rolled out to pin");
     let moved = ImageIndex::of([world.version(2)]);
     world.push(&moved, "app").await;
-    until_rollouts(&controller, 1.0).await;
+    until_rollouts(&controller, 1).await;
     let [app, side] = ["app", "fixed"].map(|tag| world.image(tag));
     let (moved, digest) = (moved.digest(), world.version(8).digest());
     let pin = |image: &str, digest: &Digest| format!("{image}@{digest}");
@@ -89,7 +89,7 @@ async fn a_rollout_pins_every_container_that_is_checked_and_no_other() {
 #[tokio::test]
 async fn a_container_that_did_not_move_keeps_its_pin_when_another_is_rolled_out_and_is_held() {
     let (world, controller, plain) = mixed("pins-held").await;
-    for (rollouts, version) in [(1.0, 2), (2.0, 3)] {
+    for (rollouts, version) in [(1, 2), (2, 3)] {
         world.push(&world.version(version), "fixed").await;
         until_rollouts(&controller, rollouts).await;
     }
@@ -116,13 +116,9 @@ async fn a_container_that_did_not_move_keeps_its_pin_when_another_is_rolled_out_
     assert_eq!(world.events("web", "NotPinned").await, [""; 0]);
 }
 
-/// Waits until so many rollouts are complete.
-async fn until_rollouts(controller: &Controller, rollouts: f64) {
-    controller
-        .until("a rollout", |metrics| {
-            metrics.rollouts("completed") >= rollouts
-        })
-        .await;
+/// Waits until this many rollouts are complete.
+async fn until_rollouts(controller: &Controller, rollouts: u64) {
+    controller.until_completed(rollouts).await;
     controller.until_all("UpToDate", 1).await;
 }
 

@@ -20,7 +20,7 @@ async fn a_rollout_that_fails_is_reported_with_its_pod_long_before_the_next_tick
     world.push(&crashes, "app").await;
     controller.start().await;
     let metrics = controller.until_all("NotConverging", 1).await;
-    assert!((metrics.rollouts("not_converging") - 1.0).abs() < f64::EPSILON);
+    assert_eq!(metrics.rollouts("not_converging"), 1);
     let note = world.until_event("web", "NotConverging").await;
     assert!(note.contains("CrashLoopBackOff in pod web-"), "{note}");
 }

@@ -59,7 +59,7 @@ pub(crate) async fn until_reported(
     controller.until_logged(&["WARN", &workload, &note]).await;
 }
 
-/// Waits until decisions were made so many times more. No check counts as done while a registry does not answer well.
+/// Waits for this many more decisions. No check counts as done while a registry fails.
 pub(crate) async fn until_decided(controller: &Controller, times: usize) {
     let decided = || controller.log().matches(" decided ").count();
     let wanted = decided() + times;

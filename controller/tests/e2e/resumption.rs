@@ -1,4 +1,4 @@
-//! What was interrupted goes on by itself: a check that failed, and a rollout that was paused.
+//! Interrupted work resumes by itself: a check that failed, and a rollout that was paused.
 
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ use crate::harness::World;
 async fn a_check_that_failed_is_repeated_long_before_the_next_tick() {
     let world = World::new("daily").await;
     world.push(&world.version(1), "app").await;
-    let address = world.testbed.registry().host().parse().expect("an address");
-    let registry = FaultProxy::start(address).await.expect("a port");
+    let registry = FaultProxy::start(world.testbed.registry().host()).await;
+    let registry = registry.expect("a port");
     let image = world
         .image("app")
         .replace(world.testbed.registry().host(), registry.host());

@@ -24,7 +24,7 @@ const WAITS: &str = "rollouts: { retryAfter: [2s, 4s, 8s] }";
 const ELECTED: &str = "rollouts: { retryAfter: [2s, 4s, 8s] }\nleaderElection: { enabled: true }";
 
 impl World {
-    /// Waits for so many patches.
+    /// Waits for this many patches.
     async fn until_patches(&self, patches: usize) {
         let what = format!("{patches} patches");
         let taken = eventually(2 * SOON, &what, async || {
@@ -37,7 +37,7 @@ impl World {
         assert_eq!(self.patches(), patches);
     }
 
-    /// The annotation of the template of `web` that says how often a digest was rolled out.
+    /// The annotation of the template of `web` that counts how often a digest was rolled out.
     async fn attempts(&self) -> Option<String> {
         let template = self.deployment("web").await.spec.expect("a spec").template;
         let annotations = template.metadata.and_then(|metadata| metadata.annotations);
@@ -105,7 +105,7 @@ impl Behind {
         };
         let nodes = world.testbed.start_nodes(options).await.expect("nodes");
         let host = world.testbed.registry().host();
-        let mirror = Mirror::start(host.parse().expect("an address")).await;
+        let mirror = Mirror::start(host).await;
         let mirror = mirror.expect("a mirror");
         let through = nodes.pull_through(host, Some(mirror.access()));
         through.expect("plain HTTP");

@@ -9,6 +9,7 @@ use k8s_openapi::api::{
 };
 use kube::{Api, api::PostParams};
 use kube_autorollout_testbed::{
+    Bed,
     controller::SERVICE_ACCOUNT,
     image::{Image, Pusher},
     programs::{Program, Programs},
@@ -20,7 +21,6 @@ use serde_json::{Value, json};
 use tokio::task::{JoinSet, LocalSet};
 
 use crate::{
-    bed::Bed,
     harness::{Controller, SOON, World, parsed},
     kinds::create,
     no_rollout::other_architecture,
@@ -29,14 +29,14 @@ use crate::{
 /// A group, a resource and a verb.
 type Right = [&'static str; 3];
 
-/// What is lost without a right.
+/// The consequence of a missing permission.
 #[derive(Debug, Clone, Copy)]
 enum Loss {
     /// The workloads of the kind are not known.
     Kind,
     /// Workloads that are labelled later are not noticed.
     News,
-    /// Workloads of the kind are not rolled out, and an Event says so.
+    /// Workloads of the kind are not rolled out, and an Event reports that.
     Rollout,
     /// What pods of these workloads run is not known.
     Pods(&'static str),
@@ -132,7 +132,7 @@ async fn row(right: Right, loss: Loss, rendered: Vec<Value>) {
     found.await;
 }
 
-/// Another kind, whose workloads show that all else goes on.
+/// Another kind, whose workloads show that everything else works.
 fn witness(kind: &str) -> &'static str {
     if kind == "deployments" {
         "statefulsets"
@@ -265,7 +265,7 @@ async fn lacks_events(world: &World) {
     controller.until_all("UpToDate", 1).await;
     world.push(&world.version(2), "app").await;
     let completed = |metrics: &crate::metrics::Metrics| {
-        metrics.rollouts("completed") >= 1.0 && metrics.sum("events_dropped_total", &[]) >= 2.0
+        metrics.rollouts("completed") >= 1 && metrics.sum("events_dropped_total", &[]) >= 2.0
     };
     controller
         .until("a rollout nobody is reported of", completed)

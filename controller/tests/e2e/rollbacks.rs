@@ -131,7 +131,7 @@ async fn until_complete(world: &World, kind: &str) {
     complete.await.unwrap_or_else(|error| panic!("{error}"));
 }
 
-/// What the controllers asked of the API server, but for the Lease.
+/// The controllers' requests to the API server, except for the Lease.
 fn requests(world: &World) -> usize {
     let requests = world.requests().into_iter();
     let others = requests.filter(|request| request.resource != "leases");

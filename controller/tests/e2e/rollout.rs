@@ -45,11 +45,7 @@ async fn a_push_under_the_same_tag_rolls_out_exactly_once() {
     controller.until_all("UpToDate", 1).await;
 
     world.push(&new, "app").await;
-    controller
-        .until("a completed rollout", |metrics| {
-            metrics.rollouts("completed") > 0.0
-        })
-        .await;
+    controller.until_completed(1).await;
     for (state, reason) in [
         (State::RollingOut, Reason::InFlight),
         (State::UpToDate, Reason::Current),
@@ -62,8 +58,8 @@ async fn a_push_under_the_same_tag_rolls_out_exactly_once() {
     let metrics = controller.until_all("UpToDate", 1).await;
     controller.checks("web", 3).await;
 
-    assert!((metrics.rollouts("triggered") - 1.0).abs() < f64::EPSILON);
-    assert!((metrics.rollouts("completed") - 1.0).abs() < f64::EPSILON);
+    assert_eq!(metrics.rollouts("triggered"), 1);
+    assert_eq!(metrics.rollouts("completed"), 1);
     assert_eq!(
         metrics.value("workload_outdated", &[("name", "web")]),
         Some(0.0)
@@ -97,11 +93,7 @@ async fn a_push_while_the_controller_was_away_is_rolled_out_at_its_first_check()
     world.push(&world.version(2), "app").await;
     controller.start().await;
     world.until_running(&world.marker(2), 1).await;
-    controller
-        .until("a completed rollout", |metrics| {
-            metrics.rollouts("completed") > 0.0
-        })
-        .await;
+    controller.until_completed(1).await;
     assert_eq!(world.patches(), 1);
 }
 
@@ -121,7 +113,7 @@ async fn a_controller_killed_right_after_the_patch_does_not_roll_out_again() {
     controller.until_all("UpToDate", 1).await;
     controller.checks("web", 3).await;
     assert_eq!(world.patches(), 1);
-    assert!((controller.metrics().await.rollouts("completed") - 1.0).abs() < f64::EPSILON);
+    assert_eq!(controller.metrics().await.rollouts("completed"), 1);
 }
 
 #[tokio::test]
@@ -144,11 +136,7 @@ async fn two_containers_whose_tags_move_at_once_are_rolled_out_together() {
     world.push(&Image::new("both-a2"), "a").await;
     world.push(&Image::new("both-b2"), "b").await;
     controller.start().await;
-    controller
-        .until("a completed rollout", |metrics| {
-            metrics.rollouts("completed") > 0.0
-        })
-        .await;
+    controller.until_completed(1).await;
     assert_eq!(world.markers(), ["both-a2", "both-b2"]);
     assert_eq!(world.patches(), 1);
 }
@@ -181,7 +169,7 @@ async fn a_controller_manager_that_lags_causes_no_second_patch() {
         .expect("paused");
     world.push(&world.version(2), "app").await;
     controller
-        .until("a rollout", |metrics| metrics.rollouts("triggered") > 0.0)
+        .until("a rollout", |metrics| metrics.rollouts("triggered") > 0)
         .await;
     // A third image, which must wait until the controller-manager has seen the patch.
     world.push(&world.version(3), "app").await;
@@ -245,11 +233,7 @@ async fn the_kubectl_annotation_is_written_when_it_is_asked_for() {
         .controller("featureFlags: { enableKubectlAnnotation: true }")
         .await;
     world.push(&world.version(2), "app").await;
-    controller
-        .until("a completed rollout", |metrics| {
-            metrics.rollouts("completed") > 0.0
-        })
-        .await;
+    controller.until_completed(1).await;
     let deployment = world.deployment("web").await;
     let template = deployment.spec.and_then(|spec| spec.template.metadata);
     let annotations = template

@@ -1,4 +1,4 @@
-//! Where workloads are watched: a role in each namespace is enough, and one that is missing disturbs nobody else.
+//! Where workloads are watched: a role in each namespace is enough, and a missing one does not affect other namespaces.
 
 use k8s_openapi::api::{
     apps::v1::Deployment,

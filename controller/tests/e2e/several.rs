@@ -32,11 +32,7 @@ async fn a_hundred_stale_workloads_are_rolled_out_once_each() {
             .await;
     }
     let controller = world.controller("interval: 2s").await;
-    controller
-        .until("all completed", |metrics| {
-            metrics.rollouts("completed") >= 100.0
-        })
-        .await;
+    controller.until_completed(100).await;
     controller.until_all("UpToDate", 100).await;
     controller.checks(&name(0), 3).await;
     let patched = world

@@ -9,7 +9,7 @@ use crate::{harness::World, metrics::Metrics, scope};
 /// Namespaces at a time.
 const WAVE: usize = 20;
 
-/// After so many waves memory has reached what a wave takes.
+/// After this many waves, memory usage is stable.
 const WARM_UP: usize = 3;
 
 const WAVES: usize = 9;

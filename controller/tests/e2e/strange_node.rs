@@ -1,4 +1,4 @@
-//! What only a node can say: here one says it whose kubelet is the test itself, as no simulated node has such trouble.
+//! Statuses that only a kubelet writes: here the test itself is the kubelet, as simulated nodes do not have such failures.
 
 use std::time::Duration;
 
@@ -63,7 +63,7 @@ impl<'a> StrangeNode<'a> {
         self.world.create(web.on_node(&self.name).labelled()).await;
     }
 
-    /// Says this of the pod of a Deployment of which nothing was said yet.
+    /// Writes this status of the pod of a Deployment that has no status yet.
     async fn say(&self, name: &str, says: &Says<'_>) {
         let pods = self.world.namespace.api::<Pod>();
         let selector = ListParams::default().labels(&format!("app={name}"));
@@ -108,7 +108,7 @@ fn micro_time() -> String {
     format!("{:.6}", Timestamp::now())
 }
 
-/// What a kubelet says of the only container of a pod.
+/// The status of the only container of a pod.
 enum Says<'a> {
     /// It runs and is ready, with this image ID.
     Runs(&'a str),

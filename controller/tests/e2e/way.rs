@@ -1,4 +1,4 @@
-//! Controllers that reach the API server by a way that can be cut, or through a gateway.
+//! Controllers that reach the API server through a forwarder or a gateway.
 
 use std::{path::Path, time::Duration};
 
@@ -11,7 +11,7 @@ use kube_autorollout_testbed::{
 
 use crate::harness::{Controller, World};
 
-/// A way to the API server.
+/// A forwarder to the API server.
 pub(crate) async fn way(world: &World, round_trip: Duration) -> Forwarder {
     let server = world.testbed.control_plane().address();
     let way = Forwarder::start(server, round_trip).await;
@@ -26,7 +26,18 @@ pub(crate) async fn gateway(world: &World) -> Gateway {
     Gateway::start(&kubeconfig).await.expect("a gateway")
 }
 
-/// A controller that reaches the API server by this way.
+/// [`World::with_web`] with a gateway between the controller and the API server.
+pub(crate) async fn behind_gateway(hint: &str) -> (World, Gateway, Controller) {
+    let world = World::new(hint).await;
+    world.push(&world.version(1), "app").await;
+    world.deploy("web", "app").await;
+    let gateway = gateway(&world).await;
+    let controller = at(&world, gateway.url(), "/readyz", "").await;
+    controller.until_all("UpToDate", 1).await;
+    (world, gateway, controller)
+}
+
+/// A controller that reaches the API server through this forwarder.
 pub(crate) async fn behind(world: &World, way: &Forwarder, configuration: &str) -> Controller {
     let url = format!("https://{}", way.host());
     at(world, &url, "/readyz", configuration).await
@@ -54,6 +65,7 @@ pub(crate) async fn at(
         &kubeconfig,
         &configuration,
         path,
+        &[],
     );
     let started = started.await;
     Controller(started.unwrap_or_else(|error| panic!("{}", with_sources(&error))))

@@ -1,4 +1,4 @@
-//! Indexes of which tools say that their images are artifacts, and what is no image at all.
+//! Indexes whose images tools mark as artifacts, and artifacts that are not images.
 
 use std::process::Command as Tool;
 

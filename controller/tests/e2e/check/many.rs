@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// As many as may be in flight at once.
 const PERMITS: usize = 16;
 
-/// What a registry was asked for so far, and what it has answered.
+/// How many requests a registry has received, and how many responses it has sent.
 #[derive(Clone, Copy, Default)]
 struct Seen {
     heads: usize,
@@ -52,7 +52,7 @@ impl Seen {
     }
 }
 
-/// A registry that answers when it is asked to, as if the way were long.
+/// A registry that responds on demand, as if it were far away.
 struct Far {
     address: SocketAddr,
     seen: watch::Receiver<Seen>,
@@ -157,7 +157,7 @@ async fn a_hundred_images_for_several_platforms_take_less_than_twenty_round_trip
     assert!(1 + round_trips < 20, "{round_trips}");
 }
 
-/// A registry that fails at once, and counts how often it is asked.
+/// A registry that fails at once, and counts requests.
 async fn failing() -> (SocketAddr, Arc<AtomicUsize>, JoinSet<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");

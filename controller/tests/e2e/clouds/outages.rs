@@ -1,4 +1,4 @@
-//! How often clouds are asked, and what becomes of workloads while they are away.
+//! How often clouds are asked for credentials, and the states of workloads during their outages.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::harness::SOON;
 /// Workloads that share a token.
 const WORKLOADS: usize = 100;
 
-/// For how long a token is good.
+/// The lifetime of a token.
 const LIFE: Duration = Duration::from_secs(60);
 
 #[tokio::test]
@@ -77,7 +77,7 @@ async fn a_hundred_workloads_cost_one_fetch_for_each_life_of_a_token_and_outlive
     scene.assert_discreet(&controller).await;
 }
 
-/// Waits until so many tokens were fetched.
+/// Waits until this many tokens were fetched.
 async fn fetched(scene: &Scene, count: usize) {
     let fetched = eventually(SOON, "a token", async || {
         let fetched = scene.clouds.count(Step::EcrToken);

@@ -197,7 +197,7 @@ impl Scene {
         let kubeconfig = control_plane.kubeconfig_for(world.namespace.name(), SERVICE_ACCOUNT);
         let kubeconfig = kubeconfig.await.expect("a kubeconfig");
         let (configuration, environment) = (complete(configuration), self.environment(identity));
-        let started = controller::Controller::start_in(
+        let started = controller::Controller::start(
             world.testbed.programs(),
             Path::new(env!("CARGO_BIN_EXE_kube-autorollout")),
             &kubeconfig,

@@ -24,7 +24,7 @@ struct Issuer {
     url: String,
     /// What its key set has; it answers with 500 where there is none.
     keys: Arc<Mutex<Option<Value>>>,
-    /// How many documents it was asked for.
+    /// How many requests it received.
     asked: Arc<Mutex<usize>>,
     _server: JoinSet<()>,
 }
@@ -137,7 +137,7 @@ async fn tokens_of_ci_jobs_are_accepted_by_their_issuer_key_and_claims() {
         hooks.post("/hooks/ci", &authorization, &image).await.0
     };
 
-    // Nobody fetches anything for a token of another issuer.
+    // Nothing is fetched for a token of another issuer.
     let strange = key.token(&issuer.claims(&json!({ "iss": "https://other.example.org" })));
     assert_eq!(send(&strange).await, 401);
     assert_eq!(*issuer.asked.lock(), 0);

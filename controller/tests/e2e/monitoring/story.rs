@@ -147,7 +147,7 @@ impl Story {
         self.world.push(&self.world.version(2), "app").await;
         self.announce(&self.world.image("app"));
         let reported = |metrics: &crate::metrics::Metrics| {
-            metrics.rollouts("completed") >= 1.0
+            metrics.rollouts("completed") >= 1
                 && metrics.sum("hint_to_patch_seconds_count", &[]) >= 1.0
                 && metrics.sum("workload_outdated", &[("name", "held")]) >= 1.0
                 && metrics.sum("credentials_quarantined", &[]) >= 1.0

@@ -21,7 +21,7 @@ async fn like(world: &World) -> Deployment {
     web.container("app", &world.image("app"))
 }
 
-/// Waits until the Deployment has so many pods of its template, and so many of them available.
+/// Waits until the Deployment has this many pods of its template, and this many of them available.
 async fn until_pods(world: &World, updated: i32, available: i32) {
     world
         .until("web", |deployment| {

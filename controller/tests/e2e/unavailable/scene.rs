@@ -1,4 +1,4 @@
-//! What the tests have in common: the workload `web`, of which something is always missing, and one that lacks nothing.
+//! What the tests have in common: the workload `web`, which is never complete, and one that always is.
 
 use std::time::Duration;
 
@@ -90,7 +90,7 @@ impl Scene {
         assert_eq!(self.patches_to(name), patches, "{name}");
     }
 
-    /// Waits until so many containers of `web` run a version, and no others.
+    /// Waits until this many containers of `web` run a version, and no others.
     pub(super) async fn until_running(&self, version: u32, containers: usize) {
         let expected = vec![self.world.marker(version); containers];
         let what = format!("version {version}");
