@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use kube_autorollout_core::state::{Reason, State};
 use kube_autorollout_testbed::{
-    cloud::{Astray, ECR, EVIL, Failure, Step, Via},
+    cloud::{Mistreatment, ECR, EVIL, Failure, Step, Via},
     workload,
 };
 use serde_json::json;
@@ -100,7 +100,7 @@ async fn a_role_that_may_not_read_a_repository_is_reported_with_the_missing_perm
     let world = &scene.world;
     world.push(&world.version(1), "app").await;
     world.deploy("web", "app").await;
-    scene.clouds.lead_astray(Some(Astray::Forbid));
+    scene.clouds.mistreat(Some(Mistreatment::Forbid));
     let permissions = [
         ("aws", "ecr:BatchGetImage"),
         ("azure", "AcrPull"),
@@ -200,14 +200,14 @@ async fn no_token_goes_to_a_host_that_only_looks_like_a_clouds() {
 
 #[tokio::test]
 async fn no_token_follows_a_redirect_or_a_realm_of_a_registry() {
-    let scene = Scene::new("cloud-astray").await;
+    let scene = Scene::new("cloud-mistreatment").await;
     let world = &scene.world;
     world.push(&world.version(1), "app").await;
     world.deploy("web", "app").await;
     for identity in scene.identities() {
-        for astray in [Astray::Redirect, Astray::Realm] {
+        for mistreatment in [Mistreatment::Redirect, Mistreatment::Realm] {
             let before = scene.clouds.asked().len();
-            scene.clouds.lead_astray(Some(astray));
+            scene.clouds.mistreat(Some(mistreatment));
             let controller = scene.controller(&identity).await;
             controller.until_logged(&["WARN", "container app"]).await;
             scene.assert_discreet(&controller).await;
@@ -215,7 +215,7 @@ async fn no_token_follows_a_redirect_or_a_realm_of_a_registry() {
             let went = asked.iter().any(|asked| asked.host == EVIL);
             assert_eq!(
                 went,
-                astray == Astray::Redirect,
+                mistreatment == Mistreatment::Redirect,
                 "{}: {asked:?}",
                 identity.whose
             );

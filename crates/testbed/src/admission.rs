@@ -79,13 +79,7 @@ impl ImagePolicy {
     ///
     /// When the API server refuses it, or it changes nothing within a minute.
     pub async fn put_in_force(&self, namespace: &Namespace) -> Result<(), Error> {
-        let name = self.name_for(namespace);
-        objects::create(
-            &namespace.client(),
-            &name,
-            [self.spec(), binding(namespace, &name)],
-        )
-        .await?;
+        create(namespace, &self.name, self.spec()).await?;
         let [image, expected] = &self.example;
         is_in_force(namespace, &example(image), expected).await
     }
@@ -96,12 +90,8 @@ impl ImagePolicy {
     ///
     /// When the API server refuses that.
     pub async fn withdraw(&self, namespace: &Namespace) -> Result<(), kube::Error> {
-        objects::delete(&namespace.client(), &self.name_for(namespace)).await
-    }
-
-    /// Policies are not namespaced, so their names have to be unique.
-    fn name_for(&self, namespace: &Namespace) -> String {
-        format!("{}-{}", namespace.name(), self.name)
+        let name = name_for(namespace, &self.name);
+        objects::delete(&namespace.client(), &name).await
     }
 
     fn spec(&self) -> Value {
@@ -131,13 +121,20 @@ impl ImagePolicy {
     }
 }
 
-/// What puts a policy in force for the pods of one namespace.
-fn binding(namespace: &Namespace, policy: &str) -> Value {
+/// Creates a policy and its binding to the pods of one namespace.
+async fn create(namespace: &Namespace, name: &str, spec: Value) -> Result<(), Error> {
+    let name = name_for(namespace, name);
     let labels = json!({ "kubernetes.io/metadata.name": namespace.name() });
-    json!({
-        "policyName": policy,
+    let binding = json!({
+        "policyName": name,
         "matchResources": { "namespaceSelector": { "matchLabels": labels } },
-    })
+    });
+    objects::create(&namespace.client(), &name, [spec, binding]).await
+}
+
+/// Policies are not namespaced, so their names have to be unique.
+fn name_for(namespace: &Namespace, name: &str) -> String {
+    format!("{}-{name}", namespace.name())
 }
 
 /// A pod with one container of this image.

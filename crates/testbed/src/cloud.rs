@@ -6,11 +6,11 @@
 //! one does. Metadata servers, which must not be reached through a proxy, have an address of their own.
 
 mod answer;
-mod asked;
 mod aws;
 mod azure;
 mod google;
 mod registry;
+mod request;
 mod server;
 mod signature;
 mod state;
@@ -20,8 +20,8 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use parking_lot::Mutex;
 
 pub use self::{
-    asked::{Asked, Step, Via},
-    state::{Astray, Failure},
+    request::{RecordedRequest, Step, Via},
+    state::{Failure, Mistreatment},
 };
 use self::{server::Hosts, state::State};
 use crate::{
@@ -146,8 +146,8 @@ impl Clouds {
     }
 
     /// How registries mistreat clients with a valid token from now on; with `None` they serve them.
-    pub fn lead_astray(&self, astray: Option<Astray>) {
-        self.state.lock().astray = astray;
+    pub fn mistreat(&self, mistreatment: Option<Mistreatment>) {
+        self.state.lock().mistreatment = mistreatment;
     }
 
     /// Revokes all credentials that were issued so far.
@@ -156,7 +156,7 @@ impl Clouds {
     }
 
     /// All requests, oldest first.
-    pub fn asked(&self) -> Vec<Asked> {
+    pub fn asked(&self) -> Vec<RecordedRequest> {
         self.state.lock().asked.clone()
     }
 

@@ -17,7 +17,7 @@ pub use metrics::{Metrics, label};
 pub use rights::{SERVICE_ACCOUNT, grant, permit, permit_from, rights, rule, user};
 
 use crate::{
-    ask,
+    client,
     process::{self, Folder, Launch, Lines, LogError, Mark, Port, Server, usage},
     programs::Programs,
 };
@@ -206,6 +206,6 @@ impl Controller {
 }
 
 async fn get(port: u16, path: &'static str) -> Result<(StatusCode, String), Error> {
-    let answer = ask::get(&format!("http://127.0.0.1:{port}{path}")).await;
+    let answer = client::get(&format!("http://127.0.0.1:{port}{path}")).await;
     answer.ok_or(Error::Answer { path })
 }

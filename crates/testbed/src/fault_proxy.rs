@@ -23,7 +23,7 @@ use parking_lot::Mutex;
 use tokio::{sync::watch, time::sleep};
 
 pub use forgery::Forgery;
-pub use manifest_request::TagAnswer;
+pub use manifest_request::TagResponse;
 
 use crate::{
     clock::now,
@@ -63,7 +63,7 @@ struct State {
     mode: watch::Sender<Mode>,
     rules: Mutex<Rules>,
     realm: OnceLock<Realm>,
-    answers: Mutex<Vec<TagAnswer>>,
+    answers: Mutex<Vec<TagResponse>>,
     requests: AtomicUsize,
 }
 
@@ -166,7 +166,7 @@ impl FaultProxy {
     }
 
     /// All responses to requests for tags that were not forged, oldest first.
-    pub fn tag_answers(&self) -> Vec<TagAnswer> {
+    pub fn tag_responses(&self) -> Vec<TagResponse> {
         self.state.answers.lock().clone()
     }
 }
@@ -222,7 +222,9 @@ impl State {
             }
             _ => response.map(Full::new),
         };
-        self.answers.lock().extend(asked.tag_answer(&response, at));
+        self.answers
+            .lock()
+            .extend(asked.tag_response(&response, at));
         Ok(response)
     }
 

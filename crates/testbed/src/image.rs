@@ -198,9 +198,8 @@ impl Image {
             "config": descriptor(self.media_types.config(), &config),
             "layers": [descriptor(self.media_types.layer(self.zstd), layer)],
         });
-        if !self.annotations.is_empty() {
-            insert_some(&mut manifest, "annotations", Some(&self.annotations));
-        }
+        let annotations = Some(&self.annotations).filter(|all| !all.is_empty());
+        insert_some(&mut manifest, "annotations", annotations);
         manifest.to_string().into_bytes()
     }
 
@@ -232,17 +231,13 @@ impl Image {
         self.media_types.config()
     }
 
-    /// The descriptor with which an index lists this image.
-    fn descriptor(&self) -> Value {
-        let mut descriptor = descriptor(self.media_type(), &self.manifest());
+    /// Adds what an index lists of this image to its descriptor.
+    fn describe(&self, descriptor: &mut Value) {
         let mut platform = json!({ "architecture": self.architecture, "os": self.os });
         insert_some(&mut platform, "variant", self.variant.as_ref());
-        insert_some(&mut descriptor, "platform", Some(&platform));
-        if self.zstd {
-            let annotations = json!({ ZSTD_ANNOTATION: "true" });
-            insert_some(&mut descriptor, "annotations", Some(&annotations));
-        }
-        descriptor
+        insert_some(descriptor, "platform", Some(&platform));
+        let annotations = self.zstd.then(|| json!({ ZSTD_ANNOTATION: "true" }));
+        insert_some(descriptor, "annotations", annotations.as_ref());
     }
 }
 

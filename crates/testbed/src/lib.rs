@@ -1,7 +1,7 @@
 //! A real Kubernetes control plane and real registries on loopback, for tests, the demo and measurements.
 //!
-//! Nothing has to be installed but Go, which builds the programs once; each server listens on 127.0.0.1 on a port of its
-//! own, and none outlives the process that started it, however that ends.
+//! Only Go has to be installed, which builds the programs once. Each server listens on a port of 127.0.0.1 of its own, and
+//! none outlives the process that started it, however that ends.
 //!
 //! ```no_run
 //! use kube_autorollout_testbed::{image::{Image, Pusher}, shared, workload::Deployment};
@@ -21,36 +21,40 @@
 //!
 //! | module | what |
 //! | --- | --- |
-//! | [`environment`] | the testbed that the tests of one binary share, a namespace for each, and a testbed of one's own |
+//! | [`environment`] | the testbed that the tests of one binary share, with a namespace for each, and testbeds of single tests |
 //! | [`programs`] | finding or building etcd, the Kubernetes programs and the registry |
 //! | [`process`] | server processes, their folders and logs |
-//! | [`control_plane`] | etcd, API server, controller-manager, scheduler; what was asked of the API server |
-//! | [`controller`] | the controller as a process, with the rights of its role |
+//! | [`control_plane`] | etcd, API server, controller-manager, scheduler; the requests to the API server |
+//! | [`controller`] | the controller as a process, with the permissions of its role |
 //! | [`admission`] | admission policies that change the images of pods |
-//! | [`registry`] | the distribution registry: plain, with passwords, with tokens; what was asked of it |
-//! | [`forwarder`] | a way to a server that takes as long as one through a network, and can be cut |
-//! | [`chaos`] | many workloads through faults that a seed draws, and a judge of what became of them |
-//! | [`fault_proxy`] | a proxy before a registry that refuses, delays, withholds and forges answers on request |
-//! | [`mirror`] | a mirror that nodes pull through and that may be behind |
-//! | [`gateway`] | a gateway before the API server that withholds or changes single answers |
-//! | [`clock`] | the present |
+//! | [`registry`] | the distribution registry: plain, with passwords, with tokens; the requests to it |
+//! | [`forwarder`] | a TCP forwarder with the latency of a network, which can be cut |
+//! | [`chaos`] | many workloads under faults that are drawn from a seed, and a judge of the outcome |
+//! | [`fault_proxy`] | a proxy in front of a registry that refuses, delays, withholds and forges responses |
+//! | [`mirror`] | a mirror that nodes pull through and whose cache may be stale |
+//! | [`gateway`] | a gateway in front of the API server that withholds or changes single responses |
+//! | [`hints`] | a port on which a controller receives hints, and a registry that sends them |
+//! | [`receiver`] | a server that receives notifications |
+//! | [`clock`] | the present time |
 //! | [`cloud`] | AWS, Azure and Google Cloud as far as their registries need them |
 //! | [`certificates`] | authorities and server certificates |
 //! | [`prometheus`] | Prometheus, which scrapes the controller |
 //! | [`installed()`] | programs of the system's packages, and skipping tests without them |
 //! | [`image`] | images and indexes, made without a container engine, and pushing them |
-//! | [`node`] | nodes that copy the kubelet and containerd: what they pull, what they report |
+//! | [`node`] | nodes that pull and report as the kubelet and containerd do |
 //! | [`modules`] | what the modules of a crate import from each other, for tests of its architecture |
-//! | [`workload`] | workloads as users write them, and waiting for what becomes of them |
+//! | [`workload`] | workloads as users write them, and waiting for their states |
+//! | [`program`] | what the programs of this crate have in common |
 //!
 //! # What this crate does not do
 //!
-//! It runs no containers but those of the controller itself ([`node::Nodes::run_for_real`]) and has no network between pods, and it is never a dependency of what is shipped.
+//! It runs no containers except those of the controller itself ([`node::Nodes::run_for_real`]) and has no network between
+//! pods. It is never a dependency of what is shipped.
 
 pub mod admission;
-mod ask;
 pub mod certificates;
 pub mod chaos;
+mod client;
 pub mod clock;
 pub mod cloud;
 pub mod control_plane;

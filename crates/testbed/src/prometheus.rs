@@ -7,7 +7,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::{
-    ask,
+    client,
     process::{self, Folder, Launch, Port, Server},
     programs::Programs,
 };
@@ -70,7 +70,7 @@ impl Prometheus {
         let server = Server::new(launch, move || {
             let url = format!("http://{address}/-/ready");
             Box::pin(async move {
-                let answer = ask::get(&url).await;
+                let answer = client::get(&url).await;
                 answer.is_some_and(|(status, _)| status == StatusCode::OK)
             })
         });
@@ -109,7 +109,7 @@ impl Prometheus {
     ///
     /// When there is no answer, or it is an error.
     pub async fn get(&self, path: &str) -> Result<Value, Error> {
-        let answer = ask::get(&format!("{}/api/v1/{path}", self.url())).await;
+        let answer = client::get(&format!("{}/api/v1/{path}", self.url())).await;
         let body = answer.map_or_else(|| "no answer".to_owned(), |(_, body)| body);
         let parsed: Value = serde_json::from_str(&body).unwrap_or_default();
         let data = parsed.get("data").cloned();

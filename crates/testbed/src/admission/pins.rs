@@ -2,11 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::{Error, binding, example, is_in_force, objects};
+use super::{Error, create, example, is_in_force, name_for, objects};
 use crate::environment::Namespace;
 
 /// The annotation of a pod that names the images which its containers are pinned to.
 pub const PINS: &str = "kube-autorollout/pins";
+
+/// The policy's name, after that of its namespace.
+const NAME: &str = "pin";
 
 /// The chart's own file.
 const SPEC: &str = include_str!("../../../../charts/kube-autorollout/files/pin-policy.yaml");
@@ -62,9 +65,7 @@ impl PinPolicy {
     ///
     /// When the API server refuses it, or it changes nothing within a minute.
     pub async fn put_in_force(&self, namespace: &Namespace) -> Result<(), Error> {
-        let name = name_for(namespace);
-        let specs = [self.spec.clone(), binding(namespace, &name)];
-        objects::create(&namespace.client(), &name, specs).await?;
+        create(namespace, NAME, self.spec.clone()).await?;
         let (pod, pinned) = pinned();
         is_in_force(namespace, &pod, &pinned).await
     }
@@ -75,7 +76,8 @@ impl PinPolicy {
     ///
     /// When the API server refuses that, or pods are pinned a minute later.
     pub async fn withdraw(namespace: &Namespace) -> Result<(), Error> {
-        objects::delete(&namespace.client(), &name_for(namespace)).await?;
+        let name = name_for(namespace, NAME);
+        objects::delete(&namespace.client(), &name).await?;
         let (pod, _) = pinned();
         is_in_force(namespace, &pod, IMAGE).await
     }
@@ -90,9 +92,4 @@ fn pinned() -> (Value, String) {
         metadata.insert("annotations".to_owned(), json!({ PINS: pins }));
     }
     (pod, pinned)
-}
-
-/// Policies are not namespaced, so their names have to be unique.
-fn name_for(namespace: &Namespace) -> String {
-    format!("{}-pin", namespace.name())
 }

@@ -83,7 +83,7 @@ impl World<'_> {
     }
 
     pub(super) fn answers(&self) -> Vec<Answer> {
-        let answers = self.ways.iter().flat_map(FaultProxy::tag_answers);
+        let answers = self.ways.iter().flat_map(FaultProxy::tag_responses);
         let ours = answers.filter(|answer| answer.user_agent.starts_with(USER_AGENT));
         ours.map(|answer| Answer {
             tag: format!("{}:{}", answer.repository, answer.tag),

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::{
-    asked::{Request, Step},
+    request::{Request, Step},
     state::{Failure, State},
 };
 use crate::clock::now;

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{
     AGENT_TOKEN, OTHER_ROLE, POD_ROLE, SERVICE_ACCOUNT_TOKEN,
     answer::{Answer, end, json, text},
-    asked::{Request, Step},
+    request::{Request, Step},
     signature::{Expected, check},
     state::State,
 };

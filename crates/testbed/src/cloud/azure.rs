@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{
     ACR, CLIENT, SERVICE_ACCOUNT_TOKEN, TENANT,
     answer::{Answer, end, json},
-    asked::{Request, Step},
+    request::{Request, Step},
     state::State,
 };
 

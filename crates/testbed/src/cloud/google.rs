@@ -6,8 +6,8 @@ use serde_json::json;
 use super::{
     AUDIENCE, GAR, GOOGLE_ACCOUNT, SERVICE_ACCOUNT_TOKEN,
     answer::{Answer, end, json, set, text},
-    asked::{Request, Step},
     azure::has_form,
+    request::{Request, Step},
     state::State,
 };
 

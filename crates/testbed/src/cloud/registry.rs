@@ -7,28 +7,28 @@ use serde_json::json;
 use super::{
     ACR, ECR, ECR_PUBLIC, EVIL, GAR,
     answer::{Answer, json, set},
-    asked::Request,
-    state::{Astray, State},
+    request::Request,
+    state::{Mistreatment, State},
 };
 use crate::server::basic_login;
 
 /// The response to a request that is refused; nothing for one that is to be served.
 pub(super) fn refusal(request: &Request, state: &State) -> Option<Answer> {
     let sent = request.header("authorization");
-    if state.astray == Some(Astray::Realm) {
+    if state.mistreatment == Some(Mistreatment::Realm) {
         let realm = format!(r#"Bearer realm="https://{EVIL}/token",service="x""#);
         return Some(challenge(&realm));
     }
     let refused = own_refusal(request, sent, state);
-    match state.astray.filter(|_| refused.is_none()) {
-        Some(Astray::Redirect) => {
+    match state.mistreatment.filter(|_| refused.is_none()) {
+        Some(Mistreatment::Redirect) => {
             let mut response = json(307, &json!({}));
             let to = format!("https://{EVIL}{}", request.path);
             set(response.headers_mut(), LOCATION, &to);
             Some(response)
         }
-        Some(Astray::Forbid) => Some(denied("User is not authorized to perform this action")),
-        Some(Astray::Realm) | None => refused,
+        Some(Mistreatment::Forbid) => Some(denied("User is not authorized to perform this action")),
+        Some(Mistreatment::Realm) | None => refused,
     }
 }
 

@@ -18,9 +18,9 @@ use tokio_rustls::TlsAcceptor;
 use super::{
     ACR, ECR, ECR_PUBLIC, GAR,
     answer::{Answer, failure},
-    asked::{Asked, Request, Step, Via},
     aws, azure, google,
     registry::refusal,
+    request::{RecordedRequest, Request, Step, Via},
     state::State,
 };
 use crate::{
@@ -133,7 +133,7 @@ impl Hosts {
             query => format!("{}?{query}", request.path),
         };
         let has_secret = state.secrets().iter().any(|secret| text.contains(secret));
-        state.asked.push(Asked {
+        state.asked.push(RecordedRequest {
             via: request.via,
             host: request.host.clone(),
             target,

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp, fmt::strtime};
 use ring::hmac;
 
 use super::{
-    asked::Request,
+    request::Request,
     state::{Keys, State},
 };
 use crate::{

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::{
     AGENT_TOKEN, SERVICE_ACCOUNT_TOKEN, STATIC_KEYS,
-    asked::{Asked, Step},
+    request::{RecordedRequest, Step},
 };
 
 /// How a step fails.
@@ -26,7 +26,7 @@ pub enum Failure {
 
 /// How registries mistreat clients with a valid token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Astray {
+pub enum Mistreatment {
     /// They redirect to [`EVIL`](super::EVIL).
     Redirect,
     /// They name a token server there, whoever the client is.
@@ -57,8 +57,8 @@ pub(super) struct State {
     pub(super) life: Duration,
     pub(super) failures: BTreeMap<Step, Failure>,
     pub(super) away: bool,
-    pub(super) astray: Option<Astray>,
-    pub(super) asked: Vec<Asked>,
+    pub(super) mistreatment: Option<Mistreatment>,
+    pub(super) asked: Vec<RecordedRequest>,
     pub(super) complaints: Vec<String>,
     /// By the ID of the access key.
     pub(super) keys: BTreeMap<String, Keys>,
@@ -78,7 +78,7 @@ impl Default for State {
             life: Duration::from_secs(3600),
             failures: BTreeMap::new(),
             away: false,
-            astray: None,
+            mistreatment: None,
             asked: Vec::new(),
             complaints: Vec::new(),
             keys: BTreeMap::from([(id.to_owned(), keys)]),

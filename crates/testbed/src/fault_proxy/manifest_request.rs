@@ -11,7 +11,7 @@ use crate::{relay, server::header};
 
 /// A true response to a client's request for a tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TagAnswer {
+pub struct TagResponse {
     /// The repository.
     pub repository: String,
     /// The tag.
@@ -56,13 +56,17 @@ impl ManifestRequest {
     }
 
     /// The record of the response, if the request was for a tag.
-    pub(super) fn tag_answer<B>(self, response: &Response<B>, at: Timestamp) -> Option<TagAnswer> {
+    pub(super) fn tag_response<B>(
+        self,
+        response: &Response<B>,
+        at: Timestamp,
+    ) -> Option<TagResponse> {
         let digest = match response.status() {
             StatusCode::OK => header(response.headers(), relay::DIGEST).to_owned(),
             StatusCode::NOT_MODIFIED => self.known,
             _ => return None,
         };
-        (!digest.is_empty() && !relay::is_digest(&self.reference)).then_some(TagAnswer {
+        (!digest.is_empty() && !relay::is_digest(&self.reference)).then_some(TagResponse {
             repository: self.repository,
             tag: self.reference,
             digest,

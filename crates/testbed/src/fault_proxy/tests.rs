@@ -84,7 +84,7 @@ async fn an_honest_answer_is_passed_on_and_noted() {
     let (proxy, _registry) = behind().await;
     let (status, body, _, digest) = ask(&proxy, Method::GET).await.expect("an answer");
     assert_eq!((status, body.as_str()), (200, MANIFEST));
-    let answers = proxy.tag_answers();
+    let answers = proxy.tag_responses();
     let [answer] = answers.as_slice() else {
         panic!("{answers:?}");
     };
@@ -119,10 +119,10 @@ async fn no_lie_can_be_verified_and_only_true_digests_are_noted() {
         );
     }
     // Of three forgeries, by both methods
-    assert_eq!(proxy.tag_answers().len(), 6);
+    assert_eq!(proxy.tag_responses().len(), 6);
     assert!(
         proxy
-            .tag_answers()
+            .tag_responses()
             .iter()
             .all(|answer| answer.digest == honest)
     );
@@ -143,7 +143,7 @@ async fn who_is_refused_gets_the_status_and_who_is_kept_waiting_gets_nothing() {
     });
     assert_eq!(answer, None);
     assert!(ask(&proxy, Method::HEAD).await.is_some());
-    assert_eq!(proxy.tag_answers().len(), 1);
+    assert_eq!(proxy.tag_responses().len(), 1);
 }
 
 #[tokio::test]

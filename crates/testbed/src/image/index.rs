@@ -35,8 +35,16 @@ pub struct ImageIndex {
 enum Entry {
     Image(Image),
     Artifact(Artifact),
-    Attestation { subject: Digest, statement: Vec<u8> },
+    Attestation(Attestation),
     Index(ImageIndex),
+}
+
+/// What `BuildKit` attests about an image: a manifest with one statement in place of a layer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Attestation {
+    /// The image.
+    subject: Digest,
+    statement: Vec<u8>,
 }
 
 impl ImageIndex {
@@ -70,10 +78,11 @@ impl ImageIndex {
         let statement = json!({ "predicate": statement }).to_string().into_bytes();
         let attestations: Vec<_> = self
             .images()
-            .map(|image| Entry::Attestation {
+            .map(|image| Attestation {
                 subject: image.digest(),
                 statement: statement.clone(),
             })
+            .map(Entry::Attestation)
             .collect();
         self.entries.extend(attestations);
         self
@@ -126,9 +135,8 @@ impl ImageIndex {
             "mediaType": self.media_type(),
             "manifests": manifests,
         });
-        if !self.annotations.is_empty() {
-            insert_some(&mut index, "annotations", Some(&self.annotations));
-        }
+        let annotations = Some(&self.annotations).filter(|all| !all.is_empty());
+        insert_some(&mut index, "annotations", annotations);
         index.to_string().into_bytes()
     }
 
@@ -145,88 +153,78 @@ impl ImageIndex {
     fn images(&self) -> impl Iterator<Item = &Image> {
         self.entries.iter().filter_map(|entry| match entry {
             Entry::Image(image) => Some(image),
-            Entry::Attestation { .. } | Entry::Artifact(_) | Entry::Index(_) => None,
+            Entry::Attestation(_) | Entry::Artifact(_) | Entry::Index(_) => None,
         })
     }
 }
 
 impl Entry {
+    fn content(&self) -> &dyn Content {
+        match self {
+            Self::Image(image) => image,
+            Self::Artifact(artifact) => artifact,
+            Self::Attestation(attestation) => attestation,
+            Self::Index(index) => index,
+        }
+    }
+
     fn descriptor(&self, artifact_type: bool) -> Value {
+        let root = self.content().root();
+        let mut descriptor = descriptor(root.media_type, &root.body);
         match self {
             Self::Image(image) => {
-                let mut descriptor = image.descriptor();
+                image.describe(&mut descriptor);
                 let artifact_type = artifact_type.then(|| image.config_type());
                 insert_some(&mut descriptor, "artifactType", artifact_type.as_ref());
-                descriptor
             }
-            Self::Artifact(artifact) => {
-                descriptor(MediaTypes::Oci.manifest(), &artifact.manifest())
+            Self::Attestation(Attestation { subject, .. }) => {
+                let platform = json!({ "architecture": "unknown", "os": "unknown" });
+                insert_some(&mut descriptor, "platform", Some(&platform));
+                let annotations = json!({
+                    "vnd.docker.reference.type": "attestation-manifest",
+                    "vnd.docker.reference.digest": subject,
+                });
+                insert_some(&mut descriptor, "annotations", Some(&annotations));
             }
-            Self::Index(index) => descriptor(index.media_type(), &index.manifest()),
-            Self::Attestation { subject, statement } => {
-                let manifest = attestation_manifest(statement);
-                json!({
-                    "mediaType": MediaTypes::Oci.manifest(),
-                    "digest": digest_of(&manifest),
-                    "size": manifest.len(),
-                    "platform": { "architecture": "unknown", "os": "unknown" },
-                    "annotations": {
-                        "vnd.docker.reference.type": "attestation-manifest",
-                        "vnd.docker.reference.digest": subject,
-                    },
-                })
-            }
+            Self::Artifact(_) | Self::Index(_) => {}
         }
-    }
-
-    fn blobs(&self) -> Vec<Vec<u8>> {
-        match self {
-            Self::Image(image) => image.blobs(),
-            Self::Artifact(artifact) => artifact.blobs(),
-            Self::Index(index) => index.blobs(),
-            Self::Attestation { statement, .. } => {
-                vec![ATTESTATION_CONFIG.to_vec(), statement.clone()]
-            }
-        }
-    }
-
-    /// The manifest of this entry, after those that it refers to.
-    fn documents(&self) -> Vec<Document> {
-        match self {
-            Self::Image(image) => vec![image.root()],
-            Self::Artifact(artifact) => vec![artifact.root()],
-            Self::Index(index) => {
-                let mut documents = index.children();
-                documents.push(index.root());
-                documents
-            }
-            Self::Attestation { statement, .. } => vec![Document {
-                media_type: MediaTypes::Oci.manifest(),
-                body: attestation_manifest(statement),
-            }],
-        }
+        descriptor
     }
 }
 
-/// The manifest that carries one statement in place of a layer.
-fn attestation_manifest(statement: &[u8]) -> Vec<u8> {
-    json!({
-        "schemaVersion": 2,
-        "mediaType": MediaTypes::Oci.manifest(),
-        "config": descriptor(MediaTypes::Oci.config(), ATTESTATION_CONFIG),
-        "layers": [descriptor(IN_TOTO, statement)],
-    })
-    .to_string()
-    .into_bytes()
+impl Content for Attestation {
+    fn blobs(&self) -> Vec<Vec<u8>> {
+        vec![ATTESTATION_CONFIG.to_vec(), self.statement.clone()]
+    }
+
+    fn root(&self) -> Document {
+        let manifest = json!({
+            "schemaVersion": 2,
+            "mediaType": MediaTypes::Oci.manifest(),
+            "config": descriptor(MediaTypes::Oci.config(), ATTESTATION_CONFIG),
+            "layers": [descriptor(IN_TOTO, &self.statement)],
+        });
+        Document {
+            media_type: MediaTypes::Oci.manifest(),
+            body: manifest.to_string().into_bytes(),
+        }
+    }
 }
 
 impl Content for ImageIndex {
     fn blobs(&self) -> Vec<Vec<u8>> {
-        self.entries.iter().flat_map(Entry::blobs).collect()
+        let entries = self.entries.iter();
+        entries.flat_map(|entry| entry.content().blobs()).collect()
     }
 
     fn children(&self) -> Vec<Document> {
-        self.entries.iter().flat_map(Entry::documents).collect()
+        let documents = |entry: &Entry| {
+            let content = entry.content();
+            let mut documents = content.children();
+            documents.push(content.root());
+            documents
+        };
+        self.entries.iter().flat_map(documents).collect()
     }
 
     fn root(&self) -> Document {

@@ -6,12 +6,13 @@ use http::{Method, Request, StatusCode, header::USER_AGENT};
 use hyper::body::Incoming;
 use parking_lot::Mutex;
 use rcgen::KeyPair;
+use ring::error::Unspecified;
 use serde_json::{Value, json};
 use tokio_rustls::TlsAcceptor;
 
 use super::{
     query::Parameters,
-    token::{Claims, SERVICE, SignError, Signer},
+    token::{Claims, SERVICE, Signer},
     users,
 };
 use crate::{
@@ -75,7 +76,7 @@ pub enum Error {
 impl Issuer {
     /// Starts a server with tasks on the current runtime.
     pub(super) async fn start(identity: &Identity, key: &KeyPair) -> Result<Self, Error> {
-        let signer = Signer::new(key).map_err(|SignError| Error::Key)?;
+        let signer = Signer::new(key).map_err(|_| Error::Key)?;
         let acceptor = TlsAcceptor::from(Arc::new(identity.server_settings()?));
         let state = Arc::new(State {
             signer,
@@ -194,7 +195,7 @@ impl State {
                 });
                 (StatusCode::OK, body)
             }
-            Err(SignError) => (StatusCode::INTERNAL_SERVER_ERROR, error("UNKNOWN")),
+            Err(Unspecified) => (StatusCode::INTERNAL_SERVER_ERROR, error("UNKNOWN")),
         }
     }
 }

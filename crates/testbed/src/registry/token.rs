@@ -7,6 +7,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 use rcgen::KeyPair;
 use ring::{
+    error::{KeyRejected, Unspecified},
     rand::SystemRandom,
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair},
 };
@@ -19,11 +20,6 @@ pub(super) const ISSUER: &str = "testbed-issuer";
 pub(super) const SERVICE: &str = "testbed-registry";
 
 const KEY_ID: &str = "testbed";
-
-/// The key could not be used to sign.
-#[derive(Debug, thiserror::Error)]
-#[error("could not sign a token")]
-pub(super) struct SignError;
 
 /// Signs tokens.
 pub(super) struct Signer {
@@ -43,22 +39,17 @@ pub(super) struct Claims {
 }
 
 impl Signer {
-    pub(super) fn new(key: &KeyPair) -> Result<Self, SignError> {
-        let random = SystemRandom::new();
-        let key = EcdsaKeyPair::from_pkcs8(
-            &ECDSA_P256_SHA256_FIXED_SIGNING,
-            &key.serialize_der(),
-            &random,
-        )
-        .map_err(|_| SignError)?;
+    pub(super) fn new(key: &KeyPair) -> Result<Self, KeyRejected> {
+        let (random, algorithm) = (SystemRandom::new(), &ECDSA_P256_SHA256_FIXED_SIGNING);
+        let key = EcdsaKeyPair::from_pkcs8(algorithm, &key.serialize_der(), &random)?;
         Ok(Self { key, random })
     }
 
     /// A signed JSON Web Token.
-    pub(super) fn sign(&self, claims: &Claims) -> Result<String, SignError> {
+    pub(super) fn sign(&self, claims: &Claims) -> Result<String, Unspecified> {
         let header = json!({"alg": "ES256", "typ": "JWT", "kid": KEY_ID});
         let issued = claims.issued.as_second();
-        let lifetime = i64::try_from(claims.lifetime.as_secs()).map_err(|_| SignError)?;
+        let lifetime = i64::try_from(claims.lifetime.as_secs()).unwrap_or(i64::MAX);
         let body = json!({
             "iss": ISSUER,
             "sub": claims.subject,
@@ -71,10 +62,7 @@ impl Signer {
         });
         let encode = |part: Value| URL_SAFE_NO_PAD.encode(part.to_string());
         let content = format!("{}.{}", encode(header), encode(body));
-        let signature = self
-            .key
-            .sign(&self.random, content.as_bytes())
-            .map_err(|_| SignError)?;
+        let signature = self.key.sign(&self.random, content.as_bytes())?;
         Ok(format!("{content}.{}", URL_SAFE_NO_PAD.encode(signature)))
     }
 }

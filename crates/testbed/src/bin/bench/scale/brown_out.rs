@@ -14,7 +14,7 @@ use kube_autorollout_testbed::{
     clock::now,
     control_plane::NodeGrace,
     controller::{self, Controller, SERVICE_ACCOUNT},
-    fault_proxy::{FaultProxy, Mode, TagAnswer},
+    fault_proxy::{FaultProxy, Mode, TagResponse},
     image::Pusher,
     program::Failure,
     workload::many::Many,
@@ -217,12 +217,12 @@ async fn watch(
     interval: Duration,
 ) -> Result<Watched, Failure> {
     let (cpu, requests) = (controller.cpu_time()?, troubled.way.requests());
-    let begun = healthy.way.tag_answers().len();
+    let begun = healthy.way.tag_responses().len();
     let first = now();
     // The present tick is not watched, and the last one ends within this time
     sleep(interval * (TICKS + 1)).await;
     let last = now();
-    let answers = healthy.way.tag_answers();
+    let answers = healthy.way.tag_responses();
     let answers = answers.get(begun..).unwrap_or_default();
     let ticks = tick(first, interval) + 1..tick(last, interval);
     let checked = checked(answers, &ticks, interval, healthy.many.tags);
@@ -246,7 +246,7 @@ fn tick(at: Timestamp, interval: Duration) -> i64 {
 
 /// The number of tags, by the number of these ticks in which they were checked.
 fn checked(
-    answers: &[TagAnswer],
+    answers: &[TagResponse],
     ticks: &Range<i64>,
     interval: Duration,
     tags: usize,
@@ -277,7 +277,7 @@ mod tests {
 
     #[test]
     fn tags_are_counted_by_the_ticks_in_which_they_were_told() {
-        let answered = |tag: &str, second, user_agent: &str| TagAnswer {
+        let answered = |tag: &str, second, user_agent: &str| TagResponse {
             repository: "healthy".to_owned(),
             tag: tag.to_owned(),
             digest: String::new(),

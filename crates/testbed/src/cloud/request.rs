@@ -53,7 +53,7 @@ pub enum Step {
 
 /// A request, on record.
 #[derive(Debug, Clone)]
-pub struct Asked {
+pub struct RecordedRequest {
     /// How it was sent.
     pub via: Via,
     /// The host, with its port where that is not the default one.

@@ -1,4 +1,4 @@
-//! GET requests to servers on loopback.
+//! A client for servers on loopback.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use hyper_util::{
 };
 use tokio::time::timeout;
 
-/// How long a server may take for an answer.
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// How long a response may take.
+const DEADLINE: Duration = Duration::from_secs(10);
 
-/// The status and the body of the answer; nothing when there is none.
+/// The status and the body of the response to a GET request; `None` without one.
 pub(crate) async fn get(url: &str) -> Option<(StatusCode, String)> {
     let uri = url.parse().ok()?;
     let client: Client<HttpConnector, Empty<Bytes>> =
@@ -26,5 +26,5 @@ pub(crate) async fn get(url: &str) -> Option<(StatusCode, String)> {
         let text = String::from_utf8_lossy(&body.to_bytes()).into_owned();
         Some((status, text))
     };
-    timeout(ANSWER_WITHIN, answer).await.ok()?
+    timeout(DEADLINE, answer).await.ok()?
 }
