@@ -17,13 +17,13 @@ use case::Case;
 use runs::Runs;
 
 pub use end::{outdated, stale};
-pub use violation::Violation;
+pub use violation::{Finding, Violation};
 
 /// The verdict on a history.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Verdict {
     /// A violation of a promise.
-    pub violations: Vec<Violation>,
+    pub violations: Vec<Finding>,
     /// How many patches were overtaken by a move of the tag or by a new pod while they were on their way.
     pub raced: usize,
     /// How many patches rolled a digest out again, as they may.
@@ -45,9 +45,10 @@ pub fn judge(history: &History) -> Verdict {
     let mut rolled: BTreeMap<&Name, &Patch> = BTreeMap::new();
     for patch in &history.patches {
         let Some(subject) = subjects.get(&patch.name) else {
-            verdict.violations.push(Violation::Stranger {
+            verdict.violations.push(Finding {
                 name: patch.name.clone(),
-                at: patch.at,
+                at: Some(patch.at),
+                violation: Violation::Stranger,
             });
             continue;
         };
@@ -63,7 +64,11 @@ pub fn judge(history: &History) -> Verdict {
                 verdict.raced += usize::from(outcome.raced);
                 verdict.repeated += usize::from(outcome.repeated);
             }
-            Err(violation) => verdict.violations.push(*violation),
+            Err(violation) => verdict.violations.push(Finding {
+                name: patch.name.clone(),
+                at: Some(patch.at),
+                violation,
+            }),
         }
     }
     let pinned = pins::pinned(history, &runs);

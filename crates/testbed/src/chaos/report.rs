@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 use super::{
     error::Error,
     history::{History, Name},
-    judge::{self, Verdict, Violation},
+    judge::{self, Verdict},
     plan::Plan,
     settle::Settled,
     world::World,
@@ -186,7 +186,8 @@ async fn evidence(world: &World<'_>, verdict: &Verdict) -> Vec<String> {
                 .map(str::to_owned),
         );
     }
-    let mut names: Vec<&Name> = verdict.violations.iter().map(Violation::name).collect();
+    let violations = verdict.violations.iter();
+    let mut names: Vec<&Name> = violations.map(|found| &found.name).collect();
     names.sort();
     names.dedup();
     let logs = world.logs();

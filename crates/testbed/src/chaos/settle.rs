@@ -8,7 +8,7 @@ use tokio::time::sleep;
 use super::{
     error::Error,
     history::History,
-    judge::{self, Violation},
+    judge::{self, Finding},
     world::World,
 };
 use crate::{clock::now, workload::eventually};
@@ -31,7 +31,7 @@ pub(super) struct Settled {
     /// How long it took; `None` after the deadline.
     pub(super) took: Option<Duration>,
     /// The violations that are left.
-    pub(super) left: Vec<Violation>,
+    pub(super) left: Vec<Finding>,
 }
 
 /// Waits until every workload runs what its tag names.
@@ -91,13 +91,13 @@ pub(super) async fn settle(
 }
 
 /// The violations at present.
-fn left(history: &History) -> Vec<Violation> {
+fn left(history: &History) -> Vec<Finding> {
     let mut left = judge::stale(history);
     left.extend(judge::outdated(history));
     left
 }
 
-fn at_rest(left: &[Violation]) -> Result<(), String> {
+fn at_rest(left: &[Finding]) -> Result<(), String> {
     match left.first() {
         None => Ok(()),
         Some(first) => Err(format!("{} are left; {first}", left.len())),

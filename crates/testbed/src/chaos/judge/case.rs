@@ -47,13 +47,10 @@ enum Entry {
 
 impl<'a> Case<'a> {
     /// Finds a violation, or adds the moves that the patch was for to `served`.
-    pub(super) fn judge(
-        &self,
-        served: &mut BTreeSet<Served<'a>>,
-    ) -> Result<Outcome, Box<Violation>> {
-        let (name, at) = (self.patch.name.clone(), self.patch.at);
+    pub(super) fn judge(&self, served: &mut BTreeSet<Served<'a>>) -> Result<Outcome, Violation> {
+        let at = self.patch.at;
         if !self.subject.rolls || self.is_ruled_out() {
-            return Err(Box::new(Violation::Unwanted { name, at }));
+            return Err(Violation::Unwanted);
         }
         let mut causes = Vec::new();
         let mut repeated = false;
@@ -73,12 +70,12 @@ impl<'a> Case<'a> {
             }
         }
         if causes.is_empty() {
-            return Err(Box::new(Violation::Twice { name, at }));
+            return Err(Violation::Twice);
         }
         // One container is enough to justify a patch
         causes.retain(|(_, moved)| self.is_answered(moved));
         if causes.is_empty() {
-            return Err(Box::new(Violation::NotAnswered { name, at }));
+            return Err(Violation::NotAnswered);
         }
         let differs = |since| {
             let mut causes = causes.iter();
@@ -88,14 +85,14 @@ impl<'a> Case<'a> {
             })
         };
         if !differs(at - PODS_AGE) {
-            return Err(Box::new(Violation::NoDifference { name, at }));
+            return Err(Violation::NoDifference);
         }
         let raced = !differs(at) || !causes.iter().any(|(_, moved)| self.is_named(moved));
         Ok(Outcome { raced, repeated })
     }
 
     /// What the patch does to a container, by the record and the attempts of the one before it.
-    fn entry(&self, container: &str, digest: &str) -> Result<Entry, Box<Violation>> {
+    fn entry(&self, container: &str, digest: &str) -> Result<Entry, Violation> {
         let attempts = |patch: &Patch| patch.attempts.get(container).copied().unwrap_or(1);
         let recorded = self.before.and_then(|before| before.record.get(container));
         let (before, same) = match self.before {
@@ -109,52 +106,32 @@ impl<'a> Case<'a> {
             (true, Some(0)) => Ok(Entry::Kept),
             (true, Some(1)) => Ok(Entry::Repeated(written)),
             (false, Some(1)) => Ok(Entry::Changed),
-            _ => Err(Box::new(Violation::Miscounted {
-                name: self.patch.name.clone(),
-                at: self.patch.at,
+            _ => Err(Violation::Miscounted {
                 container: container.to_owned(),
                 before,
                 written,
-            })),
+            }),
         }
     }
 
     /// Whether a digest may be rolled out again: not more often than there are waits, not before its wait is over, and
     /// where a ready pod of the rollout before runs another image.
-    fn may_repeat(
-        &self,
-        container: &str,
-        moved: &Move,
-        attempt: u32,
-    ) -> Result<(), Box<Violation>> {
-        let (name, at, container) = (self.patch.name.clone(), self.patch.at, container.to_owned());
+    fn may_repeat(&self, container: &str, moved: &Move, attempt: u32) -> Result<(), Violation> {
+        let (at, container) = (self.patch.at, container.to_owned());
         let done = usize::try_from(attempt.saturating_sub(2)).unwrap_or(usize::MAX);
         let Some(wait) = self.history.retry_after.get(done) else {
-            return Err(Box::new(Violation::TooOften {
-                name,
-                at,
-                container,
-                attempt,
-            }));
+            return Err(Violation::TooOften { container, attempt });
         };
         let last = self.before.and_then(|before| before.restarted_at);
         let waited = self.patch.restarted_at.zip(last);
         if waited.is_none_or(|(now, last)| now.duration_since(last) < *wait) {
-            return Err(Box::new(Violation::TooSoon {
-                name,
-                at,
-                container,
-            }));
+            return Err(Violation::TooSoon { container });
         }
         let others = self.others(&container, moved, at - PODS_AGE).into_iter();
         let of_it =
             |run: &&Run| run.ready && self.before.is_none_or(|last| run.pod_since >= last.at);
         if !others.into_iter().any(|run| of_it(&run)) {
-            return Err(Box::new(Violation::NoCause {
-                name,
-                at,
-                container,
-            }));
+            return Err(Violation::NoCause { container });
         }
         Ok(())
     }
@@ -176,20 +153,16 @@ impl<'a> Case<'a> {
     }
 
     /// The last move of a container's tag to this digest until then.
-    fn moved(&self, container: &str, digest: &str) -> Result<(usize, &'a Move), Box<Violation>> {
+    fn moved(&self, container: &str, digest: &str) -> Result<(usize, &'a Move), Violation> {
         let tag = self.subject.tags.get(container);
         let moves = self.history.moves.iter().enumerate();
         let until_then = moves
             .filter(|(_, moved)| Some(&moved.tag) == tag)
             .take_while(|(_, moved)| moved.span.begun <= self.patch.at)
             .filter(|(_, moved)| moved.digest == digest);
-        until_then.last().ok_or_else(|| {
-            Box::new(Violation::NeverPushed {
-                name: self.patch.name.clone(),
-                at: self.patch.at,
-                container: container.to_owned(),
-                digest: digest.to_owned(),
-            })
+        until_then.last().ok_or_else(|| Violation::NeverPushed {
+            container: container.to_owned(),
+            digest: digest.to_owned(),
         })
     }
 

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{Violation, runs::Runs};
+use super::{Finding, Violation, runs::Runs};
 use crate::chaos::history::{History, Run};
 
 /// The workloads that do not run in the end what their tags name, although they should. Where there are not enough nodes,
 /// the pods that run count.
-pub fn stale(history: &History) -> Vec<Violation> {
+pub fn stale(history: &History) -> Vec<Finding> {
     let runs = Runs::of(history.runs.iter().filter(|run| run.to.is_none()));
     let named: BTreeMap<&str, &str> = history
         .moves
@@ -28,12 +28,15 @@ pub fn stale(history: &History) -> Vec<Violation> {
                 current.len() == subject.pods
             };
             if !all_run || !others.is_empty() {
-                violations.push(Violation::Stale {
+                violations.push(Finding {
                     name: subject.name.clone(),
-                    container: container.clone(),
-                    pods: subject.pods,
-                    current: current.len(),
-                    others: others.len(),
+                    at: None,
+                    violation: Violation::Stale {
+                        container: container.clone(),
+                        pods: subject.pods,
+                        current: current.len(),
+                        others: others.len(),
+                    },
                 });
             }
         }
@@ -42,7 +45,7 @@ pub fn stale(history: &History) -> Vec<Violation> {
 }
 
 /// The workloads that do not have all their pods in the end, or have one of an older template, ready or not.
-pub fn outdated(history: &History) -> Vec<Violation> {
+pub fn outdated(history: &History) -> Vec<Finding> {
     let mut counts: BTreeMap<(&str, &str), [usize; 2]> = BTreeMap::new();
     for pod in &history.pods {
         let [found, newest] = counts.entry((&pod.namespace, &pod.workload)).or_default();
@@ -57,11 +60,14 @@ pub fn outdated(history: &History) -> Vec<Violation> {
             .copied()
             .unwrap_or_default();
         if found != subject.pods || newest != subject.pods {
-            violations.push(Violation::Outdated {
+            violations.push(Finding {
                 name: name.clone(),
-                pods: subject.pods,
-                found,
-                newest,
+                at: None,
+                violation: Violation::Outdated {
+                    pods: subject.pods,
+                    found,
+                    newest,
+                },
             });
         }
     }

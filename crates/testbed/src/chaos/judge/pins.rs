@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use super::{Violation, runs::Runs};
+use super::{Finding, Violation, runs::Runs};
 use crate::chaos::history::{History, Run, Subject};
 
 /// The verdict on pins.
 pub(super) struct Pinned {
     /// How many containers ran what they were pinned to.
     pub(super) runs: usize,
-    pub(super) violations: Vec<Violation>,
+    pub(super) violations: Vec<Finding>,
 }
 
 /// Whether pods with a pin ran the digest that was rolled out to their template, and none ran another one. An image that
@@ -28,11 +28,13 @@ pub(super) fn pinned<'a>(history: &'a History, runs: &Runs<'a>) -> Pinned {
         {
             match outcome(history, subject, &rolled_out, run) {
                 Some(true) => pinned.runs += 1,
-                Some(false) => pinned.violations.push(Violation::NotPinned {
+                Some(false) => pinned.violations.push(Finding {
                     name: subject.name.clone(),
-                    at: run.from,
-                    container: run.container.clone(),
-                    image: run.image.clone(),
+                    at: Some(run.from),
+                    violation: Violation::NotPinned {
+                        container: run.container.clone(),
+                        image: run.image.clone(),
+                    },
                 }),
                 None => {}
             }

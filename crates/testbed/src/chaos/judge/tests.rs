@@ -103,7 +103,16 @@ fn pod(newest: bool) -> Pod {
     }
 }
 
-fn violations(history: &History) -> Vec<Violation> {
+fn finding(name: Name, at: Timestamp, violation: Violation) -> Finding {
+    let at = Some(at);
+    Finding {
+        name,
+        at,
+        violation,
+    }
+}
+
+fn violations(history: &History) -> Vec<Finding> {
     judge(history).violations
 }
 
@@ -131,7 +140,7 @@ fn a_second_patch_for_one_move_is_found() {
     let mut history = fine();
     history.patches.push(patched(102.4, "2"));
     let (name, at) = (name(), second(102.4));
-    assert_eq!(violations(&history), [Violation::Twice { name, at }]);
+    assert_eq!(violations(&history), [finding(name, at, Violation::Twice)]);
 }
 
 #[test]
@@ -140,7 +149,10 @@ fn a_patch_of_pods_that_run_what_the_tag_names_is_found() {
     // They were replaced long before.
     history.runs = vec![ran("1", 1.0, Some(80.0)), ran("2", 80.0, None)];
     let (name, at) = (name(), second(102.0));
-    assert_eq!(violations(&history), [Violation::NoDifference { name, at }]);
+    assert_eq!(
+        violations(&history),
+        [finding(name, at, Violation::NoDifference)]
+    );
     // Nothing ran at all, so nothing differed.
     history.runs = vec![ran("1", 1.0, Some(80.0)), ran("2", 102.5, None)];
     assert_eq!(violations(&history).len(), 1);
@@ -156,7 +168,10 @@ fn a_patch_for_another_attestation_of_the_same_image_is_found() {
     history.moves[1].config = "config 1".to_owned();
     history.runs = vec![ran("1", 1.0, None)];
     let (name, at) = (name(), second(102.0));
-    assert_eq!(violations(&history), [Violation::NoDifference { name, at }]);
+    assert_eq!(
+        violations(&history),
+        [finding(name, at, Violation::NoDifference)]
+    );
 }
 
 #[test]
@@ -182,7 +197,13 @@ fn a_patch_to_what_was_never_pushed_or_not_answered_lately_is_found() {
         .insert("app".to_owned(), "digest of a lie".to_owned());
     let found = violations(&history);
     assert!(
-        matches!(found[..], [Violation::NeverPushed { .. }]),
+        matches!(
+            found[..],
+            [Finding {
+                violation: Violation::NeverPushed { .. },
+                ..
+            }]
+        ),
         "{found:?}"
     );
 
@@ -190,7 +211,13 @@ fn a_patch_to_what_was_never_pushed_or_not_answered_lately_is_found() {
     history.answers[1].at = second(70.0);
     let found = violations(&history);
     assert!(
-        matches!(found[..], [Violation::NotAnswered { .. }]),
+        matches!(
+            found[..],
+            [Finding {
+                violation: Violation::NotAnswered,
+                ..
+            }]
+        ),
         "{found:?}"
     );
 }
@@ -218,7 +245,7 @@ fn a_patch_against_the_owners_wish_is_found_but_for_the_time_that_a_change_takes
             violations(&history)
         };
         let (name, at) = (name(), second(102.0));
-        let unwanted = [Violation::Unwanted { name, at }];
+        let unwanted = [finding(name, at, Violation::Unwanted)];
         let back = (span(110.0, 110.1), Wish::ROLL_OUT);
         assert_eq!(
             found(vec![(span(90.0, 101.9), wish), back]),
@@ -239,7 +266,10 @@ fn a_patch_against_the_owners_wish_is_found_but_for_the_time_that_a_change_takes
     history.subjects[0].rolls = false;
     assert!(matches!(
         violations(&history)[..],
-        [Violation::Unwanted { .. }]
+        [Finding {
+            violation: Violation::Unwanted,
+            ..
+        }]
     ));
 }
 
@@ -249,7 +279,10 @@ fn a_patch_of_somebody_elses_workload_is_found() {
     history.patches[0].name.namespace = "two".to_owned();
     assert!(matches!(
         violations(&history)[..],
-        [Violation::Stranger { .. }]
+        [Finding {
+            violation: Violation::Stranger,
+            ..
+        }]
     ));
 }
 
@@ -296,6 +329,9 @@ fn of_two_containers_the_one_that_moved_justifies_a_patch() {
     });
     assert!(matches!(
         violations(&history)[..],
-        [Violation::Twice { .. }]
+        [Finding {
+            violation: Violation::Twice,
+            ..
+        }]
     ));
 }

@@ -1,93 +1,75 @@
-//! A violation of a promise.
+//! Violations of the controller's promises.
+
+use std::fmt;
 
 use jiff::Timestamp;
 
 use crate::chaos::history::Name;
 
+/// A violation, with the workload that it concerns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The workload.
+    pub name: Name,
+    /// When; `None` for its final state.
+    pub at: Option<Timestamp>,
+    /// The violation.
+    pub violation: Violation,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}", self.name)?;
+        if let Some(at) = self.at {
+            write!(formatter, " at {at}")?;
+        }
+        write!(formatter, ": {}", self.violation)
+    }
+}
+
 /// A violation of a promise.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {
     /// A patch to a digest that the tag never had.
-    #[error("{name} was patched at {at} to {digest} for {container}, which its tag never named")]
+    #[error("patched to {digest} for {container}, which its tag never named")]
     NeverPushed {
-        /// The workload.
-        name: Name,
-        /// When.
-        at: Timestamp,
         /// The container.
         container: String,
         /// The digest.
         digest: String,
     },
-    /// A patch to digests that the registry has not given lately.
-    #[error("{name} was patched at {at} to what the registry had not answered lately")]
-    NotAnswered {
-        /// The workload.
-        name: Name,
-        /// When.
-        at: Timestamp,
-    },
+    /// A patch to digests that were not in a recent response of the registry.
+    #[error("patched to a digest that was not in a recent response of the registry")]
+    NotAnswered,
     /// A patch although all pods ran what the tag names.
-    #[error("{name} was patched at {at} although no pod ran anything but what its tag names")]
-    NoDifference {
-        /// The workload.
-        name: Name,
-        /// When.
-        at: Timestamp,
-    },
-    /// A second patch for the same move of a tag, which is not called a further attempt.
-    #[error("{name} was patched at {at} again although no tag of its has moved since")]
-    Twice {
-        /// The workload.
-        name: Name,
-        /// When.
-        at: Timestamp,
-    },
+    #[error("patched although every pod ran what its tag names")]
+    NoDifference,
+    /// A second patch for the same move of a tag, which is not counted as a further attempt.
+    #[error("patched again although none of its tags has moved since")]
+    Twice,
     /// A digest that was rolled out again although no ready pod of its rollout ran another image.
-    #[error(
-        "{name} was rolled out again at {at} although no ready pod of {container} ran another image"
-    )]
+    #[error("rolled out again although no ready pod of {container} ran another image")]
     NoCause {
-        /// The workload.
-        name: Name,
-        /// When.
-        at: Timestamp,
         /// The container.
         container: String,
     },
     /// A digest that was rolled out again before the wait was over.
-    #[error(
-        "{name} was rolled out again at {at} for {container}, before the wait for that was over"
-    )]
+    #[error("rolled out again for {container} before the wait was over")]
     TooSoon {
-        /// The workload.
-        name: Name,
-        /// When.
-        at: Timestamp,
         /// The container.
         container: String,
     },
-    /// A digest that was rolled out more often than it may be.
-    #[error("{name} was rolled out again at {at} for {container}, for the {attempt}th time")]
+    /// A digest that was rolled out more often than allowed.
+    #[error("rolled out for {container} for the {attempt}th time")]
     TooOften {
-        /// The workload.
-        name: Name,
-        /// When.
-        at: Timestamp,
         /// The container.
         container: String,
-        /// How often, with this time.
+        /// The number of this attempt.
         attempt: u32,
     },
-    /// A patch that writes another number of attempts than there were.
-    #[error(
-        "{name} was patched at {at} as attempt {written} for {container}, where {before} came before"
-    )]
+    /// A patch that writes a wrong number of attempts.
+    #[error("patched as attempt {written} for {container} after attempt {before}")]
     Miscounted {
-        /// The workload.
-        name: Name,
-        /// When.
-        at: Timestamp,
         /// The container.
         container: String,
         /// The number in the patch before; 0 where that was for another digest.
@@ -96,30 +78,14 @@ pub enum Violation {
         written: u32,
     },
     /// A patch that the workload's owner had ruled out.
-    #[error("{name} was patched at {at} although its owner did not want that")]
-    Unwanted {
-        /// The workload.
-        name: Name,
-        /// When.
-        at: Timestamp,
-    },
-    /// A patch of something that is none of ours.
-    #[error("{name} was patched at {at} and is no workload of this run")]
-    Stranger {
-        /// The workload.
-        name: Name,
-        /// When.
-        at: Timestamp,
-    },
+    #[error("patched although its owner had ruled that out")]
+    Unwanted,
+    /// A patch of a workload that is not part of the run.
+    #[error("patched although it is no workload of this run")]
+    Stranger,
     /// A pod with a pin that ran another digest, or whatever the tag named.
-    #[error(
-        "{name} ran {image} in {container} since {at}, which was not rolled out to its template"
-    )]
+    #[error("ran {image} in {container} from then on, which was not rolled out to its template")]
     NotPinned {
-        /// The workload.
-        name: Name,
-        /// When the container began to run.
-        at: Timestamp,
         /// The container.
         container: String,
         /// Its image, as its pod named it.
@@ -127,11 +93,9 @@ pub enum Violation {
     },
     /// A selected workload that in the end does not run what its tag names.
     #[error(
-        "{name} does not run what its tag names in the end: {current} of {pods} pods do in {container}, and {others} run another image"
+        "does not run what its tag names in the end: {current} of {pods} pods do in {container}, and {others} run another image"
     )]
     Stale {
-        /// The workload.
-        name: Name,
         /// The container.
         container: String,
         /// How many pods there should be.
@@ -141,13 +105,9 @@ pub enum Violation {
         /// How many run something else.
         others: usize,
     },
-    /// A selected workload that in the end has not all its pods, or has pods of an older template.
-    #[error(
-        "{name} has {found} pods in the end, of which {newest} are of its template, where there should be {pods}"
-    )]
+    /// A selected workload that in the end lacks pods, or has pods of an older template.
+    #[error("has {found} of {pods} pods in the end, {newest} of them of its template")]
     Outdated {
-        /// The workload.
-        name: Name,
         /// How many pods there should be.
         pods: usize,
         /// How many there are.
@@ -155,25 +115,4 @@ pub enum Violation {
         /// How many of them are of the present template.
         newest: usize,
     },
-}
-
-impl Violation {
-    /// The workload that it is about.
-    pub const fn name(&self) -> &Name {
-        match self {
-            Self::NeverPushed { name, .. }
-            | Self::NotAnswered { name, .. }
-            | Self::NoDifference { name, .. }
-            | Self::Twice { name, .. }
-            | Self::NoCause { name, .. }
-            | Self::TooSoon { name, .. }
-            | Self::TooOften { name, .. }
-            | Self::Miscounted { name, .. }
-            | Self::Unwanted { name, .. }
-            | Self::Stranger { name, .. }
-            | Self::NotPinned { name, .. }
-            | Self::Stale { name, .. }
-            | Self::Outdated { name, .. } => name,
-        }
-    }
 }

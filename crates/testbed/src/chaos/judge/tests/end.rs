@@ -18,7 +18,16 @@ fn what_does_not_run_the_tags_image_in_the_end_is_found_unless_its_owner_wants_t
         let mut history = fine();
         history.runs = runs;
         let found = violations(&history);
-        assert!(matches!(found[..], [Violation::Stale { .. }]), "{found:?}");
+        assert!(
+            matches!(
+                found[..],
+                [Finding {
+                    violation: Violation::Stale { .. },
+                    ..
+                }]
+            ),
+            "{found:?}"
+        );
         let held = Wish {
             held: true,
             ..Wish::ROLL_OUT
@@ -36,7 +45,10 @@ fn a_pod_that_is_not_ready_has_to_run_the_tags_image_too() {
     history.runs[1].config = "config 1".to_owned();
     assert!(matches!(
         violations(&history)[..],
-        [Violation::Stale { .. }]
+        [Finding {
+            violation: Violation::Stale { .. },
+            ..
+        }]
     ));
 }
 
@@ -48,15 +60,21 @@ fn pods_without_a_node_count_where_there_are_not_enough_nodes_and_have_to_be_of_
     history.pods = vec![pod(true), pod(true)];
     assert!(matches!(
         violations(&history)[..],
-        [Violation::Stale { .. }]
+        [Finding {
+            violation: Violation::Stale { .. },
+            ..
+        }]
     ));
     history.subjects[0].crowded = true;
     assert_eq!(violations(&history), []);
-    let outdated = |found, newest| Violation::Outdated {
+    let outdated = |found, newest| Finding {
         name: name(),
-        pods: 2,
-        found,
-        newest,
+        at: None,
+        violation: Violation::Outdated {
+            pods: 2,
+            found,
+            newest,
+        },
     };
     history.pods[1] = pod(false);
     assert_eq!(violations(&history), [outdated(2, 1)]);
@@ -66,6 +84,9 @@ fn pods_without_a_node_count_where_there_are_not_enough_nodes_and_have_to_be_of_
     history.pods.push(pod(true));
     assert!(matches!(
         violations(&history)[..],
-        [Violation::Stale { .. }]
+        [Finding {
+            violation: Violation::Stale { .. },
+            ..
+        }]
     ));
 }

@@ -47,12 +47,11 @@ fn a_pod_that_runs_what_the_tag_names_in_the_place_of_its_pin_is_found() {
     ];
     for run in table {
         let mut history = pinned();
-        let expected = Violation::NotPinned {
-            name: name(),
-            at: run.from,
+        let violation = Violation::NotPinned {
             container: "app".to_owned(),
             image: run.image.clone(),
         };
+        let expected = finding(name(), run.from, violation);
         history.runs[1] = run;
         assert_eq!(judge(&history).violations, [expected]);
     }
@@ -64,7 +63,13 @@ fn a_pin_that_no_rollout_wrote_is_found() {
     history.patches[0].pins = BTreeMap::from([("app".to_owned(), pin("1"))]);
     let violations = judge(&history).violations;
     assert!(
-        matches!(*violations, [Violation::NotPinned { .. }]),
+        matches!(
+            *violations,
+            [Finding {
+                violation: Violation::NotPinned { .. },
+                ..
+            }]
+        ),
         "{violations:?}"
     );
 }

@@ -40,42 +40,36 @@ fn three_further_attempts_after_their_waits_are_fine_and_counted() {
 #[test]
 fn a_fourth_further_attempt_is_found() {
     let found = violations(&repeated(&[104.0, 110.0, 140.0, 200.0]));
-    let too_often = Violation::TooOften {
-        name: name(),
-        at: second(200.0),
+    let violation = Violation::TooOften {
         container: app(),
         attempt: 5,
     };
+    let too_often = finding(name(), second(200.0), violation);
     assert_eq!(found, [too_often]);
 }
 
 #[test]
 fn a_further_attempt_before_its_wait_is_over_is_found() {
     for (attempts, at) in [(&[103.9][..], 103.9), (&[104.0, 109.9], 109.9)] {
-        let (name, at) = (name(), second(at));
-        let container = app();
-        let too_soon = Violation::TooSoon {
-            name,
-            at,
-            container,
-        };
+        let violation = Violation::TooSoon { container: app() };
+        let too_soon = finding(name(), second(at), violation);
         assert_eq!(violations(&repeated(attempts)), [too_soon]);
     }
     let mut history = repeated(&[104.0]);
     history.patches[1].restarted_at = None;
     assert!(matches!(
         violations(&history)[..],
-        [Violation::TooSoon { .. }]
+        [Finding {
+            violation: Violation::TooSoon { .. },
+            ..
+        }]
     ));
 }
 
 #[test]
 fn a_further_attempt_without_a_ready_pod_of_the_rollout_that_runs_another_image_is_found() {
-    let no_cause = Violation::NoCause {
-        name: name(),
-        at: second(104.0),
-        container: app(),
-    };
+    let violation = Violation::NoCause { container: app() };
+    let no_cause = finding(name(), second(104.0), violation);
     let mut unready = repeated(&[104.0]);
     unready.runs[1].ready = false;
     let mut older = repeated(&[104.0]);
@@ -92,7 +86,7 @@ fn a_digest_that_is_rolled_out_again_without_being_counted_is_found() {
     let mut history = repeated(&[104.0]);
     history.patches[1].attempts.clear();
     let (name, at) = (name(), second(104.0));
-    assert_eq!(violations(&history), [Violation::Twice { name, at }]);
+    assert_eq!(violations(&history), [finding(name, at, Violation::Twice)]);
 }
 
 #[test]
@@ -100,7 +94,13 @@ fn attempts_that_are_forgotten_or_skipped_or_taken_over_by_another_digest_are_fo
     let miscounted = |history: &History| {
         let found = violations(history);
         assert!(
-            matches!(found[..], [Violation::Miscounted { .. }]),
+            matches!(
+                found[..],
+                [Finding {
+                    violation: Violation::Miscounted { .. },
+                    ..
+                }]
+            ),
             "{found:?}"
         );
     };
@@ -136,6 +136,9 @@ fn a_push_of_the_recorded_digest_needs_a_further_attempt() {
     history.patches[1] = again(&[]);
     assert!(matches!(
         violations(&history)[..],
-        [Violation::Twice { .. }]
+        [Finding {
+            violation: Violation::Twice,
+            ..
+        }]
     ));
 }
