@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use kube_autorollout_core::state::{Reason, State};
 use kube_autorollout_testbed::{
-    cloud::{Mistreatment, ECR, EVIL, Failure, Step, Via},
+    cloud::{ECR, EVIL, Failure, Mistreatment, Step, Via},
     workload,
 };
 use serde_json::json;
