@@ -1,9 +1,9 @@
 //! Many workloads under faults that are drawn from a seed, and a judge of the outcome.
 //!
-//! Two replicas of the controller watch workloads of three kinds in three namespaces, while tags move, owners change
-//! their minds, pods are deleted or not ready, nodes are away, admission changes images, and the API server, two registries,
-//! a mirror and the controller fail in every way. Then all is well again and everything has to come to rest, and the logs of those who took part are held against each other: see
-//! [`judge`](mod@judge).
+//! Two replicas of the controller watch workloads of three kinds in three namespaces, while tags move, owners edit their
+//! workloads, pods are deleted or not ready, nodes are cut off, admission changes images, and the API server, two
+//! registries, a mirror and the controller fail in every way. Then all faults end, everything has to settle, and the logs of
+//! all participants are compared: see [`judge`](mod@judge).
 
 mod cast;
 mod dice;
@@ -33,11 +33,11 @@ pub use report::Report;
 use crate::Testbed;
 use world::World;
 
-/// Runs a plan with this program as the controller, and judges what came of it. `progress` is called with what happens.
+/// Runs a plan with this program as the controller, and judges the outcome. `progress` is called with lines of progress.
 ///
 /// # Errors
 ///
-/// When the testbed itself does not do what the plan asks of it.
+/// When the testbed itself fails.
 pub async fn run(
     testbed: &Testbed,
     program: &Path,

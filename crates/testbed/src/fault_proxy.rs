@@ -123,7 +123,8 @@ impl FaultProxy {
         self.state.rules.lock().denied.remove(repository);
     }
 
-    /// Refuses one manifest by its digest, with 403 and the body of a policy of Xray. Requests for its tags are forwarded as before.
+    /// Refuses one manifest by its digest, with 403 and the body of a policy of Xray. Requests for its tags are forwarded as
+    /// before.
     pub fn block(&self, digest: &str) {
         let mut rules = self.state.rules.lock();
         rules.blocked.insert(digest.to_owned());

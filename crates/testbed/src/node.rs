@@ -1,6 +1,6 @@
 //! Simulated nodes: real Node objects, and pods that run by having their status written.
 //!
-//! They do what the kubelet and containerd do with images, because that is what a controller that compares digests is up
+//! They handle images as the kubelet and containerd do, because that is what a controller that compares digests is up
 //! against. Before **every** start of a container, and after every pause of a failed pull, the pull policy decides
 //! whether the registry is asked; a container's `imageID` is the first name in the alphabet that its node has pulled the
 //! running config under, and it changes while the container runs when another pull adds a name that sorts before it.
@@ -52,7 +52,7 @@ pub enum NodesError {
     Register {
         /// The name of the node.
         node: String,
-        /// What the API server, or the way to it, objects.
+        /// The error of the API server or the connection.
         #[source]
         source: Box<kube::Error>,
     },
@@ -62,7 +62,7 @@ pub enum NodesError {
     /// A name that is no image reference.
     #[error("read the image reference {text}")]
     Reference {
-        /// What was given.
+        /// The given text.
         text: String,
         /// What is wrong with it.
         #[source]
@@ -71,7 +71,7 @@ pub enum NodesError {
     /// A node that is none of these.
     #[error("there is no node {name}")]
     NoNode {
-        /// What was given.
+        /// The given text.
         name: String,
     },
     /// The program that stands for an image cannot be read.
@@ -157,7 +157,7 @@ impl Nodes {
         Ok(())
     }
 
-    /// What the processes of a container of this image have written until now.
+    /// The output of the processes of a container of this image.
     pub fn log(&self, image: &str, namespace: &str, pod: &str, container: &str) -> String {
         let real = self.fleet.real(image);
         let log = real.map(|real| real.log(namespace, pod, container));
@@ -165,7 +165,7 @@ impl Nodes {
             .unwrap_or_default()
     }
 
-    /// Lets a container's process hang (SIGSTOP); its connections stay open. Whether there was one.
+    /// Lets a container's process hang (SIGSTOP); its connections stay open. Returns whether there was one.
     pub fn freeze(&self, image: &str, namespace: &str, pod: &str, container: &str) -> bool {
         let real = self.fleet.real(image);
         real.is_some_and(|real| real.freeze(namespace, pod, container))

@@ -25,10 +25,10 @@ pub(super) const FAR: usize = 1;
 /// How many ways there are to the registry, which the controller takes for as many registries.
 pub(super) const WAYS: usize = 2;
 
-/// What admission turns into the host of each way.
+/// The hosts that admission replaces by those of the proxies.
 pub(super) const REWRITTEN: [&str; WAYS] = ["near.invalid/", "far.invalid/"];
 
-/// What admission turns into the image of the first tag.
+/// The image that admission replaces by that of the first tag.
 pub(super) const FILLED_IN: &str = "auto";
 
 /// The nodes on which crowded workloads have to run.
@@ -69,10 +69,10 @@ enum Never {
     OnDelete,
 }
 
-/// What a workload has to live with for the whole run.
+/// A condition of a workload for the whole run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Condition {
-    /// A pod that is never ready (all of them, but for StatefulSets, which do not go on without).
+    /// A pod that is never ready (all pods, except for StatefulSets, which would not proceed).
     NeverReady,
     /// More pods than there are CPUs for.
     Crowded,

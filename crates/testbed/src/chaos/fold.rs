@@ -45,7 +45,7 @@ impl World<'_> {
         })
     }
 
-    /// What there is to be known of what runs, without the logs of servers.
+    /// The history from the record and the nodes, without the logs of servers.
     pub(super) fn present(&self) -> History {
         let notes = self.notes.content();
         History {
@@ -68,7 +68,7 @@ impl World<'_> {
         })
     }
 
-    /// What the controller asked of the API server.
+    /// The controller's requests to the API server.
     pub(super) fn asked(&self) -> Result<Vec<Request>, Error> {
         let audit = self.testbed.control_plane().audit();
         Ok(audit.requests_since(self.mark, |request| request.user == self.user)?)
@@ -142,7 +142,7 @@ fn patch(request: Request) -> Patch {
     }
 }
 
-/// What ran from when to when.
+/// The runs of containers, from the nodes' records.
 fn runs(journal: Vec<Ran>) -> Vec<Run> {
     let mut runs = Vec::new();
     let mut open: HashMap<String, BTreeMap<String, Run>> = HashMap::new();

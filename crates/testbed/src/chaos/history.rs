@@ -70,9 +70,9 @@ pub struct Subject {
     /// Whether it may be rolled out at all: not with an image that is pinned, or not pulled again, or with pods that
     /// are replaced by hand.
     pub rolls: bool,
-    /// What its owner wanted at first.
+    /// What its owner had configured at first.
     pub wish: Wish,
-    /// What the owner wanted later, oldest first.
+    /// What the owner configured later, oldest first.
     pub changes: Vec<(Span, Wish)>,
     /// How many pods it has in the end.
     pub pods: usize,
@@ -99,7 +99,7 @@ pub struct Move {
     pub tag: String,
     /// When.
     pub span: Span,
-    /// What it names since.
+    /// The digest that it names since.
     pub digest: String,
     /// The config of the image for the nodes' platform, which is what runs.
     pub config: String,
@@ -133,7 +133,7 @@ pub struct Patch {
     pub restarted_at: Option<Timestamp>,
 }
 
-/// A patch of whose response the controller got nothing, as an API server that stops may take one and neither answer nor log it.
+/// A patch without a response: an API server that stops may apply one and neither respond nor log it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unanswered {
     /// The namespace and the name of the workload, with a slash between them.

@@ -1,7 +1,7 @@
-//! Holds the log of patches against the log of pushes, and what runs in the end against what the tags name.
+//! Compares the log of patches with the log of pushes, and what runs in the end with what the tags name.
 //!
-//! What nobody can avoid is allowed within bounds: a tag can move, and a pod can be replaced, between a question and the
-//! patch that rests on the answer. The bounds are two constants of `judge::case`, and how often they were needed is
+//! Races that cannot be avoided are allowed within bounds: a tag can move, and a pod can be replaced, between a request and the
+//! patch that rests on its response. The bounds are two constants of `judge::case`, and how often they were needed is
 //! [`Verdict::raced`].
 
 mod case;
@@ -24,7 +24,7 @@ pub use violation::{Finding, Violation};
 pub struct Verdict {
     /// A violation of a promise.
     pub violations: Vec<Finding>,
-    /// How many patches were overtaken by a move of the tag or by a new pod while they were on their way.
+    /// How many patches were overtaken by a move of the tag or by a new pod.
     pub raced: usize,
     /// How many patches rolled a digest out again, as they may.
     pub repeated: usize,

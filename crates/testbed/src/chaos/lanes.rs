@@ -79,7 +79,7 @@ async fn happen(world: &World<'_>, fault: Fault) -> Result<(), Error> {
     }
 }
 
-/// One of the registries has these modes, each for as long as the others.
+/// Puts one of the registries into these modes, for equally long times.
 async fn in_modes(world: &World<'_>, way: usize, modes: &[Mode], lasts: Duration) {
     let Some(way) = world.ways.get(way) else {
         return;

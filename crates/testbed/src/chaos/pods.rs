@@ -1,4 +1,4 @@
-//! Which pods there are, and whether they are of the newest templates.
+//! The pods of a run, and whether they are of the newest templates.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::workload::Kind;
 /// Where a workload has the annotations of its pods.
 const TEMPLATE: &str = "/spec/template/metadata/annotations";
 
-/// Pods carry what the controller wrote on their template, which is another instant in each rollout.
+/// The annotation of pods that the controller sets on their template, to another instant in each rollout.
 const INSTANT: &str = "kube-autorollout/restartedAt";
 
 impl World<'_> {

@@ -13,14 +13,14 @@ use crate::{
     image::{Image, ImageIndex, Pusher},
 };
 
-/// What a tag names.
+/// The version that a tag names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Version {
     image: usize,
     build: usize,
 }
 
-/// A tag and what was pushed to it.
+/// A tag and its pushed versions.
 pub(super) struct Tag {
     repository: String,
     number: usize,
@@ -82,7 +82,7 @@ impl Tag {
         }
     }
 
-    /// Pushes, again and again until it is done.
+    /// Pushes, with retries until it succeeds.
     pub(super) async fn push(
         &mut self,
         content: Content,

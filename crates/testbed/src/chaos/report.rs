@@ -116,7 +116,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// Judges what happened.
+/// Judges the run.
 pub(super) async fn report(
     world: &World<'_>,
     plan: &Plan,

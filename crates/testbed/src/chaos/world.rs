@@ -92,7 +92,7 @@ impl<'a> World<'a> {
         Ok(world)
     }
 
-    /// Puts in force what admission does for the whole run.
+    /// Creates the admission policies of the whole run.
     async fn admit(&self, pins: bool) -> Result<(), Error> {
         let mut policies = Vec::new();
         for (name, from) in REWRITTEN.iter().enumerate() {

@@ -12,7 +12,7 @@ pub struct BackOff {
 }
 
 impl BackOff {
-    /// What the kubelet does, for image pulls and for crashed containers alike
+    /// The kubelet's backoff, for image pulls and crashed containers alike
     /// (<https://kubernetes.io/docs/concepts/containers/images/#imagepullbackoff>).
     pub const KUBELET: Self = Self {
         initial: Duration::from_secs(10),

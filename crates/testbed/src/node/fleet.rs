@@ -244,7 +244,7 @@ impl Fleet {
 }
 
 impl ImageFacts {
-    /// What a node would learn of this image by a pull.
+    /// The facts that a pull of this image would yield.
     pub(super) fn of(image: &image::Image) -> Self {
         Self {
             config: image.config_digest(),

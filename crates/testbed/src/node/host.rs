@@ -1,4 +1,4 @@
-//! One node: what it is, which images it has, and whether it is there.
+//! One node: its properties, its images, and whether it is connected.
 
 use std::net::Ipv4Addr;
 

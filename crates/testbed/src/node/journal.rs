@@ -7,11 +7,11 @@ use parking_lot::Mutex;
 use super::running::{Ran, RunningContainer};
 use crate::clock::now;
 
-/// What runs, by the UIDs of pods; image IDs that are empty are filled in when they are asked for.
+/// What runs, by the UIDs of pods; empty image IDs are filled in when they are read.
 #[derive(Debug, Default)]
 pub(super) struct Journal {
     running: Mutex<HashMap<String, Vec<RunningContainer>>>,
-    /// What ran when, once somebody has asked for it.
+    /// The record of changes, once it is kept.
     changes: Mutex<Option<Vec<Ran>>>,
 }
 

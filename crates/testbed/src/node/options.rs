@@ -36,7 +36,7 @@ impl Default for Speed {
     }
 }
 
-/// What each node has for its pods (`allocatable`), as the scheduler counts it.
+/// The capacity of each node for pods (`allocatable`), as the scheduler counts it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capacity {
     /// CPUs.
@@ -75,13 +75,13 @@ pub struct NodesOptions {
     pub name: String,
     /// How many there are.
     pub count: u8,
-    /// What they run.
+    /// Their platform.
     pub platform: Platform,
     /// Whose habits they have.
     pub runtime: Runtime,
     /// Which pods the scheduler binds to them.
     pub scheduling: Scheduling,
-    /// What each of them has for pods.
+    /// The capacity of each.
     pub capacity: Capacity,
     /// How fast they are at first.
     pub speed: Speed,

@@ -1,4 +1,4 @@
-//! A pod on its node, as pure data: its containers, what is to be done next, and the status that follows.
+//! A pod on its node, as pure data: its containers, the next action, and the resulting status.
 
 pub(super) mod container;
 pub(super) mod lifecycle;

@@ -147,7 +147,7 @@ impl Process {
         })
     }
 
-    /// Waits for what happens next. Nothing is lost when the wait is given up.
+    /// Waits for the next change. This is cancel-safe.
     pub(super) async fn change(&mut self) -> Change {
         loop {
             sleep(POLL).await;
@@ -168,7 +168,7 @@ impl Process {
         }
     }
 
-    /// Brings mounted files up to date now and then. What cannot be read stays as it was, as with a kubelet.
+    /// Updates mounted files now and then. What cannot be read stays unchanged, as with a kubelet.
     async fn follow(&mut self) {
         if self.followed.elapsed() < FOLLOW {
             return;

@@ -37,6 +37,6 @@ pub struct Ran {
     pub at: Timestamp,
     /// The UID of the pod.
     pub uid: String,
-    /// What has run since; nothing once the pod has ended.
+    /// The containers that run since; none once the pod has ended.
     pub containers: Vec<RunningContainer>,
 }

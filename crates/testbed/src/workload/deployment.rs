@@ -243,7 +243,7 @@ impl Deployment {
     ///
     /// # Errors
     ///
-    /// What the API server, or the way to it, objects.
+    /// The error of the API server or the connection.
     pub async fn create(
         self,
         client: &Client,

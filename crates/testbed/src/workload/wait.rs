@@ -30,7 +30,7 @@ pub struct TimedOut {
     pub what: String,
     /// For how long.
     pub deadline: Duration,
-    /// What there was instead at the last poll.
+    /// The state at the last poll.
     pub seen: String,
 }
 

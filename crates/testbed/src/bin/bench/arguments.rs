@@ -1,4 +1,4 @@
-//! What to measure.
+//! The arguments.
 
 use std::{ffi::OsString, path::PathBuf, str::FromStr, time::Duration};
 
@@ -73,7 +73,7 @@ impl FromStr for Part {
     }
 }
 
-/// What to do.
+/// The command.
 #[derive(Debug, Clone)]
 pub(crate) enum Command {
     /// A few figures.
@@ -104,7 +104,7 @@ impl Command {
     }
 }
 
-/// What to measure with many workloads.
+/// The options of `bench scale`.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
     pub(crate) workloads: usize,

@@ -1,4 +1,4 @@
-//! What to run.
+//! The arguments.
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
@@ -26,7 +26,7 @@ Usage: cargo chaos [OPTIONS] [SEED]
 The same seed and options make the same plan. Without a seed: 1.
 ";
 
-/// What to run.
+/// The arguments.
 #[derive(Debug, Clone)]
 pub(super) struct Arguments {
     pub(super) seed: u64,

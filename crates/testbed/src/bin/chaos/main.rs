@@ -1,4 +1,4 @@
-//! Leads many workloads through faults that a seed draws, and judges what the controller made of it.
+//! Runs many workloads under faults that are drawn from a seed, and judges the controller.
 //!
 //! `cargo chaos [OPTIONS] [SEED]`
 

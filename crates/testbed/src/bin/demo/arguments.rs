@@ -29,7 +29,7 @@ pub(super) enum Command {
         host: String,
         repository: String,
         tag: String,
-        /// What makes the image another.
+        /// The marker of the image.
         text: String,
     },
 }

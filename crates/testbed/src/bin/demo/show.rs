@@ -1,4 +1,4 @@
-//! What there is to see of a rollout.
+//! What the demo shows of a rollout.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub(super) const SOON: Duration = Duration::from_secs(90);
 /// The Deployment that is rolled out.
 pub(super) const DEPLOYMENT: &str = "web";
 
-/// What the pods really run.
+/// The images that the pods run.
 pub(super) fn running(testbed: &Testbed, namespace: &Namespace) {
     for container in testbed.nodes().running(namespace.name()) {
         let digest = container.pulled_digest.map(|digest| digest.to_string());
@@ -34,7 +34,7 @@ pub(super) fn running(testbed: &Testbed, namespace: &Namespace) {
     }
 }
 
-/// What the controller reported about the rollout, once all is reported.
+/// The controller's Events about the rollout, once it is complete.
 pub(super) async fn events(terminal: &mut Terminal, namespace: &Namespace) -> Result<(), Failure> {
     let events = namespace.api::<Event>();
     let title = "Read the controller's Events";

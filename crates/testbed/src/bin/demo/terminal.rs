@@ -1,4 +1,4 @@
-//! What the reader sees: numbered steps with their time; on a terminal the running step counts its seconds.
+//! The output of the demo: numbered steps with their durations; on a terminal the running step counts its seconds.
 
 use std::{
     fmt::Display,
@@ -14,17 +14,17 @@ use tokio::{
 /// How often a log file hears of a step that is still running.
 const STILL: u64 = 30;
 
-/// How much is shown of what a step is at, so that the line stays one line.
+/// How many characters of the progress of a step are shown, so that it fits on the line.
 const WIDTH: usize = 32;
 
 /// Goes back to the start of the line and clears it.
 const CLEAR: &str = "\r\x1b[K";
 
-/// What a running step reports, from any thread.
+/// A report of a running step, from any thread.
 pub(super) enum Note {
     /// A line to keep.
     Detail(String),
-    /// What it is at, shown while the step runs.
+    /// Its progress, shown while the step runs.
     Now(String),
 }
 
@@ -39,7 +39,7 @@ pub(super) struct Terminal {
 }
 
 impl Drop for Terminal {
-    /// What ends the story is written on a line of its own.
+    /// Clears the line of the running step, so that an error starts on a line of its own.
     fn drop(&mut self) {
         if self.interactive {
             write(CLEAR);

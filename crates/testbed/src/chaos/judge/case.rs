@@ -14,7 +14,7 @@ const ANSWER_AGE: SignedDuration = SignedDuration::from_secs(20);
 /// How long before the patch the pods may have been read on which it rests.
 const PODS_AGE: SignedDuration = SignedDuration::from_secs(10);
 
-/// A patch and what there is to be known of it.
+/// A patch and its context.
 pub(super) struct Case<'a> {
     pub(super) history: &'a History,
     pub(super) runs: &'a Runs<'a>,
@@ -24,7 +24,7 @@ pub(super) struct Case<'a> {
     pub(super) before: Option<&'a Patch>,
 }
 
-/// What a patch was for: the move of a tag, by its place in the history.
+/// The move of a tag that a patch was for, by its index in the history.
 type Served<'a> = (&'a Name, &'a str, usize);
 
 /// The outcome of a patch without a violation.
@@ -35,7 +35,7 @@ pub(super) struct Outcome {
     pub(super) repeated: bool,
 }
 
-/// What a patch does to a container.
+/// The effect of a patch on a container.
 enum Entry {
     /// It is rolled out to another digest.
     Changed,
@@ -91,7 +91,7 @@ impl<'a> Case<'a> {
         Ok(Outcome { raced, repeated })
     }
 
-    /// What the patch does to a container, by the record and the attempts of the one before it.
+    /// The effect of the patch on a container, by the record and the attempts of the patch before.
     fn entry(&self, container: &str, digest: &str) -> Result<Entry, Violation> {
         let attempts = |patch: &Patch| patch.attempts.get(container).copied().unwrap_or(1);
         let recorded = self.before.and_then(|before| before.record.get(container));

@@ -1,4 +1,4 @@
-//! Why a container has no image: what went wrong, and what the kubelet makes of it in a pod's status.
+//! Why a container has no image: the error, and how the kubelet reports it in a pod's status.
 
 use std::error::Error;
 
@@ -66,7 +66,7 @@ impl PullFailure {
         }
     }
 
-    /// An image that is there, and a container that could not be made of it.
+    /// An image that is present, and a container that could not be created from it.
     pub(crate) fn not_created(error: &dyn Error) -> Self {
         Self {
             reason: "CreateContainerConfigError",

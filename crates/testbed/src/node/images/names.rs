@@ -27,7 +27,7 @@ pub(crate) struct Digests<'a> {
 }
 
 impl Names {
-    /// Says whether anything was not known before.
+    /// Returns whether anything was added.
     pub(crate) fn add(
         &mut self,
         tag: Option<String>,

@@ -1,4 +1,4 @@
-//! What a node runs.
+//! The platform of a node.
 
 /// The operating system and architecture of a node, in the words of Go's `GOOS` and `GOARCH`.
 #[derive(Debug, Clone, PartialEq, Eq)]

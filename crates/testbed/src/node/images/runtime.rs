@@ -7,7 +7,7 @@ use super::names::Names;
 /// The container runtime of a node, which decides the form of an `imageID`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Runtime {
-    /// The first `repository@digest` that the image was pulled as; found anew whenever the status is written
+    /// The first `repository@digest` that the image was pulled as; determined whenever the status is written
     /// (<https://github.com/containerd/containerd/blob/main/internal/cri/server/container_status.go>).
     #[default]
     Containerd,

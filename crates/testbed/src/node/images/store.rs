@@ -1,4 +1,4 @@
-//! What a node has pulled, kept as containerd keeps it
+//! The images that a node has pulled, stored as containerd does
 //! (<https://github.com/containerd/containerd/blob/main/internal/cri/store/image/image.go>).
 //!
 //! An image is its config digest. All names under which it was pulled belong to that one image, sorted, and a
@@ -20,20 +20,20 @@ use crate::image::Behaviour;
 pub(crate) struct ImageFacts {
     /// The identity of the image on the node.
     pub(crate) config: Digest,
-    /// What the image was built from; empty for an image of somebody else.
+    /// The marker that the image was built from; empty for other images.
     pub(crate) marker: String,
     pub(crate) behaviour: Behaviour,
     /// How long it takes to download.
     pub(crate) download: Duration,
 }
 
-/// What a container is started with.
+/// The image that a container is started with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Provided {
     pub(crate) facts: ImageFacts,
     /// What the reference resolved to, if it was pulled.
     pub(crate) pulled: Option<Digest>,
-    /// The `imageID` for good, of runtimes that decide on it when the container is made.
+    /// The final `imageID`, for runtimes that determine it when the container is created.
     pub(crate) image_id: Option<String>,
 }
 
@@ -75,7 +75,7 @@ impl ImageStore {
 
     /// Keeps an image that `reference` named, with the digests of its pull; without them it was loaded from a file.
     ///
-    /// Says whether another image, or this one if it was there before, now reports other names.
+    /// Returns whether another image, or this one if it was present before, now reports other names.
     pub(crate) fn add(
         &mut self,
         reference: &Reference,

@@ -1,4 +1,4 @@
-//! What makes the scheduler use a node and the node lifecycle controller leave it alone.
+//! The Node objects and Leases, by which the scheduler uses nodes and the node lifecycle controller leaves them alone.
 
 use std::{sync::Arc, time::Duration};
 

@@ -121,7 +121,7 @@ impl Worker {
         }
     }
 
-    /// Lets the probes of the pod fail where that is asked for, and succeed again.
+    /// Lets the probes of the pod fail where a test demands it, and succeed again.
     fn probe(&mut self) {
         self.unready.mark_unchanged();
         let containers = self.pod.containers.iter();
@@ -187,7 +187,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Takes note of what became of a process.
+    /// Applies a change of a process.
     fn see(&mut self, index: usize, change: Change) {
         let Some(container) = self.pod.containers.get_mut(index) else {
             return;
@@ -289,7 +289,7 @@ impl Worker {
         })
     }
 
-    /// Stops the processes and removes the pod for good.
+    /// Stops the processes and removes the pod.
     async fn terminate(mut self, host: &Host, mut grace: Duration) {
         self.processes.stop(grace).await;
         let stop = self.fleet.speed().stop;

@@ -70,7 +70,7 @@ impl Writer {
         true
     }
 
-    /// Removes the pod for good.
+    /// Removes the pod.
     pub(crate) async fn delete(&self) {
         let parameters = DeleteParams {
             grace_period_seconds: Some(0),

@@ -41,7 +41,7 @@ pub(crate) enum Restart {
     Never,
 }
 
-/// What a container is doing.
+/// The state of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum State {
     /// Nothing has been tried since the pod came, or since it crashed for the first time.
@@ -186,7 +186,7 @@ impl Container {
         };
     }
 
-    /// Lets it start, and crash or finish if it is of that kind, when it is time.
+    /// Starts it, or lets it crash or finish by its behaviour, when it is time.
     pub(crate) fn pass_time(&mut self, now: Timestamp, speed: Speed) {
         match &self.state {
             State::Starting { until, image } if *until <= now => {

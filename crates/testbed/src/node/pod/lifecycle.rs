@@ -58,7 +58,7 @@ impl Pod {
             .all(Container::lets_next_start)
     }
 
-    /// The exit code of the pod as a whole, once all its regular containers have ended for good: the greatest.
+    /// The exit code of the pod, once all its regular containers have finished: the greatest.
     pub(crate) fn outcome(&self) -> Option<i32> {
         let regular = self.containers.iter();
         let regular = regular.filter(|container| container.role == Role::Regular);

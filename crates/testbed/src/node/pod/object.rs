@@ -1,4 +1,4 @@
-//! What a node reads in a pod's object, and how it writes its status there.
+//! The parts of a pod's object that a node reads and writes.
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -20,7 +20,7 @@ use crate::node::images::{
     store::{ImageStore, Provided},
 };
 
-/// What a pod's status has beside its containers.
+/// The parts of a pod's status beside its containers.
 #[derive(Debug, Clone)]
 pub(crate) struct Identity {
     pub(crate) uid: String,

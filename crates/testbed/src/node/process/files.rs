@@ -79,7 +79,7 @@ impl Live {
         Ok(live)
     }
 
-    /// Has the files of what its object holds now. Projected tokens stay: they outlive every test.
+    /// Updates the files from its object. Projected tokens stay: they outlive every test.
     pub(super) async fn follow(&mut self, place: &Place) -> Result<(), Error> {
         let projected = self.volume.projected.iter();
         let mut sources = projected.flat_map(|projected| projected.sources.iter().flatten());
@@ -93,7 +93,7 @@ impl Live {
         }
     }
 
-    /// Writes a new folder and lets `..data` lead there in one step
+    /// Writes a new folder and points `..data` there atomically
     /// (<https://github.com/kubernetes/kubernetes/blob/master/pkg/volume/util/atomic_writer.go>).
     fn write(&mut self, files: Files) -> io::Result<()> {
         let folder = |number| format!("..2026_01_01_00_00_00.{number:010}");

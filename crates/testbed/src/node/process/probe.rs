@@ -116,7 +116,7 @@ impl Probe {
         })
     }
 
-    /// The next question is due a period after this one was asked, however long the answer takes.
+    /// The next request is due a period after this one was sent, however long the response takes.
     async fn ask_if_due(&mut self) {
         let asked = Instant::now();
         if self.due > asked {

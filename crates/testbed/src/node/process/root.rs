@@ -51,7 +51,7 @@ impl Program {
     }
 }
 
-/// A path of the container as one of ours; what would lead out of the root is left out.
+/// A path of the container below `root`; components that would leave it are dropped.
 pub(super) fn inside(root: &Path, path: &Path) -> PathBuf {
     let parts = path.components();
     let parts = parts.filter(|part| matches!(part, Component::Normal(_)));

@@ -161,7 +161,7 @@ struct Model {
 }
 
 impl Model {
-    /// The same for another Deployment: what to store under which keys.
+    /// Copies of the objects for another Deployment, with their keys in etcd.
     fn copy(
         &self,
         number: usize,

@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 use super::{latencies::Latencies, others::Others, timeline::Timeline};
 use crate::mebibytes;
 
-/// What one phase cost.
+/// The cost of one phase.
 #[derive(Debug)]
 pub(crate) struct Phase {
     pub(crate) name: &'static str,
     pub(crate) took: Duration,
     /// Requests to the API server, by verb and resource.
     pub(crate) api: BTreeMap<String, u64>,
-    /// Requests to the registry, by method and what was asked for.
+    /// Requests to the registry, by method and kind of object.
     pub(crate) registry: BTreeMap<String, u64>,
     /// Lines that the program logged at the level `info` and above.
     pub(crate) log_lines: usize,
@@ -25,7 +25,7 @@ pub(crate) struct Phase {
     pub(crate) resident: u64,
     /// The most resident memory within the phase, in bytes.
     pub(crate) peak: u64,
-    /// What everything else used of the CPUs.
+    /// The CPU time of everything else.
     pub(crate) others: Others,
     pub(crate) latencies: Option<Latencies>,
     /// Where patches are timed.
@@ -34,7 +34,7 @@ pub(crate) struct Phase {
     pub(crate) remarks: Vec<String>,
 }
 
-/// What one program cost.
+/// The cost of one program.
 #[derive(Debug)]
 pub(crate) struct Program {
     pub(crate) name: String,

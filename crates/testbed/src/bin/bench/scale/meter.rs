@@ -1,4 +1,4 @@
-//! What a phase costs: requests of both kinds, CPU time and memory.
+//! The cost of a phase: requests of both kinds, CPU time and memory.
 
 use std::{
     cell::RefCell,
@@ -44,7 +44,7 @@ struct Asked {
 }
 
 impl<'a> Meter<'a> {
-    /// Counts what the controller in this namespace costs from now on.
+    /// Starts to measure the controller in this namespace.
     pub(crate) fn start(
         testbed: &'a Testbed,
         namespace: &Namespace,
