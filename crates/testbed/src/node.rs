@@ -93,8 +93,8 @@ impl Nodes {
     /// [`NodesError::Register`], and [`NodesError::Registry`] for a CA certificate that cannot be read.
     pub async fn start(client: Client, options: NodesOptions) -> Result<Self, NodesError> {
         let fleet = Arc::new(Fleet::new(client, &options)?);
-        for host in fleet.hosts() {
-            let registered = registration::register(fleet.client(), host).await;
+        for host in &fleet.hosts {
+            let registered = registration::register(&fleet.client, host).await;
             registered.map_err(|error| NodesError::Register {
                 node: host.name.clone(),
                 source: Box::new(error),
@@ -134,7 +134,7 @@ impl Nodes {
             text: reference.to_owned(),
             source,
         })?;
-        for host in self.fleet.hosts() {
+        for host in &self.fleet.hosts {
             host.change_images(|images| images.add(&parsed, None, ImageFacts::of(image)));
         }
         Ok(())
@@ -174,14 +174,14 @@ impl Nodes {
     /// Removes an image under all its names from every node; containers that run it keep running.
     pub fn remove_image(&self, image: &Image) {
         let config = image.config_digest();
-        for host in self.fleet.hosts() {
+        for host in &self.fleet.hosts {
             host.change_images(|images| images.remove(&config));
         }
     }
 
     /// The names of the nodes.
     pub fn names(&self) -> Vec<String> {
-        let hosts = self.fleet.hosts().iter();
+        let hosts = self.fleet.hosts.iter();
         hosts.map(|host| host.name.clone()).collect()
     }
 

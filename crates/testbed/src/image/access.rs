@@ -9,14 +9,8 @@ use std::fmt;
 pub struct RegistryAccess {
     pub(super) host: String,
     pub(super) ca_certificate: Option<Vec<u8>>,
-    pub(super) login: Option<Login>,
-}
-
-/// A user name and password.
-#[derive(Clone)]
-pub(super) struct Login {
-    pub(super) user: String,
-    pub(super) password: String,
+    /// A user name and a password.
+    pub(super) login: Option<(String, String)>,
 }
 
 impl RegistryAccess {
@@ -43,10 +37,7 @@ impl RegistryAccess {
         user: impl Into<String>,
         password: impl Into<String>,
     ) -> Self {
-        self.login = Some(Login {
-            user: user.into(),
-            password: password.into(),
-        });
+        self.login = Some((user.into(), password.into()));
         self
     }
 
@@ -76,7 +67,7 @@ impl fmt::Debug for RegistryAccess {
             .debug_struct("RegistryAccess")
             .field("host", &self.host)
             .field("scheme", &self.scheme())
-            .field("user", &self.login.as_ref().map(|login| &login.user))
+            .field("user", &self.login.as_ref().map(|(user, _)| user))
             .finish_non_exhaustive()
     }
 }

@@ -21,10 +21,7 @@ use rustls::{
 };
 use serde_json::Value;
 
-use super::{
-    access::{Login, RegistryAccess},
-    error::RequestError,
-};
+use super::{access::RegistryAccess, error::RequestError};
 
 /// An answer, read to its end.
 #[derive(Debug)]
@@ -265,8 +262,8 @@ fn parameter<'a>(challenge: &'a str, name: &str) -> Option<&'a str> {
 }
 
 /// The header of Basic authentication (<https://www.rfc-editor.org/rfc/rfc7617>).
-fn basic(login: &Login) -> Option<HeaderValue> {
-    let pair = STANDARD.encode(format!("{}:{}", login.user, login.password));
+fn basic((user, password): &(String, String)) -> Option<HeaderValue> {
+    let pair = STANDARD.encode(format!("{user}:{password}"));
     secret_header(&format!("Basic {pair}"))
 }
 

@@ -54,10 +54,10 @@ pub(super) struct Victim {
 
 /// The nodes and what they have in common.
 pub(super) struct Fleet {
-    client: Client,
+    pub(super) client: Client,
     /// For requests to the API server: thousands at once would open a connection each.
     turns: Semaphore,
-    hosts: Vec<Host>,
+    pub(super) hosts: Vec<Host>,
     registries: Mutex<HashMap<String, image::Client>>,
     /// By the registry in whose place they are asked, as a runtime's mirrors are.
     mirrors: Mutex<HashMap<String, image::Client>>,
@@ -105,14 +105,6 @@ impl Fleet {
         // It is never closed, and without a turn a request is made all the same
         let _turn = self.turns.acquire().await;
         request.await
-    }
-
-    pub(super) const fn client(&self) -> &Client {
-        &self.client
-    }
-
-    pub(super) fn hosts(&self) -> &[Host] {
-        &self.hosts
     }
 
     /// The node with this name, if it is one of ours.

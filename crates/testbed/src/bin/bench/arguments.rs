@@ -47,13 +47,14 @@ pub(crate) enum Part {
 }
 
 impl Part {
-    const ALL: [Self; 6] = [
-        Self::Status,
-        Self::OneTag,
-        Self::AllTags,
-        Self::Attestations,
-        Self::Labels,
-        Self::Restart,
+    /// All parts by their names, in the order of a run.
+    const ALL: [(&'static str, Self); 6] = [
+        ("status", Self::Status),
+        ("one-tag", Self::OneTag),
+        ("all-tags", Self::AllTags),
+        ("attestations", Self::Attestations),
+        ("labels", Self::Labels),
+        ("restart", Self::Restart),
     ];
 }
 
@@ -61,15 +62,9 @@ impl FromStr for Part {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "status" => Ok(Self::Status),
-            "one-tag" => Ok(Self::OneTag),
-            "all-tags" => Ok(Self::AllTags),
-            "attestations" => Ok(Self::Attestations),
-            "labels" => Ok(Self::Labels),
-            "restart" => Ok(Self::Restart),
-            _ => Err(format!("there is no phase {text}")),
-        }
+        let part = Self::ALL.into_iter().find(|(name, _)| *name == text);
+        part.map(|(_, part)| part)
+            .ok_or_else(|| format!("there is no phase {text}"))
     }
 }
 
@@ -141,7 +136,7 @@ impl Options {
             quiet: Duration::from_secs(120),
             candidate: None,
             program: None,
-            phases: Part::ALL.to_vec(),
+            phases: Part::ALL.map(|(_, part)| part).to_vec(),
             brown_out: false,
             json: false,
         };

@@ -54,7 +54,7 @@ impl Processes {
             return Ok(false);
         };
         let place = Place {
-            client: fleet.client().clone(),
+            client: fleet.client.clone(),
             pod: pod.clone(),
             container: Box::new(container.clone()),
             pod_ip: pod_ip.to_owned(),

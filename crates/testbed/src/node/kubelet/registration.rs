@@ -47,8 +47,8 @@ pub(crate) async fn register(client: &Client, host: &Host) -> Result<(), kube::E
 
 /// Renews the leases of all nodes that are connected, and reports them ready where the control plane took them for dead.
 pub(crate) async fn renew_leases(fleet: Arc<Fleet>) {
-    let leases: Api<Lease> = Api::namespaced(fleet.client().clone(), "kube-node-lease");
-    let nodes: Api<Node> = Api::all(fleet.client().clone());
+    let leases: Api<Lease> = Api::namespaced(fleet.client.clone(), "kube-node-lease");
+    let nodes: Api<Node> = Api::all(fleet.client.clone());
     let parameters = PatchParams::apply(FIELD_MANAGER).force();
     let mut ticks = interval(fleet.heartbeat);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -57,7 +57,7 @@ pub(crate) async fn renew_leases(fleet: Arc<Fleet>) {
             _ = ticks.tick() => {}
             () = fleet.comings.notified() => {}
         }
-        for host in fleet.hosts().iter().filter(|host| !host.is_away()) {
+        for host in fleet.hosts.iter().filter(|host| !host.is_away()) {
             let renewed = Patch::Apply(lease(host, now()));
             while let Err(error) = leases.patch(&host.name, &parameters, &renewed).await {
                 tracing::debug!(node = host.name, %error, "renew the lease of a node");

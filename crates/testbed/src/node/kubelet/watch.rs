@@ -27,7 +27,7 @@ const RETRY: Duration = Duration::from_millis(250);
 
 /// Runs the pods of our nodes until it is aborted, and the workers with it.
 pub(crate) async fn run(fleet: Arc<Fleet>) {
-    let pods: Api<Pod> = Api::all(fleet.client().clone());
+    let pods: Api<Pod> = Api::all(fleet.client.clone());
     let bound = watcher::Config::default().fields("spec.nodeName!=");
     let mut events = pin!(watcher::watcher(pods, bound));
     let mut workers = Workers {

@@ -31,7 +31,7 @@ impl Writer {
     pub(crate) fn new(fleet: &Arc<Fleet>, namespace: &str, name: &str, uid: &str) -> Self {
         Self {
             fleet: Arc::clone(fleet),
-            api: Api::namespaced(fleet.client().clone(), namespace),
+            api: Api::namespaced(fleet.client.clone(), namespace),
             name: name.to_owned(),
             uid: uid.to_owned(),
             written: None,
