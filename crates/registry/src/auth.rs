@@ -1,33 +1,26 @@
-//! Authentication: with which credential a registry is asked, and how that is presented.
+//! Authentication: which credential a request carries, and in which form.
 //!
-//! An [`Authenticator`] asks with each credential of a chain. What follows from each response is decided without I/O:
-//! [`step`] says what is sent next, [`verdict`] what a response says of the credential.
+//! An [`Authenticator`] tries the credentials of a chain in order. What follows from each response is decided without I/O:
+//! [`step`] chooses the next request, [`verdict`] what a response implies for the credential.
 
 mod authenticator;
-mod authorization;
+pub(crate) mod authorization;
 pub(crate) mod challenge;
-mod conclusion;
 mod context;
-mod conversation;
 mod cross_origin;
-mod head_fallback;
-mod header;
+mod exchange;
+mod host_state;
+mod interface;
 mod known_schemes;
-pub(crate) mod method;
+mod outcome;
 mod quarantine;
-mod reply;
-mod resource;
 mod scheme;
-mod state;
 mod step;
 mod token;
-mod token_request;
 mod token_source;
 mod verdict;
 
 pub(crate) use self::{
     authenticator::Authenticator,
-    head_fallback::HeadFallback,
-    reply::Reply,
-    resource::{Resource, Subject},
+    interface::{HeadFallback, Reply, Resource, Subject},
 };

@@ -1,20 +1,36 @@
-//! Caches with a bound.
+//! Bounded caches, and values that expire.
 
-use std::{hash::Hash, num::NonZeroUsize};
+use std::{hash::Hash, num::NonZeroUsize, time::Duration};
 
 use lru::LruCache;
+use tokio::time::Instant;
 
-/// Repositories of which something is kept. Well above the ten thousand workloads that one controller follows: they are
-/// asked for in the same order each time, and of a cache that is a little too small for that the entry that is needed
-/// next is always the one that has just gone.
+/// Repositories in one cache. Well above the ten thousand workloads of one controller, which are checked in the same order
+/// each time: a slightly smaller LRU cache would always have just evicted the entry that is needed next.
 pub(crate) const MAX_REPOSITORIES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(16_383);
 
-/// A cache that holds no more than so many entries, and allocates as it grows: `LruCache::new` allocates for all of them
-/// at once.
-pub(crate) fn bounded<K: Hash + Eq, V>(most: NonZeroUsize) -> LruCache<K, V> {
+/// A cache of at most `capacity` entries that allocates as it grows: `LruCache::new` allocates for all of them at once.
+pub(crate) fn bounded<K: Hash + Eq, V>(capacity: NonZeroUsize) -> LruCache<K, V> {
     let mut cache = LruCache::unbounded();
-    cache.resize(most);
+    cache.resize(capacity);
     cache
+}
+
+/// A value that expires.
+pub(crate) struct Expiring<T> {
+    value: T,
+    expires: Instant,
+}
+
+impl<T> Expiring<T> {
+    pub(crate) fn new(value: T, ttl: Duration) -> Self {
+        let expires = Instant::now() + ttl;
+        Self { value, expires }
+    }
+
+    pub(crate) fn get(&self) -> Option<&T> {
+        (Instant::now() < self.expires).then_some(&self.value)
+    }
 }
 
 #[cfg(test)]

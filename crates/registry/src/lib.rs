@@ -8,22 +8,22 @@ mod client;
 mod credential;
 mod endpoint;
 mod error;
-mod flights;
 mod host_options;
 mod host_pattern;
 mod http;
 mod keyring;
-mod lead;
 mod manifest;
 mod observer;
 mod origin;
 mod reference;
+mod single_flight;
+mod takeover_lock;
 mod token_client;
 
 pub use oci_spec::{distribution::Reference, image::Digest};
 
 pub use crate::{
-    auth::method::AuthMethod,
+    auth::authorization::AuthMethod,
     certificate::{Certificate, InvalidCertificate},
     client::{BuildError, ClientBuilder, RegistryClient},
     credential::{
@@ -47,7 +47,7 @@ pub use crate::{
     token_client::{TokenClient, TokenRequest, TokenResponse},
 };
 
-/// Checks the parser of challenges with an input of its fuzz target.
+/// Entry point of the fuzz target for the parser of challenges.
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub fn fuzz_challenge(data: &[u8]) {

@@ -1,19 +1,40 @@
-//! What a request carries to authenticate.
+//! The `Authorization` of a request.
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::HeaderValue;
 
-use super::{method::AuthMethod, quarantine::Probe, token::Token};
+use super::{quarantine::Probe, token::Token};
 
-/// What a request carries to authenticate.
+/// How the client authenticated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum AuthMethod {
+    /// Without credentials, directly or with an anonymous token.
+    Anonymous,
+    /// With user name and password.
+    Basic,
+    /// With a token for the credential, or the credential itself as a token.
+    Bearer,
+}
+
+impl AuthMethod {
+    /// The name in lower case.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Anonymous => "anonymous",
+            Self::Basic => "basic",
+            Self::Bearer => "bearer",
+        }
+    }
+}
+
+/// The authorization of a request.
 pub(crate) enum Authorization {
     None,
     Basic(HeaderValue, Probe),
     /// The credential itself, as a token.
     Static(HeaderValue, Probe),
-    Token {
-        token: Token,
-        kept: bool,
-    },
+    Token(Token),
 }
 
 impl Authorization {
@@ -21,44 +42,58 @@ impl Authorization {
         match self {
             Self::None => None,
             Self::Basic(header, _) | Self::Static(header, _) => Some(header.clone()),
-            Self::Token { token, .. } => Some(token.authorization.clone()),
+            Self::Token(token) => Some(token.authorization.clone()),
         }
     }
 
-    /// Whether it is a token that is older than the call, or that others use, too.
-    pub(crate) fn is_replaceable(&self) -> bool {
-        matches!(self, Self::Token { token, kept } if *kept || token.is_shared())
+    pub(crate) fn is_none(&self) -> bool {
+        matches!(self, Self::None)
     }
 
-    /// How that authenticates a caller with a credential.
+    /// Whether it is a token that other requests use, too: it may be older than this call.
+    pub(crate) fn is_shared_token(&self) -> bool {
+        matches!(self, Self::Token(token) if token.is_shared())
+    }
+
+    /// How it authenticates a caller that has a credential.
     pub(crate) fn method(&self) -> AuthMethod {
         match self {
             Self::None => AuthMethod::Anonymous,
             Self::Basic(..) => AuthMethod::Basic,
-            Self::Static(..) | Self::Token { .. } => AuthMethod::Bearer,
+            Self::Static(..) | Self::Token(_) => AuthMethod::Bearer,
         }
     }
 
-    /// The right under which a credential is presented, if one is.
+    /// The probe of a request that presents the credential itself.
     pub(crate) fn probe(&self) -> Option<&Probe> {
         match self {
             Self::Basic(_, probe) | Self::Static(_, probe) => Some(probe),
-            Self::None | Self::Token { .. } => None,
+            Self::None | Self::Token(_) => None,
         }
     }
 
-    /// The same, to report what came of it.
+    /// The same, to report the outcome.
     pub(crate) fn into_probe(self) -> Option<Probe> {
         match self {
             Self::Basic(_, probe) | Self::Static(_, probe) => Some(probe),
-            Self::None | Self::Token { .. } => None,
+            Self::None | Self::Token(_) => None,
         }
     }
 
-    /// The credential is good.
+    /// Reports that the registry accepted the credential.
     pub(crate) fn accept(self) {
         if let Some(probe) = self.into_probe() {
-            probe.accept();
+            probe.accept(None);
         }
     }
+}
+
+/// A `Basic` header, redacted in `Debug`.
+pub(crate) fn basic(username: &str, password: &str) -> HeaderValue {
+    let encoded = BASE64_STANDARD.encode(format!("{username}:{password}"));
+    // All characters of Base64 are valid in a header.
+    let mut header = HeaderValue::try_from(format!("Basic {encoded}"))
+        .unwrap_or_else(|_| HeaderValue::from_static("Basic"));
+    header.set_sensitive(true);
+    header
 }

@@ -1,4 +1,4 @@
-//! What a conversation with a registry is about.
+//! The context of an exchange with a registry.
 
 use std::sync::Arc;
 
@@ -6,21 +6,20 @@ use http::{HeaderValue, StatusCode};
 
 use super::{
     authorization::Authorization,
-    head_fallback::HeadFallback,
+    host_state::HostState,
+    interface::{HeadFallback, Resource, Subject},
     quarantine::{Key, Probe, Quarantine},
-    resource::{Resource, Subject},
-    state::AuthState,
     token::TokenCache,
 };
 use crate::{
-    credential::{Credential, CredentialProvider, Fingerprint},
+    credential::{Credential, CredentialProvider, Fingerprint, Issued},
     error::{Error, repr::Repr},
     http::{HostClient, HttpClient, Request, Response},
     observer::Operation,
     origin::Origin,
 };
 
-/// What a conversation is about: which resource of which host is asked for, and with which credential.
+/// The context of an exchange: the resource, its host, and the credential.
 #[derive(Clone, Copy)]
 pub(crate) struct Context<'a> {
     pub(crate) http: &'a HttpClient,
@@ -30,11 +29,15 @@ pub(crate) struct Context<'a> {
     pub(crate) host: &'a Arc<HostClient>,
     pub(crate) resource: &'a Resource,
     pub(crate) fallback: &'a dyn HeadFallback,
-    pub(crate) credential: Option<&'a Credential>,
-    /// Where the credential comes from.
-    pub(crate) provider: Option<&'a dyn CredentialProvider>,
-    /// The credential was issued for a while: a refusal locks nobody out.
-    pub(crate) is_issued: bool,
+    /// None: anonymous.
+    pub(crate) login: Option<Login<'a>>,
+}
+
+/// A credential, and the provider that issued it.
+#[derive(Clone, Copy)]
+pub(crate) struct Login<'a> {
+    pub(crate) provider: &'a dyn CredentialProvider,
+    pub(crate) issued: &'a Issued,
 }
 
 impl<'a> Context<'a> {
@@ -42,22 +45,29 @@ impl<'a> Context<'a> {
     pub(crate) fn anonymous(self, host: &'a Arc<HostClient>) -> Self {
         Self {
             host,
-            credential: None,
-            provider: None,
-            is_issued: false,
+            login: None,
             ..self
         }
     }
 
-    /// Whose request it is, whichever credential is presented for it.
-    pub(crate) fn fingerprint(&self) -> Option<Fingerprint> {
-        self.provider.map(CredentialProvider::fingerprint)
+    pub(crate) fn credential(&self) -> Option<&'a Credential> {
+        Some(self.login?.issued.credential())
     }
 
-    /// Under which it is known whether the repository is refused to the credential. Nothing is held against one that was
-    /// issued.
-    pub(crate) fn key(&self) -> Option<Key> {
-        if self.is_issued {
+    /// The identity of the caller, whichever credential its provider issues.
+    pub(crate) fn fingerprint(&self) -> Option<Fingerprint> {
+        Some(self.login?.provider.fingerprint())
+    }
+
+    /// Whether the credential was issued for a limited time. A refusal of it locks no account, so it is never quarantined.
+    fn expires(&self) -> bool {
+        let login = self.login.as_ref();
+        login.is_some_and(|login| login.issued.expires_in().is_some())
+    }
+
+    /// The quarantine's key for the repository and the credential, unless it is exempt.
+    fn quarantine_key(&self) -> Option<Key> {
+        if self.expires() {
             return None;
         }
         Some(Key {
@@ -67,22 +77,29 @@ impl<'a> Context<'a> {
         })
     }
 
-    /// Waits for the right to present the credential.
-    pub(crate) async fn admit(&self, credential: Fingerprint) -> Result<Probe, Error> {
-        if self.is_issued {
-            return Ok(Probe::unrecorded());
-        }
-        let admitted = self.quarantine.admit(self.host, credential).await;
-        admitted.map_err(|repr| self.error(repr))
+    /// Fails while the repository is quarantined for the credential.
+    pub(crate) fn check_quarantine(&self) -> Result<(), Error> {
+        let key = self.quarantine_key();
+        let checked = key.map_or(Ok(()), |key| self.quarantine.check(&key));
+        checked.map_err(|repr| self.error(repr))
     }
 
-    /// Whether a token server may be sent the credential.
+    /// Waits until the credential may be presented.
+    pub(crate) async fn probe(&self, credential: &Credential) -> Result<Probe, Error> {
+        if self.expires() {
+            return Ok(Probe::unrecorded());
+        }
+        let probe = self.quarantine.probe(self.host, credential.content()).await;
+        probe.map_err(|repr| self.error(repr))
+    }
+
+    /// Whether the credential may be sent to a token server. One that was issued goes without TLS only to the registry
+    /// itself, which the configuration names.
     pub(crate) fn may_be_sent_to(&self, origin: &Origin) -> bool {
-        let is_own = *origin == self.host.origin || !self.is_issued;
-        // What was issued goes nowhere without TLS but to the registry that the configuration names.
-        is_own
-            || self.provider.is_none_or(|provider| {
-                origin.secure && origin.port == 443 && provider.may_be_sent_to(&origin.host)
+        *origin == self.host.origin
+            || !self.expires()
+            || self.login.is_none_or(|login| {
+                origin.secure && origin.port == 443 && login.provider.may_be_sent_to(&origin.host)
             })
     }
 
@@ -90,66 +107,67 @@ impl<'a> Context<'a> {
         self.host.error(repr)
     }
 
-    /// Whether a refusal is about a manifest alone, as the caller was let in to the repository's tag.
-    pub(crate) fn concerns_the_manifest_alone(&self, response: &Response) -> bool {
+    pub(crate) fn unauthorized(&self) -> Repr {
+        Repr::Unauthorized {
+            had_credentials: self.login.is_some(),
+        }
+    }
+
+    /// Whether a refusal concerns one manifest, as the caller has access to the repository. The refusal of a tag ends that
+    /// access.
+    pub(crate) fn is_manifest_refused(&self, response: &Response) -> bool {
         let (repository, credential) = (&self.resource.repository, self.fingerprint());
-        let state = AuthState::of(self.host);
+        let state = HostState::of(self.host);
         let mut state = state.lock();
         if self.resource.subject == Subject::Repository {
-            state.forget_let_in(repository, credential);
+            state.forget_access(repository, credential);
             return false;
         }
-        let refused = response.status == StatusCode::UNAUTHORIZED;
-        state.is_let_in(repository, credential, refused)
+        let unauthorized = response.status == StatusCode::UNAUTHORIZED;
+        state.has_access(repository, credential, unauthorized)
     }
 
-    /// The registry accepts the credential and does not let it read the repository.
-    pub(crate) fn refuse_repository(&self, response: Option<&Response>) -> Error {
-        if let Some(key) = self.key() {
-            self.quarantine.refuse(key);
-        }
-        self.unauthorized(response)
+    /// Quarantines the repository for a credential that the registry accepts. Returns whether it was not refused before;
+    /// nothing if the credential is exempt.
+    pub(crate) fn quarantine_repository(&self) -> Option<bool> {
+        let key = self.quarantine_key()?;
+        Some(self.quarantine.refuse_repository(key))
     }
 
-    /// The registry lets in a request.
-    pub(crate) fn let_in(&self, authorization: Authorization) {
+    /// Records that the registry granted a request.
+    pub(crate) fn grant(&self, authorization: Authorization) {
         if self.resource.subject == Subject::Repository {
-            let (state, repository) = (AuthState::of(self.host), &self.resource.repository);
-            state.lock().learn_let_in(repository, self.fingerprint());
+            let (state, repository) = (HostState::of(self.host), &self.resource.repository);
+            state.lock().put_access(repository, self.fingerprint());
         }
-        let authenticated = !matches!(authorization, Authorization::None);
-        if let Some(key) = self.key().filter(|_| authenticated) {
-            self.quarantine.accept(&key);
+        if !authorization.is_none()
+            && let Some(key) = self.quarantine_key()
+        {
+            self.quarantine.accept_repository(&key);
         }
         authorization.accept();
     }
 
-    pub(crate) fn unauthorized(&self, response: Option<&Response>) -> Error {
-        let repr = Repr::Unauthorized {
-            had_credentials: self.credential.is_some(),
-        };
-        match response {
-            Some(response) => response.error(repr),
-            None => self.error(repr),
-        }
-    }
-
-    /// A request on the account of the credential.
-    pub(crate) fn request(&self, of: &Request, authorization: Option<HeaderValue>) -> Request {
+    /// The request with an authorization, on the account of the credential.
+    pub(crate) fn request(&self, request: &Request, authorization: Option<HeaderValue>) -> Request {
         Request {
             authorization,
             account: self.fingerprint(),
-            ..of.clone()
+            ..request.clone()
         }
     }
 
     /// The same for the registry's base.
-    pub(crate) fn base_request(&self, of: &Request, authorization: Option<HeaderValue>) -> Request {
+    pub(crate) fn base_request(
+        &self,
+        request: &Request,
+        authorization: Option<HeaderValue>,
+    ) -> Request {
         Request {
             operation: Operation::Get,
             uri: self.resource.base.clone(),
             if_none_match: None,
-            ..self.request(of, authorization)
+            ..self.request(request, authorization)
         }
     }
 }

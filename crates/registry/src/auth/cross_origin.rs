@@ -1,16 +1,16 @@
-//! A repository that a registry redirects to on another registry, where nobody knows us: it is read with a token for
-//! everybody at the most.
+//! Repositories that a registry redirects to another registry. The credential stays with the first one, so they are read
+//! with an anonymous token at most.
 
 use http::{HeaderValue, StatusCode, Uri};
 
 use super::{
+    authorization::AuthMethod,
     challenge,
     context::Context,
-    known_schemes::Onward,
-    method::AuthMethod,
-    reply::Reply,
-    scheme::{AuthScheme, Bearer, Offered},
-    state::AuthState,
+    host_state::HostState,
+    interface::Reply,
+    known_schemes::RedirectTarget,
+    scheme::{AuthScheme, Bearer, Offer},
     token::Token,
     token_source::TokenSource,
 };
@@ -24,55 +24,55 @@ const UNAUTHORIZED: Repr = Repr::Unauthorized {
     had_credentials: false,
 };
 
-/// A token for where a registry redirects to.
-pub(crate) struct OnwardToken {
+/// A token for the registry that a redirect leads to.
+pub(crate) struct RedirectToken {
     origin: Origin,
     token: Token,
 }
 
-impl OnwardToken {
-    /// A token for where the registry is known to redirect to, so that a redirect costs one request more and not three.
+impl RedirectToken {
+    /// A token for the remembered target, so that a redirect costs one more request instead of three.
     pub(crate) async fn remembered(context: Context<'_>, call: &mut Call<'_>) -> Option<Self> {
         let repository = &context.resource.repository;
-        let state = AuthState::of(context.host);
-        let onward = state.lock().schemes.onward(repository)?;
+        let state = HostState::of(context.host);
+        let target = state.lock().schemes.redirect(repository)?;
         let host = context
             .http
-            .named(context.host, &onward.origin, call.config);
+            .named(context.host, &target.origin, call.config);
         let anonymous = context.anonymous(&host);
-        let source = TokenSource::new(anonymous, &onward.bearer, &onward.scopes);
-        let Ok((token, _)) = Box::pin(source.fetch(None, call)).await else {
-            state.lock().schemes.forget_onward(repository);
+        let source = TokenSource::new(anonymous, &target.bearer, &target.scopes);
+        let Ok(token) = Box::pin(source.fetch(None, call)).await else {
+            state.lock().schemes.forget_redirect(repository);
             return None;
         };
         Some(Self {
-            origin: onward.origin.clone(),
+            origin: target.origin.clone(),
             token,
         })
     }
 
-    /// The header for that origin.
+    /// The header, and the origin that it is for.
     pub(crate) fn header(&self) -> (Origin, HeaderValue) {
         (self.origin.clone(), self.token.authorization.clone())
     }
 }
 
-/// Goes on at another origin, which has answered: to `sent`, if that was for it.
+/// Handles the response of another registry. `sent` is the token that its request carried, if it was for that registry.
 pub(crate) async fn follow(
     context: Context<'_>,
     request: &Request,
     response: Response,
-    sent: Option<OnwardToken>,
+    sent: Option<RedirectToken>,
     call: &mut Call<'_>,
 ) -> Result<Reply, Error> {
     if response.status != StatusCode::UNAUTHORIZED {
-        return answered(context, request, response);
+        return reply(context, request, response);
     }
     let challenges = challenge::parse(&response.headers);
     let bearer = match AuthScheme::choose(&challenges, &response.origin, &response.uri, None) {
-        Offered::Scheme(AuthScheme::Bearer(bearer)) => bearer,
-        Offered::Scheme(AuthScheme::Basic) => return Err(response.error(UNAUTHORIZED)),
-        Offered::Nothing(repr) | Offered::Unusable(repr) => return Err(response.error(repr)),
+        Offer::Scheme(AuthScheme::Bearer(bearer)) => bearer,
+        Offer::Scheme(AuthScheme::Basic) => return Err(response.error(UNAUTHORIZED)),
+        Offer::None(repr) | Offer::Unusable(repr) => return Err(response.error(repr)),
     };
     let scopes = scopes(context, &bearer, &response.uri);
     let origin = response.origin;
@@ -81,30 +81,30 @@ pub(crate) async fn follow(
     let stale = stale.map(|sent| sent.token);
     let source = TokenSource::new(context.anonymous(&host), &bearer, &scopes);
     let fetched = source.fetch(stale.as_ref(), call).await;
-    let (token, _) = fetched.map_err(|failure| failure.error)?;
-    let again = Request {
+    let token = fetched.map_err(|failure| failure.error)?;
+    let authorized = Request {
         uri: response.uri,
         authorization: Some(token.authorization),
         account: None,
         ..request.clone()
     };
-    let response = context.http.send(&host, again, call).await?;
+    let response = context.http.send(&host, authorized, call).await?;
     if response.status == StatusCode::UNAUTHORIZED {
         return Err(refused(context, &response, UNAUTHORIZED));
     }
-    let onward = Onward {
+    let target = RedirectTarget {
         origin,
         bearer,
         scopes,
     };
+    let state = HostState::of(context.host);
     let repository = &context.resource.repository;
-    let learnt = AuthState::of(context.host);
-    learnt.lock().schemes.learn_onward(repository, onward);
-    answered(context, request, response)
+    state.lock().schemes.put_redirect(repository, target);
+    reply(context, request, response)
 }
 
-/// Exactly the scopes of the challenge: some token servers refuse all of them for one that they do not know. Without
-/// any, that of the repository as it is called there.
+/// Exactly the scopes of the challenge: some token servers refuse a request for one scope that they do not know. Without
+/// any, that of the repository under its name there.
 fn scopes(context: Context<'_>, bearer: &Bearer, uri: &Uri) -> Vec<String> {
     if !bearer.scopes.is_empty() {
         return bearer.scopes.clone();
@@ -117,14 +117,11 @@ fn scopes(context: Context<'_>, bearer: &Bearer, uri: &Uri) -> Vec<String> {
     }
 }
 
-fn answered(context: Context<'_>, request: &Request, response: Response) -> Result<Reply, Error> {
+fn reply(context: Context<'_>, request: &Request, response: Response) -> Result<Reply, Error> {
     if response.status == StatusCode::FORBIDDEN {
         let had_credentials = false;
-        return Err(refused(
-            context,
-            &response,
-            Repr::Denied { had_credentials },
-        ));
+        let denied = Repr::Denied { had_credentials };
+        return Err(refused(context, &response, denied));
     }
     Ok(Reply {
         response,
@@ -135,7 +132,7 @@ fn answered(context: Context<'_>, request: &Request, response: Response) -> Resu
 }
 
 fn refused(context: Context<'_>, response: &Response, repr: Repr) -> Error {
-    if context.concerns_the_manifest_alone(response) {
+    if context.is_manifest_refused(response) {
         return response.error(Repr::ManifestDenied(response.status));
     }
     response.error(repr)

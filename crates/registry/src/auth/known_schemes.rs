@@ -1,122 +1,104 @@
-//! How a host wants to be authenticated to, as it said last. Everything here ends: a registry may change its mind.
+//! The authentication schemes that one host asked for. All entries expire: a registry may change its mind.
 
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use lru::LruCache;
-use tokio::time::Instant;
 
 use super::scheme::{AuthScheme, Bearer};
 use crate::{
-    cache::{MAX_REPOSITORIES, bounded},
+    cache::{Expiring, MAX_REPOSITORIES, bounded},
     origin::Origin,
 };
 
-/// Repositories on other registries that are remembered.
-const MAX_ONWARD: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023);
+/// Redirects to other registries that are remembered.
+const MAX_REDIRECTS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023);
 
-/// For how long a challenge is remembered.
-const LIFE: Duration = Duration::from_secs(60 * 60);
+/// How long a challenge is remembered.
+const TTL: Duration = Duration::from_secs(60 * 60);
 
-/// What one host has said.
+/// The schemes of one host.
 pub(crate) struct KnownSchemes {
-    /// The scheme of one repository is that of all others without one of their own.
-    default: Option<Kept<Arc<AuthScheme>>>,
+    /// The scheme of repositories without an entry of their own: the first that the host asked for.
+    default: Option<Expiring<AuthScheme>>,
     /// Some registries have a realm for each group of repositories.
-    repositories: LruCache<String, Kept<Arc<AuthScheme>>>,
-    /// When its base was asked and had no challenge.
-    base_without_challenge: Option<Instant>,
-    onward: LruCache<String, Kept<Arc<Onward>>>,
+    repositories: LruCache<String, Expiring<AuthScheme>>,
+    /// The base was requested and had no challenge.
+    base_without_challenge: Option<Expiring<()>>,
+    redirects: LruCache<String, Expiring<Arc<RedirectTarget>>>,
 }
 
-/// Where a repository is that a registry redirects to, and how to get a token there.
+/// The registry that another one redirects a repository to, and how to get a token there.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Onward {
+pub(crate) struct RedirectTarget {
     pub(crate) origin: Origin,
-    pub(crate) bearer: Bearer,
-    /// Of the token, exactly as they were asked for.
+    pub(crate) bearer: Arc<Bearer>,
+    /// The scopes that the token was requested with.
     pub(crate) scopes: Vec<String>,
 }
 
-struct Kept<T> {
-    value: T,
-    since: Instant,
-}
-
-impl<T: Clone> Kept<T> {
-    fn new(value: T) -> Self {
-        let since = Instant::now();
-        Self { value, since }
-    }
-
-    fn get(&self) -> Option<T> {
-        (self.since.elapsed() < LIFE).then(|| self.value.clone())
-    }
-}
-
 impl KnownSchemes {
-    /// How to authenticate for a repository, as far as is known.
-    pub(crate) fn get(&mut self, repository: &str) -> Option<Arc<AuthScheme>> {
-        let own = self.repositories.get(repository).and_then(Kept::get);
-        own.or_else(|| self.for_all())
+    /// The scheme for a repository, if known.
+    pub(crate) fn get(&mut self, repository: &str) -> Option<AuthScheme> {
+        let own = self.repositories.get(repository).and_then(Expiring::get);
+        own.cloned().or_else(|| self.default_scheme())
     }
 
-    /// Keeps what the host says for a repository.
-    pub(crate) fn learn(&mut self, repository: &str, scheme: &Arc<AuthScheme>) {
-        let default = self.for_all().unwrap_or_else(|| {
-            let default = Arc::new(scheme.without_scopes());
-            self.default = Some(Kept::new(Arc::clone(&default)));
+    /// Remembers the scheme that the host asked for.
+    pub(crate) fn put(&mut self, repository: &str, scheme: AuthScheme) {
+        let default = self.default_scheme().unwrap_or_else(|| {
+            let default = scheme.without_scopes();
+            self.default = Some(Expiring::new(default.clone(), TTL));
             default
         });
-        if default == *scheme {
+        if default == scheme {
             self.repositories.pop(repository);
         } else {
-            let kept = Kept::new(Arc::clone(scheme));
-            self.repositories.put(repository.to_owned(), kept);
+            let entry = Expiring::new(scheme, TTL);
+            self.repositories.put(repository.to_owned(), entry);
         }
     }
 
-    /// Forgets a scheme that does not work: for the repository, and for all others that would be asked in the same way.
+    /// Forgets a scheme that does not work: for the repository, and for all that share it. Another caller may have replaced
+    /// it meanwhile.
     pub(crate) fn forget(&mut self, repository: &str, failed: &AuthScheme) {
-        // Somebody else may have learnt better meanwhile.
-        let own = self.repositories.peek(repository);
-        if own.is_some_and(|own| *own.value == *failed) {
+        let own = self.repositories.peek(repository).and_then(Expiring::get);
+        if own == Some(failed) {
             self.repositories.pop(repository);
         }
-        let default = self.default.as_ref();
-        if default.is_some_and(|default| *default.value == failed.without_scopes()) {
+        if self.default_scheme() == Some(failed.without_scopes()) {
             self.default = None;
         }
     }
 
-    /// Whether the host's base was asked lately and had no challenge.
+    /// Whether the host's base is known to have no challenge.
     pub(crate) fn is_base_without_challenge(&self) -> bool {
         self.base_without_challenge
-            .is_some_and(|since| since.elapsed() < LIFE)
+            .as_ref()
+            .is_some_and(|entry| entry.get().is_some())
     }
 
-    /// The host's base has no challenge.
-    pub(crate) fn learn_base_without_challenge(&mut self) {
-        self.base_without_challenge = Some(Instant::now());
+    pub(crate) fn put_base_without_challenge(&mut self) {
+        self.base_without_challenge = Some(Expiring::new((), TTL));
     }
 
-    /// Where the host is known to redirect to for a repository.
-    pub(crate) fn onward(&mut self, repository: &str) -> Option<Arc<Onward>> {
-        self.onward.get(repository).and_then(Kept::get)
+    /// The registry that the host redirects a repository to, if known.
+    pub(crate) fn redirect(&mut self, repository: &str) -> Option<Arc<RedirectTarget>> {
+        let entry = self.redirects.get(repository);
+        entry.and_then(Expiring::get).cloned()
     }
 
-    /// The host redirects to there for a repository.
-    pub(crate) fn learn_onward(&mut self, repository: &str, onward: Onward) {
-        let kept = Kept::new(Arc::new(onward));
-        self.onward.put(repository.to_owned(), kept);
+    pub(crate) fn put_redirect(&mut self, repository: &str, target: RedirectTarget) {
+        let entry = Expiring::new(Arc::new(target), TTL);
+        self.redirects.put(repository.to_owned(), entry);
     }
 
-    /// The host redirects to elsewhere, or its token does not help there.
-    pub(crate) fn forget_onward(&mut self, repository: &str) {
-        self.onward.pop(repository);
+    /// Forgets a redirect target whose token server fails.
+    pub(crate) fn forget_redirect(&mut self, repository: &str) {
+        self.redirects.pop(repository);
     }
 
-    fn for_all(&self) -> Option<Arc<AuthScheme>> {
-        self.default.as_ref().and_then(Kept::get)
+    fn default_scheme(&self) -> Option<AuthScheme> {
+        self.default.as_ref().and_then(Expiring::get).cloned()
     }
 }
 
@@ -126,7 +108,7 @@ impl Default for KnownSchemes {
             default: None,
             repositories: bounded(MAX_REPOSITORIES),
             base_without_challenge: None,
-            onward: bounded(MAX_ONWARD),
+            redirects: bounded(MAX_REDIRECTS),
         }
     }
 }
@@ -135,49 +117,39 @@ impl Default for KnownSchemes {
 mod tests {
     use super::*;
 
+    fn bearer(number: usize) -> AuthScheme {
+        let realm = format!("https://auth.example/{number}");
+        AuthScheme::Bearer(Arc::new(Bearer {
+            realm: realm.parse().expect("a URL"),
+            service: None,
+            scopes: Vec::new(),
+        }))
+    }
+
     #[tokio::test(start_paused = true)]
-    async fn a_word_for_ten_thousand_repositories_ends_after_an_hour() {
+    async fn schemes_of_ten_thousand_repositories_expire_after_an_hour() {
         let mut schemes = KnownSchemes::default();
-        let bearer = |number: usize| {
-            let realm = format!("https://auth.example/{number}");
-            Arc::new(AuthScheme::Bearer(Bearer {
-                realm: realm.parse().expect("an address"),
-                service: None,
-                scopes: Vec::new(),
-            }))
-        };
         let name = |number: usize| format!("app{number}");
         for number in 0..10_000 {
-            schemes.learn(&name(number), &bearer(number));
+            schemes.put(&name(number), bearer(number));
         }
         for number in 0..10_000 {
             assert_eq!(schemes.get(&name(number)), Some(bearer(number)));
         }
-        assert_eq!(schemes.get("new"), Some(bearer(0)), "the first word");
-        tokio::time::advance(LIFE).await;
+        assert_eq!(schemes.get("new"), Some(bearer(0)), "the first scheme");
+        tokio::time::advance(TTL).await;
         assert_eq!((schemes.get(&name(7)), schemes.get("new")), (None, None));
     }
 
     #[test]
     fn only_the_scheme_that_failed_is_forgotten() {
         let mut schemes = KnownSchemes::default();
-        let basic = Arc::new(AuthScheme::Basic);
-        schemes.learn("a", &basic);
-        let bearer = AuthScheme::Bearer(Bearer {
-            realm: "https://auth.example/".parse().expect("an address"),
-            service: None,
-            scopes: Vec::new(),
-        });
-        schemes.forget("a", &bearer);
-        assert_eq!(schemes.get("a"), Some(Arc::clone(&basic)), "another");
+        schemes.put("a", AuthScheme::Basic);
+        schemes.forget("a", &bearer(0));
+        assert_eq!(schemes.get("a"), Some(AuthScheme::Basic), "another scheme");
         schemes.forget("b", &AuthScheme::Basic);
-        assert_eq!(schemes.get("a"), None, "nor is anybody else asked so");
-        let bearer = Arc::new(bearer);
-        schemes.learn("b", &bearer);
-        assert_eq!(
-            schemes.get("a"),
-            Some(bearer),
-            "the next word counts for all"
-        );
+        assert_eq!(schemes.get("a"), None, "the default is forgotten");
+        schemes.put("b", bearer(0));
+        assert_eq!(schemes.get("a"), Some(bearer(0)), "the new default");
     }
 }

@@ -1,8 +1,8 @@
-//! Credentials that were refused are not presented again for a while, so that no account is ever locked by us.
+//! The quarantine: refused credentials are not presented again for a while, so that the client never locks an account.
 //!
-//! Registries lock accounts after some failed logins, and a check every 45 seconds gets there in minutes. So a credential
-//! that a registry does not know to be good is presented by one caller at a time, and after a refusal by nobody until
-//! a back-off ends. Its content is part of the key: a corrected secret is another credential and tried at once.
+//! Registries lock accounts after a few failed logins, which a check every 45 seconds reaches in minutes. So a credential
+//! that a registry has not accepted recently is presented by one caller at a time, and after a refusal by none until a
+//! backoff ends. The content is part of the key: a corrected Secret is another credential and tried at once.
 
 use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc, time::Duration};
 
@@ -17,46 +17,45 @@ use crate::{
     credential::Fingerprint,
     error::repr::Repr,
     http::HostClient,
-    lead::{Lead, LeadGuard},
     origin::Origin,
+    takeover_lock::{TakeoverGuard, TakeoverLock},
 };
 
-/// The first back-off; it doubles with each further refusal.
+/// The first backoff; it doubles with each further refusal.
 const FIRST: Duration = Duration::from_secs(5 * 60);
 
-/// How long a credential is not presented whose login may be suspended: Artifactory suspends for a minute at the most, and then right
+/// The backoff of a login that may be suspended: Artifactory suspends logins for a minute at most, and then refuses correct
 /// passwords, too (`JFrog`'s documentation, "User Lock and Login Suspension").
 const SUSPENSION: Duration = Duration::from_secs(90);
 
-/// For how long a credential that was accepted counts as good: what is refused meanwhile is a repository.
-const GOOD: Duration = Duration::from_secs(10 * 60);
+/// How long an accepted credential counts as valid: refusals meanwhile concern a repository.
+const VALID_TTL: Duration = Duration::from_secs(10 * 60);
 
-/// Repositories in a row that a token server newly refuses (403) to a credential, until it may be the credential that is
-/// refused: GHCR answers so to a token that has expired.
-const NEWLY_FORBIDDEN: u32 = 2;
+/// Repositories in a row that a token server newly denies (403) to a credential before the credential itself is suspected:
+/// GHCR answers so to a token that has expired.
+const NEWLY_DENIED: u32 = 2;
 
-/// The same for repositories in a row of which some were refused before.
-const FORBIDDEN: u32 = 4;
+/// The same for repositories in a row, some of which were denied before.
+const DENIED: u32 = 4;
 
-/// The longest back-off.
+/// The longest backoff.
 const LONGEST: Duration = Duration::from_secs(80 * 60);
 
-/// For how long an accepted credential may be presented by many at once. Shorter than checks are apart, so that after
-/// a change of password one failed login happens and not one for each request in flight.
+/// How long an accepted credential may be presented by many callers at once. Shorter than the interval of checks, so that a
+/// changed password costs one failed login and not one for each request in flight.
 const TRUST: Duration = Duration::from_secs(10);
 
-/// How long a probe may take that finds out whether a credential is good: one repository may hang, and the credential be
-/// good for all others. Then the next one presents it, too.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long callers wait for a probe: one repository may hang while the credential is valid for all others.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Credentials and repositories that are remembered.
 const MAX_ENTRIES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(16_383);
 
-/// What is refused where.
+/// The scope of a refusal.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     pub(crate) registry: Origin,
-    /// With a repository, only it is refused to the credential.
+    /// The repository that is refused to the credential; none: the credential itself is refused.
     pub(crate) repository: Option<String>,
     pub(crate) credential: Fingerprint,
 }
@@ -64,26 +63,26 @@ pub(crate) struct Key {
 #[derive(Default)]
 struct Entry {
     state: Mutex<State>,
-    /// Held by the one caller that finds out whether the credential is good.
-    probe: Arc<Lead>,
+    /// Held by the caller that probes the credential.
+    probe: Arc<TakeoverLock>,
 }
 
 #[derive(Default)]
 struct State {
     refused_until: Option<Instant>,
-    /// After refusals in a row.
-    waits: Option<Doubling>,
+    /// The backoff of refusals in a row.
+    backoff: Option<Doubling>,
     accepted: Option<Instant>,
-    /// Repositories that the token server has refused since then, and those among them of which that is news.
-    forbidden: u32,
-    newly_forbidden: u32,
-    /// What the credential last got a token for.
-    proven: Option<Arc<Proven>>,
+    /// Repositories that the token server denied since then, and how many of those for the first time.
+    denied: u32,
+    newly_denied: u32,
+    /// The last token that the credential got.
+    proof: Option<Arc<Proof>>,
 }
 
-/// What a credential is known to get a token for.
+/// A token that a credential got.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Proven {
+pub(crate) struct Proof {
     pub(crate) realm: Uri,
     pub(crate) scopes: Vec<String>,
 }
@@ -91,24 +90,24 @@ pub(crate) struct Proven {
 /// What follows from a token server's 403.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Suspicion {
-    /// Nothing but that the repository is refused.
+    /// The repository is denied, nothing else.
     None,
-    /// It may be the credential. `is_new`: so far it was not suspected of that.
+    /// The credential may be invalid. `is_new`: it was not suspected so far.
     Credential {
-        proven: Option<Arc<Proven>>,
+        proof: Option<Arc<Proof>>,
         is_new: bool,
     },
 }
 
-/// The credentials that were refused.
+/// The refused credentials.
 pub(crate) struct Quarantine {
     entries: Mutex<LruCache<Key, Arc<Entry>>>,
 }
 
-/// The right to present a credential. Without a verdict the next caller tries again.
+/// Permission to present a credential. Dropped without a result, the next caller probes the credential.
 pub(crate) struct Probe {
     entry: Arc<Entry>,
-    _alone: Option<LeadGuard>,
+    _guard: Option<TakeoverGuard>,
 }
 
 impl Quarantine {
@@ -118,9 +117,9 @@ impl Quarantine {
         }
     }
 
-    /// The right to present a credential to a registry or its token server: at once if it was accepted lately, alone if
-    /// nothing is known, as long as that does not take too long, and not at all after a refusal.
-    pub(crate) async fn admit(
+    /// Waits until a credential may be presented to a registry or its token server: at once if it was accepted recently,
+    /// else one caller at a time unless a probe takes too long. Fails during a backoff.
+    pub(crate) async fn probe(
         &self,
         host: &HostClient,
         credential: Fingerprint,
@@ -130,41 +129,39 @@ impl Quarantine {
             repository: None,
             credential,
         });
-        if entry.check(Instant::now())? {
-            return Ok(Probe {
-                entry,
-                _alone: None,
-            });
+        let mut guard = None;
+        if !entry.check(Instant::now())? {
+            let lock = Arc::clone(&entry.probe).lock(PROBE_TIMEOUT);
+            let locked = host.queue(lock).await?;
+            // The previous probe may have succeeded.
+            guard = (!entry.check(Instant::now())?).then_some(locked);
         }
-        let alone = host.queue(Arc::clone(&entry.probe).lock(PATIENCE)).await?;
-        // The one before may have found out.
-        let trusted = entry.check(Instant::now())?;
         Ok(Probe {
             entry,
-            _alone: (!trusted).then_some(alone),
+            _guard: guard,
         })
     }
 
-    /// Whether a repository may be asked for with a credential.
+    /// Fails while a repository is refused to a credential.
     pub(crate) fn check(&self, repository: &Key) -> Result<(), Repr> {
-        let known = self.entries.lock().get(repository).cloned();
-        known.map_or(Ok(()), |entry| entry.check(Instant::now()).map(|_| ()))
+        let entry = self.entries.lock().get(repository).cloned();
+        entry.map_or(Ok(()), |entry| entry.check(Instant::now()).map(drop))
     }
 
-    /// The registry accepts the credential and does not let it read the repository. Returns whether that is news.
-    pub(crate) fn refuse(&self, repository: Key) -> bool {
+    /// The registry accepts the credential but denies the repository. Returns whether it did not before.
+    pub(crate) fn refuse_repository(&self, repository: Key) -> bool {
         let entry = self.entry(repository);
         let mut state = entry.state.lock();
         state.refuse(Instant::now())
     }
 
     /// The registry lets the credential read the repository.
-    pub(crate) fn accept(&self, repository: &Key) {
+    pub(crate) fn accept_repository(&self, repository: &Key) {
         self.entries.lock().pop(repository);
     }
 
-    /// The credentials now refused as such, counted for each registry.
-    pub(crate) fn refused(&self) -> BTreeMap<String, usize> {
+    /// The number of quarantined credentials, by registry.
+    pub(crate) fn counts(&self) -> BTreeMap<String, usize> {
         let now = Instant::now();
         let mut counts = BTreeMap::new();
         for (key, entry) in self.entries.lock().iter() {
@@ -181,7 +178,7 @@ impl Quarantine {
 }
 
 impl Entry {
-    /// Whether the credential is trusted; an error while it is refused.
+    /// Whether the credential is trusted. Fails while it is refused.
     fn check(&self, now: Instant) -> Result<bool, Repr> {
         let state = self.state.lock();
         match state.refused_until {
@@ -199,34 +196,33 @@ impl Entry {
 impl State {
     /// Returns whether it is the first refusal since the credential was accepted.
     fn refuse(&mut self, now: Instant) -> bool {
-        let is_news = self.waits.is_none();
+        let is_new = self.backoff.is_none();
         // Requests that were in flight together are refused for one reason and count once.
         if !self.is_refused(now) {
-            let waits = &mut self.waits;
-            let wait = waits.get_or_insert_with(|| Doubling::new(FIRST, LONGEST));
-            let wait = wait.next();
-            self.leave_alone(now, wait);
+            let backoff = &mut self.backoff;
+            let backoff = backoff.get_or_insert_with(|| Doubling::new(FIRST, LONGEST));
+            let wait = backoff.next();
+            self.back_off(now, wait);
         }
-        is_news
+        is_new
     }
 
-    fn accept(&mut self, now: Instant, proven: Option<Arc<Proven>>) {
+    fn accept(&mut self, now: Instant, proof: Option<Proof>) {
         *self = Self {
             accepted: Some(now),
-            proven: proven.or_else(|| self.proven.take()),
+            proof: proof.map(Arc::new).or_else(|| self.proof.take()),
             ..Self::default()
         };
     }
 
-    fn leave_alone(&mut self, now: Instant, wait: Duration) {
-        if self.is_refused(now) {
-            return;
+    fn back_off(&mut self, now: Instant, wait: Duration) {
+        if !self.is_refused(now) {
+            *self = Self {
+                refused_until: Some(now + wait),
+                backoff: self.backoff.take(),
+                ..Self::default()
+            };
         }
-        *self = Self {
-            refused_until: Some(now + wait),
-            waits: self.waits.take(),
-            ..Self::default()
-        };
     }
 
     fn is_refused(&self, now: Instant) -> bool {
@@ -235,61 +231,49 @@ impl State {
 }
 
 impl Probe {
-    /// The right to present a credential of which nothing is remembered.
+    /// Permission to present a credential that is never quarantined.
     pub(crate) fn unrecorded() -> Self {
         Self {
             entry: Arc::default(),
-            _alone: None,
+            _guard: None,
         }
     }
 
-    /// Whether the credential was accepted lately.
-    pub(crate) fn is_good(&self) -> bool {
+    pub(crate) fn was_accepted_recently(&self) -> bool {
         let accepted = self.entry.state.lock().accepted;
-        accepted.is_some_and(|at| at.elapsed() < GOOD)
+        accepted.is_some_and(|at| at.elapsed() < VALID_TTL)
     }
 
-    /// The credential is good.
-    pub(crate) fn accept(self) {
-        self.entry.state.lock().accept(Instant::now(), None);
+    /// The credential was accepted; by a token server with this token as its proof.
+    pub(crate) fn accept(self, proof: Option<Proof>) {
+        self.entry.state.lock().accept(Instant::now(), proof);
     }
 
-    /// The credential is good for a token.
-    pub(crate) fn accept_for(self, proven: Proven) {
-        self.entry
-            .state
-            .lock()
-            .accept(Instant::now(), Some(Arc::new(proven)));
-    }
-
-    /// The token server gives no token for a repository. `is_news`: it did not refuse that one before.
-    pub(crate) fn forbidden(&self, is_news: bool) -> Suspicion {
+    /// The token server denied a repository. `is_new`: it did not deny it before.
+    pub(crate) fn deny(&self, is_new: bool) -> Suspicion {
         let mut state = self.entry.state.lock();
-        state.forbidden = state.forbidden.saturating_add(1);
-        state.newly_forbidden = state.newly_forbidden.saturating_add(is_news.into());
-        let is_new = state.newly_forbidden >= NEWLY_FORBIDDEN;
-        if is_new || state.forbidden >= FORBIDDEN {
-            let proven = state.proven.clone();
-            return Suspicion::Credential { proven, is_new };
+        state.denied = state.denied.saturating_add(1);
+        state.newly_denied = state.newly_denied.saturating_add(is_new.into());
+        let is_new = state.newly_denied >= NEWLY_DENIED;
+        if is_new || state.denied >= DENIED {
+            let proof = state.proof.clone();
+            return Suspicion::Credential { proof, is_new };
         }
         Suspicion::None
     }
 
-    /// The credential is refused.
+    /// The credential was refused.
     pub(crate) fn refuse(self) {
         self.entry.state.lock().refuse(Instant::now());
     }
 
-    /// The credential is refused as far as is known, which may be due to the repositories that were requested.
+    /// The credential seems refused, but the requested repositories may be the reason.
     pub(crate) fn rest(self) {
-        self.entry.state.lock().leave_alone(Instant::now(), FIRST);
+        self.entry.state.lock().back_off(Instant::now(), FIRST);
     }
 
     /// The login may be suspended.
     pub(crate) fn suspend(self) {
-        self.entry
-            .state
-            .lock()
-            .leave_alone(Instant::now(), SUSPENSION);
+        self.entry.state.lock().back_off(Instant::now(), SUSPENSION);
     }
 }

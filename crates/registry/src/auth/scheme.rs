@@ -1,6 +1,9 @@
-//! How a registry wants to be authenticated to.
+//! Authentication schemes that registries offer.
+
+use std::sync::Arc;
 
 use http::Uri;
+use url::{Url, form_urlencoded};
 
 use super::challenge::Challenge;
 use crate::{error::repr::Repr, http::redirect_policy, origin::Origin};
@@ -8,65 +11,69 @@ use crate::{error::repr::Repr, http::redirect_policy, origin::Origin};
 /// More scopes than one manifest can need.
 const MAX_SCOPES: usize = 8;
 
-/// A way of authentication.
+/// How a registry authenticates requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum AuthScheme {
     Basic,
-    Bearer(Bearer),
+    Bearer(Arc<Bearer>),
 }
 
-/// Where tokens come from.
+/// A token server, as a challenge names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Bearer {
     pub(crate) realm: Uri,
     pub(crate) service: Option<String>,
-    /// What the registry asked for beyond reading the repository.
+    /// Scopes of the challenge beyond reading the repository.
     pub(crate) scopes: Vec<String>,
 }
 
 /// What the challenges of a response offer.
 #[derive(Debug)]
-pub(crate) enum Offered {
+pub(crate) enum Offer {
     Scheme(AuthScheme),
-    /// There is no challenge at all.
-    Nothing(Repr),
-    /// None that can be answered.
+    /// There is no challenge.
+    None(Repr),
+    /// No challenge can be answered.
     Unusable(Repr),
 }
 
 impl AuthScheme {
-    /// The best of what a registry offers at `asked`: Bearer before Basic, as a token exposes the credential to one server
-    /// only.
+    /// Chooses from the challenges of a registry's response to a request for `uri`: Bearer before Basic, as a token
+    /// exposes the credential to one server only.
     pub(crate) fn choose(
         challenges: &[Challenge],
         registry: &Origin,
-        asked: &Uri,
+        uri: &Uri,
         needed_scope: Option<&str>,
-    ) -> Offered {
+    ) -> Offer {
         let mut refused = None;
-        for challenge in challenges.iter().filter(|one| one.scheme == "bearer") {
-            match Bearer::of(challenge, registry, asked, needed_scope) {
-                Ok(bearer) => return Offered::Scheme(Self::Bearer(bearer)),
+        for challenge in challenges.iter().filter(|it| it.scheme == "bearer") {
+            match Bearer::of(challenge, registry, uri, needed_scope) {
+                Ok(bearer) => return Offer::Scheme(Self::Bearer(Arc::new(bearer))),
                 Err(repr) => refused = Some(repr),
             }
         }
-        if challenges.iter().any(|one| one.scheme == "basic") {
-            return Offered::Scheme(Self::Basic);
+        let schemes: Vec<&str> = challenges.iter().map(|it| it.scheme.as_str()).collect();
+        if schemes.contains(&"basic") {
+            return Offer::Scheme(Self::Basic);
         }
-        if challenges.is_empty() {
-            return Offered::Nothing(unsupported(challenges));
+        if schemes.is_empty() {
+            let schemes = "no named scheme".to_owned();
+            return Offer::None(Repr::UnsupportedChallenge { schemes });
         }
-        Offered::Unusable(refused.unwrap_or_else(|| unsupported(challenges)))
+        Offer::Unusable(refused.unwrap_or_else(|| Repr::UnsupportedChallenge {
+            schemes: schemes.join(", "),
+        }))
     }
 
-    /// The scheme as it may serve for other repositories.
+    /// The scheme as it may apply to other repositories.
     pub(crate) fn without_scopes(&self) -> Self {
         match self {
-            Self::Basic => Self::Basic,
-            Self::Bearer(bearer) => Self::Bearer(Bearer {
+            Self::Bearer(bearer) if !bearer.scopes.is_empty() => Self::Bearer(Arc::new(Bearer {
                 scopes: Vec::new(),
-                ..bearer.clone()
-            }),
+                ..Bearer::clone(bearer)
+            })),
+            scheme => scheme.clone(),
         }
     }
 }
@@ -75,7 +82,7 @@ impl Bearer {
     fn of(
         challenge: &Challenge,
         registry: &Origin,
-        asked: &Uri,
+        uri: &Uri,
         needed_scope: Option<&str>,
     ) -> Result<Self, Repr> {
         let unusable = || Repr::UnsupportedChallenge {
@@ -83,7 +90,7 @@ impl Bearer {
         };
         let realm = challenge.parameter("realm").ok_or_else(unusable)?;
         let realm = if realm.starts_with('/') {
-            redirect_policy::join(asked, realm) // against the specification, and seen
+            redirect_policy::join(uri, realm) // against the specification, but seen in practice
         } else {
             realm.parse().ok()
         };
@@ -104,15 +111,30 @@ impl Bearer {
                 .collect(),
         })
     }
-}
 
-fn unsupported(challenges: &[Challenge]) -> Repr {
-    let schemes: Vec<&str> = challenges.iter().map(|one| one.scheme.as_str()).collect();
-    Repr::UnsupportedChallenge {
-        schemes: if schemes.is_empty() {
-            "no named scheme".to_owned()
-        } else {
-            schemes.join(", ")
-        },
+    /// The URL of a token request by GET: the realm, with a `scope` parameter for each scope.
+    pub(crate) fn token_uri(&self, scopes: &[String]) -> Option<Uri> {
+        let mut url = Url::parse(&self.realm.to_string()).ok()?;
+        let service = self.service.iter().map(|service| ("service", service));
+        let scopes = scopes.iter().map(|scope| ("scope", scope));
+        url.query_pairs_mut().extend_pairs(service.chain(scopes));
+        url.as_str().parse().ok()
+    }
+
+    /// The form of an `OAuth2` token refresh: one `scope` field for all scopes.
+    pub(crate) fn refresh_form(
+        &self,
+        client_id: &str,
+        scopes: &[String],
+        refresh_token: &str,
+    ) -> String {
+        let service = self.service.iter();
+        form_urlencoded::Serializer::new(String::new())
+            .append_pair("grant_type", "refresh_token")
+            .extend_pairs(service.map(|service| ("service", service)))
+            .append_pair("client_id", client_id)
+            .append_pair("scope", &scopes.join(" "))
+            .append_pair("refresh_token", refresh_token)
+            .finish()
     }
 }

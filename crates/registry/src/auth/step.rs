@@ -1,62 +1,62 @@
-//! How a conversation with a registry goes on: decided without I/O.
+//! Decides the next request of an exchange with a registry, without I/O.
 //!
-//! What a registry wants is remembered from one call to the next, and may have changed meanwhile: its token server has
-//! another address, or it takes passwords now. So what was remembered counts only as long as it works. If it fails, the
-//! registry is asked once without authentication, and what it says then counts.
+//! The scheme that a registry wants is remembered across calls, and may be outdated: its token server has moved, or it
+//! accepts passwords now. So a remembered scheme is trusted only while it works. When it fails, the request is sent once
+//! without authentication, and the challenge in the response counts.
 
 use std::sync::Arc;
 
 use http::StatusCode;
 
-use super::scheme::{AuthScheme, Offered};
+use super::scheme::{AuthScheme, Offer};
 use crate::{credential::Secret, error::repr::Repr};
 
-/// Requests that one conversation may cost at most: with a kept token, with a fresh one, without authentication, with a
-/// token of another realm, and with one of more scopes.
+/// Requests that one exchange may send: with a cached token, with a fresh one, without authentication, with a token of
+/// another realm, and with one of more scopes.
 const MAX_REQUESTS: u32 = 6;
 
-/// What has happened.
+/// What happened last.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// Nothing yet.
-    Begin,
-    /// The token was fetched.
+    Start,
     TokenFetched,
-    /// Nothing can be presented. `outdated`: as what is remembered of the registry may not hold any more.
-    NotAuthorized { outdated: bool },
-    /// The registry refuses what it was sent (401), and offers this. `replaceable`: that was a token that is older than
-    /// this call, or that others use, too, so that another one may do better.
-    Refused { replaceable: bool, offered: Offered },
-    /// The registry answers with another status.
-    Answered(StatusCode),
-    /// The registry's base offers this.
-    Base(Offered),
+    /// The request could not be authorized. `outdated`: the remembered scheme may be the reason.
+    AuthorizationFailed {
+        outdated: bool,
+    },
+    /// The registry answered 401 with this offer. `replaceable`: it refused a token that is older than this call or shared
+    /// with others, so a fresh one may be accepted.
+    Unauthorized {
+        replaceable: bool,
+        offer: Offer,
+    },
+    /// The registry answered with another status.
+    Response(StatusCode),
+    /// The offer in the response of the registry's base.
+    BaseOffer(Offer),
 }
 
-/// What comes next.
+/// What to do next.
 #[derive(Debug)]
 pub(crate) enum Action {
-    /// Fetch a token of the scheme. `renew`: another one than the one that was refused.
-    FetchToken {
-        scheme: Arc<AuthScheme>,
-        renew: bool,
-    },
+    /// Fetch a token of the scheme. `renew`: not the one that was refused.
+    FetchToken { scheme: AuthScheme, renew: bool },
     /// Send the request.
-    Send(Means),
+    Send(AuthorizationKind),
     /// Forget the scheme, which does not work any more, and send the request without authentication.
-    Restart(Arc<AuthScheme>),
-    /// Ask for the challenge at the registry's base: the response had none.
-    AskBase,
-    /// The last response counts.
+    Restart(AuthScheme),
+    /// Request the registry's base: the response had no challenge.
+    RequestBase,
+    /// Return the last response.
     Done,
-    /// There is no way in.
+    /// Authentication is impossible.
     Fail(Failure),
 }
 
-/// By which means a request is authenticated.
+/// How a request is authenticated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Means {
-    Nothing,
+pub(crate) enum AuthorizationKind {
+    None,
     /// User name and password.
     Basic,
     /// The credential itself, as a token.
@@ -65,231 +65,198 @@ pub(crate) enum Means {
     Token,
 }
 
-/// Why there is no way in.
+/// Why authentication is impossible.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// Nothing could be presented, for the reason that is known.
-    NotAuthorized,
-    /// The credential is refused.
-    Credential,
-    /// The credential is good and may not read the repository.
-    Repository,
-    /// There is nothing to present.
-    Unauthorized,
-    /// No challenge can be answered.
-    Unsupported(Repr),
+    /// The request could not be authorized, for a reason that the caller has.
+    AuthorizationFailed,
+    CredentialRefused,
+    /// The credential is accepted, but not for the repository.
+    RepositoryRefused,
+    /// The registry requires a credential, and there is none.
+    CredentialRequired,
+    UnsupportedChallenge(Repr),
 }
 
-/// How to authenticate.
-#[derive(Debug)]
-enum Known {
-    Nothing,
-    /// From before this call.
-    Remembered(Arc<AuthScheme>),
-    /// The registry has said so in this call.
-    Learnt(Arc<AuthScheme>),
-}
-
-/// The state of one conversation.
+/// The state of one exchange.
 pub(crate) struct Negotiation {
-    scheme: Known,
+    scheme: Option<AuthScheme>,
+    /// The scheme was remembered from an earlier call and is not confirmed in this one.
+    is_remembered: bool,
     credential: Option<Arc<Secret>>,
-    /// What the last request carried.
-    sent: Means,
-    /// What was remembered and does not work.
-    failed: Option<Arc<AuthScheme>>,
+    /// The authorization of the last request.
+    sent: AuthorizationKind,
+    /// The remembered scheme that does not work.
+    failed: Option<AuthScheme>,
     /// A refused token was replaced.
     renewed: bool,
-    /// The base was asked, or need not be.
-    base_asked: bool,
-    /// The last response was a refusal.
-    refused: bool,
-    /// What the registry has said and is not remembered yet.
-    news: Option<Arc<AuthScheme>>,
+    /// The base was requested, or need not be.
+    base_requested: bool,
+    /// The last response was a 401.
+    unauthorized: bool,
+    /// A scheme from a challenge, to be remembered.
+    pub(crate) new_scheme: Option<AuthScheme>,
     requests: u32,
 }
 
 impl Negotiation {
-    /// A conversation under the scheme that is remembered, if one is. `base_asked`: the registry's base has no challenge.
+    /// Starts with the remembered scheme, if there is one. `base_requested`: the registry's base has no challenge.
     pub(crate) fn new(
-        remembered: Option<Arc<AuthScheme>>,
+        remembered: Option<AuthScheme>,
         credential: Option<Arc<Secret>>,
-        base_asked: bool,
+        base_requested: bool,
     ) -> Self {
         Self {
-            scheme: remembered.map_or(Known::Nothing, Known::Remembered),
+            is_remembered: remembered.is_some(),
+            scheme: remembered,
             credential,
-            sent: Means::Nothing,
+            sent: AuthorizationKind::None,
             failed: None,
             renewed: false,
-            base_asked,
-            refused: false,
-            news: None,
+            base_requested,
+            unauthorized: false,
+            new_scheme: None,
             requests: 0,
         }
     }
 
-    /// What comes after an event.
+    /// The action that follows from an event.
     pub(crate) fn step(&mut self, event: Event) -> Action {
         match event {
-            Event::Begin => self.present(false),
-            Event::TokenFetched => self.send(Means::Token),
-            Event::NotAuthorized { outdated } => {
+            Event::Start => self.authorize(false),
+            Event::TokenFetched => self.send(AuthorizationKind::Token),
+            Event::AuthorizationFailed { outdated } => {
                 let restarted = if outdated { self.restart() } else { None };
-                restarted.unwrap_or(Action::Fail(Failure::NotAuthorized))
+                restarted.unwrap_or(Action::Fail(Failure::AuthorizationFailed))
             }
-            Event::Refused {
-                replaceable,
-                offered,
-            } => {
-                self.refused = true;
-                self.challenged(replaceable, offered)
+            Event::Unauthorized { replaceable, offer } => {
+                self.unauthorized = true;
+                self.challenged(replaceable, offer)
             }
-            Event::Answered(status) => {
-                self.refused = false;
-                if self.sent == Means::Nothing && hides(status) && self.asks_base() {
-                    return Action::AskBase;
+            Event::Response(status) => {
+                self.unauthorized = false;
+                let may_hide = matches!(status, StatusCode::FORBIDDEN | StatusCode::NOT_FOUND);
+                if self.sent == AuthorizationKind::None && may_hide && self.wants_base() {
+                    return Action::RequestBase;
                 }
                 Action::Done
             }
-            Event::Base(offered) => self.challenged_by_base(offered),
+            // The scopes are those of the base, not of the repository.
+            Event::BaseOffer(Offer::Scheme(scheme)) => {
+                self.first_challenge(Offer::Scheme(scheme.without_scopes()))
+            }
+            Event::BaseOffer(offer) if self.unauthorized => self.first_challenge(offer),
+            Event::BaseOffer(_) => Action::Done,
         }
     }
 
-    /// What the registry has said since this was asked, to be remembered.
-    pub(crate) fn take_news(&mut self) -> Option<Arc<AuthScheme>> {
-        self.news.take()
-    }
-
-    fn scheme(&self) -> Option<&Arc<AuthScheme>> {
-        match &self.scheme {
-            Known::Nothing => None,
-            Known::Remembered(scheme) | Known::Learnt(scheme) => Some(scheme),
-        }
-    }
-
-    /// Asks under the scheme, as the credential allows.
-    fn present(&mut self, renew: bool) -> Action {
-        let Some(scheme) = self.scheme() else {
-            return self.send(Means::Nothing);
+    /// Authorizes the next request under the scheme, as the credential permits.
+    fn authorize(&mut self, renew: bool) -> Action {
+        let Some(scheme) = &self.scheme else {
+            return self.send(AuthorizationKind::None);
         };
-        match (&**scheme, self.credential.as_deref()) {
-            (AuthScheme::Basic, None) => self.send(Means::Nothing),
-            (_, Some(Secret::Bearer { .. })) => self.send(Means::Static),
-            (AuthScheme::Basic, Some(Secret::Password { .. })) => self.send(Means::Basic),
+        match (scheme, self.credential.as_deref()) {
+            (_, Some(Secret::Bearer { .. })) => self.send(AuthorizationKind::Static),
+            (AuthScheme::Bearer(_), _) => Action::FetchToken {
+                scheme: scheme.clone(),
+                renew,
+            },
+            (AuthScheme::Basic, None) => self.send(AuthorizationKind::None),
+            (AuthScheme::Basic, Some(Secret::Password { .. })) => {
+                self.send(AuthorizationKind::Basic)
+            }
             (AuthScheme::Basic, Some(Secret::Identity { .. })) => {
                 self.restart().unwrap_or_else(|| {
                     let schemes = "basic, which an identity token cannot answer".to_owned();
-                    Action::Fail(Failure::Unsupported(Repr::UnsupportedChallenge { schemes }))
+                    let repr = Repr::UnsupportedChallenge { schemes };
+                    Action::Fail(Failure::UnsupportedChallenge(repr))
                 })
             }
-            (AuthScheme::Bearer(_), _) => Action::FetchToken {
-                scheme: Arc::clone(scheme),
-                renew,
-            },
         }
     }
 
-    fn send(&mut self, means: Means) -> Action {
-        self.sent = means;
-        self.count().unwrap_or(Action::Send(means))
+    fn send(&mut self, authorization: AuthorizationKind) -> Action {
+        self.sent = authorization;
+        self.count().unwrap_or(Action::Send(authorization))
     }
 
-    /// Doubts what is remembered, if that is all that is known.
+    /// Drops the scheme, if it is only remembered.
     fn restart(&mut self) -> Option<Action> {
-        let Known::Remembered(scheme) = &self.scheme else {
-            return None;
-        };
-        let scheme = Arc::clone(scheme);
-        self.failed = Some(Arc::clone(&scheme));
-        self.scheme = Known::Nothing;
-        self.sent = Means::Nothing;
+        let scheme = self.scheme.take_if(|_| self.is_remembered)?;
+        self.failed = Some(scheme.clone());
+        self.sent = AuthorizationKind::None;
         Some(self.count().unwrap_or(Action::Restart(scheme)))
     }
 
     fn count(&mut self) -> Option<Action> {
         self.requests = self.requests.saturating_add(1);
-        (self.requests > MAX_REQUESTS).then_some(Action::Fail(Failure::Repository))
+        (self.requests > MAX_REQUESTS).then_some(Action::Fail(Failure::RepositoryRefused))
     }
 
-    fn challenged(&mut self, replaceable: bool, offered: Offered) -> Action {
-        match (self.sent, offered) {
-            (Means::Nothing, offered) => self.first_challenge(offered),
+    fn challenged(&mut self, replaceable: bool, offer: Offer) -> Action {
+        match (self.sent, offer) {
+            (AuthorizationKind::None, offer) => self.first_challenge(offer),
             // Other scopes or another realm, or tokens instead of passwords.
-            (Means::Token | Means::Basic, Offered::Scheme(scheme @ AuthScheme::Bearer(_)))
-                if self.scheme().is_none_or(|known| **known != scheme) =>
-            {
+            (
+                AuthorizationKind::Token | AuthorizationKind::Basic,
+                Offer::Scheme(scheme @ AuthScheme::Bearer(_)),
+            ) if self.scheme.as_ref() != Some(&scheme) => {
                 self.adopt(scheme);
-                self.present(true)
+                self.authorize(true)
             }
-            (Means::Basic | Means::Static, _) => Action::Fail(Failure::Credential),
-            // Harbor offers Basic to any bad token: the realm is the one that it named before.
-            (Means::Token, _) if replaceable && !self.renewed => {
+            (AuthorizationKind::Basic | AuthorizationKind::Static, _) => {
+                Action::Fail(Failure::CredentialRefused)
+            }
+            // Harbor offers Basic in response to any invalid token: the realm is the one that it named before.
+            (AuthorizationKind::Token, _) if replaceable && !self.renewed => {
                 self.renewed = true;
-                self.present(true)
+                self.authorize(true)
             }
-            (Means::Token, Offered::Scheme(AuthScheme::Bearer(_))) => {
-                Action::Fail(Failure::Repository)
+            (AuthorizationKind::Token, Offer::Scheme(AuthScheme::Bearer(_))) => {
+                Action::Fail(Failure::RepositoryRefused)
             }
-            // A registry that takes no tokens any more answers so, too.
-            (Means::Token, _) => {
+            // So does a registry that does not accept tokens any more.
+            (AuthorizationKind::Token, _) => {
                 let restarted = self.restart();
-                restarted.unwrap_or(Action::Fail(Failure::Repository))
+                restarted.unwrap_or(Action::Fail(Failure::RepositoryRefused))
             }
         }
     }
 
-    fn first_challenge(&mut self, offered: Offered) -> Action {
-        match offered {
-            Offered::Scheme(AuthScheme::Basic) if self.credential.is_none() => {
-                Action::Fail(Failure::Unauthorized)
+    fn first_challenge(&mut self, offer: Offer) -> Action {
+        match offer {
+            Offer::Scheme(AuthScheme::Basic) if self.credential.is_none() => {
+                Action::Fail(Failure::CredentialRequired)
             }
-            Offered::Scheme(scheme) => {
-                let stands = self.failed.as_deref() == Some(&scheme);
+            Offer::Scheme(scheme) => {
+                let is_unchanged = self.failed.as_ref() == Some(&scheme);
                 self.adopt(scheme);
-                match self.present(false) {
+                match self.authorize(false) {
                     Action::Fail(failure) => Action::Fail(failure),
-                    // Nothing has changed since it failed.
-                    _ if stands => Action::Fail(Failure::NotAuthorized),
+                    _ if is_unchanged => Action::Fail(Failure::AuthorizationFailed),
                     action => action,
                 }
             }
-            Offered::Nothing(_) if self.asks_base() => Action::AskBase,
-            Offered::Nothing(repr) | Offered::Unusable(repr) => {
-                Action::Fail(Failure::Unsupported(repr))
+            Offer::None(_) if self.wants_base() => Action::RequestBase,
+            Offer::None(repr) | Offer::Unusable(repr) => {
+                Action::Fail(Failure::UnsupportedChallenge(repr))
             }
         }
     }
 
-    fn challenged_by_base(&mut self, offered: Offered) -> Action {
-        match offered {
-            // Of the base; not of the repository.
-            Offered::Scheme(scheme) => {
-                self.first_challenge(Offered::Scheme(scheme.without_scopes()))
-            }
-            offered if self.refused => self.first_challenge(offered),
-            _ => Action::Done,
-        }
-    }
-
-    /// Whether the base is to be asked: the registry answered a request without authentication as if there were nothing,
-    /// or nothing for anybody. Some say so instead of asking for credentials, and ask at their base only.
-    fn asks_base(&mut self) -> bool {
-        let ask = self.credential.is_some() && !self.base_asked && self.scheme().is_none();
-        self.base_asked |= ask;
-        ask
+    /// Whether to request the base, once per exchange: some registries answer 403 or 404 to requests without
+    /// authentication and put a challenge at their base only.
+    fn wants_base(&mut self) -> bool {
+        let wanted = self.credential.is_some() && !self.base_requested && self.scheme.is_none();
+        self.base_requested |= wanted;
+        wanted
     }
 
     fn adopt(&mut self, scheme: AuthScheme) {
-        let scheme = Arc::new(scheme);
-        self.news = Some(Arc::clone(&scheme));
-        self.scheme = Known::Learnt(scheme);
+        self.new_scheme = Some(scheme.clone());
+        self.scheme = Some(scheme);
+        self.is_remembered = false;
     }
-}
-
-/// Whether a response may hide from strangers what is there.
-fn hides(status: StatusCode) -> bool {
-    matches!(status, StatusCode::FORBIDDEN | StatusCode::NOT_FOUND)
 }
 
 #[cfg(test)]

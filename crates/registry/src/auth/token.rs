@@ -1,4 +1,4 @@
-//! Tokens: fetched once for all requests that need the same one, kept until shortly before they expire.
+//! Tokens: cached until shortly before they expire, and shared by all requests that need the same one.
 
 use std::{
     sync::{
@@ -12,22 +12,22 @@ use http::HeaderValue;
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use super::{header::bearer, scheme::Bearer};
+use super::scheme::Bearer;
 use crate::{
     cache::MAX_REPOSITORIES,
     credential::Fingerprint,
     error::{Error, repr::Repr},
-    flights::Flights,
+    single_flight::SingleFlight,
 };
 
-/// The life of a token that does not state its own, and the shortest that one is taken to have
+/// The lifetime of a token that does not state its own, and the shortest that is assumed
 /// (<https://distribution.github.io/distribution/spec/auth/token/>, `expires_in`).
-const MIN_LIFE: Duration = Duration::from_secs(60);
+const MIN_LIFETIME: Duration = Duration::from_secs(60);
 
-/// Longer lives are not believed.
-const MAX_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+/// The longest lifetime that is assumed.
+const MAX_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What a token is good for.
+/// The requests that may share a token.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct TokenKey {
     realm: String,
@@ -54,14 +54,14 @@ impl TokenKey {
 #[derive(Clone)]
 pub(crate) struct Token {
     pub(crate) authorization: HeaderValue,
-    /// From when on it is not used any more.
-    renew: Instant,
-    /// More than one request has it.
+    /// When it is replaced.
+    renew_at: Instant,
+    /// More than one request has used it.
     shared: Arc<AtomicBool>,
 }
 
 impl Token {
-    /// Reads a token server's response that came at `now`. Clocks of servers are not asked: only the length of life counts.
+    /// Parses a token server's response, received at `now`. The server's clock is not trusted: only `expires_in` counts.
     pub(crate) fn read(body: &[u8], now: Instant) -> Result<Self, Repr> {
         #[derive(Deserialize)]
         struct Body {
@@ -69,22 +69,22 @@ impl Token {
             access_token: Option<String>,
             expires_in: Option<serde_json::Value>,
         }
-        // The error of the parser could quote the token.
+        // The parser's error could quote the token.
         let body: Body = serde_json::from_slice(body).map_err(|_| Repr::TokenAnswer)?;
         let present = |token: Option<String>| token.filter(|token| !token.is_empty());
         let token = present(body.access_token)
             .or_else(|| present(body.token))
             .ok_or(Repr::TokenAnswer)?;
-        let life = body
+        let lifetime = body
             .expires_in
             .as_ref()
             .and_then(seconds)
-            .unwrap_or(MIN_LIFE);
-        let life = life.clamp(MIN_LIFE, MAX_LIFE);
-        let margin = Duration::from_secs(10).min(life / 10);
+            .unwrap_or(MIN_LIFETIME);
+        let lifetime = lifetime.clamp(MIN_LIFETIME, MAX_LIFETIME);
+        let margin = Duration::from_secs(10).min(lifetime / 10);
         Ok(Self {
             authorization: bearer(&token).ok_or(Repr::TokenAnswer)?,
-            renew: now + life.saturating_sub(margin),
+            renew_at: now + lifetime.saturating_sub(margin),
             shared: Arc::default(),
         })
     }
@@ -95,29 +95,36 @@ impl Token {
         self.clone()
     }
 
-    /// Whether more than one request has it.
+    /// Whether more than one request has used it.
     pub(crate) fn is_shared(&self) -> bool {
         self.shared.load(Ordering::Relaxed)
     }
 
     /// Whether the token may be used.
     pub(crate) fn is_usable(&self, now: Instant) -> bool {
-        now < self.renew
+        now < self.renew_at
     }
 }
 
-/// Some servers write numbers as texts or with fractions.
+/// A `Bearer` header, redacted in `Debug`; none if the token has characters that are invalid in a header.
+pub(crate) fn bearer(token: &str) -> Option<HeaderValue> {
+    let mut header = HeaderValue::try_from(format!("Bearer {token}")).ok()?;
+    header.set_sensitive(true);
+    Some(header)
+}
+
+/// Some servers send numbers as strings or with fractions.
 fn seconds(value: &serde_json::Value) -> Option<Duration> {
     let seconds = value.as_f64().or_else(|| value.as_str()?.parse().ok())?;
     Duration::try_from_secs_f64(seconds).ok()
 }
 
-/// All tokens: one for each repository and credential in use.
-pub(crate) type TokenCache = Flights<TokenKey, Token, Error>;
+/// One token for each repository and credential in use.
+pub(crate) type TokenCache = SingleFlight<TokenKey, Token, Error>;
 
-/// A cache without tokens.
+/// An empty cache.
 pub(crate) fn cache() -> TokenCache {
-    Flights::new(MAX_REPOSITORIES, |token| token.is_usable(Instant::now()))
+    SingleFlight::new(MAX_REPOSITORIES, |token| token.is_usable(Instant::now()))
 }
 
 #[cfg(test)]
@@ -127,7 +134,7 @@ mod tests {
     fn life(body: &str) -> Option<Duration> {
         let now = Instant::now();
         let token = Token::read(body.as_bytes(), now).ok()?;
-        Some(token.renew.duration_since(now))
+        Some(token.renew_at.duration_since(now))
     }
 
     #[test]

@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use http::HeaderValue;
+use http::{HeaderValue, StatusCode};
 use tokio::time::Instant;
 
 use super::{
+    authorization::basic,
     context::Context,
-    header::basic,
-    quarantine::{Probe, Proven, Suspicion},
+    quarantine::{Probe, Proof, Suspicion},
     scheme::Bearer,
     token::{Token, TokenKey},
-    token_request::{self, TokenVerdict},
 };
 use crate::{
     credential::{Credential, Secret},
@@ -24,31 +23,32 @@ use crate::{
 /// The largest response of a token server, in bytes.
 const MAX_BYTES: usize = 64 * 1024;
 
-/// Where tokens of certain scopes come from.
+/// The source of tokens with certain scopes.
 #[derive(Clone, Copy)]
 pub(crate) struct TokenSource<'a> {
     context: Context<'a>,
-    bearer: &'a Bearer,
+    bearer: &'a Arc<Bearer>,
     scopes: &'a [String],
 }
 
-/// No token could be had, and what that would mean for the credential. That is not settled yet: a realm that was
-/// remembered may not be the registry's any more.
+/// A failure to get a token. What it implies for the credential is not settled yet: the registry may have another realm
+/// than the remembered one.
 pub(crate) struct TokenFailure {
     pub(crate) error: Error,
     refusal: Option<Refusal>,
 }
 
-/// A refusal of a token server.
+/// A token server's refusal of a credential.
 struct Refusal {
-    verdict: TokenVerdict,
-    /// Held until it is settled, so that nobody else presents the credential meanwhile.
+    /// Held until it is settled, so that no other caller presents the credential meanwhile.
     probe: Probe,
-    bearer: Bearer,
+    bearer: Arc<Bearer>,
+    /// The token server is an Artifactory, which answers 403 while a login is suspended.
+    is_artifactory: bool,
 }
 
-/// A token request that failed, and what it says of the credential, if it says anything.
-type Failed = (Error, Option<TokenVerdict>);
+/// A token request that failed, and whether Artifactory answered it.
+type Failed = (Error, bool);
 
 impl From<Error> for TokenFailure {
     fn from(error: Error) -> Self {
@@ -58,55 +58,59 @@ impl From<Error> for TokenFailure {
 }
 
 impl TokenFailure {
-    /// The failure stands: what it means for the credential counts.
+    /// Records what the failure implies for the credential: the registry still wants a token of this server.
     pub(crate) async fn settle(self, context: Context<'_>, call: &mut Call<'_>) -> Error {
         let Self { error, refusal } = self;
-        let Some(Refusal {
-            verdict,
-            probe,
-            bearer,
-        }) = refusal
-        else {
+        let Some(refusal) = refusal else {
             return error;
         };
-        let (TokenVerdict::Forbidden { suspends }, Some(key)) = (verdict, context.key()) else {
-            probe.refuse();
-            return error;
-        };
-        let is_news = context.quarantine.refuse(key);
-        if let Suspicion::Credential { proven, is_new } = probe.forbidden(is_news) {
-            let proven = proven.filter(|proven| proven.realm == bearer.realm);
-            match is_still_good(context, &bearer, proven, call).await {
-                Some(true) => probe.accept(),
-                Some(false) if suspends => probe.suspend(),
-                Some(false) if is_new => probe.refuse(),
-                Some(false) => probe.rest(),
-                None => {}
-            }
+        let denied = matches!(error.repr(), Repr::TokenDenied { .. });
+        let quarantined = denied.then(|| context.quarantine_repository()).flatten();
+        match quarantined {
+            Some(is_new) => refusal.suspect(is_new, context, call).await,
+            None => refusal.probe.refuse(),
         }
         error
     }
 }
 
-/// Whether a credential still gets the token that it got before, as far as that is known.
-async fn is_still_good(
-    context: Context<'_>,
-    bearer: &Bearer,
-    proven: Option<Arc<Proven>>,
-    call: &mut Call<'_>,
-) -> Option<bool> {
-    let Some(proven) = proven else {
-        return Some(false); // nothing speaks for it
-    };
-    let source = TokenSource::new(context, bearer, &proven.scopes);
-    match source.request(call).await {
-        Ok(_) => Some(true),
-        Err((_, verdict)) => verdict.map(|_| false),
+impl Refusal {
+    /// Settles a 403, which concerns the repository or the credential. `is_new`: the repository was not refused before.
+    async fn suspect(self, is_new: bool, context: Context<'_>, call: &mut Call<'_>) {
+        let Suspicion::Credential { proof, is_new } = self.probe.deny(is_new) else {
+            return;
+        };
+        let proof = proof.filter(|proof| proof.realm == self.bearer.realm);
+        let is_valid = match proof {
+            None => false, // nothing speaks for it
+            Some(proof) => {
+                let source = TokenSource::new(context, &self.bearer, &proof.scopes);
+                match source.request(call).await {
+                    Ok(_) => true,
+                    Err((error, _)) if is_refusal(&error) => false,
+                    Err(_) => return,
+                }
+            }
+        };
+        match (is_valid, is_new) {
+            (true, _) => self.probe.accept(None),
+            (false, _) if self.is_artifactory => self.probe.suspend(),
+            (false, true) => self.probe.refuse(),
+            (false, false) => self.probe.rest(),
+        }
     }
 }
 
+/// Whether a token server refused the credential.
+fn is_refusal(error: &Error) -> bool {
+    matches!(
+        error.repr(),
+        Repr::Unauthorized { .. } | Repr::TokenDenied { .. }
+    )
+}
+
 impl<'a> TokenSource<'a> {
-    pub(crate) fn new(context: Context<'a>, bearer: &'a Bearer, scopes: &'a [String]) -> Self {
+    pub(crate) fn new(context: Context<'a>, bearer: &'a Arc<Bearer>, scopes: &'a [String]) -> Self {
         Self {
             context,
             bearer,
@@ -114,81 +118,88 @@ impl<'a> TokenSource<'a> {
         }
     }
 
-    /// A token, and whether it was kept from before. `stale` is one that the registry has refused.
+    /// A token, cached or requested. `stale` is one that the registry refused.
     pub(crate) async fn fetch(
         &self,
         stale: Option<&Token>,
         call: &mut Call<'_>,
-    ) -> Result<(Token, bool), TokenFailure> {
+    ) -> Result<Token, TokenFailure> {
         let context = self.context;
-        let credential = context.credential.map(Credential::content);
+        let credential = context.credential().map(Credential::content);
         let key = TokenKey::new(self.bearer, self.scopes, credential);
         let flight = context.tokens.join(key);
-        let asked = Instant::now();
+        let started = Instant::now();
         let locked = context.host.queue(flight.lock()).await;
-        let mut outcome = locked.map_err(|repr| context.error(repr))?;
-        if let Some(error) = outcome.failure_since(asked) {
+        let mut last = locked.map_err(|repr| context.error(repr))?;
+        if let Some(error) = last.failure_since(started) {
             return Err(error.clone().into());
         }
-        if let Some(token) = outcome.value()
+        if let Some(token) = &last.value
             && token.is_usable(Instant::now())
             && stale.is_none_or(|stale| stale.authorization != token.authorization)
         {
-            return Ok((token.share(), true));
+            return Ok(token.share());
         }
-        let requested = match context.credential {
+        let requested = match context.credential() {
             None => self.request(call).await.map_err(|(error, _)| error.into()),
             Some(credential) => self.request_with(credential, call).await,
         };
-        match requested {
-            Ok(token) => {
-                outcome.succeed(&token);
-                Ok((token, false))
-            }
-            Err(failure) => {
-                outcome.fail(failure.error.clone());
-                Err(failure)
-            }
+        match &requested {
+            Ok(token) => last.value = Some(token.clone()),
+            Err(failure) => last.fail(failure.error.clone()),
         }
+        requested
     }
 
-    /// Presents a credential to the token server.
+    /// Requests a token with a credential.
     async fn request_with(
         &self,
         credential: &Credential,
         call: &mut Call<'_>,
     ) -> Result<Token, TokenFailure> {
-        let probe = self.context.admit(credential.content()).await?;
+        let probe = self.context.probe(credential).await?;
         match self.request(call).await {
             Ok(token) => {
-                probe.accept_for(Proven {
+                probe.accept(Some(Proof {
                     realm: self.bearer.realm.clone(),
                     scopes: self.scopes.to_vec(),
-                });
+                }));
                 Ok(token)
             }
-            Err((error, verdict)) => Err(TokenFailure {
-                error,
-                refusal: verdict.map(|verdict| Refusal {
-                    verdict,
+            Err((error, is_artifactory)) => Err(TokenFailure {
+                refusal: is_refusal(&error).then(|| Refusal {
                     probe,
-                    bearer: self.bearer.clone(),
+                    bearer: Arc::clone(self.bearer),
+                    is_artifactory,
                 }),
+                error,
             }),
         }
     }
 
     async fn request(&self, call: &mut Call<'_>) -> Result<Token, Failed> {
-        let response = self.send(call).await.map_err(|error| (error, None))?;
-        let had_credentials = self.context.credential.is_some();
-        token_request::read(&response, had_credentials).map_err(|repr| {
-            let verdict = token_request::verdict(&repr, &response);
-            (response.error(repr), verdict)
-        })
+        let response = self.send(call).await.map_err(|error| (error, false))?;
+        self.read(&response)
+            .map_err(|repr| (response.error(repr), response.is_artifactory()))
+    }
+
+    fn read(&self, response: &Response) -> Result<Token, Repr> {
+        let had_credentials = self.context.login.is_some();
+        let mut codes = response.error_body.codes.iter();
+        match response.status {
+            StatusCode::OK => Token::read(&response.body, Instant::now()),
+            StatusCode::UNAUTHORIZED => Err(Repr::Unauthorized { had_credentials }),
+            // An invalid refresh token: RFC 6749, section 5.2.
+            StatusCode::BAD_REQUEST if codes.any(|code| code == "invalid_grant") => {
+                Err(Repr::Unauthorized { had_credentials })
+            }
+            StatusCode::FORBIDDEN => Err(Repr::TokenDenied { had_credentials }),
+            status => Err(Repr::TokenStatus(status)),
+        }
     }
 
     async fn send(&self, call: &mut Call<'_>) -> Result<Response, Error> {
-        let credential = self.context.credential;
+        let credential = self.context.credential();
         let response = match credential.map(|credential| &*credential.secret) {
             None | Some(Secret::Bearer { .. }) => return self.get(None, call).await,
             Some(Secret::Password { username, password }) => {
@@ -196,7 +207,7 @@ impl<'a> TokenSource<'a> {
             }
             Some(Secret::Identity { username, token }) => {
                 let response = self.post(token, call).await?;
-                // Only these mean "no such method"; after any other the token is not presented twice.
+                // Only these mean "no such method"; after any other status the token is not presented twice.
                 if matches!(response.status.as_u16(), 404 | 405) {
                     self.get(Some(basic(username, token)), call).await?
                 } else {
@@ -204,7 +215,7 @@ impl<'a> TokenSource<'a> {
                 }
             }
         };
-        // Where a token server redirects to does not get the credential, so what it answers is not for the credential.
+        // A redirect's target does not get the credential, so its response says nothing about the credential.
         if Origin::of(&response.uri) == Origin::of(&self.bearer.realm) {
             return Ok(response);
         }
@@ -219,24 +230,30 @@ impl<'a> TokenSource<'a> {
         authorization: Option<HeaderValue>,
         call: &mut Call<'_>,
     ) -> Result<Response, Error> {
-        let uri = token_request::token_uri(self.bearer, self.scopes);
+        let uri = self.bearer.token_uri(self.scopes);
         let uri = uri.ok_or_else(|| self.context.error(Repr::TokenAnswer))?;
         let mut request = Request::new(Operation::Token, uri, MAX_BYTES);
         request.authorization = authorization;
-        self.ask(request, call).await
+        self.send_to_realm(request, call).await
     }
 
-    /// `OAuth2`, for identity tokens only: passwords sent so cost some servers a failed login
+    /// `OAuth2`, for identity tokens only: some servers count passwords sent by POST as failed logins
     /// (<https://distribution.github.io/distribution/spec/auth/oauth/>).
     async fn post(&self, refresh_token: &str, call: &mut Call<'_>) -> Result<Response, Error> {
         let client_id = self.context.client_id;
-        let form = token_request::refresh_form(self.bearer, client_id, self.scopes, refresh_token);
+        let form = self
+            .bearer
+            .refresh_form(client_id, self.scopes, refresh_token);
         let mut request = Request::new(Operation::Token, self.bearer.realm.clone(), MAX_BYTES);
         request.form = Some(form.into());
-        self.ask(request, call).await
+        self.send_to_realm(request, call).await
     }
 
-    async fn ask(&self, mut request: Request, call: &mut Call<'_>) -> Result<Response, Error> {
+    async fn send_to_realm(
+        &self,
+        mut request: Request,
+        call: &mut Call<'_>,
+    ) -> Result<Response, Error> {
         let context = self.context;
         let origin = redirect_policy::check(&self.bearer.realm, &context.host.origin);
         let origin = origin.map_err(|repr| context.error(repr))?;

@@ -1,75 +1,78 @@
-//! What a response says of the credential, of the repository, and of the manifest: no more than what was refused.
-//! Decided without I/O.
+//! What a response implies for the credential, the repository, and the manifest: never more than was refused. Decided
+//! without I/O.
 
 use http::StatusCode;
 
-/// A response other than 401, and what is known beside it.
+/// A response other than 401, and its circumstances.
 #[derive(Debug, Clone, Copy)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+#[expect(clippy::struct_excessive_bools, reason = "the facts are independent")]
 pub(crate) struct Facts {
     pub(crate) status: StatusCode,
     /// A credential was used, itself or for a token.
     pub(crate) authenticated: bool,
     /// The credential itself was presented.
     pub(crate) presented: bool,
-    /// It was accepted lately.
-    pub(crate) is_good: bool,
-    /// A caller that has access to the repository asked for a manifest by its digest.
+    /// The credential was accepted recently.
+    pub(crate) recently_accepted: bool,
+    /// A caller with access to the repository requested a manifest by its digest.
     pub(crate) of_manifest: bool,
-    /// Artifactory answers.
+    /// The server is an Artifactory.
     pub(crate) is_artifactory: bool,
 }
 
-/// What a response says.
+/// What a response implies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// The credential has access.
-    LetIn,
-    /// The credential is good, whatever is with the repository.
-    Good,
-    /// Nothing: a server's own failure.
-    Nothing,
-    /// The manifest alone is refused.
+    Granted,
+    /// The registry accepts the credential, whatever the status of the repository.
+    CredentialAccepted,
+    /// Nothing: the server failed.
+    Inconclusive,
+    /// The manifest alone is denied.
     ManifestDenied,
-    /// The repository is refused to anybody.
-    DeniedToAnybody,
-    /// The repository is refused to a good credential.
+    /// The repository is denied without credentials.
+    AnonymousDenied,
+    /// The repository is denied to a valid credential.
     RepositoryDenied,
-    /// The repository or the credential is refused: the registry's base knows.
-    AskBase,
+    /// The repository is denied, or the credential refused: a request to the registry's base tells which.
+    RequestBase,
 }
 
-/// What a response says.
-pub(crate) fn of(facts: Facts) -> Verdict {
+/// What a response implies.
+pub(crate) fn of_response(facts: Facts) -> Verdict {
     match facts.status {
         StatusCode::FORBIDDEN if facts.of_manifest => Verdict::ManifestDenied,
-        StatusCode::FORBIDDEN if !facts.authenticated => Verdict::DeniedToAnybody,
-        // Artifactory answers so, not with 401, while a login is suspended.
-        StatusCode::FORBIDDEN if facts.presented && facts.is_artifactory && !facts.is_good => {
-            Verdict::AskBase
+        StatusCode::FORBIDDEN if !facts.authenticated => Verdict::AnonymousDenied,
+        // Artifactory answers 403, not 401, while a login is suspended.
+        StatusCode::FORBIDDEN
+            if facts.presented && facts.is_artifactory && !facts.recently_accepted =>
+        {
+            Verdict::RequestBase
         }
         StatusCode::FORBIDDEN => Verdict::RepositoryDenied,
-        status if status.is_success() || status == StatusCode::NOT_MODIFIED => Verdict::LetIn,
-        status if status.is_client_error() && facts.presented => Verdict::Good,
-        _ => Verdict::Nothing,
+        status if status.is_success() || status == StatusCode::NOT_MODIFIED => Verdict::Granted,
+        status if status.is_client_error() && facts.presented => Verdict::CredentialAccepted,
+        _ => Verdict::Inconclusive,
     }
 }
 
-/// What Artifactory's base says of a credential that it has just answered with 403.
+/// What Artifactory's base implies for a credential that was just answered with 403.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BaseVerdict {
-    Good,
+    Accepted,
     Refused,
     /// The login may be suspended.
     Suspended,
 }
 
-/// What the status of Artifactory's base says. If that cannot be said, the credential is not presented for a while, as if
+/// What the status of Artifactory's base implies. Without a clear answer the credential is not presented for a while, as if
 /// it were suspended.
 pub(crate) fn of_base(status: Option<StatusCode>) -> BaseVerdict {
     match status {
         Some(StatusCode::UNAUTHORIZED) => BaseVerdict::Refused,
-        Some(status) if status.is_success() || status == StatusCode::NOT_FOUND => BaseVerdict::Good,
+        Some(StatusCode::NOT_FOUND) => BaseVerdict::Accepted,
+        Some(status) if status.is_success() => BaseVerdict::Accepted,
         _ => BaseVerdict::Suspended,
     }
 }
@@ -78,25 +81,25 @@ pub(crate) fn of_base(status: Option<StatusCode>) -> BaseVerdict {
 mod tests {
     use super::*;
 
-    /// A response to a password that is not known to be good.
+    /// A response to a password that is not known to be valid.
     fn facts(status: u16) -> Facts {
         Facts {
             status: StatusCode::from_u16(status).expect("a status"),
             authenticated: true,
             presented: true,
-            is_good: false,
+            recently_accepted: false,
             of_manifest: false,
             is_artifactory: false,
         }
     }
 
     #[test]
-    fn a_response_says_no_more_than_what_was_refused() {
+    fn a_response_implies_no_more_than_was_refused() {
         let token = |status| Facts {
             presented: false,
             ..facts(status)
         };
-        let nobody = |status| Facts {
+        let anonymous = |status| Facts {
             authenticated: false,
             ..token(status)
         };
@@ -105,19 +108,19 @@ mod tests {
             ..facts(403)
         };
         let cases = [
-            (facts(200), Verdict::LetIn),
-            (token(304), Verdict::LetIn),
-            (nobody(200), Verdict::LetIn),
-            (facts(404), Verdict::Good),
-            (token(404), Verdict::Nothing),
-            (facts(503), Verdict::Nothing),
+            (facts(200), Verdict::Granted),
+            (token(304), Verdict::Granted),
+            (anonymous(200), Verdict::Granted),
+            (facts(404), Verdict::CredentialAccepted),
+            (token(404), Verdict::Inconclusive),
+            (facts(503), Verdict::Inconclusive),
             (facts(403), Verdict::RepositoryDenied),
             (token(403), Verdict::RepositoryDenied),
-            (nobody(403), Verdict::DeniedToAnybody),
-            (artifactory, Verdict::AskBase),
+            (anonymous(403), Verdict::AnonymousDenied),
+            (artifactory, Verdict::RequestBase),
             (
                 Facts {
-                    is_good: true,
+                    recently_accepted: true,
                     ..artifactory
                 },
                 Verdict::RepositoryDenied,
@@ -138,15 +141,15 @@ mod tests {
             ),
         ];
         for (facts, expected) in cases {
-            assert_eq!(of(facts), expected, "{facts:?}");
+            assert_eq!(of_response(facts), expected, "{facts:?}");
         }
     }
 
     #[test]
-    fn artifactorys_base_tells_a_refused_login_from_a_suspended_one() {
+    fn artifactorys_base_distinguishes_a_refused_login_from_a_suspended_one() {
         let cases = [
-            (Some(200), BaseVerdict::Good),
-            (Some(404), BaseVerdict::Good),
+            (Some(200), BaseVerdict::Accepted),
+            (Some(404), BaseVerdict::Accepted),
             (Some(401), BaseVerdict::Refused),
             (Some(403), BaseVerdict::Suspended),
             (Some(500), BaseVerdict::Suspended),

@@ -221,22 +221,22 @@ impl HostClient {
         pass.head_arrived();
         tracing::trace!(host = %self.origin, status = head.status.as_u16(), "answered");
         let left = limit.saturating_sub(begun.elapsed());
-        let (mut read, mut said) = (Bytes::new(), ErrorBody::default());
+        let (mut content, mut error_body) = (Bytes::new(), ErrorBody::default());
         if head.status.is_success() && request.operation != Operation::Head {
             // Not the server's time.
             let _memory = self.shared.bodies.acquire(&body, request.max_bytes).await?;
-            read = within(limit, left, body::read(body, request.max_bytes)).await?;
+            content = within(limit, left, body::read(body, request.max_bytes)).await?;
         } else if head.status.is_client_error() || head.status.is_server_error() {
             // The status is a response, whatever else comes.
-            let reading = error_body::read(&head.headers, body, &secrets);
-            let reading = timeout(left.min(ERROR_BODY_TIMEOUT), reading).await;
-            said = reading.unwrap_or_default();
+            let read = error_body::read(&head.headers, body, &secrets);
+            let read = timeout(left.min(ERROR_BODY_TIMEOUT), read).await;
+            error_body = read.unwrap_or_default();
         }
         Ok(Response {
             status: head.status,
             headers: head.headers,
-            body: read,
-            said,
+            body: content,
+            error_body,
             backoff: None,
             origin: self.origin.clone(),
             uri: request.uri.clone(),

@@ -132,9 +132,9 @@ impl HttpClient {
             let origin = redirect_policy::check(&next, &host.origin).map_err(refused)?;
             if origin != at.origin {
                 request.account = None; // nobody's there
-                let onward = request.onward.take();
-                request.authorization = onward
-                    .filter(|(meant, _)| *meant == origin)
+                let redirected = request.redirect_authorization.take();
+                request.authorization = redirected
+                    .filter(|(target, _)| *target == origin)
                     .map(|(_, header)| header);
                 at = self.named(host, &origin, call.config);
             }

@@ -54,7 +54,7 @@ impl Default for PullLimits {
 /// Whether a 429 is about pulls that are used up, and not about too many requests altogether
 /// (<https://docs.docker.com/docker-hub/usage/>).
 pub(crate) fn is_pull_limit(response: &Response) -> bool {
-    let message = response.said.message.as_deref().unwrap_or_default();
+    let message = response.error_body.message.as_deref().unwrap_or_default();
     has_no_pulls_left(response) || message.to_ascii_lowercase().contains("pull rate limit")
 }
 

@@ -23,7 +23,7 @@ pub(crate) struct Request {
     pub(crate) max_bytes: usize,
     pub(crate) authorization: Option<HeaderValue>,
     /// What replaces `authorization` at another origin, if the host redirects to there.
-    pub(crate) onward: Option<(Origin, HeaderValue)>,
+    pub(crate) redirect_authorization: Option<(Origin, HeaderValue)>,
     pub(crate) account: Account,
     /// The entity tag of what is known already.
     pub(crate) if_none_match: Option<HeaderValue>,
@@ -40,7 +40,7 @@ impl Request {
             accept: None,
             max_bytes,
             authorization: None,
-            onward: None,
+            redirect_authorization: None,
             account: None,
             if_none_match: None,
             form: None,

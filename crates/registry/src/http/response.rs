@@ -1,4 +1,4 @@
-//! What a host answers.
+//! The response of a host.
 
 use std::time::Duration;
 
@@ -19,30 +19,29 @@ const ARTIFACTORY: [&str; 3] = [
     "x-artifactory-node-id",
 ];
 
-/// What was answered, by whom.
+/// A response, and the host that sent it.
 pub(crate) struct Response {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     /// Empty unless the status is a success.
     pub(crate) body: Bytes,
-    /// What a failure's body says.
-    pub(crate) said: ErrorBody,
-    /// How long the host is not asked after this response, a 429.
+    /// The parsed body of a failure.
+    pub(crate) error_body: ErrorBody,
+    /// How long the host, or the account, gets no requests after this 429.
     pub(crate) backoff: Option<Duration>,
-    /// The host that answered.
     pub(crate) origin: Origin,
     pub(crate) uri: Uri,
 }
 
 impl Response {
-    /// The error that the response is.
+    /// An error for this response.
     pub(crate) fn error(&self, repr: Repr) -> Error {
         let retry_after = rate_limit::retry_after(&self.headers);
-        let said = (self.status, self.said.clone(), retry_after);
-        Error::of_response(self.origin.to_string(), repr, said)
+        let response = (self.status, self.error_body.clone(), retry_after);
+        Error::of_response(self.origin.to_string(), repr, response)
     }
 
-    /// Whether Artifactory answers.
+    /// Whether the server is an Artifactory.
     pub(crate) fn is_artifactory(&self) -> bool {
         let mut markers = ARTIFACTORY.iter();
         markers.any(|name| self.headers.contains_key(*name))
@@ -52,12 +51,12 @@ impl Response {
         matches!(self.status.as_u16(), 301 | 302 | 303 | 307 | 308)
     }
 
-    /// Whether it has what was asked for, or says that nothing has changed about it.
-    pub(crate) fn is_found(&self) -> bool {
+    /// Whether it has the requested content, or confirms that it has not changed.
+    pub(crate) fn has_content(&self) -> bool {
         self.status.is_success() || self.status == StatusCode::NOT_MODIFIED
     }
 
-    /// What the response counts as.
+    /// The result that is reported to the observer.
     pub(crate) fn kind(&self, operation: Operation) -> Result<(), ErrorKind> {
         Err(match self.status {
             status if status.is_success() || status.is_redirection() => return Ok(()),
@@ -71,7 +70,7 @@ impl Response {
     }
 }
 
-/// Whether a server's failure may pass by itself. 501 does not.
+/// Whether a retry may succeed. Not after 501.
 pub(crate) fn is_transient(status: StatusCode) -> bool {
     (status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED)
         || status == StatusCode::REQUEST_TIMEOUT

@@ -13,7 +13,7 @@ use crate::{
     cache::bounded,
     credential::Fingerprint,
     error::{Error, repr::Repr},
-    flights::Flights,
+    single_flight::SingleFlight,
 };
 
 /// The capacity for bodies, in bytes. Most are a few kilobytes.
@@ -65,7 +65,7 @@ impl Key {
 /// All manifests that were read.
 pub(crate) struct ManifestCache {
     /// One caller at a time fetches a manifest. A failure is that of certain credentials.
-    pub(crate) flights: Flights<Key, (), (Fingerprint, Error)>,
+    pub(crate) flights: SingleFlight<Key, (), (Fingerprint, Error)>,
     state: Mutex<State>,
 }
 
@@ -89,7 +89,7 @@ struct Failure {
 impl ManifestCache {
     pub(crate) fn new() -> Self {
         Self {
-            flights: Flights::new(MAX_FLIGHTS, |()| false),
+            flights: SingleFlight::new(MAX_FLIGHTS, |()| false),
             state: Mutex::new(State {
                 manifests: LruCache::unbounded(),
                 bytes: 0,

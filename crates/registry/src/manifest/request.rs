@@ -157,10 +157,9 @@ impl<'a> ManifestRequest<'a> {
                 ..request.clone()
             };
             let (resource, heads) = (url.resource(), self.heads());
-            let subject = (&resource, &heads as _);
             let sent = self
                 .auth
-                .send(&self.host, subject, &request, credentials, call);
+                .send(&self.host, &resource, &heads, &request, credentials, call);
             sent.await
         };
         let Some(native) = &self.native else {
@@ -178,7 +177,7 @@ impl<'a> ManifestRequest<'a> {
             layout = layout.other();
             reply = send(at(layout), call).await?;
         }
-        if reply.response.is_found() {
+        if reply.response.has_content() {
             state.lock().layouts.learn(repository, layout);
         }
         Ok(reply)

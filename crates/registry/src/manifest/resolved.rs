@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use oci_spec::image::Digest;
 
-use crate::{auth::method::AuthMethod, http::rate_limit::RateLimit};
+use crate::{auth::authorization::AuthMethod, http::rate_limit::RateLimit};
 
 /// What a registry has behind a reference.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,7 +14,13 @@ const LAYERS: &[&[&str]] = &[
     &["http"],
     &["observer", "host_options"],
     &["keyring"],
-    &["endpoint", "certificate", "host_pattern", "lead", "flights"],
+    &[
+        "endpoint",
+        "certificate",
+        "host_pattern",
+        "single_flight",
+        "takeover_lock",
+    ],
     &["error"],
     &["backoff", "cache", "credential", "origin", "reference"],
 ];

@@ -3,19 +3,19 @@ use crate::{auth::scheme::Bearer, credential::Credential};
 
 fn bearer(realm: &str) -> AuthScheme {
     let realm = format!("https://auth.example/{realm}");
-    AuthScheme::Bearer(Bearer {
-        realm: realm.parse().expect("an address"),
+    AuthScheme::Bearer(Arc::new(Bearer {
+        realm: realm.parse().expect("a URL"),
         service: None,
         scopes: Vec::new(),
-    })
+    }))
 }
 
-fn begin(remembered: Option<AuthScheme>, credential: Option<Arc<Secret>>) -> Negotiation {
-    Negotiation::new(remembered.map(Arc::new), credential, false)
+fn start(remembered: Option<AuthScheme>, credential: Option<Arc<Secret>>) -> Negotiation {
+    Negotiation::new(remembered, credential, false)
 }
 
 fn remembered(scheme: AuthScheme) -> Negotiation {
-    begin(Some(scheme), Some(password()))
+    start(Some(scheme), Some(password()))
 }
 
 fn unsupported() -> Repr {
@@ -41,50 +41,50 @@ fn fixed() -> Arc<Secret> {
     secret(&Credential::bearer("token"))
 }
 
-/// A 401 with a challenge, to anything but a token that others may have, too.
+/// A 401 with a challenge, not to a shared token.
 fn refused(scheme: AuthScheme) -> Event {
-    Event::Refused {
+    Event::Unauthorized {
         replaceable: false,
-        offered: Offered::Scheme(scheme),
+        offer: Offer::Scheme(scheme),
     }
 }
 
-/// The same to a token that others may have, too.
-fn refused_kept(scheme: AuthScheme) -> Event {
-    Event::Refused {
+/// The same to a shared token.
+fn refused_shared(scheme: AuthScheme) -> Event {
+    Event::Unauthorized {
         replaceable: true,
-        offered: Offered::Scheme(scheme),
+        offer: Offer::Scheme(scheme),
     }
 }
 
 /// A 401 without a challenge.
 fn unchallenged() -> Event {
-    Event::Refused {
+    Event::Unauthorized {
         replaceable: false,
-        offered: Offered::Nothing(unsupported()),
+        offer: Offer::None(unsupported()),
     }
 }
 
 fn not_found() -> Event {
-    Event::Answered(StatusCode::NOT_FOUND)
+    Event::Response(StatusCode::NOT_FOUND)
 }
 
 const FETCHED: Event = Event::TokenFetched;
-const OUTDATED: Event = Event::NotAuthorized { outdated: true };
+const OUTDATED: Event = Event::AuthorizationFailed { outdated: true };
 
-/// An action in one or two words.
+/// An action in short.
 fn name(action: &Action) -> String {
     match action {
         Action::FetchToken { scheme, renew } => {
-            let AuthScheme::Bearer(bearer) = &**scheme else {
+            let AuthScheme::Bearer(bearer) = scheme else {
                 panic!("{action:?}");
             };
             let again = if *renew { " anew" } else { "" };
             format!("fetch{}{again}", bearer.realm.path())
         }
-        Action::Send(means) => format!("send {means:?}"),
+        Action::Send(kind) => format!("send {kind:?}"),
         Action::Restart(_) => "restart".to_owned(),
-        Action::AskBase => "ask base".to_owned(),
+        Action::RequestBase => "request base".to_owned(),
         Action::Done => "done".to_owned(),
         Action::Fail(failure) => {
             let failure = format!("{failure:?}");
@@ -93,10 +93,10 @@ fn name(action: &Action) -> String {
     }
 }
 
-/// What follows from the beginning, and from each event.
+/// Checks the first action and the one after each event.
 #[track_caller]
 fn check<const N: usize>(mut negotiation: Negotiation, first: &str, rest: [(Event, &str); N]) {
-    assert_eq!(name(&negotiation.step(Event::Begin)), first);
+    assert_eq!(name(&negotiation.step(Event::Start)), first);
     for (event, expected) in rest {
         let shown = format!("{event:?}");
         assert_eq!(name(&negotiation.step(event)), expected, "{shown}");
@@ -104,13 +104,13 @@ fn check<const N: usize>(mut negotiation: Negotiation, first: &str, rest: [(Even
 }
 
 #[test]
-fn what_is_remembered_is_presented_as_the_credential_allows() {
+fn a_remembered_scheme_is_used_as_the_credential_permits() {
     let cases = [
-        (None, Some(password()), "send Nothing"),
-        (Some(AuthScheme::Basic), None, "send Nothing"),
+        (None, Some(password()), "send None"),
+        (Some(AuthScheme::Basic), None, "send None"),
         (Some(AuthScheme::Basic), Some(password()), "send Basic"),
         (Some(AuthScheme::Basic), Some(fixed()), "send Static"),
-        // It may take tokens by now.
+        // It may accept tokens now.
         (Some(AuthScheme::Basic), Some(identity()), "restart"),
         (Some(bearer("a")), None, "fetch/a"),
         (Some(bearer("a")), Some(password()), "fetch/a"),
@@ -118,39 +118,39 @@ fn what_is_remembered_is_presented_as_the_credential_allows() {
         (Some(bearer("a")), Some(fixed()), "send Static"),
     ];
     for (remembered, credential, expected) in cases {
-        check(begin(remembered, credential), expected, []);
+        check(start(remembered, credential), expected, []);
     }
 }
 
 #[test]
-fn a_first_challenge_is_answered_if_there_is_anything_to_present() {
+fn a_first_challenge_is_answered_if_the_credential_permits() {
     let basic = || refused(AuthScheme::Basic);
     let token = || refused(bearer("a"));
     let cases = [
         (Some(password()), basic(), "send Basic"),
-        (None, basic(), "fail Unauthorized"),
-        (Some(identity()), basic(), "fail Unsupported"),
+        (None, basic(), "fail CredentialRequired"),
+        (Some(identity()), basic(), "fail UnsupportedChallenge"),
         (Some(fixed()), basic(), "send Static"),
         (None, token(), "fetch/a"),
         (Some(password()), token(), "fetch/a"),
-        (Some(password()), unchallenged(), "ask base"),
-        (None, unchallenged(), "fail Unsupported"),
+        (Some(password()), unchallenged(), "request base"),
+        (None, unchallenged(), "fail UnsupportedChallenge"),
     ];
     for (credential, event, expected) in cases {
-        check(begin(None, credential), "send Nothing", [(event, expected)]);
+        check(start(None, credential), "send None", [(event, expected)]);
     }
 }
 
 #[test]
-fn a_refused_token_is_replaced_once_if_another_may_do_better() {
+fn a_refused_shared_token_is_replaced_once() {
     check(
         remembered(bearer("a")),
         "fetch/a",
         [
             (FETCHED, "send Token"),
-            (refused_kept(bearer("a")), "fetch/a anew"),
+            (refused_shared(bearer("a")), "fetch/a anew"),
             (FETCHED, "send Token"),
-            (refused_kept(bearer("a")), "fail Repository"),
+            (refused_shared(bearer("a")), "fail RepositoryRefused"),
         ],
     );
     check(
@@ -158,14 +158,14 @@ fn a_refused_token_is_replaced_once_if_another_may_do_better() {
         "fetch/a",
         [
             (FETCHED, "send Token"),
-            (refused(bearer("a")), "fail Repository"),
+            (refused(bearer("a")), "fail RepositoryRefused"),
         ],
     );
 }
 
 #[test]
-fn another_realm_is_asked_whatever_was_refused() {
-    for event in [refused, refused_kept] {
+fn a_new_realm_is_used_whatever_was_refused() {
+    for event in [refused, refused_shared] {
         check(
             remembered(bearer("a")),
             "fetch/a",
@@ -186,28 +186,28 @@ fn another_realm_is_asked_whatever_was_refused() {
 fn a_refused_credential_is_not_presented_again() {
     for (credential, first) in [(password(), "send Basic"), (fixed(), "send Static")] {
         check(
-            begin(Some(AuthScheme::Basic), Some(credential)),
+            start(Some(AuthScheme::Basic), Some(credential)),
             first,
-            [(refused(AuthScheme::Basic), "fail Credential")],
+            [(refused(AuthScheme::Basic), "fail CredentialRefused")],
         );
     }
 }
 
 #[test]
-fn what_is_remembered_and_does_not_work_is_found_out_without_authentication() {
+fn a_remembered_scheme_that_fails_is_replaced_by_the_challenge() {
     // Harbor, which still wants tokens.
     check(
         remembered(bearer("a")),
         "fetch/a",
         [
             (FETCHED, "send Token"),
-            (refused_kept(AuthScheme::Basic), "fetch/a anew"),
+            (refused_shared(AuthScheme::Basic), "fetch/a anew"),
             (FETCHED, "send Token"),
             (refused(AuthScheme::Basic), "restart"),
-            (refused(bearer("a")), "fail NotAuthorized"),
+            (refused(bearer("a")), "fail AuthorizationFailed"),
         ],
     );
-    // A registry that takes passwords now, and not this one.
+    // A registry that accepts passwords now, but not this one.
     check(
         remembered(bearer("a")),
         "fetch/a",
@@ -215,82 +215,86 @@ fn what_is_remembered_and_does_not_work_is_found_out_without_authentication() {
             (FETCHED, "send Token"),
             (refused(AuthScheme::Basic), "restart"),
             (refused(AuthScheme::Basic), "send Basic"),
-            (refused(AuthScheme::Basic), "fail Credential"),
+            (refused(AuthScheme::Basic), "fail CredentialRefused"),
         ],
     );
 }
 
 #[test]
-fn a_token_server_that_fails_is_doubted_once() {
+fn a_failing_token_server_leads_to_one_restart() {
     let mut negotiation = remembered(bearer("a"));
-    negotiation.step(Event::Begin);
+    negotiation.step(Event::Start);
     assert_eq!(name(&negotiation.step(OUTDATED)), "restart");
     let next = negotiation.step(refused(bearer("b")));
     assert_eq!(name(&next), "fetch/b");
-    assert_eq!(negotiation.take_news().as_deref(), Some(&bearer("b")));
+    assert_eq!(negotiation.new_scheme.take(), Some(bearer("b")));
     let next = negotiation.step(OUTDATED);
-    assert_eq!(name(&next), "fail NotAuthorized", "it counts");
+    assert_eq!(
+        name(&next),
+        "fail AuthorizationFailed",
+        "the new scheme counts"
+    );
 
-    let busy = Event::NotAuthorized { outdated: false };
+    let busy = Event::AuthorizationFailed { outdated: false };
     check(
         remembered(bearer("a")),
         "fetch/a",
-        [(busy, "fail NotAuthorized")],
+        [(busy, "fail AuthorizationFailed")],
     );
 }
 
 #[test]
-fn the_base_is_asked_once_and_by_those_who_have_something_to_present() {
-    let stranger = || begin(None, Some(password()));
-    let basic = || Event::Base(Offered::Scheme(AuthScheme::Basic));
-    let nothing = || Event::Base(Offered::Nothing(unsupported()));
+fn the_base_is_requested_once_and_with_a_credential_only() {
+    let unknown = || start(None, Some(password()));
+    let basic = || Event::BaseOffer(Offer::Scheme(AuthScheme::Basic));
+    let nothing = || Event::BaseOffer(Offer::None(unsupported()));
     check(
-        stranger(),
-        "send Nothing",
+        unknown(),
+        "send None",
         [
-            (not_found(), "ask base"),
+            (not_found(), "request base"),
             (basic(), "send Basic"),
             (not_found(), "done"),
         ],
     );
     check(
-        stranger(),
-        "send Nothing",
-        [(not_found(), "ask base"), (nothing(), "done")],
+        unknown(),
+        "send None",
+        [(not_found(), "request base"), (nothing(), "done")],
     );
     check(
-        stranger(),
-        "send Nothing",
+        unknown(),
+        "send None",
         [
-            (unchallenged(), "ask base"),
-            (nothing(), "fail Unsupported"),
+            (unchallenged(), "request base"),
+            (nothing(), "fail UnsupportedChallenge"),
         ],
     );
-    for (others, first) in [
-        (begin(None, None), "send Nothing"),
-        (
-            Negotiation::new(None, Some(password()), true),
-            "send Nothing",
-        ),
+    for (negotiation, first) in [
+        (start(None, None), "send None"),
+        (Negotiation::new(None, Some(password()), true), "send None"),
         (remembered(AuthScheme::Basic), "send Basic"),
     ] {
-        check(others, first, [(not_found(), "done")]);
+        check(negotiation, first, [(not_found(), "done")]);
     }
 }
 
 #[test]
-fn a_registry_that_names_ever_new_realms_is_given_up() {
-    let mut negotiation = begin(None, None);
-    negotiation.step(Event::Begin);
+fn a_registry_that_names_ever_new_realms_is_abandoned() {
+    let mut negotiation = start(None, None);
+    negotiation.step(Event::Start);
     for number in 1..MAX_REQUESTS {
         let next = negotiation.step(refused(bearer(&number.to_string())));
         assert!(matches!(next, Action::FetchToken { .. }), "{next:?}");
         let next = negotiation.step(Event::TokenFetched);
-        assert!(matches!(next, Action::Send(Means::Token)), "{next:?}");
+        assert!(
+            matches!(next, Action::Send(AuthorizationKind::Token)),
+            "{next:?}"
+        );
     }
     negotiation.step(refused(bearer("last")));
     assert_eq!(
         name(&negotiation.step(Event::TokenFetched)),
-        "fail Repository"
+        "fail RepositoryRefused"
     );
 }
