@@ -1,33 +1,34 @@
-//! Certificates that are trusted besides the public roots.
+//! Certificates that are trusted in addition to the public roots.
 
 use std::{fmt, sync::Arc};
 
 use kube_autorollout_tls::{Trust, TrustError};
+use rustls::ClientConfig;
 
-/// The certificates of a PEM file: what they sign is trusted, and servers that present one of them.
+/// Trusted certificates of a PEM file: authorities, or servers themselves.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Certificate {
     pem: Arc<[u8]>,
 }
 
-/// A text without usable certificates.
+/// A PEM text that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidCertificate {
-    /// There is none in it.
+    /// It has no certificate.
     #[error("there is no certificate")]
     Empty,
-    /// It is not PEM, or a certificate in it makes no sense.
+    /// It is not PEM, or a certificate is malformed.
     #[error("the certificates cannot be read: {0}")]
     Malformed(String),
 }
 
 impl Certificate {
-    /// All certificates of a PEM text.
+    /// Parses all certificates of a PEM text.
     ///
     /// # Errors
     ///
-    /// [`InvalidCertificate`] when there is none, or one of them cannot be used.
+    /// [`InvalidCertificate`] if there is none, or one of them is malformed.
     pub fn from_pem(pem: &[u8]) -> Result<Self, InvalidCertificate> {
         match Trust::none().add_pem(pem) {
             Ok(()) => Ok(Self { pem: pem.into() }),
@@ -36,13 +37,20 @@ impl Certificate {
         }
     }
 
-    pub(crate) fn pem(&self) -> &[u8] {
-        &self.pem
+    /// A TLS configuration that trusts the public roots and these certificates.
+    pub(crate) fn client_config<'a>(
+        certificates: impl Iterator<Item = &'a Self>,
+    ) -> Result<ClientConfig, TrustError> {
+        let mut trust = Trust::public_roots();
+        for certificate in certificates {
+            trust.add_pem(&certificate.pem)?;
+        }
+        Ok(trust.client()?.with_no_client_auth())
     }
 }
 
 impl fmt::Debug for Certificate {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Certificate(..)") // the bytes would fill a log
+        formatter.write_str("Certificate(..)") // not the bytes, which would fill a log
     }
 }

@@ -81,7 +81,7 @@ impl RegistryClient {
     ) -> Result<Bytes, Error> {
         let blob = self
             .manifests
-            .blob(reference, (digest, max_bytes), credentials);
+            .blob(reference, digest, max_bytes, credentials);
         blob.await
     }
 

@@ -1,6 +1,5 @@
-//! Errors of registries, their token servers, and what is between.
+//! Errors of registries, their token servers, and the network between.
 
-pub(crate) mod body;
 mod kind;
 pub(crate) mod repr;
 
@@ -9,16 +8,15 @@ use std::{error::Error as StdError, fmt, sync::Arc, time::Duration};
 use http::StatusCode;
 
 pub use self::kind::ErrorKind;
-use self::{body::ErrorBody, repr::Repr};
+use self::repr::Repr;
 
-/// The longest wait that a server is granted, whatever it asks for.
+/// The longest `Retry-After` that is honored.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 
-/// A request to a registry that failed. Cloning is cheap enough to share one failure among several callers.
+/// A failed request to a registry. Cloning is cheap enough to share one failure among several callers.
 ///
-/// Its text names the host and what happened, with what the registry itself says about it, escaped and cut to a line;
-/// never a credential or the query of a URL. The caller knows the reference that it asked for, so the text does not
-/// repeat it.
+/// `Display` shows the host, the failure, and the message of the registry, escaped and cut to one line; never a credential
+/// or the query of a URL, nor the reference, which the caller has.
 #[derive(Debug, Clone)]
 pub struct Error(Box<Inner>);
 
@@ -28,16 +26,42 @@ struct Inner {
     repr: Repr,
     response: Option<FailedResponse>,
     refusals: Vec<Error>,
-    /// Of a credential that was issued and is refused: to whom it was issued, and what helps.
-    refused: Option<(Arc<str>, Option<&'static str>)>,
+    /// The identity that a refused credential was issued to, and advice of its provider.
+    identity: Option<(Arc<str>, Option<&'static str>)>,
 }
 
-/// What is kept of a response that is a failure.
+/// The parts of a failed response that an error reports.
 #[derive(Debug, Clone)]
-struct FailedResponse {
-    status: StatusCode,
-    said: ErrorBody,
-    retry_after: Option<Duration>,
+pub(crate) struct FailedResponse {
+    pub(crate) status: StatusCode,
+    pub(crate) body: ErrorBody,
+    pub(crate) retry_after: Option<Duration>,
+}
+
+/// The parsed body of a failed response.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct ErrorBody {
+    /// As sent by the server, for example `DENIED` or `invalid_grant`.
+    pub(crate) codes: Vec<String>,
+    /// The first message, escaped and cut.
+    pub(crate) message: Option<String>,
+}
+
+impl ErrorBody {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.codes.is_empty() && self.message.is_none()
+    }
+}
+
+impl fmt::Display for ErrorBody {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.codes.join(", "))?;
+        match &self.message {
+            Some(message) if self.codes.is_empty() => formatter.write_str(message),
+            Some(message) => write!(formatter, ": {message}"),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Error {
@@ -47,77 +71,73 @@ impl Error {
             repr,
             response: None,
             refusals: Vec::new(),
-            refused: None,
+            identity: None,
         }))
     }
 
-    /// The error that a response of a host is: its status, what it says, and how long it asks to wait.
+    /// An error with a response.
     pub(crate) fn of_response(
         host: impl Into<Box<str>>,
         repr: Repr,
-        (status, said, retry_after): (StatusCode, ErrorBody, Option<Duration>),
+        response: FailedResponse,
     ) -> Self {
         let mut error = Self::new(host, repr);
-        error.0.response = Some(FailedResponse {
-            status,
-            said,
-            retry_after,
-        });
+        error.0.response = Some(response);
         error
     }
 
-    /// The same of a manifest that a tag names: it is not gone for good.
-    pub(crate) fn of_a_tag(mut self) -> Self {
+    /// The error of a missing manifest that a tag names, which may appear later.
+    pub(crate) fn named_by_tag(mut self) -> Self {
         if matches!(self.0.repr, Repr::NotFound) {
             self.0.repr = Repr::ManifestMissing;
         }
         self
     }
 
-    /// The error with those of other credentials.
+    /// Adds the errors of other credentials.
     pub(crate) fn with_refusals(mut self, refusals: Vec<Self>) -> Self {
         self.0.refusals = refusals;
         self
     }
 
-    /// The refusal of what was issued to an identity, and what helps.
-    pub(crate) fn of_identity(
+    /// Adds the identity that the refused credential was issued to, and advice of its provider.
+    pub(crate) fn with_identity(
         mut self,
         identity: Option<Arc<str>>,
         advice: Option<&'static str>,
     ) -> Self {
-        self.0.refused = identity.map(|identity| (identity, advice));
+        self.0.identity = identity.map(|identity| (identity, advice));
         self
     }
 
-    /// What kind of failure it was.
+    /// The kind of failure.
     pub fn kind(&self) -> ErrorKind {
         self.0.repr.kind()
     }
 
-    /// The host that failed: the registry, its token server, or where one of them redirected to.
+    /// The host that failed: the registry, its token server, or the target of a redirect.
     pub fn host(&self) -> &str {
         &self.0.host
     }
 
-    /// The HTTP status of the response that is the failure. None where nothing was asked, nothing was answered, or the
-    /// response was a success of which no use could be made.
+    /// The HTTP status of the failed response. None if no request was sent, no response came, or a successful response was
+    /// invalid.
     pub fn status(&self) -> Option<u16> {
         let status = self.0.response.as_ref()?.status;
         (!status.is_success()).then(|| status.as_u16())
     }
 
-    /// The error codes in the response's body, as the server writes them: those of the distribution specification
+    /// The error codes in the response's body, as sent by the server: those of the distribution specification
     /// (`DENIED`, `MANIFEST_UNKNOWN`, …) or of `OAuth2` (`invalid_grant`, …). A response to HEAD has none.
     pub fn codes(&self) -> &[String] {
         let response = self.0.response.as_ref();
-        response.map_or(&[], |response| &response.said.codes)
+        response.map_or(&[], |response| &response.body.codes)
     }
 
     /// What the server says about the failure: one line, escaped and cut. It is for people, and its words may change at
     /// any time.
     pub fn message(&self) -> Option<&str> {
-        self.0.response.as_ref()?.said.message.as_deref()
+        self.0.response.as_ref()?.body.message.as_deref()
     }
 
     /// Whether asking again later may succeed without anybody changing anything: time-outs, connections that fail, servers
@@ -137,7 +157,7 @@ impl Error {
         matches!(self.0.repr.cause(), Repr::ManifestMissing)
     }
 
-    /// Whether access is refused to a request without credentials.
+    /// Whether a request without credentials was refused.
     pub fn is_anonymous(&self) -> bool {
         matches!(
             self.0.repr.cause(),
@@ -151,39 +171,39 @@ impl Error {
         )
     }
 
-    /// Whether it is the token server that denies access (403). GHCR answers so to a token that has expired, too.
+    /// Whether the token server denied access (403), as GHCR does for an expired token, too.
     pub fn is_token_denied(&self) -> bool {
         matches!(self.0.repr.cause(), Repr::TokenDenied { .. })
     }
 
-    /// Whether a proxy is why the registry cannot be reached.
+    /// Whether the registry cannot be reached because of a proxy.
     pub fn is_proxy(&self) -> bool {
         matches!(self.0.repr.cause(), Repr::Proxy(_))
     }
 
-    /// What the provider of a credential says to do about it: that it gave none, or that the registry refuses it.
+    /// Advice of the credential's provider: it issued none, or the registry refused it.
     pub fn provider_advice(&self) -> Option<&'static str> {
         match &self.0.repr {
             Repr::Provider(error) => Some(error.advice()),
-            _ => self.0.refused.as_ref()?.1,
+            _ => self.0.identity.as_ref()?.1,
         }
     }
 
-    /// The refusals of the other credentials, if several were tried in vain, in the order in which they were tried.
+    /// The refusals of the other credentials, in the order in which they were tried.
     pub fn refusals(&self) -> &[Self] {
         &self.0.refusals
     }
 
-    /// How long to wait before asking again, where that is known: what the server asks for, an hour at most, or what is
-    /// left of a back-off, of a quarantine, or of the time in which a host is not asked that has failed too often.
+    /// How long to wait before a retry, if known: the server's `Retry-After`, one hour at most, or the rest of a backoff, of a
+    /// quarantine, or of the time that a circuit breaker is open.
     pub fn retry_after(&self) -> Option<Duration> {
         match self.0.repr {
             Repr::RateLimited { retry_after } => Some(retry_after),
             Repr::Provider(ref error) => error.wait(),
             Repr::Quarantined { remaining } | Repr::Down { remaining, .. } => Some(remaining),
             _ => {
-                let asked = self.0.response.as_ref()?.retry_after?;
-                Some(asked.min(MAX_RETRY_AFTER))
+                let retry_after = self.0.response.as_ref()?.retry_after?;
+                Some(retry_after.min(MAX_RETRY_AFTER))
             }
         }
     }
@@ -192,20 +212,19 @@ impl Error {
         &self.0.repr
     }
 
-    /// What the response says, if it says anything.
-    fn said(&self) -> Option<&ErrorBody> {
-        let said = &self.0.response.as_ref()?.said;
-        (!said.is_empty()).then_some(said)
+    fn body(&self) -> Option<&ErrorBody> {
+        let body = &self.0.response.as_ref()?.body;
+        (!body.is_empty()).then_some(body)
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}: {}", self.0.host, self.0.repr)?;
-        if let Some(said) = self.said() {
-            write!(formatter, " ({said})")?;
+        if let Some(body) = self.body() {
+            write!(formatter, " ({body})")?;
         }
-        if let Some((identity, _)) = &self.0.refused {
+        if let Some((identity, _)) = &self.0.identity {
             write!(formatter, "; asked as {identity}")?;
         }
         if !self.0.refusals.is_empty() {

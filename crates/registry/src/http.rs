@@ -1,4 +1,4 @@
-//! HTTP: one request and its response, politely.
+//! HTTP requests and responses, within limits.
 //!
 //! From the top: [`HttpClient`] follows redirects from host to host; a [`HostClient`] retries, waits for a permit of its
 //! host, and limits the time; a [`Transport`](transport::Transport) has the connections.
@@ -9,7 +9,6 @@ pub(crate) mod call;
 mod circuit;
 mod error_body;
 mod host_client;
-pub(crate) mod host_config;
 mod hosts;
 mod http_client;
 mod no_proxy;
@@ -21,11 +20,12 @@ pub(crate) mod redirect_policy;
 pub(crate) mod request;
 pub(crate) mod response;
 mod retry;
-pub(crate) mod settings;
-pub(crate) mod tls;
 pub(crate) mod transport;
 
 pub(crate) use self::{
-    call::Call, host_client::HostClient, host_config::HostConfigId, http_client::HttpClient,
-    request::Request, response::Response, settings::Settings,
+    call::{Call, HostConfigId},
+    host_client::HostClient,
+    http_client::{HttpClient, Settings},
+    request::Request,
+    response::Response,
 };

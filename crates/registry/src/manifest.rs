@@ -1,10 +1,9 @@
-//! Manifests: HEAD or GET, what a response must be like, and what is remembered.
+//! Manifests: HEAD or GET, validation of responses, and caching.
 
 mod artifactory;
 mod cache;
 pub(crate) mod content;
 mod head_support;
-mod repository_heads;
 mod request;
 pub(crate) mod resolved;
 mod service;

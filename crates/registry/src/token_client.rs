@@ -12,7 +12,7 @@ use crate::{
     certificate::Certificate,
     client::BuildError,
     error::{Error, repr::Repr},
-    http::{body, proxy::Proxy, tls, transport::Transport},
+    http::{body, proxy::Proxy, transport::Transport},
     origin::Origin,
 };
 
@@ -58,7 +58,7 @@ impl TokenClient {
         connect_timeout: Duration,
         user_agent: &str,
     ) -> Result<Self, BuildError> {
-        let tls = tls::configuration(certificates.into_iter());
+        let tls = Certificate::client_config(certificates.into_iter());
         let tls = tls.map_err(|error| BuildError::Tls(error.to_string()))?;
         let user_agent = HeaderValue::try_from(user_agent)
             .map_err(|_| BuildError::UserAgent(user_agent.to_owned()))?;

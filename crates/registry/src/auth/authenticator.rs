@@ -132,7 +132,7 @@ async fn send_as<'a>(
     };
     result.map_err(|error| {
         if is_refusal(&error) {
-            error.of_identity(renewed.identity, provider.refusal_advice())
+            error.with_identity(renewed.identity, provider.refusal_advice())
         } else {
             error
         }

@@ -31,9 +31,12 @@ impl AuthMethod {
 /// The authorization of a request.
 pub(crate) enum Authorization {
     None,
-    Basic(HeaderValue, Probe),
-    /// The credential itself, as a token.
-    Static(HeaderValue, Probe),
+    /// The credential itself.
+    Presented {
+        header: HeaderValue,
+        method: AuthMethod,
+        probe: Probe,
+    },
     Token(Token),
 }
 
@@ -41,7 +44,7 @@ impl Authorization {
     pub(crate) fn header(&self) -> Option<HeaderValue> {
         match self {
             Self::None => None,
-            Self::Basic(header, _) | Self::Static(header, _) => Some(header.clone()),
+            Self::Presented { header, .. } => Some(header.clone()),
             Self::Token(token) => Some(token.authorization.clone()),
         }
     }
@@ -59,23 +62,23 @@ impl Authorization {
     pub(crate) fn method(&self) -> AuthMethod {
         match self {
             Self::None => AuthMethod::Anonymous,
-            Self::Basic(..) => AuthMethod::Basic,
-            Self::Static(..) | Self::Token(_) => AuthMethod::Bearer,
+            Self::Presented { method, .. } => *method,
+            Self::Token(_) => AuthMethod::Bearer,
         }
     }
 
-    /// The probe of a request that presents the credential itself.
+    /// The probe, if the credential itself is presented.
     pub(crate) fn probe(&self) -> Option<&Probe> {
         match self {
-            Self::Basic(_, probe) | Self::Static(_, probe) => Some(probe),
+            Self::Presented { probe, .. } => Some(probe),
             Self::None | Self::Token(_) => None,
         }
     }
 
-    /// The same, to report the outcome.
+    /// The same, to report the result.
     pub(crate) fn into_probe(self) -> Option<Probe> {
         match self {
-            Self::Basic(_, probe) | Self::Static(_, probe) => Some(probe),
+            Self::Presented { probe, .. } => Some(probe),
             Self::None | Self::Token(_) => None,
         }
     }

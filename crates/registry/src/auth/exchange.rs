@@ -6,7 +6,7 @@ use http::StatusCode;
 use tokio::sync::OwnedMutexGuard;
 
 use super::{
-    authorization::{Authorization, basic},
+    authorization::{AuthMethod, Authorization, basic},
     challenge,
     context::Context,
     cross_origin::{self, RedirectToken},
@@ -150,30 +150,32 @@ impl<'a> Exchange<'a> {
 
     async fn authorize(&mut self, kind: AuthorizationKind) -> Result<Authorization, TokenFailure> {
         self.last_response = None; // releases its probe
-        let credential = self.context.credential();
-        let secret = credential.map(|it| (it, &*it.secret));
-        match (kind, secret) {
-            (AuthorizationKind::Token, _) => {
-                let token = self.token.take();
-                Ok(token.map_or(Authorization::None, Authorization::Token))
+        if kind == AuthorizationKind::Token {
+            let token = self.token.take();
+            return Ok(token.map_or(Authorization::None, Authorization::Token));
+        }
+        let Some(credential) = self.context.credential() else {
+            return Ok(Authorization::None);
+        };
+        let (header, method) = match (kind, &*credential.secret) {
+            (AuthorizationKind::Basic, Secret::Password { username, password }) => {
+                (basic(username, password), AuthMethod::Basic)
             }
-            (
-                AuthorizationKind::Basic,
-                Some((credential, Secret::Password { username, password })),
-            ) => {
-                let probe = self.context.probe(credential).await?;
-                Ok(Authorization::Basic(basic(username, password), probe))
-            }
-            (AuthorizationKind::Static, Some((credential, Secret::Bearer { token }))) => {
+            (AuthorizationKind::Static, Secret::Bearer { token }) => {
                 let header = bearer(token).ok_or_else(|| {
                     let schemes = "bearer, with a token that no header can carry".to_owned();
                     self.context.error(Repr::UnsupportedChallenge { schemes })
                 })?;
-                let probe = self.context.probe(credential).await?;
-                Ok(Authorization::Static(header, probe))
+                (header, AuthMethod::Bearer)
             }
-            _ => Ok(Authorization::None),
-        }
+            _ => return Ok(Authorization::None),
+        };
+        let probe = self.context.probe(credential).await?;
+        Ok(Authorization::Presented {
+            header,
+            method,
+            probe,
+        })
     }
 
     fn authorization_failed(&mut self, failure: TokenFailure) -> Event {

@@ -1,38 +1,38 @@
-//! The kinds of failures.
+//! Kinds of failures.
 
 use std::fmt;
 
-/// What kind of failure it was: the closed list that metrics, logs and decisions use.
+/// The kind of a failure, for metrics, logs and decisions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The reference cannot be asked of a registry.
+    /// The reference is invalid.
     InvalidReference,
-    /// The tag, the digest or the whole repository is not there (404).
+    /// The tag, the digest or the whole repository does not exist (404).
     NotFound,
-    /// The registry wants credentials, or does not accept those presented (401).
+    /// The registry requires credentials, or does not accept those presented (401).
     Unauthorized,
-    /// The registry refuses an authenticated request, or any (403).
+    /// The registry denies access, whether or not the request is authenticated (403).
     Denied,
-    /// The credential was refused before and is not presented again yet.
+    /// The credential was refused before and is quarantined.
     CredentialQuarantined,
-    /// The cloud that the credential is of issued none; the registry was not asked with it.
+    /// The cloud did not issue a credential, so no request was sent.
     CloudIdentity,
-    /// Too many requests (429), or the host is still backing off after such a response.
+    /// Too many requests (429), or the backoff after such a response.
     RateLimited,
-    /// The registry asks for a way of authentication that this client does not speak.
+    /// The registry requires an authentication scheme that this client does not support.
     UnsupportedChallenge,
-    /// The token server failed, or its response makes no sense.
+    /// The token server failed, or its response is malformed.
     TokenServer,
     /// The response is not one of the four kinds of manifests.
     UnsupportedMediaType,
     /// The response is a manifest of schema 1, which runtimes no longer pull.
     Schema1,
-    /// The body does not have the digest that was asked for.
+    /// The content does not match the requested digest.
     DigestMismatch,
     /// The manifest is larger than any runtime would accept.
     ManifestTooLarge,
-    /// The registry points at an address that this client does not follow.
+    /// The registry redirects to an address that this client does not follow.
     RedirectRefused,
     /// No response in time.
     Timeout,
@@ -40,7 +40,7 @@ pub enum ErrorKind {
     Tls,
     /// The connection failed.
     Transport,
-    /// The registry answered with a failure of its own (5xx, or a status that has no meaning here).
+    /// The registry failed (5xx, or an unexpected status).
     Server,
 }
 

@@ -1,4 +1,4 @@
-//! What went wrong at a host, in the detail that messages need.
+//! The details of an error.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,13 +7,13 @@ use http::StatusCode;
 use super::kind::ErrorKind;
 use crate::credential::ProviderError;
 
-/// The error of a library below.
+/// The error of a library.
 pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// The same, kept as the source: one failure may be that of several callers.
+/// The same, shared by several callers.
 pub(crate) type Source = Arc<dyn std::error::Error + Send + Sync>;
 
-/// What went wrong at a host.
+/// The details of an error.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum Repr {
     #[error("the reference has {0}")]
@@ -58,7 +58,7 @@ pub(crate) enum Repr {
     ConnectTimeout { after: Duration },
     #[error("{repr}; next request in {} s", .remaining.as_secs().max(1))]
     Down {
-        /// What happened to the requests that were sent.
+        /// The failure of the requests that were sent.
         repr: Box<Self>,
         remaining: Duration,
     },
@@ -105,10 +105,8 @@ impl Repr {
             Self::Status(_) | Self::TooManyRequests(_) => ErrorKind::Server,
         }
     }
-}
 
-impl Repr {
-    /// The failure because of which nothing is requested.
+    /// The failure that opened the circuit breaker, else the failure itself.
     pub(crate) fn cause(&self) -> &Self {
         match self {
             Self::Down { repr, .. } => repr.cause(),
@@ -116,7 +114,7 @@ impl Repr {
         }
     }
 
-    /// Whether asking again later may succeed without anybody changing anything.
+    /// Whether a later retry may succeed without a change.
     pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::Status(status) => {
@@ -136,28 +134,25 @@ impl Repr {
             ),
         }
     }
-}
 
-impl Repr {
-    /// The same, of a host that was asked for a token.
+    /// The same, of a token server.
     pub(crate) fn of_token_server(self) -> Self {
         match self {
-            Self::Down { repr, remaining } => {
-                let repr = match *repr {
-                    Self::Status(status) => Self::TokenStatus(status),
-                    other => other,
-                };
-                Self::Down {
-                    repr: Box::new(repr),
-                    remaining,
+            Self::Down {
+                mut repr,
+                remaining,
+            } => {
+                if let Self::Status(status) = *repr {
+                    *repr = Self::TokenStatus(status);
                 }
+                Self::Down { repr, remaining }
             }
             other => other,
         }
     }
 }
 
-/// Seconds without digits that would be others each time.
+/// Rounded, so that equal failures have equal messages.
 fn rounded(duration: &Duration) -> f32 {
     let seconds = duration.as_secs_f32();
     if seconds < 1.0 {

@@ -1,4 +1,4 @@
-//! Bodies of answers: read into one buffer each, and no more at once than the process can hold.
+//! Response bodies: read into one buffer each, within a memory budget.
 
 use std::sync::Arc;
 
@@ -10,14 +10,14 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::transport::classify;
 use crate::error::repr::Repr;
 
-/// For all bodies that are being read, in KiB.
+/// The budget of all bodies that are being read, in KiB.
 const BUDGET: usize = 8 * 1024;
 
 /// Bodies up to this size need no budget, in bytes: nearly all manifests and tokens are smaller, and must not wait for
-/// large ones that come slowly.
+/// slow large ones.
 const SMALL: usize = 64 * 1024;
 
-/// The memory for bodies that are being read, over all hosts.
+/// The memory budget for bodies, shared by all hosts.
 pub(crate) struct BodyBudget(Semaphore);
 
 impl BodyBudget {
@@ -54,7 +54,7 @@ pub(crate) async fn read(mut body: Incoming, limit: usize) -> Result<Bytes, Repr
     if expected > limit {
         return Err(Repr::TooLarge { limit });
     }
-    // Memory that is not written to is not used.
+    // The operating system does not back memory that is never written.
     let mut read = BytesMut::with_capacity(if expected > 0 {
         expected
     } else {

@@ -1,4 +1,4 @@
-//! A circuit breaker: a server that keeps failing gets no requests for a while, and then one probe first.
+//! A circuit breaker: after repeated failures a server gets no requests for a while, and then a single probe.
 //!
 //! Pure: time is a parameter, and the owner provides the lock.
 
@@ -8,22 +8,22 @@ use tokio::time::Instant;
 
 use crate::{backoff::Doubling, error::repr::Repr};
 
-/// Failures in a row after which it opens.
+/// Failures in a row that open it.
 const THRESHOLD: u32 = 5;
 
-/// For how long it opens first; the time doubles with each probe that fails.
+/// How long it is open at first; doubles with each failed probe.
 const FIRST: Duration = Duration::from_secs(2);
 
-/// The longest time that it stays open without a probe.
+/// The longest time until a probe.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// When requests that are refused during a probe may be repeated.
+/// When to retry a request that was refused during a probe.
 const PROBING: Duration = Duration::from_secs(1);
 
-/// The failures of one server, or of one part of it.
+/// The circuit breaker of one server, or of one path.
 #[derive(Debug, Default)]
 pub(crate) struct Breaker {
-    /// Since the last success.
+    /// In a row.
     failures: u32,
     open: Option<Open>,
 }
@@ -33,32 +33,32 @@ struct Open {
     /// The failure that opened it.
     repr: Repr,
     until: Instant,
-    /// For how long it opens next.
+    /// The next times to stay open.
     waits: Doubling,
-    /// One caller finds out whether it is over.
+    /// A probe is in flight.
     probing: bool,
 }
 
-/// Why nothing is asked now.
+/// Why no request may be sent.
 #[derive(Debug, Clone)]
 pub(crate) struct Outage {
-    /// The failure that is remembered.
+    /// The failure that opened the breaker.
     pub(crate) repr: Repr,
-    /// For how long nothing is asked yet.
+    /// The time until a probe.
     pub(crate) remaining: Duration,
 }
 
-/// The right to ask.
+/// Permission to send a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Admission {
-    /// As one of many.
+    /// The breaker is closed.
     Free,
-    /// As the one that finds out whether an outage is over.
+    /// The request finds out whether the outage is over.
     Probe,
 }
 
 impl Breaker {
-    /// Whether a request may be sent now or is going to be the next probe.
+    /// Whether a request may be sent now, as the next probe if the breaker is open.
     pub(crate) fn check(&self, now: Instant) -> Result<(), Outage> {
         let Some(open) = &self.open else {
             return Ok(());
@@ -74,7 +74,7 @@ impl Breaker {
         })
     }
 
-    /// The right to ask now.
+    /// Admits a request.
     pub(crate) fn admit(&mut self, now: Instant) -> Result<Admission, Outage> {
         self.check(now)?;
         Ok(match &mut self.open {
@@ -86,13 +86,13 @@ impl Breaker {
         })
     }
 
-    /// An admitted request was answered. Returns whether that ends an outage.
+    /// An admitted request succeeded. Returns whether that closes the breaker.
     pub(crate) fn succeeded(&mut self) -> bool {
         self.failures = 0;
         self.open.take().is_some()
     }
 
-    /// An admitted request was not answered, or with a failure. Returns for how long it opens, if it does now.
+    /// An admitted request failed. Returns how long the breaker is open, if it opens.
     pub(crate) fn failed(
         &mut self,
         admission: Admission,
@@ -104,16 +104,16 @@ impl Breaker {
             Some(_) => admission == Admission::Probe,
             None => self.failures >= THRESHOLD,
         };
-        // Else there are too few, or it was in flight when it opened.
+        // Else there are too few failures, or the request was in flight when the breaker opened.
         opens.then(|| self.open(repr, now))
     }
 
-    /// Opens at once: a request has waited for long, and in vain. Returns for how long, unless it is open already.
+    /// Opens at once, after a request that timed out. Returns how long it is open, unless it was open before.
     pub(crate) fn trip(&mut self, repr: &Repr, now: Instant) -> Option<Duration> {
         self.open.is_none().then(|| self.open(repr, now))
     }
 
-    /// A probe was given up without a response: the next caller is the next probe.
+    /// A probe was dropped without a result: the next request is a probe.
     pub(crate) fn abandoned(&mut self) {
         if let Some(open) = &mut self.open {
             open.probing = false;

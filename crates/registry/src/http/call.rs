@@ -1,27 +1,29 @@
-//! What one call of the client may cost.
+//! The budget of one call of the client.
 
 use std::time::Duration;
 
-use super::host_config::HostConfigId;
 use crate::error::repr::Repr;
 
-/// Requests that one call may cost. One that has to learn everything costs half of them, and each of five credentials a
-/// token and a request.
+/// Requests that one call may send. A first call to a registry needs half of them, and each of five credentials a token
+/// and a request.
 const MAX_REQUESTS: u32 = 20;
 
-/// What one call of the client may cost, and on whose behalf it runs.
+/// The index of a host's options in the configuration, if it has any.
+pub(crate) type HostConfigId = Option<usize>;
+
+/// The budget of one call, and the registry that it is for.
 pub(crate) struct Call<'a> {
-    /// The registry as references name it.
+    /// The registry as the reference names it.
     pub(crate) registry: &'a str,
     pub(crate) config: HostConfigId,
-    /// Time that may still be spent on waiting for servers.
+    /// The time left to wait for servers.
     pub(crate) left: Duration,
-    /// Requests that may still be sent.
+    /// The requests left.
     requests: u32,
 }
 
 impl<'a> Call<'a> {
-    /// A call that has cost nothing yet; `left` is the time that it may spend on waiting for servers.
+    /// A new call that may wait `left` for servers.
     pub(crate) fn new(registry: &'a str, config: HostConfigId, left: Duration) -> Self {
         Self {
             registry,
@@ -31,14 +33,14 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Counts a request.
+    /// Counts a request. Fails when none is left.
     pub(crate) fn count(&mut self) -> Result<(), Repr> {
         let left = self.requests.checked_sub(1);
         self.requests = left.ok_or(Repr::TooManyRequests(MAX_REQUESTS))?;
         Ok(())
     }
 
-    /// Counts time.
+    /// Counts the time that was spent.
     pub(crate) fn spend(&mut self, time: Duration) {
         self.left = self.left.saturating_sub(time);
     }

@@ -1,5 +1,4 @@
-//! Whether a host is asked at all: one circuit breaker for the host, and one for each repository that it does not answer
-//! for while it answers for others.
+//! The circuit breakers of one host: one for the host, and one for each repository that times out while others are answered.
 
 use std::{collections::HashMap, future::Future, time::Duration};
 
@@ -13,13 +12,13 @@ use super::{
 };
 use crate::error::repr::Repr;
 
-/// Repositories without answers that are remembered of one host.
+/// Paths of one host with a breaker of their own.
 const MAX_PATHS: usize = 256;
 
 /// The breakers of one host.
 pub(crate) struct Circuit {
     state: Mutex<State>,
-    /// Wakes the queue, so that it is checked whether it makes sense to go on waiting.
+    /// Wakes the queue to check the breaker again.
     changed: watch::Sender<()>,
 }
 
@@ -29,25 +28,25 @@ struct State {
     /// By the path of the repository, or of a token server's realm.
     paths: HashMap<String, Breaker>,
     /// When the host last sent the head of a response.
-    answered: Option<Instant>,
+    last_response: Option<Instant>,
 }
 
-/// The right to send one request. Its outcome has to be reported; a request that is dropped says nothing.
+/// Permission to send one request, whose result is to be reported. Dropping it reports nothing.
 pub(crate) struct Pass<'a> {
     circuit: &'a Circuit,
     path: String,
-    begun: Instant,
+    started: Instant,
     of_host: Admission,
     of_path: Admission,
-    is_settled: bool,
+    is_reported: bool,
 }
 
-/// A change that is worth a line in the log.
+/// A change that is logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// The host gets no requests for so long.
+    /// The host gets no requests for this time.
     Opened(Duration),
-    /// The host is asked again as before.
+    /// The host gets requests again.
     Closed,
 }
 
@@ -59,31 +58,31 @@ impl Circuit {
         }
     }
 
-    /// When the host last answered.
-    pub(crate) fn answered(&self) -> Option<Instant> {
-        self.state.lock().answered
+    /// When the host last sent the head of a response.
+    pub(crate) fn last_response(&self) -> Option<Instant> {
+        self.state.lock().last_response
     }
 
-    /// Waits for something of this host, and not longer than until nobody asks it.
+    /// Waits in a queue of this host. Fails as soon as the breaker opens.
     pub(crate) async fn queue<T>(&self, wait: impl Future<Output = T>) -> Result<T, Repr> {
         let mut changed = self.changed.subscribe();
         tokio::pin!(wait);
         loop {
             self.state.lock().host.check(Instant::now()).map_err(down)?;
             tokio::select! {
-                biased; // a caller that failed releases its permit in the same moment, and the next one would fail, too
+                biased; // the failed caller releases its permit at the same time, and the next one would fail, too
                 _ = changed.changed() => {}
-                turn = &mut wait => return Ok(turn),
+                output = &mut wait => return Ok(output),
             }
         }
     }
 
-    /// The right to ask for something at an address now.
+    /// Admits a request to a URL.
     pub(crate) fn admit(&self, uri: &Uri) -> Result<Pass<'_>, Repr> {
         let now = Instant::now();
         let path = path(uri);
         let mut state = self.state.lock();
-        // A request that may not be sent to the path must not become the probe of the host.
+        // A request that the path's breaker refuses must not become the probe of the host.
         if let Some(breaker) = state.paths.get(path) {
             breaker.check(now).map_err(down)?;
         }
@@ -94,20 +93,20 @@ impl Circuit {
         };
         drop(state);
         if of_host == Admission::Probe {
-            // The others need not wait for it.
+            // The queue fails at once instead of waiting for the probe.
             self.changed.send_replace(());
         }
         Ok(Pass {
             circuit: self,
             path: path.to_owned(),
-            begun: now,
+            started: now,
             of_host,
             of_path,
-            is_settled: false,
+            is_reported: false,
         })
     }
 
-    /// How long until a request may be sent to an address.
+    /// How long until a request may be sent to a URL.
     pub(crate) fn remaining(&self, uri: &Uri) -> Duration {
         let now = Instant::now();
         let state = self.state.lock();
@@ -120,17 +119,17 @@ impl Circuit {
 }
 
 impl Pass<'_> {
-    /// The head of a response has come.
+    /// The head of a response arrived.
     pub(crate) fn head_arrived(&self) {
-        self.circuit.state.lock().answered = Some(Instant::now());
+        self.circuit.state.lock().last_response = Some(Instant::now());
     }
 
-    /// A whole response has come. Returns whether that changes how the host is asked.
+    /// A complete response arrived. Returns the change of the host's breaker, if any.
     pub(crate) fn answered(mut self, status: StatusCode) -> Option<Change> {
-        self.is_settled = true;
+        self.is_reported = true;
         let now = Instant::now();
         let mut state = self.circuit.state.lock();
-        state.answered = Some(now);
+        state.last_response = Some(now);
         state.paths.remove(&self.path);
         if !is_transient(status) {
             return state.host.succeeded().then_some(Change::Closed);
@@ -140,14 +139,14 @@ impl Pass<'_> {
         self.opened(opened)
     }
 
-    /// No response has come. `is_patient`: a time-out was one of the full length. Returns whether that changes how the host is
-    /// asked.
-    pub(crate) fn failed(mut self, repr: &Repr, is_patient: bool) -> Option<Change> {
+    /// The request failed. `is_full_timeout`: a timeout was not cut short by the call's own limit. Returns the change of the
+    /// host's breaker, if any.
+    pub(crate) fn failed(mut self, repr: &Repr, is_full_timeout: bool) -> Option<Change> {
         let now = Instant::now();
         let mut state = self.circuit.state.lock();
-        let answers_others = state.answered.is_some_and(|at| at >= self.begun);
+        let answers_others = state.last_response.is_some_and(|at| at >= self.started);
         let opened = match repr {
-            Repr::Timeout { .. } if !is_patient => return None,
+            Repr::Timeout { .. } if !is_full_timeout => return None,
             // Only this path is slow.
             Repr::Timeout { .. } if answers_others => {
                 state.fail_path(&self.path, self.of_path, repr, now);
@@ -169,11 +168,11 @@ impl Pass<'_> {
                 state.abandon_path(&self.path, self.of_path);
                 state.host.failed(self.of_host, repr, now)
             }
-            // What the request itself is refused for says nothing of the host.
+            // A failure of the request itself proves nothing about the host.
             _ => return None,
         };
         drop(state);
-        self.is_settled = true;
+        self.is_reported = true;
         self.opened(opened)
     }
 
@@ -187,7 +186,7 @@ impl Pass<'_> {
 
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
-        if self.is_settled {
+        if self.is_reported {
             return;
         }
         let mut state = self.circuit.state.lock();
@@ -199,7 +198,7 @@ impl Drop for Pass<'_> {
 }
 
 impl State {
-    /// Nothing was found out about a path: if this was its probe, the next caller is.
+    /// A request has no result for its path: if it was a probe, the next request is.
     fn abandon_path(&mut self, path: &str, admission: Admission) {
         if admission == Admission::Probe
             && let Some(breaker) = self.paths.get_mut(path)
@@ -222,7 +221,7 @@ impl State {
     }
 }
 
-/// What of an address fails together: a repository, or all of a token server's realm.
+/// The part of a URL that has a breaker of its own: a repository, or a token server's realm.
 fn path(uri: &Uri) -> &str {
     let path = uri.path();
     path.split_once("/manifests/")

@@ -1,9 +1,9 @@
-//! What a server says about a failure in the body of its response.
+//! Parses the bodies of failures.
 //!
 //! Registries answer with the error codes of the distribution specification
 //! (<https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes>), token servers with those of
-//! `OAuth2` (RFC 6749, section 5.2). Whatever they say is text of a stranger: bounded, escaped, and dropped where it
-//! repeats a secret that the request carried.
+//! `OAuth2` (RFC 6749, section 5.2). The text is not trusted: it is bounded, escaped, and dropped if it repeats a secret of
+//! the request.
 
 use std::time::Duration;
 
@@ -18,24 +18,24 @@ use hyper::body::{Body, Incoming};
 use serde_json::Value;
 use tokio::time::timeout;
 
-use crate::error::body::ErrorBody;
+use crate::error::ErrorBody;
 
-/// More of a body is not read, in bytes.
+/// The part of a body that is read, in bytes.
 const MAX_BYTES: usize = 8 * 1024;
 
-/// A body that does not come is not waited for: the status says enough.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// The time to read a body: the status suffices without it.
+const READ_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// More errors than this are not read from one body.
+/// Errors that are read from one body.
 const MAX_ERRORS: usize = 8;
 
-/// Longer codes are no codes.
+/// The longest error code, in bytes.
 const MAX_CODE: usize = 64;
 
-/// Characters of a message; the rest is cut off.
+/// The longest message, in characters; the rest is cut off.
 const MAX_MESSAGE: usize = 300;
 
-/// Reads the beginning of a failure's body. Never fails: a body that cannot be read says nothing.
+/// Reads the beginning of a failure's body. A body that cannot be read counts as empty.
 pub(crate) async fn read(headers: &HeaderMap, body: Incoming, secrets: &Secrets) -> ErrorBody {
     parse(headers, &beginning(body).await, secrets)
 }
@@ -57,8 +57,8 @@ fn parse(headers: &HeaderMap, bytes: &[u8], secrets: &Secrets) -> ErrorBody {
     parsed
 }
 
-/// Reads one object. The fields are those of the distribution specification, of RFC 6749, and of token servers that
-/// were seen: `details` is Docker's.
+/// Adds one error object. Its fields are those of the distribution specification, of RFC 6749, and of known token servers:
+/// `details` is Docker's.
 fn add(parsed: &mut ErrorBody, error: &Value, secrets: &Secrets) {
     let text = |name: &str| {
         let text = error.get(name).and_then(Value::as_str);
@@ -72,17 +72,17 @@ fn add(parsed: &mut ErrorBody, error: &Value, secrets: &Secrets) {
         }
     }
     for name in ["message", "error_description", "details", "detail"] {
-        let said = || text(name).and_then(message);
-        parsed.message = parsed.message.take().or_else(said);
+        let shown = || text(name).and_then(message);
+        parsed.message = parsed.message.take().or_else(shown);
     }
 }
 
-/// What a request carries that no message may repeat.
+/// The secrets of a request, which no message may repeat.
 #[derive(Default)]
 pub(crate) struct Secrets(Vec<String>);
 
 impl Secrets {
-    /// The secrets in a request: of its `Authorization` header and of its form.
+    /// The secrets in the `Authorization` header and the form.
     pub(crate) fn of(headers: &HeaderMap, form: Option<&Bytes>) -> Self {
         let mut secrets = Vec::new();
         let sent = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
@@ -108,7 +108,7 @@ impl Secrets {
     }
 }
 
-/// The first bytes of a body, as far as they come in time.
+/// The first bytes of a body that arrive in time.
 async fn beginning<B: Body<Data = Bytes> + Unpin>(mut body: B) -> Vec<u8> {
     let mut bytes = Vec::new();
     let read = async {
@@ -121,7 +121,7 @@ async fn beginning<B: Body<Data = Bytes> + Unpin>(mut body: B) -> Vec<u8> {
             }
         }
     };
-    let _ = timeout(PATIENCE, read).await;
+    let _ = timeout(READ_TIMEOUT, read).await;
     bytes
 }
 
@@ -130,8 +130,7 @@ fn is_code(text: &str) -> bool {
     (1..=MAX_CODE).contains(&text.len()) && text.bytes().all(letters)
 }
 
-/// One line of what a server wrote, without what could change how a terminal or a page shows the rest. Addresses lose
-/// their query, which may hold a signature.
+/// A message in one line, without control characters. URLs lose their query, which may hold a signature.
 fn message(text: &str) -> Option<String> {
     let words = text.split_whitespace().map(|word| match word.find("://") {
         Some(_) => word.split(['?', '#']).next().unwrap_or_default(),

@@ -1,4 +1,4 @@
-//! One host: its requests wait for a permit, are limited in time, and are retried.
+//! The client of one host: limits the concurrency and duration of requests, and retries them.
 //!
 //! From the outside in: [`send`](HostClient::send) → [`with_retry`](HostClient::with_retry) →
 //! [`with_permit`](HostClient::with_permit) (circuit breaker, rate limit, concurrency) →
@@ -25,20 +25,20 @@ use super::{
     transport::Transport,
 };
 use crate::{
-    error::{Error, body::ErrorBody, repr::Repr},
+    error::{Error, ErrorBody, repr::Repr},
     observer::{Observer, Operation},
     origin::Origin,
 };
 
-/// For the body of a failure, of which the status is what matters.
+/// The time to read the body of a failure, whose status is what matters.
 const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What the clients of all hosts share.
+/// Shared by the clients of all hosts.
 pub(crate) struct Shared {
-    user_agent: HeaderValue,
-    observer: Arc<dyn Observer>,
-    request_timeout: Duration,
-    bodies: BodyBudget,
+    pub(crate) user_agent: HeaderValue,
+    pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) request_timeout: Duration,
+    pub(crate) bodies: BodyBudget,
 }
 
 /// The client of one host.
@@ -50,23 +50,8 @@ pub(crate) struct HostClient {
     permits: Permits,
     backoff: Mutex<Backoff>,
     pull_limits: PullLimits,
-    /// What the layers above remember of the host; it ends with it.
+    /// The state of the layers above, dropped with the host.
     extensions: Mutex<http::Extensions>,
-}
-
-impl Shared {
-    pub(crate) fn new(
-        user_agent: HeaderValue,
-        observer: Arc<dyn Observer>,
-        request_timeout: Duration,
-    ) -> Self {
-        Self {
-            user_agent,
-            observer,
-            request_timeout,
-            bodies: BodyBudget::new(),
-        }
-    }
 }
 
 impl HostClient {
@@ -88,7 +73,7 @@ impl HostClient {
         }
     }
 
-    /// What a layer above remembers of the host.
+    /// The state that a layer above keeps of the host.
     pub(crate) fn extension<T: Default + Clone + Send + Sync + 'static>(&self) -> T {
         let mut extensions = self.extensions.lock();
         extensions.get_or_insert_with(T::default).clone()
@@ -99,17 +84,17 @@ impl HostClient {
         Error::new(self.origin.to_string(), repr)
     }
 
-    /// Waits in a queue for this host, and not longer than until it is not asked.
+    /// Waits in a queue of this host. Fails as soon as its circuit breaker opens.
     pub(crate) async fn queue<T>(&self, wait: impl Future<Output = T>) -> Result<T, Repr> {
         self.circuit.queue(wait).await
     }
 
-    /// Whether the host has ever answered.
+    /// Whether the host has answered any request.
     pub(crate) fn has_answered(&self) -> bool {
-        self.circuit.answered().is_some()
+        self.circuit.last_response().is_some()
     }
 
-    /// Sends a request, and again where a failure may pass.
+    /// Sends a request, with retries.
     pub(crate) async fn send(
         &self,
         request: &Request,
@@ -131,12 +116,12 @@ impl HostClient {
     }
 
     async fn with_retry(&self, request: &Request, call: &mut Call<'_>) -> Result<Response, Repr> {
-        let begun = Instant::now();
+        let started = Instant::now();
         let mut retry = Retry::new(request);
         let mut last = None;
         loop {
             let result = match self.with_permit(request, call).await {
-                // Nothing was asked: what was answered before says more.
+                // No request was sent: the previous result is more informative.
                 Err(Repr::Down { .. }) if last.is_some() => break,
                 result => result,
             };
@@ -145,13 +130,13 @@ impl HostClient {
             let Some(delay) = delay.filter(|delay| *delay < call.left) else {
                 break;
             };
-            tracing::debug!(host = %self.origin, operation = request.operation.as_str(), "asking again");
-            sleep(delay).await; // without a permit: nobody waits for us meanwhile
+            tracing::debug!(host = %self.origin, operation = request.operation.as_str(), "retrying");
+            sleep(delay).await; // without a permit, which others may use meanwhile
             call.spend(delay);
         }
         match last {
             Some(Err(Repr::Timeout { .. })) | None => Err(Repr::Timeout {
-                after: begun.elapsed(), // of all attempts
+                after: started.elapsed(), // of all attempts
             }),
             Some(result) => result,
         }
@@ -161,14 +146,14 @@ impl HostClient {
         self.backoff.lock().check(Instant::now())?;
         let acquired = self.permits.acquire(request.operation, &self.circuit);
         let _permit = acquired.await?;
-        // The wait may have been long, and the one before may have been refused.
+        // A 429 may have arrived during the wait.
         self.backoff.lock().check(Instant::now())?;
         call.count()?;
         let pass = self.circuit.admit(&request.uri)?;
-        let begun = Instant::now();
-        // In a box of its own: those who wait for a permit do not pay for it.
+        let started = Instant::now();
+        // Boxed, so that callers that wait for a permit do not allocate it.
         let result = Box::pin(self.with_timeout(request, pass, call)).await;
-        let took = begun.elapsed();
+        let took = started.elapsed();
         call.spend(took);
         let result = match result {
             Ok(response) => Ok(self.observe_response(response, request.account, call)),
@@ -197,7 +182,6 @@ impl HostClient {
         let result = self.round_trip(request, &pass, limit).await;
         let change = match &result {
             Ok(response) => pass.answered(response.status),
-            // A time-out that was cut short is a matter of the call.
             Err(repr) => pass.failed(repr, limit >= request_timeout / 2),
         };
         if let Some(change) = change {
@@ -215,19 +199,19 @@ impl HostClient {
     ) -> Result<Response, Repr> {
         let sent = request.to_http(&self.shared.user_agent)?;
         let secrets = Secrets::of(sent.headers(), request.form.as_ref());
-        let begun = Instant::now();
+        let started = Instant::now();
         let response = within(limit, limit, self.transport.send(sent)).await?;
         let (head, body) = response.into_parts();
         pass.head_arrived();
-        tracing::trace!(host = %self.origin, status = head.status.as_u16(), "answered");
-        let left = limit.saturating_sub(begun.elapsed());
+        tracing::trace!(host = %self.origin, status = head.status.as_u16(), "response");
+        let left = limit.saturating_sub(started.elapsed());
         let (mut content, mut error_body) = (Bytes::new(), ErrorBody::default());
         if head.status.is_success() && request.operation != Operation::Head {
-            // Not the server's time.
+            // This wait is not the server's fault.
             let _memory = self.shared.bodies.acquire(&body, request.max_bytes).await?;
             content = within(limit, left, body::read(body, request.max_bytes)).await?;
         } else if head.status.is_client_error() || head.status.is_server_error() {
-            // The status is a response, whatever else comes.
+            // The status suffices, whether or not the body can be read.
             let read = error_body::read(&head.headers, body, &secrets);
             let read = timeout(left.min(ERROR_BODY_TIMEOUT), read).await;
             error_body = read.unwrap_or_default();
@@ -243,7 +227,7 @@ impl HostClient {
         })
     }
 
-    /// Learns what a response says about the host as a whole, or about the account.
+    /// Applies the rate limits in a response, of the host or of the account.
     fn observe_response(
         &self,
         mut response: Response,
@@ -256,17 +240,17 @@ impl HostClient {
         }
         let now = Instant::now();
         let limited = response.status == StatusCode::TOO_MANY_REQUESTS;
-        let asked = rate_limit::retry_after(&response.headers);
+        let retry_after = rate_limit::retry_after(&response.headers);
         if limited && !is_pull_limit(&response) {
-            let wait = self.backoff.lock().begin(now, asked);
+            let wait = self.backoff.lock().start(now, retry_after);
             observer.backoff(call.registry, Some(wait));
             response.backoff = Some(wait);
             return response;
         }
         if limited {
-            response.backoff = Some(self.pull_limits.back_off(account, asked));
+            response.backoff = Some(self.pull_limits.back_off(account, retry_after));
         } else if response.status.is_success() && !has_no_pulls_left(&response) {
-            self.pull_limits.answered(account);
+            self.pull_limits.reset(account);
         }
         if self.backoff.lock().end(now) {
             observer.backoff(call.registry, None);
@@ -274,23 +258,23 @@ impl HostClient {
         response
     }
 
-    /// Logs when the host is not asked for a while, and when that is over.
+    /// Logs that the circuit breaker has opened or closed.
     fn log(&self, change: Change, result: &Result<Response, Repr>) {
         match change {
-            Change::Closed => tracing::info!(host = %self.origin, "it answers again"),
+            Change::Closed => tracing::info!(host = %self.origin, "circuit breaker closed"),
             Change::Opened(wait) => {
                 let failure = match result {
                     Ok(response) => Repr::Status(response.status).to_string(),
                     Err(repr) => repr.to_string(),
                 };
                 let seconds = wait.as_secs();
-                tracing::info!(host = %self.origin, seconds, failure, "it is not asked for a while");
+                tracing::info!(host = %self.origin, seconds, failure, "circuit breaker opened");
             }
         }
     }
 }
 
-/// Waits for a part of a response: `left` of the time that all of it may take.
+/// Waits for a part of a response, which has `left` of the whole `limit`.
 async fn within<T>(
     limit: Duration,
     left: Duration,

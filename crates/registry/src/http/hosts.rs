@@ -1,4 +1,4 @@
-//! The hosts that are remembered: registries that references name, and beside each of them those that it has named itself.
+//! The clients of hosts: registries that references name, and for each of them the hosts that it names itself.
 
 use std::{collections::HashMap, num::NonZeroUsize, sync::Arc, time::Duration};
 
@@ -6,24 +6,22 @@ use lru::LruCache;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::{host_client::HostClient, host_config::HostConfigId};
+use super::{call::HostConfigId, host_client::HostClient};
 use crate::{cache::bounded, origin::Origin};
 
-/// For how long a registry is remembered that nobody asks: no back-off lasts longer, and what it has to be asked again is
-/// one request.
+/// How long an unused registry is kept: no backoff lasts longer, and its state costs one request to restore.
 const IDLE: Duration = Duration::from_secs(60 * 60);
 
-/// How often such registries are searched for.
+/// How often unused registries are evicted.
 const SWEEP: Duration = Duration::from_secs(10 * 60);
 
-/// Hosts that one registry has named as its token servers or by redirects, and that are remembered: a hostile one can name
-/// any number.
+/// Token servers and redirect targets that are kept for one registry: a hostile one can name any number.
 const MAX_NAMED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
 
-/// A host under certain options.
+/// A host and the options that apply to it.
 type Key = (Origin, HostConfigId);
 
-/// All registries.
+/// The clients of all hosts.
 pub(crate) struct Hosts(Mutex<State>);
 
 struct State {
@@ -33,10 +31,10 @@ struct State {
 
 struct Registry {
     host: Arc<HostClient>,
-    used: Instant,
+    last_used: Instant,
 }
 
-/// The hosts that one host has named. They end with it, and displace none that others have named.
+/// The hosts that one host names. They are dropped with it, and evict none that others name.
 #[derive(Clone)]
 struct Named(Arc<Mutex<LruCache<Key, Arc<HostClient>>>>);
 
@@ -48,7 +46,7 @@ impl Hosts {
         }))
     }
 
-    /// A registry that a reference names.
+    /// The client of a registry that a reference names.
     pub(crate) fn registry(&self, key: Key, new: impl FnOnce() -> HostClient) -> Arc<HostClient> {
         let now = Instant::now();
         let mut state = self.0.lock();
@@ -57,13 +55,13 @@ impl Hosts {
         }
         let registry = state.registries.entry(key).or_insert_with(|| Registry {
             host: Arc::new(new()),
-            used: now,
+            last_used: now,
         });
-        registry.used = now;
+        registry.last_used = now;
         Arc::clone(&registry.host)
     }
 
-    /// A host that another one has named: the registry that it is, or else one of that other's own.
+    /// The client of a host that another one names: a registry if references name it, too.
     pub(crate) fn named(
         &self,
         by: &HostClient,
@@ -84,7 +82,7 @@ impl State {
         self.swept = now;
         self.registries.retain(|_, registry| {
             let is_used = Arc::strong_count(&registry.host) > 1;
-            is_used || now.duration_since(registry.used) < IDLE
+            is_used || now.duration_since(registry.last_used) < IDLE
         });
     }
 }
@@ -101,7 +99,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        http::{host_client::Shared, proxy::Proxy, tls, transport::Transport},
+        certificate::Certificate,
+        http::{body::BodyBudget, host_client::Shared, proxy::Proxy, transport::Transport},
         observer::NoopObserver,
     };
 
@@ -110,18 +109,23 @@ mod tests {
         (Origin::of(&uri).expect("an origin"), None)
     }
 
-    /// Makes hosts that are never asked.
+    /// Creates clients of hosts that get no requests.
     fn maker() -> impl Fn(&str) -> HostClient {
         let second = Duration::from_secs(1);
-        let tls = tls::configuration([].iter()).expect("the public roots");
+        let tls = Certificate::client_config([].iter()).expect("the public roots");
         let transport = Transport::new(tls, Proxy::default(), second);
         let agent = http::HeaderValue::from_static("test");
-        let shared = Arc::new(Shared::new(agent, Arc::new(NoopObserver), second));
+        let shared = Arc::new(Shared {
+            user_agent: agent,
+            observer: Arc::new(NoopObserver),
+            request_timeout: second,
+            bodies: BodyBudget::new(),
+        });
         move |host| HostClient::new(key(host).0, transport.clone(), 1, Arc::clone(&shared))
     }
 
     #[tokio::test(start_paused = true)]
-    async fn hosts_that_a_registry_names_displace_its_own_only() {
+    async fn hosts_that_a_registry_names_evict_its_own_only() {
         let (hosts, make) = (Hosts::new(), maker());
         let registry = |host: &str| hosts.registry(key(host), || make(host));
         let (good, bad) = (registry("good.example"), registry("bad.example"));

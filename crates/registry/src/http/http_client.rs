@@ -1,33 +1,54 @@
-//! From an origin to the client of its host, under the options that are meant for it, and along redirects.
+//! Maps origins to the clients of their hosts, with the options that apply, and follows redirects.
 
 use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
-use http::{Uri, header::LOCATION};
+use http::{HeaderValue, Uri, header::LOCATION};
 use kube_autorollout_tls::TrustError;
 
 use super::{
-    call::Call,
+    body::BodyBudget,
+    call::{Call, HostConfigId},
     host_client::{HostClient, Shared},
-    host_config::{HostConfig, HostConfigId},
     hosts::Hosts,
+    proxy::Proxy,
     redirect_policy,
     request::Request,
     response::Response,
-    settings::Settings,
-    tls,
     transport::Transport,
 };
 use crate::{
     certificate::Certificate,
     endpoint::Endpoint,
     error::{Error, repr::Repr},
+    host_options::HostOptions,
+    observer::Observer,
     origin::Origin,
 };
 
 /// Redirects that are followed in a row.
 const MAX_REDIRECTS: usize = 5;
 
-/// All hosts that were asked.
+/// The settings of all hosts, and the options of some.
+pub(crate) struct Settings {
+    pub(crate) hosts: Vec<HostOptions>,
+    pub(crate) certificates: Vec<Certificate>,
+    pub(crate) user_agent: HeaderValue,
+    pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) request_timeout: Duration,
+    pub(crate) total_timeout: Duration,
+    pub(crate) queue_timeout: Duration,
+    pub(crate) proxy: Proxy,
+    pub(crate) max_concurrent_requests: NonZeroUsize,
+}
+
+/// The options of some hosts, with the connections that they need.
+struct HostConfig {
+    options: HostOptions,
+    transport: Transport,
+}
+
+/// The HTTP client of all hosts.
 pub(crate) struct HttpClient {
     pub(crate) total_timeout: Duration,
     pub(crate) queue_timeout: Duration,
@@ -41,7 +62,7 @@ pub(crate) struct HttpClient {
 impl HttpClient {
     pub(crate) fn new(settings: Settings) -> Result<Self, TrustError> {
         let connect = |own: &[Certificate]| {
-            let tls = tls::configuration(settings.certificates.iter().chain(own))?;
+            let tls = Certificate::client_config(settings.certificates.iter().chain(own))?;
             let proxy = settings.proxy.clone();
             Ok::<_, TrustError>(Transport::new(tls, proxy, settings.connect_timeout))
         };
@@ -58,11 +79,12 @@ impl HttpClient {
         Ok(Self {
             total_timeout: settings.total_timeout,
             queue_timeout: settings.queue_timeout,
-            shared: Arc::new(Shared::new(
-                settings.user_agent,
-                settings.observer,
-                settings.request_timeout,
-            )),
+            shared: Arc::new(Shared {
+                user_agent: settings.user_agent,
+                observer: settings.observer,
+                request_timeout: settings.request_timeout,
+                bodies: BodyBudget::new(),
+            }),
             common,
             max_concurrent_requests: settings.max_concurrent_requests,
             configs,
@@ -70,78 +92,77 @@ impl HttpClient {
         })
     }
 
-    /// Which options are meant for a registry, by its name in references.
+    /// The options that apply to a registry, by its name in references.
     pub(crate) fn config_id(&self, registry: &str) -> HostConfigId {
         self.configs
             .iter()
             .position(|config| config.options.pattern.matches(registry))
     }
 
-    /// Whether options ask for plain HTTP.
     pub(crate) fn is_plain_http(&self, id: HostConfigId) -> bool {
         self.config(id)
             .is_some_and(|config| config.options.plain_http)
     }
 
-    /// The endpoint of a registry, if options name one.
+    /// The endpoint that replaces a registry, if there is one.
     pub(crate) fn endpoint(&self, id: HostConfigId) -> Option<&Endpoint> {
         self.config(id)?.options.endpoint.as_ref()
     }
 
-    /// The host of a registry itself, or its endpoint: under the options that are meant for the registry.
+    /// The client of a registry or its endpoint, with the options of the registry.
     pub(crate) fn registry(&self, origin: &Origin, id: HostConfigId) -> Arc<HostClient> {
         let id = id.or_else(|| self.config_id(&origin.to_string()));
         let key = (origin.clone(), id);
         self.hosts.registry(key, || self.new_host(origin, id))
     }
 
-    /// A host that another one has named. `asked_by` are the options of the registry: a token server without options of its
-    /// own is trusted as its registry is.
+    /// The client of a host that another one names. `registry` are the options of the registry, which apply to token servers
+    /// without options of their own.
     pub(crate) fn named(
         &self,
         by: &Arc<HostClient>,
         origin: &Origin,
-        asked_by: HostConfigId,
+        registry: HostConfigId,
     ) -> Arc<HostClient> {
         if *origin == by.origin {
             return Arc::clone(by);
         }
-        let id = self.config_id(&origin.to_string()).or(asked_by);
+        let id = self.config_id(&origin.to_string()).or(registry);
         let key = (origin.clone(), id);
         self.hosts.named(by, key, || self.new_host(origin, id))
     }
 
-    /// Asks a host and follows its redirects. `Authorization` stays with the origin that it was meant for.
+    /// Sends a request and follows redirects. `Authorization` is not sent to another origin.
     pub(crate) async fn send(
         &self,
         host: &Arc<HostClient>,
         mut request: Request,
         call: &mut Call<'_>,
     ) -> Result<Response, Error> {
-        let mut at = Arc::clone(host);
+        let mut current = Arc::clone(host);
         for _ in 0..=MAX_REDIRECTS {
-            let response = at.send(&request, call).await?;
+            let response = current.send(&request, call).await?;
             if let Some(retry_after) = response.backoff {
                 return Err(response.error(Repr::RateLimited { retry_after }));
             }
             if !response.is_redirect() {
                 return Ok(response);
             }
-            let refused = |repr| at.error(repr);
+            let refused = |repr| current.error(repr);
             let next = location(&response, &request).map_err(refused)?;
             let origin = redirect_policy::check(&next, &host.origin).map_err(refused)?;
-            if origin != at.origin {
-                request.account = None; // nobody's there
+            if origin != current.origin {
+                request.account = None; // which is none there
                 let redirected = request.redirect_authorization.take();
                 request.authorization = redirected
                     .filter(|(target, _)| *target == origin)
                     .map(|(_, header)| header);
-                at = self.named(host, &origin, call.config);
+                current = self.named(host, &origin, call.config);
             }
             request.uri = next;
         }
-        Err(at.error(Repr::RedirectRefused {
-            to: at.origin.to_string(),
+        Err(current.error(Repr::RedirectRefused {
+            to: current.origin.to_string(),
             reason: "too many redirects in a row",
         }))
     }
@@ -160,7 +181,7 @@ impl HttpClient {
     }
 }
 
-/// Where a redirect points.
+/// The target of a redirect.
 fn location(response: &Response, request: &Request) -> Result<Uri, Repr> {
     let refused = |reason| Repr::RedirectRefused {
         to: "another address".to_owned(),

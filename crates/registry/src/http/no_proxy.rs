@@ -1,12 +1,12 @@
-//! Which hosts are reached without a proxy: `NO_PROXY` by the rules of Go, in which container runtimes and the kubelet
-//! are written (<https://pkg.go.dev/golang.org/x/net/http/httpproxy#Config>).
+//! Hosts without a proxy: `NO_PROXY` by the rules of Go, as for container runtimes and the kubelet
+//! (<https://pkg.go.dev/golang.org/x/net/http/httpproxy#Config>).
 
 use std::net::IpAddr;
 
 use http::Uri;
 use ipnet::IpNet;
 
-/// The hosts that `NO_PROXY` names.
+/// The hosts in `NO_PROXY`.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct NoProxy {
     entries: Vec<Entry>,
@@ -15,24 +15,24 @@ pub(crate) struct NoProxy {
 #[derive(Debug, PartialEq, Eq)]
 enum Entry {
     /// `*`
-    Every,
+    Any,
     Network(IpNet),
     Address {
         address: IpAddr,
-        /// Absent: every port.
+        /// None: every port.
         port: Option<String>,
     },
     Domain {
-        /// In lower case, with a dot in front.
+        /// In lower case, with a leading dot.
         suffix: String,
-        /// The domain's own name counts, too, and not only those below it.
+        /// The domain itself matches, too, not only its subdomains.
         itself: bool,
         port: Option<String>,
     },
 }
 
 impl NoProxy {
-    /// Reads a list separated by commas. What makes no sense is left out, as in Go.
+    /// Parses a comma-separated list. Malformed entries are ignored, as in Go.
     pub(crate) fn parse(list: &str) -> Self {
         let entries = list.split(',').map(|entry| entry.trim().to_lowercase());
         Self {
@@ -40,7 +40,7 @@ impl NoProxy {
         }
     }
 
-    /// Whether an `http` or `https` address is reached directly. Loopback always is.
+    /// Whether a URL is requested without a proxy. Loopback always is.
     pub(crate) fn contains(&self, to: &Uri) -> bool {
         let Some(host) = to.host() else {
             return false;
@@ -69,7 +69,7 @@ impl NoProxy {
 impl Entry {
     fn parse(text: &str) -> Option<Self> {
         if text == "*" {
-            return Some(Self::Every);
+            return Some(Self::Any);
         }
         if let Ok(network) = text.parse() {
             return Some(Self::Network(network));
@@ -99,12 +99,9 @@ impl Entry {
         let is_port =
             |wanted: &Option<String>| wanted.as_deref().is_none_or(|wanted| wanted == port);
         match self {
-            Self::Every => true,
+            Self::Any => true,
             Self::Network(network) => address.is_some_and(|address| network.contains(&address)),
-            Self::Address {
-                address: ours,
-                port,
-            } => address == Some(*ours) && is_port(port),
+            Self::Address { address: own, port } => address == Some(*own) && is_port(port),
             Self::Domain {
                 suffix,
                 itself,
@@ -117,7 +114,7 @@ impl Entry {
     }
 }
 
-/// The host of an entry, and its port if there is one. An IPv6 address has a port only in brackets.
+/// Splits an entry into host and port. An IPv6 address has a port only in brackets.
 fn split(entry: &str) -> (&str, Option<String>) {
     match entry.rsplit_once(':') {
         Some((host, port))

@@ -1,4 +1,4 @@
-//! How many requests are in flight to one host at once, and in which order.
+//! Limits the requests in flight to one host, and orders them.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -10,25 +10,25 @@ use tokio::{
 use super::circuit::Circuit;
 use crate::{error::repr::Repr, observer::Operation};
 
-/// After such a pause one request goes ahead of the others, so that they find its connection instead of opening one
-/// each.
+/// After such a pause one request is sent first, so that the others reuse its connection instead of opening one each.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// The others wait for it no longer than this: the one ahead may have asked for something slow.
-pub(crate) const LEAD: Duration = Duration::from_secs(2);
+/// How long the others wait for it: it may be a slow one.
+const FIRST_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A caller that waits for a permit gives up when the host has answered nobody for so long.
+/// A caller that waits for a permit fails when the host has answered no request for this time.
 const SILENCE: Duration = Duration::from_secs(15);
 
 /// The permits of one host.
 pub(crate) struct Permits {
     slots: Semaphore,
-    /// Of the requests that begin something, the next one.
-    next: Mutex<()>,
+    /// Held by the next HEAD that waits for a slot.
+    next_head: Mutex<()>,
+    /// Held by the first request after a pause.
     first: Mutex<()>,
 }
 
-/// The permit for one request in flight.
+/// Permission to have one request in flight.
 pub(crate) struct Permit<'a> {
     _slot: SemaphorePermit<'a>,
     _first: Option<MutexGuard<'a, ()>>,
@@ -38,12 +38,12 @@ impl Permits {
     pub(crate) fn new(max_concurrent_requests: usize) -> Self {
         Self {
             slots: Semaphore::new(max_concurrent_requests.min(Semaphore::MAX_PERMITS)),
-            next: Mutex::new(()),
+            next_head: Mutex::new(()),
             first: Mutex::new(()),
         }
     }
 
-    /// Waits for the permit to send one request.
+    /// Waits for a permit.
     pub(crate) async fn acquire(
         &self,
         operation: Operation,
@@ -56,7 +56,9 @@ impl Permits {
         let first = if is_warm(circuit) {
             None
         } else {
-            let first = circuit.queue(timeout(LEAD, self.first.lock())).await?;
+            let first = circuit
+                .queue(timeout(FIRST_TIMEOUT, self.first.lock()))
+                .await?;
             first.ok().filter(|_| !is_warm(circuit))
         };
         Ok(Permit {
@@ -65,27 +67,27 @@ impl Permits {
         })
     }
 
-    /// Waits for a slot. A tag's `HEAD` begins something, and manifests and tokens go on with it: they wait for one of
-    /// those that begin at the most, or a hundred tags would all be asked for before the first of them is compared.
+    /// Waits for a slot. Manifests and tokens complete what the `HEAD` of a tag began, so they wait for one `HEAD` at most:
+    /// else a hundred tags would all be requested before the first is compared.
     async fn slot(&self, operation: Operation) -> Result<SemaphorePermit<'_>, AcquireError> {
-        let _next = match operation {
-            Operation::Head => Some(self.next.lock().await),
+        let _next_head = match operation {
+            Operation::Head => Some(self.next_head.lock().await),
             Operation::Get | Operation::Token => None,
         };
         self.slots.acquire().await
     }
 }
 
-/// Waits for those ahead as long as any of them is answered.
+/// Waits as long as other requests are answered.
 async fn unless_silent<T>(circuit: &Circuit, wait: impl Future<Output = T>) -> Result<T, Repr> {
-    let begun = Instant::now();
+    let started = Instant::now();
     tokio::pin!(wait);
     loop {
-        let answered = circuit.answered().map_or(begun, |at| at.max(begun));
-        let limit = answered + SILENCE;
+        let last_response = circuit.last_response().unwrap_or(started);
+        let limit = last_response.max(started) + SILENCE;
         if limit <= Instant::now() {
             return Err(Repr::Timeout {
-                after: begun.elapsed(),
+                after: started.elapsed(),
             });
         }
         tokio::select! {
@@ -97,6 +99,6 @@ async fn unless_silent<T>(circuit: &Circuit, wait: impl Future<Output = T>) -> R
 }
 
 fn is_warm(circuit: &Circuit) -> bool {
-    let answered = circuit.answered();
-    answered.is_some_and(|at| at.elapsed() < PAUSE)
+    let last_response = circuit.last_response();
+    last_response.is_some_and(|at| at.elapsed() < PAUSE)
 }

@@ -1,7 +1,7 @@
 //! Proxies on the way to registries and token servers.
 //!
-//! HTTPS goes through a tunnel (CONNECT). Plain HTTP is forwarded by the proxy, which is asked for the whole address:
-//! many proxies allow tunnels to port 443 only.
+//! HTTPS goes through a tunnel (CONNECT). Plain HTTP is sent to the proxy with the absolute URL: many proxies allow tunnels
+//! to port 443 only.
 
 use std::{fmt, sync::Arc};
 
@@ -20,25 +20,24 @@ use tower::{Service as _, ServiceExt as _};
 use super::no_proxy::NoProxy;
 use crate::error::repr::Cause;
 
-/// Headers that a proxy's own answer has, and one that it forwards has not: Squid's, and that of RFC 9209.
-const OWN_ANSWER: [HeaderName; 2] = [
+/// Headers of a proxy's own responses, not of those that it forwards: Squid's, and that of RFC 9209.
+const PROXY_HEADERS: [HeaderName; 2] = [
     HeaderName::from_static("x-squid-error"),
     HeaderName::from_static("proxy-status"),
 ];
 
-/// Which connections go through which proxy. Its addresses may hold a login, so `Debug` does not show them.
+/// The proxies of connections. Their URLs may hold a login, so `Debug` does not show them.
 #[derive(Clone)]
 pub struct Proxy {
     rules: Arc<Rules>,
 }
 
-/// An address of a proxy that is not understood, or not of a proxy that speaks plain HTTP to us. It may hold a login, so
-/// it is not repeated.
+/// An unsupported URL of a proxy. It may hold a login, so it is not shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 #[error("the proxy for {scheme} must be an address like http://host:port")]
 pub struct InvalidProxy {
-    /// Which of the addresses: `https` or `http`.
+    /// The scheme of the proxied requests: `https` or `http`.
     pub scheme: &'static str,
 }
 
@@ -47,7 +46,7 @@ struct Rules {
     no_proxy: NoProxy,
 }
 
-/// A failure between us and the proxy, or of the proxy itself.
+/// A failure to connect to the proxy, or of the proxy itself.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProxyError {
     #[error("the proxy {proxy} cannot be reached")]
@@ -57,15 +56,15 @@ pub(crate) enum ProxyError {
 }
 
 impl Proxy {
-    /// Proxies as the environment variables `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` give them; empty: none. Addresses
-    /// of proxies may hold a login and are `http://`, or without a scheme. `no` names hosts, domains, addresses and
-    /// networks that are reached directly, separated by commas.
+    /// Proxies from the values of the environment variables `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`; empty: none. The
+    /// scheme of a proxy is `http://` or omitted, and its URL may hold a login. `no` is a comma-separated list of hosts,
+    /// domains, addresses and networks without a proxy.
     ///
     /// # Errors
     ///
-    /// [`InvalidProxy`] when an address cannot be used.
+    /// [`InvalidProxy`] if a URL cannot be used.
     pub fn from_env_values(https: &str, http: &str, no: &str) -> Result<Self, InvalidProxy> {
-        // The matcher leaves out what it does not understand, and then nobody would know why there is no proxy.
+        // The matcher silently ignores URLs that it does not support.
         for (scheme, address, uri) in [
             ("https", https, "https://registry"),
             ("http", http, "http://registry"),
@@ -85,7 +84,7 @@ impl Proxy {
         })
     }
 
-    /// A connection for requests to an address: direct, to the proxy that forwards them, or a tunnel through it.
+    /// Connects to a server: directly, to the proxy that forwards requests, or through its tunnel.
     pub(crate) async fn connect(&self, mut tcp: HttpConnector, to: Uri) -> Result<Stream, Cause> {
         let Some(proxy) = self.proxy(&to) else {
             tcp.ready().await?;
@@ -98,13 +97,13 @@ impl Proxy {
         })
     }
 
-    /// What a request that a proxy forwards carries to log in to it.
+    /// The `Proxy-Authorization` of a forwarded request.
     pub(crate) fn authorization(&self, to: &Uri) -> Option<HeaderValue> {
         let proxy = self.proxy(to).filter(|_| is_forwarded(to))?;
         proxy.basic_auth().cloned()
     }
 
-    /// Whether a response is the proxy's own refusal, and not that of the server behind it.
+    /// The proxy's own refusal, if the response is not the server's.
     pub(crate) fn refusal(
         &self,
         to: &Uri,
@@ -113,7 +112,8 @@ impl Proxy {
     ) -> Option<ProxyError> {
         let proxy = self.proxy(to).filter(|_| is_forwarded(to))?;
         let is_own = status == StatusCode::PROXY_AUTHENTICATION_REQUIRED
-            || (!status.is_success() && OWN_ANSWER.iter().any(|name| headers.contains_key(name)));
+            || (!status.is_success()
+                && PROXY_HEADERS.iter().any(|name| headers.contains_key(name)));
         is_own.then(|| ProxyError::Refused {
             proxy: name(&proxy),
             reason: format!("status {}", status.as_u16()),
@@ -146,7 +146,7 @@ impl fmt::Debug for Proxy {
     }
 }
 
-/// Whether requests to an address are for the proxy to read.
+/// Whether the proxy forwards requests to a URL instead of tunneling.
 fn is_forwarded(to: &Uri) -> bool {
     to.scheme_str() == Some("http")
 }
@@ -173,7 +173,7 @@ async fn tunnel(
     let connected = tunnel.call(to).await;
     Ok(connected.map_err(|error| {
         let (proxy, reason) = (name(proxy), error.to_string());
-        // What has a cause of its own is the network's, everything else the proxy's answer.
+        // An error with a source is of the network, any other the proxy's response.
         if std::error::Error::source(&error).is_some() {
             let source = error.into();
             ProxyError::Unreachable { proxy, source }
@@ -183,7 +183,7 @@ async fn tunnel(
     })?)
 }
 
-/// A proxy for messages: without its login.
+/// The host of a proxy, without its login.
 fn name(proxy: &Intercept) -> String {
     let authority = proxy.uri().authority();
     authority.map(ToString::to_string).unwrap_or_default()

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::{backoff::Doubling, error::repr::Repr};
 
-/// How many pulls are allowed, as Docker Hub reports it in `ratelimit-*` headers.
+/// A limit of pulls, as Docker Hub reports it in `ratelimit-*` headers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RateLimit {
@@ -42,22 +42,22 @@ impl RateLimit {
     }
 }
 
-/// The first wait after a 429 that does not say how long; it doubles with each further one.
+/// The first backoff after a 429 without `Retry-After`; doubles with each further one.
 const FIRST_BACKOFF: Duration = Duration::from_secs(15);
 
-/// The longest wait, whatever a server asks for.
+/// The longest backoff, whatever `Retry-After` says.
 const MAX_BACKOFF: Duration = Duration::from_secs(60 * 60);
 
-/// For how long nothing is asked after 429.
+/// The backoff after responses with status 429.
 #[derive(Default)]
 pub(crate) struct Backoff {
     until: Option<Instant>,
-    /// Since the last response that is no 429.
+    /// Since the last response with another status.
     waits: Option<Doubling>,
 }
 
 impl Backoff {
-    /// Whether anything may be asked.
+    /// Fails during the backoff.
     pub(crate) fn check(&self, now: Instant) -> Result<(), Repr> {
         match self.until {
             Some(until) if now < until => Err(Repr::RateLimited {
@@ -67,8 +67,8 @@ impl Backoff {
         }
     }
 
-    /// A 429 that asks for a wait, or not; returns for how long nothing is asked.
-    pub(crate) fn begin(&mut self, now: Instant, asked: Option<Duration>) -> Duration {
+    /// A response with status 429. Returns the backoff.
+    pub(crate) fn start(&mut self, now: Instant, retry_after: Option<Duration>) -> Duration {
         let left = self.until.map(|until| until.saturating_duration_since(now));
         let left = left.filter(|left| !left.is_zero());
         // Requests that were in flight together are refused for one reason: they count once, and do not shorten the wait.
@@ -77,7 +77,7 @@ impl Backoff {
             let waits = waits.unwrap_or_else(|| Doubling::new(FIRST_BACKOFF, MAX_BACKOFF));
             self.waits.insert(waits).next()
         });
-        let wait = asked
+        let wait = retry_after
             .unwrap_or(own)
             .clamp(Duration::from_secs(1), MAX_BACKOFF);
         let wait = wait.max(left.unwrap_or_default());
@@ -85,9 +85,9 @@ impl Backoff {
         wait
     }
 
-    /// A response that is no 429. Returns whether that ends a back-off.
+    /// A response with another status. Returns whether that ends a backoff.
     pub(crate) fn end(&mut self, now: Instant) -> bool {
-        // What was in flight when it began does not end it.
+        // A request that was in flight when it started does not end it.
         if self.check(now).is_err() {
             return false;
         }
@@ -96,7 +96,7 @@ impl Backoff {
     }
 }
 
-/// The wait that `Retry-After` asks for: seconds, or a date, which is measured against the server's own clock.
+/// The value of `Retry-After`: seconds, or a date, which is compared with the server's own clock.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse::<u64>() {
@@ -104,7 +104,7 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     }
     let now = headers.get(DATE)?.to_str().ok()?;
     let (until, now) = (date(text)?, date(now)?);
-    // A date that is past means: now.
+    // A date in the past means now.
     Some(until.duration_since(now).unwrap_or_default())
 }
 

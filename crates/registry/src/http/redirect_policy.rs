@@ -1,7 +1,7 @@
-//! Where a server may send us: realms of token servers and targets of redirects.
+//! Which URLs of a server are followed: realms of token servers and targets of redirects.
 //!
-//! A configured registry can name any address. Inside a cluster that is a way to make us ask servers that
-//! only we can reach, so addresses of private networks are followed only on the registry's own host.
+//! A registry can name any address, and inside a cluster make the client send requests to servers that only it can reach
+//! (SSRF). So addresses of private networks are followed only on the registry's own host.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -10,20 +10,20 @@ use url::{Host, Url};
 
 use crate::{error::repr::Repr, origin::Origin};
 
-/// The origin of an address that `registry` points at, if it is followed.
+/// The origin of a URL that `registry` names, if it is followed.
 ///
 /// Names are not resolved: a token server with a name in a private network is normal.
-pub(crate) fn check(place: &Uri, registry: &Origin) -> Result<Origin, Repr> {
+pub(crate) fn check(target: &Uri, registry: &Origin) -> Result<Origin, Repr> {
     let refused = |reason| Repr::RedirectRefused {
         // Never the path and query, which may hold a signature.
-        to: place.authority().map_or_else(String::new, |authority| {
+        to: target.authority().map_or_else(String::new, |authority| {
             let host = authority.as_str();
             host.rsplit('@').next().unwrap_or(host).to_owned()
         }),
         reason,
     };
     let origin =
-        Origin::of(place).ok_or_else(|| refused("it is no plain http or https address"))?;
+        Origin::of(target).ok_or_else(|| refused("it is no plain http or https address"))?;
     if registry.secure && !origin.secure {
         return Err(refused("it is not encrypted, and the registry is"));
     }
@@ -33,14 +33,14 @@ pub(crate) fn check(place: &Uri, registry: &Origin) -> Result<Origin, Repr> {
     Ok(origin)
 }
 
-/// Resolves the `Location` of a response against the address of its request; fragments are dropped.
+/// Resolves a `Location` against the URL of its request, without the fragment.
 pub(crate) fn join(base: &Uri, location: &str) -> Option<Uri> {
     let mut joined = Url::parse(&base.to_string()).ok()?.join(location).ok()?;
     joined.set_fragment(None);
     joined.as_str().parse().ok()
 }
 
-/// Whether a host is an address, in any form that a resolver takes for one, of a network that is not public.
+/// Whether a host is an address of a private network, in any notation that a resolver accepts.
 fn is_private(host: &str) -> bool {
     match Host::parse(host) {
         Ok(Host::Ipv4(address)) => is_private_v4(address),
@@ -49,22 +49,22 @@ fn is_private(host: &str) -> bool {
             let name = name.trim_end_matches('.');
             name == "localhost" || name.ends_with(".localhost")
         }
-        // No public name is malformed, for example one that ends in a number.
+        // Public names are never malformed, ending in a number for example.
         Err(_) => true,
     }
 }
 
-/// Networks that are not of the public internet, by the first address and the length of the prefix
+/// Networks that are not public, by first address and prefix length
 /// (<https://www.iana.org/assignments/iana-ipv4-special-registry>).
 const PRIVATE_V4: [(Ipv4Addr, u32); 16] = [
     (Ipv4Addr::UNSPECIFIED, 8),
     (Ipv4Addr::new(10, 0, 0, 0), 8),
     (Ipv4Addr::new(100, 64, 0, 0), 10), // shared between carriers and their customers
     (Ipv4Addr::new(127, 0, 0, 0), 8),
-    (Ipv4Addr::new(168, 63, 129, 16), 32), // Azure's own, beside the registry
+    (Ipv4Addr::new(168, 63, 129, 16), 32), // the platform of Azure
     (Ipv4Addr::new(169, 254, 0, 0), 16),
     (Ipv4Addr::new(172, 16, 0, 0), 12),
-    (Ipv4Addr::new(192, 0, 0, 0), 24), // with the instance metadata of Oracle's cloud
+    (Ipv4Addr::new(192, 0, 0, 0), 24), // with the instance metadata of Oracle Cloud
     (Ipv4Addr::new(192, 0, 2, 0), 24),
     (Ipv4Addr::new(192, 88, 99, 0), 24),
     (Ipv4Addr::new(192, 168, 0, 0), 16),
@@ -103,7 +103,7 @@ fn is_private_v6(address: Ipv6Addr) -> bool {
         || embedded(address).is_some_and(is_private_v4)
 }
 
-/// The IPv4 address that is reached at an IPv6 address.
+/// The IPv4 address that is embedded in an IPv6 address.
 fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let of = |high: u16, low: u16| Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low));
     match address.segments() {

@@ -1,4 +1,4 @@
-//! What is asked of a host.
+//! A request to a host.
 
 use bytes::Bytes;
 use http::{
@@ -9,30 +9,30 @@ use http_body_util::Full;
 
 use crate::{credential::Fingerprint, error::repr::Repr, observer::Operation, origin::Origin};
 
-/// On whose account a request counts; none: anybody's.
+/// The account that a request counts for; none: anonymous.
 pub(crate) type Account = Option<Fingerprint>;
 
-/// What is asked of a host.
+/// A request to a host.
 #[derive(Clone)]
 pub(crate) struct Request {
     pub(crate) operation: Operation,
     pub(crate) uri: Uri,
-    /// The media types that are understood.
+    /// The accepted media types.
     pub(crate) accept: Option<&'static str>,
     /// The largest body that is read, in bytes.
     pub(crate) max_bytes: usize,
     pub(crate) authorization: Option<HeaderValue>,
-    /// What replaces `authorization` at another origin, if the host redirects to there.
+    /// Replaces `authorization` at this origin, if the host redirects there.
     pub(crate) redirect_authorization: Option<(Origin, HeaderValue)>,
     pub(crate) account: Account,
-    /// The entity tag of what is known already.
+    /// The entity tag of the cached descriptor.
     pub(crate) if_none_match: Option<HeaderValue>,
     /// Fields of a form, sent by POST.
     pub(crate) form: Option<Bytes>,
 }
 
 impl Request {
-    /// A request without credentials that fetches nothing but what is at an address.
+    /// A GET or HEAD without credentials.
     pub(crate) fn new(operation: Operation, uri: Uri, max_bytes: usize) -> Self {
         Self {
             operation,
@@ -47,13 +47,13 @@ impl Request {
         }
     }
 
-    /// Whether a token server gets a credential: a refresh token may be good for one use, and a server that fails behind
-    /// its login may have counted a failed one.
+    /// Whether it presents a credential to a token server. It is not retried: a refresh token may be valid once only, and a
+    /// server that failed may have counted a failed login.
     pub(crate) fn is_login(&self) -> bool {
         self.operation == Operation::Token && (self.form.is_some() || self.authorization.is_some())
     }
 
-    /// The request as it is sent.
+    /// Converts it to what is sent.
     pub(crate) fn to_http(
         &self,
         user_agent: &HeaderValue,

@@ -7,7 +7,7 @@ use http::{HeaderMap, StatusCode, Uri};
 
 use super::rate_limit;
 use crate::{
-    error::{Error, ErrorKind, body::ErrorBody, repr::Repr},
+    error::{Error, ErrorBody, ErrorKind, FailedResponse, repr::Repr},
     observer::Operation,
     origin::Origin,
 };
@@ -36,8 +36,11 @@ pub(crate) struct Response {
 impl Response {
     /// An error for this response.
     pub(crate) fn error(&self, repr: Repr) -> Error {
-        let retry_after = rate_limit::retry_after(&self.headers);
-        let response = (self.status, self.error_body.clone(), retry_after);
+        let response = FailedResponse {
+            status: self.status,
+            body: self.error_body.clone(),
+            retry_after: rate_limit::retry_after(&self.headers),
+        };
         Error::of_response(self.origin.to_string(), repr, response)
     }
 

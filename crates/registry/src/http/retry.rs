@@ -1,4 +1,4 @@
-//! Whether a request is sent again, and when.
+//! When to retry a request.
 
 use std::time::Duration;
 
@@ -11,18 +11,17 @@ use super::{
 };
 use crate::error::repr::Repr;
 
-/// Further attempts after a failure that may pass, and the least wait before the first of them. It doubles, and up to as
-/// much again comes on top of each, so that many clients do not come back in one instant.
+/// Retries after a transient failure. The jitter, up to the delay itself, spreads the retries of many clients.
 const RETRIES: ExponentialBuilder = ExponentialBuilder::new()
     .with_min_delay(Duration::from_millis(100))
     .with_factor(2.0)
     .with_max_times(3)
     .with_jitter();
 
-/// A server that asks for a longer wait than this is not waited for.
+/// A response with a longer `Retry-After` is not retried.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// The attempts that are left of a request.
+/// The retries left of a request.
 pub(crate) struct Retry {
     delays: ExponentialBackoff,
     is_login: bool,
@@ -36,7 +35,7 @@ impl Retry {
         }
     }
 
-    /// How long to wait before another attempt, if one makes sense. `down` is how long nobody may ask.
+    /// The delay before a retry, if one makes sense. `down`: how long the circuit breaker is open.
     pub(crate) fn next(
         &mut self,
         result: &Result<Response, Repr>,
@@ -47,13 +46,13 @@ impl Retry {
         }
         let own = self.delays.next()?;
         match result {
-            // One lost packet costs a whole time-out, so that it is worth waiting to be the first request.
+            // A single lost packet can cause a timeout, so it is worth waiting to be the probe.
             Err(Repr::Timeout { .. }) => Some(own.max(down)),
             _ if !down.is_zero() => None,
             Err(Repr::ConnectTimeout { .. } | Repr::Connect(_) | Repr::Transport(_)) => Some(own),
             Ok(response) if is_transient(response.status) => {
-                let asked = rate_limit::retry_after(&response.headers).unwrap_or_default();
-                (asked <= MAX_RETRY_AFTER).then(|| asked.max(own))
+                let retry_after = rate_limit::retry_after(&response.headers).unwrap_or_default();
+                (retry_after <= MAX_RETRY_AFTER).then(|| retry_after.max(own))
             }
             _ => None,
         }

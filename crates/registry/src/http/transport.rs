@@ -1,4 +1,4 @@
-//! Connections: TCP, TLS, and the pool that keeps them.
+//! Connections: TCP, TLS, and their pool.
 
 use std::{error::Error as StdError, io, sync::Arc, time::Duration};
 
@@ -19,13 +19,13 @@ use tower::{ServiceExt as _, service_fn, util::BoxCloneSyncService};
 use super::proxy::{Proxy, ProxyError};
 use crate::error::repr::{Cause, Repr};
 
-/// Idle connections are kept for longer than most checks are apart.
+/// How long idle connections are kept: longer than the interval of most checks.
 const IDLE: Duration = Duration::from_secs(90);
 
-/// A silent HTTP/2 connection with requests on it is asked for a sign of life this often.
+/// The interval of pings on an HTTP/2 connection with requests in flight.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// The largest headers of a response; more is an error, not memory.
+/// The largest headers of a response.
 const MAX_HEADER_BYTES: usize = 64 * 1024;
 
 /// A pool of connections under one TLS configuration.
@@ -35,7 +35,7 @@ pub(crate) struct Transport {
     proxy: Proxy,
 }
 
-/// The connection was not ready in time.
+/// The connection was not established in time.
 #[derive(Debug, thiserror::Error)]
 #[error("no connection within {} s", .0.as_secs_f32())]
 struct ConnectTimeout(Duration);
@@ -58,7 +58,7 @@ impl Transport {
                 }
             }))
             .map_future(move |connecting| async move {
-                // The TCP connector's own limit does not cover the name resolution and TLS.
+                // The TCP connector's own timeout does not cover name resolution and TLS.
                 match timeout(connect_timeout, connecting).await {
                     Ok(connected) => connected,
                     Err(_) => Err(Cause::from(ConnectTimeout(connect_timeout))),
@@ -85,20 +85,23 @@ impl Transport {
             let headers = request.headers_mut();
             headers.insert(PROXY_AUTHORIZATION, authorization);
         }
-        let answer = self.client.request(request).await.map_err(|error| {
+        let response = self.client.request(request).await.map_err(|error| {
             match (error.is_connect(), classify(Box::new(error))) {
                 (true, Repr::Transport(cause)) => Repr::Connect(cause),
                 (_, repr) => repr,
             }
         })?;
-        match self.proxy.refusal(&to, answer.status(), answer.headers()) {
+        match self
+            .proxy
+            .refusal(&to, response.status(), response.headers())
+        {
             Some(refusal) => Err(Repr::Proxy(Arc::new(refusal))),
-            None => Ok(answer),
+            None => Ok(response),
         }
     }
 }
 
-/// Which kind of failure a library's error is.
+/// Classifies the error of a library.
 pub(crate) fn classify(error: Cause) -> Repr {
     if let Some(ConnectTimeout(after)) = find(&*error) {
         return Repr::ConnectTimeout { after: *after };
@@ -112,15 +115,15 @@ pub(crate) fn classify(error: Cause) -> Repr {
     Repr::Transport(error.into())
 }
 
-/// Finds a cause of a certain type.
+/// Finds the first source of a type.
 fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
     if let Some(found) = error.downcast_ref::<T>() {
         return Some(found);
     }
-    // What an I/O error carries is not its source but itself.
-    let carried = error
+    // The error inside an I/O error is not its source.
+    let inner = error
         .downcast_ref::<io::Error>()
         .and_then(io::Error::get_ref)
-        .map(|carried| carried as &(dyn StdError + 'static));
-    find(carried.or_else(|| error.source())?)
+        .map(|inner| inner as &(dyn StdError + 'static));
+    find(inner.or_else(|| error.source())?)
 }

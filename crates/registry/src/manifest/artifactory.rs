@@ -1,28 +1,26 @@
-//! Artifactory's native address.
+//! Artifactory's native URLs.
 
 use std::time::Duration;
 
 use http::{Uri, uri::PathAndQuery};
 use lru::LruCache;
-use tokio::time::Instant;
 
 use super::url::ObjectUrl;
-use crate::cache::{MAX_REPOSITORIES, bounded};
+use crate::cache::{Expiring, MAX_REPOSITORIES, bounded};
 
-/// For how long there is no doubt about where a repository has its manifests.
-const SURE: Duration = Duration::from_secs(60 * 60);
+/// How long the layout of a repository is remembered.
+const TTL: Duration = Duration::from_secs(60 * 60);
 
 /// Where a host has its manifests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Layout {
-    /// Under `/v2/`, as the distribution specification has it.
+    /// Under `/v2/`, as in the distribution specification.
     Standard,
     /// Under `/artifactory/api/docker/<repository key>/v2/`.
     Native,
 }
 
 impl Layout {
-    /// The one that is left if this one is wrong.
     pub(crate) fn other(self) -> Self {
         match self {
             Self::Standard => Self::Native,
@@ -31,33 +29,27 @@ impl Layout {
     }
 }
 
-/// Where a host was found to have its manifests. A proxy may rewrite the addresses of some repositories only.
+/// The layouts of one host. A proxy may rewrite the URLs of some repositories only.
 pub(crate) struct Layouts {
     /// That of the last repository, which is tried first.
     last: Layout,
-    repositories: LruCache<String, (Layout, Instant)>,
+    repositories: LruCache<String, Expiring<Layout>>,
 }
 
 impl Layouts {
-    /// The layout to try first for a repository, and whether that is certain.
+    /// The layout to try first for a repository, and whether it is known.
     pub(crate) fn get(&mut self, repository: &str) -> (Layout, bool) {
-        self.known(repository)
-            .map_or((self.last, false), |layout| (layout, true))
+        let known = self.repositories.get(repository).and_then(Expiring::get);
+        known.map_or((self.last, false), |layout| (*layout, true))
     }
 
-    /// A manifest of a repository was found.
-    pub(crate) fn learn(&mut self, repository: &str, layout: Layout) {
+    /// Remembers where a manifest of a repository was found. An entry is not renewed, so that a change is noticed.
+    pub(crate) fn put(&mut self, repository: &str, layout: Layout) {
         self.last = layout;
-        // It is not renewed with each that is found: a change shows when the hour is over.
-        if self.known(repository) != Some(layout) {
-            let found = (layout, Instant::now());
-            self.repositories.put(repository.to_owned(), found);
+        if self.get(repository) != (layout, true) {
+            let entry = Expiring::new(layout, TTL);
+            self.repositories.put(repository.to_owned(), entry);
         }
-    }
-
-    fn known(&mut self, repository: &str) -> Option<Layout> {
-        let (layout, found) = self.repositories.get(repository)?;
-        (found.elapsed() < SURE).then_some(*layout)
     }
 }
 
@@ -70,8 +62,8 @@ impl Default for Layouts {
     }
 }
 
-/// The same manifest at the native address: the first component of the repository is Artifactory's key, all others are
-/// the image (<https://jfrog.com/help/r/jfrog-artifactory-documentation/docker-repository-url-formats>).
+/// The same manifest at its native URL: the first component of the repository is Artifactory's key, the others are the
+/// image (<https://jfrog.com/help/r/jfrog-artifactory-documentation/docker-repository-url-formats>).
 pub(crate) fn native(url: &ObjectUrl) -> Option<ObjectUrl> {
     let (key, image) = url.name.split_once('/')?;
     let path = format!(
@@ -89,7 +81,15 @@ pub(crate) fn native(url: &ObjectUrl) -> Option<ObjectUrl> {
 
 #[cfg(test)]
 mod tests {
+    use oci_spec::distribution::Reference;
+
     use super::*;
+    use crate::manifest::url::Object;
+
+    fn url(reference: &Reference) -> ObjectUrl {
+        let object = Object::of(reference).expect("a tag");
+        ObjectUrl::new(reference, object, false).expect("a URL")
+    }
 
     #[test]
     fn the_first_component_is_the_key_and_all_others_are_the_image() {
@@ -105,13 +105,13 @@ mod tests {
             let reference = format!("jfrog.example/{image}")
                 .parse()
                 .expect("a reference");
-            let url = ObjectUrl::of(&reference, false).expect("a url");
-            let native = native(&url).expect("a native address");
+            let url = url(&reference);
+            let native = native(&url).expect("a native URL");
             assert_eq!(native.uri.to_string(), format!("{base}/{expected}"));
             assert_eq!(native.repository, url.repository);
         }
         let reference = "jfrog.example/web:1".parse().expect("a reference");
-        let url = ObjectUrl::of(&reference, false).expect("a url");
+        let url = url(&reference);
         assert!(native(&url).is_none(), "a key without an image");
     }
 }

@@ -1,5 +1,4 @@
-//! Manifests by digest never change, so they are kept within a bound of bytes; one that is missing is not requested
-//! again for a while.
+//! The cache of manifests by digest, which never change, and of failures to fetch one.
 
 use std::{num::NonZeroUsize, time::Duration};
 
@@ -19,17 +18,17 @@ use crate::{
 /// The capacity for bodies, in bytes. Most are a few kilobytes.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
 
-/// What a kept manifest costs besides its body, in bytes, about.
+/// Approximate cost of a cached manifest besides its body, in bytes.
 const OVERHEAD: usize = 512;
 
-/// How long a missing manifest is not asked for: a digest that a registry has dropped comes back only by a push.
+/// How long a missing manifest is not requested: a digest that a registry has deleted returns only by a push.
 const MISSING: Duration = Duration::from_secs(60 * 60);
 
-/// How long a manifest is not asked for that is denied alone: policies change.
+/// How long a manifest that is denied alone is not requested: policies change.
 const DENIED: Duration = Duration::from_secs(60);
 
-/// How long at first, and at the longest, a manifest is not asked for that a tag names: the registry's replicas or its
-/// cache are behind, and it comes.
+/// How long a missing manifest that a tag names is not requested, at first and at most: the registry's replicas or its
+/// cache will catch up.
 const NAMED: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(30));
 
 /// Manifests that are fetched at the same time.
@@ -38,13 +37,13 @@ const MAX_FLIGHTS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023);
 /// Failures that are remembered.
 const MAX_FAILURES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4095);
 
-/// Digests that tags name and that are remembered; what is asked next of them follows within seconds.
+/// Digests named by tags that are remembered; the next request for one follows within seconds.
 const MAX_NAMED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023);
 
-/// For how long a tag is taken to name a digest.
-const NAMES: Duration = Duration::from_secs(10 * 60);
+/// How long a digest counts as named by a tag.
+const NAMED_TTL: Duration = Duration::from_secs(10 * 60);
 
-/// Where a manifest is. Registries authorise by repository, so the same digest in another one is another entry.
+/// Registries authorize by repository, so the same digest in another one is another entry.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     registry: String,
@@ -62,9 +61,9 @@ impl Key {
     }
 }
 
-/// All manifests that were read.
+/// Manifests and failures.
 pub(crate) struct ManifestCache {
-    /// One caller at a time fetches a manifest. A failure is that of certain credentials.
+    /// A failure is shared by callers with the same chain of credentials.
     pub(crate) flights: SingleFlight<Key, (), (Fingerprint, Error)>,
     state: Mutex<State>,
 }
@@ -72,17 +71,16 @@ pub(crate) struct ManifestCache {
 struct State {
     manifests: LruCache<Key, Manifest>,
     bytes: usize,
-    /// By chain of credentials: another one may have access to more.
+    /// By chain of credentials: another one may have access.
     failures: LruCache<(Key, Fingerprint), Failure>,
-    /// Digests that tags were found to name.
+    /// When a tag last named the digest.
     named: LruCache<Key, Instant>,
 }
 
-/// Why a manifest was not there for somebody.
+/// A failure that is not retried for a while.
 struct Failure {
     error: Error,
     until: Instant,
-    /// The wait that ends then.
     wait: Duration,
 }
 
@@ -117,23 +115,23 @@ impl ManifestCache {
         }
     }
 
-    /// A tag names the digest.
-    pub(crate) fn name(&self, key: Key) {
+    /// Records that a tag names the digest.
+    pub(crate) fn put_named(&self, key: Key) {
         self.state.lock().named.put(key, Instant::now());
     }
 
-    /// Why the manifest was not there lately, for someone with these credentials.
+    /// The recent failure of a request with these credentials.
     pub(crate) fn failure(&self, key: &Key, credentials: Fingerprint) -> Option<Error> {
         let entry = (key.clone(), credentials);
         let state = self.state.lock();
         let failure = state.failures.peek(&entry)?;
-        let lasts = Instant::now() < failure.until;
-        // What a tag names by now may have been missing for good before.
-        let counts = lasts && (failure.wait <= NAMED.1 || !state.is_named(key));
-        counts.then(|| failure.error.clone())
+        let is_current = Instant::now() < failure.until;
+        // A manifest that a tag names now may have been missing before.
+        let applies = is_current && (failure.wait <= NAMED.1 || !state.is_named(key));
+        applies.then(|| failure.error.clone())
     }
 
-    /// Remembers why the manifest is not there, if that is going to last. Returns what is to be said of it.
+    /// Caches a failure that would recur. Returns the error to report.
     pub(crate) fn put_failure(&self, key: Key, credentials: Fingerprint, error: Error) -> Error {
         let wait = match error.repr() {
             Repr::NotFound => MISSING,
@@ -147,7 +145,7 @@ impl ManifestCache {
             let before = state.failures.peek(&entry).map(|before| before.wait);
             let before = before.filter(|before| *before <= NAMED.1);
             let wait = before.map_or(NAMED.0, |before| before.saturating_mul(2).min(NAMED.1));
-            (wait, error.of_a_tag())
+            (wait, error.named_by_tag())
         } else {
             (wait, error)
         };
@@ -164,7 +162,7 @@ impl ManifestCache {
 impl State {
     fn is_named(&self, key: &Key) -> bool {
         let since = self.named.peek(key);
-        since.is_some_and(|since| since.elapsed() < NAMES)
+        since.is_some_and(|since| since.elapsed() < NAMED_TTL)
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a manifest's answer must be like.
+//! Validation of manifests: media type, encoding and digest.
 
 use bytes::Bytes;
 use http::{
@@ -6,24 +6,24 @@ use http::{
     header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE},
 };
 use oci_spec::image::{Digest, DigestAlgorithm};
-use ring::digest::{SHA256, SHA384, SHA512, digest};
+use ring::digest::{Algorithm, SHA256, SHA384, SHA512, digest};
 use serde::Deserialize;
 
 use crate::error::repr::{Cause, Repr};
 
-/// All four kinds, as containerd asks for them: with fewer, registries convert or pick one platform, and the digest is
-/// not the one that a node would get.
+/// All four kinds, as containerd accepts them: with fewer, registries convert or select one platform, and the digest is
+/// not the one that a node would pull.
 pub(crate) const ACCEPT: &str = "application/vnd.docker.distribution.manifest.v2+json, \
     application/vnd.docker.distribution.manifest.list.v2+json, \
     application/vnd.oci.image.manifest.v1+json, \
     application/vnd.oci.image.index.v1+json";
 
-/// distribution's own limit; every runtime has about the same.
+/// The limit of distribution; those of the runtimes are similar.
 pub(crate) const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 const DOCKER_CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
-/// An index or a manifest, byte for byte as the registry has it. What is in it is for the caller to read.
+/// An index or a manifest, byte for byte as the registry stores it. It is not parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Manifest {
@@ -31,51 +31,35 @@ pub struct Manifest {
     pub digest: Digest,
     /// One of the four kinds: a manifest or an index, of OCI or Docker.
     pub media_type: String,
-    /// The bytes that the digest is of.
+    /// The content of the digest.
     pub body: Bytes,
 }
 
-/// The media type of a response, without parameters, if it is one of the four kinds.
+/// The media type of a response, if it is one of the four kinds.
 pub(crate) fn media_type(headers: &HeaderMap) -> Result<String, Repr> {
-    let found = headers
-        .get(CONTENT_TYPE)
-        .map_or(&b""[..], |value| value.as_bytes());
-    let found = String::from_utf8_lossy(found);
-    let found = found
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
-    if ACCEPT.split(", ").any(|accepted| accepted == found) {
+    let media_type = content_type(headers);
+    if ACCEPT.split(", ").any(|accepted| accepted == media_type) {
         if is_encoded(headers) {
-            return Err(Repr::UnsupportedMediaType {
-                found: format!("{found} in another encoding"),
-            });
+            let found = format!("{media_type} in another encoding");
+            return Err(Repr::UnsupportedMediaType { found });
         }
-        return Ok(found);
+        return Ok(media_type);
     }
-    if found.starts_with("application/vnd.docker.distribution.manifest.v1+") {
+    if media_type.starts_with("application/vnd.docker.distribution.manifest.v1+") {
         return Err(Repr::Schema1);
     }
+    let printable = media_type.chars().filter(char::is_ascii_graphic);
     Err(Repr::UnsupportedMediaType {
-        found: if found.is_empty() {
+        found: if media_type.is_empty() {
             "of no media type".to_owned()
         } else {
-            found
-                .chars()
-                .filter(char::is_ascii_graphic)
-                .take(100)
-                .collect()
+            printable.take(100).collect()
         },
     })
 }
 
-/// Whether the headers say no more than that there are bytes, of whatever kind: static storage, and servers that guess.
+/// Whether the headers leave the kind of the content open, as those of static storage and of servers that guess.
 pub(crate) fn is_unspecific(headers: &HeaderMap) -> bool {
-    let kind = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-    let kind = String::from_utf8_lossy(kind.unwrap_or_default()).to_ascii_lowercase();
-    let kind = kind.split(';').next().unwrap_or_default().trim();
     let unspecific = [
         "",
         "application/json",
@@ -83,21 +67,29 @@ pub(crate) fn is_unspecific(headers: &HeaderMap) -> bool {
         "binary/octet-stream",
         "text/plain",
     ];
-    !is_encoded(headers) && unspecific.contains(&kind)
+    !is_encoded(headers) && unspecific.contains(&&*content_type(headers))
 }
 
-/// Whether the headers of a HEAD leave open what GET would bring.
-pub(crate) fn tells_nothing(headers: &HeaderMap) -> bool {
+/// Whether the headers of a HEAD leave open what GET would return.
+pub(crate) fn is_inconclusive(headers: &HeaderMap) -> bool {
     is_encoded(headers) || is_unspecific(headers)
 }
 
-/// Whether a proxy compresses what it passes on, which changes the bytes, and with them every digest.
+/// `Content-Type` in lower case, without parameters.
+fn content_type(headers: &HeaderMap) -> String {
+    let value = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let value = String::from_utf8_lossy(value.unwrap_or_default());
+    let media_type = value.split(';').next().unwrap_or_default();
+    media_type.trim().to_ascii_lowercase()
+}
+
+/// Whether a proxy compresses the content, which changes the bytes and thereby every digest.
 fn is_encoded(headers: &HeaderMap) -> bool {
     let encoding = headers.get(CONTENT_ENCODING);
     encoding.is_some_and(|encoding| encoding.as_bytes() != b"identity")
 }
 
-/// The media type that a manifest gives itself, if it is one of the four kinds.
+/// The `mediaType` field of a manifest, if it is one of the four kinds.
 pub(crate) fn own_media_type(body: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Body {
@@ -109,7 +101,7 @@ pub(crate) fn own_media_type(body: &[u8]) -> Option<String> {
     known.then_some(body.media_type)
 }
 
-/// The digest that the response claims, if it is one of an algorithm that can be verified.
+/// The digest that the response claims, if its algorithm can be verified.
 pub(crate) fn claimed_digest(headers: &HeaderMap) -> Option<Digest> {
     let claimed = headers.get(DOCKER_CONTENT_DIGEST)?.to_str().ok()?;
     let digest: Digest = claimed.trim().parse().ok()?;
@@ -122,14 +114,14 @@ pub(crate) fn length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// The digest of a body that came by tag: the claimed header is not asked, as too many registries get it wrong.
+/// The digest of a manifest that was fetched by tag. The header is ignored, as too many registries get it wrong.
 pub(crate) fn computed_digest(body: &[u8]) -> Result<Digest, Repr> {
-    format!("sha256:{}", hexadecimal(digest(&SHA256, body).as_ref()))
+    format!("sha256:{}", hex_digest(&SHA256, body))
         .parse()
         .map_err(|error| Repr::Transport(Cause::from(error).into()))
 }
 
-/// Checks that a body is what its digest says. Other algorithms than these cannot be verified, and are refused.
+/// Checks the digest of a body. Digests of other algorithms cannot be verified and are refused.
 pub(crate) fn verify(expected: &Digest, body: &[u8]) -> Result<(), Repr> {
     let algorithm = match expected.algorithm() {
         DigestAlgorithm::Sha256 => &SHA256,
@@ -137,7 +129,7 @@ pub(crate) fn verify(expected: &Digest, body: &[u8]) -> Result<(), Repr> {
         DigestAlgorithm::Sha512 => &SHA512,
         _ => return Err(Repr::InvalidReference("a digest that cannot be verified")),
     };
-    let found = hexadecimal(digest(algorithm, body).as_ref());
+    let found = hex_digest(algorithm, body);
     if found == expected.digest() {
         return Ok(());
     }
@@ -147,9 +139,11 @@ pub(crate) fn verify(expected: &Digest, body: &[u8]) -> Result<(), Repr> {
     })
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+fn hex_digest(algorithm: &'static Algorithm, body: &[u8]) -> String {
     use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
+    let digest = digest(algorithm, body);
+    let bytes = digest.as_ref().iter();
+    bytes.fold(String::new(), |mut text, byte| {
         // Writing to a string cannot fail.
         let _ = write!(text, "{byte:02x}");
         text
@@ -230,7 +224,7 @@ mod tests {
             Err(Repr::DigestMismatch { .. })
         ));
 
-        let long = hexadecimal(ring::digest::digest(&SHA512, b"x").as_ref());
+        let long = hex_digest(&SHA512, b"x");
         let digest: Digest = format!("sha512:{long}").parse().expect("a digest");
         assert!(verify(&digest, b"x").is_ok());
         let unknown: Digest = "blake3:abc".parse().expect("a digest");

@@ -1,7 +1,7 @@
-//! Which repositories of a host answer HEAD in a way that is of use.
+//! Which repositories of a host support HEAD.
 //!
-//! HEAD is what a check wants: registries that count pulls do not count it. But one odd answer, of a proxy for example,
-//! says little, and one odd repository says nothing of the others.
+//! A check prefers HEAD: registries that count pulls do not count it. One odd response, of a proxy for example, proves
+//! little, and nothing about other repositories.
 
 use std::time::Duration;
 
@@ -11,56 +11,56 @@ use tokio::time::Instant;
 
 use crate::cache::{MAX_REPOSITORIES, bounded};
 
-/// For how long HEAD is not tried, and for how long a GET that reported no more than HEAD is not repeated.
-const LIFE: Duration = Duration::from_secs(60 * 60);
+/// How long HEAD is skipped, and how long a GET that reported no more than HEAD is not repeated.
+const TTL: Duration = Duration::from_secs(60 * 60);
 
-/// Answers of no use in a row after which HEAD is not tried for a while.
-const IN_A_ROW: u32 = 2;
+/// Useless responses in a row after which HEAD is skipped.
+const THRESHOLD: u32 = 2;
 
-/// What is known of a host's answers to HEAD.
+/// The HEAD support of one host's repositories.
 pub(crate) struct HeadSupport(LruCache<String, State>);
 
 #[derive(Default)]
 struct State {
-    /// Some HEAD was of use.
+    /// A HEAD worked at least once.
     worked: bool,
-    /// Answers of no use since.
+    /// Useless responses since.
     useless: u32,
     skipped: Option<Instant>,
-    /// When a GET after a failure reported no more than HEAD.
-    in_vain: Option<Instant>,
+    /// When a GET reported no more than the failed HEAD before it.
+    get_failed: Option<Instant>,
 }
 
 impl HeadSupport {
-    /// Whether a repository is asked by GET at once.
+    /// Whether HEAD is skipped for a repository.
     pub(crate) fn is_skipped(&mut self, repository: &str) -> bool {
         let state = self.0.get(repository);
         state.is_some_and(|state| is_recent(state.skipped))
     }
 
-    /// HEAD was of use.
-    pub(crate) fn works(&mut self, repository: &str) {
+    /// HEAD reported all that is needed.
+    pub(crate) fn report_success(&mut self, repository: &str) {
         let state = self.state(repository);
         state.worked = true;
         state.useless = 0;
     }
 
-    /// GET has reported what HEAD has not. `may_skip`: a registry that counts GET as a pull is asked by HEAD all the same.
-    pub(crate) fn is_useless(&mut self, repository: &str, may_skip: bool) {
+    /// GET reported what HEAD did not. `may_skip`: false for registries that count GET as a pull.
+    pub(crate) fn report_useless(&mut self, repository: &str, may_skip: bool) {
         let state = self.state(repository);
         state.useless = state.useless.saturating_add(1);
-        if may_skip && state.useless >= IN_A_ROW {
+        if may_skip && state.useless >= THRESHOLD {
             state.skipped = Some(Instant::now());
-            // When it is tried again, one more answer of no use is enough.
-            state.useless = IN_A_ROW - 1;
+            // After the next try, one more useless response is enough.
+            state.useless = THRESHOLD - 1;
         }
     }
 
-    /// Whether GET may report more than this failure of HEAD. Where nothing is found, HEAD is believed if it ever worked;
-    /// other failures have a reason in their bodies, which HEAD has not.
-    pub(crate) fn may_know_more(&mut self, repository: &str, status: StatusCode) -> bool {
+    /// Whether GET may report more than a failed HEAD. A 404 is trusted if HEAD ever worked; other failures have a reason
+    /// in their body, which HEAD does not have.
+    pub(crate) fn wants_get(&mut self, repository: &str, status: StatusCode) -> bool {
         let state = self.0.get(repository);
-        if state.is_some_and(|state| is_recent(state.in_vain)) {
+        if state.is_some_and(|state| is_recent(state.get_failed)) {
             return false;
         }
         match status.as_u16() {
@@ -70,9 +70,9 @@ impl HeadSupport {
         }
     }
 
-    /// GET has reported no more than a failure of HEAD.
-    pub(crate) fn asked_in_vain(&mut self, repository: &str) {
-        self.state(repository).in_vain = Some(Instant::now());
+    /// GET reported no more than the failed HEAD.
+    pub(crate) fn report_get_failed(&mut self, repository: &str) {
+        self.state(repository).get_failed = Some(Instant::now());
     }
 
     fn state(&mut self, repository: &str) -> &mut State {
@@ -88,7 +88,7 @@ impl Default for HeadSupport {
 }
 
 fn is_recent(at: Option<Instant>) -> bool {
-    at.is_some_and(|at| at.elapsed() < LIFE)
+    at.is_some_and(|at| at.elapsed() < TTL)
 }
 
 #[cfg(test)]
@@ -98,28 +98,28 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3601);
 
     #[tokio::test(start_paused = true)]
-    async fn head_is_skipped_after_two_answers_of_no_use_and_for_an_hour() {
+    async fn head_is_skipped_for_an_hour_after_two_useless_responses() {
         let mut heads = HeadSupport::default();
-        heads.is_useless("odd", true);
-        assert!(!heads.is_skipped("odd"), "once says little");
-        heads.works("odd");
-        heads.is_useless("odd", true);
+        heads.report_useless("odd", true);
+        assert!(!heads.is_skipped("odd"), "one response proves little");
+        heads.report_success("odd");
+        heads.report_useless("odd", true);
         assert!(!heads.is_skipped("odd"), "not in a row");
-        heads.is_useless("odd", true);
+        heads.report_useless("odd", true);
         assert!(heads.is_skipped("odd"));
-        assert!(!heads.is_skipped("other"), "of that repository alone");
+        assert!(!heads.is_skipped("other"), "only that repository");
         tokio::time::advance(HOUR).await;
         assert!(!heads.is_skipped("odd"), "tried again");
-        heads.is_useless("odd", true);
+        heads.report_useless("odd", true);
         assert!(heads.is_skipped("odd"), "once more is enough");
         for _ in 0..5 {
-            heads.is_useless("hub", false);
+            heads.report_useless("hub", false);
         }
         assert!(!heads.is_skipped("hub"));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn get_is_tried_after_a_failure_once_an_hour_if_it_tells_no_more() {
+    async fn a_get_that_reports_no_more_is_repeated_after_an_hour() {
         let mut heads = HeadSupport::default();
         let cases = [
             (400, true),
@@ -131,15 +131,15 @@ mod tests {
         ];
         for (status, expected) in cases {
             let status = StatusCode::from_u16(status).expect("a status");
-            assert_eq!(heads.may_know_more("a", status), expected, "{status}");
+            assert_eq!(heads.wants_get("a", status), expected, "{status}");
         }
-        heads.asked_in_vain("a");
-        assert!(!heads.may_know_more("a", StatusCode::NOT_FOUND));
-        assert!(heads.may_know_more("b", StatusCode::NOT_FOUND));
+        heads.report_get_failed("a");
+        assert!(!heads.wants_get("a", StatusCode::NOT_FOUND));
+        assert!(heads.wants_get("b", StatusCode::NOT_FOUND));
         tokio::time::advance(HOUR).await;
-        assert!(heads.may_know_more("a", StatusCode::NOT_FOUND));
-        heads.works("a");
-        assert!(!heads.may_know_more("a", StatusCode::NOT_FOUND), "gone");
-        assert!(heads.may_know_more("a", StatusCode::FORBIDDEN), "but why?");
+        assert!(heads.wants_get("a", StatusCode::NOT_FOUND));
+        heads.report_success("a");
+        assert!(!heads.wants_get("a", StatusCode::NOT_FOUND), "gone");
+        assert!(heads.wants_get("a", StatusCode::FORBIDDEN), "but why?");
     }
 }

@@ -1,4 +1,4 @@
-//! One manifest, asked for by HEAD and by GET, or one blob.
+//! Requests for one manifest, by HEAD or GET, or for one blob.
 
 use std::sync::Arc;
 
@@ -11,9 +11,8 @@ use super::{
     cache::{Key, ManifestCache},
     content::{self, Manifest},
     head_support::HeadSupport,
-    repository_heads::RepositoryHeads,
     resolved::{DigestSource, Resolved},
-    state::{CachedDescriptor, ManifestState},
+    state::{Descriptor, ManifestState, RepositoryHeads},
     url::{Object, ObjectUrl},
 };
 use crate::{
@@ -28,7 +27,7 @@ use crate::{
 pub(crate) struct ManifestRequest<'a> {
     auth: &'a Authenticator,
     pub(crate) url: ObjectUrl,
-    /// Where it may be instead, with Artifactory.
+    /// Artifactory's own URL for it.
     native: Option<ObjectUrl>,
     config: HostConfigId,
     pub(crate) host: Arc<HostClient>,
@@ -54,7 +53,7 @@ impl<'a> ManifestRequest<'a> {
         }
     }
 
-    /// The digest behind the URL, by HEAD if the registry's HEAD reports it.
+    /// Resolves the digest, by HEAD if the registry supports it.
     pub(crate) async fn resolve(
         &self,
         credentials: &CredentialChain,
@@ -72,23 +71,23 @@ impl<'a> ManifestRequest<'a> {
                 return self.resolved_by_get(&reply, None, cache);
             }
             if let Some(resolved) = self.resolved_by_head(&reply)? {
-                heads.support(HeadSupport::works);
+                heads.support(HeadSupport::report_success);
                 return Ok(resolved);
             }
         }
         let path = self.url.uri.path();
         let known = state.lock().descriptors.get(path).cloned();
-        let etag = known.as_ref().and_then(CachedDescriptor::etag);
+        let etag = known.as_ref().and_then(Descriptor::etag);
         let request = self.manifest_request(Operation::Get, etag);
         let reply = self.send(&request, credentials, &mut call);
         let resolved = self.resolved_by_get(&reply.await?, known, cache)?;
         if !skip {
-            heads.are_useless();
+            heads.report_useless();
         }
         Ok(resolved)
     }
 
-    /// The manifest with a digest, which is the URL's own.
+    /// Fetches the manifest; `digest` is the one in the URL.
     pub(crate) async fn manifest(
         &self,
         digest: &Digest,
@@ -98,7 +97,7 @@ impl<'a> ManifestRequest<'a> {
         let request = self.manifest_request(Operation::Get, None);
         let reply = self.send(&request, credentials, &mut call);
         let response = reply.await?.response;
-        found(&response)?;
+        check_status(&response)?;
         let media_type = media_type(&response)?;
         content::verify(digest, &response.body).map_err(|repr| response.error(repr))?;
         Ok(Manifest {
@@ -108,7 +107,7 @@ impl<'a> ManifestRequest<'a> {
         })
     }
 
-    /// The blob with a digest, which is the URL's own, if it has at most so many bytes.
+    /// Fetches the blob of at most `max_bytes`; `digest` is the one in the URL.
     pub(crate) async fn blob(
         &self,
         digest: &Digest,
@@ -119,7 +118,7 @@ impl<'a> ManifestRequest<'a> {
         let request = Request::new(Operation::Get, self.url.uri.clone(), max_bytes);
         let reply = self.send(&request, credentials, &mut call);
         let response = reply.await?.response;
-        found(&response)?;
+        check_status(&response)?;
         content::verify(digest, &response.body).map_err(|repr| response.error(repr))?;
         Ok(response.body)
     }
@@ -144,7 +143,7 @@ impl<'a> ManifestRequest<'a> {
         }
     }
 
-    /// Asks where the host has its manifests, as far as is known, else at both addresses.
+    /// Sends the request to the URL of the known layout, else to both.
     async fn send(
         &self,
         request: &Request,
@@ -171,26 +170,25 @@ impl<'a> ManifestRequest<'a> {
         };
         let repository = &self.url.repository;
         let state = ManifestState::of(&self.host);
-        let (mut layout, sure) = state.lock().layouts.get(repository);
+        let (mut layout, is_known) = state.lock().layouts.get(repository);
         let mut reply = send(at(layout), call).await?;
-        if !sure && self.may_be_elsewhere(&reply.response) {
+        if !is_known && self.is_missing_in_artifactory(&reply.response) {
             layout = layout.other();
             reply = send(at(layout), call).await?;
         }
         if reply.response.has_content() {
-            state.lock().layouts.learn(repository, layout);
+            state.lock().layouts.put(repository, layout);
         }
         Ok(reply)
     }
 
-    /// Whether an Artifactory says that it has nothing here.
-    fn may_be_elsewhere(&self, response: &Response) -> bool {
+    fn is_missing_in_artifactory(&self, response: &Response) -> bool {
         response.status == StatusCode::NOT_FOUND
             && response.origin == self.host.origin
             && response.is_artifactory()
     }
 
-    /// What HEAD reports; nothing if the registry does not answer it, or not with all that is needed.
+    /// The result of a HEAD; none if the registry does not support it or the headers are incomplete.
     fn resolved_by_head(&self, reply: &Reply) -> Result<Option<Resolved>, Error> {
         let response = &reply.response;
         if matches!(
@@ -199,20 +197,20 @@ impl<'a> ManifestRequest<'a> {
         ) {
             return Ok(None);
         }
-        found(response)?;
+        check_status(response)?;
         let Some(digest) = content::claimed_digest(&response.headers) else {
             return Ok(None);
         };
         let media_type = match content::media_type(&response.headers) {
             Ok(media_type) => media_type,
             Err(Repr::Schema1) => return Err(response.error(Repr::Schema1)),
-            Err(_) if content::tells_nothing(&response.headers) => return Ok(None),
+            Err(_) if content::is_inconclusive(&response.headers) => return Ok(None),
             Err(repr) => return Err(response.error(repr)),
         };
         if let Object::Digest(expected) = &self.url.object
             && *expected != digest
         {
-            // The registry may call the same bytes by another algorithm.
+            // The registry may use another algorithm for the same content.
             if expected.algorithm() != digest.algorithm() {
                 return Ok(None);
             }
@@ -221,22 +219,19 @@ impl<'a> ManifestRequest<'a> {
                 found: digest.to_string(),
             }));
         }
-        Ok(Some(Resolved {
+        let descriptor = Descriptor {
             digest,
             media_type,
             size: content::length(&response.headers),
-            source: DigestSource::Head,
-            auth_method: reply.auth_method,
-            identity: reply.identity.clone(),
-            rate_limit: RateLimit::of(&response.headers),
-        }))
+        };
+        Ok(Some(resolved(reply, descriptor, DigestSource::Head)))
     }
 
-    /// What GET reports; `known` is what the registry may say that it is the same as.
+    /// The result of a GET; of a 304, `known`.
     fn resolved_by_get(
         &self,
         reply: &Reply,
-        known: Option<CachedDescriptor>,
+        known: Option<Descriptor>,
         cache: &ManifestCache,
     ) -> Result<Resolved, Error> {
         let response = &reply.response;
@@ -247,20 +242,12 @@ impl<'a> ManifestRequest<'a> {
         let path = self.url.uri.path().to_owned();
         let state = ManifestState::of(&self.host);
         state.lock().descriptors.put(path, known.clone());
-        Ok(Resolved {
-            digest: known.digest,
-            media_type: known.media_type,
-            size: Some(known.size),
-            source: DigestSource::Get,
-            auth_method: reply.auth_method,
-            identity: reply.identity.clone(),
-            rate_limit: RateLimit::of(&response.headers),
-        })
+        Ok(resolved(reply, known, DigestSource::Get))
     }
 
-    /// Takes a manifest from a response, and keeps it for requests by its digest.
-    fn read(&self, response: &Response, cache: &ManifestCache) -> Result<CachedDescriptor, Error> {
-        found(response)?;
+    /// Reads a manifest and caches it for requests by its digest.
+    fn read(&self, response: &Response, cache: &ManifestCache) -> Result<Descriptor, Error> {
+        check_status(response)?;
         let media_type = media_type(response)?;
         let digest = match &self.url.object {
             Object::Digest(digest) | Object::Blob(digest) => {
@@ -269,10 +256,10 @@ impl<'a> ManifestRequest<'a> {
             Object::Tag(_) => content::computed_digest(&response.body),
         }
         .map_err(|repr| response.error(repr))?;
-        let known = CachedDescriptor {
+        let known = Descriptor {
             digest: digest.clone(),
             media_type: media_type.clone(),
-            size: response.body.len() as u64,
+            size: Some(response.body.len() as u64),
         };
         let body = response.body.clone();
         let key = Key::new(&self.url, &digest);
@@ -288,8 +275,19 @@ impl<'a> ManifestRequest<'a> {
     }
 }
 
-/// Whether a response has what was asked for.
-fn found(response: &Response) -> Result<(), Error> {
+fn resolved(reply: &Reply, descriptor: Descriptor, source: DigestSource) -> Resolved {
+    Resolved {
+        digest: descriptor.digest,
+        media_type: descriptor.media_type,
+        size: descriptor.size,
+        source,
+        auth_method: reply.auth_method,
+        identity: reply.identity.clone(),
+        rate_limit: RateLimit::of(&reply.response.headers),
+    }
+}
+
+fn check_status(response: &Response) -> Result<(), Error> {
     match response.status {
         StatusCode::OK => Ok(()),
         StatusCode::NOT_FOUND => Err(response.error(Repr::NotFound)),
@@ -297,7 +295,7 @@ fn found(response: &Response) -> Result<(), Error> {
     }
 }
 
-/// The media type of a manifest, in its headers or, where they say nothing, in itself.
+/// The media type of a manifest: of the headers or, where they are unspecific, of its `mediaType`.
 fn media_type(response: &Response) -> Result<String, Error> {
     let repr = match content::media_type(&response.headers) {
         Ok(media_type) => return Ok(media_type),

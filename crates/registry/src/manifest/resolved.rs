@@ -1,4 +1,4 @@
-//! What a registry has behind a reference.
+//! The result of resolving a reference.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use oci_spec::image::Digest;
 
 use crate::{auth::authorization::AuthMethod, http::rate_limit::RateLimit};
 
-/// What a registry has behind a reference.
+/// The manifest or index that a reference resolves to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Resolved {
@@ -16,22 +16,22 @@ pub struct Resolved {
     pub media_type: String,
     /// The length of the manifest or index in bytes, where the registry reports it.
     pub size: Option<u64>,
-    /// How the digest was learnt.
+    /// How the digest was determined.
     pub source: DigestSource,
     /// How the client authenticated.
     pub auth_method: AuthMethod,
-    /// To whom the credential was issued, where a cloud has issued it.
+    /// The identity that the credential was issued to, if a cloud issued it.
     pub identity: Option<Arc<str>>,
-    /// How many pulls are left, where the registry reports it.
+    /// The pulls that are left, where the registry reports them.
     pub rate_limit: Option<RateLimit>,
 }
 
-/// How a digest was learnt.
+/// How a digest was determined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DigestSource {
     /// From the headers alone.
     Head,
-    /// From the body, as the headers did not say. Docker Hub counts this as a pull.
+    /// From the body, as the headers did not report it. Docker Hub counts this as a pull.
     Get,
 }

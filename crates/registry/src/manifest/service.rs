@@ -1,4 +1,4 @@
-//! The digest behind a reference, and manifests by their digest.
+//! Resolves references, and reads manifests and blobs by digest.
 
 use std::{collections::BTreeMap, future::Future, pin::Pin};
 
@@ -11,7 +11,7 @@ use super::{
     content::Manifest,
     request::ManifestRequest,
     resolved::Resolved,
-    url::ObjectUrl,
+    url::{Object, ObjectUrl},
 };
 use crate::{
     auth::Authenticator,
@@ -20,10 +20,10 @@ use crate::{
     http::HostConfigId,
 };
 
-/// A call, without the type that it is made of: callers that are futures themselves would have it in theirs.
+/// A boxed call, so that the futures of callers stay small.
 type BoxedCall<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
 
-/// Resolves references and reads manifests, and keeps those that it has read.
+/// Resolves references and reads manifests, which it caches.
 pub(crate) struct ManifestService {
     auth: Authenticator,
     cache: ManifestCache,
@@ -39,17 +39,18 @@ impl ManifestService {
         }
     }
 
-    /// The digest that a reference stands for now.
+    /// The current digest of a reference.
     pub(crate) async fn resolve(
         &self,
         reference: &Reference,
         credentials: &CredentialChain,
     ) -> Result<Resolved, Error> {
-        let (url, config) = self.url(reference, ObjectUrl::of)?;
+        let (url, config) = self.url(reference, Object::of(reference))?;
         let request = self.request(url, config);
         let resolved = request.resolve(credentials, &self.cache);
-        let resolved = self.in_time(&request, Box::pin(resolved)).await?;
-        self.cache.name(Key::new(&request.url, &resolved.digest));
+        let resolved = self.with_timeout(&request, Box::pin(resolved)).await?;
+        self.cache
+            .put_named(Key::new(&request.url, &resolved.digest));
         Ok(resolved)
     }
 
@@ -60,39 +61,36 @@ impl ManifestService {
         digest: &Digest,
         credentials: &CredentialChain,
     ) -> Result<Manifest, Error> {
-        let (url, config) = self.url(reference, |reference, plain_http| {
-            ObjectUrl::of_digest(reference, digest, plain_http)
-        })?;
+        let (url, config) = self.url(reference, Ok(Object::Digest(digest.clone())))?;
         let key = Key::new(&url, digest);
         if let Some(manifest) = self.cache.get(&key) {
             return Ok(manifest);
         }
         let request = self.request(url, config);
         let fetched = self.fetch(&request, key, digest, credentials);
-        self.in_time(&request, Box::pin(fetched)).await
+        self.with_timeout(&request, Box::pin(fetched)).await
     }
 
-    /// A blob by its digest. Nothing of it is kept.
+    /// A blob by its digest, which is not cached.
     pub(crate) async fn blob(
         &self,
         reference: &Reference,
-        (digest, max_bytes): (&Digest, usize),
+        digest: &Digest,
+        max_bytes: usize,
         credentials: &CredentialChain,
     ) -> Result<Bytes, Error> {
-        let (url, config) = self.url(reference, |reference, plain_http| {
-            ObjectUrl::of_blob(reference, digest, plain_http)
-        })?;
+        let (url, config) = self.url(reference, Ok(Object::Blob(digest.clone())))?;
         let request = self.request(url, config);
         let fetched = request.blob(digest, max_bytes, credentials);
-        self.in_time(&request, Box::pin(fetched)).await
+        self.with_timeout(&request, Box::pin(fetched)).await
     }
 
-    /// The credentials now refused as such, counted for each registry.
+    /// The number of quarantined credentials, by registry.
     pub(crate) fn quarantined(&self) -> BTreeMap<String, usize> {
         self.auth.quarantined()
     }
 
-    /// Fetches a manifest, once for all concurrent calls. They share a failure, too.
+    /// Fetches a manifest once for all concurrent calls, which share a failure, too.
     async fn fetch(
         &self,
         request: &ManifestRequest<'_>,
@@ -101,15 +99,15 @@ impl ManifestService {
         credentials: &CredentialChain,
     ) -> Result<Manifest, Error> {
         let chain = credentials.fingerprint();
-        let asked = Instant::now();
+        let started = Instant::now();
         let flight = self.cache.flights.join(key.clone());
         let locked = request.host.queue(flight.lock()).await;
         let mut last = locked.map_err(|repr| request.host.error(repr))?;
         if let Some(manifest) = self.cache.get(&key) {
             return Ok(manifest);
         }
-        // With other credentials the response may be another.
-        match last.failure_since(asked) {
+        // Other credentials may get another response.
+        match last.failure_since(started) {
             Some((with, error)) if *with == chain => return Err(error.clone()),
             _ => {}
         }
@@ -129,8 +127,8 @@ impl ManifestService {
         }
     }
 
-    /// Limits a call, with all that it waits for.
-    async fn in_time<T>(
+    /// Limits a call, including the waits for other callers.
+    async fn with_timeout<T>(
         &self,
         request: &ManifestRequest<'_>,
         call: BoxedCall<'_, T>,
@@ -148,11 +146,12 @@ impl ManifestService {
     fn url(
         &self,
         reference: &Reference,
-        of: impl FnOnce(&Reference, bool) -> Result<ObjectUrl, Repr>,
+        object: Result<Object, Repr>,
     ) -> Result<(ObjectUrl, HostConfigId), Error> {
         let http = &self.auth.http;
         let config = http.config_id(reference.registry());
-        let url = of(reference, http.is_plain_http(config));
+        let plain_http = http.is_plain_http(config);
+        let url = object.and_then(|object| ObjectUrl::new(reference, object, plain_http));
         let url = url.and_then(|url| match http.endpoint(config) {
             Some(endpoint) => url.at(endpoint),
             None => Ok(url),

@@ -17,19 +17,32 @@ use crate::{
     reference::{is_repository, is_tag},
 };
 
-/// What of a repository is asked for.
+/// The object that is requested from a repository.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Object {
     /// A manifest, by a tag.
     Tag(String),
     /// A manifest.
     Digest(Digest),
-    /// Content that a manifest refers to.
+    /// Content that a manifest references.
     Blob(Digest),
 }
 
 impl Object {
-    /// Where the distribution specification has it, after the repository
+    /// The object that a reference names; a digest wins over a tag, as in every runtime.
+    pub(crate) fn of(reference: &Reference) -> Result<Self, Repr> {
+        match (reference.digest(), reference.tag()) {
+            (Some(digest), _) => {
+                let digest = digest.parse();
+                let digest = digest.map_err(|_| Repr::InvalidReference("a malformed digest"))?;
+                Ok(Self::Digest(digest))
+            }
+            (None, Some(tag)) => Ok(Self::Tag(tag.to_owned())),
+            (None, None) => Err(Repr::InvalidReference("neither tag nor digest")),
+        }
+    }
+
+    /// Its path after the repository
     /// (<https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#endpoints>).
     pub(crate) fn path(&self) -> String {
         let kind = match self {
@@ -55,50 +68,21 @@ pub(crate) struct ObjectUrl {
     /// The registry as the reference names it.
     pub(crate) registry: String,
     pub(crate) repository: String,
-    /// The repository as the host itself names it in scopes.
+    /// The name of the repository at the host, as in scopes.
     pub(crate) name: String,
     pub(crate) object: Object,
-    /// Where the registry is.
     pub(crate) origin: Origin,
-    /// Where the object is.
     pub(crate) uri: Uri,
 }
 
 impl ObjectUrl {
-    /// The URL of what a reference names; a digest wins over a tag, as in every runtime.
-    pub(crate) fn of(reference: &Reference, plain_http: bool) -> Result<Self, Repr> {
-        let object = match (reference.digest(), reference.tag()) {
-            (Some(digest), _) => Object::Digest(
-                digest
-                    .parse()
-                    .map_err(|_| Repr::InvalidReference("a malformed digest"))?,
-            ),
-            (None, Some(tag)) => Object::Tag(tag.to_owned()),
-            (None, None) => return Err(Repr::InvalidReference("neither tag nor digest")),
-        };
-        Self::new(reference, object, plain_http)
-    }
-
-    /// The URL of a manifest in a reference's repository.
-    pub(crate) fn of_digest(
+    /// The URL of an object in a reference's repository. References can be built without being parsed, so all parts are
+    /// validated.
+    pub(crate) fn new(
         reference: &Reference,
-        digest: &Digest,
+        object: Object,
         plain_http: bool,
     ) -> Result<Self, Repr> {
-        Self::new(reference, Object::Digest(digest.clone()), plain_http)
-    }
-
-    /// The URL of a blob in a reference's repository.
-    pub(crate) fn of_blob(
-        reference: &Reference,
-        digest: &Digest,
-        plain_http: bool,
-    ) -> Result<Self, Repr> {
-        Self::new(reference, Object::Blob(digest.clone()), plain_http)
-    }
-
-    // References can be put together without being parsed, so every part is checked before it goes into an address.
-    fn new(reference: &Reference, object: Object, plain_http: bool) -> Result<Self, Repr> {
         let repository = reference.repository();
         if !is_repository(repository) {
             return Err(Repr::InvalidReference("a malformed repository"));
@@ -107,7 +91,7 @@ impl ObjectUrl {
             return Err(Repr::InvalidReference("a malformed tag"));
         }
         let registry = reference.registry().to_ascii_lowercase();
-        // Docker Hub's registry does not answer at the name that its references have.
+        // Docker Hub's registry has another host than its references name.
         let host = match registry.as_str() {
             "docker.io" | "index.docker.io" => "registry-1.docker.io",
             host => host,
@@ -134,7 +118,7 @@ impl ObjectUrl {
         })
     }
 
-    /// Where the registry itself answers: `/v2/`, before the repository.
+    /// The base of the registry's API: `/v2/`, before the repository.
     fn base(&self) -> Uri {
         let path = self.uri.path();
         let end = path.find("/v2/").map_or(0, |start| start.saturating_add(4));
@@ -143,33 +127,31 @@ impl ObjectUrl {
         Uri::from_parts(parts).unwrap_or_else(|_| self.uri.clone())
     }
 
-    /// The same object at the endpoint that answers for its registry.
+    /// The same object at the endpoint that replaces its registry.
     pub(crate) fn at(self, endpoint: &Endpoint) -> Result<Self, Repr> {
         let name = endpoint.repository(&self.repository);
         let base = endpoint.origin();
         let mut address = format!("{base}/v2/{name}/{}", self.object.path());
-        let malformed = |_| Repr::InvalidReference("a malformed registry host");
-        // A mirror has to know whose image is meant, the registry itself knows.
-        let registry_itself = self.origin.to_string();
-        if !base.ends_with(&format!("//{registry_itself}")) {
+        let malformed = || Repr::InvalidReference("a malformed registry host");
+        // A mirror serves several registries; the registry itself needs no `ns`.
+        if !base.ends_with(&format!("//{}", self.origin)) {
             let registry: String = byte_serialize(self.registry.as_bytes()).collect();
             address = format!("{address}?ns={registry}");
         }
-        let uri: Uri = address.parse().map_err(malformed)?;
-        let origin = Origin::of(&uri);
+        let uri: Uri = address.parse().map_err(|_| malformed())?;
         Ok(Self {
-            origin: origin.ok_or(Repr::InvalidReference("a malformed registry host"))?,
+            origin: Origin::of(&uri).ok_or_else(malformed)?,
             name,
             uri,
             ..self
         })
     }
 
-    /// What access is needed to.
+    /// The resource that a request for it needs access to.
     pub(crate) fn resource(&self) -> Resource {
         Resource {
             repository: self.repository.clone(),
-            scope: self.scope(),
+            scope: format!("repository:{}:pull", self.name),
             base: self.base(),
             subject: match self.object {
                 Object::Tag(_) => Subject::Repository,
@@ -177,16 +159,15 @@ impl ObjectUrl {
             },
         }
     }
-
-    /// The scope of a token that reads the repository.
-    fn scope(&self) -> String {
-        format!("repository:{}:pull", self.name)
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn url(reference: &Reference, plain_http: bool) -> Result<ObjectUrl, Repr> {
+        ObjectUrl::new(reference, Object::of(reference)?, plain_http)
+    }
 
     const HEX: &str = "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff";
 
@@ -222,7 +203,7 @@ mod tests {
         ];
         for (text, plain_http, expected) in cases {
             let reference: Reference = text.parse().expect("a reference");
-            let target = ObjectUrl::of(&reference, plain_http).expect("a target");
+            let target = url(&reference, plain_http).expect("a target");
             assert_eq!(target.uri.to_string(), expected, "{text}");
         }
     }
@@ -260,12 +241,12 @@ mod tests {
         ];
         for (image, endpoint, expected, scope) in cases {
             let reference: Reference = image.parse().expect("a reference");
-            let target = ObjectUrl::of(&reference, false).expect("a target");
+            let target = url(&reference, false).expect("a target");
             let (registry, repository) = (target.registry.clone(), target.repository.clone());
             let target = target.at(&endpoint.parse().expect("an endpoint"));
             let target = target.expect("a target");
             assert_eq!(target.uri.to_string(), expected);
-            assert_eq!(target.scope(), scope);
+            assert_eq!(target.resource().scope, scope);
             assert_eq!((target.registry, target.repository), (registry, repository));
         }
     }
@@ -282,7 +263,7 @@ mod tests {
         ] {
             let reference =
                 Reference::with_tag(registry.to_owned(), "web".to_owned(), "1".to_owned());
-            let target = ObjectUrl::of(&reference, plain_http).expect("a target");
+            let target = url(&reference, plain_http).expect("a target");
             assert_eq!(target.uri.to_string(), expected);
             assert_eq!(target.origin.to_string(), registry.to_lowercase());
         }
@@ -305,7 +286,7 @@ mod tests {
         for (registry, repository, tag) in cases {
             let reference =
                 Reference::with_tag(registry.to_owned(), repository.to_owned(), tag.to_owned());
-            let repr = ObjectUrl::of(&reference, false).expect_err(repository);
+            let repr = url(&reference, false).expect_err(repository);
             assert!(
                 matches!(repr, Repr::InvalidReference(_)),
                 "{registry}/{repository}:{tag}: {repr}"
