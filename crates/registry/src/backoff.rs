@@ -1,10 +1,10 @@
-//! Waits that double with each failure in a row.
+//! Backoff that doubles with each failure in a row.
 
 use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 
-/// Waits from `first` on, each twice the one before, up to `longest`.
+/// Delays that start with `first` and double up to `longest`.
 #[derive(Debug)]
 pub(crate) struct Doubling {
     longest: Duration,
@@ -22,7 +22,7 @@ impl Doubling {
         Self { longest, waits }
     }
 
-    /// The next wait.
+    /// The next delay.
     pub(crate) fn next(&mut self) -> Duration {
         self.waits.next().unwrap_or(self.longest)
     }

@@ -1,4 +1,4 @@
-//! The client, and how it is set up.
+//! The client and its builder.
 
 use std::{collections::BTreeMap, fmt, num::NonZeroUsize, sync::Arc, time::Duration};
 
@@ -17,28 +17,28 @@ use crate::{
     observer::{NoopObserver, Observer},
 };
 
-/// Asks registries for digests and manifests. Cloning is cheap, and clones share everything.
+/// A client for the digests and manifests of registries. Cloning is cheap, and clones share all state.
 ///
-/// All futures may be dropped at any time: nothing stays locked, and caches hold whole responses only.
+/// All futures are cancel-safe: no lock stays held, and caches contain complete responses only.
 #[derive(Clone)]
 pub struct RegistryClient {
     manifests: Arc<ManifestService>,
 }
 
 impl RegistryClient {
-    /// Sets up a client.
+    /// Configures a client.
     pub fn builder() -> ClientBuilder {
         ClientBuilder::new()
     }
 
-    /// The digest that a reference stands for now: of its digest if it has one, else of its tag.
+    /// Resolves a reference to its current digest: by its digest if it has one, else by its tag.
     ///
-    /// Costs one HEAD once the registry's way of authentication is known and a token is at hand. GET is used only if
-    /// HEAD does not report the digest. The credentials are tried in order, the next one only after a refusal.
+    /// Costs one HEAD if the registry's authentication scheme is known and a token is cached. GET is used only if HEAD does
+    /// not report the digest. The credentials are tried in order, the next one only after a refusal.
     ///
     /// # Errors
     ///
-    /// See [`ErrorKind`](crate::ErrorKind). None of them says that the image has changed.
+    /// See [`ErrorKind`](crate::ErrorKind). None of them implies that the image has changed.
     pub async fn resolve(
         &self,
         reference: &Reference,
@@ -47,14 +47,13 @@ impl RegistryClient {
         self.manifests.resolve(reference, credentials).await
     }
 
-    /// A manifest or index by its digest, in the repository of a reference. The body is verified and kept, so that
-    /// asking again costs nothing.
+    /// Fetches a manifest or index by its digest, in the repository of a reference. The body is verified and cached.
     ///
     /// # Errors
     ///
-    /// See [`ErrorKind`](crate::ErrorKind). A digest that a registry does not have is not asked for again within the
-    /// hour; one that a tag names now within half a minute, and that failure is [transient](Error::is_transient). One
-    /// that is [denied alone](Error::is_manifest_denied) is not asked for again within a minute.
+    /// See [`ErrorKind`](crate::ErrorKind). A missing digest is not requested again within an hour; if a tag names it, within
+    /// half a minute, and the failure is [transient](Error::is_transient). One that is
+    /// [denied alone](Error::is_manifest_denied) is not requested again within a minute.
     pub async fn manifest(
         &self,
         reference: &Reference,
@@ -65,13 +64,13 @@ impl RegistryClient {
         manifest.await
     }
 
-    /// A blob by its digest, in the repository of a reference: an image configuration, for example. The body is verified,
-    /// and unlike a manifest it is not kept.
+    /// Fetches a blob by its digest, in the repository of a reference: an image configuration, for example. The body is
+    /// verified, and unlike a manifest not cached.
     ///
     /// # Errors
     ///
-    /// See [`ErrorKind`](crate::ErrorKind); [`ManifestTooLarge`](crate::ErrorKind::ManifestTooLarge) where it has more than
-    /// `max_bytes` bytes, of which no more are read.
+    /// See [`ErrorKind`](crate::ErrorKind); [`ManifestTooLarge`](crate::ErrorKind::ManifestTooLarge) if it has more than
+    /// `max_bytes` bytes.
     pub async fn blob(
         &self,
         reference: &Reference,
@@ -85,7 +84,7 @@ impl RegistryClient {
         blob.await
     }
 
-    /// How many credentials are not presented now because they were refused, for each registry that has any.
+    /// The number of quarantined credentials, by registry.
     pub fn quarantined(&self) -> BTreeMap<String, usize> {
         self.manifests.quarantined()
     }
@@ -99,7 +98,7 @@ impl fmt::Debug for RegistryClient {
     }
 }
 
-/// Sets up a [`RegistryClient`]. The defaults suit public registries.
+/// Configures a [`RegistryClient`]. The defaults suit public registries.
 #[must_use]
 pub struct ClientBuilder {
     settings: Settings,
@@ -108,14 +107,14 @@ pub struct ClientBuilder {
     artifactory_fallback: bool,
 }
 
-/// Settings of which no client can be made.
+/// Invalid settings of a client.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// The user agent cannot be sent in a header.
+    /// The user agent is not a valid header.
     #[error("the user agent {0:?} has characters that a header cannot carry")]
     UserAgent(String),
-    /// TLS cannot be set up with the built-in cipher suites.
+    /// TLS cannot be configured with the built-in cipher suites.
     #[error("TLS cannot be set up: {0}")]
     Tls(String),
 }
@@ -123,7 +122,7 @@ pub enum BuildError {
 /// The crate and its version.
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 
-/// Requests in flight to one host: polite over HTTP/2, and 100 tags 50 ms away take under a second.
+/// Requests in flight to one host: a modest load over HTTP/2, and 100 tags at 50 ms latency take under a second.
 const MAX_CONCURRENT_REQUESTS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(7);
 
 impl ClientBuilder {
@@ -147,13 +146,13 @@ impl ClientBuilder {
         }
     }
 
-    /// Adds what is special about some registries. Of several whose pattern matches a registry the first one counts.
+    /// Adds options for some registries. The first whose pattern matches a registry applies.
     pub fn host(mut self, host: HostOptions) -> Self {
         self.settings.hosts.push(host);
         self
     }
 
-    /// Trusts certificates besides the public roots.
+    /// Trusts certificates in addition to the public roots.
     pub fn certificate(mut self, certificate: Certificate) -> Self {
         self.settings.certificates.push(certificate);
         self
@@ -165,71 +164,67 @@ impl ClientBuilder {
         self
     }
 
-    /// The `client_id` with which identity tokens are exchanged (`OAuth2`): the name of the program. It is no secret and
-    /// registers nothing.
+    /// The `OAuth2` `client_id` of requests with identity tokens: the name of the program. It is neither secret nor registered.
     pub fn client_id(mut self, client_id: impl Into<String>) -> Self {
         self.client_id = client_id.into();
         self
     }
 
-    /// Is notified of every request.
+    /// Notifies an observer of every request.
     pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
         self.settings.observer = observer;
         self
     }
 
-    /// For name resolution, TCP and TLS together: 10 s.
+    /// The timeout of name resolution, TCP and TLS together: 10 s.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.settings.connect_timeout = timeout;
         self
     }
 
-    /// For one request and its response, body included: 30 s.
+    /// The timeout of one request and its response, including the body: 30 s.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
         self.settings.request_timeout = timeout;
         self
     }
 
-    /// For everything that one call costs: challenges, tokens, redirects and retries, but not waiting for other calls.
-    /// 45 s.
+    /// The timeout of one call with its challenges, tokens, redirects and retries, without waits for other calls: 45 s.
     pub fn total_timeout(mut self, timeout: Duration) -> Self {
         self.settings.total_timeout = timeout;
         self
     }
 
-    /// For waiting for other calls: for those ahead that ask the same hosts, and for the one that asks for the same. A
-    /// call ends within this and [`total_timeout`](Self::total_timeout). 120 s.
+    /// The timeout of waits for other calls, to the same host or for the same resource: 120 s. A call ends within this plus
+    /// [`total_timeout`](Self::total_timeout).
     pub fn queue_timeout(mut self, timeout: Duration) -> Self {
         self.settings.queue_timeout = timeout;
         self
     }
 
-    /// The proxies on the way to registries: none.
+    /// The proxies: none.
     pub fn proxy(mut self, proxy: Proxy) -> Self {
         self.settings.proxy = proxy;
         self
     }
 
-    /// Find the manifests of an Artifactory at its native address where `/v2/` has none, as behind a proxy that does
-    /// not rewrite `/v2/<repository key>/`. The first component of a repository is the key. Which address a repository
-    /// needs is remembered.
+    /// Requests manifests at the native URL of an Artifactory if `/v2/` has none, as behind a proxy that does not rewrite
+    /// `/v2/<repository key>/`. The first component of a repository is the key. The URL that works is remembered.
     pub fn artifactory_fallback(mut self, enabled: bool) -> Self {
         self.artifactory_fallback = enabled;
         self
     }
 
-    /// How many requests may be in flight to one host at once, where
-    /// [`HostOptions::max_concurrent_requests`] does not say: 8.
+    /// Requests in flight to one host, unless [`HostOptions::max_concurrent_requests`] is set: 8.
     pub fn max_concurrent_requests(mut self, limit: NonZeroUsize) -> Self {
         self.settings.max_concurrent_requests = limit;
         self
     }
 
-    /// A client that has asked nothing yet.
+    /// Builds the client.
     ///
     /// # Errors
     ///
-    /// [`BuildError`] names the setting that cannot be used.
+    /// [`BuildError`] names the invalid setting.
     pub fn build(self) -> Result<RegistryClient, BuildError> {
         let user_agent = HeaderValue::try_from(&self.user_agent)
             .map_err(|_| BuildError::UserAgent(self.user_agent))?;

@@ -1,4 +1,4 @@
-//! What is presented to registries, and where it comes from.
+//! Credentials and their providers.
 
 mod chain;
 mod provider;

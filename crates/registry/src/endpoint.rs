@@ -1,4 +1,4 @@
-//! Where a registry is asked instead of its own host: a mirror, a proxy cache, or its address inside the cluster.
+//! Servers that replace the host of a registry: mirrors, proxy caches, addresses inside the cluster.
 
 use std::{fmt, str::FromStr};
 
@@ -7,9 +7,9 @@ use oci_spec::distribution::Reference;
 
 use crate::{origin::Origin, reference::is_repository};
 
-/// The URL of a server that answers for a registry: scheme, host, optional port and path.
+/// The URL of a server that replaces a registry's own host: scheme, host, optional port and path.
 ///
-/// Manifests of `docker.io/library/web:main` are asked for at `https://harbor.corp/v2/docker-hub/library/web/manifests/main?ns=docker.io`
+/// Manifests of `docker.io/library/web:main` are requested at `https://harbor.corp/v2/docker-hub/library/web/manifests/main?ns=docker.io`
 /// if the endpoint of `docker.io` is `https://harbor.corp/docker-hub`: the path goes between `/v2/` and the repository, and
 /// `ns` is the registry that the reference names, as [containerd](https://github.com/containerd/containerd/blob/main/docs/hosts.md)
 /// asks mirrors.
@@ -31,14 +31,14 @@ pub struct Endpoint {
     path: String,
 }
 
-/// A text that is no endpoint. It never repeats the text, which may hold a password.
+/// An invalid endpoint. The message does not repeat it, as it may contain a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EndpointError {
-    /// It is no URL with a host, or one of another scheme.
+    /// It is not an `http` or `https` URL with a host.
     #[error("a text that is no http or https URL")]
     NotAUrl,
-    /// It has a user name, and maybe a password.
+    /// It has a user name or password.
     #[error("a URL with a user name or password, which belong into the credentials")]
     UserInformation,
     /// It has a query.
@@ -47,18 +47,18 @@ pub enum EndpointError {
     /// It has a fragment.
     #[error("a URL with a fragment")]
     Fragment,
-    /// The path begins with the version of the API.
+    /// The path starts with the version of the API.
     #[error(
         "a URL with /v2 in its path, which is put in front of the path when the registry is asked"
     )]
     ApiVersion,
-    /// The path cannot be the beginning of a repository's name.
+    /// The path is not a valid prefix of a repository.
     #[error("a URL whose path is not made of lower-case letters, digits, '.', '_' and '-'")]
     Path,
 }
 
 impl Endpoint {
-    /// What an image of the registry is called at the endpoint.
+    /// The reference of an image of the registry at the endpoint.
     pub fn locate(&self, image: &Reference) -> Reference {
         let (registry, repository) = (self.host.clone(), self.repository(image.repository()));
         let tag = image.tag().map(str::to_owned);
@@ -74,7 +74,7 @@ impl Endpoint {
         }
     }
 
-    /// What a repository of the registry is called at the endpoint.
+    /// The name of a repository of the registry at the endpoint.
     pub(crate) fn repository(&self, repository: &str) -> String {
         if self.path.is_empty() {
             repository.to_owned()
@@ -102,7 +102,7 @@ impl FromStr for Endpoint {
     type Err = EndpointError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // What follows it is dropped by the parser.
+        // The parser drops fragments.
         if text.contains('#') {
             return Err(EndpointError::Fragment);
         }

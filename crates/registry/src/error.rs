@@ -140,19 +140,19 @@ impl Error {
         self.0.response.as_ref()?.body.message.as_deref()
     }
 
-    /// Whether asking again later may succeed without anybody changing anything: time-outs, connections that fail, servers
-    /// that fail or have too much to do. Not so for refusals, missing images, and answers that are not understood.
+    /// Whether a later retry may succeed without a change: timeouts, connection failures, and failing or overloaded servers,
+    /// but not refusals, missing images and malformed responses.
     pub fn is_transient(&self) -> bool {
         self.0.repr.is_transient()
     }
 
-    /// Whether a manifest is denied by its digest to somebody whom the registry gives the tag of the same repository: a
-    /// policy of the registry about that manifest, which says nothing about the credential or the repository.
+    /// Whether one manifest is denied to a caller that has access to a tag of its repository: by a policy for that manifest,
+    /// not because of the credential or the repository.
     pub fn is_manifest_denied(&self) -> bool {
         matches!(self.0.repr, Repr::ManifestDenied(_))
     }
 
-    /// Whether a tag names a manifest that the registry does not have: its replicas or its cache are behind.
+    /// Whether a tag names a manifest that the registry does not have: its replicas or its cache are stale.
     pub fn is_manifest_missing(&self) -> bool {
         matches!(self.0.repr.cause(), Repr::ManifestMissing)
     }

@@ -1,10 +1,10 @@
-//! What is special about some registries.
+//! Options for some registries.
 
 use std::num::NonZeroUsize;
 
 use crate::{certificate::Certificate, endpoint::Endpoint, host_pattern::HostPattern};
 
-/// What is special about the registries of a pattern.
+/// Options for the registries that match a pattern.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct HostOptions {
@@ -16,7 +16,7 @@ pub struct HostOptions {
 }
 
 impl HostOptions {
-    /// Options that change nothing yet.
+    /// Default options.
     pub fn new(pattern: HostPattern) -> Self {
         Self {
             pattern,
@@ -27,26 +27,26 @@ impl HostOptions {
         }
     }
 
-    /// Ask here instead of the registry itself. There is no way back to it. Credentials are those for the endpoint,
-    /// see [`Endpoint::locate`].
+    /// Sends requests to an endpoint instead of the registry itself, without a fallback. Credentials are those for the
+    /// endpoint, see [`Endpoint::locate`].
     pub fn endpoint(mut self, endpoint: Endpoint) -> Self {
         self.endpoint = Some(endpoint);
         self
     }
 
-    /// Speak HTTP instead of HTTPS. Without effect beside an endpoint.
+    /// Uses HTTP instead of HTTPS. Has no effect with an endpoint.
     pub fn plain_http(mut self, enabled: bool) -> Self {
         self.plain_http = enabled;
         self
     }
 
-    /// Trusts certificates of the registry and its token server, on top of those of all.
+    /// Trusts certificates of the registry and its token server, in addition to those for all hosts.
     pub fn certificate(mut self, certificate: Certificate) -> Self {
         self.certificates.push(certificate);
         self
     }
 
-    /// How many requests may be in flight to the host at once.
+    /// Requests in flight to the host.
     pub fn max_concurrent_requests(mut self, limit: NonZeroUsize) -> Self {
         self.max_concurrent_requests = Some(limit);
         self

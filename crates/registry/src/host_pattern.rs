@@ -1,13 +1,13 @@
-//! Which registries an entry of the configuration is for.
+//! Patterns that select registries.
 
 use std::{fmt, str::FromStr};
 
-/// The names of Docker Hub: references say the first, Docker's configuration the second, requests go to the third.
+/// The hosts of Docker Hub: in references, in Docker's configuration, and of the registry itself.
 const DOCKER_HUB: [&str; 3] = ["docker.io", "index.docker.io", "registry-1.docker.io"];
 
-/// A glob over a registry's `host[:port]`, in which `*` also crosses dots.
+/// A glob for a registry's `host[:port]`, in which `*` also matches dots.
 ///
-/// A pattern for one of the names of Docker Hub is a pattern for all of them. The brackets of an IPv6 address are no glob.
+/// A pattern that matches one host of Docker Hub matches all of them. The brackets of an IPv6 address are literal.
 ///
 /// ```
 /// use kube_autorollout_registry::HostPattern;
@@ -24,30 +24,30 @@ pub struct HostPattern {
     glob: glob::Pattern,
 }
 
-/// A text that is no pattern over hosts.
+/// An invalid pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HostPatternError {
-    /// Nothing would match.
+    /// It is empty.
     #[error("the host pattern is empty")]
     Empty,
-    /// It has a scheme, a path or a blank.
+    /// It has a scheme, a path or whitespace.
     #[error("the host pattern {0:?} must be a host with an optional port, without scheme or path")]
     NotAHost(String),
-    /// It is no glob.
-    #[error("the host pattern {pattern:?} is no glob: {reason}, at position {position}")]
+    /// It is not a glob.
+    #[error("the host pattern {pattern:?} is not a glob: {reason}, at position {position}")]
     Glob {
-        /// The text.
+        /// The pattern.
         pattern: String,
         /// What is wrong.
         reason: &'static str,
-        /// Where, counted in bytes from zero.
+        /// The byte offset of the mistake.
         position: usize,
     },
 }
 
 impl HostPattern {
-    /// Whether images of this registry (`host[:port]`) are meant.
+    /// Whether the pattern matches a registry (`host[:port]`).
     pub fn matches(&self, registry: &str) -> bool {
         let registry = registry.to_ascii_lowercase();
         if DOCKER_HUB.contains(&registry.as_str()) {
@@ -57,15 +57,15 @@ impl HostPattern {
         }
     }
 
-    /// Whether it stands for one registry, which it names in full.
+    /// Whether it has no wildcards.
     pub fn is_literal(&self) -> bool {
         let (address, rest) = split_address(&self.text).unwrap_or(("", &self.text));
         !address.contains(['*', '?']) && !rest.contains(['*', '?', '['])
     }
 }
 
-/// The IPv6 address at the beginning of a pattern, without its brackets, and what follows them. A class of letters has
-/// no colon, as no name of a host has one.
+/// Splits a pattern into a leading IPv6 address, without its brackets, and the rest. A character class has no colon, as no
+/// host has one.
 fn split_address(text: &str) -> Option<(&str, &str)> {
     let (address, rest) = text.strip_prefix('[')?.split_once(']')?;
     address.contains(':').then_some((address, rest))

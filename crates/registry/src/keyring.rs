@@ -1,8 +1,8 @@
-//! The credentials of pull Secrets, found for an image exactly as the kubelet finds them.
+//! Credentials of pull Secrets, selected for an image exactly as by the kubelet.
 //!
 //! The rules are those of `pkg/credentialprovider/keyring.go` in
-//! [kubernetes/kubernetes](https://github.com/kubernetes/kubernetes/blob/master/pkg/credentialprovider/keyring.go), so that we ask a
-//! registry with what the nodes will pull with.
+//! [kubernetes/kubernetes](https://github.com/kubernetes/kubernetes/blob/master/pkg/credentialprovider/keyring.go), so that
+//! requests carry the credentials that the nodes pull with.
 
 mod docker_config;
 
@@ -20,10 +20,10 @@ use oci_spec::distribution::Reference;
 
 use crate::credential::Credential;
 
-/// Under this key credentials for Docker Hub are found when no other key matches.
+/// The key of credentials for Docker Hub if no other key matches.
 const DEFAULT_REGISTRY: &str = "index.docker.io";
 
-/// Credentials under the keys of Docker configurations: `host[:port][/path]`, with globs in the labels of the host.
+/// Credentials by the keys of Docker configurations: `host[:port][/path]`, with globs in the labels of the host.
 ///
 /// ```
 /// use kube_autorollout_registry::Keyring;
@@ -36,36 +36,36 @@ const DEFAULT_REGISTRY: &str = "index.docker.io";
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Keyring {
-    /// Under one key, in the order in which they were added.
+    /// By key, in the order in which they were added.
     credentials: BTreeMap<String, Vec<Credential>>,
-    /// What the documents have instead of credentials, the first of each key.
+    /// Entries without credentials; the first of each key.
     missing: BTreeMap<String, MissingCredential>,
-    /// The first helper that a document names for all registries.
+    /// The first helper for all registries.
     store: Option<MissingCredential>,
 }
 
 impl Keyring {
-    /// Adds a document of the kind `kubernetes.io/dockerconfigjson`: `{"auths": {key: entry}}`.
+    /// Adds a document of type `kubernetes.io/dockerconfigjson`: `{"auths": {key: entry}}`.
     ///
     /// # Errors
     ///
-    /// [`DockerConfigError`] when any part of it is malformed; then nothing is added.
+    /// [`DockerConfigError`] if any part of it is malformed; nothing is added.
     pub fn add_config_json(&mut self, json: &[u8]) -> Result<(), DockerConfigError> {
         self.add(docker_config::config_json(json)?);
         Ok(())
     }
 
-    /// Adds a document of the older kind `kubernetes.io/dockercfg`: `{key: entry}`.
+    /// Adds a document of the older type `kubernetes.io/dockercfg`: `{key: entry}`.
     ///
     /// # Errors
     ///
-    /// [`DockerConfigError`] when any part of it is malformed; then nothing is added.
+    /// [`DockerConfigError`] if any part of it is malformed; nothing is added.
     pub fn add_dockercfg(&mut self, json: &[u8]) -> Result<(), DockerConfigError> {
         self.add(docker_config::dockercfg(json)?);
         Ok(())
     }
 
-    /// Everything that another keyring holds, after what this one holds.
+    /// Appends the entries of another keyring.
     pub fn extend(&mut self, other: &Self) {
         for (key, credentials) in &other.credentials {
             let known = self.credentials.entry(key.clone()).or_default();
@@ -78,8 +78,7 @@ impl Keyring {
         self.store = self.store.take().or_else(|| other.store.clone());
     }
 
-    /// The credentials for an image, in the order in which the kubelet tries them: longer keys before shorter ones that
-    /// they begin with, names before globs.
+    /// The credentials for an image, in the order of the kubelet: longer keys before their prefixes, names before globs.
     pub fn lookup(&self, reference: &Reference) -> Vec<Credential> {
         let found: Vec<_> = matching(&self.credentials, reference)
             .flat_map(|credentials| credentials.iter().cloned())
@@ -91,8 +90,7 @@ impl Keyring {
         found
     }
 
-    /// What the documents have for an image instead of credentials; nothing where [`Keyring::lookup`] finds some,
-    /// or where no document names the registry.
+    /// Why there is no credential for an image; none if [`Keyring::lookup`] finds one or no document names the registry.
     pub fn missing(&self, reference: &Reference) -> Option<&MissingCredential> {
         if !self.lookup(reference).is_empty() {
             return None;
@@ -102,7 +100,7 @@ impl Keyring {
             .next()
             .or_else(|| is_docker_hub(reference).then(default).flatten());
         match (entry, &self.store) {
-            // A configuration with a store has an empty entry for each registry that the store knows.
+            // A configuration with a store has an empty entry for each registry in the store.
             (None | Some(MissingCredential::Empty { .. }), Some(store)) => Some(store),
             (entry, _) => entry,
         }
@@ -112,7 +110,7 @@ impl Keyring {
     pub fn only(&self) -> Option<&[Credential]> {
         let mut all = self.credentials.iter();
         let (only, credentials) = all.next()?;
-        // What a helper has is no entry.
+        // Those of a helper are not entries.
         let mut entries = self
             .missing
             .iter()
@@ -135,14 +133,14 @@ impl Keyring {
     }
 }
 
-/// What is under the keys that match an image: longer keys before shorter ones that they begin with.
+/// The values of the keys that match an image: longer keys before their prefixes.
 fn matching<'a, T>(
     keys: &'a BTreeMap<String, T>,
     reference: &Reference,
 ) -> impl Iterator<Item = &'a T> {
-    let image = Place::of(reference.registry(), reference.repository());
+    let target = Target::of(reference.registry(), reference.repository());
     let keys = keys.iter().rev();
-    keys.filter(move |(key, _)| image.is_matched_by(key))
+    keys.filter(move |(key, _)| target.is_matched_by(key))
         .map(|(_, found)| found)
 }
 
@@ -150,7 +148,7 @@ fn is_docker_hub(reference: &Reference) -> bool {
     matches!(reference.registry(), "docker.io" | DEFAULT_REGISTRY)
 }
 
-/// A key without its scheme, and without the path that stands for an API version.
+/// A key without its scheme and API version.
 fn normalized(key: &str) -> String {
     let bare = key
         .strip_prefix("https://")
@@ -172,14 +170,14 @@ fn normalized(key: &str) -> String {
     }
 }
 
-/// A repository, in the parts by which keys are compared.
-struct Place<'a> {
+/// A repository, split for the comparison with keys.
+struct Target<'a> {
     labels: Vec<&'a str>,
     port: Option<&'a str>,
     path: String,
 }
 
-impl<'a> Place<'a> {
+impl<'a> Target<'a> {
     fn of(registry: &'a str, repository: &str) -> Self {
         let (labels, port) = host(registry);
         Self {
@@ -189,7 +187,7 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// Ports are equal, each label matches its glob, and the path begins with the key's, wherever that ends.
+    /// Ports are equal, each label matches its glob, and the path starts with the key's, even within a component.
     fn is_matched_by(&self, key: &str) -> bool {
         let (registry, path) = key.find('/').map_or((key, ""), |slash| key.split_at(slash));
         let (labels, port) = host(registry);
@@ -209,7 +207,7 @@ fn host(registry: &str) -> (Vec<&str>, Option<&str>) {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => (name, Some(port)),
         _ => (registry, None),
     };
-    // The brackets of an IPv6 address are no glob.
+    // The brackets of an IPv6 address are literal.
     let address = name
         .strip_prefix('[')
         .and_then(|name| name.strip_suffix(']'));

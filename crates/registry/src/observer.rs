@@ -1,10 +1,10 @@
-//! Where requests are counted.
+//! Notification of requests.
 
 use std::time::Duration;
 
 use crate::error::ErrorKind;
 
-/// What a request was for.
+/// The operation of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Operation {
     /// A manifest's headers.
@@ -26,10 +26,10 @@ impl Operation {
     }
 }
 
-/// Is notified of every request. `host` is the registry as references name it, also for requests to its token server, so
-/// that no server can add names of its own.
+/// Is notified of every request. `host` is the registry as the reference names it, even for its token server, so that the
+/// set of hosts is bounded.
 pub trait Observer: Send + Sync {
-    /// One HTTP request has ended; a challenge counts as [`ErrorKind::Unauthorized`].
+    /// An HTTP request ended; a challenge counts as [`ErrorKind::Unauthorized`].
     fn request(
         &self,
         host: &str,
@@ -38,10 +38,10 @@ pub trait Observer: Send + Sync {
         took: Duration,
     );
 
-    /// The registry reported how many pulls are left.
+    /// The registry reported the number of pulls that are left.
     fn rate_limit(&self, host: &str, remaining: u64);
 
-    /// Nothing is asked of the host for so long; `None`: it answers again.
+    /// The host gets no requests for this time after a 429; `None`: the backoff ended.
     fn backoff(&self, host: &str, wait: Option<Duration>);
 }
 

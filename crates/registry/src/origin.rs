@@ -1,10 +1,10 @@
-//! Where connections and credentials belong to.
+//! Origins of URLs.
 
 use std::fmt;
 
 use http::{Uri, uri::Scheme};
 
-/// Scheme, host and port: what credentials and connections belong to.
+/// Scheme, host and port: the scope of credentials and connections.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Origin {
     pub(crate) secure: bool,
@@ -14,7 +14,7 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
-    /// The origin of an absolute `http` or `https` address without user information.
+    /// The origin of an absolute `http` or `https` URL without user information.
     pub(crate) fn of(uri: &Uri) -> Option<Self> {
         let secure = match uri.scheme()? {
             scheme if *scheme == Scheme::HTTPS => true,

@@ -1,6 +1,6 @@
-//! What the parts of a reference are made of.
+//! Validation of the parts of a reference.
 
-/// Whether a text is a repository, as the `<name>` of
+/// Whether a text is a repository: the `<name>` of
 /// <https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests>.
 pub(crate) fn is_repository(text: &str) -> bool {
     text.split('/').all(|component| {

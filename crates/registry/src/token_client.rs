@@ -1,5 +1,4 @@
-//! Requests to servers that are no registries, such as those that issue credentials or keys. The connections are made as those
-//! to registries.
+//! Requests to servers other than registries, such as those that issue credentials or keys, with the same kind of connections.
 
 use std::{fmt, time::Duration};
 
@@ -16,18 +15,17 @@ use crate::{
     origin::Origin,
 };
 
-/// The largest response that is read, in bytes, where the request permits no other. The largest of clouds, a token with many
-/// claims, has a tenth of it.
+/// The default limit of responses, in bytes. The largest response of a cloud, a token with many claims, has a tenth of it.
 const MAX_BYTES: usize = 256 * 1024;
 
-/// Sends single requests: without retries, without following redirects, and without remembering anything but connections.
+/// Sends single requests, without retries, redirects or state other than connections.
 #[derive(Clone)]
 pub struct TokenClient {
     transport: Transport,
     user_agent: HeaderValue,
 }
 
-/// One request. `Debug` shows neither headers nor the body nor the query, which may be secret.
+/// A request. `Debug` shows neither the headers nor the body nor the query, which may be secret.
 #[derive(Clone)]
 #[must_use]
 pub struct TokenRequest {
@@ -35,10 +33,10 @@ pub struct TokenRequest {
     post: Option<Bytes>,
     headers: Vec<(String, String)>,
     timeout: Duration,
-    longest: usize,
+    max_bytes: usize,
 }
 
-/// What was answered, whatever its status is. `Debug` shows the status only.
+/// A response with any status. `Debug` shows the status only.
 #[derive(Clone)]
 pub struct TokenResponse {
     status: u16,
@@ -47,11 +45,12 @@ pub struct TokenResponse {
 }
 
 impl TokenClient {
-    /// Trusts the public roots and these certificates. `connect_timeout` is for name resolution, TCP and TLS together.
+    /// A client that trusts the public roots and these certificates. `connect_timeout` is for name resolution, TCP and TLS
+    /// together.
     ///
     /// # Errors
     ///
-    /// [`BuildError`] names what cannot be used.
+    /// [`BuildError`] names the invalid setting.
     pub fn new<'c>(
         certificates: impl IntoIterator<Item = &'c Certificate>,
         proxy: Proxy,
@@ -72,31 +71,31 @@ impl TokenClient {
     ///
     /// # Errors
     ///
-    /// See [`ErrorKind`](crate::ErrorKind): a time-out, a failed connection or TLS handshake, a response that is too
-    /// large, or a URL that is none.
+    /// See [`ErrorKind`](crate::ErrorKind): a timeout, a failed connection or TLS handshake, a response that is too large, or
+    /// a malformed URL.
     pub async fn send(&self, request: TokenRequest) -> Result<TokenResponse, Error> {
-        let (limit, longest) = (request.timeout, request.longest);
+        let (limit, max_bytes) = (request.timeout, request.max_bytes);
         let (host, request) = self.to_http(request)?;
         let exchange = async {
             let response = self.transport.send(request).await?;
             let (head, body) = response.into_parts();
-            let body = body::read(body, longest).await?;
+            let body = body::read(body, max_bytes).await?;
             Ok(TokenResponse {
                 status: head.status.as_u16(),
                 headers: head.headers,
                 body,
             })
         };
-        let ended = timeout(limit, exchange).await;
-        let ended = ended.unwrap_or(Err(Repr::Timeout { after: limit }));
-        ended.map_err(|repr| Error::new(host, repr))
+        let result = timeout(limit, exchange).await;
+        let result = result.unwrap_or(Err(Repr::Timeout { after: limit }));
+        result.map_err(|repr| Error::new(host, repr))
     }
 
     fn to_http(
         &self,
         request: TokenRequest,
     ) -> Result<(String, http::Request<Full<Bytes>>), Error> {
-        let invalid = || Error::new("", Repr::InvalidReference("a URL that is none"));
+        let invalid = || Error::new("", Repr::InvalidReference("a malformed URL"));
         let uri: Uri = request.url.parse().map_err(|_| invalid())?;
         let host = Origin::of(&uri).ok_or_else(invalid)?.to_string();
         let method = match request.post {
@@ -113,7 +112,7 @@ impl TokenClient {
             let unusable = || Error::new(&*host, Repr::InvalidReference("an unusable header"));
             let name = HeaderName::try_from(name).map_err(|_| unusable())?;
             let mut value = HeaderValue::try_from(value).map_err(|_| unusable())?;
-            value.set_sensitive(true); // HTTP/2 keeps it out of its tables, and `Debug` does not show it
+            value.set_sensitive(true); // kept out of the tables of HTTP/2, and of `Debug`
             headers.insert(name, value);
         }
         Ok((host, sent))
@@ -121,18 +120,18 @@ impl TokenClient {
 }
 
 impl TokenRequest {
-    /// GET of a URL, which may take so long.
+    /// A GET with a timeout.
     pub fn get(url: impl Into<String>, timeout: Duration) -> Self {
         Self {
             url: url.into(),
             post: None,
             headers: Vec::new(),
             timeout,
-            longest: MAX_BYTES,
+            max_bytes: MAX_BYTES,
         }
     }
 
-    /// POST of a body to a URL, which may take so long.
+    /// A POST with a timeout.
     pub fn post(url: impl Into<String>, body: impl Into<Bytes>, timeout: Duration) -> Self {
         Self {
             post: Some(body.into()),
@@ -140,10 +139,10 @@ impl TokenRequest {
         }
     }
 
-    /// Reads a response of at most so many bytes, instead of 256 KiB.
+    /// Limits the response to `bytes` instead of 256 KiB.
     pub fn longest(self, bytes: usize) -> Self {
         Self {
-            longest: bytes,
+            max_bytes: bytes,
             ..self
         }
     }
@@ -161,7 +160,7 @@ impl TokenResponse {
         self.status
     }
 
-    /// The text of a header.
+    /// The value of a header, if it is visible ASCII.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
@@ -171,7 +170,7 @@ impl TokenResponse {
         &self.body
     }
 
-    /// The body, which is not copied.
+    /// The body, without copying it.
     pub fn into_body(self) -> Bytes {
         self.body
     }

@@ -1,14 +1,14 @@
-//! `WWW-Authenticate`, as RFC 9110 (section 11.6.1) writes it and as registries do.
+//! Parses `WWW-Authenticate` (RFC 9110, section 11.6.1), leniently, as registries violate the grammar.
 
 use http::{HeaderMap, header::WWW_AUTHENTICATE};
 
-/// More challenges than any registry offers; the rest is not read.
+/// More challenges than any registry sends; the rest is ignored.
 const MAX_CHALLENGES: usize = 16;
 
-/// More parameters than any challenge has; the rest is not kept.
+/// More parameters than any challenge has; the rest is ignored.
 const MAX_PARAMETERS: usize = 16;
 
-/// One way of authentication that a server offers.
+/// One challenge.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Challenge {
     /// In lower case.
@@ -18,7 +18,7 @@ pub(crate) struct Challenge {
 }
 
 impl Challenge {
-    /// The first parameter of this name.
+    /// The first parameter with this name.
     pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
         self.parameters
             .iter()
@@ -26,30 +26,30 @@ impl Challenge {
     }
 }
 
-/// All challenges of a response, in order, over all its header lines.
+/// The challenges in all header lines of a response, in order.
 pub(crate) fn parse(headers: &HeaderMap) -> Vec<Challenge> {
     let mut challenges = Vec::new();
     for line in headers.get_all(WWW_AUTHENTICATE) {
         let line = String::from_utf8_lossy(line.as_bytes());
-        Reader { rest: &line }.read(&mut challenges);
+        Parser { rest: &line }.parse(&mut challenges);
     }
     challenges
 }
 
-/// Reads one header line from its start to its end.
-struct Reader<'a> {
+/// A parser of one header line.
+struct Parser<'a> {
     rest: &'a str,
 }
 
-impl<'a> Reader<'a> {
-    fn read(mut self, challenges: &mut Vec<Challenge>) {
+impl<'a> Parser<'a> {
+    fn parse(mut self, challenges: &mut Vec<Challenge>) {
         // Parameters belong to a scheme of the same line.
         let mut current: Option<Challenge> = None;
         loop {
-            self.skip(|letter| letter == ',' || is_blank(letter));
-            let name = self.take(is_token_letter);
+            self.skip(|c| c == ',' || is_blank(c));
+            let name = self.take(is_token_char);
             if name.is_empty() {
-                // Not of the grammar, a closing quote for example: what comes after it may be.
+                // Against the grammar, a closing quote for example: continue after it.
                 if self.skip_one() {
                     continue;
                 }
@@ -78,8 +78,8 @@ impl<'a> Reader<'a> {
         challenges.extend(current);
     }
 
-    /// The value of a parameter, if an equals sign follows. A value without quotes may hold any letter but a comma and
-    /// blanks: some registries write whole addresses so.
+    /// The value of a parameter, if an equals sign follows. An unquoted value may contain any characters but commas and
+    /// blanks: some registries send unquoted URLs.
     fn parameter_value(&mut self) -> Option<String> {
         let value = self.rest.trim_start_matches(is_blank).strip_prefix('=')?;
         self.rest = value.trim_start_matches(is_blank);
@@ -87,34 +87,30 @@ impl<'a> Reader<'a> {
             self.rest = quoted;
             Some(self.quoted())
         } else {
-            Some(
-                self.take(|letter| letter != ',' && !is_blank(letter))
-                    .to_owned(),
-            )
+            Some(self.take(|c| c != ',' && !is_blank(c)).to_owned())
         }
     }
 
     /// The rest of a quoted string. A missing closing quote ends it with the line.
     fn quoted(&mut self) -> String {
         let mut value = String::new();
-        let mut letters = self.rest.chars();
-        while let Some(letter) = letters.next() {
-            match letter {
+        let mut chars = self.rest.chars();
+        while let Some(c) = chars.next() {
+            match c {
                 '"' => break,
-                '\\' => value.extend(letters.next()),
+                '\\' => value.extend(chars.next()),
                 other => value.push(other),
             }
         }
-        self.rest = letters.as_str();
+        self.rest = chars.as_str();
         value
     }
 
-    /// Skips the one unnamed value that a scheme may have instead of parameters, for example of Negotiate.
+    /// Skips the token68 that a scheme may have instead of parameters, Negotiate for example.
     fn skip_token68(&mut self) {
         let after = self.rest.trim_start_matches(is_blank);
-        let end = after.trim_start_matches(|letter: char| {
-            letter.is_ascii_alphanumeric() || "-._~+/".contains(letter)
-        });
+        let end =
+            after.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || "-._~+/".contains(c));
         let end = end.trim_start_matches('=').trim_start_matches(is_blank);
         if after.len() < self.rest.len() && (end.is_empty() || end.starts_with(',')) {
             self.rest = end;
@@ -122,10 +118,7 @@ impl<'a> Reader<'a> {
     }
 
     fn take(&mut self, belongs: impl Fn(char) -> bool) -> &'a str {
-        let end = self
-            .rest
-            .find(|letter| !belongs(letter))
-            .unwrap_or(self.rest.len());
+        let end = self.rest.find(|c| !belongs(c)).unwrap_or(self.rest.len());
         let (taken, rest) = self.rest.split_at(end);
         self.rest = rest;
         taken
@@ -136,20 +129,20 @@ impl<'a> Reader<'a> {
     }
 
     fn skip_one(&mut self) -> bool {
-        let mut letters = self.rest.chars();
-        let skipped = letters.next().is_some();
-        self.rest = letters.as_str();
+        let mut chars = self.rest.chars();
+        let skipped = chars.next().is_some();
+        self.rest = chars.as_str();
         skipped
     }
 }
 
-fn is_blank(letter: char) -> bool {
-    matches!(letter, ' ' | '\t')
+fn is_blank(c: char) -> bool {
+    matches!(c, ' ' | '\t')
 }
 
 /// RFC 9110, section 5.6.2.
-fn is_token_letter(letter: char) -> bool {
-    letter.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(letter)
+fn is_token_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c)
 }
 
 #[cfg(any(test, fuzzing))]

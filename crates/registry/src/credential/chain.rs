@@ -1,4 +1,4 @@
-//! Where a registry's credentials come from, in order.
+//! A chain of credential providers.
 
 use std::{
     hash::{Hash, Hasher},
@@ -12,7 +12,7 @@ use super::{
     secret::{Credential, Fingerprint},
 };
 
-/// Where credentials come from, in the order in which they are tried; nothing: anonymous.
+/// Credential providers in the order in which they are tried; if empty, requests are anonymous.
 #[derive(Debug, Clone)]
 pub struct CredentialChain {
     list: Arc<[Arc<dyn CredentialProvider>]>,
@@ -24,16 +24,16 @@ impl CredentialChain {
     pub fn anonymous() -> Self {
         Self {
             list: Arc::default(),
-            fingerprint: Fingerprint([0; 32]), // which is no hash of anything
+            fingerprint: Fingerprint([0; 32]), // not the hash of any input
         }
     }
 
-    /// The scope under which answers may be shared: equal for equal providers in equal order.
+    /// The key under which responses may be shared: equal for equal providers in equal order.
     pub fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
     }
 
-    /// Whether there are none.
+    /// Whether there are no providers.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
@@ -45,7 +45,7 @@ impl CredentialChain {
 }
 
 impl FromIterator<Arc<dyn CredentialProvider>> for CredentialChain {
-    /// Keeps the order and drops repetitions.
+    /// Keeps the order and drops duplicates.
     fn from_iter<I: IntoIterator<Item = Arc<dyn CredentialProvider>>>(providers: I) -> Self {
         let mut list: Vec<Arc<dyn CredentialProvider>> = Vec::new();
         for provider in providers {
@@ -69,7 +69,7 @@ impl FromIterator<Arc<dyn CredentialProvider>> for CredentialChain {
 }
 
 impl FromIterator<Credential> for CredentialChain {
-    /// Keeps the order and drops repetitions.
+    /// Keeps the order and drops duplicates.
     fn from_iter<I: IntoIterator<Item = Credential>>(credentials: I) -> Self {
         let credentials = credentials.into_iter();
         credentials

@@ -1,51 +1,50 @@
-//! The seam through which credentials come: from Secrets and files, where they are at hand, and from clouds, which issue
-//! them for a while.
+//! Providers of credentials: Secrets and files, which store them, and clouds, which issue them for a limited time.
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use super::secret::{Credential, Fingerprint};
 
-/// Where a credential comes from.
+/// A provider of a credential.
 ///
-/// What a Secret or a file holds is a [`Credential`], which provides itself. A cloud issues one when it is asked, good for
-/// a while; it keeps what it has issued, so that asking often costs nothing.
+/// A Secret or a file stores a [`Credential`], which provides itself. A cloud issues one on request, valid for a limited
+/// time; its provider caches it, so that frequent requests are cheap.
 pub trait CredentialProvider: fmt::Debug + Send + Sync {
-    /// The scope under which answers may be shared. Equal for providers of equal credentials; it stays when a credential is
-    /// issued anew.
+    /// The key under which responses may be shared. Equal for providers of equal credentials; unchanged when a credential is
+    /// renewed.
     fn fingerprint(&self) -> Fingerprint;
 
-    /// The credential for a repository of a registry.
+    /// Issues the credential for a repository of a registry.
     fn issue<'a>(&'a self, asked: Asked<'a>) -> Issuing<'a>;
 
-    /// What to do where a registry refuses what was issued, if more is known than that it does: which permission is missing.
+    /// Advice for a registry that refuses an issued credential, if the cause is known: which permission is missing.
     fn refusal_advice(&self) -> Option<&'static str> {
         None
     }
 
-    /// Whether a host other than the registry, its token server, may be sent the credential. A registry names any host,
-    /// and what is good for all of a cloud is not for all hosts.
+    /// Whether the credential may be sent to a token server on another host than the registry's. A registry can name any host,
+    /// and a credential for a whole cloud must not leave it.
     fn may_be_sent_to(&self, _host: &str) -> bool {
         true
     }
 }
 
-/// What [`CredentialProvider::issue`] gives.
+/// The future of [`CredentialProvider::issue`].
 pub type Issuing<'a> = Pin<Box<dyn Future<Output = Result<Issued, ProviderError>> + Send + 'a>>;
 
-/// What a credential is for.
+/// A request for a credential.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Asked<'a> {
-    /// The host that is asked: `host` or `host:port`.
+    /// The registry: `host` or `host:port`.
     pub registry: &'a str,
-    /// The repository there.
+    /// The repository.
     pub repository: &'a str,
-    /// What was issued before and the registry has refused, so that another one is wanted.
+    /// The credential that the registry refused, to be replaced.
     pub refused: Option<&'a Credential>,
 }
 
 impl<'a> Asked<'a> {
-    /// For a repository of a registry, of which no credential was refused.
+    /// A request for a repository of a registry.
     pub fn new(registry: &'a str, repository: &'a str) -> Self {
         Self {
             registry,
@@ -55,7 +54,7 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// A credential, and whose it is.
+/// An issued credential, and its identity.
 #[derive(Debug, Clone)]
 pub struct Issued {
     pub(crate) credential: Credential,
@@ -64,7 +63,7 @@ pub struct Issued {
 }
 
 impl Issued {
-    /// One that is good until somebody changes it where it is kept.
+    /// A credential that does not expire.
     pub fn lasting(credential: Credential) -> Self {
         Self {
             credential,
@@ -73,8 +72,8 @@ impl Issued {
         }
     }
 
-    /// One that was issued to an identity for a while. A refusal of it locks nobody out, so it is never quarantined; it is
-    /// replaced by another one.
+    /// A credential that was issued to an identity for a limited time. A refusal of it locks no account, so it is renewed
+    /// instead of quarantined.
     pub fn expiring(
         credential: Credential,
         expires_in: Duration,
@@ -87,12 +86,12 @@ impl Issued {
         }
     }
 
-    /// What is presented.
+    /// The credential.
     pub fn credential(&self) -> &Credential {
         &self.credential
     }
 
-    /// For how long it is good, if it ends by itself.
+    /// Its remaining lifetime, if it expires.
     pub fn expires_in(&self) -> Option<Duration> {
         self.expires_in
     }
@@ -108,9 +107,9 @@ impl CredentialProvider for Credential {
     }
 }
 
-/// No credential was issued. That says nothing about the registry, nor about other credentials.
+/// A failure to issue a credential, which implies nothing about the registry or other credentials.
 ///
-/// Its text is one line, names the step that failed and the cloud's own error code, and holds no secret.
+/// Its message is one line with the step that failed and the cloud's error code, and contains no secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct ProviderError {
@@ -120,7 +119,7 @@ pub struct ProviderError {
 }
 
 impl ProviderError {
-    /// What failed, and what to do about it.
+    /// An error with a message, and advice in one sentence.
     pub fn new(message: impl Into<Arc<str>>, advice: &'static str) -> Self {
         Self {
             message: message.into(),
@@ -129,19 +128,19 @@ impl ProviderError {
         }
     }
 
-    /// The same, not to be asked again for so long.
+    /// Sets the time until a retry.
     #[must_use]
     pub fn retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
         self
     }
 
-    /// What to do about it: one sentence.
+    /// What to do about it, in one sentence.
     pub fn advice(&self) -> &'static str {
         self.advice
     }
 
-    /// For how long asking again is of no use.
+    /// The time until a retry makes sense, if known.
     pub fn wait(&self) -> Option<Duration> {
         self.retry_after
     }

@@ -1,4 +1,4 @@
-//! What is presented to registries.
+//! Credentials.
 
 use std::{
     fmt,
@@ -8,16 +8,16 @@ use std::{
 
 use ring::digest::{Context, SHA256};
 
-/// One way to authenticate.
+/// A credential for a registry.
 ///
-/// Two credentials are equal when their content is. `Debug` shows the user name only.
+/// Credentials are equal if their content is. `Debug` shows the user name only.
 #[derive(Clone)]
 pub struct Credential {
     pub(crate) secret: Arc<Secret>,
     fingerprint: Fingerprint,
 }
 
-/// What a credential consists of.
+/// The content of a credential.
 pub(crate) enum Secret {
     Password { username: String, password: String },
     Bearer { token: String },
@@ -37,7 +37,7 @@ impl Credential {
         })
     }
 
-    /// A token that the registry itself takes as `Bearer`; it is not exchanged.
+    /// A token that is sent to the registry as `Bearer`, without an exchange at a token server.
     pub fn bearer(token: impl Into<String>) -> Self {
         Self::new(Secret::Bearer {
             token: token.into(),
@@ -65,7 +65,7 @@ impl Credential {
         }
     }
 
-    /// Of what is presented, regardless of the provider.
+    /// The fingerprint of the content, whichever provider it is from.
     pub(crate) fn content(&self) -> Fingerprint {
         self.fingerprint
     }
@@ -76,7 +76,7 @@ impl Fingerprint {
     pub fn of_parts<'p>(parts: impl IntoIterator<Item = &'p str>) -> Self {
         let mut context = Context::new(&SHA256);
         for part in parts {
-            // The length keeps "ab" + "c" apart from "a" + "bc".
+            // The length distinguishes "ab" + "c" from "a" + "bc".
             context.update(&(part.len() as u64).to_be_bytes());
             context.update(part.as_bytes());
         }
@@ -118,7 +118,7 @@ impl fmt::Debug for Credential {
 
 impl fmt::Debug for Fingerprint {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A hash of a short password could be guessed back.
+        // The hash of a short password can be brute-forced.
         formatter.write_str("Fingerprint(..)")
     }
 }

@@ -1,5 +1,4 @@
-//! Docker configurations: the content of pull Secrets and of `~/.docker/config.json`, read as the kubelet's Go reads
-//! them.
+//! Docker configurations: the content of pull Secrets and of `~/.docker/config.json`, parsed like the kubelet's Go code.
 
 use std::{fmt, marker::PhantomData};
 
@@ -15,8 +14,7 @@ use serde_json::Value;
 
 use crate::credential::Credential;
 
-/// As Go's `base64.StdEncoding` and `RawStdEncoding`: with padding, as Docker writes it, or without, and whatever the
-/// bits after the last byte are.
+/// As Go's `base64.StdEncoding` and `RawStdEncoding`: with or without padding, and with any trailing bits.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new()
@@ -24,14 +22,14 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
-/// A user name that says: the password is an identity token.
+/// The user name of entries whose password is an identity token.
 const IDENTITY_USER: &str = "<token>";
 
-/// A Docker configuration that cannot be read. It never shows what the document holds but for its keys.
+/// A malformed Docker configuration. The message shows no content but keys.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DockerConfigError {
-    /// The document has another shape.
+    /// The document is malformed.
     #[error("not a Docker configuration: malformed at line {line}, column {column}")]
     Shape {
         /// From 1.
@@ -39,7 +37,7 @@ pub enum DockerConfigError {
         /// From 1.
         column: usize,
     },
-    /// The field `auth` of an entry is not the base64 of `user:password`.
+    /// The `auth` of an entry is not the base64 of `user:password`.
     #[error("the entry {key:?} has an auth that is not the base64 of user:password")]
     Auth {
         /// The entry's key.
@@ -47,23 +45,23 @@ pub enum DockerConfigError {
     },
 }
 
-/// What a Docker configuration has for a registry instead of credentials.
+/// Why a Docker configuration has no credential for a registry.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MissingCredential {
     /// The entry has neither a password nor a token.
     #[error("its entry {key:?} is empty")]
     Empty {
-        /// The entry's key, as it is written.
+        /// The key, as written.
         key: String,
     },
-    /// The user name or the password is not UTF-8, which the kubelet takes and this crate does not.
+    /// The user name or the password is not UTF-8, which the kubelet accepts and this crate does not.
     #[error("the user name or password of its entry {key:?} is not UTF-8")]
     NotUtf8 {
-        /// The entry's key, as it is written.
+        /// The key, as written.
         key: String,
     },
-    /// A program has the credentials (`credsStore`, `credHelpers`): neither the kubelet nor this crate runs it.
+    /// The credential is in a helper program (`credsStore`, `credHelpers`), which neither the kubelet nor this crate runs.
     #[error("its credentials are in the credential helper {name:?}, which is not supported")]
     Helper {
         /// The helper's name, without `docker-credential-`.
@@ -71,22 +69,22 @@ pub enum MissingCredential {
     },
 }
 
-/// What a document holds for a key.
-pub(super) type Found = Result<Credential, MissingCredential>;
+/// The credential of an entry.
+pub(super) type EntryResult = Result<Credential, MissingCredential>;
 
-/// A document that was read.
+/// A parsed document.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct DockerConfig {
-    /// By key, as it is written.
-    pub(super) entries: Vec<(String, Found)>,
+    /// By key, as written.
+    pub(super) entries: Vec<(String, EntryResult)>,
     /// The helper for all registries.
     pub(super) store: Option<String>,
 }
 
-/// Reads `{"auths": {key: entry}}`.
+/// Parses `{"auths": {key: entry}}`.
 pub(super) fn config_json(json: &[u8]) -> Result<DockerConfig, DockerConfigError> {
     let config: ConfigJson = read(json)?;
-    let mut entries = found(config.auths)?;
+    let mut entries = entries(config.auths)?;
     let helpers = config.helpers.into_iter();
     entries.extend(helpers.map(|(key, name)| (key, Err(MissingCredential::Helper { name }))));
     Ok(DockerConfig {
@@ -95,20 +93,20 @@ pub(super) fn config_json(json: &[u8]) -> Result<DockerConfig, DockerConfigError
     })
 }
 
-/// Reads `{key: entry}`.
+/// Parses `{key: entry}`.
 pub(super) fn dockercfg(json: &[u8]) -> Result<DockerConfig, DockerConfigError> {
     Ok(DockerConfig {
-        entries: found(read(json)?)?,
+        entries: entries(read(json)?)?,
         store: None,
     })
 }
 
 fn read<T: Fields>(json: &[u8]) -> Result<T, DockerConfigError> {
-    // Go replaces what is not UTF-8, too.
+    // Go replaces invalid UTF-8, too.
     let text = String::from_utf8_lossy(json);
     match serde_json::from_str(&text) {
         Ok(Go(value)) => Ok(value),
-        // What serde says may quote a secret, so only the position is kept.
+        // The message of serde may quote a secret.
         Err(error) => Err(DockerConfigError::Shape {
             line: error.line(),
             column: error.column(),
@@ -116,7 +114,7 @@ fn read<T: Fields>(json: &[u8]) -> Result<T, DockerConfigError> {
     }
 }
 
-fn found(auths: Auths) -> Result<Vec<(String, Found)>, DockerConfigError> {
+fn entries(auths: Auths) -> Result<Vec<(String, EntryResult)>, DockerConfigError> {
     let entries = auths.0.into_iter();
     entries
         .map(|(key, entry)| match entry.credential() {
@@ -128,13 +126,13 @@ fn found(auths: Auths) -> Result<Vec<(String, Found)>, DockerConfigError> {
         .collect()
 }
 
-/// A struct of Go's `encoding/json`.
+/// A struct as in Go's `encoding/json`.
 trait Fields: Default {
-    /// Reads the value of a field from `map`, whether or not the field is known.
+    /// Consumes the value of a field from `map`, whether or not the field is known.
     fn set<'de, A: MapAccess<'de>>(&mut self, key: String, map: &mut A) -> Result<(), A::Error>;
 }
 
-/// Reads as Go does: null changes nothing, and of repeated fields the last one counts
+/// Parses like Go: null is ignored, and the last of repeated fields wins
 /// (<https://pkg.go.dev/encoding/json#Unmarshal>).
 struct Go<T>(T);
 
@@ -180,7 +178,7 @@ impl Fields for ConfigJson {
                 let Go(auths) = map.next_value::<Go<Auths>>()?;
                 self.auths.0.extend(auths.0);
             }
-            // Of no kind for the kubelet, so none is an error.
+            // Unknown to the kubelet, so no type is an error.
             "credsstore" => self.store = text(&map.next_value()?),
             "credhelpers" => {
                 let helpers: Value = map.next_value()?;
@@ -194,7 +192,7 @@ impl Fields for ConfigJson {
     }
 }
 
-/// A text that is not empty.
+/// A string that is not empty.
 fn text(value: &Value) -> Option<String> {
     let text = value.as_str().filter(|text| !text.is_empty());
     text.map(str::to_owned)
@@ -227,7 +225,7 @@ impl Fields for Entry {
             "auth" => &mut self.auth,
             "username" => &mut self.username,
             "password" => &mut self.password,
-            // The kubelet does not know these two, so no kind of them is an error.
+            // These two are unknown to the kubelet, so no type is an error.
             "identitytoken" => {
                 self.identity_token = text(&map.next_value()?).unwrap_or_default();
                 return Ok(());
@@ -248,15 +246,15 @@ impl Fields for Entry {
     }
 }
 
-/// Why an `auth` gives no user name and password.
+/// Why an `auth` has no user name and password.
 enum AuthError {
-    /// It is something else than the base64 of `user:password`.
+    /// It is not the base64 of `user:password`.
     NotBasic,
     NotUtf8,
 }
 
 impl Entry {
-    /// What the entry says, the more particular first; nothing where it is empty.
+    /// The credential, the most specific field first; none if the entry is empty.
     fn credential(self) -> Result<Option<Credential>, AuthError> {
         let (username, password) = if self.auth.is_empty() {
             (self.username, self.password)
@@ -277,9 +275,9 @@ impl Entry {
     }
 }
 
-/// Splits at the first colon: passwords may hold more of them.
+/// Splits at the first colon: passwords may contain more.
 fn basic(auth: &str) -> Result<(String, String), AuthError> {
-    // Tools that wrap lines break long tokens; Go's decoder skips the breaks.
+    // Some tools wrap long lines; Go's decoder skips the line breaks.
     let auth = auth.trim().replace(['\r', '\n'], "");
     let decoded = BASE64.decode(auth).map_err(|_| AuthError::NotBasic)?;
     let mut parts = decoded.splitn(2, |byte| *byte == b':');
@@ -287,7 +285,7 @@ fn basic(auth: &str) -> Result<(String, String), AuthError> {
         return Err(AuthError::NotBasic);
     };
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).map_err(|_| AuthError::NotUtf8);
-    // Some versions of Docker fill up with zero bytes.
+    // Some versions of Docker pad with zero bytes.
     Ok((
         text(username)?,
         text(password)?.trim_end_matches('\0').to_owned(),

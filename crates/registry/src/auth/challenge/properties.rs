@@ -1,10 +1,10 @@
-//! What holds of every `WWW-Authenticate`, whatever a server sends. Tests and the fuzz target call it.
+//! Properties of the parser for any input, for tests and the fuzz target.
 
 use http::HeaderValue;
 
 use super::*;
 
-/// `data` is the header's values, one in a line.
+/// `data` has one header value per line.
 pub(crate) fn check(data: &[u8]) {
     let lines: Vec<HeaderValue> = data
         .split(|byte| *byte == b'\n')
@@ -13,11 +13,14 @@ pub(crate) fn check(data: &[u8]) {
     let challenges = parse(&headers(&lines));
     if let Some((_, earlier)) = lines.split_last() {
         let unchanged = challenges.starts_with(&parse(&headers(earlier)));
-        assert!(unchanged, "a later line changed what an earlier one says");
+        assert!(
+            unchanged,
+            "a later line changed the challenges of an earlier one"
+        );
     }
     assert!(challenges.len() <= MAX_CHALLENGES);
-    challenges.iter().for_each(is_of_the_grammar);
-    comes_back(&challenges);
+    challenges.iter().for_each(assert_grammar);
+    assert_round_trip(&challenges);
 }
 
 fn headers(lines: &[HeaderValue]) -> HeaderMap {
@@ -25,25 +28,25 @@ fn headers(lines: &[HeaderValue]) -> HeaderMap {
     lines.map(|line| (WWW_AUTHENTICATE, line)).collect()
 }
 
-fn is_of_the_grammar(challenge: &Challenge) {
+fn assert_grammar(challenge: &Challenge) {
     assert!(challenge.parameters.len() <= MAX_PARAMETERS);
     let names = challenge.parameters.iter().map(|(name, _)| name);
     for name in names.chain([&challenge.scheme]) {
-        assert!(!name.is_empty() && name.chars().all(is_token_letter));
+        assert!(!name.is_empty() && name.chars().all(is_token_char));
         assert_eq!(*name, name.to_ascii_lowercase());
     }
 }
 
-/// Written down as RFC 9110 (section 11.4) asks for, challenges are read as the same.
-fn comes_back(challenges: &[Challenge]) {
-    let line: Vec<String> = challenges.iter().map(written).collect();
+/// Challenges that are serialized as in RFC 9110 (section 11.4) are parsed as the same.
+fn assert_round_trip(challenges: &[Challenge]) {
+    let line: Vec<String> = challenges.iter().map(serialized).collect();
     if let Ok(value) = HeaderValue::try_from(line.join(", ")) {
         let again = parse(&headers(&[value]));
         assert_eq!(again, challenges);
     }
 }
 
-fn written(challenge: &Challenge) -> String {
+fn serialized(challenge: &Challenge) -> String {
     let parameters: Vec<String> = challenge
         .parameters
         .iter()
