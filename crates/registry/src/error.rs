@@ -134,7 +134,7 @@ impl Error {
         response.map_or(&[], |response| &response.body.codes)
     }
 
-    /// What the server says about the failure: one line, escaped and cut. It is for people, and its words may change at
+    /// The server's message about the failure: one line, escaped and cut. It is for people, and its words may change at
     /// any time.
     pub fn message(&self) -> Option<&str> {
         self.0.response.as_ref()?.body.message.as_deref()
@@ -161,13 +161,9 @@ impl Error {
     pub fn is_anonymous(&self) -> bool {
         matches!(
             self.0.repr.cause(),
-            Repr::Unauthorized {
-                had_credentials: false
-            } | Repr::Denied {
-                had_credentials: false
-            } | Repr::TokenDenied {
-                had_credentials: false
-            }
+            Repr::Unauthorized { had_credentials }
+            | Repr::Denied { had_credentials }
+            | Repr::TokenDenied { had_credentials } if !had_credentials
         )
     }
 

@@ -46,7 +46,7 @@ impl<'a> Parser<'a> {
         // Parameters belong to a scheme of the same line.
         let mut current: Option<Challenge> = None;
         loop {
-            self.skip(|c| c == ',' || is_blank(c));
+            self.take(|c| c == ',' || is_blank(c));
             let name = self.take(is_token_char);
             if name.is_empty() {
                 // Against the grammar, a closing quote for example: continue after it.
@@ -122,10 +122,6 @@ impl<'a> Parser<'a> {
         let (taken, rest) = self.rest.split_at(end);
         self.rest = rest;
         taken
-    }
-
-    fn skip(&mut self, belongs: impl Fn(char) -> bool) {
-        self.take(belongs);
     }
 
     fn skip_one(&mut self) -> bool {

@@ -215,7 +215,7 @@ impl<'a> TokenSource<'a> {
                 }
             }
         };
-        // A redirect's target does not get the credential, so its response says nothing about the credential.
+        // A redirect's target does not get the credential, so its response proves nothing about the credential.
         if Origin::of(&response.uri) == Origin::of(&self.bearer.realm) {
             return Ok(response);
         }

@@ -35,7 +35,7 @@ pub(crate) enum Verdict {
     AnonymousDenied,
     /// The repository is denied to a valid credential.
     RepositoryDenied,
-    /// The repository is denied, or the credential refused: a request to the registry's base tells which.
+    /// The repository is denied, or the credential refused: a request to the registry's base distinguishes them.
     RequestBase,
 }
 

@@ -39,15 +39,6 @@ struct Open {
     probing: bool,
 }
 
-/// Why no request may be sent.
-#[derive(Debug, Clone)]
-pub(crate) struct Outage {
-    /// The failure that opened the breaker.
-    pub(crate) repr: Repr,
-    /// The time until a probe.
-    pub(crate) remaining: Duration,
-}
-
 /// Permission to send a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Admission {
@@ -58,24 +49,29 @@ pub(crate) enum Admission {
 }
 
 impl Breaker {
-    /// Whether a request may be sent now, as the next probe if the breaker is open.
-    pub(crate) fn check(&self, now: Instant) -> Result<(), Outage> {
-        let Some(open) = &self.open else {
-            return Ok(());
-        };
-        let left = open.until.saturating_duration_since(now);
-        let remaining = if open.probing { PROBING } else { left };
-        if remaining.is_zero() {
-            return Ok(());
+    /// The time until a request may be sent, as the next probe if the breaker is open.
+    pub(crate) fn remaining(&self, now: Instant) -> Duration {
+        match &self.open {
+            None => Duration::ZERO,
+            Some(open) if open.probing => PROBING,
+            Some(open) => open.until.saturating_duration_since(now),
         }
-        Err(Outage {
-            repr: open.repr.clone(),
-            remaining,
-        })
+    }
+
+    /// Fails unless a request may be sent.
+    pub(crate) fn check(&self, now: Instant) -> Result<(), Repr> {
+        let remaining = self.remaining(now);
+        match &self.open {
+            Some(open) if !remaining.is_zero() => Err(Repr::Down {
+                repr: Box::new(open.repr.clone()),
+                remaining,
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// Admits a request.
-    pub(crate) fn admit(&mut self, now: Instant) -> Result<Admission, Outage> {
+    pub(crate) fn admit(&mut self, now: Instant) -> Result<Admission, Repr> {
         self.check(now)?;
         Ok(match &mut self.open {
             None => Admission::Free,
@@ -140,7 +136,7 @@ mod tests {
 
     use super::*;
 
-    /// What happens to a breaker, at a second.
+    /// An event at a second.
     #[derive(Debug, Clone, Copy)]
     enum Event {
         Admit,
@@ -152,18 +148,18 @@ mod tests {
     }
     use Event::{Abandon, Admit, Fail, FailProbe, Succeed, Trip};
 
-    /// What becomes of it: how somebody is admitted, or in how many seconds they may be.
-    fn after(events: &[(u64, Event)]) -> Vec<Result<Admission, u64>> {
-        let begin = Instant::now();
+    /// The results of `Admit`; of a refusal the seconds that remain.
+    fn admissions(events: &[(u64, Event)]) -> Vec<Result<Admission, u64>> {
+        let start = Instant::now();
         let mut breaker = Breaker::default();
         let repr = Repr::Status(StatusCode::SERVICE_UNAVAILABLE);
-        let mut admissions = Vec::new();
+        let mut results = Vec::new();
         for (second, event) in events {
-            let now = begin + Duration::from_secs(*second);
+            let now = start + Duration::from_secs(*second);
             match event {
                 Admit => {
-                    let admission = breaker.admit(now);
-                    admissions.push(admission.map_err(|outage| outage.remaining.as_secs()));
+                    let remaining = breaker.remaining(now).as_secs();
+                    results.push(breaker.admit(now).map_err(|_| remaining));
                 }
                 Succeed => drop(breaker.succeeded()),
                 Fail => drop(breaker.failed(Admission::Free, &repr, now)),
@@ -172,7 +168,7 @@ mod tests {
                 Abandon => breaker.abandoned(),
             }
         }
-        admissions
+        results
     }
 
     const FREE: Result<Admission, u64> = Ok(Admission::Free);
@@ -180,22 +176,22 @@ mod tests {
     const FIVE: [(u64, Event); 5] = [(0, Fail); 5];
 
     #[test]
-    fn it_opens_after_failures_in_a_row_only() {
-        assert_eq!(after(&[&FIVE[1..], &[(0, Admit)]].concat()), [FREE]);
-        assert_eq!(after(&[&FIVE[..], &[(0, Admit)]].concat()), [Err(2)]);
+    fn opens_after_failures_in_a_row_only() {
+        assert_eq!(admissions(&[&FIVE[1..], &[(0, Admit)]].concat()), [FREE]);
+        assert_eq!(admissions(&[&FIVE[..], &[(0, Admit)]].concat()), [Err(2)]);
         let between = [&FIVE[1..], &[(0, Succeed)], &FIVE[1..], &[(0, Admit)]].concat();
-        assert_eq!(after(&between), [FREE]);
-        assert_eq!(after(&[(0, Trip), (1, Admit)]), [Err(1)]);
+        assert_eq!(admissions(&between), [FREE]);
+        assert_eq!(admissions(&[(0, Trip), (1, Admit)]), [Err(1)]);
     }
 
     #[test]
-    fn one_caller_finds_out_whether_it_is_over() {
+    fn a_single_probe_finds_out_whether_the_outage_is_over() {
         let due = [&FIVE[..], &[(2, Admit), (2, Admit)]].concat();
-        assert_eq!(after(&due), [PROBE, Err(1)], "one probe");
+        assert_eq!(admissions(&due), [PROBE, Err(1)], "one probe");
         let over = [&due[..], &[(3, Succeed), (3, Admit), (3, Admit)]].concat();
-        assert_eq!(after(&over)[2..], [FREE, FREE]);
+        assert_eq!(admissions(&over)[2..], [FREE, FREE]);
         let abandoned = [&due[..], &[(3, Abandon), (3, Admit), (3, Admit)]].concat();
-        assert_eq!(after(&abandoned)[2..], [PROBE, Err(1)], "the next one");
+        assert_eq!(admissions(&abandoned)[2..], [PROBE, Err(1)], "the next one");
     }
 
     #[test]
@@ -206,21 +202,24 @@ mod tests {
             second += wait;
             events.extend([(second, Admit), (second, FailProbe), (second, Admit)]);
         }
-        let waits: Vec<_> = after(&events).into_iter().filter_map(Result::err).collect();
+        let waits: Vec<_> = admissions(&events)
+            .into_iter()
+            .filter_map(Result::err)
+            .collect();
         assert_eq!(waits, [4, 8, 16, 32, 60, 60, 60]);
         events.extend([
             (second + 60, Succeed),
             (second + 60, Trip),
             (second + 60, Admit),
         ]);
-        assert_eq!(after(&events).last(), Some(&Err(2)), "a new outage");
+        assert_eq!(admissions(&events).last(), Some(&Err(2)), "a new outage");
     }
 
     #[test]
     fn what_was_in_flight_when_it_opened_does_not_prolong_it() {
         let late = [&FIVE[..], &[(1, Fail), (1, Trip), (1, Admit), (2, Admit)]].concat();
-        assert_eq!(after(&late), [Err(1), PROBE]);
+        assert_eq!(admissions(&late), [Err(1), PROBE]);
         let answered = [&FIVE[..], &[(1, Succeed), (1, Admit)]].concat();
-        assert_eq!(after(&answered), [FREE], "it does answer");
+        assert_eq!(admissions(&answered), [FREE], "it does answer");
     }
 }

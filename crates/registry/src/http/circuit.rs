@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use tokio::{sync::watch, time::Instant};
 
 use super::{
-    breaker::{Admission, Breaker, Outage},
+    breaker::{Admission, Breaker},
     response::is_transient,
 };
 use crate::error::repr::Repr;
@@ -68,7 +68,7 @@ impl Circuit {
         let mut changed = self.changed.subscribe();
         tokio::pin!(wait);
         loop {
-            self.state.lock().host.check(Instant::now()).map_err(down)?;
+            self.state.lock().host.check(Instant::now())?;
             tokio::select! {
                 biased; // the failed caller releases its permit at the same time, and the next one would fail, too
                 _ = changed.changed() => {}
@@ -84,11 +84,11 @@ impl Circuit {
         let mut state = self.state.lock();
         // A request that the path's breaker refuses must not become the probe of the host.
         if let Some(breaker) = state.paths.get(path) {
-            breaker.check(now).map_err(down)?;
+            breaker.check(now)?;
         }
-        let of_host = state.host.admit(now).map_err(down)?;
+        let of_host = state.host.admit(now)?;
         let of_path = match state.paths.get_mut(path) {
-            Some(breaker) => breaker.admit(now).map_err(down)?,
+            Some(breaker) => breaker.admit(now)?,
             None => Admission::Free,
         };
         drop(state);
@@ -111,10 +111,8 @@ impl Circuit {
         let now = Instant::now();
         let state = self.state.lock();
         let of_path = state.paths.get(path(uri));
-        let outages = [Some(&state.host), of_path].into_iter().flatten();
-        let outages = outages.filter_map(|breaker| breaker.check(now).err());
-        let remaining = outages.map(|outage| outage.remaining);
-        remaining.max().unwrap_or_default()
+        let of_path = of_path.map(|breaker| breaker.remaining(now));
+        state.host.remaining(now).max(of_path.unwrap_or_default())
     }
 }
 
@@ -226,13 +224,6 @@ fn path(uri: &Uri) -> &str {
     let path = uri.path();
     path.split_once("/manifests/")
         .map_or(path, |(path, _)| path)
-}
-
-fn down(outage: Outage) -> Repr {
-    Repr::Down {
-        repr: Box::new(outage.repr),
-        remaining: outage.remaining,
-    }
 }
 
 #[cfg(test)]

@@ -197,7 +197,7 @@ impl HostClient {
         pass: &Pass<'_>,
         limit: Duration,
     ) -> Result<Response, Repr> {
-        let sent = request.to_http(&self.shared.user_agent)?;
+        let sent = request.to_http(&self.shared.user_agent);
         let secrets = Secrets::of(sent.headers(), request.form.as_ref());
         let started = Instant::now();
         let response = within(limit, limit, self.transport.send(sent)).await?;

@@ -76,12 +76,13 @@ impl Proxy {
                 return Err(InvalidProxy { scheme });
             }
         }
-        Ok(Self {
-            rules: Arc::new(Rules {
-                proxies: Matcher::builder().https(https).http(http).build(),
-                no_proxy: NoProxy::parse(no),
-            }),
-        })
+        let proxies = Matcher::builder().https(https).http(http).build();
+        Ok(Self::new(proxies, NoProxy::parse(no)))
+    }
+
+    fn new(proxies: Matcher, no_proxy: NoProxy) -> Self {
+        let rules = Arc::new(Rules { proxies, no_proxy });
+        Self { rules }
     }
 
     /// Connects to a server: directly, to the proxy that forwards requests, or through its tunnel.
@@ -131,12 +132,7 @@ impl Proxy {
 impl Default for Proxy {
     /// No proxy.
     fn default() -> Self {
-        Self {
-            rules: Arc::new(Rules {
-                proxies: Matcher::builder().build(),
-                no_proxy: NoProxy::default(),
-            }),
-        }
+        Self::new(Matcher::builder().build(), NoProxy::default())
     }
 }
 

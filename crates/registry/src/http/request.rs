@@ -7,7 +7,7 @@ use http::{
 };
 use http_body_util::Full;
 
-use crate::{credential::Fingerprint, error::repr::Repr, observer::Operation, origin::Origin};
+use crate::{credential::Fingerprint, observer::Operation, origin::Origin};
 
 /// The account that a request counts for; none: anonymous.
 pub(crate) type Account = Option<Fingerprint>;
@@ -53,36 +53,29 @@ impl Request {
         self.operation == Operation::Token && (self.form.is_some() || self.authorization.is_some())
     }
 
-    /// Converts it to what is sent.
-    pub(crate) fn to_http(
-        &self,
-        user_agent: &HeaderValue,
-    ) -> Result<http::Request<Full<Bytes>>, Repr> {
-        let method = match (&self.form, self.operation) {
-            (Some(_), _) => Method::POST,
-            (None, Operation::Head) => Method::HEAD,
-            (None, Operation::Get | Operation::Token) => Method::GET,
-        };
-        let form = self.form.is_some();
-        let form = form.then(|| HeaderValue::from_static("application/x-www-form-urlencoded"));
+    /// Converts it to an HTTP request.
+    pub(crate) fn to_http(&self, user_agent: &HeaderValue) -> http::Request<Full<Bytes>> {
+        let form_type = self
+            .form
+            .as_ref()
+            .map(|_| "application/x-www-form-urlencoded");
         let headers = [
             (USER_AGENT, Some(user_agent.clone())),
             (ACCEPT, self.accept.map(HeaderValue::from_static)),
             (AUTHORIZATION, self.authorization.clone()),
             (IF_NONE_MATCH, self.if_none_match.clone()),
-            (CONTENT_TYPE, form),
+            (CONTENT_TYPE, form_type.map(HeaderValue::from_static)),
         ];
-        let request = http::Request::builder()
-            .method(method)
-            .uri(self.uri.clone());
-        let request = headers
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, value?)))
-            .fold(request, |request, (name, value)| {
-                request.header(name, value)
-            });
+        let headers = headers.into_iter();
+        let headers = headers.filter_map(|(name, value)| Some((name, value?)));
+        let mut request = http::Request::new(Full::new(self.form.clone().unwrap_or_default()));
+        *request.method_mut() = match (&self.form, self.operation) {
+            (Some(_), _) => Method::POST,
+            (None, Operation::Head) => Method::HEAD,
+            (None, Operation::Get | Operation::Token) => Method::GET,
+        };
+        *request.uri_mut() = self.uri.clone();
+        request.headers_mut().extend(headers);
         request
-            .body(Full::new(self.form.clone().unwrap_or_default()))
-            .map_err(|error| Repr::Transport(std::sync::Arc::new(error)))
     }
 }
