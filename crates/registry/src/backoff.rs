@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_double_up_to_the_longest() {
+    fn delays_double_up_to_the_longest() {
         let mut waits = Doubling::new(Duration::from_secs(15), Duration::from_secs(100));
         let waits: Vec<_> = (0..6).map(|_| waits.next().as_secs()).collect();
         assert_eq!(waits, [15, 30, 60, 100, 100, 100]);

@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_oldest_entry_goes_when_there_are_too_many() {
+    fn the_least_recently_used_entry_is_evicted() {
         let mut cache = bounded(NonZeroUsize::MIN.saturating_add(1));
         for number in 0..3 {
             cache.put(number, ());

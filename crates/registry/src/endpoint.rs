@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_endpoint_says_why() {
+    fn invalid_endpoints_are_refused_with_a_reason() {
         let cases = [
             ("", EndpointError::NotAUrl),
             ("harbor.corp", EndpointError::NotAUrl),

@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patterns_match_whole_hosts_and_cross_dots() {
+    fn patterns_match_whole_hosts_including_dots() {
         let cases = [
             ("ghcr.io", "ghcr.io", true),
             ("ghcr.io", "GHCR.io", true),
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_is_literal_when_it_names_one_registry() {
+    fn a_pattern_without_wildcards_is_literal() {
         let cases = [
             ("ghcr.io", true),
             ("registry.internal:5000", true),
@@ -159,13 +159,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_host_pattern_is_refused_with_the_reason() {
+    fn invalid_patterns_are_refused_with_a_reason() {
         let cases = [
             ("", "empty"),
             ("https://ghcr.io", "without scheme or path"),
             ("ghcr.io/acme", "without scheme or path"),
             ("ghcr .io", "without scheme or path"),
-            ("[a", "no glob"),
+            ("[a", "not a glob"),
         ];
         for (pattern, reason) in cases {
             let error = pattern.parse::<HostPattern>().expect_err(pattern);

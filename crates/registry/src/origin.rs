@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_origin_knows_the_default_ports() {
+    fn an_origin_has_default_ports() {
         let of = |text: &str| Origin::of(&text.parse().expect("an address"));
         assert_eq!(of("https://A.example/x"), of("https://a.example:443/y"));
         assert_ne!(of("https://a.example"), of("http://a.example"));

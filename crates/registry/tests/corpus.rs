@@ -1,4 +1,4 @@
-//! The inputs of the fuzz target for Docker configurations, the crashes of the past among them.
+//! The inputs of the fuzz target for Docker configurations, with past crashes.
 #![cfg(test)] // so that clippy knows the functions between the tests as tests' own
 
 #[path = "../../../fuzz/corpus.rs"]

@@ -1,4 +1,4 @@
-//! Large bodies from many hosts at once cost no more memory than a few. In a process of its own, as the peak is the whole
+//! Large bodies from many hosts at once cost no more memory than a few. In a separate process, as the peak is the whole
 //! process's.
 #![cfg(test)] // so that clippy knows the functions between the tests as tests' own
 #![cfg(target_os = "linux")]
@@ -16,13 +16,13 @@ use tokio::sync::Semaphore;
 
 use crate::script::{OCI_INDEX, Server, client, status, until};
 
-/// Half of what the chart grants the controller, in bytes.
+/// Half of the controller's memory limit in the chart, in bytes.
 const MOST: usize = 64 * 1024 * 1024;
 
-/// The largest that a manifest can be, in bytes.
+/// The largest manifest, in bytes.
 const BODY: usize = 4 * 1024 * 1024;
 
-/// The most memory that the process has had so far, in bytes.
+/// The peak memory of the process, in bytes.
 fn peak() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").expect("readable");
     let line = status
@@ -33,7 +33,7 @@ fn peak() -> usize {
     kibibytes.expect("a number") * 1024
 }
 
-/// Reads as many manifests from a host at once as may be, each from a repository of its own.
+/// Fetches as many manifests from a host at once as permitted, each from a repository of its own.
 async fn read_all(
     client: &RegistryClient,
     server: &Server,

@@ -1,4 +1,4 @@
-//! Hostile answers cost no memory. In a process of its own, as the peak is the whole process's.
+//! Hostile responses cost no memory. In a separate process, as the peak is the whole process's.
 #![cfg(test)] // so that clippy knows the functions between the tests as tests' own
 #![cfg(target_os = "linux")]
 
@@ -10,13 +10,13 @@ use kube_autorollout_registry::{ErrorKind, RegistryClient};
 
 use crate::script::{Answer, OCI_INDEX, Server, alice, client, credentials, status};
 
-/// What may come and go between rounds: a few manifests of the largest size, in buffers that have doubled.
+/// The tolerated difference between rounds: a few manifests of the largest size, in doubled buffers.
 const SLACK: usize = 24 * 1024 * 1024;
 
 /// Rounds that would show a leak of one manifest each.
 const ROUNDS: usize = 20;
 
-/// The most memory that the process has had so far, in bytes.
+/// The peak memory of the process, in bytes.
 fn peak() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").expect("readable");
     let line = status
@@ -27,7 +27,7 @@ fn peak() -> usize {
     kibibytes.expect("a number") * 1024
 }
 
-/// One attack each, by the repository asked for.
+/// An attack for each repository.
 fn attack(target: &str, bomb: &Answer) -> Answer {
     match target.split('/').nth(2).expect("a repository") {
         "endless" => status(200).with("content-type", OCI_INDEX).endless(),
@@ -61,7 +61,7 @@ async fn suffer_all(client: &RegistryClient, server: &Server) {
 #[tokio::test]
 async fn hostile_answers_leave_memory_as_it_was() {
     let bomb = status(200).with("content-type", OCI_INDEX).gzip_bomb(4);
-    let server = Server::start(move |asked| attack(&asked.target, &bomb)).await;
+    let server = Server::start(move |request| attack(&request.target, &bomb)).await;
     let client = client();
     suffer_all(&client, &server).await;
     let before = peak();

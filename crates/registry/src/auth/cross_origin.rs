@@ -77,10 +77,10 @@ pub(crate) async fn follow(
     let scopes = scopes(context, &bearer, &response.uri);
     let origin = response.origin;
     let host = context.http.named(context.host, &origin, call.config);
-    let stale = sent.filter(|sent| sent.origin == origin);
-    let stale = stale.map(|sent| sent.token);
+    let refused_token = sent.filter(|sent| sent.origin == origin);
+    let refused_token = refused_token.map(|sent| sent.token);
     let source = TokenSource::new(context.anonymous(&host), &bearer, &scopes);
-    let fetched = source.fetch(stale.as_ref(), call).await;
+    let fetched = source.fetch(refused_token.as_ref(), call).await;
     let token = fetched.map_err(|failure| failure.error)?;
     let authorized = Request {
         uri: response.uri,

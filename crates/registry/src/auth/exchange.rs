@@ -95,15 +95,11 @@ impl<'a> Exchange<'a> {
                 },
                 Action::RequestBase => Box::pin(self.request_base(call)).await?,
                 Action::Done => {
-                    return match self.last_response.take() {
-                        Some(last) => {
-                            Box::pin(outcome::of_response(context, request, last, call)).await
-                        }
-                        None => {
-                            let failure = Failure::RepositoryRefused;
-                            Err(outcome::of_failure(context, failure, None))
-                        }
+                    let Some(last) = self.last_response.take() else {
+                        let failure = Failure::RepositoryRefused;
+                        return Err(outcome::of_failure(context, failure, None));
                     };
+                    return Box::pin(outcome::of_response(context, request, last, call)).await;
                 }
                 Action::Fail(failure) => return Err(Box::pin(self.fail(failure, call)).await),
             };

@@ -79,6 +79,7 @@ pub(crate) enum Failure {
 }
 
 /// The state of one exchange.
+#[expect(clippy::struct_excessive_bools, reason = "the facts are independent")]
 pub(crate) struct Negotiation {
     scheme: Option<AuthScheme>,
     /// The scheme was remembered from an earlier call and is not confirmed in this one.

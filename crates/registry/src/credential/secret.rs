@@ -129,7 +129,7 @@ mod tests {
     use crate::credential::CredentialChain;
 
     #[test]
-    fn credentials_are_reported_apart_by_content_and_kind() {
+    fn credentials_are_distinguished_by_content_and_kind() {
         let one = Credential::password("user", "secret");
         assert_eq!(one, Credential::password("user", "secret"));
         for other in [
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn the_scope_depends_on_order_and_not_on_repetitions() {
+    fn the_fingerprint_depends_on_order_and_not_on_duplicates() {
         let (a, b) = (Credential::bearer("a"), Credential::bearer("b"));
         let scope = |list: &[&Credential]| {
             let credentials: CredentialChain = list.iter().map(|one| (*one).clone()).collect();

@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_doubles_with_each_probe_that_fails_up_to_a_minute() {
+    fn the_time_doubles_with_each_failed_probe_up_to_a_minute() {
         let mut events = FIVE.to_vec();
         let mut second = 0;
         for wait in [2, 4, 8, 16, 32, 60, 60] {
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_in_flight_when_it_opened_does_not_prolong_it() {
+    fn failures_of_requests_in_flight_do_not_prolong_it() {
         let late = [&FIVE[..], &[(1, Fail), (1, Trip), (1, Admit), (2, Admit)]].concat();
         assert_eq!(admissions(&late), [Err(1), PROBE]);
         let answered = [&FIVE[..], &[(1, Succeed), (1, Admit)]].concat();

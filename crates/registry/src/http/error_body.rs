@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_and_messages_of_registries_and_token_servers_are_read() {
+    fn codes_and_messages_of_registries_and_token_servers_are_parsed() {
         let cases = [
             (
                 r#"{"errors":[{"code":"DENIED","message":"denied"}]}"#,
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_text_counts_where_it_is_declared_as_such() {
+    fn plain_text_is_a_message_if_declared_as_such() {
         let declared = |kind: &'static str| {
             let headers = [(CONTENT_TYPE, HeaderValue::from_static(kind))];
             let headers = headers.into_iter().collect();
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_one_short_line_that_changes_nothing_else() {
+    fn a_message_is_one_short_line_without_control_characters() {
         let long = "x".repeat(10_000);
         let cases = [
             ("a\u{1b}[31m\nb\u{202e}c\0", "a?[31m b?c?".to_owned()),
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn what_repeats_a_secret_is_dropped() {
+    fn a_message_that_repeats_a_secret_is_dropped() {
         let basic = HeaderValue::from_static("Basic dXNlcjpwbGFudGVk"); // user:planted
         let bearer = HeaderValue::from_static("Bearer planted");
         let form = Bytes::from_static(b"grant_type=refresh_token&refresh_token=pl%61nted");

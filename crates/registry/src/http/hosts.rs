@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_registry_that_nobody_asks_is_forgotten_with_all_that_it_has_named() {
+    async fn an_unused_registry_is_evicted_with_the_hosts_that_it_names() {
         let (hosts, make) = (Hosts::new(), maker());
         let registry = |host: &str| hosts.registry(key(host), || make(host));
         let named = {

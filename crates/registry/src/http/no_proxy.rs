@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hosts_are_exempt_as_in_go() {
+    fn hosts_match_as_in_go() {
         // The first rows are those of Go's own test, TestUseProxy in http/httpproxy of golang.org/x/net.
         let list = "foobar.com, .barbaz.net, *.wildcard.io, 192.168.1.1, 192.168.1.2:81, 192.168.1.3:80, 10.0.0.0/30, \
                     2001:db8::52:0:1, [2001:db8::52:0:2]:443, [2001:db8::52:0:3]:80, 2002:db8:a::45/64";
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn ports_lists_of_everything_and_nonsense_are_read_as_in_go() {
+    fn ports_wildcards_and_malformed_entries_are_parsed_as_in_go() {
         let cases = [
             (
                 "registry.internal:5000",

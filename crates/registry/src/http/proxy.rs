@@ -190,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_proxy_that_cannot_be_used_is_named_and_its_login_is_not() {
+    fn the_error_of_an_invalid_proxy_does_not_show_its_login() {
         let cases = [
             ("http://proxy:3128", true),
             ("proxy:3128", true),

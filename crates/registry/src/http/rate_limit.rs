@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_seconds_or_a_date_of_the_servers_clock() {
+    fn retry_after_is_seconds_or_a_date_by_the_servers_clock() {
         const NOW: (&str, &str) = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");
         let cases: [(Lines, Option<u64>); 10] = [
             (&[], None),
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn docker_hubs_limits_are_read() {
+    fn limits_of_docker_hub_are_parsed() {
         const WINDOW: Option<Duration> = Some(Duration::from_secs(21_600));
         let cases: [(Lines, Option<RateLimit>); 4] = [
             (

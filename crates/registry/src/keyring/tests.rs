@@ -42,7 +42,7 @@ fn users(keys: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn keys_match_as_the_kubelet_matches_them() {
+fn keys_match_as_in_the_kubelet() {
     let cases: &[(&str, &str, bool)] = &[
         // globs in each label
         ("*.kubernetes.io", "prefix.kubernetes.io/app", true),
@@ -105,7 +105,7 @@ fn keys_match_as_the_kubelet_matches_them() {
 }
 
 #[test]
-fn longer_keys_come_before_shorter_ones_and_names_before_globs() {
+fn longer_keys_precede_shorter_ones_and_names_precede_globs() {
     let keys = [
         "*.example.com",
         "a.example.com",
@@ -124,7 +124,7 @@ fn longer_keys_come_before_shorter_ones_and_names_before_globs() {
 }
 
 #[test]
-fn the_default_registry_is_asked_only_when_nothing_else_matches() {
+fn the_default_registry_is_used_if_no_other_key_matches() {
     let both = keyring(&["docker.io/team", "index.docker.io"]);
     assert_eq!(found(&both, "team/app"), users(&["docker.io/team"]));
     assert_eq!(found(&both, "other/app"), users(&["index.docker.io"]));

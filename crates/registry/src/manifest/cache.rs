@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn the_least_recently_used_give_way_when_the_room_is_full() {
+    fn the_least_recently_used_manifests_are_evicted() {
         let cache = ManifestCache::new();
         for number in 0..4 {
             cache.put(key(number), manifest(number, MAX_BYTES / 4 - OVERHEAD));

@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_claims_count_as_none() {
+    fn malformed_digest_headers_are_ignored() {
         for value in ["", "sha256:short", "latest", "sha256:", "foo:1"] {
             assert_eq!(
                 claimed_digest(&headers(&[("docker-content-digest", value)])),

@@ -172,7 +172,7 @@ mod tests {
     const HEX: &str = "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff";
 
     #[test]
-    fn references_lead_to_their_manifests() {
+    fn references_map_to_the_urls_of_their_manifests() {
         let digest = format!("sha256:{HEX}");
         let cases = [
             (
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_is_asked_in_the_place_of_the_registry() {
+    fn an_endpoint_replaces_the_registry() {
         let digest = format!("sha256:{HEX}");
         let cases = [
             (
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_that_would_change_the_address_are_refused() {
+    fn parts_that_would_change_the_url_are_refused() {
         let cases = [
             ("ghcr.io", "a/../../admin", "1"),
             ("ghcr.io", "a//b", "1"),

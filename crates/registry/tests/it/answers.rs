@@ -1,4 +1,4 @@
-//! What becomes of the answers to HEAD and GET.
+//! Responses to HEAD and GET.
 
 use http::Method;
 use kube_autorollout_registry::{AuthMethod, CredentialChain, DigestSource, ErrorKind, RateLimit};
@@ -9,7 +9,7 @@ use crate::script::{
 };
 
 #[tokio::test]
-async fn one_head_tells_digest_type_size_and_limit() {
+async fn one_head_reports_digest_type_size_and_limit() {
     let server = Server::start(|_| {
         index("{}")
             .with("ratelimit-limit", "100;w=21600")
@@ -38,25 +38,25 @@ async fn one_head_tells_digest_type_size_and_limit() {
 }
 
 #[tokio::test]
-async fn the_request_asks_for_all_four_kinds_and_no_compression() {
+async fn a_request_accepts_all_four_kinds_and_no_compression() {
     let server = Server::start(|_| index("{}")).await;
     resolve(&client(), &server.image("web:1"))
         .await
         .expect("resolved");
-    let asked = &server.log()[0];
+    let request = &server.log()[0];
     let accept = "application/vnd.docker.distribution.manifest.v2+json, \
         application/vnd.docker.distribution.manifest.list.v2+json, \
         application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json";
-    let accepts: Vec<_> = asked.headers.get_all("accept").iter().collect();
+    let accepts: Vec<_> = request.headers.get_all("accept").iter().collect();
     assert_eq!(accepts, [accept], "in one header");
-    assert_eq!(asked.header("accept-encoding"), None);
-    assert_eq!(asked.authorization(), None);
-    let agent = asked.header("user-agent").expect("a user agent");
+    assert_eq!(request.header("accept-encoding"), None);
+    assert_eq!(request.authorization(), None);
+    let agent = request.header("user-agent").expect("a user agent");
     assert!(agent.starts_with("kube-autorollout-registry/"), "{agent}");
 }
 
 #[tokio::test]
-async fn get_is_used_where_head_does_not_tell() {
+async fn get_is_used_if_head_is_incomplete() {
     let cases = [
         ("no digest", index_without_digest("{}")),
         (
@@ -66,9 +66,9 @@ async fn get_is_used_where_head_does_not_tell() {
         ("HEAD not allowed", status(405)),
     ];
     for (name, head) in cases {
-        let server = Server::start(move |asked| match asked.method {
+        let server = Server::start(move |request| match request.method {
             Method::HEAD => head.clone(),
-            // What a GET claims is not asked: too many registries get it wrong.
+            // What a GET claims is ignored: too many registries get it wrong.
             _ => index_without_digest("{}").with(DIGEST, digest_of(b"a lie").as_ref()),
         })
         .await;
@@ -85,12 +85,12 @@ async fn get_is_used_where_head_does_not_tell() {
 }
 
 #[tokio::test]
-async fn a_registry_without_usable_head_is_asked_by_conditional_get_from_then_on() {
+async fn a_registry_without_usable_head_gets_conditional_gets() {
     let etag = format!("\"{}\"", digest_of(b"{}"));
-    let server = Server::start(move |asked| {
-        if asked.method == Method::HEAD {
+    let server = Server::start(move |request| {
+        if request.method == Method::HEAD {
             index_without_digest("{}")
-        } else if asked.header("if-none-match") == Some(&etag) {
+        } else if request.header("if-none-match") == Some(&etag) {
             status(304)
         } else {
             index_without_digest("{}")
@@ -116,10 +116,10 @@ async fn a_registry_without_usable_head_is_asked_by_conditional_get_from_then_on
 }
 
 #[tokio::test]
-async fn one_head_that_tells_nothing_changes_nothing() {
+async fn a_single_useless_head_changes_nothing() {
     let odd = std::sync::atomic::AtomicBool::new(true);
-    let server = Server::start(move |asked| {
-        let is_head = asked.method == Method::HEAD;
+    let server = Server::start(move |request| {
+        let is_head = request.method == Method::HEAD;
         if is_head && odd.swap(false, std::sync::atomic::Ordering::SeqCst) {
             return status(405);
         }
@@ -135,9 +135,9 @@ async fn one_head_that_tells_nothing_changes_nothing() {
 }
 
 #[tokio::test]
-async fn get_is_used_where_head_fails_and_get_does_not() {
+async fn get_is_used_if_head_fails_and_get_succeeds() {
     for code in [400, 403, 404, 501] {
-        let server = Server::start(move |asked| match asked.method {
+        let server = Server::start(move |request| match request.method {
             Method::HEAD => status(code),
             _ => index_without_digest("{}"),
         })
@@ -148,7 +148,7 @@ async fn get_is_used_where_head_fails_and_get_does_not() {
             let resolved = resolve(&client, &image).await.expect("resolved");
             assert_eq!(resolved.digest, digest_of(b"{}"), "{code}");
         }
-        let heads = server.count(|asked| asked.method == Method::HEAD);
+        let heads = server.count(|request| request.method == Method::HEAD);
         assert_eq!(
             (heads, server.log().len()),
             (2, 5),
@@ -159,8 +159,8 @@ async fn get_is_used_where_head_fails_and_get_does_not() {
 }
 
 #[tokio::test]
-async fn a_get_that_tells_no_more_than_head_is_not_repeated_within_the_hour() {
-    let server = Server::start(|asked| match asked.target.as_str() {
+async fn a_get_that_reports_no_more_than_head_is_not_repeated_within_an_hour() {
+    let server = Server::start(|request| match request.target.as_str() {
         "/v2/web/manifests/1" => index("{}"),
         _ => status(404),
     })
@@ -179,7 +179,7 @@ async fn a_get_that_tells_no_more_than_head_is_not_repeated_within_the_hour() {
 }
 
 #[tokio::test]
-async fn a_manifest_may_say_itself_what_it_is() {
+async fn the_media_type_may_be_in_the_manifest() {
     let body = format!(r#"{{"schemaVersion":2,"mediaType":"{OCI_INDEX}","manifests":[]}}"#);
     let digest = digest_of(body.as_bytes());
     let vague = [
@@ -218,7 +218,7 @@ async fn a_manifest_may_say_itself_what_it_is() {
 }
 
 #[tokio::test]
-async fn a_manifest_read_by_tag_is_not_read_again_by_digest() {
+async fn a_manifest_fetched_by_tag_is_cached_by_digest() {
     let server = Server::start(|_| index_without_digest("{}")).await;
     let client = client();
     resolve(&client, &server.image("web:1"))
@@ -228,11 +228,11 @@ async fn a_manifest_read_by_tag_is_not_read_again_by_digest() {
         .await
         .expect("read");
     assert_eq!(manifest.body, "{}");
-    assert_eq!(server.count(|asked| asked.method == Method::GET), 1);
+    assert_eq!(server.count(|request| request.method == Method::GET), 1);
 }
 
 #[tokio::test]
-async fn answers_that_are_no_manifests_have_kinds_of_their_own() {
+async fn responses_without_a_manifest_have_specific_kinds() {
     let schema1 = "application/vnd.docker.distribution.manifest.v1+prettyjws";
     let digest = digest_of(b"{}").to_string();
     // Where HEAD leaves open what it is, and where it fails for the first time, GET has the last word.
@@ -279,7 +279,7 @@ async fn answers_that_are_no_manifests_have_kinds_of_their_own() {
 }
 
 #[tokio::test]
-async fn a_digest_in_the_reference_must_be_the_registrys() {
+async fn a_digest_in_the_reference_must_match_the_registrys() {
     let server = Server::start(|_| index("{}")).await;
     let pinned = |body: &[u8]| server.image(&format!("web:1@{}", digest_of(body)));
     let resolved = resolve(&client(), &pinned(b"{}")).await.expect("resolved");
@@ -291,7 +291,7 @@ async fn a_digest_in_the_reference_must_be_the_registrys() {
 }
 
 #[tokio::test]
-async fn a_digest_of_another_algorithm_is_compared_with_what_it_is_of() {
+async fn a_digest_of_another_algorithm_is_verified_against_the_body() {
     // Of `{}`, whose sha256 the registry names.
     let right = "27c74670adb75075fad058d5ceaf7b20c4e7786c83bae8a32f626f9782af34c9\
         a33c2046ef60fd2a7878d378e29fec851806bbd9a67878f3a9f1cda4830763fd";
@@ -305,7 +305,7 @@ async fn a_digest_of_another_algorithm_is_compared_with_what_it_is_of() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_asked_is_not_asked() {
+async fn an_invalid_reference_causes_no_request() {
     let server = Server::start(|_| index("{}")).await;
     let reference = kube_autorollout_registry::Reference::with_tag(
         server.host(),
@@ -318,7 +318,7 @@ async fn what_cannot_be_asked_is_not_asked() {
 }
 
 #[tokio::test]
-async fn failures_that_may_pass_are_retried_within_bounds() {
+async fn transient_failures_are_retried_within_bounds() {
     for code in [408, 500, 502, 503, 504] {
         let server = Server::start(move |_| status(code)).await;
         let error = resolve(&client(), &server.image("web:1"))
@@ -336,7 +336,7 @@ async fn failures_that_may_pass_are_retried_within_bounds() {
 }
 
 #[tokio::test]
-async fn nobody_at_the_port_is_a_transport_error_with_its_cause() {
+async fn a_refused_connection_is_a_transport_error_with_its_source() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let host = listener.local_addr().expect("an address");
     drop(listener);

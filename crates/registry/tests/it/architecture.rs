@@ -1,10 +1,10 @@
-//! The layers of this crate: each knows those below it only, and no modules import each other in a circle.
+//! The layers of this crate: each imports those below it only, and no modules import each other in a cycle.
 
 use std::path::Path;
 
 use kube_autorollout_testbed::modules::{Imports, circles, imports, sources};
 
-/// From the top. What is in one line imports from the lines below it only.
+/// From the top. Modules import from the lines below theirs only.
 const LAYERS: &[&[&str]] = &[
     &["lib"],
     &["token_client"],
@@ -31,7 +31,7 @@ fn layer(module: &str) -> usize {
     layer.unwrap_or_else(|| panic!("{module} is in no layer"))
 }
 
-/// The imports that lead up, or sideways.
+/// Imports that do not lead downwards.
 fn strays(imports: &Imports) -> Vec<String> {
     let top = |module: &str| module.split("::").next().map(str::to_owned);
     let arrows = imports
@@ -41,7 +41,7 @@ fn strays(imports: &Imports) -> Vec<String> {
     strays.map(|(from, to)| format!("{from} → {to}")).collect()
 }
 
-/// Those of this crate.
+/// The imports of this crate.
 fn ours() -> Imports {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     imports(&sources(&folder).expect("the sources"))
@@ -55,12 +55,12 @@ fn layers_import_downwards_only() {
 }
 
 #[test]
-fn no_modules_import_each_other_in_a_circle() {
+fn no_modules_import_each_other_in_a_cycle() {
     assert_eq!(circles(ours()), [""; 0]);
 }
 
 #[test]
-fn strays_would_be_found() {
+fn upward_imports_would_be_found() {
     let sources = [
         (
             "http::retry",

@@ -1,4 +1,4 @@
-//! Artifactory: its addresses, its tokens, and the way around a proxy that does not rewrite `/v2/`.
+//! Artifactory: its URLs, its tokens, and the fallback for a proxy that does not rewrite `/v2/`.
 
 use std::sync::{
     Arc,
@@ -11,14 +11,14 @@ use kube_autorollout_testbed::image::digest_of;
 use crate::{
     authentication::ALICE,
     script::{
-        self, Answer, Asked, Server, alice, build, client, credentials, index,
+        self, Answer, ReceivedRequest, Server, alice, build, client, credentials, index,
         index_without_digest, options, pass, resolve, resolve_with, status, token,
     },
 };
 
 const MARKER: &str = "x-jfrog-version";
 
-/// A client that uses the native address.
+/// A client with the native fallback.
 fn with_fallback() -> RegistryClient {
     build(options().artifactory_fallback(true))
 }
@@ -27,23 +27,23 @@ fn missing() -> Answer {
     status(404).with(MARKER, "Artifactory/7.90.0 79000900")
 }
 
-/// Serves native addresses only.
-fn native(asked: &Asked) -> Answer {
-    if asked.target.starts_with("/artifactory/api/docker/") {
+/// Serves native URLs only.
+fn native(request: &ReceivedRequest) -> Answer {
+    if request.target.starts_with("/artifactory/api/docker/") {
         index("{}").with(MARKER, "7")
     } else {
         missing()
     }
 }
 
-/// Serves the native addresses of `docker-local`, to those with a token of its own token server.
-fn native_with_tokens(asked: &Asked) -> Answer {
+/// Serves the native URLs of `docker-local`, with tokens of its own token server.
+fn native_with_tokens(request: &ReceivedRequest) -> Answer {
     let base = "/artifactory/api/docker/docker-local/v2/";
-    let Some(path) = asked.target.strip_prefix(base) else {
+    let Some(path) = request.target.strip_prefix(base) else {
         return missing();
     };
     if path.starts_with("token?") {
-        let known = matches!(asked.authorization(), Some(sent) if sent == ALICE);
+        let known = matches!(request.authorization(), Some(sent) if sent == ALICE);
         let right = path.ends_with("&scope=repository%3Ateam%2Fsub%2Fweb%3Apull");
         return if known && right {
             token("native")
@@ -51,16 +51,16 @@ fn native_with_tokens(asked: &Asked) -> Answer {
             status(401)
         };
     }
-    if asked.authorization() == Some("Bearer native") {
+    if request.authorization() == Some("Bearer native") {
         return index("{}");
     }
-    let host = &asked.host;
+    let host = &request.host;
     let challenge = format!(r#"Bearer realm="http://{host}{base}token",service="{host}""#);
     status(401).with("www-authenticate", &challenge)
 }
 
 #[tokio::test]
-async fn a_manifest_that_is_only_at_the_native_address_is_found_there_and_then_at_once() {
+async fn a_manifest_at_the_native_url_only_is_found_and_its_url_remembered() {
     let server = Server::start(native).await;
     let client = with_fallback();
     let image = server.image("docker-local/team/sub/web:1");
@@ -91,7 +91,7 @@ async fn a_manifest_that_is_only_at_the_native_address_is_found_there_and_then_a
 }
 
 #[tokio::test]
-async fn a_manifest_by_digest_is_found_at_the_native_address_too() {
+async fn a_manifest_by_digest_is_found_at_the_native_url_too() {
     let server = Server::start(native).await;
     script::manifest(&with_fallback(), &server.image("local/web:1"), "{}")
         .await
@@ -107,7 +107,7 @@ async fn a_manifest_by_digest_is_found_at_the_native_address_too() {
 }
 
 #[tokio::test]
-async fn the_native_address_has_a_token_server_of_its_own() {
+async fn the_native_url_has_its_own_token_server() {
     let server = Server::start(native_with_tokens).await;
     let client = with_fallback();
     let image = server.image("docker-local/team/sub/web:1");
@@ -117,7 +117,7 @@ async fn the_native_address_has_a_token_server_of_its_own() {
         .expect("resolved");
     assert_eq!(resolved.auth_method, AuthMethod::Bearer);
     assert_eq!(
-        server.count(|asked| asked.target.contains("/v2/token?")),
+        server.count(|request| request.target.contains("/v2/token?")),
         1,
         "{:?}",
         server.lines()
@@ -130,9 +130,9 @@ async fn the_native_address_has_a_token_server_of_its_own() {
 }
 
 #[tokio::test]
-async fn the_native_address_is_asked_after_an_artifactorys_404_and_on_request_only() {
+async fn the_native_url_is_used_after_a_404_of_artifactory_and_if_enabled_only() {
     let cases = [
-        ("not asked for", client(), missing(), "local/web:1", 1),
+        ("disabled", client(), missing(), "local/web:1", 1),
         (
             "no Artifactory, so that GET might find what HEAD does not",
             with_fallback(),
@@ -173,10 +173,10 @@ async fn the_native_address_is_asked_after_an_artifactorys_404_and_on_request_on
 }
 
 #[tokio::test]
-async fn a_missing_tag_costs_one_head_once_it_is_known_where_the_host_has_its_manifests() {
+async fn a_missing_tag_costs_one_head_if_the_layout_is_known() {
     for where_they_are in ["/v2/", "/artifactory/"] {
-        let server = Server::start(move |asked| {
-            if asked.target.starts_with(where_they_are) && asked.target.ends_with("/1") {
+        let server = Server::start(move |request| {
+            if request.target.starts_with(where_they_are) && request.target.ends_with("/1") {
                 index("{}").with(MARKER, "7")
             } else {
                 missing()
@@ -197,11 +197,11 @@ async fn a_missing_tag_costs_one_head_once_it_is_known_where_the_host_has_its_ma
 }
 
 #[tokio::test]
-async fn a_host_that_changes_where_its_manifests_are_is_found_out_within_an_hour() {
+async fn a_changed_layout_is_noticed_within_an_hour() {
     let rewritten = Arc::new(AtomicBool::new(false));
     let now = Arc::clone(&rewritten);
-    let server = Server::start(move |asked| {
-        let standard = asked.target.starts_with("/v2/");
+    let server = Server::start(move |request| {
+        let standard = request.target.starts_with("/v2/");
         if standard == now.load(SeqCst) {
             index("{}").with(MARKER, "7")
         } else {
@@ -219,10 +219,10 @@ async fn a_host_that_changes_where_its_manifests_are_is_found_out_within_an_hour
 }
 
 #[tokio::test]
-async fn a_proxy_may_rewrite_the_addresses_of_some_repositories_only() {
-    let server = Server::start(|asked| {
-        let native = asked.target.starts_with("/artifactory/");
-        if native == asked.target.contains("/old/") {
+async fn a_proxy_may_rewrite_the_urls_of_some_repositories_only() {
+    let server = Server::start(|request| {
+        let native = request.target.starts_with("/artifactory/");
+        if native == request.target.contains("/old/") {
             index("{}").with(MARKER, "7")
         } else {
             missing()
@@ -243,12 +243,12 @@ async fn a_proxy_may_rewrite_the_addresses_of_some_repositories_only() {
 }
 
 #[tokio::test]
-async fn a_native_address_without_usable_head_is_asked_by_conditional_get() {
+async fn a_native_url_without_usable_head_gets_conditional_gets() {
     let etag = format!("\"{}\"", digest_of(b"{}"));
-    let server = Server::start(move |asked| {
-        if asked.target.starts_with("/v2/") {
+    let server = Server::start(move |request| {
+        if request.target.starts_with("/v2/") {
             missing()
-        } else if asked.header("if-none-match") == Some(&etag) {
+        } else if request.header("if-none-match") == Some(&etag) {
             status(304)
         } else {
             index_without_digest("{}")
@@ -285,9 +285,9 @@ async fn repository_paths_and_subdomains_are_plain_references() {
 }
 
 #[tokio::test]
-async fn an_identity_token_serves_as_password_and_as_bearer() {
+async fn an_artifactory_identity_token_works_as_password_and_as_bearer() {
     let basic = format!("Basic {}", "YWxpY2U6aWRlbnRpdHktdG9rZW4="); // alice:identity-token
-    let server = Server::start(move |asked| match asked.authorization() {
+    let server = Server::start(move |request| match request.authorization() {
         Some("Bearer identity-token") => index("{}"),
         Some(sent) if sent == basic => index("{}"),
         _ => status(401).with("www-authenticate", r#"Basic realm="Artifactory Realm""#),
@@ -309,8 +309,8 @@ async fn an_identity_token_serves_as_password_and_as_bearer() {
 }
 
 #[tokio::test]
-async fn a_refused_password_is_not_presented_at_the_other_address() {
-    let server = Server::start(|asked| match asked.authorization() {
+async fn a_refused_password_is_not_presented_at_the_other_url() {
+    let server = Server::start(|request| match request.authorization() {
         None => status(401).with("www-authenticate", r#"Basic realm="Artifactory Realm""#),
         Some(_) => status(401).with(MARKER, "7"),
     })
@@ -321,5 +321,5 @@ async fn a_refused_password_is_not_presented_at_the_other_address() {
         let error = resolve_with(&client, &image, &credentials(&[alice()])).await;
         assert_eq!(error.expect_err("refused").kind(), expected);
     }
-    assert_eq!(server.count(|asked| asked.authorization().is_some()), 1);
+    assert_eq!(server.count(|request| request.authorization().is_some()), 1);
 }

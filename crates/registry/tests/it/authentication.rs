@@ -1,4 +1,4 @@
-//! Challenges, tokens, and who is reported what.
+//! Challenges, tokens, and the results that callers get.
 
 use std::sync::Arc;
 
@@ -7,45 +7,45 @@ use kube_autorollout_registry::{AuthMethod, Credential, ErrorKind};
 use tokio::sync::Semaphore;
 
 use crate::script::{
-    Answer, Asked, Server, alice, build, client, credentials, index, options, pass, resolve,
-    resolve_with, status, token,
+    Answer, ReceivedRequest, Server, alice, build, client, credentials, index, options, pass,
+    resolve, resolve_with, status, token,
 };
 
 pub(crate) const ALICE: &str = "Basic YWxpY2U6YWxpY2Utc2VjcmV0";
 
-pub(crate) fn challenge(asked: &Asked, parameters: &str) -> Answer {
-    let host = &asked.host;
+pub(crate) fn challenge(request: &ReceivedRequest, parameters: &str) -> Answer {
+    let host = &request.host;
     status(401).with(
         "www-authenticate",
         &format!(r#"Bearer realm="http://{host}/token"{parameters}"#),
     )
 }
 
-/// Wants tokens, one for each repository, named after the scope and who asks.
-fn token_registry(asked: &Asked) -> Answer {
-    if asked.is_token() {
-        let user = asked.authorization().map_or("nobody", |_| "alice");
-        let scope = asked.target.rsplit("scope=").next().expect("a scope");
+/// Requires a token for each repository, named after the scope and the user.
+fn token_registry(request: &ReceivedRequest) -> Answer {
+    if request.is_token() {
+        let user = request.authorization().map_or("nobody", |_| "alice");
+        let scope = request.target.rsplit("scope=").next().expect("a scope");
         return token(&format!("{user}.{scope}"));
     }
-    let repository = asked
+    let repository = request
         .target
         .trim_start_matches("/v2/")
         .split("/manifests")
         .next()
         .expect("a path");
     let scope = format!("repository%3A{}%3Apull", repository.replace('/', "%2F"));
-    match asked.authorization() {
+    match request.authorization() {
         Some(sent) if sent.starts_with("Bearer ") && sent.ends_with(&scope) => index("{}"),
         _ => challenge(
-            asked,
+            request,
             &format!(r#",service="registry",scope="repository:{repository}:pull""#),
         ),
     }
 }
 
 #[tokio::test]
-async fn a_token_is_fetched_for_a_challenge_and_kept() {
+async fn a_token_is_fetched_for_a_challenge_and_cached() {
     let server = Server::start(token_registry).await;
     let client = client();
     let alice = credentials(&[alice()]);
@@ -85,7 +85,7 @@ async fn a_token_is_fetched_for_a_challenge_and_kept() {
 }
 
 #[tokio::test]
-async fn tokens_of_one_credential_are_not_used_for_another() {
+async fn a_token_is_not_shared_between_credentials() {
     let server = Server::start(token_registry).await;
     let client = client();
     let image = server.image("web:1");
@@ -97,7 +97,7 @@ async fn tokens_of_one_credential_are_not_used_for_another() {
     let sent: Vec<_> = server
         .log()
         .iter()
-        .filter(|asked| asked.is_token())
+        .filter(|request| request.is_token())
         .cloned()
         .collect();
     assert_eq!(sent.len(), 2);
@@ -108,12 +108,12 @@ async fn tokens_of_one_credential_are_not_used_for_another() {
 }
 
 #[tokio::test]
-async fn many_who_need_one_token_cause_one_request_for_it() {
+async fn concurrent_callers_cause_one_token_request() {
     let go = Arc::new(Semaphore::new(0));
     let hold = Arc::clone(&go);
-    let server = Server::start(move |asked| {
-        let answer = token_registry(asked);
-        if asked.is_token() {
+    let server = Server::start(move |request| {
+        let answer = token_registry(request);
+        if request.is_token() {
             answer.hold(&hold)
         } else {
             answer
@@ -126,7 +126,7 @@ async fn many_who_need_one_token_cause_one_request_for_it() {
     let all = join_all((0..50).map(|_| resolve_with(&client, &image, &alice)));
     let (all, ()) = tokio::join!(all, async { go.add_permits(1) });
     assert!(all.iter().all(Result::is_ok));
-    assert_eq!(server.count(Asked::is_token), 1);
+    assert_eq!(server.count(ReceivedRequest::is_token), 1);
 }
 
 #[tokio::test]
@@ -135,15 +135,15 @@ async fn a_refused_token_is_replaced_once() {
     let issued = std::sync::atomic::AtomicUsize::new(0);
     let valid = Arc::new(std::sync::atomic::AtomicUsize::new(1));
     let current = Arc::clone(&valid);
-    let server = Server::start(move |asked| {
+    let server = Server::start(move |request| {
         use std::sync::atomic::Ordering::SeqCst;
-        if asked.is_token() {
+        if request.is_token() {
             return token(&format!("t{}", issued.fetch_add(1, SeqCst) + 1));
         }
-        if asked.authorization() == Some(&format!("Bearer t{}", current.load(SeqCst))) {
+        if request.authorization() == Some(&format!("Bearer t{}", current.load(SeqCst))) {
             return index("{}");
         }
-        challenge(asked, r#",error="invalid_token""#)
+        challenge(request, r#",error="invalid_token""#)
     })
     .await;
     let client = client();
@@ -153,7 +153,7 @@ async fn a_refused_token_is_replaced_once() {
     resolve(&client, &image)
         .await
         .expect("resolved with another token");
-    assert_eq!(server.count(Asked::is_token), 2);
+    assert_eq!(server.count(ReceivedRequest::is_token), 2);
     assert_eq!(
         server.log().len(),
         3 + 3,
@@ -163,13 +163,13 @@ async fn a_refused_token_is_replaced_once() {
 
 #[tokio::test(flavor = "current_thread")]
 async fn a_token_is_used_until_shortly_before_it_expires() {
-    let server = Server::start(|asked| {
-        if asked.is_token() {
+    let server = Server::start(|request| {
+        if request.is_token() {
             status(200).body(r#"{"access_token":"t"}"#) // no expires_in: 60 s
-        } else if asked.authorization() == Some("Bearer t") {
+        } else if request.authorization() == Some("Bearer t") {
             index("{}")
         } else {
-            challenge(asked, "")
+            challenge(request, "")
         }
     })
     .await;
@@ -178,15 +178,19 @@ async fn a_token_is_used_until_shortly_before_it_expires() {
     for (passed, expected) in [(0, 1), (45, 1), (8, 1), (2, 2), (45, 2)] {
         pass(passed).await;
         resolve(&client, &image).await.expect("resolved");
-        assert_eq!(server.count(Asked::is_token), expected, "{passed} s later");
+        assert_eq!(
+            server.count(ReceivedRequest::is_token),
+            expected,
+            "{passed} s later"
+        );
     }
 }
 
 #[tokio::test]
-async fn further_scopes_of_a_challenge_are_asked_for_too() {
-    let server = Server::start(|asked| match (asked.is_token(), asked.authorization()) {
+async fn additional_scopes_of_a_challenge_are_requested() {
+    let server = Server::start(|request| match (request.is_token(), request.authorization()) {
         (true, _)
-            if asked
+            if request
                 .target
                 .ends_with("?scope=repository%3Aweb%3Apull&scope=repository%3Aupstream%3Apull") =>
         {
@@ -195,7 +199,7 @@ async fn further_scopes_of_a_challenge_are_asked_for_too() {
         (true, _) => token("one"),
         (false, Some("Bearer both")) => index("{}"),
         _ => challenge(
-            asked,
+            request,
             r#",error="insufficient_scope",scope="repository:web:pull repository:upstream:pull""#,
         ),
     })
@@ -207,22 +211,22 @@ async fn further_scopes_of_a_challenge_are_asked_for_too() {
     resolve(&client, &server.image("web:1"))
         .await
         .expect("resolved");
-    assert_eq!(server.count(Asked::is_token), 1);
+    assert_eq!(server.count(ReceivedRequest::is_token), 1);
 }
 
 #[tokio::test]
 async fn identity_tokens_are_posted_and_only_an_unknown_method_leads_to_get() {
     let answer = |code: u16| {
-        move |asked: &Asked| match (
-            asked.is_token(),
-            asked.method.as_str(),
-            asked.authorization(),
+        move |request: &ReceivedRequest| match (
+            request.is_token(),
+            request.method.as_str(),
+            request.authorization(),
         ) {
             (true, "POST", _) if code == 200 => status(200).body(r#"{"access_token":"ok"}"#),
             (true, "POST", _) => status(code),
             (true, "GET", Some(_)) => token("ok"),
             (false, _, Some("Bearer ok")) => index("{}"),
-            _ => challenge(asked, r#",service="acr""#),
+            _ => challenge(request, r#",service="acr""#),
         }
     };
     let identity = credentials(&[Credential::identity("0000", "refresh me")]);
@@ -237,11 +241,11 @@ async fn identity_tokens_are_posted_and_only_an_unknown_method_leads_to_get() {
         let client = build(options().client_id("my-tool"));
         let result = resolve_with(&client, &server.image("web:1"), &identity).await;
         assert_eq!(result.is_ok(), resolved, "{code}");
-        assert_eq!(server.count(Asked::is_token), requests, "{code}");
+        assert_eq!(server.count(ReceivedRequest::is_token), requests, "{code}");
         let post = server
             .log()
             .into_iter()
-            .find(Asked::is_token)
+            .find(ReceivedRequest::is_token)
             .expect("a token request");
         assert_eq!(
             post.body,
@@ -253,10 +257,10 @@ async fn identity_tokens_are_posted_and_only_an_unknown_method_leads_to_get() {
 }
 
 #[tokio::test]
-async fn a_bearer_credential_is_sent_as_it_is() {
-    let server = Server::start(|asked| match asked.authorization() {
+async fn a_bearer_credential_is_sent_unchanged() {
+    let server = Server::start(|request| match request.authorization() {
         Some("Bearer registry-token") => index("{}"),
-        _ => challenge(asked, ""),
+        _ => challenge(request, ""),
     })
     .await;
     let bearer = credentials(&[Credential::bearer("registry-token")]);
@@ -264,11 +268,11 @@ async fn a_bearer_credential_is_sent_as_it_is() {
         .await
         .expect("resolved");
     assert_eq!(resolved.auth_method, AuthMethod::Bearer);
-    assert_eq!(server.count(Asked::is_token), 0);
+    assert_eq!(server.count(ReceivedRequest::is_token), 0);
 }
 
 #[tokio::test]
-async fn nobody_is_reported_apart_from_somebody_refused() {
+async fn anonymous_refusals_are_distinguished() {
     let server = Server::start(|_| status(401).with("www-authenticate", "Basic")).await;
     let nobody = resolve(&client(), &server.image("web:1"))
         .await
@@ -284,7 +288,7 @@ async fn nobody_is_reported_apart_from_somebody_refused() {
 }
 
 #[tokio::test]
-async fn other_ways_of_authentication_are_named_and_not_tried() {
+async fn unsupported_schemes_are_reported() {
     let cases = [
         (vec!["Negotiate", "NTLM"], "negotiate, ntlm", 1),
         // The base might have one.
@@ -312,7 +316,7 @@ async fn other_ways_of_authentication_are_named_and_not_tried() {
 }
 
 #[tokio::test]
-async fn a_failing_token_server_has_a_kind_of_its_own() {
+async fn a_failing_token_server_has_its_own_kind() {
     let cases: [(Answer, ErrorKind); 6] = [
         (status(500), ErrorKind::TokenServer),
         (status(404), ErrorKind::TokenServer),
@@ -322,11 +326,11 @@ async fn a_failing_token_server_has_a_kind_of_its_own() {
         (status(429), ErrorKind::RateLimited),
     ];
     for (answer, expected) in cases {
-        let server = Server::start(move |asked| {
-            if asked.is_token() {
+        let server = Server::start(move |request| {
+            if request.is_token() {
                 answer.clone()
             } else {
-                challenge(asked, "")
+                challenge(request, "")
             }
         })
         .await;
@@ -338,13 +342,13 @@ async fn a_failing_token_server_has_a_kind_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_token_server_elsewhere_gets_the_credential_and_the_registry_does_not() {
+async fn an_external_token_server_gets_the_credential_and_the_registry_does_not() {
     let issuer = Server::start(|_| token("issued")).await;
     let realm = format!(
         r#"Bearer realm="http://{}/token",service="s""#,
         issuer.host()
     );
-    let registry = Server::start(move |asked| match asked.authorization() {
+    let registry = Server::start(move |request| match request.authorization() {
         Some("Bearer issued") => index("{}"),
         _ => status(401).with("www-authenticate", &realm),
     })
@@ -355,7 +359,7 @@ async fn a_token_server_elsewhere_gets_the_credential_and_the_registry_does_not(
         .expect("resolved");
     assert_eq!(issuer.log()[0].authorization(), Some(ALICE));
     assert_eq!(
-        registry.count(|asked| asked.authorization() == Some(ALICE)),
+        registry.count(|request| request.authorization() == Some(ALICE)),
         0
     );
 }

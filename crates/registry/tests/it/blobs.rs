@@ -1,4 +1,4 @@
-//! Blobs by digest: verified, bounded, and no reason to doubt a credential.
+//! Blobs by digest: verified, bounded, and without consequences for credentials.
 
 use kube_autorollout_registry::{CredentialChain, Error, ErrorKind, RegistryClient};
 use kube_autorollout_testbed::image::digest_of;
@@ -7,7 +7,7 @@ use crate::script::{Server, alice, client, credentials, index, resolve_with, sta
 
 const CONFIG: &str = r#"{"config":{"Labels":{"org.opencontainers.image.version":"1.4.3"}}}"#;
 
-/// Reads the blob of that content.
+/// Fetches the blob with this content.
 async fn blob(
     client: &RegistryClient,
     server: &Server,
@@ -27,17 +27,17 @@ async fn kind(server: &Server, most: usize) -> Option<ErrorKind> {
 }
 
 #[tokio::test]
-async fn a_blob_is_read_where_it_is_stored_without_the_token() {
+async fn a_blob_is_read_from_its_storage_without_the_token() {
     let storage = Server::start(|_| status(200).body(CONFIG)).await;
     let location = format!("http://{}/storage?signature=1", storage.host());
-    let server = Server::start(move |asked| match asked.authorization() {
-        _ if asked.is_token() => token("for-web"),
+    let server = Server::start(move |request| match request.authorization() {
+        _ if request.is_token() => token("for-web"),
         Some("Bearer for-web") => status(307).with("location", &location),
         _ => status(401).with(
             "www-authenticate",
             &format!(
                 "Bearer realm=\"http://{}/token\",service=\"script\"",
-                asked.host
+                request.host
             ),
         ),
     })
@@ -52,7 +52,7 @@ async fn a_blob_is_read_where_it_is_stored_without_the_token() {
 }
 
 #[tokio::test]
-async fn what_is_not_the_blob_is_an_error() {
+async fn content_that_does_not_match_the_digest_is_an_error() {
     let server = Server::start(|_| status(200).body(CONFIG)).await;
     assert_eq!(kind(&server, CONFIG.len()).await, None);
     let smaller = kind(&server, CONFIG.len() - 1).await;
@@ -67,10 +67,10 @@ async fn what_is_not_the_blob_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_storage_that_refuses_puts_no_credential_in_quarantine() {
-    let server = Server::start(|asked| match asked.authorization() {
+async fn a_refusal_of_the_storage_quarantines_no_credential() {
+    let server = Server::start(|request| match request.authorization() {
         None => status(401).with("www-authenticate", "Basic"),
-        Some(_) if asked.target.contains("/blobs/") => status(403),
+        Some(_) if request.target.contains("/blobs/") => status(403),
         Some(_) => index("{}"),
     })
     .await;

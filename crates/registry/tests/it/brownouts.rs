@@ -1,4 +1,4 @@
-//! Registries that fail or hang: what that costs them, and those who ask for something else.
+//! Registries that fail or hang: the cost for them and for other requests.
 
 use std::{
     sync::{
@@ -19,18 +19,18 @@ use crate::{
     authentication::challenge,
     limits::limited,
     script::{
-        Answer, Asked, Server, alice, build, client, credentials, index, manifest, pass, resolve,
-        resolve_with, status, token, until,
+        Answer, ReceivedRequest, Server, alice, build, client, credentials, index, manifest, pass,
+        resolve, resolve_with, status, token, until,
     },
 };
 
-/// How a server answers that is well.
-type Well = fn(&Asked) -> Answer;
+/// The response of a healthy server.
+type Well = fn(&ReceivedRequest) -> Answer;
 
-/// How it answers while it is broken; none: well.
-type Broken = fn(&Asked) -> Option<Answer>;
+/// The response while it is broken; none: healthy.
+type Broken = fn(&ReceivedRequest) -> Option<Answer>;
 
-/// A server that answers well until it breaks.
+/// A server that is healthy until it breaks.
 struct Breaking {
     server: Server,
     broken: Arc<AtomicBool>,
@@ -38,15 +38,15 @@ struct Breaking {
 
 impl Breaking {
     async fn start(
-        well: impl Fn(&Asked) -> Answer + Send + Sync + 'static,
+        well: impl Fn(&ReceivedRequest) -> Answer + Send + Sync + 'static,
         broken_answer: Broken,
     ) -> Self {
         let broken = Arc::new(AtomicBool::new(false));
         let is_broken = Arc::clone(&broken);
-        let server = Server::start(move |asked| {
+        let server = Server::start(move |request| {
             let broken = is_broken.load(Ordering::SeqCst);
-            let answer = broken.then(|| broken_answer(asked)).flatten();
-            answer.unwrap_or_else(|| well(asked))
+            let answer = broken.then(|| broken_answer(request)).flatten();
+            answer.unwrap_or_else(|| well(request))
         });
         Self {
             server: server.await,
@@ -75,27 +75,27 @@ async fn resolve_all(
     join_all(all).await
 }
 
-fn basic(asked: &Asked) -> Answer {
-    match asked.authorization() {
+fn basic(request: &ReceivedRequest) -> Answer {
+    match request.authorization() {
         Some(_) => index("{}"),
         None => status(401).with("www-authenticate", "Basic realm=x"),
     }
 }
 
-fn bearer(asked: &Asked) -> Answer {
-    match (asked.is_token(), asked.authorization()) {
+fn bearer(request: &ReceivedRequest) -> Answer {
+    match (request.is_token(), request.authorization()) {
         (true, _) => token("t"),
         (false, Some("Bearer t")) => index("{}"),
-        _ => challenge(asked, ""),
+        _ => challenge(request, ""),
     }
 }
 
 #[tokio::test]
-async fn two_hundred_callers_cost_a_registry_that_fails_a_handful_of_requests() {
+async fn two_hundred_callers_send_few_requests_to_a_failing_registry() {
     let unavailable: Broken = |_| Some(status(503));
-    let no_tokens: Broken = |asked| {
-        let fails = asked.is_token() || asked.authorization().is_none();
-        fails.then(|| status(if asked.is_token() { 502 } else { 503 }))
+    let no_tokens: Broken = |request| {
+        let fails = request.is_token() || request.authorization().is_none();
+        fails.then(|| status(if request.is_token() { 502 } else { 503 }))
     };
     // Eight are in flight where nothing is to be found out first, and four take their places until the fifth has failed.
     let cases: [(&str, Well, Broken, u64, usize); 3] = [
@@ -131,7 +131,7 @@ async fn two_hundred_callers_cost_a_registry_that_fails_a_handful_of_requests() 
 }
 
 #[tokio::test]
-async fn one_caller_finds_out_that_a_registry_is_back() {
+async fn a_single_probe_finds_out_that_a_registry_has_recovered() {
     let registry = Breaking::start(|_| index("{}"), |_| Some(status(503))).await;
     let (client, anonymous) = (client(), CredentialChain::anonymous());
     let images = registry.images(20);
@@ -160,11 +160,11 @@ fn hasty(limit: usize) -> ClientBuilder {
 }
 
 #[tokio::test]
-async fn a_path_that_hangs_holds_up_nobody_who_asks_for_something_else() {
+async fn a_hanging_path_does_not_block_other_paths() {
     let go = Arc::new(Semaphore::new(0));
     let hold = Arc::clone(&go);
-    let server = Server::start(move |asked| {
-        if asked.target.contains("/slow/") {
+    let server = Server::start(move |request| {
+        if request.target.contains("/slow/") {
             status(200).never()
         } else {
             index("{}").hold(&hold)
@@ -182,19 +182,19 @@ async fn a_path_that_hangs_holds_up_nobody_who_asks_for_something_else() {
         .map(|number| server.image(&format!("app{number}:1")))
         .collect();
     let healthy = join_all(healthy.iter().map(|image| resolve(&client, image)));
-    let asked = || server.count(|asked| asked.target.contains("/slow/"));
+    let count = || server.count(|request| request.target.contains("/slow/"));
     let hang = async {
         let first = resolve(&client, &slow).await;
-        let before = asked();
+        let before = count();
         let again = resolve(&client, &slow).await;
-        (first, again, asked() - before)
+        (first, again, count() - before)
     };
     // One after the other, so that most of them wait when the hanging one is given up.
     let answers = async {
         for number in 0..60 {
             tokio::time::sleep(Duration::from_millis(60)).await;
             go.add_permits(1);
-            until(|| server.count(|asked| !asked.target.contains("/slow/")) > number).await;
+            until(|| server.count(|request| !request.target.contains("/slow/")) > number).await;
         }
     };
     let ((first, again, asked_again), healthy, ()) = tokio::join!(hang, healthy, answers);
@@ -213,12 +213,12 @@ async fn a_path_that_hangs_holds_up_nobody_who_asks_for_something_else() {
 }
 
 #[tokio::test]
-async fn who_finds_out_whether_a_login_is_good_at_a_path_that_hangs_holds_up_nobody_for_long() {
-    let server = Server::start(|asked| {
-        if asked.target.contains("/slow/") && asked.authorization().is_some() {
+async fn a_credential_probe_at_a_hanging_path_does_not_block_others_for_long() {
+    let server = Server::start(|request| {
+        if request.target.contains("/slow/") && request.authorization().is_some() {
             status(200).never()
         } else {
-            basic(asked)
+            basic(request)
         }
     })
     .await;
@@ -226,7 +226,7 @@ async fn who_finds_out_whether_a_login_is_good_at_a_path_that_hangs_holds_up_nob
     let (slow, good) = (server.image("slow/app:1"), server.image("good:1"));
     let hang = resolve_with(&client, &slow, &alice);
     let healthy = async {
-        let hangs = || server.count(|asked| asked.authorization().is_some()) == 1;
+        let hangs = || server.count(|request| request.authorization().is_some()) == 1;
         until(hangs).await;
         let time_passes = async {
             // All who wait have begun to.
@@ -243,9 +243,9 @@ async fn who_finds_out_whether_a_login_is_good_at_a_path_that_hangs_holds_up_nob
 }
 
 #[tokio::test]
-async fn a_caller_that_is_going_to_try_again_lets_others_pass_meanwhile() {
-    let server = Server::start(|asked| {
-        if asked.target.contains("/bad/") {
+async fn a_caller_releases_its_permit_before_a_retry() {
+    let server = Server::start(|request| {
+        if request.target.contains("/bad/") {
             status(503)
         } else {
             index("{}")
@@ -260,13 +260,13 @@ async fn a_caller_that_is_going_to_try_again_lets_others_pass_meanwhile() {
     let (bad, good) = tokio::join!(resolve(&client, &bad), resolve(&client, &good));
     assert_eq!(bad.expect_err("it fails").kind(), ErrorKind::Server);
     good.expect("it is well");
-    let asked = server.lines();
-    let asked: Vec<_> = asked.iter().map(|line| line.contains("/bad/")).collect();
-    assert_eq!(asked, [false, true, false, true, true, true]);
+    let requests = server.lines();
+    let is_bad: Vec<_> = requests.iter().map(|line| line.contains("/bad/")).collect();
+    assert_eq!(is_bad, [false, true, false, true, true, true]);
 }
 
 #[tokio::test]
-async fn those_who_wait_for_the_same_manifest_share_its_failure() {
+async fn callers_that_wait_for_the_same_manifest_share_its_failure() {
     let server = Server::start(|_| status(500)).await;
     let client = client();
     let image = server.image("web:1");
@@ -275,18 +275,18 @@ async fn those_who_wait_for_the_same_manifest_share_its_failure() {
         assert_eq!(one.expect_err("it fails").kind(), ErrorKind::Server);
     }
     assert_eq!(server.log().len(), 4, "one caller, with its retries");
-    assert_eq!(server.count(|asked| asked.method == Method::GET), 4);
+    assert_eq!(server.count(|request| request.method == Method::GET), 4);
 }
 
 #[tokio::test]
-async fn those_who_wait_for_the_same_token_share_its_failure() {
+async fn callers_that_wait_for_the_same_token_share_its_failure() {
     let go = Arc::new(Semaphore::new(0));
     let hold = Arc::clone(&go);
-    let server = Server::start(move |asked| {
-        if asked.is_token() {
+    let server = Server::start(move |request| {
+        if request.is_token() {
             status(404).hold(&hold)
         } else {
-            challenge(asked, "")
+            challenge(request, "")
         }
     })
     .await;
@@ -296,7 +296,7 @@ async fn those_who_wait_for_the_same_token_share_its_failure() {
         .collect();
     let all = join_all(images.iter().map(|image| resolve(&client, image)));
     let answer = async {
-        until(|| server.count(Asked::is_token) == 1).await;
+        until(|| server.count(ReceivedRequest::is_token) == 1).await;
         // The others have nothing to wait for but the token.
         for _ in 0..1000 {
             tokio::task::yield_now().await;
@@ -308,19 +308,19 @@ async fn those_who_wait_for_the_same_token_share_its_failure() {
         assert_eq!(one.expect_err("no token").kind(), ErrorKind::TokenServer);
     }
     // Who was reported that a remembered realm fails asks the registry once more, and that realm again.
-    let requests = server.count(Asked::is_token);
+    let requests = server.count(ReceivedRequest::is_token);
     assert!(requests <= 2, "{requests}");
 }
 
 #[tokio::test]
 async fn a_call_ends_after_twenty_requests() {
-    let server = Server::start(|asked| {
+    let server = Server::start(|request| {
         let place = |hops: &str| format!("/v2/web/manifests/1?{hops}");
-        match asked.target.split_once('?') {
-            _ if asked.is_token() => token("t"),
+        match request.target.split_once('?') {
+            _ if request.is_token() => token("t"),
             // Always another realm, after some redirects.
             Some((_, "xxxx")) => {
-                let realm = format!("http://{}/token/{:p}", asked.host, asked);
+                let realm = format!("http://{}/token/{:p}", request.host, request);
                 status(401).with("www-authenticate", &format!(r#"Bearer realm="{realm}""#))
             }
             Some((_, hops)) => status(302).with("location", &place(&format!("{hops}x"))),

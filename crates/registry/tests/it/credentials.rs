@@ -1,4 +1,4 @@
-//! Which credential is presented, how often, and to whom.
+//! Which credential is presented, how often, and to which server.
 
 use std::time::Duration;
 
@@ -6,38 +6,38 @@ use futures::future::join_all;
 use kube_autorollout_registry::{Credential, CredentialChain, ErrorKind};
 
 use crate::script::{
-    Answer, Asked, Server, alice, bob, client, credentials, index, pass, resolve_with, status,
-    token,
+    Answer, ReceivedRequest, Server, alice, bob, client, credentials, index, pass, resolve_with,
+    status, token,
 };
 
 const BOB: &str = "Basic Ym9iOmJvYi1zZWNyZXQ=";
 
-fn presented(asked: &Asked) -> bool {
-    asked
+fn presented(request: &ReceivedRequest) -> bool {
+    request
         .authorization()
         .is_some_and(|sent| sent.starts_with("Basic"))
 }
 
-/// Lets bob in only, with Basic.
-fn basic(asked: &Asked) -> Answer {
-    match asked.authorization() {
+/// Accepts bob only, with Basic.
+fn basic(request: &ReceivedRequest) -> Answer {
+    match request.authorization() {
         Some(BOB) => index("{}"),
         _ => status(401).with("www-authenticate", r#"Basic realm="x""#),
     }
 }
 
-/// Lets bob in only, with tokens that read everything but `secret`.
-fn bearer(asked: &Asked) -> Answer {
-    if asked.is_token() {
-        return match asked.authorization() {
+/// Accepts bob only, with tokens that read everything but `secret`.
+fn bearer(request: &ReceivedRequest) -> Answer {
+    if request.is_token() {
+        return match request.authorization() {
             Some(BOB) => token("bob"),
             _ => status(401),
         };
     }
-    match asked.authorization() {
-        Some("Bearer bob") if !asked.target.contains("/secret/") => index("{}"),
+    match request.authorization() {
+        Some("Bearer bob") if !request.target.contains("/secret/") => index("{}"),
         _ => {
-            let realm = format!("http://{}/token", asked.host);
+            let realm = format!("http://{}/token", request.host);
             status(401).with("www-authenticate", &format!(r#"Bearer realm="{realm}""#))
         }
     }
@@ -61,16 +61,16 @@ async fn the_next_credential_is_tried_after_a_refusal_only() {
         .await
         .expect("bob may");
         assert_eq!(
-            server.count(|asked| presented(asked) && asked.authorization() != Some(BOB)),
+            server.count(|request| presented(request) && request.authorization() != Some(BOB)),
             1
         );
     }
 }
 
-/// Shows `web` to alice and `api` to bob, and nothing of the other one's.
-fn each_their_own(asked: &Asked) -> Answer {
-    let bob = asked.authorization() == Some(BOB);
-    match (asked.authorization(), asked.target.contains("/api/")) {
+/// Shows `web` to alice only and `api` to bob only.
+fn each_their_own(request: &ReceivedRequest) -> Answer {
+    let bob = request.authorization() == Some(BOB);
+    match (request.authorization(), request.target.contains("/api/")) {
         (None, _) => status(401).with("www-authenticate", "Basic"),
         (Some(_), api) if api == bob => index("{}"),
         _ => status(404),
@@ -78,7 +78,7 @@ fn each_their_own(asked: &Asked) -> Answer {
 }
 
 #[tokio::test]
-async fn what_one_credential_does_not_find_another_may_and_that_is_remembered() {
+async fn a_credential_that_finds_the_repository_is_preferred() {
     let server = Server::start(each_their_own).await;
     let client = client();
     let both = credentials(&[alice(), bob()]);
@@ -100,14 +100,16 @@ async fn what_one_credential_does_not_find_another_may_and_that_is_remembered() 
         .await
         .expect("bob's");
     let log = server.log();
-    let mut sent = log[before..].iter().filter_map(Asked::authorization);
+    let mut sent = log[before..]
+        .iter()
+        .filter_map(ReceivedRequest::authorization);
     let first = sent.next().expect("a credential");
     assert_ne!(first, BOB, "the order of the kubelet is tried again");
 }
 
 #[tokio::test]
-async fn what_no_credential_finds_is_missing_even_if_one_is_refused() {
-    let server = Server::start(|asked| match asked.authorization() {
+async fn a_404_takes_precedence_over_a_refusal() {
+    let server = Server::start(|request| match request.authorization() {
         None => status(401).with("www-authenticate", "Basic"),
         Some(BOB) => status(401),
         Some(_) => status(404),
@@ -132,8 +134,8 @@ async fn what_no_credential_finds_is_missing_even_if_one_is_refused() {
 }
 
 #[tokio::test]
-async fn all_refusals_are_told() {
-    let server = Server::start(|asked| match asked.authorization() {
+async fn all_refusals_are_reported() {
+    let server = Server::start(|request| match request.authorization() {
         Some(BOB) => status(403),
         _ => status(401).with("www-authenticate", "Basic"),
     })
@@ -223,7 +225,7 @@ async fn a_wrong_password_is_presented_once_by_all_workloads_together() {
 }
 
 #[tokio::test]
-async fn the_back_off_of_a_refused_credential_doubles() {
+async fn the_backoff_of_a_refused_credential_doubles() {
     let server = Server::start(basic).await;
     let client = client();
     let image = server.image("web:1");
@@ -259,7 +261,7 @@ async fn a_corrected_secret_is_tried_at_once() {
 }
 
 #[tokio::test]
-async fn one_forbidden_repository_does_not_disturb_the_others() {
+async fn a_denied_repository_does_not_affect_the_others() {
     let server = Server::start(bearer).await;
     let client = client();
     let good = credentials(&[bob()]);
@@ -289,20 +291,20 @@ async fn one_forbidden_repository_does_not_disturb_the_others() {
         [].into(),
         "the credential itself is good"
     );
-    let asked =
-        server.count(|asked| asked.target.contains("/secret/") && asked.authorization().is_some());
-    assert_eq!(asked, 1);
+    let requests = server
+        .count(|request| request.target.contains("/secret/") && request.authorization().is_some());
+    assert_eq!(requests, 1);
 }
 
 #[tokio::test]
-async fn a_403_refuses_the_repository_and_artifactorys_the_credential() {
+async fn a_403_quarantines_the_repository_and_artifactorys_the_credential() {
     for (marker, refused) in [
         ("x-other", 0),
         ("x-jfrog-version", 1),
         ("x-artifactory-id", 1),
     ] {
-        let server = Server::start(move |asked| {
-            if asked.authorization().is_some() {
+        let server = Server::start(move |request| {
+            if request.authorization().is_some() {
                 return status(403).with(marker, "1");
             }
             status(401).with("www-authenticate", "Basic")
@@ -329,14 +331,14 @@ async fn a_403_refuses_the_repository_and_artifactorys_the_credential() {
 }
 
 #[tokio::test]
-async fn a_password_that_is_changed_fails_once_and_not_with_each_request_in_flight() {
+async fn a_changed_password_fails_once_and_not_for_each_request_in_flight() {
     let changed = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
     let seen = std::sync::Arc::clone(&changed);
-    let server = Server::start(move |asked| {
+    let server = Server::start(move |request| {
         if seen.load(std::sync::atomic::Ordering::SeqCst) {
             return status(401).with("www-authenticate", "Basic");
         }
-        basic(asked)
+        basic(request)
     })
     .await;
     let client = client();

@@ -42,7 +42,7 @@ fn login(user: User) -> CredentialChain {
 }
 
 #[tokio::test]
-async fn a_plain_registry_tells_the_digest_of_what_was_pushed() {
+async fn a_plain_registry_reports_the_digest_of_a_pushed_image() {
     let registry = start(Access::Plain).await;
     let pusher = Pusher::new(registry.host()).expect("plain");
     let client = client(&registry);
@@ -83,7 +83,7 @@ async fn a_plain_registry_tells_the_digest_of_what_was_pushed() {
 }
 
 #[tokio::test]
-async fn a_password_file_lets_in_who_knows_the_password() {
+async fn an_htpasswd_registry_accepts_the_password() {
     let registry = start(Access::Htpasswd).await;
     let pusher = Pusher::new(registry.access_as(ALICE)).expect("a certificate");
     let digest = pusher
@@ -118,7 +118,7 @@ async fn a_password_file_lets_in_who_knows_the_password() {
 }
 
 #[tokio::test]
-async fn tokens_are_fetched_once_for_each_life() {
+async fn a_token_is_fetched_once_per_lifetime() {
     let registry = start(Access::Token).await;
     let issuer = registry.issuer().expect("one for tokens");
     let pusher = Pusher::new(registry.access_as(ALICE)).expect("a certificate");
@@ -144,7 +144,7 @@ async fn tokens_are_fetched_once_for_each_life() {
 }
 
 #[tokio::test]
-async fn a_forbidden_repository_is_refused_after_a_token_was_issued() {
+async fn a_denied_repository_is_refused_after_a_token_was_issued() {
     let registry = start(Access::Token).await;
     let issuer = registry.issuer().expect("one for tokens");
     let pusher = Pusher::new(registry.access_as(ALICE)).expect("a certificate");
@@ -188,7 +188,7 @@ async fn a_forbidden_repository_is_refused_after_a_token_was_issued() {
 }
 
 #[tokio::test]
-async fn an_authority_given_for_all_registries_is_trusted_and_a_missing_one_is_named() {
+async fn an_authority_for_all_hosts_is_trusted_and_a_missing_one_is_reported() {
     let registry = start(Access::Htpasswd).await;
     let pusher = Pusher::new(registry.access_as(ALICE)).expect("a certificate");
     let digest = pusher

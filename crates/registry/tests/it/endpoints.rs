@@ -1,4 +1,4 @@
-//! Servers that are asked in the place of a registry.
+//! Endpoints that replace a registry.
 
 use kube_autorollout_registry::{ErrorKind, HostOptions, Reference, RegistryClient};
 
@@ -6,7 +6,7 @@ use crate::script::{
     Server, alice, build, credentials, host, index, manifest, resolve, resolve_with, status, token,
 };
 
-/// Asks an endpoint in the place of Docker Hub.
+/// A client with an endpoint that replaces Docker Hub.
 fn through(endpoint: &str, change: impl FnOnce(HostOptions) -> HostOptions) -> RegistryClient {
     let endpoint = endpoint.parse().expect("an endpoint");
     let docker_hub = change(host("docker.io").endpoint(endpoint));
@@ -18,7 +18,7 @@ fn web() -> Reference {
 }
 
 #[tokio::test]
-async fn tags_and_manifests_are_asked_for_below_the_path_of_the_endpoint() {
+async fn tags_and_manifests_are_requested_below_the_path_of_the_endpoint() {
     let mirror = Server::start(|_| index("{}")).await;
     let endpoint = format!("http://{}/docker-hub", mirror.host());
     let client = through(&endpoint, |entry| entry);
@@ -35,15 +35,20 @@ async fn tags_and_manifests_are_asked_for_below_the_path_of_the_endpoint() {
 }
 
 #[tokio::test]
-async fn tokens_are_for_the_repository_of_the_endpoint_under_the_options_of_the_entry() {
-    let mirror = Server::start_tls(|asked| match (asked.is_token(), asked.authorization()) {
-        (true, Some(authorization)) if authorization.starts_with("Basic ") => token("t"),
-        (false, Some("Bearer t")) => index("{}"),
-        _ => {
-            let realm = format!(r#"Bearer realm="https://{}/token",service="s""#, asked.host);
-            status(401).with("www-authenticate", &realm)
-        }
-    })
+async fn tokens_are_for_the_repository_at_the_endpoint() {
+    let mirror = Server::start_tls(
+        |request| match (request.is_token(), request.authorization()) {
+            (true, Some(authorization)) if authorization.starts_with("Basic ") => token("t"),
+            (false, Some("Bearer t")) => index("{}"),
+            _ => {
+                let realm = format!(
+                    r#"Bearer realm="https://{}/token",service="s""#,
+                    request.host
+                );
+                status(401).with("www-authenticate", &realm)
+            }
+        },
+    )
     .await;
     let endpoint = format!("https://{}/hub", mirror.host());
     // The entry that matches the endpoint's own host would not trust it.
@@ -60,7 +65,7 @@ async fn tokens_are_for_the_repository_of_the_endpoint_under_the_options_of_the_
 }
 
 #[tokio::test]
-async fn there_is_no_way_back_to_the_registry() {
+async fn an_endpoint_has_no_fallback_to_the_registry() {
     let mirror = Server::start(|_| status(404)).await;
     let registry = Server::start(|_| index("{}")).await;
     let endpoint = format!("http://{}", mirror.host());
@@ -72,7 +77,7 @@ async fn there_is_no_way_back_to_the_registry() {
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert_eq!(error.host(), mirror.host());
     let namespace = format!("?ns={}", registry.host().replace(':', "%3A"));
-    let mut asked = mirror.lines().into_iter();
-    assert!(asked.all(|line| line.ends_with(&format!("/v2/web/manifests/1{namespace}"))));
+    let mut requests = mirror.lines().into_iter();
+    assert!(requests.all(|line| line.ends_with(&format!("/v2/web/manifests/1{namespace}"))));
     assert!(registry.log().is_empty());
 }

@@ -1,4 +1,4 @@
-//! What an error reports: which status and codes were answered, why, and whether asking again makes sense.
+//! What an error reports: status, codes, message, and whether a retry makes sense.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ fn denied(message: &str) -> Answer {
         .body(&body)
 }
 
-/// Reads a manifest of a registry that answers so.
+/// Fetches a manifest from a registry with this response.
 async fn read(answer: Answer) -> Error {
     let server = Server::start(move |_| answer.clone()).await;
     let read = script::manifest(&client(), &server.image("web:1"), "{}").await;
@@ -28,7 +28,7 @@ async fn read(answer: Answer) -> Error {
 }
 
 #[tokio::test]
-async fn what_a_registry_says_about_a_failure_is_part_of_the_error() {
+async fn the_error_contains_the_registrys_codes_and_message() {
     let error = read(denied("requested access to the resource is denied")).await;
     assert_eq!(
         (error.kind(), error.status(), error.codes()),
@@ -52,12 +52,12 @@ async fn what_a_registry_says_about_a_failure_is_part_of_the_error() {
 }
 
 #[tokio::test]
-async fn what_a_token_server_says_about_a_failure_is_part_of_the_error() {
-    let server = Server::start(|asked| {
-        if asked.is_token() {
+async fn the_error_contains_the_token_servers_codes_and_message() {
+    let server = Server::start(|request| {
+        if request.is_token() {
             return status(401).body(r#"{"details":"incorrect username or password"}"#);
         }
-        challenge(asked, "")
+        challenge(request, "")
     })
     .await;
     let alice = credentials(&[alice()]);
@@ -69,12 +69,12 @@ async fn what_a_token_server_says_about_a_failure_is_part_of_the_error() {
 }
 
 #[tokio::test]
-async fn a_failure_of_any_length_is_read_to_its_first_bytes_and_an_echoed_secret_is_dropped() {
+async fn only_the_first_bytes_of_a_failure_are_read_and_an_echoed_secret_is_dropped() {
     for endless in [status(403).endless(), status(403).stuck()] {
         assert_eq!(read(endless).await.kind(), ErrorKind::Denied);
     }
-    let server = Server::start(|asked| {
-        if asked.authorization() == Some(ALICE) {
+    let server = Server::start(|request| {
+        if request.authorization() == Some(ALICE) {
             return denied(&format!("{ALICE} is alice-secret"));
         }
         status(401).with("www-authenticate", "Basic")
@@ -95,7 +95,7 @@ async fn a_failure_of_any_length_is_read_to_its_first_bytes_and_an_echoed_secret
 }
 
 #[tokio::test]
-async fn failures_that_may_pass_are_reported_from_those_that_stay() {
+async fn transient_failures_are_distinguished() {
     let cases = [
         (status(500), true, None),
         (status(503).with("retry-after", "600"), true, Some(600)),
@@ -113,11 +113,11 @@ async fn failures_that_may_pass_are_reported_from_those_that_stay() {
         let wait = seconds.map(Duration::from_secs);
         assert_eq!(error.retry_after(), wait, "{error}");
     }
-    let server = Server::start(|asked| {
-        if asked.is_token() {
+    let server = Server::start(|request| {
+        if request.is_token() {
             status(502).with("retry-after", "30")
         } else {
-            challenge(asked, "")
+            challenge(request, "")
         }
     })
     .await;
@@ -129,10 +129,10 @@ async fn failures_that_may_pass_are_reported_from_those_that_stay() {
 }
 
 #[tokio::test]
-async fn the_text_of_a_pull_limit_is_kept() {
+async fn the_message_of_a_pull_limit_is_reported() {
     let text = "You have reached your unauthenticated pull rate limit.";
     let body = format!(r#"{{"errors":[{{"code":"TOOMANYREQUESTS","message":"{text}"}}]}}"#);
-    let server = Server::start(move |asked| match asked.method {
+    let server = Server::start(move |request| match request.method {
         Method::HEAD => status(405),
         _ => status(429).body(&body),
     })

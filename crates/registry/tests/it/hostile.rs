@@ -1,4 +1,4 @@
-//! Servers that mean harm: the right error, in time, and no credential where it does not belong.
+//! Hostile servers: the right error, in time, and no leaked credential.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use crate::script::{
     resolve_with, status,
 };
 
-/// A client with little time.
+/// A client with short timeouts.
 fn hasty() -> RegistryClient {
     let options = options()
         .connect_timeout(Duration::from_millis(200))
@@ -25,7 +25,7 @@ pub(crate) fn bearer(realm: &str) -> Answer {
 
 #[tokio::test]
 async fn an_endless_manifest_is_cut_off() {
-    let server = Server::start(|asked| match asked.method {
+    let server = Server::start(|request| match request.method {
         Method::HEAD => status(405),
         _ => status(200).with("content-type", OCI_INDEX).endless(),
     })
@@ -46,11 +46,11 @@ async fn a_manifest_of_just_four_mebibytes_is_read() {
     let larger = format!("{body} ");
     let server = Server::start({
         let (body, larger) = (body.clone(), larger.clone());
-        move |asked| {
-            if asked
+        move |request| {
+            if request
                 .target
                 .ends_with("/web/manifests/".to_owned().as_str())
-                || asked.target.contains("larger")
+                || request.target.contains("larger")
             {
                 index(&larger)
             } else {
@@ -69,7 +69,7 @@ async fn a_manifest_of_just_four_mebibytes_is_read() {
 }
 
 #[tokio::test]
-async fn a_gzip_bomb_is_not_unpacked() {
+async fn a_gzip_bomb_is_not_decompressed() {
     let bomb = status(200).with("content-type", OCI_INDEX).gzip_bomb(1);
     for (answer, expected) in [
         (
@@ -88,11 +88,11 @@ async fn a_gzip_bomb_is_not_unpacked() {
 
 #[tokio::test]
 async fn an_endless_token_is_cut_off() {
-    let server = Server::start(|asked| {
-        if asked.is_token() {
+    let server = Server::start(|request| {
+        if request.is_token() {
             return status(200).endless();
         }
-        bearer(&format!("http://{}/token", asked.host))
+        bearer(&format!("http://{}/token", request.host))
     })
     .await;
     let error = resolve(&client(), &server.image("web:1"))
@@ -102,7 +102,7 @@ async fn an_endless_token_is_cut_off() {
 }
 
 #[tokio::test]
-async fn servers_that_let_us_wait_cost_the_time_out() {
+async fn slow_servers_cost_one_timeout() {
     let never: fn() -> Answer = || status(200).never();
     let stuck: fn() -> Answer = || status(200).with("content-type", OCI_INDEX).stuck();
     for (name, answer) in [("never answers", never), ("never goes on", stuck)] {
@@ -131,7 +131,7 @@ async fn servers_that_let_us_wait_cost_the_time_out() {
 }
 
 #[tokio::test]
-async fn those_who_queue_for_a_silent_host_fail_with_the_first() {
+async fn callers_in_the_queue_of_a_silent_host_fail_with_the_first() {
     let server = Server::start(|_| status(200).never()).await;
     let client = hasty();
     let images: Vec<_> = (0..100)
@@ -150,7 +150,7 @@ async fn those_who_queue_for_a_silent_host_fail_with_the_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_host_that_never_answers_costs_the_total_time_out_once() {
+async fn a_silent_host_costs_the_total_timeout_once() {
     let server = Server::start(|_| status(200).never()).await;
     let client = client();
     let images: Vec<_> = (0..20)
@@ -175,7 +175,7 @@ async fn a_host_that_never_answers_costs_the_total_time_out_once() {
 }
 
 #[tokio::test]
-async fn those_who_queue_for_an_unreachable_host_fail_with_the_first() {
+async fn callers_in_the_queue_of_an_unreachable_host_fail_with_the_first() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let host = listener.local_addr().expect("an address");
     drop(listener);
@@ -200,7 +200,7 @@ async fn those_who_queue_for_an_unreachable_host_fail_with_the_first() {
 }
 
 #[tokio::test]
-async fn what_is_no_http_is_a_transport_error() {
+async fn a_response_other_than_http_is_a_transport_error() {
     for bytes in [
         &b"SSH-2.0-OpenSSH_9.6\r\n"[..],
         b"HTTP/1.1 200 OK\r\nbroken header\r\n\r\n",
@@ -241,7 +241,7 @@ async fn a_thousand_challenges_are_one_refusal() {
 }
 
 #[tokio::test]
-async fn a_realm_in_a_private_network_is_not_asked() {
+async fn a_realm_in_a_private_network_gets_no_request() {
     for realm in [
         "http://10.0.0.1/token",
         "http://[::1]/token",

@@ -1,4 +1,4 @@
-//! Being polite: rate limits, back-off, requests in flight.
+//! Rate limits, backoff, requests in flight.
 
 use std::{
     num::NonZeroUsize,
@@ -14,12 +14,12 @@ use tokio::sync::Semaphore;
 use crate::{
     authentication::challenge,
     script::{
-        Asked, Server, alice, build, client, credentials, host, index, manifest, options, pass,
-        resolve, resolve_with, status, tls_options, token, until,
+        ReceivedRequest, Server, alice, build, client, credentials, host, index, manifest, options,
+        pass, resolve, resolve_with, status, tls_options, token, until,
     },
 };
 
-/// Writes down what it is reported.
+/// Records notifications.
 #[derive(Default)]
 struct Notes(Mutex<Vec<String>>);
 
@@ -49,14 +49,14 @@ impl Observer for Notes {
     }
 }
 
-fn noted() -> (RegistryClient, Arc<Notes>) {
+fn recorded() -> (RegistryClient, Arc<Notes>) {
     let notes = Arc::new(Notes::default());
     let observer = Arc::clone(&notes) as Arc<dyn Observer>;
     (build(options().observer(observer)), notes)
 }
 
 #[tokio::test]
-async fn a_429_lets_the_whole_host_rest_as_long_as_it_asks() {
+async fn a_429_backs_off_the_whole_host() {
     let date = "Sun, 06 Nov 1994 08:49:37 GMT";
     let cases = [
         (vec![("retry-after", "120")], 120),
@@ -72,8 +72,8 @@ async fn a_429_lets_the_whole_host_rest_as_long_as_it_asks() {
         (vec![], 15),
     ];
     for (headers, seconds) in cases {
-        let server = Server::start(move |asked| {
-            if asked.target.contains("/limited/") {
+        let server = Server::start(move |request| {
+            if request.target.contains("/limited/") {
                 // The server's own date would otherwise come beside the script's.
                 headers.iter().fold(status(429), |answer, (name, value)| {
                     answer.with(name, value)
@@ -93,7 +93,7 @@ async fn a_429_lets_the_whole_host_rest_as_long_as_it_asks() {
             .await
             .expect_err("limited too");
         assert_eq!(error.kind(), ErrorKind::RateLimited);
-        assert_eq!(server.log().len(), 1, "nothing is asked meanwhile");
+        assert_eq!(server.log().len(), 1, "no request meanwhile");
         pass(seconds + 1).await;
         resolve(&client, &server.image("web:1"))
             .await
@@ -102,18 +102,18 @@ async fn a_429_lets_the_whole_host_rest_as_long_as_it_asks() {
 }
 
 #[tokio::test]
-async fn a_pull_limit_lets_the_account_rest_that_has_used_it_up_and_no_other() {
+async fn a_pull_limit_backs_off_its_account_only() {
     let text = r#"{"errors":[{"code":"TOOMANYREQUESTS","message":"You have reached your unauthenticated pull rate limit."}]}"#;
     let by_header = status(429).with("ratelimit-remaining", "0;w=21600");
     let by_text = status(429).body(text);
     for (method, limited) in [(Method::HEAD, by_header), (Method::GET, by_text)] {
-        let server = Server::start(move |asked| match asked.authorization() {
+        let server = Server::start(move |request| match request.authorization() {
             Some(_) => index("{}"),
             // Alice has a repository of her own.
-            None if asked.target.contains("/hers/") => {
+            None if request.target.contains("/hers/") => {
                 status(401).with("www-authenticate", "Basic")
             }
-            None if asked.method == method => limited.clone(),
+            None if request.method == method => limited.clone(),
             None => status(405),
         })
         .await;
@@ -127,7 +127,7 @@ async fn a_pull_limit_lets_the_account_rest_that_has_used_it_up_and_no_other() {
         assert_eq!(waits().await, 15);
         let before = server.log().len();
         assert!(waits().await <= 15);
-        assert_eq!(server.log().len(), before, "nothing is asked meanwhile");
+        assert_eq!(server.log().len(), before, "no request meanwhile");
         let alice = credentials(&[alice()]);
         resolve_with(&client, &server.image("hers:1"), &alice)
             .await
@@ -142,7 +142,7 @@ async fn a_pull_limit_lets_the_account_rest_that_has_used_it_up_and_no_other() {
 }
 
 #[tokio::test]
-async fn without_retry_after_the_rest_doubles() {
+async fn without_retry_after_the_backoff_doubles() {
     let server = Server::start(|_| status(429)).await;
     let client = client();
     let mut waits = Vec::new();
@@ -158,14 +158,14 @@ async fn without_retry_after_the_rest_doubles() {
 }
 
 #[tokio::test]
-async fn the_observer_learns_of_requests_limits_and_back_offs() {
-    let server = Server::start(|asked| match asked.target.as_str() {
+async fn the_observer_is_notified_of_requests_limits_and_backoffs() {
+    let server = Server::start(|request| match request.target.as_str() {
         "/v2/limited/manifests/1" => status(429).with("retry-after", "60"),
         "/v2/missing/manifests/1" => status(404),
         _ => index("{}").with("ratelimit-remaining", "7"),
     })
     .await;
-    let (client, notes) = noted();
+    let (client, notes) = recorded();
     resolve(&client, &server.image("web:1"))
         .await
         .expect("resolved");
@@ -186,7 +186,7 @@ async fn the_observer_learns_of_requests_limits_and_back_offs() {
 }
 
 #[tokio::test]
-async fn a_503_that_asks_for_patience_is_not_retried_at_once() {
+async fn a_503_with_a_long_retry_after_is_not_retried() {
     let server = Server::start(|_| status(503).with("retry-after", "600")).await;
     let error = resolve(&client(), &server.image("web:1"))
         .await
@@ -195,7 +195,7 @@ async fn a_503_that_asks_for_patience_is_not_retried_at_once() {
     assert_eq!(server.log().len(), 1);
 }
 
-/// With so many requests to a host at once.
+/// A client with a limit of requests in flight.
 pub(crate) fn limited(limit: usize) -> ClientBuilder {
     let limit = NonZeroUsize::new(limit).expect("one at least");
     let all = host("*").plain_http(true);
@@ -203,7 +203,7 @@ pub(crate) fn limited(limit: usize) -> ClientBuilder {
 }
 
 #[tokio::test]
-async fn no_more_requests_are_in_flight_than_allowed() {
+async fn requests_in_flight_are_limited() {
     for (limit, expected) in [(None, 8), (Some(2), 2)] {
         let go = Arc::new(Semaphore::new(1));
         let hold = Arc::clone(&go);
@@ -226,7 +226,7 @@ async fn no_more_requests_are_in_flight_than_allowed() {
 }
 
 #[tokio::test]
-async fn a_manifest_does_not_wait_for_all_tags_that_were_asked_for_before() {
+async fn a_manifest_does_not_wait_for_all_queued_tags() {
     let go = Arc::new(Semaphore::new(1));
     let hold = Arc::clone(&go);
     let server = Server::start(move |_| index("{}").hold(&hold)).await;
@@ -246,7 +246,7 @@ async fn a_manifest_does_not_wait_for_all_tags_that_were_asked_for_before() {
     let gets: Vec<_> = server
         .log()
         .iter()
-        .map(|asked| asked.method == Method::GET)
+        .map(|request| request.method == Method::GET)
         .collect();
     let before = gets.iter().position(|get| *get);
     assert_eq!(before, Some(3), "one was in flight, one was next: {gets:?}");
@@ -257,12 +257,12 @@ async fn a_hundred_tags_of_a_host_cost_less_than_twenty_round_trips() {
     const TAGS: usize = 100;
     let go = Arc::new(Semaphore::new(0));
     let hold = Arc::clone(&go);
-    let server = Server::start_tls(move |asked| {
-        let answer = match (asked.is_token(), asked.authorization()) {
+    let server = Server::start_tls(move |request| {
+        let answer = match (request.is_token(), request.authorization()) {
             (true, _) => token("t"),
             (false, Some("Bearer t")) => index("{}"),
             _ => {
-                let realm = format!("https://{}/token", asked.host);
+                let realm = format!("https://{}/token", request.host);
                 status(401).with("www-authenticate", &format!(r#"Bearer realm="{realm}""#))
             }
         };
@@ -301,12 +301,14 @@ async fn a_hundred_tags_of_a_host_cost_less_than_twenty_round_trips() {
 }
 
 #[tokio::test]
-async fn a_hundred_checks_ask_once_how_to_authenticate() {
-    let server = Server::start(|asked| match (asked.is_token(), asked.authorization()) {
-        (true, _) => token("t"),
-        (false, Some("Bearer t")) => index("{}"),
-        _ => challenge(asked, ""),
-    })
+async fn a_hundred_first_checks_cause_one_challenge() {
+    let server = Server::start(
+        |request| match (request.is_token(), request.authorization()) {
+            (true, _) => token("t"),
+            (false, Some("Bearer t")) => index("{}"),
+            _ => challenge(request, ""),
+        },
+    )
     .await;
     let client = client();
     let images: Vec<_> = (0..100)
@@ -314,10 +316,11 @@ async fn a_hundred_checks_ask_once_how_to_authenticate() {
         .collect();
     let all = join_all(images.iter().map(|image| resolve(&client, image))).await;
     assert!(all.iter().all(Result::is_ok));
-    let unasked = server.count(|asked| !asked.is_token() && asked.authorization().is_none());
-    assert_eq!(unasked, 1);
+    let unauthorized =
+        server.count(|request| !request.is_token() && request.authorization().is_none());
+    assert_eq!(unauthorized, 1);
     assert_eq!(
-        server.count(Asked::is_token),
+        server.count(ReceivedRequest::is_token),
         100,
         "one for each repository"
     );

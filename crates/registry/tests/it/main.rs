@@ -1,4 +1,4 @@
-//! The client against a scripted server, for answers that no honest registry gives, and against real registries.
+//! The client against a scripted server, for responses that no honest registry sends, and against real registries.
 #![cfg(test)] // so that clippy knows the functions between the tests as tests' own
 
 mod answers;

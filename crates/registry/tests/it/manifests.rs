@@ -1,4 +1,4 @@
-//! Manifests by digest: verified, kept, read once.
+//! Manifests by digest: verified, cached, fetched once.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::script::{
 };
 
 #[tokio::test]
-async fn a_manifest_is_read_once_however_many_want_it() {
+async fn a_manifest_is_fetched_once_for_concurrent_callers() {
     let go = Arc::new(Semaphore::new(0));
     let hold = Arc::clone(&go);
     let server = Server::start(move |_| index("{}").hold(&hold)).await;
@@ -35,7 +35,7 @@ async fn a_manifest_is_read_once_however_many_want_it() {
 }
 
 #[tokio::test]
-async fn a_caller_who_gives_up_leaves_nothing_behind() {
+async fn a_dropped_call_leaves_no_state_behind() {
     let go = Arc::new(Semaphore::new(0));
     let hold = Arc::clone(&go);
     let server = Server::start(move |_| index("{}").hold(&hold)).await;
@@ -55,22 +55,22 @@ async fn a_caller_who_gives_up_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_not_what_its_digest_says_is_refused_and_not_kept() {
+async fn a_body_that_does_not_match_its_digest_is_not_cached() {
     let server = Server::start(|_| index("another")).await;
     let client = client();
-    for asked in 1..=2 {
+    for request in 1..=2 {
         let error = manifest(&client, &server.image("web:1"), "{}")
             .await
             .expect_err("a lie");
         assert_eq!(error.kind(), ErrorKind::DigestMismatch);
-        assert_eq!(server.log().len(), asked);
+        assert_eq!(server.log().len(), request);
     }
 }
 
 #[tokio::test]
-async fn a_digest_in_the_headers_of_head_only_is_enough() {
+async fn a_digest_in_the_headers_of_head_suffices() {
     // As ECR answers.
-    let server = Server::start(|asked| match asked.method {
+    let server = Server::start(|request| match request.method {
         Method::HEAD => index("{}"),
         _ => index_without_digest("{}"),
     })
@@ -84,7 +84,7 @@ async fn a_digest_in_the_headers_of_head_only_is_enough() {
 }
 
 #[tokio::test]
-async fn a_missing_manifest_is_not_asked_for_again_by_those_who_see_no_more() {
+async fn a_missing_manifest_is_not_requested_again_with_the_same_credentials() {
     let server = Server::start(|_| status(404)).await;
     let client = client();
     let reference = server.image("web:1");
@@ -100,20 +100,20 @@ async fn a_missing_manifest_is_not_asked_for_again_by_those_who_see_no_more() {
         .manifest(&reference, &digest_of(b"{}"), &other)
         .await
         .expect_err("missing");
-    let gets = server.count(|asked| asked.target.contains("/manifests/"));
+    let gets = server.count(|request| request.target.contains("/manifests/"));
     assert_eq!(gets, 2, "somebody else may see more");
 }
 
 #[tokio::test]
-async fn a_manifest_that_the_tag_names_is_asked_for_again_within_half_a_minute() {
-    let server = Server::start(|asked| match asked.method {
+async fn a_missing_manifest_that_a_tag_names_is_requested_again_within_half_a_minute() {
+    let server = Server::start(|request| match request.method {
         Method::HEAD => index("{}"),
         _ => status(404), // a replica that is behind
     })
     .await;
     let client = client();
     let reference = server.image("web:1");
-    let gets = || server.count(|asked| asked.method == Method::GET);
+    let gets = || server.count(|request| request.method == Method::GET);
     let mut waits = Vec::new();
     let mut since = 0;
     for second in 0..120_u32 {
@@ -137,7 +137,7 @@ async fn a_manifest_that_the_tag_names_is_asked_for_again_within_half_a_minute()
 }
 
 #[tokio::test]
-async fn a_manifest_that_was_missing_for_good_is_asked_for_once_a_tag_names_it() {
+async fn a_missing_manifest_is_requested_once_a_tag_names_it() {
     let pushed = Arc::new(std::sync::atomic::AtomicBool::new(false));
     let now = Arc::clone(&pushed);
     let server = Server::start(move |_| {
@@ -161,7 +161,7 @@ async fn a_manifest_that_was_missing_for_good_is_asked_for_once_a_tag_names_it()
 }
 
 #[tokio::test]
-async fn a_failure_is_not_remembered() {
+async fn other_failures_are_not_cached() {
     let answers = std::sync::Mutex::new(vec![index("{}"), status(400)]);
     let server =
         Server::start(move |_| answers.lock().expect("sound").pop().expect("one more")).await;

@@ -1,4 +1,4 @@
-//! Credentials that are issued for a while: what becomes of them when a registry refuses them, and where they go.
+//! Issued credentials: their renewal after a refusal, and the servers that get them.
 
 use std::{
     sync::{
@@ -10,18 +10,20 @@ use std::{
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use kube_autorollout_registry::{
-    Asked as Wanted, Credential, CredentialChain, CredentialProvider, ErrorKind, Fingerprint,
-    Issued, Issuing, ProviderError,
+    Asked, Credential, CredentialChain, CredentialProvider, ErrorKind, Fingerprint, Issued,
+    Issuing, ProviderError,
 };
 
-use crate::script::{Answer, Asked, Server, bob, client, index, resolve_with, status, token};
+use crate::script::{
+    Answer, ReceivedRequest, Server, bob, client, index, resolve_with, status, token,
+};
 
-/// Issues the passwords `issued-1`, `issued-2` and so on, another one for each that was refused.
+/// Issues the passwords `issued-1`, `issued-2` and so on, a new one after each refusal.
 #[derive(Debug, Default)]
 struct Issuer {
     issued: AtomicUsize,
     fails: bool,
-    /// Whether it has nothing new for one that was refused.
+    /// Issues the same password after a refusal.
     repeats: bool,
 }
 
@@ -36,9 +38,9 @@ impl CredentialProvider for Issuer {
         Fingerprint::of_parts(["issuer"])
     }
 
-    fn issue<'a>(&'a self, asked: Wanted<'a>) -> Issuing<'a> {
+    fn issue<'a>(&'a self, request: Asked<'a>) -> Issuing<'a> {
         let now = self.issued();
-        if now == 0 || (asked.refused.is_some() && !self.repeats) {
+        if now == 0 || (request.refused.is_some() && !self.repeats) {
             self.issued.store(now + 1, Ordering::Relaxed);
         }
         let credential = Credential::password("cloud", format!("issued-{}", self.issued()));
@@ -66,18 +68,18 @@ fn chain(providers: &[Arc<dyn CredentialProvider>]) -> CredentialChain {
     providers.iter().cloned().collect()
 }
 
-/// Lets in who presents this password.
-fn lets_in(password: &'static str) -> impl Fn(&Asked) -> Answer {
+/// Accepts this password.
+fn accepts(password: &'static str) -> impl Fn(&ReceivedRequest) -> Answer {
     let login = BASE64_STANDARD.encode(format!("cloud:{password}"));
-    move |asked| match asked.authorization() {
+    move |request| match request.authorization() {
         Some(sent) if sent == format!("Basic {login}") => index("{}"),
         _ => status(401).with("www-authenticate", r#"Basic realm="x""#),
     }
 }
 
 #[tokio::test]
-async fn a_refused_one_is_issued_anew_once_and_who_it_belongs_to_is_known() {
-    let server = Server::start(lets_in("issued-2")).await;
+async fn a_refused_credential_is_renewed_once_and_its_identity_reported() {
+    let server = Server::start(accepts("issued-2")).await;
     let issuer = Arc::new(Issuer::default());
     let chain = chain(&[Arc::clone(&issuer) as _]);
     let resolved = resolve_with(&client(), &server.image("web:1"), &chain).await;
@@ -87,11 +89,11 @@ async fn a_refused_one_is_issued_anew_once_and_who_it_belongs_to_is_known() {
 }
 
 #[tokio::test]
-async fn one_that_is_refused_again_is_a_refusal_and_never_quarantined() {
+async fn a_renewed_credential_that_is_refused_is_never_quarantined() {
     for code in [401, 403] {
-        let server = Server::start(move |asked| {
+        let server = Server::start(move |request| {
             let challenge = r#"Basic realm="x""#;
-            let code = asked.authorization().map_or(401, |_| code);
+            let code = request.authorization().map_or(401, |_| code);
             status(code).with("www-authenticate", challenge)
         });
         let server = server.await;
@@ -112,8 +114,8 @@ async fn one_that_is_refused_again_is_a_refusal_and_never_quarantined() {
 }
 
 #[tokio::test]
-async fn nothing_is_asked_twice_where_the_same_one_is_issued_again() {
-    let server = Server::start(lets_in("another")).await;
+async fn an_unchanged_credential_is_not_retried() {
+    let server = Server::start(accepts("another")).await;
     let issuer = Arc::new(Issuer {
         repeats: true,
         ..Issuer::default()
@@ -122,13 +124,13 @@ async fn nothing_is_asked_twice_where_the_same_one_is_issued_again() {
     let error = resolve_with(&client(), &server.image("web:1"), &chain).await;
     let kind = error.expect_err("it is refused").kind();
     assert_eq!(kind, ErrorKind::Unauthorized);
-    let presented = server.count(|asked| asked.authorization().is_some());
+    let presented = server.count(|request| request.authorization().is_some());
     assert_eq!(presented, 1);
 }
 
 #[tokio::test]
-async fn a_provider_that_fails_is_no_refusal_of_the_registry_and_others_are_tried() {
-    let server = Server::start(|asked| match asked.authorization() {
+async fn after_a_failing_provider_the_next_one_is_tried() {
+    let server = Server::start(|request| match request.authorization() {
         Some("Basic Ym9iOmJvYi1zZWNyZXQ=") => index("{}"),
         _ => status(401).with("www-authenticate", r#"Basic realm="x""#),
     });
@@ -160,7 +162,7 @@ async fn a_provider_that_fails_is_no_refusal_of_the_registry_and_others_are_trie
 }
 
 #[tokio::test]
-async fn what_was_issued_is_sent_to_no_token_server_that_the_registry_alone_names() {
+async fn an_issued_credential_is_not_sent_to_arbitrary_token_servers() {
     let thief = Server::start(|_| token("stolen")).await;
     let realm = format!("http://{}/token", thief.host());
     let server = Server::start(move |_| {
@@ -176,19 +178,19 @@ async fn what_was_issued_is_sent_to_no_token_server_that_the_registry_alone_name
 }
 
 #[tokio::test]
-async fn a_token_of_the_registry_itself_is_fetched_anew_with_the_new_credential() {
+async fn a_renewed_credential_gets_a_new_token() {
     let login = BASE64_STANDARD.encode("cloud:issued-2");
-    let server = Server::start(move |asked| {
-        if asked.is_token() {
-            return match asked.authorization() {
+    let server = Server::start(move |request| {
+        if request.is_token() {
+            return match request.authorization() {
                 Some(sent) if sent == format!("Basic {login}") => token("good"),
                 _ => status(401),
             };
         }
-        if asked.authorization() == Some("Bearer good") {
+        if request.authorization() == Some("Bearer good") {
             return index("{}");
         }
-        let realm = format!("http://{}/token", asked.host);
+        let realm = format!("http://{}/token", request.host);
         status(401).with("www-authenticate", &format!(r#"Bearer realm="{realm}""#))
     });
     let server = server.await;
@@ -199,6 +201,6 @@ async fn a_token_of_the_registry_itself_is_fetched_anew_with_the_new_credential(
         resolved.expect("the second one is good");
     }
     assert_eq!(issuer.issued(), 2);
-    assert_eq!(server.count(Asked::is_token), 2, "one was kept");
+    assert_eq!(server.count(ReceivedRequest::is_token), 2, "one was kept");
     assert_eq!(chain.fingerprint(), chain.clone().fingerprint());
 }

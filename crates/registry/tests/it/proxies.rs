@@ -1,4 +1,4 @@
-//! The way through a proxy.
+//! Connections through a proxy.
 
 use std::{
     error::Error as _,
@@ -19,10 +19,10 @@ use crate::script::{
     Server, alice, build, credentials, host, index, resolve, resolve_with, tls_options,
 };
 
-/// A host that only the proxy can resolve, as which it reaches servers on this machine.
+/// A host that only the proxy can resolve, to loopback.
 const HOST: &str = "registry.test";
 
-/// A proxy that tunnels and forwards to ports of this machine, or refuses, and logs what it was asked.
+/// A proxy that tunnels and forwards to ports on loopback, or refuses, and logs requests.
 struct Proxying {
     address: SocketAddr,
     log: Log,
@@ -55,7 +55,7 @@ impl Proxying {
         }
     }
 
-    /// With a login, for both schemes.
+    /// For both schemes, with a login.
     fn options(&self, no: &str) -> Proxy {
         let address = format!("http://user:p%40ss@{}", self.address);
         Proxy::from_env_values(&address, &address, no).expect("an address")
@@ -136,15 +136,15 @@ async fn https_goes_through_a_tunnel() {
     let options = tls_options(&server).proxy(proxy.options(""));
     let client = build(options);
     resolve(&client, &image(&server)).await.expect("resolved");
-    let [asked] = &proxy.log()[..] else {
+    let [request] = &proxy.log()[..] else {
         panic!("{:?}", proxy.log());
     };
     let host = image(&server).registry().to_owned();
     assert!(
-        asked.starts_with(&format!("CONNECT {host} HTTP/1.1\r\n")),
-        "{asked}"
+        request.starts_with(&format!("CONNECT {host} HTTP/1.1\r\n")),
+        "{request}"
     );
-    assert!(asked.to_lowercase().contains(LOGIN), "{asked}");
+    assert!(request.to_lowercase().contains(LOGIN), "{request}");
     assert_eq!(server.log()[0].header("proxy-authorization"), None);
 }
 
@@ -154,21 +154,23 @@ async fn plain_http_is_forwarded_by_the_proxy() {
     let server = Server::start(|_| index("{}")).await;
     let client = build(plain(proxy.options("")));
     resolve(&client, &image(&server)).await.expect("resolved");
-    let [asked] = &proxy.log()[..] else {
+    let [request] = &proxy.log()[..] else {
         panic!("{:?}", proxy.log());
     };
     let host = image(&server).registry().to_owned();
     let line = format!("HEAD http://{host}/v2/web/manifests/1 HTTP/1.1\r\n");
-    assert!(asked.starts_with(&line), "{asked}");
-    assert!(asked.to_lowercase().contains(LOGIN), "{asked}");
+    assert!(request.starts_with(&line), "{request}");
+    assert!(request.to_lowercase().contains(LOGIN), "{request}");
     assert!(
-        asked.to_lowercase().contains(&format!("host: {host}\r\n")),
-        "{asked}"
+        request
+            .to_lowercase()
+            .contains(&format!("host: {host}\r\n")),
+        "{request}"
     );
 }
 
 #[tokio::test]
-async fn exempt_hosts_are_reached_directly() {
+async fn hosts_in_no_proxy_are_reached_directly() {
     let proxy = Proxying::start(None).await;
     let server = Server::start(|_| index("{}")).await;
     let image = image(&server);
@@ -190,7 +192,7 @@ async fn exempt_hosts_are_reached_directly() {
 }
 
 #[tokio::test]
-async fn loopback_is_reached_directly_and_a_dead_proxy_is_named() {
+async fn loopback_is_reached_directly_and_an_unreachable_proxy_is_reported() {
     let server = Server::start(|_| index("{}")).await;
     let dead = Proxy::from_env_values("", "http://user:planted@127.0.0.1:1", "");
     let client = build(plain(dead.expect("an address")));
@@ -209,7 +211,7 @@ async fn loopback_is_reached_directly_and_a_dead_proxy_is_named() {
     assert!(!chain.contains("planted"), "{chain}");
 }
 
-/// What an error says, with its causes.
+/// The messages of an error and its sources.
 fn chain(error: &Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -221,7 +223,7 @@ fn chain(error: &Error) -> String {
 }
 
 #[tokio::test]
-async fn a_proxys_refusal_is_not_the_registrys() {
+async fn a_refusal_of_the_proxy_is_not_one_of_the_registry() {
     let secure = Server::start_tls(|_| index("{}")).await;
     let unencrypted = Server::start(|_| index("{}")).await;
     let refusals = [
@@ -253,7 +255,7 @@ async fn a_proxys_refusal_is_not_the_registrys() {
 }
 
 #[test]
-fn a_proxy_that_cannot_be_used_stops_the_start() {
+fn an_invalid_proxy_is_an_error() {
     let proxy = Proxy::from_env_values("socks5://proxy:1080", "", "");
     assert_eq!(proxy.expect_err("another protocol").scheme, "https");
 }

@@ -1,13 +1,13 @@
-//! What callers can name must not tie them to the libraries that do the work.
+//! The public interface must not expose types of internal dependencies.
 //!
-//! The lint `unreachable_pub` sees to it that `pub` in a source file means that callers can reach it, so reading the
+//! The lint `unreachable_pub` ensures that `pub` in a source file means reachable for callers, so reading the
 //! sources is enough.
 
 use std::{fs, path::Path};
 
 use kube_autorollout_testbed::modules::files;
 
-/// Crates that are nobody's business but ours. Those of `bytes` and `oci_spec` may be named.
+/// Internal dependencies. Types of `bytes` and `oci_spec` may be public.
 const OURS: &[&str] = &[
     "backon",
     "base64",
@@ -37,7 +37,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
         .filter(|word| !word.is_empty())
 }
 
-/// The names of types that a source file imports from our libraries.
+/// The names of types that a source file imports from internal dependencies.
 fn imported(source: &str) -> Vec<&str> {
     let mut names = Vec::new();
     for import in source.split("\nuse ").skip(1) {
@@ -50,7 +50,7 @@ fn imported(source: &str) -> Vec<&str> {
     names
 }
 
-/// What of a source file callers can see: whole enumerations and traits, else signatures and fields; no
+/// The public items of a source file: whole enumerations and traits, else signatures and fields; no
 /// comments.
 fn public(source: &str) -> Vec<String> {
     let mut seen = Vec::new();
@@ -90,7 +90,7 @@ fn public(source: &str) -> Vec<String> {
     seen
 }
 
-/// What of our libraries a source file shows to callers.
+/// The public items that expose internal dependencies.
 fn strangers(source: &str) -> Vec<String> {
     let imported = imported(source);
     let mut public = public(source);
@@ -103,7 +103,7 @@ fn strangers(source: &str) -> Vec<String> {
 }
 
 #[test]
-fn no_type_of_a_library_that_does_the_work_is_public() {
+fn no_type_of_an_internal_dependency_is_public() {
     let sources = files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
     let sources = sources.expect("the sources");
     let mut items = 0;
@@ -116,7 +116,7 @@ fn no_type_of_a_library_that_does_the_work_is_public() {
 }
 
 #[test]
-fn a_type_that_gets_out_would_be_found() {
+fn a_leaked_type_would_be_found() {
     let source = "
 use std::{fmt, time::Duration};
 use http::{HeaderMap, header::DATE};

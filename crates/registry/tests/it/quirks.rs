@@ -1,65 +1,66 @@
-//! Registries of all kinds, each asked in its own way.
+//! Challenges of various registries.
 
 use kube_autorollout_registry::ErrorKind;
 
 use crate::{
     authentication::{ALICE, challenge},
     script::{
-        Answer, Asked, Server, alice, client, credentials, index, resolve_with, status, token,
+        Answer, ReceivedRequest, Server, alice, client, credentials, index, resolve_with, status,
+        token,
     },
 };
 
-fn basic(asked: &Asked) -> Answer {
-    match asked.authorization() {
+fn basic(request: &ReceivedRequest) -> Answer {
+    match request.authorization() {
         Some(ALICE) => index("{}"),
         _ => status(401).with("www-authenticate", r#"Basic realm="x""#),
     }
 }
 
 /// Two lines, the first without service and scope, the second bare.
-fn gitea(asked: &Asked) -> Answer {
-    match (asked.is_token(), asked.authorization()) {
-        (true, Some(ALICE)) if asked.target.ends_with("?scope=repository%3Aweb%3Apull") => {
+fn gitea(request: &ReceivedRequest) -> Answer {
+    match (request.is_token(), request.authorization()) {
+        (true, Some(ALICE)) if request.target.ends_with("?scope=repository%3Aweb%3Apull") => {
             status(200).body(r#"{"token":"gitea"}"#)
         }
         (false, Some("Bearer gitea")) => index("{}"),
-        _ => challenge(asked, "").with("www-authenticate", "Basic"),
+        _ => challenge(request, "").with("www-authenticate", "Basic"),
     }
 }
 
 /// An empty scope, an unquoted realm.
-fn zot(asked: &Asked) -> Answer {
-    match (asked.is_token(), asked.authorization()) {
-        (true, Some(ALICE)) if asked.target.contains("scope=repository%3Aweb%3Apull") => {
+fn zot(request: &ReceivedRequest) -> Answer {
+    match (request.is_token(), request.authorization()) {
+        (true, Some(ALICE)) if request.target.contains("scope=repository%3Aweb%3Apull") => {
             token("zot")
         }
         (false, Some("Bearer zot")) => index("{}"),
         _ => {
-            let realm = format!("http://{}/token", asked.host);
+            let realm = format!("http://{}/token", request.host);
             let line = format!(r#"bearer realm={realm},service=zot,scope="""#);
             status(401).with("www-authenticate", &line)
         }
     }
 }
 
-/// A realm that the client will not go to, and Basic beside it.
-fn mixed(asked: &Asked) -> Answer {
+/// A realm that the client refuses, and Basic.
+fn mixed(request: &ReceivedRequest) -> Answer {
     let line = r#"Bearer realm="http://10.0.0.1/token", Basic realm="x""#;
-    match asked.authorization() {
+    match request.authorization() {
         Some(ALICE) => index("{}"),
         _ => status(401).with("www-authenticate", line),
     }
 }
 
 /// Negotiate first, and a query in the realm.
-fn query(asked: &Asked) -> Answer {
-    match (asked.is_token(), asked.authorization()) {
-        (true, Some(ALICE)) if asked.target.starts_with("/token?a=b&service=s+s&") => {
+fn query(request: &ReceivedRequest) -> Answer {
+    match (request.is_token(), request.authorization()) {
+        (true, Some(ALICE)) if request.target.starts_with("/token?a=b&service=s+s&") => {
             token("query")
         }
         (false, Some("Bearer query")) => index("{}"),
         _ => {
-            let realm = format!("http://{}/token?a=b", asked.host);
+            let realm = format!("http://{}/token?a=b", request.host);
             let line = format!(r#"Bearer realm="{realm}",service="s s""#);
             status(401)
                 .with("www-authenticate", "Negotiate")
@@ -68,22 +69,22 @@ fn query(asked: &Asked) -> Answer {
     }
 }
 
-/// Answers a bad token with Basic, and takes a token for the tag `2` only.
-fn harbor(asked: &Asked) -> Answer {
-    match (asked.is_token(), asked.authorization()) {
+/// Answers an invalid token with Basic, and accepts a token for the tag `2` only.
+fn harbor(request: &ReceivedRequest) -> Answer {
+    match (request.is_token(), request.authorization()) {
         (true, _) => token("good"),
         (false, None) => challenge(
-            asked,
+            request,
             r#",service="harbor-registry",scope="repository:web:pull""#,
         ),
-        (false, Some("Bearer good")) if asked.target.ends_with("/2") => index("{}"),
+        (false, Some("Bearer good")) if request.target.ends_with("/2") => index("{}"),
         (false, Some(_)) => status(401).with("www-authenticate", r#"Basic realm="harbor""#),
     }
 }
 
 #[tokio::test]
-async fn registries_of_all_kinds_get_what_they_want() {
-    type Script = fn(&Asked) -> Answer;
+async fn challenges_of_various_registries_are_answered() {
+    type Script = fn(&ReceivedRequest) -> Answer;
     let scripts: [(&str, Script); 5] = [
         ("basic", basic),
         ("gitea", gitea),
@@ -107,24 +108,24 @@ async fn registries_of_all_kinds_get_what_they_want() {
     }
 }
 
-/// A realm for each repository, which takes no token of another.
-fn path_method(asked: &Asked) -> Answer {
+/// A realm for each repository, whose tokens work for it only.
+fn path_method(request: &ReceivedRequest) -> Answer {
     let group = |path: &str| path.split('/').nth(2).unwrap_or_default().to_owned();
-    if asked.is_token() {
-        let realm = asked.target.split('?').next().unwrap_or_default();
+    if request.is_token() {
+        let realm = request.target.split('?').next().unwrap_or_default();
         return token(&group(realm));
     }
-    let own = group(&asked.target);
-    if asked.authorization() == Some(&format!("Bearer {own}")) {
+    let own = group(&request.target);
+    if request.authorization() == Some(&format!("Bearer {own}")) {
         return index("{}");
     }
-    let host = &asked.host;
+    let host = &request.host;
     let line = format!(r#"Bearer realm="http://{host}/token/{own}",service="s""#);
     status(401).with("www-authenticate", &line)
 }
 
 #[tokio::test]
-async fn a_realm_for_each_repository_costs_no_more_once_it_is_known() {
+async fn a_realm_for_each_repository_is_remembered() {
     let server = Server::start(path_method).await;
     let client = client();
     let check = async || {
@@ -141,7 +142,7 @@ async fn a_realm_for_each_repository_costs_no_more_once_it_is_known() {
 }
 
 #[tokio::test]
-async fn harbors_basic_after_a_bad_token_leads_back_to_its_realm() {
+async fn a_basic_challenge_of_harbor_leads_back_to_its_realm() {
     let server = Server::start(harbor).await;
     let client = client();
     let alice = credentials(&[alice()]);
@@ -153,7 +154,11 @@ async fn harbors_basic_after_a_bad_token_leads_back_to_its_realm() {
         .expect_err("refused");
     assert_eq!(error.kind(), ErrorKind::Unauthorized);
     let to_registry =
-        server.count(|asked| !asked.is_token() && asked.authorization() == Some(ALICE));
+        server.count(|request| !request.is_token() && request.authorization() == Some(ALICE));
     assert_eq!(to_registry, 0, "the password goes to the token server only");
-    assert_eq!(server.count(Asked::is_token), 2, "one more token was tried");
+    assert_eq!(
+        server.count(ReceivedRequest::is_token),
+        2,
+        "one more token was tried"
+    );
 }

@@ -1,4 +1,4 @@
-//! Where and how a registry wants to be authenticated to, and that it may change its mind.
+//! Realms and schemes, which a registry may change.
 
 use std::sync::{
     Arc, Mutex,
@@ -12,18 +12,18 @@ use kube_autorollout_registry::{AuthMethod, Credential, ErrorKind};
 use crate::{
     authentication::{ALICE, challenge},
     script::{
-        Answer, Asked, Server, alice, client, credentials, index, pass, resolve, resolve_with,
-        status, token,
+        Answer, ReceivedRequest, Server, alice, client, credentials, index, pass, resolve,
+        resolve_with, status, token,
     },
 };
 
-/// A registry whose challenge is what it is set to. `Bearer issued` and alice's password are let in, as far as it says
-/// that it takes them.
+/// A registry with a configurable challenge. It accepts `Bearer issued` and alice's password, if the challenge
+/// offers the scheme.
 async fn registry(challenge: &Arc<Mutex<String>>) -> Server {
     let challenge = Arc::clone(challenge);
-    Server::start(move |asked| {
+    Server::start(move |request| {
         let challenge = challenge.lock().expect("sound").clone();
-        match asked.authorization() {
+        match request.authorization() {
             Some("Bearer issued") if challenge.starts_with("Bearer") => index("{}"),
             Some(ALICE) if challenge == "Basic" => index("{}"),
             _ => status(401).with("www-authenticate", &challenge),
@@ -33,7 +33,7 @@ async fn registry(challenge: &Arc<Mutex<String>>) -> Server {
 }
 
 async fn issuer() -> Server {
-    Server::start(|asked| match asked.authorization() {
+    Server::start(|request| match request.authorization() {
         Some(ALICE) => token("issued"),
         _ => status(401),
     })
@@ -44,8 +44,8 @@ fn realm_of(issuer: &Server) -> String {
     format!(r#"Bearer realm="http://{}/token""#, issuer.host())
 }
 
-/// A token server that has moved away, in all ways in which one may.
-async fn left_behind(answer: Option<Answer>) -> (Server, Arc<Mutex<Answer>>) {
+/// The ways in which an old token server may fail.
+async fn moved_token_server(answer: Option<Answer>) -> (Server, Arc<Mutex<Answer>>) {
     let answer = Arc::new(Mutex::new(answer.unwrap_or_else(|| token("issued"))));
     let current = Arc::clone(&answer);
     let server = Server::start(move |_| current.lock().expect("sound").clone()).await;
@@ -64,7 +64,7 @@ async fn a_token_server_that_moves_is_followed_at_the_next_check() {
         status(302).with("location", "http://10.0.0.1/login"),
     ];
     for gone in cases {
-        let (old, answer) = left_behind(None).await;
+        let (old, answer) = moved_token_server(None).await;
         let challenge = Arc::new(Mutex::new(realm_of(&old)));
         let server = registry(&challenge).await;
         let (client, alice) = (client(), credentials(&[alice()]));
@@ -90,12 +90,12 @@ async fn a_token_server_that_moves_is_followed_at_the_next_check() {
             .iter()
             .map(|image| resolve_with(&client, image, &alice));
         assert!(join_all(again).await.iter().all(Result::is_ok));
-        assert_eq!(old.log().len(), before, "it is not asked any more");
+        assert_eq!(old.log().len(), before, "no further request");
     }
 }
 
 #[tokio::test]
-async fn a_token_server_that_cannot_be_reached_any_more_is_forgotten() {
+async fn an_unreachable_token_server_is_forgotten() {
     let old = issuer().await;
     let challenge = Arc::new(Mutex::new(realm_of(&old)));
     let server = registry(&challenge).await;
@@ -115,7 +115,7 @@ async fn a_token_server_that_cannot_be_reached_any_more_is_forgotten() {
 }
 
 #[tokio::test]
-async fn a_registry_may_go_over_from_tokens_to_passwords_and_back() {
+async fn a_registry_may_change_from_tokens_to_passwords_and_back() {
     let issuer = issuer().await;
     let challenge = Arc::new(Mutex::new(realm_of(&issuer)));
     let server = registry(&challenge).await;
@@ -135,13 +135,13 @@ async fn a_registry_may_go_over_from_tokens_to_passwords_and_back() {
 }
 
 #[tokio::test]
-async fn a_failure_of_the_token_server_that_the_registry_still_names_stands() {
+async fn a_failure_of_the_current_token_server_is_reported() {
     for (answer, kind, quarantined) in [
         (status(401), ErrorKind::Unauthorized, 1),
         (status(500), ErrorKind::TokenServer, 0),
         (status(429), ErrorKind::RateLimited, 0),
     ] {
-        let (old, current) = left_behind(None).await;
+        let (old, current) = moved_token_server(None).await;
         let challenge = Arc::new(Mutex::new(realm_of(&old)));
         let server = registry(&challenge).await;
         let (client, alice) = (client(), credentials(&[alice()]));
@@ -160,7 +160,7 @@ async fn a_failure_of_the_token_server_that_the_registry_still_names_stands() {
 }
 
 #[tokio::test]
-async fn what_a_registry_says_counts_for_an_hour() {
+async fn a_challenge_is_remembered_for_an_hour() {
     let issuer = issuer().await;
     let challenge = Arc::new(Mutex::new(realm_of(&issuer)));
     let server = registry(&challenge).await;
@@ -172,17 +172,19 @@ async fn what_a_registry_says_counts_for_an_hour() {
             .await
             .expect("resolved");
     }
-    let unasked = server.count(|asked| asked.authorization().is_none());
-    assert_eq!(unasked, 2, "at the beginning, and after an hour");
+    let unauthorized = server.count(|request| request.authorization().is_none());
+    assert_eq!(unauthorized, 2, "at the beginning, and after an hour");
 }
 
 #[tokio::test]
 async fn a_realm_may_be_relative() {
-    let server = Server::start(|asked| match (asked.is_token(), asked.authorization()) {
-        (true, Some(ALICE)) => token("t"),
-        (false, Some("Bearer t")) => index("{}"),
-        _ => status(401).with("www-authenticate", r#"Bearer realm="/token",service="s""#),
-    })
+    let server = Server::start(
+        |request| match (request.is_token(), request.authorization()) {
+            (true, Some(ALICE)) => token("t"),
+            (false, Some("Bearer t")) => index("{}"),
+            _ => status(401).with("www-authenticate", r#"Bearer realm="/token",service="s""#),
+        },
+    )
     .await;
     let alice = credentials(&[alice()]);
     resolve_with(&client(), &server.image("web:1"), &alice)
@@ -190,43 +192,43 @@ async fn a_realm_may_be_relative() {
         .expect("resolved");
 }
 
-/// Answers strangers as if there were nothing, and asks for credentials at its base.
-fn secretive(asked: &Asked, code: u16) -> Answer {
-    match (asked.is_token(), asked.authorization()) {
+/// Answers 404 without credentials, and sends a challenge at its base only.
+fn hiding(request: &ReceivedRequest, code: u16) -> Answer {
+    match (request.is_token(), request.authorization()) {
         (true, Some(ALICE)) => token("t"),
         (false, Some("Bearer t")) => index("{}"),
-        (false, None) if asked.target == "/v2/" => {
-            challenge(asked, r#",scope="registry:catalog:*""#)
+        (false, None) if request.target == "/v2/" => {
+            challenge(request, r#",scope="registry:catalog:*""#)
         }
         _ => status(code),
     }
 }
 
 #[tokio::test]
-async fn a_registry_that_answers_strangers_as_if_there_were_nothing_is_asked_at_its_base() {
+async fn a_registry_that_hides_repositories_is_challenged_at_its_base() {
     for code in [401, 403, 404] {
-        let server = Server::start(move |asked| secretive(asked, code)).await;
+        let server = Server::start(move |request| hiding(request, code)).await;
         let (client, alice) = (client(), credentials(&[alice()]));
         for image in ["web:1", "web:1", "other:1"] {
             let resolved = resolve_with(&client, &server.image(image), &alice).await;
             let resolved = resolved.expect(image);
             assert_eq!(resolved.auth_method, AuthMethod::Bearer, "{code}");
         }
-        let base = server.count(|asked| asked.target == "/v2/");
+        let base = server.count(|request| request.target == "/v2/");
         assert_eq!(base, 1, "it is remembered: {:?}", server.lines());
-        let scopes = server.count(|asked| asked.target.contains("catalog"));
+        let scopes = server.count(|request| request.target.contains("catalog"));
         assert_eq!(scopes, 0, "the base's own scope is not the manifest's");
         // Who has no credentials does not need to know.
-        let server = Server::start(move |asked| secretive(asked, code)).await;
+        let server = Server::start(move |request| hiding(request, code)).await;
         resolve(&crate::script::client(), &server.image("web:1"))
             .await
             .expect_err("nothing for strangers");
-        assert_eq!(server.count(|asked| asked.target == "/v2/"), 0);
+        assert_eq!(server.count(|request| request.target == "/v2/"), 0);
     }
 }
 
 #[tokio::test]
-async fn a_base_without_challenge_is_asked_once_an_hour() {
+async fn a_base_without_challenge_is_requested_once_an_hour() {
     let server = Server::start(|_| status(403)).await;
     let (client, alice) = (client(), credentials(&[alice()]));
     for number in 0..10 {
@@ -234,24 +236,24 @@ async fn a_base_without_challenge_is_asked_once_an_hour() {
         let error = resolve_with(&client, &image, &alice).await;
         assert_eq!(error.expect_err("closed").kind(), ErrorKind::Denied);
     }
-    assert_eq!(server.count(|asked| asked.target == "/v2/"), 1);
+    assert_eq!(server.count(|request| request.target == "/v2/"), 1);
     assert!(client.quarantined().is_empty(), "nothing was presented");
 }
 
 #[tokio::test]
-async fn all_who_use_a_token_that_is_refused_get_in_with_the_next_one() {
+async fn all_users_of_a_refused_token_succeed_with_the_next_one() {
     const CALLERS: usize = 10;
     let (issued, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let server = Server::start(move |asked| {
-        if asked.is_token() {
+    let server = Server::start(move |request| {
+        if request.is_token() {
             return token(&format!("t{}", issued.fetch_add(1, SeqCst) + 1));
         }
-        match asked.authorization() {
-            None => challenge(asked, ""),
+        match request.authorization() {
+            None => challenge(request, ""),
             // The first token is not known yet where it is needed.
             Some("Bearer t1") => {
                 refused.fetch_add(1, SeqCst);
-                challenge(asked, r#",error="invalid_token""#)
+                challenge(request, r#",error="invalid_token""#)
             }
             Some(_) => index("{}"),
         }
@@ -267,7 +269,7 @@ async fn all_who_use_a_token_that_is_refused_get_in_with_the_next_one() {
     for one in join_all(all).await {
         one.expect("in with the second token");
     }
-    assert_eq!(server.count(Asked::is_token), 2);
+    assert_eq!(server.count(ReceivedRequest::is_token), 2);
     let again = images
         .iter()
         .map(|image| resolve_with(&client, image, &alice));
@@ -275,14 +277,14 @@ async fn all_who_use_a_token_that_is_refused_get_in_with_the_next_one() {
 }
 
 #[tokio::test]
-async fn a_login_at_a_failing_token_server_is_not_repeated() {
+async fn a_login_at_a_failing_token_server_is_not_retried() {
     for identity in [false, true] {
         for code in [500, 503] {
-            let server = Server::start(move |asked| {
-                if asked.is_token() {
+            let server = Server::start(move |request| {
+                if request.is_token() {
                     status(code)
                 } else {
-                    challenge(asked, "")
+                    challenge(request, "")
                 }
             })
             .await;
@@ -293,23 +295,23 @@ async fn a_login_at_a_failing_token_server_is_not_repeated() {
             };
             let error = resolve_with(&client(), &server.image("web:1"), &credentials(&[who])).await;
             assert_eq!(error.expect_err("no token").kind(), ErrorKind::TokenServer);
-            assert_eq!(server.count(Asked::is_token), 1, "{code}");
+            assert_eq!(server.count(ReceivedRequest::is_token), 1, "{code}");
             // Who asks without credentials risks nothing.
             resolve(&client(), &server.image("web:1"))
                 .await
                 .expect_err("no token");
-            assert_eq!(server.count(Asked::is_token), 5, "{code}");
+            assert_eq!(server.count(ReceivedRequest::is_token), 5, "{code}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_refresh_token_that_is_not_valid_any_more_is_refused() {
-    let server = Server::start(|asked| {
-        if asked.method == Method::POST {
+async fn an_invalid_refresh_token_is_a_refusal() {
+    let server = Server::start(|request| {
+        if request.method == Method::POST {
             status(400).body(r#"{"error":"invalid_grant"}"#)
         } else {
-            challenge(asked, "")
+            challenge(request, "")
         }
     })
     .await;
@@ -320,19 +322,19 @@ async fn a_refresh_token_that_is_not_valid_any_more_is_refused() {
             .await
             .expect_err("refused");
     }
-    assert_eq!(server.count(Asked::is_token), 1);
+    assert_eq!(server.count(ReceivedRequest::is_token), 1);
     assert_eq!(client.quarantined(), [(server.host(), 1)].into());
 }
 
 #[tokio::test]
-async fn a_token_that_was_issued_elsewhere_without_the_credential_is_not_taken_for_its_own() {
+async fn an_anonymous_token_of_a_redirect_target_is_not_used() {
     let other = Server::start(|_| token("for-anybody")).await;
     let place = format!("http://{}/token", other.host());
-    let server = Server::start(move |asked| {
-        if asked.is_token() {
+    let server = Server::start(move |request| {
+        if request.is_token() {
             status(307).with("location", &place)
         } else {
-            challenge(asked, "")
+            challenge(request, "")
         }
     })
     .await;
@@ -340,7 +342,7 @@ async fn a_token_that_was_issued_elsewhere_without_the_credential_is_not_taken_f
     let error = resolve_with(&client, &server.image("web:1"), &alice).await;
     let error = error.expect_err("no token of alice");
     assert_eq!(error.kind(), ErrorKind::RedirectRefused, "{error}");
-    let sent = server.count(|asked| asked.authorization() == Some("Bearer for-anybody"));
+    let sent = server.count(|request| request.authorization() == Some("Bearer for-anybody"));
     assert_eq!(sent, 0);
     assert!(
         client.quarantined().is_empty(),

@@ -1,4 +1,4 @@
-//! Servers that send us elsewhere: no credential goes where it does not belong.
+//! Redirects, which leak no credential.
 
 use std::sync::{
     Arc,
@@ -12,8 +12,8 @@ use crate::{
     authentication::challenge,
     hostile::bearer,
     script::{
-        self, Answer, Asked, Server, alice, build, client, credentials, index, pass, resolve,
-        resolve_with, status, token, until,
+        self, Answer, ReceivedRequest, Server, alice, build, client, credentials, index, pass,
+        resolve, resolve_with, status, token, until,
     },
 };
 
@@ -23,7 +23,7 @@ async fn redirects_are_followed_without_the_credential() {
     let location = format!("http://{}/mirror/web?signature=1", elsewhere.host());
     for code in [301, 302, 303, 307, 308] {
         let location = location.clone();
-        let server = Server::start(move |asked| match asked.authorization() {
+        let server = Server::start(move |request| match request.authorization() {
             None => status(401).with("www-authenticate", "Basic"),
             Some(_) => status(code).with("location", &location),
         })
@@ -33,40 +33,43 @@ async fn redirects_are_followed_without_the_credential() {
             .expect("resolved");
     }
     assert_eq!(elsewhere.log().len(), 5);
-    for asked in elsewhere.log() {
+    for request in elsewhere.log() {
         assert_eq!(
-            (asked.method.as_str(), asked.authorization()),
+            (request.method.as_str(), request.authorization()),
             ("HEAD", None)
         );
-        assert_eq!(asked.target, "/mirror/web?signature=1");
+        assert_eq!(request.target, "/mirror/web?signature=1");
     }
 }
 
 #[tokio::test]
 async fn a_redirect_within_the_origin_keeps_the_credential() {
-    let server = Server::start(
-        |asked| match (asked.authorization(), asked.target.as_str()) {
-            (None, _) => status(401).with("www-authenticate", "Basic"),
-            (Some(_), "/moved") => index("{}"),
-            (Some(_), _) => status(307).with("location", "/moved"),
-        },
-    )
-    .await;
+    let server =
+        Server::start(
+            |request| match (request.authorization(), request.target.as_str()) {
+                (None, _) => status(401).with("www-authenticate", "Basic"),
+                (Some(_), "/moved") => index("{}"),
+                (Some(_), _) => status(307).with("location", "/moved"),
+            },
+        )
+        .await;
     resolve_with(&client(), &server.image("web:1"), &credentials(&[alice()]))
         .await
         .expect("resolved");
 }
 
 #[tokio::test]
-async fn another_registry_behind_a_redirect_is_asked_as_a_stranger() {
-    let elsewhere = Server::start(|asked| match (asked.is_token(), asked.authorization()) {
-        (true, _) => token("for-everybody"),
-        (false, Some("Bearer for-everybody")) => index("{}"),
-        _ => bearer(&format!("http://{}/token", asked.host)),
-    })
+async fn another_registry_behind_a_redirect_gets_an_anonymous_request() {
+    let elsewhere = Server::start(
+        |request| match (request.is_token(), request.authorization()) {
+            (true, _) => token("for-everybody"),
+            (false, Some("Bearer for-everybody")) => index("{}"),
+            _ => bearer(&format!("http://{}/token", request.host)),
+        },
+    )
     .await;
     let location = format!("http://{}/v2/mirror/manifests/1", elsewhere.host());
-    let server = Server::start(move |asked| match asked.authorization() {
+    let server = Server::start(move |request| match request.authorization() {
         None => status(401).with("www-authenticate", "Basic"),
         Some(_) => status(307).with("location", &location),
     })
@@ -75,25 +78,25 @@ async fn another_registry_behind_a_redirect_is_asked_as_a_stranger() {
         .await
         .expect("resolved");
     assert_eq!(
-        elsewhere.count(|asked| asked
+        elsewhere.count(|request| request
             .authorization()
             .is_some_and(|sent| sent.contains("Basic"))),
         0
     );
 }
 
-/// A registry that knows `team/web` only, and whose token server refuses all scopes for one that it does not know.
-fn strict(asked: &Asked) -> Answer {
+/// A registry with `team/web` only, whose token server refuses requests with any unknown scope.
+fn strict(request: &ReceivedRequest) -> Answer {
     let scope = "scope=repository%3Ateam%2Fweb%3Apull";
-    match (asked.is_token(), asked.authorization()) {
+    match (request.is_token(), request.authorization()) {
         (true, None)
-            if asked.target.ends_with(scope) && asked.target.matches("scope").count() == 1 =>
+            if request.target.ends_with(scope) && request.target.matches("scope").count() == 1 =>
         {
             token("strict")
         }
         (true, _) => status(403),
         (false, Some("Bearer strict")) => index("{}"),
-        _ => challenge(asked, r#",service="b",scope="repository:team/web:pull""#),
+        _ => challenge(request, r#",service="b",scope="repository:team/web:pull""#),
     }
 }
 
@@ -101,7 +104,7 @@ fn strict(asked: &Asked) -> Answer {
 async fn a_repository_with_another_name_behind_a_redirect_is_read_with_its_own_scope() {
     let elsewhere = Server::start(strict).await;
     let location = format!("http://{}/v2/team/web/manifests/1", elsewhere.host());
-    let server = Server::start(move |asked| match asked.authorization() {
+    let server = Server::start(move |request| match request.authorization() {
         None => status(401).with("www-authenticate", "Basic"),
         Some(_) => status(307).with("location", &location),
     })
@@ -131,19 +134,19 @@ async fn a_repository_with_another_name_behind_a_redirect_is_read_with_its_own_s
 }
 
 #[tokio::test]
-async fn a_token_that_is_refused_behind_a_redirect_is_replaced() {
+async fn a_refused_token_behind_a_redirect_is_replaced() {
     let valid = Arc::new(AtomicUsize::new(1));
     let issued = AtomicUsize::new(0);
     let current = Arc::clone(&valid);
-    let elsewhere = Server::start(move |asked| {
-        if asked.is_token() {
+    let elsewhere = Server::start(move |request| {
+        if request.is_token() {
             return token(&format!("t{}", issued.fetch_add(1, SeqCst) + 1));
         }
         let good = format!("Bearer t{}", current.load(SeqCst));
-        if asked.authorization() == Some(&good) {
+        if request.authorization() == Some(&good) {
             index("{}")
         } else {
-            challenge(asked, "")
+            challenge(request, "")
         }
     })
     .await;
@@ -156,16 +159,16 @@ async fn a_token_that_is_refused_behind_a_redirect_is_replaced() {
             .await
             .expect("resolved");
     }
-    assert_eq!(elsewhere.count(Asked::is_token), 2);
+    assert_eq!(elsewhere.count(ReceivedRequest::is_token), 2);
 }
 
 #[tokio::test]
-async fn checks_of_a_registry_that_redirects_run_beside_each_other_once_it_has_let_in() {
+async fn checks_of_a_redirecting_registry_run_concurrently_after_the_first() {
     let go = Arc::new(Semaphore::new(1));
     let hold = Arc::clone(&go);
     let elsewhere = Server::start(|_| index("{}")).await;
     let location = format!("http://{}/web", elsewhere.host());
-    let server = Server::start(move |asked| match asked.authorization() {
+    let server = Server::start(move |request| match request.authorization() {
         None => status(401).with("www-authenticate", "Basic"),
         Some(_) => status(307).with("location", &location).hold(&hold),
     })
@@ -189,7 +192,7 @@ async fn checks_of_a_registry_that_redirects_run_beside_each_other_once_it_has_l
 }
 
 #[tokio::test]
-async fn redirects_that_go_nowhere_good_are_refused() {
+async fn invalid_redirects_are_refused() {
     let cases = [
         ("/v2/web/manifests/1", "too many"),
         ("http://169.254.169.254/latest/meta-data", "private network"),
@@ -210,7 +213,7 @@ async fn redirects_that_go_nowhere_good_are_refused() {
 }
 
 #[tokio::test]
-async fn an_encrypted_registry_cannot_send_us_to_plain_http() {
+async fn a_redirect_from_https_to_http_is_refused() {
     let spy = Server::start(|_| token("stolen")).await;
     let place = format!("http://{}/token", spy.host());
     let realm = place.clone();
@@ -234,11 +237,11 @@ async fn an_encrypted_registry_cannot_send_us_to_plain_http() {
 async fn a_token_server_that_redirects_loses_the_credential() {
     let spy = Server::start(|_| token("stolen")).await;
     let place = format!("http://{}/token", spy.host());
-    let server = Server::start(move |asked| {
-        if asked.is_token() {
+    let server = Server::start(move |request| {
+        if request.is_token() {
             return status(307).with("location", &place);
         }
-        bearer(&format!("http://{}/token", asked.host))
+        bearer(&format!("http://{}/token", request.host))
     })
     .await;
     resolve_with(&client(), &server.image("web:1"), &credentials(&[alice()]))
@@ -247,19 +250,19 @@ async fn a_token_server_that_redirects_loses_the_credential() {
     assert!(
         spy.log()
             .iter()
-            .all(|asked| asked.authorization().is_none()),
+            .all(|request| request.authorization().is_none()),
         "{:?}",
         spy.log()
     );
 }
 
 #[tokio::test]
-async fn a_token_server_cannot_send_us_into_a_private_network() {
-    let server = Server::start(|asked| {
-        if asked.is_token() {
+async fn a_redirect_of_a_token_server_to_a_private_network_is_refused() {
+    let server = Server::start(|request| {
+        if request.is_token() {
             return status(307).with("location", "http://169.254.169.254/latest/meta-data");
         }
-        bearer(&format!("http://{}/token", asked.host))
+        bearer(&format!("http://{}/token", request.host))
     })
     .await;
     let error = resolve_with(&client(), &server.image("web:1"), &credentials(&[alice()])).await;

@@ -1,4 +1,4 @@
-//! A server that answers as a test has written down, and logs what it was asked.
+//! A scripted server, which logs requests.
 
 use std::{
     convert::Infallible,
@@ -45,14 +45,14 @@ pub(crate) use self::answer::{
 #[path = "script/answer.rs"]
 mod answer;
 
-/// No test takes longer than this.
+/// The time limit of a test.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// A request as it came in.
+/// A request that the server received.
 #[derive(Debug, Clone)]
-pub(crate) struct Asked {
+pub(crate) struct ReceivedRequest {
     pub(crate) method: Method,
-    /// As the client knows the server.
+    /// The host that the client used.
     pub(crate) host: String,
     /// The path and the query.
     pub(crate) target: String,
@@ -60,7 +60,7 @@ pub(crate) struct Asked {
     pub(crate) body: String,
 }
 
-impl Asked {
+impl ReceivedRequest {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
@@ -74,17 +74,17 @@ impl Asked {
     }
 }
 
-type Script = dyn Fn(&Asked) -> Answer + Send + Sync;
+type Script = dyn Fn(&ReceivedRequest) -> Answer + Send + Sync;
 
 struct State {
     script: Box<Script>,
-    log: Mutex<Vec<Asked>>,
+    log: Mutex<Vec<ReceivedRequest>>,
     connections: AtomicUsize,
     in_flight: AtomicUsize,
     most_in_flight: AtomicUsize,
 }
 
-/// A running server; it ends on drop.
+/// A running server, stopped on drop.
 pub(crate) struct Server {
     address: SocketAddr,
     state: Arc<State>,
@@ -93,22 +93,24 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Answers over HTTP.
-    pub(crate) async fn start(script: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -> Self {
+    /// Serves HTTP.
+    pub(crate) async fn start(
+        script: impl Fn(&ReceivedRequest) -> Answer + Send + Sync + 'static,
+    ) -> Self {
         Self::run(script, None).await
     }
 
-    /// Answers over HTTP at the loopback address of IPv6.
+    /// Serves HTTP at the loopback address of IPv6.
     pub(crate) async fn start_ipv6(
-        script: impl Fn(&Asked) -> Answer + Send + Sync + 'static,
+        script: impl Fn(&ReceivedRequest) -> Answer + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).await;
         Self::serve(listener.expect("IPv6"), script, None)
     }
 
-    /// Answers over HTTPS, with HTTP/2 for those who can.
+    /// Serves HTTPS, with HTTP/2 if the client supports it.
     pub(crate) async fn start_tls(
-        script: impl Fn(&Asked) -> Answer + Send + Sync + 'static,
+        script: impl Fn(&ReceivedRequest) -> Answer + Send + Sync + 'static,
     ) -> Self {
         let authority = Authority::new("scripted").expect("an authority");
         let identity = authority.issue().expect("an identity");
@@ -117,9 +119,9 @@ impl Server {
         server
     }
 
-    /// Answers over HTTPS with a certificate that is its own authority.
+    /// Serves HTTPS with a self-signed certificate.
     pub(crate) async fn start_own_authority(
-        script: impl Fn(&Asked) -> Answer + Send + Sync + 'static,
+        script: impl Fn(&ReceivedRequest) -> Answer + Send + Sync + 'static,
     ) -> Self {
         let identity = Identity::own_authority().expect("an identity");
         let mut server = Self::run(script, Some(acceptor(&identity))).await;
@@ -128,7 +130,7 @@ impl Server {
     }
 
     async fn run(
-        script: impl Fn(&Asked) -> Answer + Send + Sync + 'static,
+        script: impl Fn(&ReceivedRequest) -> Answer + Send + Sync + 'static,
         tls: Option<TlsAcceptor>,
     ) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
@@ -137,7 +139,7 @@ impl Server {
 
     fn serve(
         listener: TcpListener,
-        script: impl Fn(&Asked) -> Answer + Send + Sync + 'static,
+        script: impl Fn(&ReceivedRequest) -> Answer + Send + Sync + 'static,
         tls: Option<TlsAcceptor>,
     ) -> Self {
         let address = listener.local_addr().expect("an address");
@@ -176,7 +178,7 @@ impl Server {
     }
 
     /// All requests so far.
-    pub(crate) fn log(&self) -> Vec<Asked> {
+    pub(crate) fn log(&self) -> Vec<ReceivedRequest> {
         self.state
             .log
             .lock()
@@ -188,12 +190,12 @@ impl Server {
     pub(crate) fn lines(&self) -> Vec<String> {
         self.log()
             .iter()
-            .map(|asked| format!("{} {}", asked.method, asked.target))
+            .map(|request| format!("{} {}", request.method, request.target))
             .collect()
     }
 
-    pub(crate) fn count(&self, filter: impl Fn(&Asked) -> bool) -> usize {
-        self.log().iter().filter(|asked| filter(asked)).count()
+    pub(crate) fn count(&self, filter: impl Fn(&ReceivedRequest) -> bool) -> usize {
+        self.log().iter().filter(|request| filter(request)).count()
     }
 
     /// Connections so far.
@@ -274,18 +276,18 @@ impl State {
             Some(authority) => authority.to_string(), // HTTP/2
             None => String::from_utf8_lossy(head.headers["host"].as_bytes()).into_owned(),
         };
-        let asked = Asked {
+        let received = ReceivedRequest {
             method: head.method,
             host,
             target: head.uri.path_and_query().expect("a path").to_string(),
             headers: head.headers,
             body: String::from_utf8_lossy(&body).into_owned(),
         };
-        let answer = (self.script)(&asked);
+        let answer = (self.script)(&received);
         self.log
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .push(asked);
+            .push(received);
         let in_flight = self.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
         self.most_in_flight.fetch_max(in_flight, Ordering::SeqCst);
         if let Some(hold) = answer.hold {
@@ -302,7 +304,7 @@ impl State {
     }
 }
 
-/// A server that writes these bytes to each connection, slowly if there is a pause, once something was asked.
+/// A server that writes these bytes to each connection after a request, with pauses if there is one.
 pub(crate) async fn raw(
     bytes: &'static [u8],
     pause: Option<Duration>,
@@ -336,7 +338,7 @@ pub(crate) async fn raw(
     (address, task)
 }
 
-/// What is special about the hosts of a pattern.
+/// Options for the hosts that match a pattern.
 pub(crate) fn host(pattern: &str) -> HostOptions {
     HostOptions::new(pattern.parse().expect("a pattern"))
 }
@@ -371,7 +373,7 @@ pub(crate) fn bob() -> Credential {
     Credential::password("bob", "bob-secret")
 }
 
-/// Waits for a condition, for as long as a test may take.
+/// Waits for a condition, within the time limit of a test.
 pub(crate) async fn until(condition: impl Fn() -> bool) {
     let wait = async {
         while !condition() {
@@ -381,7 +383,7 @@ pub(crate) async fn until(condition: impl Fn() -> bool) {
     timeout(DEADLINE, wait).await.expect("it comes true");
 }
 
-/// Lets time pass without waiting for it.
+/// Advances the paused clock.
 pub(crate) async fn pass(seconds: u64) {
     tokio::time::pause();
     tokio::time::advance(Duration::from_secs(seconds)).await;
@@ -396,7 +398,7 @@ pub(crate) async fn resolve(
     resolve_with(client, reference, &CredentialChain::anonymous()).await
 }
 
-/// Resolves, within the time that a test may take.
+/// Resolves, within the time limit of a test.
 pub(crate) async fn resolve_with(
     client: &RegistryClient,
     reference: &Reference,
@@ -407,7 +409,7 @@ pub(crate) async fn resolve_with(
         .expect("an answer in time")
 }
 
-/// Reads the manifest of a body.
+/// Fetches the manifest with this body.
 pub(crate) async fn manifest(
     client: &RegistryClient,
     reference: &Reference,

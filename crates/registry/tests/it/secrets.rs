@@ -1,4 +1,4 @@
-//! Nothing that is secret is ever shown.
+//! Secrets are never shown.
 
 use std::{
     io,
@@ -9,7 +9,8 @@ use kube_autorollout_registry::{Credential, CredentialChain, Error, Proxy};
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::script::{
-    Answer, Asked, Server, build, credentials, index, resolve_with, status, tls_options, token,
+    Answer, ReceivedRequest, Server, build, credentials, index, resolve_with, status, tls_options,
+    token,
 };
 
 /// Part of every secret here.
@@ -50,11 +51,11 @@ fn show(error: &Error) -> String {
     text
 }
 
-/// Serves `web`, leads `moved` to a place with a signature, and refuses everything else.
-fn registry(realm: &str, asked: &Asked) -> Answer {
-    match asked.target.as_str() {
-        "/v2/web/manifests/1" if asked.authorization().is_some() => index("{}"),
-        "/v2/moved/manifests/1" if asked.authorization().is_some() => {
+/// Serves `web`, redirects `moved` to a signed URL, and refuses everything else.
+fn registry(realm: &str, request: &ReceivedRequest) -> Answer {
+    match request.target.as_str() {
+        "/v2/web/manifests/1" if request.authorization().is_some() => index("{}"),
+        "/v2/moved/manifests/1" if request.authorization().is_some() => {
             status(302).with("location", "http://10.0.0.1/?signature=planted")
         }
         _ => status(401).with("www-authenticate", &format!(r#"Bearer realm="{realm}""#)),
@@ -72,7 +73,7 @@ async fn no_secret_is_in_any_log_error_or_debug_output() {
 
     let issuer = Server::start_tls(|_| token("planted-token")).await;
     let realm = format!("https://{}/token?key=planted", issuer.host());
-    let server = Server::start_tls(move |asked| registry(&realm, asked)).await;
+    let server = Server::start_tls(move |request| registry(&realm, request)).await;
     let proxy = Proxy::from_env_values("", "http://user:planted@127.0.0.1:1", "");
     let proxy = proxy.expect("an address");
     let mut shown = vec![format!("{proxy:?}")];
@@ -95,7 +96,7 @@ async fn no_secret_is_in_any_log_error_or_debug_output() {
         }
     }
     let sent =
-        issuer.count(|asked| asked.authorization().is_some() || asked.body.contains(PLANTED));
+        issuer.count(|request| request.authorization().is_some() || request.body.contains(PLANTED));
     assert!(sent >= 2, "the secrets were in use");
 
     let log = String::from_utf8(log.0.lock().expect("sound").clone()).expect("text");

@@ -21,7 +21,7 @@ async fn many_checks_share_one_http2_connection() {
 }
 
 #[tokio::test]
-async fn one_after_the_other_share_one_http1_connection() {
+async fn sequential_checks_share_one_http1_connection() {
     let server = Server::start(|_| index("{}")).await;
     let client = client();
     for _ in 0..10 {
@@ -59,7 +59,7 @@ async fn an_authority_is_trusted_for_all_hosts_or_for_one() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_is_its_own_authority_is_trusted_where_it_is_configured() {
+async fn a_self_signed_certificate_is_trusted_if_configured() {
     let server = Server::start_own_authority(|_| index("{}")).await;
     let other = Server::start_own_authority(|_| index("{}")).await;
     let client = build(tls_options(&server));
@@ -77,7 +77,7 @@ async fn a_certificate_that_is_its_own_authority_is_trusted_where_it_is_configur
 async fn a_registrys_authority_is_trusted_for_its_token_server() {
     let issuer = Server::start_tls(|_| token("t")).await;
     let realm = format!(r#"Bearer realm="https://{}/token""#, issuer.host());
-    let registry = Server::start_tls(move |asked| match asked.authorization() {
+    let registry = Server::start_tls(move |request| match request.authorization() {
         Some("Bearer t") => index("{}"),
         _ => status(401).with("www-authenticate", &realm),
     })
@@ -92,7 +92,7 @@ async fn a_registrys_authority_is_trusted_for_its_token_server() {
 }
 
 #[tokio::test]
-async fn plain_http_is_spoken_only_where_it_is_configured() {
+async fn plain_http_is_used_only_if_configured() {
     let server = Server::start(|_| index("{}")).await;
     let client = build(RegistryClient::builder());
     let error = resolve(&client, &server.image("web:1"))
@@ -103,7 +103,7 @@ async fn plain_http_is_spoken_only_where_it_is_configured() {
 }
 
 #[test]
-fn settings_that_cannot_be_used_say_which() {
+fn invalid_settings_are_reported() {
     let broken = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     let cases: [(&[u8], &str); 4] = [
         (b"", "there is no certificate"),

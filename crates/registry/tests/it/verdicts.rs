@@ -1,4 +1,4 @@
-//! How much is refused by a refusal: a manifest, a repository, or a credential.
+//! The scope of a refusal: a manifest, a repository, or a credential.
 
 use std::sync::{
     Arc,
@@ -15,42 +15,43 @@ use kube_autorollout_testbed::image::digest_of;
 use crate::{
     authentication::{ALICE, challenge},
     script::{
-        Answer, Asked, Server, alice, client, credentials, index, pass, resolve_with, status, token,
+        Answer, ReceivedRequest, Server, alice, client, credentials, index, pass, resolve_with,
+        status, token,
     },
 };
 
 const MARKER: &str = "x-artifactory-id";
 
-/// What a registry does with those that it knows.
-type Inside = fn(&Asked) -> Answer;
+/// The response of a registry to authenticated requests.
+type Inside = fn(&ReceivedRequest) -> Answer;
 
-/// Whom a registry lets in.
-type Registry = fn(&Asked, Inside) -> Answer;
+/// How a registry authenticates requests.
+type Registry = fn(&ReceivedRequest, Inside) -> Answer;
 
-/// Lets alice in with Basic.
-fn with_basic(asked: &Asked, inside: Inside) -> Answer {
-    match asked.authorization() {
-        Some(ALICE) => inside(asked),
+/// Accepts alice with Basic.
+fn with_basic(request: &ReceivedRequest, inside: Inside) -> Answer {
+    match request.authorization() {
+        Some(ALICE) => inside(request),
         _ => status(401).with("www-authenticate", "Basic"),
     }
 }
 
-/// Lets alice in with tokens.
-fn with_tokens(asked: &Asked, inside: Inside) -> Answer {
-    match (asked.is_token(), asked.authorization()) {
+/// Accepts alice with tokens.
+fn with_tokens(request: &ReceivedRequest, inside: Inside) -> Answer {
+    match (request.is_token(), request.authorization()) {
         (true, Some(ALICE)) => token("alice"),
         (true, _) => status(401),
-        (false, Some("Bearer alice")) => inside(asked),
-        _ => challenge(asked, ""),
+        (false, Some("Bearer alice")) => inside(request),
+        _ => challenge(request, ""),
     }
 }
 
-/// Lets everybody in.
-fn open(asked: &Asked, inside: Inside) -> Answer {
-    inside(asked)
+/// Accepts all requests.
+fn open(request: &ReceivedRequest, inside: Inside) -> Answer {
+    inside(request)
 }
 
-/// Checks five images; returns how many of them were found.
+/// Checks five images; returns how many were found.
 async fn check(client: &RegistryClient, server: &Server) -> usize {
     let alice = credentials(&[alice()]);
     // The forbidden one is the first to be asked for.
@@ -62,20 +63,20 @@ async fn check(client: &RegistryClient, server: &Server) -> usize {
 }
 
 #[tokio::test]
-async fn one_forbidden_repository_of_an_artifactory_leaves_the_others_alone() {
-    let inside: Inside = |asked| {
-        if asked.target.contains("secret") {
+async fn a_denied_repository_of_an_artifactory_does_not_affect_the_others() {
+    let inside: Inside = |request| {
+        if request.target.contains("secret") {
             status(403).with(MARKER, "1")
         } else {
             index("{}").with(MARKER, "1")
         }
     };
     // Some Artifactories refuse the token already.
-    let at_the_token_server = move |asked: &Asked, inside: Inside| {
-        if asked.is_token() && asked.target.contains("secret") {
+    let at_the_token_server = move |request: &ReceivedRequest, inside: Inside| {
+        if request.is_token() && request.target.contains("secret") {
             return status(403).with(MARKER, "1");
         }
-        with_tokens(asked, inside)
+        with_tokens(request, inside)
     };
     let kinds: [(&str, Registry); 3] = [
         ("Basic", with_basic),
@@ -83,29 +84,30 @@ async fn one_forbidden_repository_of_an_artifactory_leaves_the_others_alone() {
         ("no token", at_the_token_server),
     ];
     for (name, registry) in kinds {
-        let server = Server::start(move |asked| registry(asked, inside)).await;
+        let server = Server::start(move |request| registry(request, inside)).await;
         let client = client();
         for tick in 0..20 {
             assert_eq!(check(&client, &server).await, 4, "{name}, tick {tick}");
             assert!(client.quarantined().is_empty(), "{name}, tick {tick}");
             pass(45).await;
         }
-        let asked = server
-            .count(|asked| asked.authorization().is_some() && asked.target.contains("secret"));
-        assert!(asked <= 3 * 2, "{name}: {asked} in 15 minutes");
+        let requests = server.count(|request| {
+            request.authorization().is_some() && request.target.contains("secret")
+        });
+        assert!(requests <= 3 * 2, "{name}: {requests} in 15 minutes");
     }
 }
 
 #[tokio::test]
-async fn a_login_that_artifactory_suspends_rests_for_a_minute_and_a_half_each_time() {
+async fn a_login_that_artifactory_suspends_is_not_presented_for_ninety_seconds() {
     let inside: Inside = |_| status(403).with(MARKER, "1");
-    let server = Server::start(move |asked| with_basic(asked, inside)).await;
+    let server = Server::start(move |request| with_basic(request, inside)).await;
     let client = client();
     let mut seconds = Vec::new();
     for second in (0..600).step_by(10) {
-        let before = server.count(|asked| asked.authorization().is_some());
+        let before = server.count(|request| request.authorization().is_some());
         check(&client, &server).await;
-        if server.count(|asked| asked.authorization().is_some()) > before {
+        if server.count(|request| request.authorization().is_some()) > before {
             seconds.push(second);
         }
         pass(10).await;
@@ -114,15 +116,15 @@ async fn a_login_that_artifactory_suspends_rests_for_a_minute_and_a_half_each_ti
     assert_eq!(seconds, [0, 90, 180, 270, 360, 450, 540]);
 }
 
-/// Refuses tokens as GHCR does: for forbidden repositories, and for all when the credential has expired.
-fn ghcr(expired: &Arc<AtomicBool>) -> impl Fn(&Asked) -> Answer + use<> {
+/// Refuses tokens like GHCR: for denied repositories, and for all if the credential has expired.
+fn ghcr(expired: &Arc<AtomicBool>) -> impl Fn(&ReceivedRequest) -> Answer + use<> {
     let expired = Arc::clone(expired);
-    move |asked| {
-        let forbidden = asked.target.contains("secret");
-        if asked.is_token() && (forbidden || expired.load(SeqCst)) {
+    move |request| {
+        let forbidden = request.target.contains("secret");
+        if request.is_token() && (forbidden || expired.load(SeqCst)) {
             return status(403).body(r#"{"errors":[{"code":"DENIED","message":"denied"}]}"#);
         }
-        with_tokens(asked, |_| index("{}"))
+        with_tokens(request, |_| index("{}"))
     }
 }
 
@@ -132,11 +134,11 @@ fn fifty(server: &Server) -> Vec<kube_autorollout_registry::Reference> {
 }
 
 #[tokio::test]
-async fn a_token_that_ghcr_calls_denied_has_expired_if_nothing_is_to_be_had_with_it() {
+async fn a_ghcr_token_that_is_denied_everywhere_has_expired() {
     let expired = Arc::new(AtomicBool::new(true));
     let server = Server::start(ghcr(&expired)).await;
     let (client, images, alice) = (client(), fifty(&server), credentials(&[alice()]));
-    let presented = || server.count(Asked::is_token);
+    let presented = || server.count(ReceivedRequest::is_token);
     let mut minutes = vec![0; 60];
     for tick in 0..80 {
         let before = presented();
@@ -174,7 +176,7 @@ async fn a_token_that_ghcr_calls_denied_has_expired_if_nothing_is_to_be_had_with
 }
 
 #[tokio::test]
-async fn a_token_that_was_good_and_expires_is_found_out_with_three_requests() {
+async fn an_expired_ghcr_token_is_detected_with_three_requests() {
     let expired = Arc::new(AtomicBool::new(false));
     let server = Server::start(ghcr(&expired)).await;
     let (client, images, alice) = (client(), fifty(&server), credentials(&[alice()]));
@@ -188,18 +190,18 @@ async fn a_token_that_was_good_and_expires_is_found_out_with_three_requests() {
     assert_eq!(check().await, 50);
     expired.store(true, SeqCst);
     pass(300).await; // the tokens are over
-    let before = server.count(Asked::is_token);
+    let before = server.count(ReceivedRequest::is_token);
     for _ in 0..6 {
         assert_eq!(check().await, 0);
         pass(45).await;
     }
     // Two repositories, and one that it was good for before.
-    assert_eq!(server.count(Asked::is_token) - before, 3);
+    assert_eq!(server.count(ReceivedRequest::is_token) - before, 3);
     assert_eq!(client.quarantined(), [(server.host(), 1)].into());
 }
 
 #[tokio::test]
-async fn repositories_that_ghcr_forbids_do_not_disturb_those_that_it_does_not() {
+async fn repositories_that_ghcr_denies_do_not_affect_the_others() {
     let server = Server::start(ghcr(&Arc::default())).await;
     let (client, alice) = (client(), credentials(&[alice()]));
     let image = |name: &str| server.image(&format!("{name}:1"));
@@ -216,10 +218,10 @@ async fn repositories_that_ghcr_forbids_do_not_disturb_those_that_it_does_not() 
     assert_eq!(found, [true; 40]);
 }
 
-/// Gives the tag and one digest to those that it lets in, and not the digest `denied`.
-fn with_policy(asked: &Asked) -> Answer {
+/// Serves the tag and one digest to authenticated requests, but not the digest `denied`.
+fn policy_registry(request: &ReceivedRequest) -> Answer {
     let denied = digest_of(b"denied").to_string();
-    if asked.target.ends_with(&denied) {
+    if request.target.ends_with(&denied) {
         let body = r#"{"errors":[{"status":403,"message":"blocked by policy"}]}"#;
         return status(403).with(MARKER, "1").body(body);
     }
@@ -239,10 +241,10 @@ async fn read(
 }
 
 #[tokio::test]
-async fn a_manifest_that_is_denied_alone_is_refused_alone_and_again_in_the_same_way() {
+async fn a_manifest_that_is_denied_alone_affects_nothing_else() {
     let registries: [Registry; 3] = [with_basic, with_tokens, open];
     for registry in registries {
-        let server = Server::start(move |asked| registry(asked, with_policy)).await;
+        let server = Server::start(move |request| registry(request, policy_registry)).await;
         let client = client();
         let who = credentials(&[alice()]);
         let image = server.image("web:1");
@@ -260,7 +262,7 @@ async fn a_manifest_that_is_denied_alone_is_refused_alone_and_again_in_the_same_
             pass(45).await;
         }
         let denied = digest_of(b"denied").to_string();
-        let gets = server.count(|asked| asked.target.ends_with(&denied));
+        let gets = server.count(|request| request.target.ends_with(&denied));
         assert!(
             gets <= 2 * 5,
             "{gets} in seven minutes: {:?}",
@@ -270,14 +272,14 @@ async fn a_manifest_that_is_denied_alone_is_refused_alone_and_again_in_the_same_
 }
 
 #[tokio::test]
-async fn a_401_to_a_digest_of_a_repository_that_lets_in_is_about_the_manifest_too() {
+async fn a_401_to_a_digest_of_an_accessible_repository_concerns_the_manifest() {
     let registries: [Registry; 2] = [with_basic, with_tokens];
     for registry in registries {
-        let server = Server::start(move |asked| {
-            if asked.method == Method::GET && asked.target.contains("sha256:") {
+        let server = Server::start(move |request| {
+            if request.method == Method::GET && request.target.contains("sha256:") {
                 return status(401).with("www-authenticate", "Basic");
             }
-            registry(asked, |_| index("{}"))
+            registry(request, |_| index("{}"))
         })
         .await;
         let client = client();
@@ -293,8 +295,8 @@ async fn a_401_to_a_digest_of_a_repository_that_lets_in_is_about_the_manifest_to
 }
 
 #[tokio::test]
-async fn a_403_to_a_digest_of_somebody_who_was_not_let_in_refuses_the_repository() {
-    let server = Server::start(|asked| with_basic(asked, |_| status(403))).await;
+async fn a_403_to_a_digest_without_prior_access_quarantines_the_repository() {
+    let server = Server::start(|request| with_basic(request, |_| status(403))).await;
     let client = client();
     let who = credentials(&[alice(), Credential::password("carol", "x")]);
     let error = read(&client, &server, "old", &who).await;

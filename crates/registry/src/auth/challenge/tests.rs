@@ -7,7 +7,7 @@ use super::*;
 mod corpus;
 
 #[test]
-fn challenges_hold_their_properties() {
+fn challenges_have_their_properties() {
     corpus::replay("challenge", properties::check);
 }
 
@@ -38,7 +38,7 @@ fn check(lines: &[&str], expected: &[Expected<'_>]) {
 }
 
 #[test]
-fn the_challenges_of_real_registries_are_understood() {
+fn challenges_of_real_registries_are_parsed() {
     check(
         &[
             r#"Bearer realm="https://auth.docker.io/token",service="registry.docker.io",scope="repository:library/nginx:pull""#,
@@ -80,7 +80,7 @@ fn the_challenges_of_real_registries_are_understood() {
 }
 
 #[test]
-fn the_grammar_is_kept_to() {
+fn challenges_are_parsed_by_the_grammar() {
     let cases: &[(&str, &[Expected<'_>])] = &[
         ("", &[]),
         (" , ,", &[]),
@@ -137,14 +137,14 @@ fn the_grammar_is_kept_to() {
 }
 
 #[test]
-fn the_first_of_repeated_parameters_counts() {
+fn the_first_of_repeated_parameters_wins() {
     let challenges = parse(&headers(&[r#"Bearer realm="first",realm="second""#]));
     assert_eq!(challenges[0].parameter("realm"), Some("first"));
     assert_eq!(challenges[0].parameter("service"), None);
 }
 
 #[test]
-fn a_thousand_challenges_are_not_kept() {
+fn the_number_of_challenges_is_bounded() {
     let line = vec![r#"Bearer realm="https://a.example/token""#; 1000].join(", ");
     assert_eq!(parse(&headers(&[&line])).len(), MAX_CHALLENGES);
     let line = format!("Bearer {}", vec![r#"realm="a""#; 1000].join(", "));

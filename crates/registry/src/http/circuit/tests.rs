@@ -22,7 +22,7 @@ async fn pass_time(seconds: u64) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_time_out_of_a_silent_host_leaves_it_alone_at_once() {
+async fn a_timeout_of_a_silent_host_opens_its_breaker_at_once() {
     let circuit = Circuit::new();
     let [web, late] = [pass(&circuit, WEB), pass(&circuit, DB)];
     pass_time(30).await;
@@ -37,7 +37,7 @@ async fn a_time_out_of_a_silent_host_leaves_it_alone_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_path_of_a_host_that_answers_is_left_alone_by_itself() {
+async fn a_slow_path_of_a_responsive_host_has_its_own_breaker() {
     let circuit = Circuit::new();
     let slow = pass(&circuit, WEB);
     pass_time(1).await;
@@ -57,7 +57,7 @@ async fn a_slow_path_of_a_host_that_answers_is_left_alone_by_itself() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn time_outs_that_were_cut_short_and_requests_that_were_given_up_say_nothing() {
+async fn short_timeouts_and_dropped_requests_are_ignored() {
     let circuit = Circuit::new();
     assert_eq!(pass(&circuit, WEB).failed(&TIMEOUT, false), None);
     drop(pass(&circuit, WEB));
@@ -69,7 +69,7 @@ async fn time_outs_that_were_cut_short_and_requests_that_were_given_up_say_nothi
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_probe_of_a_slow_path_that_fails_for_the_hosts_reasons_leaves_it_to_the_next_one() {
+async fn a_path_is_probed_again_after_a_failure_of_the_host() {
     let reset = || Repr::Transport(std::sync::Arc::new(std::fmt::Error));
     let no_connection = || Repr::ConnectTimeout {
         after: Duration::from_secs(10),
@@ -88,7 +88,7 @@ async fn a_probe_of_a_slow_path_that_fails_for_the_hosts_reasons_leaves_it_to_th
 }
 
 #[tokio::test(start_paused = true)]
-async fn failures_in_a_row_are_those_of_the_host_whatever_was_asked_for() {
+async fn failures_of_all_paths_count_for_the_host() {
     let circuit = Circuit::new();
     for (number, status) in [500, 503, 408, 502].into_iter().enumerate() {
         let status = StatusCode::from_u16(status).expect("a status");
@@ -106,7 +106,7 @@ async fn failures_in_a_row_are_those_of_the_host_whatever_was_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_learns_that_it_makes_no_sense() {
+async fn the_queue_fails_when_the_breaker_opens() {
     let circuit = Circuit::new();
     let probe = async {
         tokio::task::yield_now().await;

@@ -6,7 +6,7 @@ fn allowed(registry: &str, place: &str) -> bool {
 }
 
 #[test]
-fn places_are_followed_unless_they_weaken_or_reach_inside() {
+fn urls_are_followed_unless_insecure_or_private() {
     let cases = [
         (
             "https://registry-1.docker.io",
@@ -89,7 +89,7 @@ fn private_addresses_are_followed_on_the_registrys_own_host_only() {
 }
 
 #[test]
-fn a_refused_place_is_named_without_login_path_and_query() {
+fn a_refused_url_is_shown_without_login_path_and_query() {
     let registry = Origin::of(&Uri::from_static("https://git.example")).expect("an origin");
     let place = Uri::from_static("http://user:planted@10.0.0.1/planted?signature=planted");
     let repr = check(&place, &registry).expect_err("a refusal").to_string();
@@ -100,7 +100,7 @@ fn a_refused_place_is_named_without_login_path_and_query() {
 }
 
 #[test]
-fn locations_are_joined_with_the_address_of_the_request() {
+fn locations_are_resolved_against_the_url_of_the_request() {
     let base = Uri::from_static("https://a.example:5000/v2/x/manifests/1?q=1");
     let cases = [
         ("https://b.example/y", Some("https://b.example/y")),

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn entries_are_read_in_all_their_forms() {
+fn entries_are_parsed_in_all_forms() {
     let cases = [
         // one: two, with and without padding
         (
@@ -59,7 +59,7 @@ fn read(document: &str) -> Result<Vec<String>, DockerConfigError> {
 }
 
 #[test]
-fn base64_is_decoded_as_go_decodes_it() {
+fn base64_is_decoded_as_in_go() {
     // foo:bar, as kubernetes/kubernetes tests it in pkg/credentialprovider/config_test.go, and its like.
     let cases = [
         r"Zm9v\nOmJh\ncg==\n",
@@ -87,7 +87,7 @@ fn base64_is_decoded_as_go_decodes_it() {
 }
 
 #[test]
-fn json_is_read_as_go_reads_it() {
+fn json_is_parsed_as_in_go() {
     let one = users(&["one"]);
     let cases = [
         // null is nothing
@@ -149,7 +149,7 @@ fn json_is_read_as_go_reads_it() {
 }
 
 #[test]
-fn an_entry_that_is_not_utf8_is_left_out_and_the_others_are_not() {
+fn an_entry_that_is_not_utf8_does_not_affect_the_others() {
     let document = r#"{"auths": {"quay.io": {"auth": "YcV6OmHFeg=="}, "a.io": {"username": "a", "password": "p"}}}"#;
     let mut keyring = Keyring::default();
     assert_eq!(keyring.add_config_json(document.as_bytes()), Ok(()));
@@ -208,7 +208,7 @@ const WITHOUT_CREDENTIALS: [(&str, &str, Option<&str>); 10] = [
 ];
 
 #[test]
-fn what_stands_in_the_place_of_credentials_is_named() {
+fn missing_credentials_are_explained() {
     for (document, image, expected) in WITHOUT_CREDENTIALS {
         let mut keyring = Keyring::default();
         let added = keyring.add_config_json(document.as_bytes());
@@ -224,7 +224,7 @@ fn what_stands_in_the_place_of_credentials_is_named() {
 }
 
 #[test]
-fn an_entry_without_content_is_no_credential_and_still_an_entry() {
+fn an_empty_entry_is_an_entry_without_a_credential() {
     let mut keyring = Keyring::default();
     keyring
         .add_config_json(br#"{"auths": {"quay.io": {}, "a.io": {"username": "a"}}}"#)

@@ -1,4 +1,4 @@
-//! What the scripted server answers, honest or not.
+//! Responses of the scripted server, honest or not.
 
 use std::{
     convert::Infallible,
@@ -15,7 +15,7 @@ use kube_autorollout_testbed::image::digest_of;
 pub(crate) const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 pub(crate) const DIGEST: &str = "docker-content-digest";
 
-/// How a request is answered.
+/// A scripted response.
 #[derive(Clone)]
 pub(crate) struct Answer {
     pub(super) status: StatusCode,
@@ -28,9 +28,9 @@ pub(crate) struct Answer {
 pub(super) enum Content {
     Bytes(Bytes),
     Endless,
-    /// Begins and never goes on.
+    /// Starts and never ends.
     Stuck,
-    /// Not even a status.
+    /// No response at all.
     Never,
 }
 
@@ -43,7 +43,7 @@ pub(crate) fn status(code: u16) -> Answer {
     }
 }
 
-/// An index with its digest in the header, as a good registry answers.
+/// An index with its digest in the header, as sent by a conforming registry.
 pub(crate) fn index(body: &str) -> Answer {
     let digest = digest_of(body.as_bytes()).to_string();
     index_without_digest(body).with(DIGEST, &digest)
@@ -106,7 +106,7 @@ impl Answer {
         self
     }
 
-    /// Waits for a permit, which stays taken.
+    /// Waits for a permit, which is not returned.
     pub(crate) fn hold(mut self, until: &Arc<tokio::sync::Semaphore>) -> Self {
         self.hold = Some(Arc::clone(until));
         self
