@@ -113,18 +113,18 @@ async fn send_as<'a>(
     call: &mut Call<'_>,
 ) -> Result<Reply, Error> {
     let registry = context.host.origin.to_string();
-    let asked = Asked::new(&registry, &context.resource.repository);
+    let wanted = Asked::new(&registry, &context.resource.repository);
     let provider_error = |error| context.error(Repr::Provider(error));
-    let issued = provider.issue(asked).await.map_err(provider_error)?;
+    let issued = provider.issue(wanted).await.map_err(provider_error)?;
     let refusal = match send_issued(context, provider, &issued, request, call).await {
         Err(error) if issued.expires_in().is_some() && is_refusal(&error) => error,
         result => return result,
     };
-    let asked = Asked {
+    let wanted = Asked {
         refused: Some(issued.credential()),
-        ..asked
+        ..wanted
     };
-    let renewed = provider.issue(asked).await.map_err(provider_error)?;
+    let renewed = provider.issue(wanted).await.map_err(provider_error)?;
     let result = if renewed.credential() == issued.credential() {
         Err(refusal) // it was renewed a short while ago
     } else {
@@ -166,9 +166,14 @@ fn in_order<'c>(
     let (repository, chain) = (&context.resource.repository, credentials.fingerprint());
     let state = HostState::of(context.host);
     let preferred = state.lock().preferred(repository, chain);
-    let is_preferred = move |it: &&'c dyn CredentialProvider| Some(it.fingerprint()) == preferred;
+    let is_preferred =
+        move |provider: &&'c dyn CredentialProvider| Some(provider.fingerprint()) == preferred;
     let first = credentials.iter().filter(is_preferred);
-    first.chain(credentials.iter().filter(move |it| !is_preferred(it)))
+    first.chain(
+        credentials
+            .iter()
+            .filter(move |provider| !is_preferred(provider)),
+    )
 }
 
 /// Whether the provider's credential has access to the repository, so that a manifest is missing for all.

@@ -49,7 +49,8 @@ struct Exchange<'a> {
 
 impl<'a> Exchange<'a> {
     fn new(context: Context<'a>, request: &'a Request) -> Self {
-        let credential = context.credential().map(|it| Arc::clone(&it.secret));
+        let credential = context.credential();
+        let credential = credential.map(|credential| Arc::clone(&credential.secret));
         let state = HostState::of(context.host);
         let schemes = &mut state.lock().schemes;
         let remembered = schemes.get(&context.resource.repository);
@@ -196,7 +197,10 @@ impl<'a> Exchange<'a> {
         let response = match context.http.send(context.host, request, call).await {
             Ok(response) => response,
             // The reason for a restart is more informative.
-            Err(error) => return Err(self.failure.take().map_or(error, |it| it.error)),
+            Err(error) => {
+                let failure = self.failure.take();
+                return Err(failure.map_or(error, |failure| failure.error));
+            }
         };
         if response.origin != context.host.origin {
             // A registry that redirects has accepted the request.

@@ -47,13 +47,15 @@ impl AuthScheme {
         needed_scope: Option<&str>,
     ) -> Offer {
         let mut refused = None;
-        for challenge in challenges.iter().filter(|it| it.scheme == "bearer") {
+        let is_bearer = |challenge: &&Challenge| challenge.scheme == "bearer";
+        for challenge in challenges.iter().filter(is_bearer) {
             match Bearer::of(challenge, registry, uri, needed_scope) {
                 Ok(bearer) => return Offer::Scheme(Self::Bearer(Arc::new(bearer))),
                 Err(repr) => refused = Some(repr),
             }
         }
-        let schemes: Vec<&str> = challenges.iter().map(|it| it.scheme.as_str()).collect();
+        let schemes = challenges.iter().map(|challenge| &*challenge.scheme);
+        let schemes: Vec<&str> = schemes.collect();
         if schemes.contains(&"basic") {
             return Offer::Scheme(Self::Basic);
         }

@@ -246,7 +246,7 @@ impl Negotiation {
     }
 
     /// Whether to request the base, once per exchange: some registries answer 403 or 404 to requests without
-    /// authentication and put a challenge at their base only.
+    /// authentication and send a challenge at their base only.
     fn wants_base(&mut self) -> bool {
         let wanted = self.credential.is_some() && !self.base_requested && self.scheme.is_none();
         self.base_requested |= wanted;

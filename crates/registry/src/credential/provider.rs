@@ -14,7 +14,7 @@ pub trait CredentialProvider: fmt::Debug + Send + Sync {
     fn fingerprint(&self) -> Fingerprint;
 
     /// Issues the credential for a repository of a registry.
-    fn issue<'a>(&'a self, asked: Asked<'a>) -> Issuing<'a>;
+    fn issue<'a>(&'a self, wanted: Asked<'a>) -> Issuing<'a>;
 
     /// Advice for a registry that refuses an issued credential, if the cause is known: which permission is missing.
     fn refusal_advice(&self) -> Option<&'static str> {

@@ -255,8 +255,8 @@ mod tests {
                 serde_json::json!({ "message": text, "code": "planted" }).to_string(),
                 r#"{"message":"not dXNlcjpwbGFudGVk","error":"pl\u0061nted"}"#.to_owned(),
             ] {
-                let said = parse(&HeaderMap::new(), body.as_bytes(), &secrets);
-                assert!(!format!("{said:?}").contains("plant"), "{said:?}");
+                let parsed = parse(&HeaderMap::new(), body.as_bytes(), &secrets);
+                assert!(!format!("{parsed:?}").contains("plant"), "{parsed:?}");
             }
         }
     }

@@ -44,15 +44,15 @@ impl Retry {
         if self.is_login && !matches!(result, Err(Repr::Connect(_))) {
             return None;
         }
-        let own = self.delays.next()?;
+        let delay = self.delays.next()?;
         match result {
             // A single lost packet can cause a timeout, so it is worth waiting to be the probe.
-            Err(Repr::Timeout { .. }) => Some(own.max(down)),
+            Err(Repr::Timeout { .. }) => Some(delay.max(down)),
             _ if !down.is_zero() => None,
-            Err(Repr::ConnectTimeout { .. } | Repr::Connect(_) | Repr::Transport(_)) => Some(own),
+            Err(Repr::ConnectTimeout { .. } | Repr::Connect(_) | Repr::Transport(_)) => Some(delay),
             Ok(response) if is_transient(response.status) => {
                 let retry_after = rate_limit::retry_after(&response.headers).unwrap_or_default();
-                (retry_after <= MAX_RETRY_AFTER).then(|| retry_after.max(own))
+                (retry_after <= MAX_RETRY_AFTER).then(|| retry_after.max(delay))
             }
             _ => None,
         }

@@ -135,8 +135,8 @@ impl ManifestService {
     ) -> Result<T, Error> {
         let http = &self.auth.http;
         let after = http.total_timeout.saturating_add(http.queue_timeout);
-        let ended = timeout(after, call).await;
-        ended.unwrap_or_else(|_| Err(request.host.error(Repr::Timeout { after })))
+        let result = timeout(after, call).await;
+        result.unwrap_or_else(|_| Err(request.host.error(Repr::Timeout { after })))
     }
 
     fn request(&self, url: ObjectUrl, config: HostConfigId) -> ManifestRequest<'_> {

@@ -116,7 +116,7 @@ fn json_is_parsed_as_in_go() {
             r#"{"auths": {"Quay.io": {"username": "one", "password": "two"}}}"#,
             &[],
         ),
-        // what is repeated adds up or replaces
+        // repeated fields add up or replace
         (
             r#"{"auths": {"quay.io": {"username": "one", "password": "two"}}, "AUTHS": {"a.io": {}}}"#,
             &one,
@@ -157,7 +157,7 @@ fn an_entry_that_is_not_utf8_does_not_affect_the_others() {
     assert_eq!(found(&keyring, "quay.io/app"), users(&[]));
 }
 
-/// A document, an image, and what is said of the credentials that are not there.
+/// A document, an image, and the message about the missing credential.
 const WITHOUT_CREDENTIALS: [(&str, &str, Option<&str>); 10] = [
     (
         r#"{"auths": {"quay.io": {"username": "", "password": "", "auth": ""}}}"#,
