@@ -12,7 +12,7 @@ pub(crate) fn check(data: &[u8]) {
     if let Ok(labels) = ImageLabels::of_config(data) {
         can_be_shown(&labels);
         let both = annotations.clone().or(labels.clone());
-        assert!(both.name_a_build() == (annotations.name_a_build() || labels.name_a_build()));
+        assert!(both.identify_build() == (annotations.identify_build() || labels.identify_build()));
         assert_eq!(both.is_empty(), annotations.is_empty() && labels.is_empty());
     }
 }

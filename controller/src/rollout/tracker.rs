@@ -194,7 +194,7 @@ impl StuckRollout {
         Self {
             reason: decision.reason.unwrap_or(Reason::InFlight),
             digest: tag.map(ToString::to_string).unwrap_or_default(),
-            attempt: observation.observed.attempts.of(&container),
+            attempt: observation.observed.attempts.count(&container),
             container,
         }
     }

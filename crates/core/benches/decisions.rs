@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use kube_autorollout_core::{
     Digest,
     annotations::Settings,
-    compare::{Answer, Question, Verdict, compare},
+    compare::{Comparison, ManifestLookup, Verdict, compare},
     decide::{Container, Observed, Policy, Running, decide},
     image_id::ImageId,
     manifest::Manifest,
@@ -67,7 +67,7 @@ fn observed(pods: usize, verdict: Verdict) -> Observed {
         exempt: None,
         tag: Ok(digest(2)),
         rolled_back: false,
-        filled_in: false,
+        image_replaced: false,
         pinned: None,
         since: None,
         remembered: None,
@@ -129,7 +129,7 @@ fn compare_with_another_index_of_the_same_images(bencher: Bencher<'_, '_>) {
     let manifest = Arc::new(manifest);
     let (tag, running) = (digest(100), digest(101));
     let running = ImageId::parse(&format!("ghcr.io/team/web@{running}"));
-    let question = Question {
+    let question = Comparison {
         reference: &reference::parse("ghcr.io/team/web:main").expect("a reference"),
         tag: &tag,
         running: &running,
@@ -138,7 +138,7 @@ fn compare_with_another_index_of_the_same_images(bencher: Bencher<'_, '_>) {
     };
     bencher.bench(|| {
         compare(black_box(question), &|_| {
-            Some(Answer::Manifest(Arc::clone(&manifest)))
+            Some(ManifestLookup::Manifest(Arc::clone(&manifest)))
         })
     });
 }

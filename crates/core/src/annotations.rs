@@ -1,11 +1,11 @@
-//! The annotations of a workload: what its owner asks for.
+//! The annotations of a workload: its owner's settings.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{Timestamp, tz::TimeZone};
 
 use crate::{
-    found::Found,
+    quoted::Quoted,
     schedule::{CronError, IntervalError, Schedule},
 };
 
@@ -15,7 +15,7 @@ pub const ENABLED: &str = "kube-autorollout/enabled";
 /// Annotation of a workload: only these containers are checked.
 pub const CONTAINERS: &str = "kube-autorollout/containers";
 
-/// Annotation of a workload: these containers are left out.
+/// Annotation of a workload: these containers are not checked.
 pub const EXCLUDE_CONTAINERS: &str = "kube-autorollout/exclude-containers";
 
 /// Annotation of a workload: its own interval.
@@ -24,31 +24,31 @@ pub const INTERVAL: &str = "kube-autorollout/interval";
 /// Annotation of a workload: its own cron expression.
 pub const SCHEDULE: &str = "kube-autorollout/schedule";
 
-/// Annotation of a workload: nothing is rolled out for now, or, if it is `false`, also what somebody went back from.
+/// Annotation of a workload: holds rollouts back; `false` also allows a digest that was rolled back.
 pub const HOLD: &str = "kube-autorollout/hold";
 
-/// Annotation of a pod template: when we rolled it out.
+/// Annotation of a pod template: the time of our last rollout.
 pub const RESTARTED_AT: &str = "kube-autorollout/restartedAt";
 
-/// Annotation of a pod template: when it was rolled out, under the key that kubectl uses.
+/// Annotation of a pod template: the time of the last rollout, under the key of kubectl.
 pub const KUBECTL_RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
 
-/// Annotation of a pod template: the [attempts](crate::record::Attempts) of rollouts to a digest that were repeated.
+/// Annotation of a pod template: the [attempts](crate::record::Attempts) of repeated rollouts.
 pub const ATTEMPTS: &str = "kube-autorollout/attempts";
 
-/// Annotation of a pod template: the [pins](crate::pins::Pins) of what its pods run.
+/// Annotation of a pod template: the [pins](crate::pins::Pins) of its containers.
 pub const PINS: &str = "kube-autorollout/pins";
 
-/// Annotation of a pod template: its owner's, `false` leaves its pods without pins.
+/// Annotation of a pod template, set by its owner: `false` leaves its pods without pins.
 pub const PIN: &str = "kube-autorollout/pin";
 
-/// Annotation of a pod template: the [record](crate::record::Record) of what was rolled out.
+/// Annotation of a pod template: the [record](crate::record::Record) of earlier rollouts.
 pub const DIGESTS: &str = "kube-autorollout/digests";
 
-/// What the annotations of a workload ask for.
+/// The settings in a workload's annotations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// The names of the containers to check. There is at least one, and each is in the template.
+    /// The names of the containers to check: at least one, all of them in the template.
     pub selected: BTreeSet<String>,
     /// The workload's own schedule, if it has one.
     pub schedule: Option<Schedule>,
@@ -56,19 +56,19 @@ pub struct Settings {
     pub hold: Option<Hold>,
 }
 
-/// For how long rollouts are held back. Checks go on.
+/// For how long rollouts are held back. Checks continue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hold {
-    /// Until the annotation goes.
+    /// Until the annotation is removed.
     Indefinitely,
-    /// Until this instant, which is when the workload has to be decided upon again.
+    /// Until this instant, at which the workload must be rechecked.
     Until(Timestamp),
-    /// Not at all: not even what somebody went back from.
+    /// Not at all: even a digest that was rolled back is rolled out.
     Off,
 }
 
 impl Hold {
-    /// When it ends by itself.
+    /// When it expires.
     pub const fn end(self) -> Option<Timestamp> {
         match self {
             Self::Indefinitely | Self::Off => None,
@@ -93,11 +93,11 @@ pub enum ContainerKind {
     Regular,
     /// As long as the pod, from before the regular ones: an init container that restarts `Always`.
     Sidecar,
-    /// Once, before the regular ones. It is checked only when its name is asked for.
+    /// Once, before the regular ones. It is checked only if it is listed by name.
     Init,
 }
 
-/// An annotation that cannot be followed. The workload is left alone until it is fixed.
+/// An invalid annotation. The workload is left alone until it is fixed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidAnnotation {
     /// Both lists of containers are given.
@@ -109,22 +109,22 @@ pub enum InvalidAnnotation {
     #[error("annotations {INTERVAL} and {SCHEDULE} exclude each other: keep one of them")]
     BothSchedules,
     /// The template has no container of that name.
-    #[error("annotation {annotation} names container {found}: the template has {}", allowed.join(", "))]
+    #[error("annotation {annotation} names container {name}: the template has {}", allowed.join(", "))]
     NoSuchContainer {
         /// The annotation.
         annotation: &'static str,
         /// The name.
-        found: Found,
+        name: Quoted,
         /// The names that the template has.
         allowed: Vec<String>,
     },
     /// No container is left to check.
-    #[error("annotation {annotation} is {found}, which leaves no container to check: name at least one of {}", allowed.join(", "))]
+    #[error("annotation {annotation} is {value}, which leaves no container to check: name at least one of {}", allowed.join(", "))]
     NothingLeft {
         /// The annotation.
         annotation: &'static str,
         /// Its value.
-        found: Found,
+        value: Quoted,
         /// The names that the template has.
         allowed: Vec<String>,
     },
@@ -136,20 +136,17 @@ pub enum InvalidAnnotation {
     Schedule(CronError),
     /// The hold is neither `true` or `false` nor an instant.
     #[error(
-        "annotation {HOLD} is {found}: allowed is true, false or an instant such as 2026-01-31T08:00:00Z"
+        "annotation {HOLD} is {0}: allowed is true, false or an instant such as 2026-01-31T08:00:00Z"
     )]
-    Hold {
-        /// Its value.
-        found: Found,
-    },
+    Hold(Quoted),
 }
 
 impl Settings {
-    /// Reads the annotations of a workload whose template has these `containers`, for the clocks of `zone`.
+    /// Parses the annotations of a workload whose template has these `containers`; cron expressions are evaluated in `zone`.
     ///
     /// # Errors
     ///
-    /// [`InvalidAnnotation`], the first of them.
+    /// The first [`InvalidAnnotation`].
     pub fn parse(
         annotations: &BTreeMap<String, String>,
         containers: &[TemplateContainer<'_>],
@@ -172,8 +169,8 @@ impl Settings {
         }
     }
 
-    /// Whether what somebody went back from is held back.
-    pub fn keeps_rollbacks(&self) -> bool {
+    /// Whether a digest that was rolled back is held back.
+    pub fn holds_rollbacks(&self) -> bool {
         self.hold != Some(Hold::Off)
     }
 }
@@ -188,7 +185,7 @@ fn selected(
         .iter()
         .filter(|container| container.kind != ContainerKind::Init)
         .map(|container| container.name.to_owned());
-    let (annotation, found, selected) = match (only, without) {
+    let (annotation, value, selected) = match (only, without) {
         (None, None) => return Ok(lasting.collect()),
         (Some(_), Some(_)) => return Err(InvalidAnnotation::BothLists),
         (Some(list), None) => (CONTAINERS, list, names(CONTAINERS, list, containers)?),
@@ -201,7 +198,7 @@ fn selected(
     if selected.is_empty() {
         return Err(InvalidAnnotation::NothingLeft {
             annotation,
-            found: Found::new(found),
+            value: Quoted::new(value),
             allowed: all_names(containers),
         });
     }
@@ -225,7 +222,7 @@ fn names(
             }
             Err(InvalidAnnotation::NoSuchContainer {
                 annotation,
-                found: Found::new(name),
+                name: Quoted::new(name),
                 allowed: all_names(containers),
             })
         })
@@ -263,9 +260,7 @@ fn hold(text: &str) -> Result<Hold, InvalidAnnotation> {
         instant => instant
             .parse()
             .map(Hold::Until)
-            .map_err(|_| InvalidAnnotation::Hold {
-                found: Found::new(text),
-            }),
+            .map_err(|_| InvalidAnnotation::Hold(Quoted::new(text))),
     }
 }
 

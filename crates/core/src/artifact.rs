@@ -1,8 +1,8 @@
-//! What a manifest holds that is not a container image: charts, bills of materials, signatures.
+//! Artifacts that are not container images: charts, bills of materials, signatures.
 
 use std::fmt;
 
-use crate::found::Found;
+use crate::quoted::Quoted;
 
 /// The media types of the configuration of a container image.
 const IMAGE_CONFIGS: [&str; 2] = [
@@ -10,8 +10,8 @@ const IMAGE_CONFIGS: [&str; 2] = [
     "application/vnd.docker.container.image.v1+json",
 ];
 
-/// What old tools and registries wrote there instead. Docker takes these for images, as no newer kind of content has
-/// them: see `defaultImageTypes` in <https://github.com/moby/moby/blob/master/distribution/registry.go>.
+/// What old tools and registries wrote instead. Docker treats these as images, because no newer kind of content uses
+/// them; see `defaultImageTypes` in <https://github.com/moby/moby/blob/master/distribution/registry.go>.
 const UNSPECIFIC_CONFIGS: [&str; 4] = [
     "",
     "application/octet-stream",
@@ -19,7 +19,7 @@ const UNSPECIFIC_CONFIGS: [&str; 4] = [
     "text/html",
 ];
 
-/// Kinds of artifacts that people come across, by what their media types contain.
+/// Common kinds of artifacts, by a part of their media types.
 const KINDS: [(&str, &str); 12] = [
     ("helm", "a Helm chart"),
     ("spdx", "an SBOM"),
@@ -35,21 +35,21 @@ const KINDS: [(&str, &str); 12] = [
     ("wasm", "a WebAssembly module"),
 ];
 
-/// The media type by which a manifest says that it is not a container image.
+/// The media type of a manifest that is not a container image.
 ///
-/// Its `Display` is a noun phrase, such as `a Helm chart (application/vnd.cncf.helm.config.v1+json)`, with what a registry
-/// has sent escaped and cut.
+/// Its `Display` is a noun phrase such as `a Helm chart (application/vnd.cncf.helm.config.v1+json)`, with the media type escaped
+/// and truncated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArtifactType {
     kind: &'static str,
-    media_type: Found,
+    media_type: Quoted,
 }
 
 impl ArtifactType {
-    /// The type of a manifest; nothing if it is a container image.
+    /// The type of a manifest; `None` if it is a container image.
     ///
-    /// The media type of the configuration decides, as it does for runtimes; `artifactType` only names what is not an
-    /// image, or where the configuration has no type of its own
+    /// The media type of the configuration decides, as in runtimes; `artifactType` only names an artifact that is not an image,
+    /// or decides if the configuration has no specific type
     /// (<https://github.com/opencontainers/image-spec/blob/v1.1.1/manifest.md#guidelines-for-artifact-usage>).
     pub(crate) fn of_manifest(config: Option<&str>, artifact_type: Option<&str>) -> Option<Self> {
         let config = config.unwrap_or_default();
@@ -63,9 +63,9 @@ impl ArtifactType {
         Some(named.unwrap_or_else(|| Self::new(config)))
     }
 
-    /// The type that an index gives an entry by `artifactType`; nothing if that is a container image's.
+    /// The `artifactType` of an entry of an index; `None` if it is that of a container image.
     ///
-    /// For an image it is the media type of its configuration
+    /// For an image, it is the media type of its configuration
     /// (<https://github.com/opencontainers/image-spec/blob/v1.1.1/descriptor.md#properties>).
     pub(crate) fn of_descriptor(artifact_type: Option<&str>) -> Option<Self> {
         artifact_type
@@ -78,7 +78,7 @@ impl ArtifactType {
         let kind = KINDS.iter().find(|(part, _)| media_type.contains(part));
         Self {
             kind: kind.map_or("an artifact", |(_, kind)| kind),
-            media_type: Found::new(media_type),
+            media_type: Quoted::new(media_type),
         }
     }
 }

@@ -1,10 +1,10 @@
-//! How long to wait before trying again what failed.
+//! How long to wait before a retry.
 
 use std::time::Duration;
 
-use crate::spread::place;
+use crate::spread::offset;
 
-/// An exponential back-off: each failure in a row doubles the wait, up to a cap.
+/// Exponential backoff: each consecutive failure doubles the delay, up to a cap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backoff {
     initial: Duration,
@@ -12,19 +12,19 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// A back-off that waits for `initial` after the first failure and never longer than `cap`.
+    /// Waits for `initial` after the first failure, and never longer than `cap`.
     pub const fn new(initial: Duration, cap: Duration) -> Self {
         Self { initial, cap }
     }
 
-    /// How long to wait after `failures` failures in a row.
+    /// The delay after `failures` consecutive failures.
     ///
-    /// Up to a quarter of it is left out, by `seed`, so that those who failed together do not try again together.
+    /// `seed` shortens it by up to a quarter, so that callers that failed together do not retry together.
     pub fn delay(&self, failures: u32, seed: u64) -> Duration {
         let doublings = failures.saturating_sub(1);
         let factor = 2_u32.checked_pow(doublings).unwrap_or(u32::MAX);
         let delay = self.initial.saturating_mul(factor).min(self.cap);
-        delay.saturating_sub(place(seed, delay / 4))
+        delay.saturating_sub(offset(seed, delay / 4))
     }
 }
 

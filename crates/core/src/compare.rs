@@ -1,19 +1,19 @@
-//! Whether what runs is what the tag means now.
+//! Compares the running image with the one that the tag names now.
 //!
-//! Two digests may well stand for one image: an index gets a new digest with each build although its images are the
-//! same, and nodes name an image by any digest that they have seen it under. Only an equal image configuration is sure
-//! to be what a restart would lead to, so only a difference there is a reason to restart.
+//! Two digests may stand for one image: each build gives an index a new digest even if its images are the same, and nodes
+//! report any digest under which they have seen an image. Only the image configuration identifies what a restart would run,
+//! so only a different configuration is a reason to restart.
 //!
-//! No I/O happens here. [`compare`] says which manifests it [needs](Step::Needs), the caller fetches them and asks
+//! No I/O happens here. [`compare`] returns which manifests it [needs](Step::Needs); the caller fetches them and calls it
 //! again.
 //!
 //! # Image IDs of other repositories
 //!
 //! A node that has pulled one image from two repositories reports the alphabetically first of its names for both, so the
 //! image ID of a pod of `registry.corp/nginx` may be `docker.io/library/nginx@…`, with a digest that `registry.corp`
-//! has never had. Restarting the pod does not change that. What the container runs is then concluded from when it was
-//! pulled ([`Question::pulled`]): it is what the tag named at that time, or something newer. Without such evidence the
-//! pod counts as stale, once, as one does that was loaded from a file: the restart is the evidence.
+//! has never had. Restarting the pod does not change that. The running image is then inferred from the time of the pull
+//! ([`Comparison::pulled`]): it is what the tag named at that time, or something newer. Without such evidence the pod counts
+//! as stale once, like one whose image was loaded from a file: the restart provides the evidence.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -21,57 +21,57 @@ use crate::{
     Digest, Reference, image_id::ImageId, manifest::Manifest, platform::Platforms, state::Reason,
 };
 
-mod reading;
+mod manifests;
 
-use reading::{Images, Reading, Side};
+use manifests::{Images, ManifestReader, Side};
 
-/// How many images of an index are considered for their configuration, and how many nested indexes are read.
+/// The most images of an index whose configurations are compared, and the most nested indexes that are read.
 const MAX_MANIFESTS: usize = 64;
 
-/// What is compared.
+/// The inputs of a comparison.
 #[derive(Debug, Clone, Copy)]
-pub struct Question<'a> {
-    /// The image of the container, as its pod names it.
+pub struct Comparison<'a> {
+    /// The container's image in the pod's specification.
     pub reference: &'a Reference,
     /// The digest behind its tag.
     pub tag: &'a Digest,
-    /// What the container runs, as its node reports it.
+    /// The image that the container runs, as its node reports it.
     pub running: &'a ImageId,
-    /// A digest that the tag named when what runs was pulled, or earlier, where one is known.
+    /// A digest that the tag named when the running image was pulled, or earlier, if known.
     pub pulled: Option<&'a Digest>,
-    /// What counts of an index.
+    /// The platforms of an index that count.
     pub platforms: &'a Platforms,
 }
 
-/// What the registry has for a digest.
+/// The result of looking a manifest up by digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
+pub enum ManifestLookup {
     /// The manifest.
     Manifest(Arc<Manifest>),
-    /// It does not have it, or not for us: 401, 403 or 404 for that digest.
+    /// The registry does not have it, or denies access: 401, 403 or 404 for that digest.
     Unavailable,
-    /// It could not be asked, or its answer made no sense.
+    /// The request failed, or the response was invalid.
     Failed(Reason),
 }
 
-/// What a comparison says about a container of one pod.
+/// The result of a comparison, for a container of one pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It runs what the tag means: [`Reason::Current`], [`Reason::IndexChangedOnly`] or [`Reason::SameConfig`].
+    /// It runs the tag's image: [`Reason::Current`], [`Reason::IndexChangedOnly`] or [`Reason::SameConfig`].
     Current(Reason),
-    /// It runs something else, and a restart would change that.
+    /// It runs another image, and a restart would change that.
     Stale,
     /// It does not run yet.
     NotStarted,
-    /// It runs something else, and what the tag names could not start in its place: [`Reason::NoMatchingPlatform`] or
+    /// It runs another image, and the tag's could not start in its place: [`Reason::NoMatchingPlatform`] or
     /// [`Reason::UnsupportedMediaType`].
     CannotStart(Reason),
-    /// It cannot be known, so nothing may be restarted.
+    /// It is undetermined, so nothing may be restarted.
     Unknown(Reason),
 }
 
 impl Verdict {
-    /// Why nothing may be restarted, where nothing may.
+    /// Why nothing may be restarted, if so.
     pub const fn doubt(self) -> Option<Reason> {
         match self {
             Self::CannotStart(reason) | Self::Unknown(reason) => Some(reason),
@@ -89,52 +89,55 @@ pub enum Step {
     Done(Verdict),
 }
 
-/// Compares what runs with the digest behind the tag.
+/// Compares the running image with the digest behind the tag.
 ///
-/// `known` is what the caller has fetched so far. Nothing is asked for that could not change the outcome: in the steady
-/// state, when the image ID names the digest of the tag, that is nothing at all.
+/// `known` looks up the manifests that the caller has fetched so far. Only manifests that can change the result are needed:
+/// none in the steady state, when the image ID has the digest of the tag.
 ///
-/// An image ID that is [opaque](ImageId::Opaque) gives `Unknown(NotStarted)`: nothing that could be compared has
-/// started, and it is never stale.
-pub fn compare(question: Question<'_>, known: &dyn Fn(&Digest) -> Option<Answer>) -> Step {
-    let comparison = Comparison {
-        question,
-        reading: Reading {
-            platforms: question.platforms,
+/// An [opaque](ImageId::Opaque) image ID results in `Unknown(NotStarted)`: nothing comparable has started, and it is never
+/// stale.
+pub fn compare(
+    comparison: Comparison<'_>,
+    known: &dyn Fn(&Digest) -> Option<ManifestLookup>,
+) -> Step {
+    let comparer = Comparer {
+        comparison,
+        reader: ManifestReader {
+            platforms: comparison.platforms,
             known,
         },
     };
-    match comparison.verdict() {
-        Ok(verdict) | Err(Step::Done(verdict)) => Step::Done(comparison.doubted(verdict)),
+    match comparer.verdict() {
+        Ok(verdict) | Err(Step::Done(verdict)) => Step::Done(comparer.doubted(verdict)),
         Err(needs) => needs,
     }
 }
 
 /// The arguments of [`compare`].
 ///
-/// Its methods return a [`Step`] as error when it settles the comparison or when they cannot go on without a manifest.
-struct Comparison<'a> {
-    question: Question<'a>,
-    reading: Reading<'a>,
+/// Its methods return a [`Step`] as the error if it settles the comparison, or if they need another manifest to continue.
+struct Comparer<'a> {
+    comparison: Comparison<'a>,
+    reader: ManifestReader<'a>,
 }
 
-impl Comparison<'_> {
+impl Comparer<'_> {
     fn verdict(&self) -> Result<Verdict, Step> {
-        let running = self.question.running;
+        let running = self.comparison.running;
         let digest = match running {
             ImageId::NotStarted => return Ok(Verdict::NotStarted),
             ImageId::Opaque(_) => return Ok(Verdict::Unknown(Reason::NotStarted)),
             ImageId::RepoDigest { digest, .. } | ImageId::Bare(digest) => digest,
         };
-        if digest == self.question.tag {
+        if digest == self.comparison.tag {
             return Ok(Verdict::Current(Reason::Current));
         }
-        let wanted = self.reading.images(self.question.tag, Side::Tag)?;
+        let wanted = self.reader.images(self.comparison.tag, Side::Tag)?;
         if wanted.manifests.is_empty() {
             return Ok(Verdict::CannotStart(Reason::NoMatchingPlatform));
         }
         if wanted.manifests.contains(digest) {
-            return Ok(Verdict::Current(Reason::Current)); // CRI-O and Docker may name the platform's manifest
+            return Ok(Verdict::Current(Reason::Current)); // CRI-O and Docker may report the platform's manifest
         }
         match running {
             ImageId::Bare(_) => self.by_config(digest, wanted),
@@ -142,28 +145,28 @@ impl Comparison<'_> {
         }
     }
 
-    /// Compares the manifests that `running` stands for with the `wanted` ones, then their configurations.
+    /// Compares the manifests behind `running` with the `wanted` ones, then their configurations.
     fn by_manifests(&self, running: &Digest, wanted: Images) -> Result<Verdict, Step> {
-        let had = match self.reading.images(running, Side::Running) {
+        let had = match self.reader.images(running, Side::Running) {
             Err(Step::Done(Verdict::Stale)) if wanted.artifact.is_some() => return Ok(no_image()),
-            Err(Step::Done(Verdict::Stale)) => match self.stand_in() {
-                Some(pulled) if pulled == self.question.tag => {
+            Err(Step::Done(Verdict::Stale)) => match self.substitute() {
+                Some(pulled) if pulled == self.comparison.tag => {
                     return Ok(Verdict::Current(Reason::SameConfig));
                 }
-                Some(pulled) => self.reading.images(pulled, Side::Running)?,
+                Some(pulled) => self.reader.images(pulled, Side::Running)?,
                 None => return Ok(Verdict::Stale),
             },
             had => had?,
         };
-        // Of an artifact that runs it is plain that the node can run its kind.
+        // If an artifact of this type runs already, the node can run it.
         if wanted.artifact.is_some() && wanted.artifact != had.artifact {
             return Ok(no_image());
         }
         if set(&had.manifests) == set(&wanted.manifests) {
             return Ok(Verdict::Current(Reason::IndexChangedOnly));
         }
-        let wanted = self.reading.without_artifacts(wanted, Side::Tag)?;
-        let had = self.reading.without_artifacts(had, Side::Running)?;
+        let wanted = self.reader.without_artifacts(wanted, Side::Tag)?;
+        let had = self.reader.without_artifacts(had, Side::Running)?;
         self.by_images(&had.manifests, &wanted.manifests)
     }
 
@@ -180,10 +183,10 @@ impl Comparison<'_> {
             return Ok(Verdict::Unknown(Reason::ManifestTooLarge));
         }
         let old = had.iter().filter(|digest| !wanted_set.contains(digest));
-        let old = self.reading.configs(old).complete(Side::Running)?;
+        let old = self.reader.configs(old).complete(Side::Running)?;
         let new = wanted.iter().filter(|digest| !had_set.contains(digest));
-        let new = self.reading.configs(new).complete(Side::Tag)?;
-        // Where the sets of manifests agree, so do their configurations: those are read last, and mostly not at all.
+        let new = self.reader.configs(new).complete(Side::Tag)?;
+        // Manifests in both sets have equal configurations: those are read last, and usually not at all.
         let differing: Vec<&Digest> = old.symmetric_difference(&new).collect();
         if differing.is_empty() {
             return Ok(Verdict::Current(Reason::SameConfig));
@@ -195,7 +198,7 @@ impl Comparison<'_> {
         if differing.len() > common.len() {
             return Ok(Verdict::Stale);
         }
-        let common = self.reading.configs(common.into_iter());
+        let common = self.reader.configs(common.into_iter());
         let common = common.complete(Side::Tag)?;
         Ok(
             if differing.into_iter().all(|config| common.contains(config)) {
@@ -214,39 +217,41 @@ impl Comparison<'_> {
         if wanted.manifests.len() > MAX_MANIFESTS {
             return Ok(Verdict::Unknown(Reason::ManifestTooLarge));
         }
-        let configs = self.reading.configs(wanted.manifests.iter());
-        if configs.contain(running) {
+        let configs = self.reader.configs(wanted.manifests.iter());
+        if configs.contains(running) {
             return Ok(Verdict::Current(Reason::Current));
         }
         configs.complete(Side::Tag)?;
-        self.reading.without_artifacts(wanted, Side::Tag)?;
+        self.reader.without_artifacts(wanted, Side::Tag)?;
         Ok(Verdict::Stale)
     }
 
-    /// What stands in for a running digest that the repository does not have: nothing where that is its own, and so gone.
-    fn stand_in(&self) -> Option<&Digest> {
-        let Question {
-            reference, running, ..
-        } = self.question;
-        let pulled = self.question.pulled;
-        pulled.filter(|_| running.is_of_another_repository(reference))
+    /// The digest to use for a running one of another repository. One of this repository that it no longer has was deleted.
+    fn substitute(&self) -> Option<&Digest> {
+        let Comparison {
+            reference,
+            running,
+            pulled,
+            ..
+        } = self.comparison;
+        pulled.filter(|_| running.is_from_another_repository(reference))
     }
 
-    /// The verdict, unless it rests on the platform of a node that could not be read.
+    /// The verdict, unless it depends on the platform of a node that could not be read.
     fn doubted(&self, verdict: Verdict) -> Verdict {
-        let unread = *self.question.platforms == Platforms::Unread;
+        let unread = *self.comparison.platforms == Platforms::Unread;
         if unread && verdict == Verdict::Stale && self.depends_on_platform() {
             return Verdict::Unknown(Reason::ApiServer);
         }
         verdict
     }
 
-    /// Whether a verdict of stale may be another one for some platform: not if both sides are single images, or indexes for
-    /// the same one platform.
+    /// Whether a stale verdict might differ on some platform: not if both sides are single images, or indexes for the same single
+    /// platform.
     fn depends_on_platform(&self) -> bool {
-        let tag = self.reading.offered(self.question.tag).unwrap_or_default();
-        let running = match self.question.running {
-            ImageId::RepoDigest { digest, .. } => self.reading.offered(digest),
+        let tag = self.reader.offered(self.comparison.tag).unwrap_or_default();
+        let running = match self.comparison.running {
+            ImageId::RepoDigest { digest, .. } => self.reader.offered(digest),
             _ => None,
         };
         match tag.len() {

@@ -1,15 +1,14 @@
-//! What to do about a workload: the one place where a rollout is decided.
+//! Decides about a workload: every rollout is decided here.
 //!
-//! A rollout happens only when it will change what runs, and once for each digest: the digest that a workload's
-//! [`Record`] names for a container is not rolled out again while it is the record. Whatever then keeps the pods from
-//! running it is reported as [`State::NotConverging`]. There is one bounded exception, [`Policy::retry_after`]: a rollout
-//! that is over and whose pods still run another image. Nor is
-//! rolled out what somebody went back from ([`Reason::RolledBack`]), until they say so. An error, a doubt or a missing
-//! answer never leads to a rollout.
+//! A rollout happens only if it will change what runs, and once per digest: a digest that is in the workload's [`Record`]
+//! for a container is not rolled out again. If the pods do not run it nevertheless, [`State::NotConverging`] reports why.
+//! There is one bounded exception, [`Policy::retry_after`]: a completed rollout whose pods still run another image. A digest
+//! that was rolled back is not rolled out again either ([`Reason::RolledBack`]), unless the owner allows it. An error, a
+//! doubt or a missing response never leads to a rollout.
 //!
-//! A rollout is *in flight* while the workload's controller has not seen the generation, or pods of an older template are
-//! left that are not being deleted. Pods that are pending, not ready or on a node that is away put nothing off: it is
-//! often the next image that fixes them.
+//! A rollout is *in flight* while the workload's controller has not observed the generation, or pods of an older template
+//! remain that are not being deleted. Pods that are pending, not ready or on a lost node defer nothing: often it is the next
+//! image that fixes them.
 
 use std::{sync::Arc, time::Duration};
 
@@ -27,64 +26,62 @@ mod limits;
 mod observed;
 
 use container::{Finding, Outcome};
-pub use observed::{Container, Exempt, Observed, Remembered, Running, Waiting};
+pub use observed::{Container, Exemption, Observed, RecentRollout, Running, Waiting};
 
-/// How rollouts are kept from becoming a storm, when one is repeated, and whether it pins. By default nothing is put off,
-/// repeated or pinned.
+/// How rollouts are limited, repeated and pinned. By default nothing is deferred, repeated or pinned.
 ///
-/// Limits put a rollout off and never add one, and neither do pins.
+/// Limits and pins never add a rollout.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Policy {
-    /// For how long a tag must have named a digest before that is rolled out.
+    /// How long a tag must have named a digest before the digest is rolled out.
     pub settle: Duration,
-    /// The shortest time between two rollouts of one workload.
+    /// The minimum time between two rollouts of one workload.
     pub min_interval: Duration,
-    /// How long to wait, each time from the last rollout, before a digest is rolled out again whose rollout is over and
-    /// whose pods run another image: as often as there are entries, and no more.
+    /// The delays, each from the last rollout, before a digest is rolled out again whose completed rollout left pods that run
+    /// another image. There is at most one retry per entry.
     pub retry_after: Arc<[Duration]>,
-    /// As many rollouts are in flight as there may be at once.
+    /// The maximum number of rollouts is in flight.
     pub budget_spent: bool,
-    /// A rollout pins what new pods run.
+    /// A rollout pins the images of new pods.
     pub pin: bool,
 }
 
-/// What to do, and what to say about it.
+/// What to do about a workload, and what to report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
-    /// Where the workload stands. If there is a `rollout`, this is where it stands once that has been done.
+    /// The state of the workload: after the `rollout`, if there is one.
     pub state: State,
-    /// Why, where the state has reasons.
+    /// The reason, if the state has any.
     pub reason: Option<Reason>,
-    /// The container that decided it.
+    /// The container that determined it.
     pub container: Option<String>,
-    /// Whether some checked container is known to be stale.
+    /// Whether a checked container is stale.
     pub stale: bool,
-    /// Whether a rollout is in flight and makes progress, which is as long as it counts among those that may be in flight
-    /// at once.
+    /// Whether a rollout is in flight and makes progress, and so counts towards the budget.
     pub in_flight: bool,
-    /// When what holds a rollout back ends by itself, which is when the workload has to be decided upon again.
-    pub again: Option<Timestamp>,
-    /// What to roll out now, if anything.
+    /// When the deferral of a rollout expires and the workload must be rechecked.
+    pub recheck_at: Option<Timestamp>,
+    /// The rollout to start now, if any.
     pub rollout: Option<Rollout>,
 }
 
-/// A rollout: one patch, for all containers that it concerns.
+/// A rollout: a single patch for all stale containers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rollout {
-    /// The containers that it brings up to date, by name. There is at least one.
+    /// The containers that it updates, at least one, sorted by name.
     pub changes: Vec<Change>,
-    /// The record to write with it.
+    /// The record to write.
     pub record: Record,
-    /// The attempts to write with it.
+    /// The attempts to write.
     pub attempts: Attempts,
-    /// The pins to write with it, of all containers that are checked: those that stay would drift otherwise.
+    /// The pins to write, for all checked containers: unchanged ones would drift otherwise.
     pub pins: Pins,
 }
 
 /// Decides about a workload.
 ///
-/// Every observation has an answer. The order of containers and pods does not matter, and neither turning any answer of
-/// a registry into an error nor a limit ever adds a rollout.
+/// It is total, and independent of the order of containers and pods. Neither replacing a response of a registry with an error
+/// nor a limit ever adds a rollout.
 pub fn decide(
     observed: &Observed,
     settings: &Settings,
@@ -92,13 +89,13 @@ pub fn decide(
     now: Timestamp,
 ) -> Decision {
     let findings = container::findings(observed, policy, now);
-    let ((state, reason, container), again) =
+    let ((state, reason, container), recheck_at) =
         if let Some((state, reason)) = before_containers(observed) {
             ((state, reason, None), None)
         } else {
             match next(observed, settings, policy, &findings, now) {
                 Next::Rollout(rollout) => return rolling_out(rollout),
-                Next::Say(said, again) => (said, again),
+                Next::Report(status, recheck_at) => (status, recheck_at),
             }
         };
     Decision {
@@ -109,21 +106,21 @@ pub fn decide(
         in_flight: state == State::RollingOut
             && observed.is_in_flight()
             && !observed.deadline_exceeded,
-        again,
+        recheck_at,
         rollout: None,
     }
 }
 
-/// What is said: a state, its reason, and the container that decided it.
-type Said<'a> = (State, Option<Reason>, Option<&'a str>);
+/// The state to report, its reason, and the container that determined it.
+type Status<'a> = (State, Option<Reason>, Option<&'a str>);
 
 enum Next<'a> {
     Rollout(Rollout),
-    /// And when it has to be decided again, if that is known.
-    Say(Said<'a>, Option<Timestamp>),
+    /// With the time of the recheck, if it is known.
+    Report(Status<'a>, Option<Timestamp>),
 }
 
-/// The questions that come before any container is considered.
+/// What takes precedence over all containers.
 fn before_containers(observed: &Observed) -> Option<(State, Option<Reason>)> {
     if observed.paused {
         return Some((State::Paused, None));
@@ -143,7 +140,7 @@ fn before_containers(observed: &Observed) -> Option<(State, Option<Reason>)> {
     (!observed.wants_pods || no_pods).then_some((State::Skipped, Some(Reason::NoPods)))
 }
 
-/// What follows from containers that are stale, of a rollout in flight, and then from all the others.
+/// Considers stale containers first, then a rollout in flight, then the other containers.
 fn next<'a>(
     observed: &Observed,
     settings: &Settings,
@@ -157,17 +154,17 @@ fn next<'a>(
         .collect();
     let stuck = observed.deadline_exceeded || findings.iter().any(Finding::is_stuck);
     if !candidates.is_empty() && (!observed.is_in_flight() || stuck) {
-        let wait = policy.hold_back(observed, settings, findings, &candidates, now);
-        return wait.map_or_else(
+        let deferral = policy.deferral(observed, settings, findings, &candidates, now);
+        return deferral.map_or_else(
             || Next::Rollout(rollout(observed, policy, findings, &candidates)),
-            |(said, again)| Next::Say(said, again),
+            |(status, recheck_at)| Next::Report(status, recheck_at),
         );
     }
     let retry = findings.iter().filter_map(Finding::retry).min();
-    let said = not_converging(findings)
+    let status = not_converging(findings)
         .or_else(|| in_flight(observed, findings))
         .unwrap_or_else(|| settled(findings));
-    Next::Say(said, retry)
+    Next::Report(status, retry)
 }
 
 fn rollout(
@@ -189,7 +186,7 @@ fn rollout(
     }
 }
 
-/// What new pods are to run of each container.
+/// The pins of all containers, if the policy pins.
 fn pins(policy: &Policy, findings: &[Finding<'_>]) -> Pins {
     let mut pins = Pins::default();
     for finding in findings.iter().filter(|_| policy.pin) {
@@ -210,35 +207,35 @@ fn rolling_out(rollout: Rollout) -> Decision {
             .map(|change| change.container.clone()),
         stale: true,
         in_flight: true,
-        again: None,
+        recheck_at: None,
         rollout: Some(rollout),
     }
 }
 
-fn not_converging<'a>(findings: &'a [Finding<'_>]) -> Option<Said<'a>> {
+fn not_converging<'a>(findings: &'a [Finding<'_>]) -> Option<Status<'a>> {
     findings.iter().find_map(|finding| {
-        let evidence = finding.evidence()?;
-        Some((State::NotConverging, Some(evidence), Some(finding.name())))
+        let reason = finding.failure_to_converge()?;
+        Some((State::NotConverging, Some(reason), Some(finding.name())))
     })
 }
 
-/// `RollingOut` is said while a rollout is in flight, and of one of ours until its pods have all been ready and no container
-/// that it concerned is stale any more.
-fn in_flight<'a>(observed: &Observed, findings: &'a [Finding<'_>]) -> Option<Said<'a>> {
-    let late = findings
+/// `RollingOut` is reported while a rollout is in flight, and for one of ours until all of its pods have become ready and none
+/// of its containers is stale any longer.
+fn in_flight<'a>(observed: &Observed, findings: &'a [Finding<'_>]) -> Option<Status<'a>> {
+    let stale = findings
         .iter()
         .find(|finding| finding.is_stale())
         .map(Finding::name);
     let unfinished = observed.unfinished && !observed.complete;
-    (observed.is_in_flight() || unfinished || late.is_some()).then_some((
+    (observed.is_in_flight() || unfinished || stale.is_some()).then_some((
         State::RollingOut,
         Some(Reason::InFlight),
-        late,
+        stale,
     ))
 }
 
-/// What is said when nothing is stale and nothing moves.
-fn settled<'a>(findings: &'a [Finding<'_>]) -> Said<'a> {
+/// The status if nothing is stale and no rollout is in flight.
+fn settled<'a>(findings: &'a [Finding<'_>]) -> Status<'a> {
     let first = |wanted: fn(Outcome) -> Option<Reason>| {
         findings
             .iter()
@@ -248,12 +245,9 @@ fn settled<'a>(findings: &'a [Finding<'_>]) -> Said<'a> {
         Outcome::Unknown(reason) => Some(reason),
         _ => None,
     });
-    if let Some((reason, name)) = unknown {
-        return (State::Unknown, Some(reason), Some(name));
-    }
-    if let Some((reason, name)) =
-        first(|outcome| (outcome == Outcome::NotStarted).then_some(Reason::NotStarted))
-    {
+    let not_started =
+        || first(|outcome| (outcome == Outcome::NotStarted).then_some(Reason::NotStarted));
+    if let Some((reason, name)) = unknown.or_else(not_started) {
         return (State::Unknown, Some(reason), Some(name));
     }
     let current = findings

@@ -1,11 +1,11 @@
-//! The `imageID` of a container's status: what a node says it runs.
+//! The `imageID` of a container status: what a node reports to run.
 
 use crate::{Digest, Reference, reference};
 
 /// The schemes that cri-dockerd writes before an image ID.
 const SCHEMES: [&str; 2] = ["docker-pullable://", "docker://"];
 
-/// What a container status names as the image that runs.
+/// The image that a container runs, as its status reports it.
 ///
 /// The digest is **not** always the one that was pulled. containerd and CRI-O name the alphabetically first digest
 /// that the node has for the same image configuration, perhaps of another repository, and CRI-O may name a platform's
@@ -15,7 +15,7 @@ const SCHEMES: [&str; 2] = ["docker-pullable://", "docker://"];
 pub enum ImageId {
     /// `name@digest`: the digest of an index or of a manifest.
     RepoDigest {
-        /// The repository. It may be any that the node knows the image by.
+        /// The repository: any under which the node has the image.
         name: String,
         /// The digest after the last `@`.
         digest: Digest,
@@ -24,12 +24,12 @@ pub enum ImageId {
     Bare(Digest),
     /// The container has not started.
     NotStarted,
-    /// Anything else. It is never a reason to restart.
+    /// Anything else, which is never a reason to restart.
     Opaque(String),
 }
 
 impl ImageId {
-    /// Classifies the `imageID` of any runtime. Every text has an answer.
+    /// Classifies the `imageID` of any runtime. Every text is valid.
     pub fn parse(text: &str) -> Self {
         let id = SCHEMES
             .iter()
@@ -50,13 +50,12 @@ impl ImageId {
         parsed.unwrap_or_else(|| Self::Opaque(text.to_owned()))
     }
 
-    /// Whether it names another repository than `reference` does: that of an image with the same content, which the node
-    /// has pulled as well.
-    pub fn is_of_another_repository(&self, reference: &Reference) -> bool {
+    /// Whether it names another repository than `reference`: one from which the node has pulled the same content.
+    pub fn is_from_another_repository(&self, reference: &Reference) -> bool {
         let Self::RepoDigest { name, .. } = self else {
             return false;
         };
-        // Docker leaves docker.io/library/ out.
+        // Docker omits docker.io/library/.
         !reference::parse(name).is_ok_and(|named| {
             (named.registry(), named.repository()) == (reference.registry(), reference.repository())
         })
@@ -71,7 +70,7 @@ impl ImageId {
     }
 }
 
-/// A digest of a registered algorithm. Of any other, `nginx:1` would be one.
+/// A digest of a registered algorithm; otherwise `nginx:1` would be a digest too.
 fn sha(text: &str) -> Option<Digest> {
     let digest: Digest = text.parse().ok()?;
     digest
@@ -170,13 +169,13 @@ mod tests {
             let id = ImageId::parse(&format!("{name}@sha256:{HEX}"));
             let image = reference::parse(image).expect("a reference");
             assert_eq!(
-                id.is_of_another_repository(&image),
+                id.is_from_another_repository(&image),
                 expected,
                 "{name} of {image}"
             );
         }
         let image = reference::parse("nginx").expect("a reference");
-        assert!(!ImageId::parse(HEX).is_of_another_repository(&image));
+        assert!(!ImageId::parse(HEX).is_from_another_repository(&image));
     }
 
     proptest! {

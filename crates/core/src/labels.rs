@@ -1,28 +1,28 @@
-//! What the authors of an image say of it: the annotations and labels of the OCI image specification that name a version
+//! The version of an image according to its authors: annotations and labels of the OCI image specification
 //! (<https://github.com/opencontainers/image-spec/blob/v1.1.1/annotations.md#pre-defined-annotation-keys>).
 //!
-//! They are other people's words: what is kept is short, and free of control characters. It is not escaped for any format.
+//! They are untrusted: values are truncated and stripped of control characters, but not escaped for any format.
 
 use serde::{Deserialize, Deserializer, de::MapAccess, de::Visitor};
 
-/// More of a value is cut off, in characters.
-const LONGEST: usize = 100;
+/// Values are truncated to this many characters.
+const MAX_LENGTH: usize = 100;
 
-/// What an image says of itself, by its annotations or the labels of its configuration.
+/// An image's description of itself: its annotations, or the labels of its configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ImageLabels {
     /// `org.opencontainers.image.version`: the version of the packaged software.
     pub version: Option<Box<str>>,
     /// `org.opencontainers.image.revision`: the commit that it was built from.
     pub revision: Option<Box<str>>,
-    /// `org.opencontainers.image.source`, if it is an `https` URL, as people are offered it as a link.
+    /// `org.opencontainers.image.source`, if it is an `https` URL, because it is shown as a link.
     pub source: Option<Box<str>>,
-    /// `org.opencontainers.image.created`: when it was built, as its authors wrote that.
+    /// `org.opencontainers.image.created`: when it was built, as written.
     pub created: Option<Box<str>>,
 }
 
 impl ImageLabels {
-    /// Whether nothing is said.
+    /// Whether there are none.
     pub const fn is_empty(&self) -> bool {
         self.version.is_none()
             && self.revision.is_none()
@@ -30,7 +30,7 @@ impl ImageLabels {
             && self.created.is_none()
     }
 
-    /// The same, with what `other` says where nothing is said here.
+    /// Fills missing labels from `other`.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         Self {
@@ -41,14 +41,14 @@ impl ImageLabels {
         }
     }
 
-    /// Whether they say which build it is.
-    pub const fn name_a_build(&self) -> bool {
+    /// Whether they identify a build.
+    pub const fn identify_build(&self) -> bool {
         self.version.is_some() || self.revision.is_some()
     }
 
-    /// Reads the annotations of a manifest or index
+    /// Parses the annotations of a manifest or index
     /// (<https://github.com/opencontainers/image-spec/blob/v1.1.1/manifest.md#image-manifest-property-descriptions>);
-    /// nothing is said where there are none, or none that can be read.
+    /// empty if there are none, or if they are malformed.
     pub fn of_manifest(manifest: &[u8]) -> Self {
         let document: Result<Annotated, _> = serde_json::from_slice(manifest);
         document
@@ -57,12 +57,12 @@ impl ImageLabels {
             .unwrap_or_default()
     }
 
-    /// Reads the labels of an image configuration
+    /// Parses the labels of an image configuration
     /// (<https://github.com/opencontainers/image-spec/blob/v1.1.1/config.md#properties>).
     ///
     /// # Errors
     ///
-    /// When it is no JSON object, or has labels of another shape.
+    /// If it is not a JSON object, or its labels are malformed.
     pub fn of_config(config: &[u8]) -> Result<Self, serde_json::Error> {
         let config: Configuration = serde_json::from_slice(config)?;
         Ok(config
@@ -71,7 +71,7 @@ impl ImageLabels {
             .unwrap_or_default())
     }
 
-    /// Takes a label over, if it is one of those that are kept.
+    /// Sets the field of this label, if there is one.
     fn set(&mut self, key: &str, value: &str) {
         let Some(key) = key.strip_prefix("org.opencontainers.image.") else {
             return;
@@ -83,32 +83,33 @@ impl ImageLabels {
             "created" => &mut self.created,
             _ => return,
         };
-        *field = readable(value, LONGEST);
+        *field = readable(value, MAX_LENGTH);
     }
 }
 
-/// Whether it can be offered as a link as a whole.
+/// Whether `value` can be shown as a link without truncation.
 fn is_link(value: &str) -> bool {
     let host = value.strip_prefix("https://");
     let allowed = |letter: char| letter.is_ascii_graphic() && !matches!(letter, '"' | '<' | '>');
-    value.len() <= LONGEST && host.is_some_and(|host| !host.is_empty() && host.chars().all(allowed))
+    value.len() <= MAX_LENGTH
+        && host.is_some_and(|host| !host.is_empty() && host.chars().all(allowed))
 }
 
-/// The value without control characters and what changes the direction of text, cut after so many characters; nothing where
-/// nothing is left.
-pub fn readable(value: &str, longest: usize) -> Option<Box<str>> {
+/// The value without control and bidirectional formatting characters, truncated to `max_length` characters; `None` if nothing
+/// remains.
+pub fn readable(value: &str, max_length: usize) -> Option<Box<str>> {
     let visible = value.chars().filter(|letter| is_visible(*letter));
-    let cut: String = visible.take(longest).collect();
-    let cut = cut.trim();
-    (!cut.is_empty()).then(|| cut.into())
+    let truncated: String = visible.take(max_length).collect();
+    let truncated = truncated.trim();
+    (!truncated.is_empty()).then(|| truncated.into())
 }
 
-/// Whether a character is seen as itself, and neither controls a terminal nor changes how others are seen.
+/// Whether a character is visible: neither a control character nor one that changes how others are displayed.
 pub fn is_visible(letter: char) -> bool {
     !letter.is_control() && !is_format(letter)
 }
 
-/// Characters that are not seen and change how others are
+/// Invisible characters that change how others are displayed
 /// (<https://www.unicode.org/reports/tr36/#Bidirectional_Text_Spoofing>).
 const fn is_format(letter: char) -> bool {
     matches!(
@@ -134,7 +135,7 @@ struct Runtime {
 }
 
 impl<'de> Deserialize<'de> for ImageLabels {
-    /// Reads a map of annotations or labels, of which all others are skipped.
+    /// Reads a map of annotations or labels and skips unknown keys.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Labels;
 
@@ -210,7 +211,7 @@ mod tests {
         });
         let read = ImageLabels::of_manifest(manifest.to_string().as_bytes());
         assert_eq!(read.revision.as_deref(), Some("cd34"));
-        assert!(read.name_a_build());
+        assert!(read.identify_build());
         let version = ImageLabels {
             version: Some("1.4.3".into()),
             ..ImageLabels::default()
@@ -243,7 +244,7 @@ mod tests {
         assert_eq!(version("\u{1b}[31m1.4\n"), Some("[31m1.4".to_owned()));
         assert_eq!(version("1\u{202e}4"), Some("14".to_owned()));
         assert_eq!(version(" \u{7f} "), None);
-        assert_eq!(version(&"ä".repeat(1_000)), Some("ä".repeat(LONGEST)));
+        assert_eq!(version(&"ä".repeat(1_000)), Some("ä".repeat(MAX_LENGTH)));
     }
 
     #[test]
@@ -272,7 +273,7 @@ mod tests {
         fn a_label_is_short_and_on_one_line(value in ".*") {
             let read = labels(&json!({ "org.opencontainers.image.version": value }));
             let version = read.version.unwrap_or_default();
-            prop_assert!(version.chars().count() <= LONGEST);
+            prop_assert!(version.chars().count() <= MAX_LENGTH);
             prop_assert!(!version.chars().any(char::is_control));
         }
     }

@@ -1,21 +1,24 @@
-//! Manifests and indexes, reduced to what a comparison reads.
+//! Manifests and indexes, reduced to the fields that a comparison reads.
 //!
-//! Thousands of them are cached, so layers, sizes, annotations and whatever else cannot be run is dropped at once.
+//! Thousands of them are cached, so layers, sizes, annotations and entries that cannot run are dropped while parsing.
 
-use serde::{Deserialize, de::IgnoredAny};
+use serde::{
+    Deserialize,
+    de::{self, IgnoredAny},
+};
 
 use crate::{
     Digest,
     artifact::ArtifactType,
-    found::Found,
     platform::{Platform, Platforms},
+    quoted::Quoted,
     state::Reason,
 };
 
-/// The most entries of an index that are accepted. Indexes of real images have fewer than a hundred, attestations included.
+/// The most entries of an index. Real ones have fewer than a hundred, attestations included.
 const MAX_ENTRIES: usize = 1024;
 
-/// What a digest stands for in a registry.
+/// The content of a digest in a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Manifest {
     /// A list of images, one or more for each platform.
@@ -27,13 +30,13 @@ pub enum Manifest {
 /// An image manifest, OCI or Docker schema 2.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
-    /// The digest of the image configuration: what runtimes know an image by.
+    /// The digest of the image configuration, by which runtimes identify an image.
     pub config: Digest,
-    /// What it is if not a container image, for example a Helm chart.
+    /// Its type if it is not a container image, for example a Helm chart.
     pub artifact: Option<ArtifactType>,
 }
 
-/// An image index or Docker manifest list: its entries that lead to images, in order.
+/// An image index or Docker manifest list: the entries that refer to images, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Index {
     pub(crate) entries: Vec<Entry>,
@@ -41,81 +44,73 @@ pub struct Index {
 
 /// An entry of an [`Index`].
 ///
-/// One with a platform is an image, whatever its `artifactType` says: runtimes read the platform alone. One without is
-/// an image unless its `artifactType`, or the manifest behind it, says otherwise.
+/// One with a platform is an image, whatever its `artifactType`: runtimes read the platform alone. One without is an image
+/// unless its `artifactType` or its manifest is that of an artifact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// The digest of the image manifest or nested index.
     pub digest: Digest,
-    /// Whether it is an index again, which has to be read for its images.
+    /// Whether it is a nested index.
     pub nested: bool,
-    /// What the image is for. Without one it is for platforms that no other entry is for.
+    /// The platform of the image. An entry without one is for platforms that no other entry matches.
     pub platform: Option<Platform>,
 }
 
-/// A body that cannot be read as a manifest.
+/// Why a body is not a valid manifest.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
-    /// It is of a type that holds neither an image nor an index.
-    #[error("cannot read a manifest of type {found}: it is neither an image nor an index")]
-    MediaType {
-        /// The media type.
-        found: Found,
-    },
-    /// It is of Docker's first format, which has no digest of an image configuration.
+    /// Its media type is neither that of an image nor of an index.
+    #[error("cannot read a manifest of type {0}: it is neither an image nor an index")]
+    MediaType(Quoted),
+    /// It is Docker schema 1, which has no digest of an image configuration.
     #[error("cannot read a manifest of Docker schema 1: push the image again with a current tool")]
     Schema1,
-    /// It does not have the shape that its type asks for.
+    /// It is not JSON of its media type.
     #[error("cannot read a manifest as JSON of its media type")]
     Malformed(#[from] serde_json::Error),
-    /// It could be taken for an image and for an index.
+    /// It is both an image and an index.
     ///
     /// See <https://github.com/opencontainers/image-spec/security/advisories/GHSA-77vh-xpmg-72qh>.
     #[error("cannot read a manifest that is both an image and an index")]
     Ambiguous,
-    /// It is an index of more entries than are sensible.
-    #[error("cannot read an index of {found} entries: at most {MAX_ENTRIES} are allowed")]
-    TooManyEntries {
-        /// The number of entries.
-        found: usize,
-    },
+    /// It is an index with too many entries.
+    #[error("cannot read an index of {0} entries: at most {MAX_ENTRIES} are allowed")]
+    TooManyEntries(usize),
 }
 
 impl ManifestError {
-    /// The word for it in [`Reason`].
+    /// The [`Reason`] to report.
     pub const fn reason(&self) -> Reason {
         match self {
-            Self::MediaType { .. } | Self::Malformed(_) | Self::Ambiguous => {
+            Self::MediaType(_) | Self::Malformed(_) | Self::Ambiguous => {
                 Reason::UnsupportedMediaType
             }
             Self::Schema1 => Reason::Schema1,
-            Self::TooManyEntries { .. } => Reason::ManifestTooLarge,
+            Self::TooManyEntries(_) => Reason::ManifestTooLarge,
         }
     }
 }
 
 impl Manifest {
-    /// Reads a manifest or index, OCI or Docker.
+    /// Parses a manifest or index, OCI or Docker.
     ///
-    /// `media_type` is that of the answer's `Content-Type`, with or without parameters.
+    /// `media_type` is the response's `Content-Type`, with or without parameters.
     ///
     /// # Errors
     ///
-    /// [`ManifestError`] for everything else, hostile bodies included.
+    /// [`ManifestError`] for everything else.
     pub fn parse(media_type: &str, body: &[u8]) -> Result<Self, ManifestError> {
         let kind = Kind::of(media_type).ok_or_else(|| match essence(media_type) {
             "application/vnd.docker.distribution.manifest.v1+json"
             | "application/vnd.docker.distribution.manifest.v1+prettyjws" => ManifestError::Schema1,
-            other => ManifestError::MediaType {
-                found: Found::new(other),
-            },
+            other => ManifestError::MediaType(Quoted::new(other)),
         })?;
         let document: Document = serde_json::from_slice(body)?;
         let other_kind = match kind {
             Kind::Index => document.config.is_some() || document.layers.is_some(),
             Kind::Image => document.manifests.is_some(),
         };
-        if other_kind || document.says_another(kind) {
+        if other_kind || document.contradicts(kind) {
             return Err(ManifestError::Ambiguous);
         }
         match kind {
@@ -131,23 +126,23 @@ impl Index {
         self.entries.iter().filter(|entry| !entry.nested)
     }
 
-    /// The platforms that it offers images for, in order. Images without one are not among them.
+    /// The platforms of its images, in order, without images that have none.
     pub fn platforms(&self) -> impl Iterator<Item = &Platform> {
         self.runnable().filter_map(|entry| entry.platform.as_ref())
     }
 
-    /// The entries of the images that count, nested indexes left aside.
+    /// The entries of the images that count, without nested indexes.
     ///
-    /// For each platform it is the first image that matches, which is the one that runtimes take. If those that match
-    /// are for different variants or versions, it is all of them, as what a node prefers is not known. Where none
-    /// matches, it is the first image without a platform, which containerd sorts last
+    /// For each platform, the first match, which is what runtimes select. If the matches differ in variant or version, all of
+    /// them, because the node's preference is unknown. If there is none, the first image without a platform, which containerd
+    /// sorts last
     /// (<https://github.com/containerd/containerd/blob/v2.0.0/core/images/image.go>).
     pub fn select(&self, platforms: &Platforms) -> Vec<&Entry> {
         match platforms {
             Platforms::Every | Platforms::Unread => {
-                let mut found = self.where_platform(|_| true);
-                found.extend(self.without_platform());
-                found
+                let mut entries = self.with_platform(|_| true);
+                entries.extend(self.without_platform());
+                entries
             }
             Platforms::Of(wanted) => wanted
                 .iter()
@@ -158,23 +153,23 @@ impl Index {
 
     /// The images for one platform.
     fn matches(&self, wanted: &Platform) -> Vec<&Entry> {
-        let mut found = self.where_platform(|offered| wanted.takes(offered));
-        if found.is_empty() {
-            found = self.where_platform(|offered| wanted.falls_back_to(offered));
+        let mut matches = self.with_platform(|offered| wanted.accepts(offered));
+        if matches.is_empty() {
+            matches = self.with_platform(|offered| wanted.falls_back_to(offered));
         }
-        if found.is_empty() {
+        if matches.is_empty() {
             return self.without_platform().into_iter().collect();
         }
-        let mut pairs = found.iter().zip(found.iter().skip(1));
+        let mut pairs = matches.iter().zip(matches.iter().skip(1));
         if pairs.all(|(entry, next)| entry.platform == next.platform) {
-            found.truncate(1);
+            matches.truncate(1);
         }
-        found
+        matches
     }
 
-    fn where_platform(&self, takes: impl Fn(&Platform) -> bool) -> Vec<&Entry> {
+    fn with_platform(&self, matches: impl Fn(&Platform) -> bool) -> Vec<&Entry> {
         self.runnable()
-            .filter(|entry| entry.platform.as_ref().is_some_and(&takes))
+            .filter(|entry| entry.platform.as_ref().is_some_and(&matches))
             .collect()
     }
 
@@ -183,7 +178,7 @@ impl Index {
     }
 }
 
-/// The two things that a manifest may be.
+/// The kind of a manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Index,
@@ -207,7 +202,7 @@ fn essence(media_type: &str) -> &str {
     media_type.split(';').next().unwrap_or_default().trim()
 }
 
-/// A manifest or index as JSON. Go writes an empty list as `null`, which is why everything is an option.
+/// A manifest or index as JSON. Everything is optional because Go serializes an empty list as `null`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Document {
@@ -246,15 +241,15 @@ struct DescriptorPlatform {
 
 #[derive(Deserialize)]
 struct Annotations {
-    /// What `BuildKit` marks attestations with;
+    /// The mark of `BuildKit`'s attestations;
     /// <https://github.com/moby/buildkit/blob/master/docs/attestations/attestation-storage.md>.
     #[serde(rename = "vnd.docker.reference.type")]
     reference_type: Option<IgnoredAny>,
 }
 
 impl Document {
-    /// Whether the body calls itself something else than what it was sent as.
-    fn says_another(&self, kind: Kind) -> bool {
+    /// Whether the body's own media type contradicts that of the response.
+    fn contradicts(&self, kind: Kind) -> bool {
         self.media_type
             .as_deref()
             .is_some_and(|media_type| !media_type.is_empty() && Kind::of(media_type) != Some(kind))
@@ -263,8 +258,7 @@ impl Document {
     fn into_image(self) -> Result<Image, ManifestError> {
         let config = self
             .config
-            .ok_or_else(|| serde::de::Error::missing_field("config"))
-            .map_err(ManifestError::Malformed)?;
+            .ok_or_else(|| ManifestError::Malformed(de::Error::missing_field("config")))?;
         Ok(Image {
             artifact: ArtifactType::of_manifest(
                 config.media_type.as_deref(),
@@ -276,9 +270,8 @@ impl Document {
 
     fn into_index(self) -> Result<Index, ManifestError> {
         let descriptors = self.manifests.unwrap_or_default();
-        let found = descriptors.len();
-        if found > MAX_ENTRIES {
-            return Err(ManifestError::TooManyEntries { found });
+        if descriptors.len() > MAX_ENTRIES {
+            return Err(ManifestError::TooManyEntries(descriptors.len()));
         }
         let mut entries: Vec<Entry> = descriptors
             .into_iter()
@@ -290,7 +283,7 @@ impl Document {
 }
 
 impl Descriptor {
-    /// The entry for it, unless it cannot lead to an image that runs.
+    /// The entry, unless it cannot refer to a container image.
     fn into_entry(self) -> Option<Entry> {
         let kind = Kind::of(&self.media_type)?;
         let attestation = self
@@ -314,7 +307,7 @@ impl Descriptor {
 }
 
 impl DescriptorPlatform {
-    /// The platform, unless it says nothing. Some tools write both words as empty texts.
+    /// The platform, unless it is empty: some tools write empty strings.
     fn into_platform(self) -> Option<Platform> {
         let os = self.os.unwrap_or_default();
         let architecture = self.architecture.unwrap_or_default();

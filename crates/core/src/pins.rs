@@ -1,84 +1,65 @@
-//! Pins: which digest new pods run, whatever their tag names by then.
+//! Pins: which digest new pods run, even if their tag has moved since.
 //!
-//! The controller writes them to the pod template, and an admission policy gives pods at their creation the image that is
-//! pinned. A pin carries the image that it was resolved from: tools keep our annotation when somebody edits a tag, and the
-//! digest of the old one must not win then.
-
-use std::{collections::BTreeMap, fmt};
+//! The controller writes them to the pod template, and an admission policy sets the pinned image when a pod is created. A pin
+//! includes the image that it was resolved from: tools keep our annotation when somebody edits a tag, and the digest of the
+//! old tag must not win then.
 
 use oci_spec::image::DigestAlgorithm;
 
-use crate::{Digest, Reference, reference};
+use crate::{Digest, Reference, record::ByContainer, reference};
 
-/// For each container the image as its template has it, `@`, and a digest: the value of
-/// [`PINS`](crate::annotations::PINS).
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Pins(BTreeMap<String, String>);
+/// For each container the image of its template, `@`, and a digest: the value of [`PINS`](crate::annotations::PINS), which the
+/// policy searches as a text.
+pub type Pins = ByContainer<String>;
 
 impl Pins {
-    /// Reads the annotation. A value of another shape, by whomever, counts as absent.
-    pub fn parse(text: &str) -> Option<Self> {
-        serde_json::from_str(text).ok().map(Self)
-    }
-
-    /// Pins a container to a digest of its image, unless that names one itself. The policy reads digests of SHA-256 only, which
-    /// are all that registries have.
+    /// Pins a container to a digest of its image, unless the image has a digest itself. The policy accepts SHA-256 only, which
+    /// is all that registries serve.
     pub fn pin(&mut self, container: &str, image: &str, digest: &Digest) {
-        let is_read = *digest.algorithm() == DigestAlgorithm::Sha256;
-        if is_read && !image.is_empty() && !image.contains('@') {
+        let is_supported = *digest.algorithm() == DigestAlgorithm::Sha256;
+        if is_supported && !image.is_empty() && !image.contains('@') {
             self.0
                 .insert(container.to_owned(), format!("{image}@{digest}"));
         }
     }
 
-    /// The digest that a container is pinned to, if its pin is one of this image.
+    /// The digest that a container is pinned to, if its pin was resolved from `image`.
     pub fn digest(&self, container: &str, image: &str) -> Option<Digest> {
         let digest = self.0.get(container)?.strip_prefix(image)?;
         digest.strip_prefix('@')?.parse().ok()
     }
 
-    /// Whether a pod has what a container is pinned to, by the image that the pod names: the digest of the pin and the tag of
-    /// its image. The repository may be another one, as mirrors are.
-    pub fn hold(&self, container: &str, image: &str) -> bool {
+    /// Whether `image`, as a pod has it, is the one that a container is pinned to: digest and tag must be those of the pin. The
+    /// repository may differ, as that of a mirror does.
+    pub fn matches(&self, container: &str, image: &str) -> bool {
         let pinned = || {
             let pin = self.0.get(container)?;
             let [pin, image] = [pin, image].map(|image| image.rsplit_once('@'));
-            let ((pinned, to), (named, digest)) = (pin?, image?);
-            let is_digest = to.parse::<Digest>().is_ok();
-            Some(is_digest && to == digest && (pinned == named || tag(pinned)? == tag(named)?))
+            let ((pinned, pinned_digest), (actual, digest)) = (pin?, image?);
+            let is_digest = pinned_digest.parse::<Digest>().is_ok();
+            let is_same = is_digest && pinned_digest == digest;
+            Some(is_same && (pinned == actual || tag(pinned)? == tag(actual)?))
         };
         pinned().unwrap_or(false)
     }
-
-    /// Whether nothing is pinned, so that the annotation is left out.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
 }
 
-/// Whether the image that a pod names can be that of its template, at a mirror or where it is: the last part of its repository
-/// and its tag are the same. What a mesh fills in for `auto` is another one, and the template's has no digest at all.
-pub fn is_same(image: &str, named: &str) -> bool {
-    let known = |image: &str| {
+/// Whether the image of a pod may be that of its template, perhaps from a mirror: the last component of the repository and the
+/// tag are equal. The image that a service mesh injects for `auto` is a different one, so the template's has no digest.
+pub fn is_same_image(image: &str, named: &str) -> bool {
+    let name_and_tag = |image: &str| {
         let reference: Reference = reference::parse(image).ok()?;
         let last = reference.repository().rsplit('/').next()?.to_owned();
         Some((last, reference.tag()?.to_owned()))
     };
-    image == named || known(image).is_some_and(|image| known(named) == Some(image))
+    image == named
+        || name_and_tag(image).is_some_and(|expected| name_and_tag(named) == Some(expected))
 }
 
-/// The tag of an image, completed as runtimes do.
+/// The tag of an image, `latest` if it has none.
 fn tag(image: &str) -> Option<String> {
     let reference: Reference = reference::parse(image).ok()?;
     reference.tag().map(str::to_owned)
-}
-
-impl fmt::Display for Pins {
-    /// Writes a JSON object with sorted keys, which a policy can search as a text.
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let json = serde_json::to_string(&self.0).map_err(|_| fmt::Error)?;
-        formatter.write_str(&json)
-    }
 }
 
 #[cfg(test)]
@@ -134,7 +115,7 @@ mod tests {
             ("not a reference", "ghcr.io/team/web:main", false),
         ];
         for (image, named, expected) in table {
-            assert_eq!(is_same(image, named), expected, "{image} {named}");
+            assert_eq!(is_same_image(image, named), expected, "{image} {named}");
         }
     }
 
@@ -159,7 +140,7 @@ mod tests {
         }
         let broken = Pins::parse(r#"{"app":"web:1@sha256:12"}"#).expect("an object");
         assert_eq!(broken.digest("app", "web:1"), None);
-        assert!(!broken.hold("app", "web:1@sha256:12"));
+        assert!(!broken.matches("app", "web:1@sha256:12"));
     }
 
     #[test]
@@ -179,8 +160,12 @@ mod tests {
         ];
         for (template, image, expected) in cases {
             let pins = pins(template);
-            assert_eq!(pins.hold("app", &image), expected, "{template} as {image}");
-            assert!(!pins.hold("proxy", &image));
+            assert_eq!(
+                pins.matches("app", &image),
+                expected,
+                "{template} as {image}"
+            );
+            assert!(!pins.matches("proxy", &image));
         }
     }
 
@@ -194,7 +179,7 @@ mod tests {
             pins.pin(&name, &image, &digest());
             prop_assert_eq!(pins.digest(&name, &image), Some(digest()));
             let named = format!("{}@{}", image, digest());
-            prop_assert!(pins.hold(&name, &named));
+            prop_assert!(pins.matches(&name, &named));
             // As the policy searches for it
             let searched = format!("\"{name}\":\"{image}@sha256:");
             prop_assert!(pins.to_string().contains(&searched));
@@ -203,7 +188,7 @@ mod tests {
         #[test]
         fn every_text_has_an_answer(text in "\\PC*", image in "\\PC*") {
             let pins = Pins::parse(&text).unwrap_or_default();
-            prop_assert!(!pins.hold("app", &image) && pins.digest("app", &image).is_none());
+            prop_assert!(!pins.matches("app", &image) && pins.digest("app", &image).is_none());
         }
     }
 }

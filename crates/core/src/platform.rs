@@ -1,48 +1,48 @@
-//! Platforms: what an index offers images for, and which of them count.
+//! Platforms of images and nodes.
 
 use std::{fmt, str::FromStr};
 
-use crate::found::Found;
+use crate::quoted::Quoted;
 
-/// An operating system on a processor, in the words of Go (`GOOS`, `GOARCH`), as an image index writes it.
+/// An operating system and architecture, in Go's terms (`GOOS`, `GOARCH`), as in an image index.
 ///
-/// It is our own because that of `oci-spec` loses `os.version`.
+/// The type of `oci-spec` is not used because it loses `os.version`.
 /// See <https://github.com/opencontainers/image-spec/blob/v1.1.1/image-index.md>.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Platform {
     /// The operating system, for example `linux`.
     pub os: Box<str>,
-    /// The processor, for example `amd64`.
+    /// The architecture, for example `amd64`.
     pub architecture: Box<str>,
-    /// The processor's variant, for example `v7`. A wanted platform without one takes every variant.
+    /// The variant of the architecture, for example `v7`. A wanted platform without one accepts every variant.
     pub variant: Option<Box<str>>,
-    /// The version of the operating system, which matters for Windows. A wanted platform without one takes every version.
+    /// The version of the operating system, which matters for Windows. A wanted platform without one accepts every version.
     pub os_version: Option<Box<str>>,
 }
 
-/// What of an image index counts when images are compared.
+/// The platforms of an image index that count in a comparison.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Platforms {
-    /// Every platform, as nothing is known about the nodes.
+    /// Every platform: nothing is known about the nodes.
     Every,
-    /// Every platform for now, as that of the node could not be read: what depends on it is a doubt.
+    /// Every platform for now: the node could not be read, so a verdict that depends on its platform is a doubt.
     Unread,
     /// These platforms only.
     Of(Vec<Platform>),
 }
 
-/// A text that names no platform.
+/// An invalid platform.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "cannot parse platform {found}: allowed is os/architecture, such as linux/amd64, linux/arm/v7 or windows/amd64:10.0.20348"
+    "cannot parse platform {input}: allowed is os/architecture, such as linux/amd64, linux/arm/v7 or windows/amd64:10.0.20348"
 )]
 pub struct PlatformError {
-    /// What was given.
-    pub found: Found,
+    /// The text.
+    pub input: Quoted,
 }
 
 impl Platform {
-    /// A platform of any variant and version, which is what a node says about itself.
+    /// A platform of any variant and version, as nodes report it.
     pub fn new(os: &str, architecture: &str) -> Self {
         Self {
             os: os.into(),
@@ -53,25 +53,9 @@ impl Platform {
     }
 
     /// Whether an image for `offered` is one for this platform.
-    pub(crate) fn takes(&self, offered: &Self) -> bool {
-        self.architecture == offered.architecture && self.takes_besides_architecture(offered)
-    }
-
-    /// Whether this platform can run an image for `offered` although it is made for an older processor.
-    ///
-    /// Runtimes take such an image when the index has no better one; <https://github.com/containerd/platforms/blob/main/compare.go>.
-    pub(crate) fn falls_back_to(&self, offered: &Self) -> bool {
-        let older = match &*self.architecture {
-            "amd64" => "386",
-            "arm64" => "arm",
-            _ => return false,
-        };
-        *offered.architecture == *older && self.os == offered.os
-    }
-
-    fn takes_besides_architecture(&self, offered: &Self) -> bool {
+    pub(crate) fn accepts(&self, offered: &Self) -> bool {
         let version = match (&self.os_version, &offered.os_version) {
-            // The node's 10.0.20348 takes the image's 10.0.20348.2113.
+            // The node's 10.0.20348 accepts the image's 10.0.20348.2113.
             (Some(wanted), Some(offered)) => offered
                 .strip_prefix(&**wanted)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('.')),
@@ -81,7 +65,20 @@ impl Platform {
             (Some(wanted), Some(offered)) => wanted == offered,
             _ => true,
         };
-        self.os == offered.os && version && variant
+        let is_same = (&self.os, &self.architecture) == (&offered.os, &offered.architecture);
+        is_same && version && variant
+    }
+
+    /// Whether this platform can run an image for `offered`, an older architecture.
+    ///
+    /// Runtimes select such an image if the index has no better one; <https://github.com/containerd/platforms/blob/main/compare.go>.
+    pub(crate) fn falls_back_to(&self, offered: &Self) -> bool {
+        let older = match &*self.architecture {
+            "amd64" => "386",
+            "arm64" => "arm",
+            _ => return false,
+        };
+        *offered.architecture == *older && self.os == offered.os
     }
 }
 
@@ -90,7 +87,7 @@ impl FromStr for Platform {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let error = || PlatformError {
-            found: Found::new(text),
+            input: Quoted::new(text),
         };
         let (platform, os_version) = match text.split_once(':') {
             Some((platform, version)) => (platform, Some(version)),
@@ -128,7 +125,7 @@ impl fmt::Display for Platform {
     }
 }
 
-/// Whether `text` may be one part of a platform.
+/// Whether `text` is a valid component of a platform.
 fn is_word(text: &str) -> bool {
     let allowed =
         |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte);
@@ -155,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn other_texts_are_errors_that_name_what_was_found() {
+    fn other_texts_are_errors_that_quote_the_input() {
         for text in [
             "",
             "linux",
@@ -167,7 +164,7 @@ mod tests {
             "linux amd64",
         ] {
             let error = text.parse::<Platform>().expect_err(text);
-            assert_eq!(error.found, Found::new(text));
+            assert_eq!(error.input, Quoted::new(text));
             assert!(error.to_string().contains("linux/amd64"), "{error}");
         }
     }
@@ -196,7 +193,7 @@ mod tests {
         ];
         for (wanted, offered, expected) in cases {
             assert_eq!(
-                platform(wanted).takes(&platform(offered)),
+                platform(wanted).accepts(&platform(offered)),
                 expected,
                 "{wanted} takes {offered}"
             );

@@ -1,44 +1,82 @@
-//! The record of what was rolled out, which a workload carries in its pod template.
+//! The record of earlier rollouts, an annotation of the pod template.
 //!
-//! It is the controller's whole memory: a digest that is the record for a container is not rolled out again.
+//! A digest that is recorded for a container is not rolled out again.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, btree_map},
+    fmt,
+};
+
+use serde::{Serialize, de::DeserializeOwned};
 
 use crate::Digest;
 
-/// For each container the digest that it was last rolled out to: the value of [`DIGESTS`](crate::annotations::DIGESTS).
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Record(BTreeMap<String, Digest>);
+/// The value of an annotation: a JSON object with an entry for each container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ByContainer<V>(pub(crate) BTreeMap<String, V>);
 
-/// For each container how often its digest was rolled out, where that was more than once: the value of
+/// For each container the digest that it was last rolled out to: the value of [`DIGESTS`](crate::annotations::DIGESTS).
+pub type Record = ByContainer<Digest>;
+
+/// For each container how often its digest was rolled out, if more than once: the value of
 /// [`ATTEMPTS`](crate::annotations::ATTEMPTS).
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Attempts(BTreeMap<String, u32>);
+pub type Attempts = ByContainer<u32>;
 
 /// A container that is rolled out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     /// Its name.
     pub container: String,
-    /// The digest that one of its pods ran, where it had one.
+    /// The digest that one of its pods ran, if known.
     pub from: Option<Digest>,
     /// The digest behind its tag.
     pub to: Digest,
 }
 
-impl Record {
-    /// Reads the annotation. A value of another shape, by whomever, counts as absent.
+impl<V: DeserializeOwned> ByContainer<V> {
+    /// Parses the annotation. A malformed value, which somebody else wrote, counts as absent.
     pub fn parse(text: &str) -> Option<Self> {
         serde_json::from_str(text).ok().map(Self)
     }
+}
 
+impl<V> ByContainer<V> {
+    /// Whether there is no entry, so that the annotation is omitted.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<V> Default for ByContainer<V> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<V: Serialize> fmt::Display for ByContainer<V> {
+    /// Writes a JSON object with sorted keys, so that equal values are equal texts.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let json = serde_json::to_string(&self.0).map_err(|_| fmt::Error)?;
+        formatter.write_str(&json)
+    }
+}
+
+impl<V> IntoIterator for ByContainer<V> {
+    type Item = (String, V);
+    type IntoIter = btree_map::IntoIter<String, V>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl Record {
     /// The digest that `container` was last rolled out to.
     pub fn digest(&self, container: &str) -> Option<&Digest> {
         self.0.get(container)
     }
 
-    /// The record once `changes` are rolled out: their entries replaced, those of containers that the template no
-    /// longer has dropped, the others kept.
+    /// The record after a rollout of `changes`, without containers that the template no longer has.
     #[must_use]
     pub fn after(&self, changes: &[Change], template_containers: &[String]) -> Self {
         let entries = changes
@@ -51,33 +89,14 @@ impl Record {
     }
 }
 
-impl IntoIterator for Record {
-    type Item = (String, Digest);
-    type IntoIter = std::collections::btree_map::IntoIter<String, Digest>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
-    }
-}
-
 impl Attempts {
-    /// Reads the annotation. A value of another shape, by whomever, counts as absent.
-    pub fn parse(text: &str) -> Option<Self> {
-        serde_json::from_str(text).ok().map(Self)
-    }
-
-    /// How often the digest that is the record of `container` was rolled out, from one on.
-    pub fn of(&self, container: &str) -> u32 {
+    /// How often the recorded digest of `container` was rolled out, at least one.
+    pub fn count(&self, container: &str) -> u32 {
         self.0.get(container).copied().unwrap_or(1).max(1)
     }
 
-    /// Whether no digest was rolled out more than once, so that the annotation is left out.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The attempts once `changes` are rolled out, which the `record` before them distinguishes: one more of a digest that it
-    /// names already, none of another digest, and the same of containers that the template has and that do not change.
+    /// The attempts after a rollout of `changes`: incremented for a digest that is already in `record`, removed for a new
+    /// digest, and unchanged for the other containers of the template.
     #[must_use]
     pub fn after(
         &self,
@@ -89,29 +108,13 @@ impl Attempts {
         attempts.retain(|container, _| template_containers.contains(container));
         for change in changes {
             if record.digest(&change.container) == Some(&change.to) {
-                let next = self.of(&change.container).saturating_add(1);
+                let next = self.count(&change.container).saturating_add(1);
                 attempts.insert(change.container.clone(), next);
             } else {
                 attempts.remove(&change.container);
             }
         }
         Self(attempts)
-    }
-}
-
-impl fmt::Display for Attempts {
-    /// Writes a JSON object with sorted keys.
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let json = serde_json::to_string(&self.0).map_err(|_| fmt::Error)?;
-        formatter.write_str(&json)
-    }
-}
-
-impl fmt::Display for Record {
-    /// Writes a JSON object with sorted keys, so that equal records are equal texts.
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let json = serde_json::to_string(&self.0).map_err(|_| fmt::Error)?;
-        formatter.write_str(&json)
     }
 }
 
@@ -168,11 +171,11 @@ mod tests {
         };
         let first =
             Attempts::default().after(&[change("web", digest('a'))], &Record::default(), &template);
-        assert!(first.is_empty() && first.of("web") == 1);
+        assert!(first.is_empty() && first.count("web") == 1);
         let second = after(&first, 'a');
         assert_eq!(second.to_string(), r#"{"web":2}"#);
         let third = after(&second, 'a');
-        assert_eq!(third.of("web"), 3);
+        assert_eq!(third.count("web"), 3);
         let other = third.after(&[change("proxy", digest('b'))], &record, &template);
         assert_eq!(other, third, "another container's rollout is none of it");
         assert!(after(&third, 'b').is_empty(), "another digest");
@@ -181,7 +184,7 @@ mod tests {
             assert_eq!(Attempts::parse(text), None, "{text}");
         }
         let zero = Attempts::parse(r#"{"web":0}"#).expect("a number");
-        assert_eq!(zero.of("web"), 1);
+        assert_eq!(zero.count("web"), 1);
     }
 
     #[test]

@@ -9,45 +9,45 @@ use crate::{Digest, Reference};
 /// The registry of images that name none.
 const DOCKER_HUB: &str = "docker.io";
 
-/// Its name of earlier times.
-const DOCKER_HUB_BEFORE: &str = "index.docker.io";
+/// Its former name.
+const DOCKER_HUB_ALIAS: &str = "index.docker.io";
 
-/// Where its repositories of one component are.
+/// The prefix of its repositories that have a single component.
 const OFFICIAL: &str = "library/";
 
 /// The tag of images that have neither tag nor digest.
 const LATEST: &str = "latest";
 
 /// In characters.
-const LONGEST_REPOSITORY: usize = 255;
+const MAX_REPOSITORY: usize = 255;
 
 /// In characters.
-const LONGEST_TAG: usize = 128;
+const MAX_TAG: usize = 128;
 
-/// Why an image cannot be asked for at a registry.
+/// Why an image reference is invalid.
 ///
-/// The text never repeats the image: somebody may have put a password into what they thought is a URL.
+/// The message never repeats the image: somebody may have put a password into a supposed URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum InvalidReference {
-    /// Nothing was given.
+    /// It is empty.
     #[error("cannot parse the image reference: it is empty")]
     Empty,
-    /// It begins with `https://` or the like.
+    /// It has a scheme such as `https://`.
     #[error("cannot parse the image reference: it has a scheme; write registry/repository:tag")]
     Scheme,
-    /// It is the local ID of an image on a node, not the name of one in a registry.
+    /// It is the ID of an image on a node, which names no registry.
     #[error("cannot parse the image reference: an image ID names no registry")]
     ImageId,
-    /// The repository has an upper-case letter, which no registry accepts.
+    /// The repository has an upper-case letter.
     #[error("cannot parse the image reference: the repository must be lower-case")]
     UppercaseRepository,
-    /// What follows the `@` is not a digest of SHA-256, SHA-384 or SHA-512 in lower-case hexadecimal digits.
+    /// The part after `@` is not a digest: SHA-256, SHA-384 or SHA-512 in lower-case hexadecimal digits.
     #[error("cannot parse the image reference: what follows the @ is not a digest")]
     Digest,
     /// The repository is longer than 255 characters.
     #[error("cannot parse the image reference: the repository is longer than 255 characters")]
     TooLong,
-    /// It does not have the form of a reference.
+    /// It is malformed otherwise.
     #[error("cannot parse the image reference: it is not of the form registry/repository:tag")]
     Form,
 }
@@ -55,12 +55,12 @@ pub enum InvalidReference {
 /// Parses the `image` of a container and completes it as container runtimes do: `nginx` is
 /// `docker.io/library/nginx:latest`.
 ///
-/// By the grammar of <https://github.com/distribution/reference/blob/v0.6.0/reference.go>, read by hand: the regular
-/// expression of `oci-spec`, once compiled, takes more memory than a thousand workloads.
+/// It implements the grammar of <https://github.com/distribution/reference/blob/v0.6.0/reference.go> by hand: the compiled
+/// regular expression of `oci-spec` takes more memory than a thousand workloads.
 ///
 /// # Errors
 ///
-/// [`InvalidReference`] for what no registry can be asked for.
+/// [`InvalidReference`] for anything that cannot be requested from a registry.
 pub fn parse(image: &str) -> Result<Reference, InvalidReference> {
     if image.is_empty() {
         return Err(InvalidReference::Empty);
@@ -97,7 +97,7 @@ pub fn parse(image: &str) -> Result<Reference, InvalidReference> {
     })
 }
 
-/// The name and the tag; a colon before a slash is that of a port.
+/// The name and the tag; a colon before a slash belongs to a port.
 fn split_tag(image: &str) -> (&str, Option<&str>) {
     match image.rsplit_once(':') {
         Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
@@ -105,7 +105,7 @@ fn split_tag(image: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// The registry and the repository: what stands before the first slash is a registry if it has that form, as in
+/// The registry and the repository: the first component is a registry if it has that form, as in
 /// `splitDockerDomain` of <https://github.com/distribution/reference/blob/v0.6.0/normalize.go>.
 fn split_registry(name: &str) -> Result<(String, String), InvalidReference> {
     let (registry, repository) = match name.split_once('/') {
@@ -113,16 +113,14 @@ fn split_registry(name: &str) -> Result<(String, String), InvalidReference> {
             if !is_registry(first) {
                 return Err(InvalidReference::Form);
             }
-            (
-                if first == DOCKER_HUB_BEFORE {
-                    DOCKER_HUB
-                } else {
-                    first
-                },
-                rest,
-            )
+            (first, rest)
         }
         _ => (DOCKER_HUB, name),
+    };
+    let registry = if registry == DOCKER_HUB_ALIAS {
+        DOCKER_HUB
+    } else {
+        registry
     };
     if repository.bytes().any(|byte| byte.is_ascii_uppercase()) {
         return Err(InvalidReference::UppercaseRepository);
@@ -133,21 +131,21 @@ fn split_registry(name: &str) -> Result<(String, String), InvalidReference> {
     let official = registry == DOCKER_HUB && !repository.contains('/');
     let prefix = if official { OFFICIAL } else { "" };
     let repository = format!("{prefix}{repository}");
-    if repository.len() > LONGEST_REPOSITORY {
+    if repository.len() > MAX_REPOSITORY {
         return Err(InvalidReference::TooLong);
     }
     Ok((registry.to_owned(), repository))
 }
 
-/// A digest of one of the algorithms that registries know
+/// Whether `text` is a digest of a registered algorithm
 /// (<https://github.com/opencontainers/image-spec/blob/main/descriptor.md#registered-algorithms>).
 fn is_digest(text: &str) -> bool {
     let digest = text.parse::<Digest>();
     digest.is_ok_and(|digest| !matches!(digest.algorithm(), DigestAlgorithm::Other(_)))
 }
 
-/// `host` or `host:port`, where the host is an IPv6 address in brackets, or its labels begin and end with a letter or
-/// digit.
+/// Whether `text` is `host` or `host:port`: the host is an IPv6 address in brackets, or its labels begin and end with a letter
+/// or digit.
 fn is_registry(text: &str) -> bool {
     if let Some((address, rest)) = text.strip_prefix('[').and_then(|text| text.split_once(']')) {
         let is_address = address.parse::<Ipv6Addr>().is_ok();
@@ -171,30 +169,29 @@ fn is_port(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Words of lower-case letters and digits, joined by `.`, `_`, `__` or hyphens.
+/// Whether `text` consists of lower-case letters and digits, separated by `.`, `_`, `__` or hyphens.
 fn is_path_component(text: &str) -> bool {
-    let is_word = |byte: char| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let joints = text.split(is_word).filter(|joint| !joint.is_empty());
-    let is_joint =
-        |joint: &str| matches!(joint, "." | "_" | "__") || joint.bytes().all(|byte| byte == b'-');
-    text.starts_with(is_word) && text.ends_with(is_word) && joints.into_iter().all(is_joint)
+    let is_word = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit();
+    let is_separator =
+        |text: &str| matches!(text, "." | "_" | "__") || text.bytes().all(|byte| byte == b'-');
+    text.starts_with(is_word) && text.ends_with(is_word) && text.split(is_word).all(is_separator)
 }
 
-/// Up to 128 letters, digits, `_`, `.` and `-`, of which the last two are not the first
+/// Whether `text` has up to 128 letters, digits, `_`, `.` and `-`, the first of them neither `.` nor `-`
 /// (<https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests>).
 fn is_tag(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
-    (1..=LONGEST_TAG).contains(&text.len())
+    (1..=MAX_TAG).contains(&text.len())
         && !text.starts_with(['.', '-'])
         && text.bytes().all(allowed)
 }
 
-/// Whether the image is named by digest. Runtimes then ignore the tag, so it never moves.
+/// Whether the image has a digest. Runtimes then ignore the tag, so it never moves.
 pub fn is_pinned(reference: &Reference) -> bool {
     reference.digest().is_some()
 }
 
-/// Whether `image` is what runtimes take for the ID of an image: a digest alone, with or without its algorithm.
+/// Whether runtimes treat `image` as an image ID: a digest alone, with or without its algorithm.
 ///
 /// See <https://github.com/distribution/reference/blob/v0.6.0/normalize.go>, `ParseNormalizedNamed`.
 fn is_image_id(image: &str) -> bool {

@@ -1,10 +1,10 @@
-//! A place of its own for each workload, so that a thousand of them do not do the same in the same instant.
+//! Spreads workloads over time, so that a thousand of them do not act in the same instant.
 
 use std::time::Duration;
 
-/// A number that stands for a workload: the same in every version and on every machine.
+/// A hash of a workload's UID: the same in every version and on every machine.
 ///
-/// It is FNV-1a, mixed once more because FNV alone hardly changes its high bits for the last characters;
+/// FNV-1a, followed by the mixer of SplitMix64, because the last characters hardly change the high bits of FNV alone;
 /// <http://www.isthe.com/chongo/tech/comp/fnv/> and <https://xoshiro.di.unimi.it/splitmix64.c>.
 pub fn seed(uid: &str) -> u64 {
     let hash = uid.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
@@ -15,8 +15,8 @@ pub fn seed(uid: &str) -> u64 {
     hash ^ (hash >> 31)
 }
 
-/// The place of `seed` within `whole`: always the same one, less than `whole`, and even over all seeds.
-pub fn place(seed: u64, whole: Duration) -> Duration {
+/// The offset of `seed` within `whole`: stable, less than `whole`, and evenly distributed over all seeds.
+pub(crate) fn offset(seed: u64, whole: Duration) -> Duration {
     let [high, low, ..] = seed.to_be_bytes();
     whole / (u32::from(u16::MAX) + 1) * u32::from(u16::from_be_bytes([high, low]))
 }
@@ -41,7 +41,7 @@ mod tests {
         let whole = Duration::from_secs(16);
         let mut filled = [0_u32; 16];
         for number in 0..1600 {
-            let place = place(seed(&format!("workload-{number}")), whole);
+            let place = offset(seed(&format!("workload-{number}")), whole);
             filled[usize::try_from(place.as_secs()).expect("a small number")] += 1;
         }
         assert!(
@@ -53,8 +53,8 @@ mod tests {
     #[test]
     fn a_place_is_never_past_the_end() {
         let whole = Duration::from_secs(10);
-        assert_eq!(place(0, whole), Duration::ZERO);
-        assert!(place(u64::MAX, whole) < whole);
-        assert!(place(u64::MAX, Duration::MAX) < Duration::MAX);
+        assert_eq!(offset(0, whole), Duration::ZERO);
+        assert!(offset(u64::MAX, whole) < whole);
+        assert!(offset(u64::MAX, Duration::MAX) < Duration::MAX);
     }
 }

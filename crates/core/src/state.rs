@@ -1,10 +1,10 @@
-//! What is said about a workload: a [`State`] and a [`Reason`], the same words in logs, Events, metrics and tests.
+//! The status of a workload: a [`State`] and a [`Reason`], the same words in logs, Events, metrics and tests.
 
 use std::{borrow::Cow, fmt};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-/// Declares an enum whose words are the names of its variants, so that no list of them can fall behind another.
+/// Declares an enum whose words are the names of its variants.
 macro_rules! words {
     ($(#[$about:meta])* $name:ident { $($(#[$meaning:meta])* $word:ident,)+ }) => {
         $(#[$about])*
@@ -14,17 +14,17 @@ macro_rules! words {
         }
 
         impl $name {
-            /// Every word of the list, in order.
+            /// All variants, in order.
             pub const ALL: &[Self] = &[$(Self::$word),+];
 
-            /// The word itself. It is part of what users rely on and never changes.
+            /// The word, which is a stable part of the user interface.
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$word => stringify!($word),)+
                 }
             }
 
-            /// The word of this name.
+            /// The variant of this name.
             pub fn parse(word: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|known| known.as_str() == word)
             }
@@ -53,25 +53,25 @@ macro_rules! words {
 }
 
 words! {
-    /// Where a workload stands.
+    /// The state of a workload.
     State {
-        /// Every checked container runs what its tag means.
+        /// Every checked container runs its tag's image.
         UpToDate,
-        /// Some container is stale, and a limit or another container keeps it from being rolled out.
+        /// Some container is stale, and a limit or another container defers its rollout.
         Outdated,
-        /// A rollout is in flight, ours or somebody else's.
+        /// A rollout is in flight, ours or another.
         RollingOut,
-        /// The digest was rolled out, and the pods do not run it.
+        /// The digest was rolled out, but the pods do not run it.
         NotConverging,
-        /// Some container is stale, and the user asked to hold, or went back from what would be rolled out.
+        /// Some container is stale, but the user holds rollouts, or rolled that digest back.
         Held,
         /// The workload itself is paused.
         Paused,
         /// There is nothing to check.
         Skipped,
-        /// Whether it is stale cannot be known now.
+        /// It is undetermined whether the workload is stale.
         Unknown,
-        /// An annotation of the workload does not parse.
+        /// An annotation of the workload is invalid.
         InvalidConfiguration,
     }
 }
@@ -79,8 +79,7 @@ words! {
 words! {
     /// Why a workload is in its [`State`].
     ///
-    /// Where one of several has to be said, their order here decides: of those for `UpToDate` the last, of others the
-    /// first.
+    /// If several apply, their order here decides which is reported: for `UpToDate` the last, otherwise the first.
     Reason {
         /// The digest behind the tag is the one that runs.
         Current,
@@ -88,89 +87,89 @@ words! {
         IndexChangedOnly,
         /// The manifests have other digests, but the image configuration, and so the image, is the same.
         SameConfig,
-        /// What runs is what the tag means, and some pod that should be pinned to it is not.
+        /// The tag's image runs, but some pod is not pinned that should be.
         NotPinned,
-        /// As many rollouts are in flight as the configuration allows at once.
+        /// The configured maximum number of rollouts is in flight.
         WaitingForBudget,
-        /// The workload was rolled out not long enough ago.
+        /// The last rollout of the workload is too recent.
         MinInterval,
         /// The tag has not named the digest for long enough.
         Settling,
-        /// Another container of the same pods cannot be had from its registry, so new pods could not start.
+        /// The image of another container of the same pods is unavailable, so new pods could not start.
         WaitingForOtherContainer,
-        /// Somebody went back from a rollout of what the tag names.
+        /// A rollout of the tag's digest was rolled back.
         RolledBack,
-        /// The pods do not all run the current template yet.
+        /// Not all pods run the current template yet.
         InFlight,
         /// A pod waits: its image could not be pulled.
         ErrImagePull,
         /// A pod waits before its image is pulled again.
         ImagePullBackOff,
-        /// A pod waits: its node cannot make sense of the image name.
+        /// A pod waits: the kubelet cannot parse the image name.
         InvalidImageName,
         /// A pod waits before its container is started again.
         CrashLoopBackOff,
         /// The rollout took longer than the workload's `progressDeadlineSeconds`.
         ProgressDeadlineExceeded,
-        /// A restart does not pull: the image pull policy is not `Always`.
+        /// The image pull policy is not `Always`, so a restart does not pull.
         PullPolicy,
-        /// The runtime names another digest for the image, although a rollout for the right one is complete.
+        /// The runtime reports another digest, although a rollout of the tag's is complete.
         RuntimeReportsAlias,
-        /// The image is named by digest, which never moves.
+        /// The image has a digest, which never moves.
         Pinned,
         /// The update strategy is `OnDelete`: a rollout would replace no pod.
         OnDelete,
-        /// No pod runs and none is wanted.
+        /// There are no pods, and none are wanted.
         NoPods,
-        /// The user left the container out.
+        /// The user excluded the container.
         Excluded,
-        /// The image is not a reference that a registry could be asked for.
+        /// The image reference is invalid.
         InvalidReference,
         /// The registry has no such tag.
         TagNotFound,
-        /// The registry wants other credentials (401).
+        /// The registry requires other credentials (401).
         Unauthorized,
-        /// The registry forbids it with these credentials (403).
+        /// The registry denies access with these credentials (403).
         Denied,
-        /// The credentials were refused before and are not tried again for now.
+        /// The credentials were rejected before and are not retried for now.
         CredentialQuarantined,
         /// The cloud issued no token for the controller's own identity.
         CloudIdentity,
-        /// The registry asks for fewer requests (429).
+        /// The registry limits the rate of requests (429).
         RateLimited,
-        /// The registry asks for a way of authentication that is not supported.
+        /// The registry requires an unsupported authentication scheme.
         UnsupportedChallenge,
-        /// The token server gave no token.
+        /// The token server issued no token.
         TokenServer,
-        /// The registry answered with something that is no image manifest or index, or the tag names no container image.
+        /// The response is not an image manifest or index, or the tag names no container image.
         UnsupportedMediaType,
         /// The registry has the image only as Docker schema 1.
         Schema1,
-        /// The content does not have the digest it was asked for.
+        /// The content does not match the requested digest.
         DigestMismatch,
-        /// The manifest is larger than any that is sensible.
+        /// The manifest is too large.
         ManifestTooLarge,
-        /// The registry redirects to where requests must not go.
+        /// The registry redirects to a forbidden address.
         RedirectRefused,
-        /// The registry did not answer in time.
+        /// The registry did not respond in time.
         Timeout,
         /// No trusted TLS connection to the registry.
         Tls,
-        /// No connection to the registry, or it broke.
+        /// The connection to the registry failed.
         Transport,
         /// The registry failed (5xx).
         Server,
-        /// The image has no manifest for a platform that the pods run on.
+        /// The image has no manifest for a platform of the pods.
         NoMatchingPlatform,
-        /// No container has started yet, or what it runs has no name that could be compared.
+        /// No container has started yet, or its image ID cannot be compared.
         NotStarted,
-        /// The Kubernetes API server failed or refused.
+        /// A request to the Kubernetes API server failed or was denied.
         ApiServer,
     }
 }
 
 impl Reason {
-    /// Whether what failed may pass by itself, so that it is tried again before the next tick.
+    /// Whether the failure may be temporary, so that it is retried before the next tick.
     pub const fn is_transient(self) -> bool {
         matches!(
             self,
@@ -184,12 +183,12 @@ impl Reason {
         )
     }
 
-    /// Whether a container with this error would keep new pods from starting, so that a rollout for the sake of
-    /// another container of the same pods has to wait.
+    /// Whether a container with this error would keep new pods from starting, so that a rollout of another container of the
+    /// same pods must wait.
     ///
-    /// Refused credentials do not: they are ours, and the nodes may well have others. Nor does an answer of another media
-    /// type, which may come from a proxy in between or concern the image that runs; where the tag is known to name
-    /// what no pod could start, that is a verdict of its own:
+    /// Rejected credentials do not: they are ours, and the nodes may have others. Neither does a response of another media type,
+    /// which may come from a proxy or concern the running image; a tag that certainly names something no pod could start has a
+    /// separate verdict:
     /// [`Verdict::CannotStart`](crate::compare::Verdict::CannotStart).
     pub const fn blocks_new_pods(self) -> bool {
         matches!(

@@ -207,7 +207,7 @@ fn version(version: &Version) -> Option<Box<str>> {
 fn commit(revision: &str) -> Option<Box<str>> {
     let is_hash = revision.len() >= 40 && revision.bytes().all(|byte| byte.is_ascii_hexdigit());
     if is_hash {
-        return Some(short::start(revision).into());
+        return Some(short::prefix(revision).into());
     }
     readable(revision, LABEL)
 }

@@ -74,7 +74,7 @@ fn shown(letter: char) -> char {
 /// The beginning of a digest, as people compare them.
 pub(crate) fn short_digest(digest: &str) -> &str {
     let hex = digest.split_once(':').map_or(digest, |(_, hex)| hex);
-    short::start(hex)
+    short::prefix(hex)
 }
 
 #[cfg(test)]

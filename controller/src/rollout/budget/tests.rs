@@ -26,7 +26,7 @@ fn decision(state: State, reason: Reason) -> Decision {
         container: None,
         stale: true,
         in_flight: state == State::RollingOut,
-        again: None,
+        recheck_at: None,
         rollout: None,
     }
 }

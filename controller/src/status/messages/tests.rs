@@ -38,7 +38,7 @@ fn a_rollout_that_another_push_overtook_reports_what_runs_in_the_end() {
             exempt: None,
             tag: Ok(tag),
             rolled_back: false,
-            filled_in: false,
+            image_replaced: false,
             pinned: None,
             since: None,
             remembered: None,

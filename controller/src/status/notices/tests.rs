@@ -42,7 +42,7 @@ fn observation(complete: bool) -> Observation {
             remembered: None,
             pinned: None,
             rolled_back: false,
-            filled_in: false,
+            image_replaced: false,
             pods: Vec::new(),
         }],
         template_containers: vec!["app".to_owned()],
@@ -56,7 +56,7 @@ fn decision(state: State, reason: Option<Reason>) -> Decision {
         container: Some("app".to_owned()),
         stale: false,
         in_flight: false,
-        again: None,
+        recheck_at: None,
         rollout: None,
     }
 }

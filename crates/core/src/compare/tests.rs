@@ -20,22 +20,22 @@ fn digest(number: usize) -> Digest {
         .expect("a test's own digest")
 }
 
-fn image(config: usize) -> Answer {
-    Answer::Manifest(Arc::new(Manifest::Image(Image {
+fn image(config: usize) -> ManifestLookup {
+    ManifestLookup::Manifest(Arc::new(Manifest::Image(Image {
         config: digest(config),
         artifact: None,
     })))
 }
 
 /// An index of images: number and platform, `any` for none, `index` for a nested one.
-fn index(entries: &[(usize, &str)]) -> Answer {
+fn index(entries: &[(usize, &str)]) -> ManifestLookup {
     let entry = |&(number, platform): &(usize, &str)| Entry {
         digest: digest(number),
         nested: platform == "index",
         platform: platform.parse().ok(),
     };
     let entries = entries.iter().map(entry).collect();
-    Answer::Manifest(Arc::new(Manifest::Index(Index { entries })))
+    ManifestLookup::Manifest(Arc::new(Manifest::Index(Index { entries })))
 }
 
 /// The image of every container.
@@ -60,10 +60,10 @@ fn amd64() -> Platforms {
 
 /// What a registry has. Anything else is gone.
 #[derive(Debug, Clone, Default)]
-struct Registry(HashMap<Digest, Answer>);
+struct Registry(HashMap<Digest, ManifestLookup>);
 
 impl Registry {
-    fn new(answers: impl IntoIterator<Item = (usize, Answer)>) -> Self {
+    fn new(answers: impl IntoIterator<Item = (usize, ManifestLookup)>) -> Self {
         Self(
             answers
                 .into_iter()
@@ -84,7 +84,7 @@ impl Registry {
         pulled: Option<&Digest>,
         platforms: &Platforms,
     ) -> (Verdict, Vec<Digest>) {
-        let question = Question {
+        let question = Comparison {
             reference: &reference::parse(IMAGE).expect("a test's own image"),
             tag: &digest(1),
             running,
@@ -93,7 +93,12 @@ impl Registry {
         };
         let fetched = RefCell::new(Vec::new());
         let known = |digest: &Digest| {
-            let answer = || self.0.get(digest).cloned().unwrap_or(Answer::Unavailable);
+            let answer = || {
+                self.0
+                    .get(digest)
+                    .cloned()
+                    .unwrap_or(ManifestLookup::Unavailable)
+            };
             fetched.borrow().contains(digest).then(answer)
         };
         loop {

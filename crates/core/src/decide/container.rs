@@ -1,4 +1,4 @@
-//! What follows from one container, whatever the others do.
+//! Evaluates one container independently of the others.
 
 use std::time::Duration;
 
@@ -7,43 +7,43 @@ use jiff::Timestamp;
 use super::{Container, Observed, Policy, Running, limits};
 use crate::{Digest, compare::Verdict, record::Change, state::Reason};
 
-/// How long a rollout that only this process remembers keeps the same digest from being rolled out again.
+/// For how long a rollout in memory keeps its digest from being rolled out again.
 const REMEMBERED_FOR: Duration = Duration::from_secs(60 * 60);
 
-/// Where a container stands.
+/// The state of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// It is not checked.
     Skipped(Reason),
-    /// It cannot be known.
+    /// It is undetermined.
     Unknown(Reason),
-    /// Some pod runs something else than the tag means.
+    /// Some pod runs another image than the tag's.
     Stale,
-    /// Every pod runs what the tag means, as far as it has started.
+    /// Every pod that has started runs the tag's image.
     Current(Reason),
     /// No pod has started it.
     NotStarted,
 }
 
-/// A container with what follows from it.
+/// A container and its evaluation.
 pub(super) struct Finding<'a> {
     container: &'a Container,
     observed: &'a Observed,
     outcome: Outcome,
-    /// The digest behind the tag was rolled out before.
+    /// The digest behind the tag was rolled out already.
     guarded: bool,
-    /// That is to be repeated, at once or later.
+    /// The retry of that rollout, if it is due or scheduled.
     retry: Option<Retry>,
 }
 
-/// When a rollout that is over, and whose pods run another image, is repeated.
+/// When to repeat a completed rollout that left pods running another image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Retry {
     Now,
     At(Timestamp),
 }
 
-/// What follows from each container, by name.
+/// Evaluates each container; sorted by name.
 pub(super) fn findings<'a>(
     observed: &'a Observed,
     policy: &Policy,
@@ -86,32 +86,32 @@ impl<'a> Finding<'a> {
         self.outcome == Outcome::Stale
     }
 
-    /// Whether new pods might run another image than the present ones.
+    /// Whether new pods might run another image than the existing ones.
     pub(super) fn may_change(&self) -> bool {
         self.is_candidate() || matches!(self.outcome, Outcome::Unknown(_))
     }
 
-    /// Since when its tag names what it was last known to name.
+    /// Since when its tag has named the last known digest.
     pub(super) fn since(&self) -> Option<Timestamp> {
         self.container.since
     }
 
-    /// Whether a rollout would bring it up to date and has not been tried, or is to be tried again.
+    /// Whether a rollout would update it and has not been tried, or is due for a retry.
     pub(super) fn is_candidate(&self) -> bool {
         self.is_stale() && (!self.guarded || self.retry == Some(Retry::Now))
     }
 
-    /// Whether a rollout would bring back what somebody went back from.
+    /// Whether a rollout would bring back a digest that was rolled back.
     pub(super) fn is_rolled_back(&self) -> bool {
         self.is_stale() && self.container.rolled_back
     }
 
-    /// Whether some pod of it is not pinned that should be.
+    /// Whether some pod is not pinned that should be.
     pub(super) fn is_not_pinned(&self) -> bool {
         self.container.pinned == Some(false)
     }
 
-    /// When it is to be rolled out again, if that is yet to come.
+    /// The time of the retry, if it is in the future.
     pub(super) fn retry(&self) -> Option<Timestamp> {
         match self.retry? {
             Retry::Now => None,
@@ -119,13 +119,13 @@ impl<'a> Finding<'a> {
         }
     }
 
-    /// Whether it keeps a rollout in flight from ever being complete.
+    /// Whether it prevents a rollout in flight from completing.
     pub(super) fn is_stuck(&self) -> bool {
         self.container.pods.iter().any(|pod| pod.waiting.is_some())
     }
 
-    /// Whether its image cannot be had, so that new pods could not start. Any error that says so is enough: one that
-    /// does not, in another pod, must not hide it.
+    /// Whether its image is unavailable, so that new pods could not start. One such error is enough: a different error in
+    /// another pod must not hide it.
     pub(super) fn blocks_new_pods(&self) -> bool {
         let tag = self.container.tag.as_ref().err().copied();
         let pods = self.container.pods.iter().filter(|pod| pod.names_tag);
@@ -136,9 +136,9 @@ impl<'a> Finding<'a> {
                 || reasons.into_iter().any(Reason::blocks_new_pods))
     }
 
-    /// Why its pods do not run the digest although it was rolled out; or, if the tag has moved on since, although pods that
-    /// wait pull it at each attempt.
-    pub(super) fn evidence(&self) -> Option<Reason> {
+    /// Why its pods do not run the digest although it was rolled out; if the tag has moved since, pending pods pull the new
+    /// digest on their next attempt.
+    pub(super) fn failure_to_converge(&self) -> Option<Reason> {
         let rolled_out = self.guarded || self.has_record();
         if !rolled_out || matches!(self.outcome, Outcome::Skipped(_)) {
             return None;
@@ -155,10 +155,10 @@ impl<'a> Finding<'a> {
         if self.observed.deadline_exceeded {
             return Some(Reason::ProgressDeadlineExceeded);
         }
-        let over = self.guarded && self.is_stale() && !self.observed.is_in_flight();
+        let completed = self.guarded && self.is_stale() && !self.observed.is_in_flight();
         let pods = self.container.pods.iter();
-        let left = pods.filter(|pod| over && is_left(pod, self.observed));
-        let pulls = left.map(|pod| pod.pulls_always).min()?;
+        let remaining = pods.filter(|pod| completed && is_left_over(pod, self.observed));
+        let pulls = remaining.map(|pod| pod.pulls_always).min()?;
         Some(if pulls {
             Reason::RuntimeReportsAlias
         } else {
@@ -166,21 +166,20 @@ impl<'a> Finding<'a> {
         })
     }
 
-    /// Whether it was rolled out to some digest, and what its tag names now is known, or is not asked as there is no pod.
+    /// Whether some digest was rolled out, and the tag's digest is known, or not needed because there is no pod.
     fn has_record(&self) -> bool {
         let is_known = self.container.tag.is_ok() || self.container.pods.is_empty();
         is_known && recorded(self.container, self.observed).is_some()
     }
 
-    /// The image that its template names.
+    /// The image in its template.
     pub(super) fn image(&self) -> &'a str {
         &self.container.image
     }
 
-    /// The digest that new pods are to run of it: what its tag names, if that is sure to be what it is rolled out to or runs
-    /// now, else what it is pinned to already.
+    /// The digest to pin in new pods: the tag's if it is rolled out or certainly runs already, else that of the present pin.
     pub(super) fn pin(&self) -> Option<Digest> {
-        if self.container.filled_in {
+        if self.container.image_replaced {
             return None;
         }
         let tag = self.container.tag.as_ref().ok();
@@ -195,7 +194,7 @@ impl<'a> Finding<'a> {
         }
     }
 
-    /// Its part of a rollout.
+    /// Its change in a rollout.
     pub(super) fn change(&self) -> Option<Change> {
         let to = self.container.tag.clone().ok()?;
         let stale = self
@@ -219,10 +218,10 @@ fn outcome(container: &Container, observed: &Observed) -> Outcome {
         return Outcome::Skipped(exempt.reason());
     }
     let compared = match container.tag {
-        Ok(_) => compared(&container.pods),
+        Ok(_) => combined(&container.pods),
         Err(reason) => Outcome::Unknown(reason),
     };
-    // A restart does not pull under another policy, unless we find that it was tried: then it is said that it failed.
+    // With another pull policy a restart does not pull. If it was tried all the same, its failure is reported instead.
     let tried =
         compared == Outcome::Stale && recorded(container, observed) == container.tag.as_ref().ok();
     if !tried && container.pods.iter().any(|pod| !pod.pulls_always) {
@@ -231,8 +230,8 @@ fn outcome(container: &Container, observed: &Observed) -> Outcome {
     compared
 }
 
-/// What the verdicts of all pods amount to.
-fn compared(pods: &[Running]) -> Outcome {
+/// Combines the verdicts of all pods.
+fn combined(pods: &[Running]) -> Outcome {
     let verdicts = || pods.iter().map(|pod| pod.verdict);
     let current = verdicts().filter_map(|verdict| match verdict {
         Verdict::Current(reason) => Some(reason),
@@ -245,9 +244,9 @@ fn compared(pods: &[Running]) -> Outcome {
             .map(|pod| pod.verdict)
     };
     if new().any(|verdict| verdict == no_image) {
-        Outcome::Unknown(Reason::UnsupportedMediaType) // no pod that a rollout brings could start
+        Outcome::Unknown(Reason::UnsupportedMediaType) // new pods could not start
     } else if verdicts().any(|verdict| verdict == Verdict::Stale) {
-        // Pods of another image show nothing about the digest that is to be rolled out.
+        // Pods with another image prove nothing about the digest to roll out.
         let is_known = |verdict| matches!(verdict, Verdict::Current(_) | Verdict::Stale);
         let doubt = new().filter_map(Verdict::doubt).min();
         match doubt.filter(|_| !new().any(is_known)) {
@@ -263,14 +262,14 @@ fn compared(pods: &[Running]) -> Outcome {
     }
 }
 
-/// Whether a rollout that is over has left a pod running another image, as opposed to one that is only starting.
-fn is_left(pod: &Running, observed: &Observed) -> bool {
+/// Whether a completed rollout left this pod running another image; a pod that is still starting does not count.
+fn is_left_over(pod: &Running, observed: &Observed) -> bool {
     pod.verdict == Verdict::Stale && (pod.ready || observed.deadline_exceeded)
 }
 
-/// When the digest that is the record is rolled out again: where the pods could pull it, nothing is in flight, and some
-/// pod is left that runs another image. Which attempt it is, and when the last one was, is read from the workload, so that
-/// neither a restart nor another leader adds one.
+/// When to repeat the rollout of the recorded digest: the pods could pull it, nothing is in flight, and some pod still runs
+/// another image. The number of attempts and the time of the last one come from the workload, so that neither a restart nor
+/// a new leader adds one.
 fn retry(
     container: &Container,
     observed: &Observed,
@@ -278,16 +277,17 @@ fn retry(
     now: Timestamp,
 ) -> Option<Retry> {
     let tag = container.tag.as_ref().ok()?;
-    let mut pods = container.pods.iter();
-    let over = recorded(container, observed) == Some(tag) && !observed.is_in_flight();
-    let pulled = pods.all(|pod| pod.pulls_always && pod.waiting.is_none());
-    let mut pods = container.pods.iter();
-    if !over || !pulled || !pods.any(|pod| is_left(pod, observed)) {
+    let completed = recorded(container, observed) == Some(tag) && !observed.is_in_flight();
+    let pods = &container.pods;
+    let pulled = pods
+        .iter()
+        .all(|pod| pod.pulls_always && pod.waiting.is_none());
+    if !completed || !pulled || !pods.iter().any(|pod| is_left_over(pod, observed)) {
         return None;
     }
-    let done = observed.attempts.of(&container.name).checked_sub(1)?;
-    let wait = *policy.retry_after.get(usize::try_from(done).ok()?)?;
-    // Where nothing says when the last one was, there is nothing to wait from.
+    let retries = observed.attempts.count(&container.name).checked_sub(1)?;
+    let wait = *policy.retry_after.get(usize::try_from(retries).ok()?)?;
+    // If the time of the last rollout is unknown, there is no delay to measure.
     let due = limits::end(limits::last_rollout(observed)?, wait, now);
     Some(due.map_or(Retry::Now, Retry::At))
 }
@@ -296,8 +296,8 @@ fn recorded<'a>(container: &Container, observed: &'a Observed) -> Option<&'a Dig
     observed.record.digest(&container.name)
 }
 
-/// Whether the digest behind the tag was rolled out before: by the record, or, where the workload does not carry what
-/// we rolled out, by what this process remembers.
+/// Whether the digest behind the tag was rolled out already: according to the record or, if the workload lost it, to the
+/// memory of this process.
 fn is_guarded(container: &Container, observed: &Observed, now: Timestamp) -> bool {
     let Ok(tag) = &container.tag else {
         return false;
@@ -305,12 +305,10 @@ fn is_guarded(container: &Container, observed: &Observed, now: Timestamp) -> boo
     if recorded(container, observed) == Some(tag) {
         return true;
     }
-    // Who went back from a rollout has not lost its record.
+    // A rollback restores an older record on purpose.
     let remembered = container.remembered.as_ref();
     let remembered = remembered.filter(|_| !container.rolled_back);
-    remembered.is_some_and(|remembered| {
-        // The clock may have been set, so a time that is yet to come is no better than one long past.
-        let age = now.duration_since(remembered.at).unsigned_abs();
-        remembered.digest == *tag && age < REMEMBERED_FOR
+    remembered.is_some_and(|rollout| {
+        rollout.digest == *tag && limits::end(rollout.at, REMEMBERED_FOR, now).is_some()
     })
 }

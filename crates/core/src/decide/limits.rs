@@ -1,43 +1,43 @@
-//! What keeps stale containers from being rolled out, or from being rolled out yet.
+//! Limits that prevent or defer the rollout of stale containers.
 
 use std::{cmp::Reverse, time::Duration};
 
 use jiff::Timestamp;
 
-use super::{Finding, Observed, Policy, Said};
+use super::{Finding, Observed, Policy, Status};
 use crate::{
     annotations::{Hold, Settings},
     state::{Reason, State},
 };
 
-/// What is said of a rollout that has to wait, and when the wait is over, if that is known.
-type Wait<'a> = (Said<'a>, Option<Timestamp>);
+/// The status of a deferred rollout, and when the deferral expires, if that is known.
+type Deferral<'a> = (Status<'a>, Option<Timestamp>);
 
 impl Policy {
     /// Why the candidates are not rolled out now.
     ///
-    /// The budget comes last, so that only those wait for a place in it whom nothing else keeps from taking it.
-    pub(super) fn hold_back<'a>(
+    /// The budget comes last, so that only workloads that could take a slot wait for one.
+    pub(super) fn deferral<'a>(
         &self,
         observed: &Observed,
         settings: &Settings,
         findings: &'a [Finding<'_>],
         candidates: &[&'a Finding<'_>],
         now: Timestamp,
-    ) -> Option<Wait<'a>> {
+    ) -> Option<Deferral<'a>> {
         let name = candidates.first()?.name();
         if settings.is_held(now) {
             let end = settings.hold.and_then(Hold::end);
             return Some(((State::Held, None, Some(name)), end));
         }
         if observed.on_delete {
-            let said = (State::Skipped, Some(Reason::OnDelete), Some(name));
-            return Some((said, None));
+            let status = (State::Skipped, Some(Reason::OnDelete), Some(name));
+            return Some((status, None));
         }
-        let mut rolled_back = candidates.iter().filter(|_| settings.keeps_rollbacks());
-        if let Some(kept) = rolled_back.find(|finding| finding.is_rolled_back()) {
+        let mut rolled_back = candidates.iter().filter(|_| settings.holds_rollbacks());
+        if let Some(finding) = rolled_back.find(|finding| finding.is_rolled_back()) {
             let reason = Some(Reason::RolledBack);
-            return Some(((State::Held, reason, Some(kept.name())), None));
+            return Some(((State::Held, reason, Some(finding.name())), None));
         }
         if let Some(blocking) = findings.iter().find(|finding| finding.blocks_new_pods()) {
             return Some(outdated(
@@ -57,8 +57,8 @@ impl Policy {
             .then(|| outdated(Reason::WaitingForBudget, name, None))
     }
 
-    /// When all that new pods would bring has settled, and which container is the last. They pull every image, so a
-    /// rollout for the sake of one acts on the others, too: on what their tags were last known to name.
+    /// When all changed tags have settled, and the container that settles last. New pods pull every image, so a rollout of one
+    /// container also applies the last known digests of the others.
     fn settling<'a>(
         &self,
         findings: &'a [Finding<'_>],
@@ -73,20 +73,19 @@ impl Policy {
     }
 }
 
-fn outdated(reason: Reason, container: &str, end: Option<Timestamp>) -> Wait<'_> {
+fn outdated(reason: Reason, container: &str, end: Option<Timestamp>) -> Deferral<'_> {
     ((State::Outdated, Some(reason), Some(container)), end)
 }
 
-/// Our last rollout of the workload: by its own account, or, where its owner's tools strip that, by what this process
-/// remembers.
+/// Our last rollout of the workload: from its annotation or, if its tools strip that, from the memory of this process.
 pub(super) fn last_rollout(observed: &Observed) -> Option<Timestamp> {
     let containers = observed.containers.iter();
     let remembered = containers.filter_map(|container| Some(container.remembered.as_ref()?.at));
     remembered.chain(observed.last_rollout).max()
 }
 
-/// When `length` from `start` is over, if it is not over yet. The clock may have been set, so a start that is yet to come
-/// is no better than one long past.
+/// When `length` after `start` ends, if it has not ended yet. The clock may have been set, so a start in the future is treated
+/// like one in the past.
 pub(super) fn end(start: Timestamp, length: Duration, now: Timestamp) -> Option<Timestamp> {
     let age = now.duration_since(start).unsigned_abs();
     (age < length).then(|| start.checked_add(length).unwrap_or(Timestamp::MAX))

@@ -1,4 +1,4 @@
-//! What a decision about a workload rests on.
+//! The observations that a decision about a workload is based on.
 
 use jiff::Timestamp;
 
@@ -10,127 +10,126 @@ use crate::{
     state::Reason,
 };
 
-/// What was observed of a workload.
+/// The observed state of a workload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "each is a fact of its own about the workload, and any mixture of them occurs"
+    reason = "each is an independent fact about the workload, and all combinations occur"
 )]
 pub struct Observed {
-    /// It is paused by `spec.paused`.
+    /// `spec.paused` is set.
     pub paused: bool,
     /// Its controller has seen the current generation of its spec.
     pub generation_observed: bool,
-    /// It asks for at least one pod.
+    /// It wants at least one pod.
     pub wants_pods: bool,
-    /// Pods of an older template are left that are not being deleted.
+    /// Pods of an older template remain that are not being deleted.
     pub replacing: bool,
-    /// Its rollout is complete by the rule of `kubectl rollout status`: every pod is of its template and available.
+    /// Its rollout is complete as in `kubectl rollout status`: every pod is of the current template and available.
     pub complete: bool,
-    /// The last rollout was ours, and its pods have not all been ready yet.
+    /// The last rollout was ours, and not all of its pods have become ready yet.
     pub unfinished: bool,
-    /// Its rollout has made no progress for its progress deadline.
+    /// Its rollout has exceeded its progress deadline.
     pub deadline_exceeded: bool,
-    /// Its pods are replaced by hand only.
+    /// Its update strategy is `OnDelete`.
     pub on_delete: bool,
-    /// What was rolled out before, by its pod template.
+    /// The earlier rollouts, from its pod template.
     pub record: Record,
-    /// How often that was repeated, by its pod template.
+    /// How often they were repeated, from its pod template.
     pub attempts: Attempts,
-    /// When that was, by its pod template.
+    /// The time of the last one, from its pod template.
     pub last_rollout: Option<Timestamp>,
-    /// What its pods are pinned to, by its pod template.
+    /// The pins of its pods, from its pod template.
     pub pins: Pins,
-    /// The containers of its template that are checked, or would be if they were not [`Exempt`].
+    /// The containers of its template that are checked, or would be without an [`Exemption`].
     pub containers: Vec<Container>,
     /// The names of all containers of its template.
     pub template_containers: Vec<String>,
 }
 
-/// What was observed of a container of the template.
+/// The observed state of a container of the template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Container {
     /// Its name.
     pub name: String,
-    /// The image that its template names.
+    /// The image in the template.
     pub image: String,
     /// Why it is not checked at all.
-    pub exempt: Option<Exempt>,
-    /// The digest behind the tag that its newest pod names, or why that is not known: `NotStarted` where there is no pod.
+    pub exempt: Option<Exemption>,
+    /// The digest behind the tag of its newest pod, or why it is unknown: `NotStarted` if there is no pod.
     pub tag: Result<Digest, Reason>,
-    /// Somebody went back from a rollout of that digest: the history of the workload has one that is later than its template.
+    /// A rollout of that digest was rolled back: the workload's history has a revision that is newer than its template.
     pub rolled_back: bool,
-    /// Admission gave its newest pod quite another image than its template's, such as that of a mesh for `auto`: there is no
-    /// digest of the template's image.
-    pub filled_in: bool,
-    /// Whether its pods are pinned to what its template pins it to; nothing where they need not be.
+    /// Admission replaced the image in its newest pod, as a service mesh does with `auto`: the template's image has no digest.
+    pub image_replaced: bool,
+    /// Whether its pods match the pin of the template; `None` if they need not.
     pub pinned: Option<bool>,
-    /// Since when the tag names that digest, or, if it is not known now, the one it was last known to name.
+    /// Since when the tag has named that digest or, if it is unknown now, the last known one.
     pub since: Option<Timestamp>,
-    /// The last digest that this process itself rolled it out to.
-    pub remembered: Option<Remembered>,
+    /// The last rollout of it by this process.
+    pub remembered: Option<RecentRollout>,
     /// The container in each pod of the current template.
     pub pods: Vec<Running>,
 }
 
 /// Why a container is not checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exempt {
-    /// Its image is named by digest.
+pub enum Exemption {
+    /// Its image has a digest.
     Pinned,
-    /// Its owner left it out.
+    /// Its owner excluded it.
     Excluded,
 }
 
-/// A rollout that this process remembers, for workloads whose owner's tools strip our annotations.
+/// A rollout by this process, kept in memory for workloads whose tools strip our annotations.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Remembered {
-    /// What was rolled out.
+pub struct RecentRollout {
+    /// The digest that was rolled out.
     pub digest: Digest,
-    /// When.
+    /// The time of the rollout.
     pub at: Timestamp,
 }
 
 /// A container in one pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Running {
-    /// How what it runs compares with the tag.
+    /// How the running image compares with the tag.
     pub verdict: Verdict,
     /// The digest of its image ID.
     pub digest: Option<Digest>,
-    /// Whether its pod names the image that the container's `tag` is of, as new pods will. Admission may have given another
-    /// one to pods that were created earlier.
+    /// Whether its pod has the image that [`Container::tag`] belongs to, as new pods will. Admission may have set a different
+    /// one in pods that were created earlier.
     pub names_tag: bool,
     /// Whether the pod is ready.
     pub ready: bool,
-    /// Whether a new pod pulls what was rolled out: its image pull policy is `Always`, or it is pinned.
+    /// Whether a new pod pulls the image that was rolled out: its pull policy is `Always`, or it is pinned.
     pub pulls_always: bool,
-    /// Why it waits, if it is stuck.
+    /// Why it is stuck in waiting, if it is.
     pub waiting: Option<Waiting>,
 }
 
-/// Why a container is stuck: the waiting reasons that only another image can be expected to fix.
+/// Why a container is stuck: the waiting reasons that usually only a new image resolves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Waiting {
-    /// Its node cannot make sense of the image name.
+    /// The kubelet cannot parse its image name.
     InvalidImageName,
     /// Its image could not be pulled.
     ErrImagePull,
-    /// Its image could not be pulled, and is pulled again later.
+    /// Its image could not be pulled, and the kubelet backs off.
     ImagePullBackOff,
-    /// It ended again and again.
+    /// It exited repeatedly, and the kubelet backs off.
     CrashLoopBackOff,
 }
 
 impl Observed {
-    /// Whether pods are being replaced, or are about to be.
+    /// Whether a rollout is in flight.
     pub fn is_in_flight(&self) -> bool {
         !self.generation_observed || self.replacing
     }
 }
 
 impl Waiting {
-    /// Reads the `reason` of a waiting container. Others, such as `ContainerCreating`, pass by themselves.
+    /// Parses the `reason` of a waiting container. Others, such as `ContainerCreating`, are transient.
     pub fn parse(reason: &str) -> Option<Self> {
         let all = [
             Self::InvalidImageName,
@@ -142,7 +141,7 @@ impl Waiting {
             .find(|waiting| waiting.reason().as_str() == reason)
     }
 
-    /// The same word as a [`Reason`].
+    /// The [`Reason`] of the same name.
     pub const fn reason(self) -> Reason {
         match self {
             Self::InvalidImageName => Reason::InvalidImageName,
@@ -153,7 +152,7 @@ impl Waiting {
     }
 }
 
-impl Exempt {
+impl Exemption {
     pub(super) const fn reason(self) -> Reason {
         match self {
             Self::Pinned => Reason::Pinned,

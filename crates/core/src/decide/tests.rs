@@ -89,7 +89,7 @@ fn container(name: &str, pods: &[Running]) -> Container {
         exempt: None,
         tag: Ok(digest('a')),
         rolled_back: false,
-        filled_in: false,
+        image_replaced: false,
         pinned: None,
         since: None,
         remembered: None,
@@ -104,7 +104,7 @@ fn failing(name: &str, reason: Reason) -> Container {
     }
 }
 
-fn exempt(name: &str, exempt: Exempt) -> Container {
+fn exempt(name: &str, exempt: Exemption) -> Container {
     Container {
         exempt: Some(exempt),
         ..container(name, &[current()])
@@ -219,7 +219,7 @@ fn two_stale_containers_are_one_rollout() {
 
 #[test]
 fn a_tag_that_moves_on_is_rolled_out_again_and_one_that_moves_back_too() {
-    // The tag was at `a`, went to `b`, and is at `a` again: the record is that of the last rollout.
+    // The tag was at `a`, went to `b`, and is at `a` recheck_at: the record is that of the last rollout.
     let workload = observed(&[container("web", &[stale()])]);
     assert_rolled_out(&recorded(&[("web", 'b')], workload), &["web"]);
 }
@@ -250,7 +250,7 @@ fn a_workload_that_cannot_be_rolled_out_says_so_before_its_containers() {
 
 #[test]
 fn a_workload_without_pods_is_skipped_once_it_is_complete() {
-    let none = [container("web", &[]), exempt("proxy", Exempt::Pinned)];
+    let none = [container("web", &[]), exempt("proxy", Exemption::Pinned)];
     assert_said(&observed(&none), State::Skipped, Reason::NoPods, "");
     assert_said(&in_flight(&none), State::RollingOut, Reason::InFlight, "");
 }
@@ -258,7 +258,7 @@ fn a_workload_without_pods_is_skipped_once_it_is_complete() {
 #[test]
 fn what_we_remember_guards_workloads_that_lose_our_record() {
     let remembering = |letter, age: Duration| {
-        let remembered = Remembered {
+        let remembered = RecentRollout {
             digest: digest(letter),
             at: now() - SignedDuration::try_from(age).expect("a short time"),
         };
@@ -283,7 +283,7 @@ fn what_we_remember_guards_workloads_that_lose_our_record() {
     other_record.record = record(&[("web", 'b')]);
     assert_rolled_out(&other_record, &["web"]);
     let mut clock_set_back = remembering('a', Duration::ZERO);
-    clock_set_back.containers[0].remembered = Some(Remembered {
+    clock_set_back.containers[0].remembered = Some(RecentRollout {
         digest: digest('a'),
         at: now() + SignedDuration::from_hours(48),
     });
@@ -354,7 +354,7 @@ fn up_to_date_is_said_with_the_strongest_reason() {
         let workload = observed(&[
             container("web", &[with(web), not_started()]),
             container("proxy", &[with(proxy)]),
-            exempt("agent", Exempt::Pinned),
+            exempt("agent", Exemption::Pinned),
         ]);
         assert_said(&workload, State::UpToDate, strongest, name);
         assert!(!decide(&workload, &settings(), &Policy::default(), now()).stale);
@@ -364,8 +364,8 @@ fn up_to_date_is_said_with_the_strongest_reason() {
 #[test]
 fn a_workload_of_which_nothing_is_checked_is_skipped() {
     let workload = observed(&[
-        exempt("web", Exempt::Excluded),
-        exempt("proxy", Exempt::Pinned),
+        exempt("web", Exemption::Excluded),
+        exempt("proxy", Exemption::Pinned),
     ]);
     assert_said(&workload, State::Skipped, Reason::Pinned, "proxy");
 }
@@ -374,7 +374,7 @@ fn a_workload_of_which_nothing_is_checked_is_skipped() {
 fn a_rollout_forgets_containers_that_are_gone_and_keeps_those_left_out() {
     let workload = observed(&[
         container("web", &[stale()]),
-        exempt("proxy", Exempt::Excluded),
+        exempt("proxy", Exemption::Excluded),
     ]);
     let workload = recorded(&[("gone", 'c'), ("proxy", 'b'), ("web", 'b')], workload);
     let rollout = assert_rolled_out(&workload, &["web"]);

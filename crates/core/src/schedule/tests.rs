@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::found::Found;
+use crate::quoted::Quoted;
 
 fn at(text: &str) -> Timestamp {
     text.parse().expect("a test's own time")
@@ -157,15 +157,15 @@ fn what_is_no_cron_expression_is_an_error_that_says_what_is() {
             .to_string();
         assert!(error.contains(expected), "{text}: {error}");
         assert!(
-            error.contains(&Found::new(text).to_string()),
+            error.contains(&Quoted::new(text).to_string()),
             "{text}: {error}"
         );
     }
     let long = format!("{} * * * *", "1,".repeat(400));
-    let found = Found::new(&long);
+    let input = Quoted::new(&long);
     assert_eq!(
         Schedule::parse_cron(&long, &TimeZone::UTC),
-        Err(CronError::TooLong { found })
+        Err(CronError::TooLong(input))
     );
 }
 
@@ -187,10 +187,10 @@ fn an_interval_is_one_integer_and_a_unit_from_a_second_to_a_day() {
         "", "s", "45", "+45s", "-45s", "1.5h", "1h30m", "45 s", "45S", "1d", "٤s", "45ms",
     ];
     for text in form {
-        let found = Found::new(text);
+        let input = Quoted::new(text);
         assert_eq!(
             Schedule::parse_interval(text),
-            Err(IntervalError::Form { found }),
+            Err(IntervalError::Form(input)),
             "{text}"
         );
     }
@@ -203,10 +203,10 @@ fn an_interval_is_one_integer_and_a_unit_from_a_second_to_a_day() {
         "99999999999999999999s",
         "4294967295h",
     ] {
-        let found = Found::new(text);
+        let input = Quoted::new(text);
         assert_eq!(
             Schedule::parse_interval(text),
-            Err(IntervalError::Range { found }),
+            Err(IntervalError::Range(input)),
             "{text}"
         );
     }

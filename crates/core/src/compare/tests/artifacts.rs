@@ -13,13 +13,13 @@ const WASM_CONFIG: &str = "application/vnd.wasm.config.v0+json";
 const NO_IMAGE: Verdict = Verdict::CannotStart(Reason::UnsupportedMediaType);
 const NO_PLATFORM: Verdict = Verdict::CannotStart(Reason::NoMatchingPlatform);
 
-fn parsed(media_type: &str, body: &Value) -> Answer {
+fn parsed(media_type: &str, body: &Value) -> ManifestLookup {
     let manifest = Manifest::parse(media_type, body.to_string().as_bytes());
-    Answer::Manifest(Arc::new(manifest.expect("a test's own manifest")))
+    ManifestLookup::Manifest(Arc::new(manifest.expect("a test's own manifest")))
 }
 
 /// A manifest whose configuration is of this type.
-fn of_config(media_type: &str, config: usize) -> Answer {
+fn of_config(media_type: &str, config: usize) -> ManifestLookup {
     let config = json!({ "mediaType": media_type, "digest": digest(config).to_string() });
     parsed(
         MANIFEST,
@@ -28,7 +28,7 @@ fn of_config(media_type: &str, config: usize) -> Answer {
 }
 
 /// What Helm pushes up to version 3.19: no `artifactType`.
-pub(super) fn chart(config: usize) -> Answer {
+pub(super) fn chart(config: usize) -> ManifestLookup {
     of_config(HELM_CONFIG, config)
 }
 
@@ -48,7 +48,7 @@ fn anywhere(number: usize) -> Value {
     listed(number, &json!({}))
 }
 
-fn list(entries: &[Value]) -> Answer {
+fn list(entries: &[Value]) -> ManifestLookup {
     parsed(INDEX, &json!({ "schemaVersion": 2, "manifests": entries }))
 }
 

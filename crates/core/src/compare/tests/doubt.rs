@@ -49,7 +49,7 @@ fn a_failure_anywhere_cannot_be_told_and_is_never_stale() {
         let mut registry = Registry::new(full.clone());
         registry
             .0
-            .insert(digest(*number), Answer::Failed(Reason::Timeout));
+            .insert(digest(*number), ManifestLookup::Failed(Reason::Timeout));
         let (verdict, _) = registry.compare(&repository(2), &amd64());
         assert_eq!(
             verdict,

@@ -19,7 +19,7 @@ fn registries() -> impl Strategy<Value = Registry> {
         3 => prop::collection::vec(entry, 0..5).prop_map(|entries| index(&entries)),
         3 => (20..23_usize).prop_map(image),
         1 => (20..23_usize).prop_map(artifacts::chart),
-        1 => Just(Answer::Unavailable),
+        1 => Just(ManifestLookup::Unavailable),
     ];
     prop::collection::vec(answer, 8)
         .prop_map(|answers| Registry::new(answers.into_iter().enumerate()))
@@ -60,7 +60,7 @@ proptest! {
     ) {
         let (before, _) = registry.compare_pulled(&running, pulled.as_ref(), &platforms);
         let mut failed = registry;
-        failed.0.insert(digest(failing), Answer::Failed(Reason::Timeout));
+        failed.0.insert(digest(failing), ManifestLookup::Failed(Reason::Timeout));
         let (after, fetched) = failed.compare_pulled(&running, pulled.as_ref(), &platforms);
         prop_assert!(after != Verdict::Stale || before == Verdict::Stale, "{before:?} became {after:?}");
         let asked = fetched.contains(&digest(failing));
@@ -72,8 +72,8 @@ proptest! {
         registry in registries(), running in running(), pulled in pulled(), platforms in platforms(),
     ) {
         let (verdict, _) = registry.compare_pulled(&running, pulled.as_ref(), &platforms);
-        let everything = |digest: &Digest| Some(registry.0.get(digest).cloned().unwrap_or(Answer::Unavailable));
-        let question = Question {
+        let everything = |digest: &Digest| Some(registry.0.get(digest).cloned().unwrap_or(ManifestLookup::Unavailable));
+        let question = Comparison {
             reference: &reference::parse(IMAGE).expect("a test's own image"),
             tag: &digest(1),
             running: &running,
@@ -88,7 +88,7 @@ proptest! {
     fn what_the_tag_brings_is_current(registry in registries(), platforms in platforms()) {
         // After a restart the node has the digest of the tag, and may name it by the index or by what it chose of it.
         prop_assert_eq!(registry.compare(&repository(1), &platforms).0, CURRENT);
-        if let Some(Answer::Manifest(manifest)) = registry.0.get(&digest(1))
+        if let Some(ManifestLookup::Manifest(manifest)) = registry.0.get(&digest(1))
             && let Manifest::Index(index) = &**manifest
             && index.entries.iter().all(|entry| !entry.nested)
         {

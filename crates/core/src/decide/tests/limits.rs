@@ -54,7 +54,7 @@ fn assert_waits(
     limits: &Policy,
     reason: Reason,
     container: &str,
-    again: Option<Timestamp>,
+    recheck_at: Option<Timestamp>,
 ) {
     let decision = decide(workload, &settings(), limits, now());
     let expected = Decision {
@@ -63,7 +63,7 @@ fn assert_waits(
         container: Some(container.to_owned()),
         stale: true,
         in_flight: false,
-        again,
+        recheck_at,
         rollout: None,
     };
     assert_eq!(decision, expected);
@@ -143,7 +143,7 @@ fn a_workload_is_not_rolled_out_again_before_the_interval_is_over() {
 
 #[test]
 fn what_we_remember_counts_where_the_workload_lost_its_annotations() {
-    let remembered = Some(Remembered {
+    let remembered = Some(RecentRollout {
         digest: digest('b'),
         at: ago(SECOND),
     });
@@ -217,7 +217,10 @@ fn of_several_limits_the_budget_is_the_last_and_a_hold_the_first() {
         ..settings()
     };
     let decision = decide(&workload, &held, &limits, now());
-    assert_eq!((decision.state, decision.again), (State::Held, Some(end)));
+    assert_eq!(
+        (decision.state, decision.recheck_at),
+        (State::Held, Some(end))
+    );
     let mut blocked = workload.clone();
     blocked
         .containers

@@ -43,8 +43,8 @@ fn a_rollout_pins_every_container_that_is_checked() {
         moved,
         container("proxy", &[current()]),
         container("starting", &[not_started()]),
-        exempt("agent", Exempt::Excluded),
-        exempt("fixed", Exempt::Pinned),
+        exempt("agent", Exemption::Excluded),
+        exempt("fixed", Exemption::Pinned),
     ]);
     assert_pinned(
         &workload,
@@ -54,11 +54,11 @@ fn a_rollout_pins_every_container_that_is_checked() {
 
 #[test]
 fn an_image_that_admission_fills_in_is_not_pinned() {
-    let filled_in = Container {
-        filled_in: true,
+    let image_replaced = Container {
+        image_replaced: true,
         ..container("proxy", &[current()])
     };
-    let workload = observed(&[container("web", &[stale()]), filled_in]);
+    let workload = observed(&[container("web", &[stale()]), image_replaced]);
     assert_pinned(&workload, &[("web", 'a')]);
 }
 
@@ -129,7 +129,7 @@ fn pods_that_should_be_pinned_and_are_not_are_said_and_roll_nothing_out() {
 
 /// A workload that went back to `b` from a rollout of what its tag names, which this process remembers.
 fn rolled_back() -> Observed {
-    let remembered = Remembered {
+    let remembered = RecentRollout {
         digest: digest('a'),
         at: now() - SignedDuration::from_mins(5),
     };
@@ -146,7 +146,7 @@ fn what_somebody_went_back_from_is_held_until_the_tag_moves_or_they_say_so() {
     let workload = rolled_back();
     assert_said(&workload, State::Held, Reason::RolledBack, "web");
     let decision = decide(&workload, &settings(), &Policy::default(), now());
-    assert!(decision.stale && decision.again.is_none());
+    assert!(decision.stale && decision.recheck_at.is_none());
     let with = |hold| {
         let hold = Some(hold);
         let settings = Settings { hold, ..settings() };

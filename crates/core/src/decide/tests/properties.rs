@@ -62,12 +62,12 @@ fn any_instant() -> impl Strategy<Value = Timestamp> {
 }
 
 fn any_container(name: &'static str) -> impl Strategy<Value = Container> {
-    let any_exempt = prop::sample::select(vec![Exempt::Pinned, Exempt::Excluded]);
+    let any_exempt = prop::sample::select(vec![Exemption::Pinned, Exemption::Excluded]);
     let any_tag = prop_oneof![
         5 => letter().prop_map(|letter| Ok(digest(letter))),
         1 => any_reason().prop_map(Err),
     ];
-    let any_remembered = (letter(), any_instant()).prop_map(|(letter, at)| Remembered {
+    let any_remembered = (letter(), any_instant()).prop_map(|(letter, at)| RecentRollout {
         digest: digest(letter),
         at,
     });
@@ -90,7 +90,7 @@ fn any_container(name: &'static str) -> impl Strategy<Value = Container> {
                 exempt,
                 tag,
                 rolled_back: pins.0,
-                filled_in: pins.2,
+                image_replaced: pins.2,
                 pinned: pins.1,
                 since,
                 remembered,
@@ -340,8 +340,8 @@ proptest! {
             for change in &rollout.changes {
                 let pinned = rollout.pins.digest(&change.container, &pins::image(&change.container));
                 let mut containers = observed.containers.iter();
-                let filled_in = containers.any(|container| container.name == change.container && container.filled_in);
-                prop_assert_eq!(pinned.as_ref(), (!filled_in).then_some(&change.to));
+                let image_replaced = containers.any(|container| container.name == change.container && container.image_replaced);
+                prop_assert_eq!(pinned.as_ref(), (!image_replaced).then_some(&change.to));
             }
         }
     }
@@ -360,8 +360,8 @@ proptest! {
             prop_assert_eq!((braked.state, braked.stale), (State::Outdated, true));
             prop_assert_eq!(braked.rollout, None);
             let is_timed = matches!(braked.reason, Some(Reason::Settling | Reason::MinInterval));
-            prop_assert_eq!(braked.again.is_some(), is_timed);
-            prop_assert!(braked.again.is_none_or(|again| again > now()));
+            prop_assert_eq!(braked.recheck_at.is_some(), is_timed);
+            prop_assert!(braked.recheck_at.is_none_or(|again| again > now()));
         }
     }
 

@@ -64,7 +64,7 @@ fn a_refusal_does_not_hide_that_new_pods_could_not_start() {
 #[test]
 fn a_rollout_does_not_wait_for_images_that_new_pods_do_not_pull() {
     let pinned = Container {
-        exempt: Some(Exempt::Pinned),
+        exempt: Some(Exemption::Pinned),
         ..failing("proxy", Reason::TagNotFound)
     };
     let cached = Container {

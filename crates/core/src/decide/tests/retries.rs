@@ -29,7 +29,7 @@ fn decided(observed: &Observed) -> Decision {
 fn assert_left_alone(observed: &Observed, state: State, reason: Reason) {
     let decision = decided(observed);
     assert_eq!((decision.state, decision.reason), (state, Some(reason)));
-    assert_eq!((decision.rollout, decision.again), (None, None));
+    assert_eq!((decision.rollout, decision.recheck_at), (None, None));
 }
 
 #[test]
@@ -39,13 +39,17 @@ fn a_rollout_whose_pods_run_another_image_is_repeated_after_each_wait_and_then_n
         let decision = decided(&early);
         assert_eq!(decision.state, State::NotConverging, "attempt {attempt}");
         assert_eq!(decision.reason, Some(Reason::RuntimeReportsAlias));
-        assert_eq!(decision.again, Some(now() + MINUTE), "attempt {attempt}");
+        assert_eq!(
+            decision.recheck_at,
+            Some(now() + MINUTE),
+            "attempt {attempt}"
+        );
         assert_eq!(decision.rollout, None);
 
         let due = left_behind(attempt, wait * MINUTE, &[stale(), current()]);
         let rollout = decided(&due).rollout.expect("another attempt");
         assert_eq!(rollout.record, record(&[("web", 'a')]));
-        assert_eq!(rollout.attempts.of("web"), attempt + 1);
+        assert_eq!(rollout.attempts.count("web"), attempt + 1);
     }
     let last = left_behind(4, 9999 * MINUTE, &[stale()]);
     assert_left_alone(&last, State::NotConverging, Reason::RuntimeReportsAlias);
@@ -123,7 +127,7 @@ fn a_repeated_rollout_waits_for_what_others_wait_for() {
 fn where_the_record_was_stripped_what_we_remember_is_not_repeated_early() {
     let mut stripped = left_behind(1, 30 * MINUTE, &[stale()]);
     stripped.record = Record::default();
-    stripped.containers[0].remembered = Some(Remembered {
+    stripped.containers[0].remembered = Some(RecentRollout {
         digest: digest('a'),
         at: now() - SignedDuration::from_mins(30),
     });

@@ -1,8 +1,8 @@
-//! The manifests of a comparison, as far as they are there.
+//! Reads the manifests of a comparison, as far as they have been fetched.
 
 use std::{collections::HashSet, sync::Arc};
 
-use super::{Answer, MAX_MANIFESTS, Step, Verdict};
+use super::{MAX_MANIFESTS, ManifestLookup, Step, Verdict};
 use crate::{
     Digest,
     artifact::ArtifactType,
@@ -14,7 +14,7 @@ use crate::{
 /// How deep indexes may be nested in an index.
 const MAX_DEPTH: usize = 4;
 
-/// Which of the two sides a manifest is read for. It decides what follows from its absence.
+/// The side of the comparison that a manifest is read for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Side {
     Tag,
@@ -22,8 +22,8 @@ pub(super) enum Side {
 }
 
 impl Side {
-    /// What follows when the registry does not have a manifest of this side.
-    const fn without(self) -> Verdict {
+    /// The verdict if the registry does not have a manifest of this side.
+    const fn verdict_if_unavailable(self) -> Verdict {
         match self {
             Self::Tag => Verdict::Unknown(Reason::TagNotFound),
             Self::Running => Verdict::Stale,
@@ -31,38 +31,38 @@ impl Side {
     }
 }
 
-/// The images that a digest stands for on the platforms that count.
+/// The images behind a digest, for the platforms that count.
 #[derive(Debug, Default)]
 pub(super) struct Images {
     /// Their manifests, each once.
     pub(super) manifests: Vec<Digest>,
-    /// Those of `manifests` that are listed without a platform: only the manifest says whether it is an image.
+    /// The subset that is listed without a platform, and so may be artifacts.
     unproven: Vec<Digest>,
     /// Whether the index lists images with a platform.
     has_platforms: bool,
-    /// What the digest itself stands for, if not for an image.
+    /// The type of the digest itself, if it is not an image.
     pub(super) artifact: Option<ArtifactType>,
 }
 
-/// Reads manifests.
+/// Reads the manifests that are known.
 ///
-/// Its methods return a [`Step`] as error when it settles the comparison or when they cannot go on without a manifest.
-pub(super) struct Reading<'a> {
+/// Its methods return a [`Step`] as the error if it settles the comparison, or if they need another manifest to continue.
+pub(super) struct ManifestReader<'a> {
     pub(super) platforms: &'a Platforms,
-    pub(super) known: &'a dyn Fn(&Digest) -> Option<Answer>,
+    pub(super) known: &'a dyn Fn(&Digest) -> Option<ManifestLookup>,
 }
 
-impl Reading<'_> {
-    /// The images that `digest` stands for on the platforms that count.
+impl ManifestReader<'_> {
+    /// The images behind `digest`, for the platforms that count.
     pub(super) fn images(&self, digest: &Digest, side: Side) -> Result<Images, Step> {
         let mut gaps = Gaps::default();
         let manifest = self.read(digest, &mut gaps);
-        gaps.close(side)?;
+        gaps.check(side)?;
         match manifest.as_deref() {
             Some(Manifest::Index(index)) => {
                 let mut flat = Flattened::default();
                 self.flatten(index, 0, &mut flat)?;
-                flat.gaps.close(side)?;
+                flat.gaps.check(side)?;
                 Ok(self.selected(&Index {
                     entries: flat.entries,
                 }))
@@ -92,7 +92,7 @@ impl Reading<'_> {
         images
     }
 
-    /// The images without what an index lists beside them: entries without a platform that turn out to be artifacts.
+    /// Removes entries without a platform whose manifests turn out to be artifacts.
     pub(super) fn without_artifacts(&self, mut images: Images, side: Side) -> Result<Images, Step> {
         let mut gaps = Gaps::default();
         let mut artifacts = HashSet::new();
@@ -103,7 +103,7 @@ impl Reading<'_> {
                 artifacts.insert(digest.clone());
             }
         }
-        gaps.close(side)?;
+        gaps.check(side)?;
         images
             .manifests
             .retain(|digest| !artifacts.contains(digest));
@@ -118,7 +118,7 @@ impl Reading<'_> {
         Ok(images)
     }
 
-    /// The platforms that an index offers images for, each once; none for an image. Nothing where it cannot be read.
+    /// The distinct platforms of an index, empty for an image; `None` if it cannot be read.
     pub(super) fn offered(&self, digest: &Digest) -> Option<HashSet<Option<Platform>>> {
         let manifest = self.read(digest, &mut Gaps::default())?;
         let Manifest::Index(index) = &*manifest else {
@@ -130,7 +130,7 @@ impl Reading<'_> {
         Some(entries.map(|entry| entry.platform).collect())
     }
 
-    /// Replaces nested indexes by their entries, in place.
+    /// Replaces nested indexes with their entries.
     fn flatten(&self, index: &Index, depth: usize, flat: &mut Flattened) -> Result<(), Step> {
         for entry in &index.entries {
             if !entry.nested {
@@ -167,12 +167,12 @@ impl Reading<'_> {
         configs
     }
 
-    /// The manifest of this digest, or nothing and a note in `gaps`.
+    /// The manifest of this digest; if it cannot be read, `gaps` records why.
     fn read(&self, digest: &Digest, gaps: &mut Gaps) -> Option<Arc<Manifest>> {
         match (self.known)(digest) {
-            Some(Answer::Manifest(manifest)) => return Some(manifest),
-            Some(Answer::Unavailable) => gaps.unavailable = true,
-            Some(Answer::Failed(reason)) => gaps.failed = Some(reason),
+            Some(ManifestLookup::Manifest(manifest)) => return Some(manifest),
+            Some(ManifestLookup::Unavailable) => gaps.unavailable = true,
+            Some(ManifestLookup::Failed(reason)) => gaps.failed = Some(reason),
             None if gaps.missing.contains(digest) => {}
             None => gaps.missing.push(digest.clone()),
         }
@@ -180,7 +180,7 @@ impl Reading<'_> {
     }
 }
 
-/// An index with its nested indexes replaced by what they list.
+/// An index with its nested indexes replaced by their entries.
 #[derive(Default)]
 struct Flattened {
     entries: Vec<Entry>,
@@ -196,19 +196,19 @@ pub(super) struct Configs {
 }
 
 impl Configs {
-    /// Whether this is one of those that could be read.
-    pub(super) fn contain(&self, config: &Digest) -> bool {
+    /// Whether `config` is among those that could be read.
+    pub(super) fn contains(&self, config: &Digest) -> bool {
         self.digests.contains(config)
     }
 
-    /// All of them.
+    /// All of them, if all could be read.
     pub(super) fn complete(self, side: Side) -> Result<HashSet<Digest>, Step> {
-        self.gaps.close(side)?;
+        self.gaps.check(side)?;
         Ok(self.digests)
     }
 }
 
-/// What could not be read.
+/// The manifests that could not be read.
 #[derive(Default)]
 struct Gaps {
     missing: Vec<Digest>,
@@ -217,15 +217,15 @@ struct Gaps {
 }
 
 impl Gaps {
-    /// What follows from the gaps, if there are any. What is missing comes first, so that the outcome does not depend
-    /// on what happens to be known already.
-    fn close(self, side: Side) -> Result<(), Step> {
+    /// Returns an error if there are any. Missing manifests come first, so that the result does not depend on which ones happen
+    /// to be known already.
+    fn check(self, side: Side) -> Result<(), Step> {
         if !self.missing.is_empty() {
             Err(Step::Needs(self.missing))
         } else if let Some(reason) = self.failed {
             Err(unknown(reason))
         } else if self.unavailable {
-            Err(Step::Done(side.without()))
+            Err(Step::Done(side.verdict_if_unavailable()))
         } else {
             Ok(())
         }

@@ -1,15 +1,15 @@
-//! What a user wrote, as an error shows it.
+//! User input as errors quote it.
 
 use std::fmt;
 
-/// The most characters of a user's text that an error repeats; an Event holds a kilobyte in all.
+/// An error repeats at most this many characters of its input: the note of an Event is limited to a kilobyte.
 const MAX_CHARACTERS: usize = 80;
 
-/// A text that could not be used: shown in quotes, escaped and cut, so that it can break neither a log nor an Event.
+/// Invalid input, shown quoted, escaped and truncated, so that it can break neither a log line nor an Event.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Found(Box<str>);
+pub struct Quoted(Box<str>);
 
-impl Found {
+impl Quoted {
     /// Keeps the beginning of `text`.
     pub fn new(text: &str) -> Self {
         let mut kept: String = text.chars().take(MAX_CHARACTERS).collect();
@@ -20,13 +20,13 @@ impl Found {
     }
 }
 
-impl fmt::Display for Found {
+impl fmt::Display for Quoted {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{:?}", self.0)
     }
 }
 
-impl fmt::Debug for Found {
+impl fmt::Debug for Quoted {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, formatter)
     }
@@ -38,8 +38,8 @@ mod tests {
 
     #[test]
     fn a_text_is_quoted_escaped_and_cut() {
-        assert_eq!(Found::new("5 x\n").to_string(), r#""5 x\n""#);
-        let long = Found::new(&"ä".repeat(1000)).to_string();
+        assert_eq!(Quoted::new("5 x\n").to_string(), r#""5 x\n""#);
+        let long = Quoted::new(&"ä".repeat(1000)).to_string();
         assert_eq!(long, format!("\"{}…\"", "ä".repeat(MAX_CHARACTERS)));
     }
 }
