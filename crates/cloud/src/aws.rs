@@ -13,7 +13,7 @@ pub(crate) use self::{
     host::EcrHost,
 };
 
-/// Whether a text can be a region: it becomes part of a host.
+/// Whether a text may be a region, which becomes part of a host name.
 pub fn is_region(text: &str) -> bool {
     let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let ends_well = !text.starts_with('-') && !text.ends_with('-');

@@ -4,7 +4,7 @@ mod acr;
 
 pub(crate) use self::acr::{Acr, fetch};
 
-/// The ends of ACR's hosts, and the resource that tokens for them are of.
+/// The domains of ACR, and the resources of their tokens.
 const SUFFIXES: [(&str, &str); 4] = [
     (".azurecr.io", "https://containerregistry.azure.net"),
     (".azurecr.cn", "https://containerregistry.azure.cn"),
@@ -12,12 +12,12 @@ const SUFFIXES: [(&str, &str); 4] = [
     (".azurecr.de", "https://containerregistry.azure.de"),
 ];
 
-/// Whether a host is a registry of ACR: one name before the domain of a cloud.
+/// Whether a host is a registry of ACR: a single label before the domain of a cloud.
 pub(crate) fn is_host(host: &str) -> bool {
     resource(host).is_some()
 }
 
-/// The resource of a registry's cloud.
+/// The resource of the cloud of a registry.
 fn resource(host: &str) -> Option<&'static str> {
     let host = host.to_ascii_lowercase();
     let (name, resource) = SUFFIXES

@@ -1,5 +1,4 @@
-//! One credential that a cloud has issued: fetched once for all who need it, ahead of its end, and not again and again
-//! while that fails.
+//! The cache of one credential: a single fetch for all callers, refreshed before it expires, with backoff after failures.
 
 mod state;
 
@@ -10,86 +9,86 @@ use parking_lot::Mutex;
 use tokio::{sync::OwnedMutexGuard, task::JoinSet, time::Instant};
 use tracing::{debug, info, warn};
 
-use self::state::{Next, State};
-use crate::{cloud::Cloud, failure::Failure, grant::Grant, observer::RefreshObserver};
+use self::state::{Action, State};
+use crate::{cloud::Cloud, failure::Failure, grant::Grant, identities::RefreshObserver};
 
-/// What is kept of one credential.
+/// The cache entry of one credential.
 #[derive(Debug, Default)]
 pub(crate) struct Entry {
     state: Arc<Mutex<State>>,
-    /// Held by the one task that fetches.
+    /// Held by the only task that fetches.
     flight: Arc<tokio::sync::Mutex<()>>,
-    /// That task; it ends with the entry.
+    /// That task, which is aborted when the entry is dropped.
     tasks: Mutex<JoinSet<()>>,
 }
 
-/// Of which cloud a credential is, and who is notified.
-pub(crate) type About = (Cloud, Arc<dyn RefreshObserver>);
+/// The cloud of a credential, and the observer of its refreshes.
+pub(crate) type Origin = (Cloud, Arc<dyn RefreshObserver>);
 
-/// What a task needs that fetches.
+/// A fetch in flight.
 struct Fetch {
-    about: About,
+    origin: Origin,
     state: Arc<Mutex<State>>,
-    /// A registry has refused what is kept.
+    /// The fetch replaces a credential that a registry rejected.
     replaces: bool,
     _flight: OwnedMutexGuard<()>,
 }
 
 impl Entry {
-    /// The credential: the one that is kept, unless it is the one that was `refused`, or one that is fetched now. What
-    /// was begun goes on if the caller does not wait for it.
+    /// Returns the cached credential, unless it is the one that was `refused`, or fetches one. The fetch continues if the caller
+    /// is dropped.
     pub(crate) async fn get<F>(
         self: Arc<Self>,
-        about: About,
+        origin: Origin,
         refused: Option<&Credential>,
         fetch: impl Fn() -> F,
     ) -> Result<Issued, ProviderError>
     where
         F: Future<Output = Result<Grant, Failure>> + Send + 'static,
     {
-        let mut begun = false;
+        let mut fetched = false;
         loop {
             match self.next(refused) {
-                Next::Use(issued) => return Ok(issued),
-                Next::Fail(error) => return Err(error),
-                Next::UseAndRefresh(issued) => {
-                    // One that held it until now may have refreshed it.
+                Action::Use(issued) => return Ok(issued),
+                Action::Fail(error) => return Err(error),
+                Action::UseAndRefresh(issued) => {
+                    // The previous holder of the lock may have refreshed it.
                     if let Ok(flight) = Arc::clone(&self.flight).try_lock_owned()
-                        && matches!(self.next(refused), Next::UseAndRefresh(_))
+                        && matches!(self.next(refused), Action::UseAndRefresh(_))
                     {
-                        self.spawn(about, flight, false, fetch());
+                        self.spawn(origin, flight, false, fetch());
                     }
                     return Ok(issued);
                 }
-                Next::Fetch if begun => {
+                Action::Fetch if fetched => {
                     let advice = "see the log of the controller for a panic";
                     return Err(ProviderError::new("the fetch of a token broke off", advice));
                 }
-                Next::Fetch => {}
+                Action::Fetch => {}
             }
             let flight = Arc::clone(&self.flight).lock_owned().await;
-            // The one before may have fetched it.
-            if matches!(self.next(refused), Next::Fetch) {
-                self.spawn(about.clone(), flight, refused.is_some(), fetch());
-                begun = true;
-                drop(self.flight.lock().await); // until it has ended
+            // The previous holder of the lock may have fetched it.
+            if matches!(self.next(refused), Action::Fetch) {
+                self.spawn(origin.clone(), flight, refused.is_some(), fetch());
+                fetched = true;
+                drop(self.flight.lock().await); // wait for the task
             }
         }
     }
 
-    fn next(&self, refused: Option<&Credential>) -> Next {
+    fn next(&self, refused: Option<&Credential>) -> Action {
         self.state.lock().next(refused, Instant::now())
     }
 
     fn spawn(
         &self,
-        about: About,
+        origin: Origin,
         flight: OwnedMutexGuard<()>,
         replaces: bool,
         fetching: impl Future<Output = Result<Grant, Failure>> + Send + 'static,
     ) {
         let fetch = Fetch {
-            about,
+            origin,
             state: Arc::clone(&self.state),
             replaces,
             _flight: flight,
@@ -98,15 +97,15 @@ impl Entry {
         while tasks.try_join_next().is_some() {}
         tasks.spawn(async move {
             let fetched = fetching.await;
-            fetch.end(fetched);
+            fetch.finish(fetched);
         });
     }
 }
 
 impl Fetch {
-    /// Keeps what came of it, and says so.
-    fn end(self, fetched: Result<Grant, Failure>) {
-        let (cloud, observer) = &self.about;
+    /// Stores the result and logs changes.
+    fn finish(self, fetched: Result<Grant, Failure>) {
+        let (cloud, observer) = &self.origin;
         observer.refreshed(*cloud, fetched.is_ok());
         let now = Instant::now();
         match fetched {
@@ -119,8 +118,8 @@ impl Fetch {
                 debug!(%cloud, seconds, "the cloud has issued a token");
             }
             Err(failure) => {
-                let (error, news) = self.state.lock().fail(&failure, now);
-                if news {
+                let (error, is_new) = self.state.lock().fail(&failure, now);
+                if is_new {
                     let advice = error.advice();
                     warn!(%cloud, reason = "CloudIdentity", "no token was issued: {error}; {advice}");
                 }

@@ -1,4 +1,4 @@
-//! The clouds, and which hosts are theirs.
+//! The clouds and the hosts of their registries.
 
 use std::{fmt, str::FromStr};
 
@@ -16,10 +16,10 @@ pub enum Cloud {
 }
 
 impl Cloud {
-    /// All of them.
+    /// All clouds.
     pub const ALL: [Self; 3] = [Self::Aws, Self::Gcp, Self::Azure];
 
-    /// Its name in configurations and metrics.
+    /// The name in the configuration and metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Aws => "aws",
@@ -28,13 +28,13 @@ impl Cloud {
         }
     }
 
-    /// Whose registry a host is: `host`, without a port. The whole of the name counts, so that
-    /// `123456789012.dkr.ecr.eu-central-1.amazonaws.com.evil.example` is nobody's.
+    /// The cloud whose registry `host` (without a port) is. The whole name must match:
+    /// `123456789012.dkr.ecr.eu-central-1.amazonaws.com.evil.example` belongs to no cloud.
     pub fn of_host(host: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|cloud| cloud.has_host(host))
     }
 
-    /// Whether a host is a registry of the cloud.
+    /// Whether `host` is a registry of this cloud.
     pub fn has_host(self, host: &str) -> bool {
         match self {
             Self::Aws => EcrHost::parse(host).is_some(),

@@ -1,72 +1,72 @@
-//! Why no credential was issued.
+//! Failures to obtain a credential.
 
 use std::time::Duration;
 
 use kube_autorollout_registry::ProviderError;
 
-/// Longer codes are cut: they come from servers.
+/// Longer error codes of servers are dropped.
 const MAX_CODE: usize = 64;
 
-/// Why no credential was issued: which step failed, how, and what to do about it. It never holds a secret.
+/// Why no credential was issued: the step that failed, the cause, and advice. It never contains a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failure {
-    /// The step, in the cloud's own words, and where.
+    /// The step in the cloud's terms, and the endpoint.
     step: String,
-    /// The cloud's error code, or what happened instead of an answer.
-    what: String,
+    /// The cloud's error code, or why there was no response.
+    cause: String,
     advice: &'static str,
-    /// The server is away: nobody has to change anything.
-    pub(crate) passes: bool,
+    /// The server is unavailable; no change of configuration is needed.
+    pub(crate) is_transient: bool,
 }
 
 impl Failure {
-    /// The cloud, or what it needs, refuses: somebody has to change something.
-    pub(crate) fn refused(
+    /// A failure that persists until somebody changes the configuration.
+    pub(crate) fn permanent(
         step: impl Into<String>,
-        what: impl Into<String>,
+        cause: impl Into<String>,
         advice: &'static str,
     ) -> Self {
         Self {
             step: step.into(),
-            what: what.into(),
+            cause: cause.into(),
             advice,
-            passes: false,
+            is_transient: false,
         }
     }
 
-    /// There was no answer, or one that says that the server is in trouble.
-    pub(crate) fn away(
+    /// There was no response, or one of an overloaded or failing server.
+    pub(crate) fn transient(
         step: impl Into<String>,
-        what: impl Into<String>,
+        cause: impl Into<String>,
         advice: &'static str,
     ) -> Self {
         Self {
-            passes: true,
-            ..Self::refused(step, what, advice)
+            is_transient: true,
+            ..Self::permanent(step, cause, advice)
         }
     }
 
-    /// The same, which passes by itself if the server is only busy.
-    pub(crate) fn passing_if(mut self, is_busy: bool) -> Self {
-        self.passes |= is_busy;
+    /// Marks the failure as transient if the server is busy.
+    pub(crate) fn transient_if(mut self, is_busy: bool) -> Self {
+        self.is_transient |= is_busy;
         self
     }
 
-    /// The same with advice that says more.
+    /// Replaces the advice.
     pub(crate) fn with_advice(mut self, advice: &'static str) -> Self {
         self.advice = advice;
         self
     }
 
-    /// For the caller, who is not to ask again for so long.
+    /// The error for callers, which must not retry within `wait`.
     pub(crate) fn to_error(&self, wait: Duration) -> ProviderError {
-        let text = format!("{}: {}", self.step, self.what);
+        let text = format!("{}: {}", self.step, self.cause);
         ProviderError::new(text, self.advice).retry_after(wait)
     }
 }
 
-/// A server's error code as it may be shown: letters, digits and `.`, `_`, `-` only, so that it can be no token that
-/// somebody sent back.
+/// A server's error code if it is safe to show: only letters, digits, `.`, `_` and `-`, so that it is not a token that the
+/// server echoed.
 pub(crate) fn code(text: &str) -> Option<String> {
     let is_code =
         |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '_' | '-');

@@ -11,10 +11,10 @@ use crate::{environment::Environment, failure::Failure, grant::Grant, http::Http
 /// <https://cloud.google.com/artifact-registry/docs/docker/authentication#token>.
 const USER: &str = "oauth2accesstoken";
 
-/// What tokens are for. The role decides what they may.
+/// The scope of tokens. The role of the account limits their permissions.
 const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
 
-/// Whether a host is a registry of Google's.
+/// Whether a host is a registry of Google Cloud.
 pub(crate) fn is_host(host: &str) -> bool {
     let host = host.to_ascii_lowercase();
     if matches!(&*host, "gcr.io" | "docker.s3nsregistry.fr") {
@@ -26,10 +26,10 @@ pub(crate) fn is_host(host: &str) -> bool {
     name.is_some_and(|name| !name.is_empty() && !name.starts_with('-') && name.bytes().all(inner))
 }
 
-/// An access token, for whom the environment says.
+/// Fetches an access token for the identity in the environment.
 pub(crate) async fn fetch(environment: &Environment, http: &Http) -> Result<Grant, Failure> {
     let token = match environment.get(external_account::VARIABLE) {
-        Some(path) => external_account::token(path, environment, http).await?,
+        Some(path) => external_account::token(path, http).await?,
         None => metadata::token(environment, http).await?,
     };
     Ok(Grant {
@@ -39,7 +39,7 @@ pub(crate) async fn fetch(environment: &Environment, http: &Http) -> Result<Gran
     })
 }
 
-/// An access token, and whose it is.
+/// An access token and its identity.
 struct AccessToken {
     text: String,
     expires_in: std::time::Duration,

@@ -1,31 +1,32 @@
-//! Requests to the endpoints of clouds, and to metadata servers.
+//! Requests to cloud endpoints and metadata servers.
 
 use std::{net::IpAddr, time::Duration};
 
 use form_urlencoded::Serializer;
 use kube_autorollout_registry::{ErrorKind, TokenClient, TokenRequest, TokenResponse};
+use serde::de::DeserializeOwned;
 use tokio::time::sleep;
 use url::{Host, Url};
 
 use crate::failure::Failure;
 
-/// For one answer of a cloud's endpoint.
+/// For one response of a cloud endpoint.
 pub(crate) const ENDPOINT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// For a connection to an endpoint, TLS included.
 pub(crate) const ENDPOINT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// For one answer of a metadata server, which is on the node.
+/// For one response of a metadata server, which is on the node.
 pub(crate) const METADATA_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// For a connection to a metadata server.
 pub(crate) const METADATA_CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// GKE's metadata server does not answer in the first seconds of a pod.
-const METADATA_TRIES: u32 = 3;
+/// GKE's metadata server does not respond in the first seconds of a pod.
+const METADATA_ATTEMPTS: u32 = 3;
 
-/// Between two tries.
-const METADATA_PAUSE: Duration = Duration::from_millis(300);
+/// Between two attempts.
+const METADATA_DELAY: Duration = Duration::from_millis(300);
 
 const UNREACHABLE: &str = "check that this address can be reached from the controller's pod (network policy, firewall, proxy)";
 
@@ -39,19 +40,19 @@ const MALFORMED: &str = "check the address: what answers there is not the cloud'
 const REDIRECTS: &str =
     "correct the address: a redirect is not followed, as what is sent is a secret";
 
-/// The clients that requests go through.
+/// The HTTP clients.
 #[derive(Debug, Clone)]
 pub(crate) struct Http {
-    /// To endpoints of clouds, through the proxy if there is one.
+    /// For cloud endpoints, through the proxy if there is one.
     pub(crate) endpoints: TokenClient,
-    /// To those of AWS, which may have certificates of their own (`AWS_CA_BUNDLE`).
+    /// For AWS endpoints, with the certificates of `AWS_CA_BUNDLE`.
     pub(crate) aws: TokenClient,
-    /// To metadata servers, never through a proxy.
+    /// For metadata servers, never through a proxy.
     pub(crate) metadata: TokenClient,
 }
 
 /// The media type of a form.
-const FORM: &str = "application/x-www-form-urlencoded";
+pub(crate) const FORM: &str = "application/x-www-form-urlencoded";
 
 /// A POST of a form.
 pub(crate) fn post_form(url: &str, fields: &[(&str, &str)]) -> TokenRequest {
@@ -59,15 +60,15 @@ pub(crate) fn post_form(url: &str, fields: &[(&str, &str)]) -> TokenRequest {
     request.header("content-type", FORM)
 }
 
-/// The fields of a form as they are sent.
+/// Encodes the fields of a form.
 pub(crate) fn form(fields: &[(&str, &str)]) -> String {
     let mut form = Serializer::new(String::new());
     form.extend_pairs(fields);
     form.finish()
 }
 
-/// Sends a request to an endpoint of a cloud.
-pub(crate) async fn ask(
+/// Sends a request to a cloud endpoint. Redirects are errors.
+pub(crate) async fn send(
     client: &TokenClient,
     step: &str,
     request: TokenRequest,
@@ -77,10 +78,10 @@ pub(crate) async fn ask(
             ErrorKind::Tls => UNTRUSTED,
             _ => UNREACHABLE,
         };
-        Failure::away(step, chain(&error), advice)
+        Failure::transient(step, chain(&error), advice)
     })?;
     match response.status() {
-        300..=399 => Err(Failure::refused(
+        300..=399 => Err(Failure::permanent(
             step,
             format!("status {}, a redirect", response.status()),
             REDIRECTS,
@@ -90,30 +91,30 @@ pub(crate) async fn ask(
 }
 
 impl Http {
-    /// Asks a metadata server, again where it may only be starting.
-    pub(crate) async fn ask_metadata(
+    /// Sends a request to a metadata server, and retries while it may be starting.
+    pub(crate) async fn send_to_metadata_server(
         &self,
         step: &str,
         request: impl Fn() -> TokenRequest,
     ) -> Result<TokenResponse, Failure> {
-        let mut last = ask(&self.metadata, step, request()).await;
-        for _ in 1..METADATA_TRIES {
+        let mut last = send(&self.metadata, step, request()).await;
+        for _ in 1..METADATA_ATTEMPTS {
             let is_starting = match &last {
                 Ok(response) => response.status() >= 500,
-                Err(failure) => failure.passes,
+                Err(failure) => failure.is_transient,
             };
             if !is_starting {
                 break;
             }
-            sleep(METADATA_PAUSE).await;
-            last = ask(&self.metadata, step, request()).await;
+            sleep(METADATA_DELAY).await;
+            last = send(&self.metadata, step, request()).await;
         }
         last
     }
 }
 
-/// What a status means that has no code: somebody's refusal, or a server in trouble.
-pub(crate) fn failed(
+/// The failure for an error response, transient if the status is that of a failing or busy server.
+pub(crate) fn error_response(
     step: &str,
     response: &TokenResponse,
     code: Option<String>,
@@ -125,17 +126,22 @@ pub(crate) fn failed(
         None => format!("status {status}"),
     };
     if status >= 500 || status == 429 || status == 408 {
-        return Failure::away(step, what, BUSY);
+        return Failure::transient(step, what, BUSY);
     }
-    Failure::refused(step, what, advice)
+    Failure::permanent(step, what, advice)
 }
 
-/// An answer that is not what was asked for.
+/// Parses the body of a response as JSON.
+pub(crate) fn parse<T: DeserializeOwned>(response: &TokenResponse) -> Option<T> {
+    serde_json::from_slice(response.body()).ok()
+}
+
+/// The failure for a response that cannot be parsed.
 pub(crate) fn malformed(step: &str) -> Failure {
-    Failure::refused(step, "the answer makes no sense", MALFORMED)
+    Failure::permanent(step, "the answer makes no sense", MALFORMED)
 }
 
-/// The host of a URL, for messages: `host` or `host:port`.
+/// The `host` or `host:port` of a URL, empty if it is invalid.
 pub(crate) fn host_of(url: &str) -> String {
     let url = Url::parse(url).ok();
     let host = url.as_ref().and_then(|url| {
@@ -148,7 +154,7 @@ pub(crate) fn host_of(url: &str) -> String {
     host.unwrap_or_default()
 }
 
-/// Whether an address is this machine's own or link-local, where metadata servers are: these may speak HTTP without TLS.
+/// Whether a URL is that of a loopback or link-local address, as metadata servers have: these may be without TLS.
 pub(crate) fn is_local(url: &Url) -> bool {
     let address = match url.host() {
         Some(Host::Ipv4(address)) => IpAddr::from(address),
@@ -164,12 +170,12 @@ pub(crate) fn is_local(url: &Url) -> bool {
     }
 }
 
-/// The addresses of EC2's and EKS' own services over IPv6, `fd00:ec2::/32`.
+/// Whether an IPv6 address is that of a service of EC2 or EKS, `fd00:ec2::/32`.
 fn is_ec2(segments: [u16; 8]) -> bool {
     matches!(segments, [0xfd00, 0x0ec2, ..])
 }
 
-/// An error with its causes.
+/// Formats an error with its causes.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -1,4 +1,4 @@
-//! The identities of the pod in the clouds.
+//! The cloud identities of the pod.
 
 use std::{collections::BTreeMap, fs, io, path::PathBuf, sync::Arc};
 
@@ -8,12 +8,12 @@ use kube_autorollout_registry::{
 use url::Url;
 
 use crate::{
+    cloud::Cloud,
     environment::Environment,
     http::{ENDPOINT_CONNECT_TIMEOUT, Http, METADATA_CONNECT_TIMEOUT},
-    observer::RefreshObserver,
     provider::CloudIdentity,
     store::Store,
-    wanted::{Key, Wanted},
+    wanted::{CredentialRequest, Key},
 };
 
 /// The variables that hold URLs of endpoints.
@@ -24,21 +24,21 @@ const ENDPOINTS: [&str; 4] = [
     "AWS_ENDPOINT_URL_STS",
 ];
 
-/// What identities are made of.
+/// The parameters of [`Identities`].
 pub struct Setup<'a> {
-    /// The variables of the process.
+    /// The environment variables of the process.
     pub environment: &'a BTreeMap<String, String>,
-    /// Trusted beside the public roots.
+    /// Certificates to trust in addition to the public roots.
     pub certificates: Vec<Certificate>,
-    /// On the way to endpoints; metadata servers are asked directly.
+    /// The proxy for endpoints; requests to metadata servers bypass it.
     pub proxy: Proxy,
-    /// Of the requests.
+    /// The `User-Agent` of requests.
     pub user_agent: &'a str,
-    /// Is notified of every refresh.
+    /// Observes refreshes.
     pub observer: Arc<dyn RefreshObserver>,
 }
 
-/// Why there are no identities: something for the user to correct.
+/// A configuration error of the identities.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -47,7 +47,7 @@ pub enum Error {
     BundleFile {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// The file of `AWS_CA_BUNDLE` has no usable certificates.
@@ -55,10 +55,10 @@ pub enum Error {
     Bundle {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The cause.
         source: InvalidCertificate,
     },
-    /// A variable holds no URL.
+    /// A variable is not a valid URL.
     #[error(
         "invalid URL in the environment variable {variable}; allowed: an http or https URL without a login and a query"
     )]
@@ -66,30 +66,43 @@ pub enum Error {
         /// The variable.
         variable: &'static str,
     },
-    /// TLS cannot be set up, or the user agent cannot be sent.
+    /// The TLS configuration or the user agent is invalid.
     #[error("cannot create the client of the clouds")]
     Client(#[from] BuildError),
 }
 
-/// The identities of the pod. Cloning is cheap, and clones share everything.
+/// Observes attempts to refresh credentials.
+pub trait RefreshObserver: Send + Sync {
+    /// Called after each attempt, with whether a credential was `issued`.
+    fn refreshed(&self, cloud: Cloud, issued: bool);
+}
+
+/// An observer that does nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoopObserver;
+
+impl RefreshObserver for NoopObserver {
+    fn refreshed(&self, _: Cloud, _: bool) {}
+}
+
+/// The cloud identities of the pod. Clones are cheap and share everything.
 #[derive(Debug, Clone)]
 pub struct Identities(Arc<Store>);
 
 impl Identities {
-    /// Reads variables, and the certificates that one of them names; asks nobody yet.
+    /// Reads the environment and the file of `AWS_CA_BUNDLE`, without any request.
     ///
     /// # Errors
     ///
-    /// [`Error`] names what cannot be used.
+    /// [`Error`] for an invalid variable or file.
     pub fn new(setup: Setup<'_>) -> Result<Self, Error> {
         let environment = Environment::new(setup.environment);
-        for variable in ENDPOINTS {
-            if environment
-                .get(variable)
-                .is_some_and(|url| !is_endpoint(url))
-            {
-                return Err(Error::Endpoint { variable });
-            }
+        let is_invalid = |variable: &&str| {
+            let url = environment.get(variable);
+            url.is_some_and(|url| !is_endpoint(url))
+        };
+        if let Some(variable) = ENDPOINTS.into_iter().find(is_invalid) {
+            return Err(Error::Endpoint { variable });
         }
         let client = |certificates: &[Certificate], proxy, timeout| {
             TokenClient::new(certificates, proxy, timeout, setup.user_agent)
@@ -110,14 +123,17 @@ impl Identities {
             aws,
             metadata,
         };
-        let store = Store::new(environment, http, setup.observer);
-        Ok(Self(Arc::new(store)))
+        Ok(Self(Arc::new(Store::new(
+            environment,
+            http,
+            setup.observer,
+        ))))
     }
 
-    /// Where a credential comes from. Asking for it twice gives the same.
-    pub fn provider(&self, wanted: Wanted<'_>) -> Arc<dyn CredentialProvider> {
-        let key = Key::of(&wanted);
-        Arc::new(CloudIdentity::new(Arc::clone(&self.0), wanted.cloud, key))
+    /// The provider of a credential. Equal requests share the cached credential.
+    pub fn provider(&self, request: CredentialRequest<'_>) -> Arc<dyn CredentialProvider> {
+        let key = Key::of(&request);
+        Arc::new(CloudIdentity::new(Arc::clone(&self.0), request.cloud, key))
     }
 }
 

@@ -10,7 +10,6 @@ mod gcp;
 mod grant;
 mod http;
 mod identities;
-mod observer;
 mod provider;
 mod store;
 mod wanted;
@@ -18,7 +17,6 @@ mod wanted;
 pub use crate::{
     aws::{is_region, is_role_arn},
     cloud::Cloud,
-    identities::{Error, Identities, Setup},
-    observer::{NoopObserver, RefreshObserver},
-    wanted::Wanted,
+    identities::{Error, Identities, NoopObserver, RefreshObserver, Setup},
+    wanted::CredentialRequest,
 };

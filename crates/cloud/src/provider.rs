@@ -1,4 +1,4 @@
-//! The provider of one credential.
+//! The credential provider of a cloud identity.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use kube_autorollout_registry::{Asked, CredentialProvider, Fingerprint, Issuing}
 
 use crate::{cloud::Cloud, store::Store, wanted::Key};
 
-/// Where one credential comes from.
+/// The provider of one credential.
 #[derive(Debug)]
 pub(crate) struct CloudIdentity {
     store: Arc<Store>,

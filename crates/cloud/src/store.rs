@@ -1,4 +1,4 @@
-//! What the providers of all clouds share: the environment, the connections, and what was issued.
+//! The state that all providers share: environment, connections and cached credentials.
 
 use std::{fmt, num::NonZeroUsize, sync::Arc};
 
@@ -7,21 +7,21 @@ use parking_lot::Mutex;
 
 use crate::{
     aws, azure, cache::Entry, environment::Environment, failure::Failure, gcp, grant::Grant,
-    http::Http, observer::RefreshObserver, wanted::Key,
+    http::Http, identities::RefreshObserver, wanted::Key,
 };
 
-/// Credentials that are kept: a user who can name hosts of a cloud can name any number of registries of ACR.
-const MAX_KEPT: NonZeroUsize = NonZeroUsize::MIN.saturating_add(255);
+/// The capacity of the cache: users can name any number of registries of ACR.
+const CAPACITY: NonZeroUsize = NonZeroUsize::MIN.saturating_add(255);
 
 const NO_REGION: &str =
     "set secret.region of this entry in the configuration to the region of the registry";
 
-/// What all providers share.
+/// The shared state of all providers.
 pub(crate) struct Store {
     environment: Environment,
     http: Http,
     pub(crate) observer: Arc<dyn RefreshObserver>,
-    kept: Mutex<LruCache<Key, Arc<Entry>>>,
+    cache: Mutex<LruCache<Key, Arc<Entry>>>,
 }
 
 impl Store {
@@ -34,26 +34,26 @@ impl Store {
             environment,
             http,
             observer,
-            kept: Mutex::new(LruCache::new(MAX_KEPT)),
+            cache: Mutex::new(LruCache::new(CAPACITY)),
         }
     }
 
-    /// What is kept under a key.
+    /// The cache entry of a key.
     pub(crate) fn entry(&self, key: &Key) -> Arc<Entry> {
-        let mut kept = self.kept.lock();
-        Arc::clone(kept.get_or_insert(key.clone(), Arc::default))
+        let mut cache = self.cache.lock();
+        Arc::clone(cache.get_or_insert(key.clone(), Arc::default))
     }
 
-    /// Has the cloud issue a credential.
+    /// Requests a credential from the cloud.
     pub(crate) async fn fetch(&self, key: &Key) -> Result<Grant, Failure> {
         let (environment, http) = (&self.environment, &self.http);
         match key {
             Key::Ecr(ecr) => aws::fetch(ecr, environment, http).await,
             Key::Google => gcp::fetch(environment, http).await,
             Key::Acr(acr) => azure::fetch(acr, environment, http).await,
-            Key::Nowhere => {
+            Key::UnknownRegion => {
                 let what = "the host does not say in which region the registry is";
-                Err(Failure::refused("aws: region", what, NO_REGION))
+                Err(Failure::permanent("aws: region", what, NO_REGION))
             }
         }
     }

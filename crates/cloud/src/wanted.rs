@@ -1,4 +1,4 @@
-//! Which credential is wanted, and what it is kept under.
+//! Requests for credentials, and their cache keys.
 
 use crate::{
     aws::{Ecr, EcrHost},
@@ -7,56 +7,56 @@ use crate::{
     http::host_of,
 };
 
-/// Which credential is wanted.
+/// A request for a credential.
 #[derive(Debug, Clone, Copy)]
-pub struct Wanted<'a> {
+pub struct CredentialRequest<'a> {
     /// The cloud that issues it.
     pub cloud: Cloud,
-    /// The registry as images name it.
+    /// The registry's host in image references.
     pub registry: &'a str,
-    /// Where the registry is asked: scheme, host and port, without a path.
+    /// The registry's endpoint: scheme, host and port, without a path.
     pub url: &'a str,
-    /// Of a registry of AWS whose host does not say it.
+    /// The AWS region, for hosts that do not contain it.
     pub region: Option<&'a str>,
-    /// A role of AWS to be assumed.
+    /// The ARN of an AWS role to assume.
     pub role_arn: Option<&'a str>,
 }
 
-/// What a credential is kept under.
+/// The cache key of a credential.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Key {
     Ecr(Ecr),
-    /// A registry of AWS in no known region.
-    Nowhere,
+    /// A registry of AWS in an unknown region.
+    UnknownRegion,
     Google,
     Acr(Acr),
 }
 
 impl Key {
-    pub(crate) fn of(wanted: &Wanted<'_>) -> Self {
-        let asked = host_of(wanted.url);
-        match wanted.cloud {
+    pub(crate) fn of(request: &CredentialRequest<'_>) -> Self {
+        let endpoint = host_of(request.url);
+        match request.cloud {
             Cloud::Gcp => Self::Google,
             Cloud::Azure => {
-                let own = [wanted.registry, &asked];
-                let service = own.into_iter().find(|host| azure::is_host(host));
+                let hosts = [request.registry, &endpoint];
+                let service = hosts.into_iter().find(|host| azure::is_host(host));
                 Self::Acr(Acr {
-                    url: wanted.url.trim_end_matches('/').to_owned(),
-                    service: service.unwrap_or(wanted.registry).to_owned(),
+                    url: request.url.trim_end_matches('/').to_owned(),
+                    service: service.unwrap_or(request.registry).to_owned(),
                 })
             }
             Cloud::Aws => {
-                let host = EcrHost::parse(wanted.registry).or_else(|| EcrHost::parse(&asked));
-                let named = || {
+                let host = EcrHost::parse(request.registry).or_else(|| EcrHost::parse(&endpoint));
+                let configured = || {
                     Some(EcrHost::Private {
-                        region: wanted.region?.to_owned(),
+                        region: request.region?.to_owned(),
                         fips: false,
                         dual_stack: false,
                     })
                 };
-                let role = wanted.role_arn.map(str::to_owned);
-                host.or_else(named)
-                    .map_or(Self::Nowhere, |host| Self::Ecr(Ecr { host, role }))
+                let role = request.role_arn.map(str::to_owned);
+                host.or_else(configured)
+                    .map_or(Self::UnknownRegion, |host| Self::Ecr(Ecr { host, role }))
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kube_autorollout_cloud::{Cloud, Identities, Wanted};
+use kube_autorollout_cloud::{Cloud, Identities, CredentialRequest};
 use kube_autorollout_core::Reference;
 use kube_autorollout_registry::CredentialProvider;
 
@@ -47,7 +47,7 @@ pub(super) fn provider(
     if !is_literal && !cloud.has_host(registry) {
         return Err(refused(&format!("no registry of {cloud}")));
     }
-    Ok(Some(identities.provider(Wanted {
+    Ok(Some(identities.provider(CredentialRequest {
         cloud,
         registry,
         url: &url,

@@ -5,15 +5,13 @@ use kube_autorollout_registry::TokenRequest;
 use serde::Deserialize;
 use url::{Host, Url};
 
-use super::{
-    is_region,
-    sigv4::Keys,
-    sts::{self, Sts},
-};
+use super::{is_region, sigv4::Keys, sts::Sts};
 use crate::{
-    environment::Environment,
+    environment::{Environment, read_line},
     failure::{Failure, code},
-    http::{ENDPOINT_TIMEOUT, Http, METADATA_TIMEOUT, ask, failed, host_of, malformed},
+    http::{
+        ENDPOINT_TIMEOUT, Http, METADATA_TIMEOUT, error_response, host_of, malformed, parse, send,
+    },
 };
 
 const NO_IDENTITY: &str = "annotate the controller's ServiceAccount with eks.amazonaws.com/role-arn (IRSA), or create an EKS Pod Identity association for it, and restart the controller's pod";
@@ -26,33 +24,33 @@ const POD_IDENTITY: &str = "create the EKS Pod Identity association of the contr
 
 const AGENT_ADDRESS: &str = "correct AWS_CONTAINER_CREDENTIALS_FULL_URI: over http only the Pod Identity agent (169.254.170.23, fd00:ec2::23), 169.254.170.2 and loopback are asked";
 
-/// Keys, and whose they are as far as that is known.
+/// Keys and their identity, as far as it is known.
 pub(super) struct Session {
     pub(super) keys: Keys,
     /// The ARN of a role.
     pub(super) arn: Option<String>,
-    /// What is said where there is no ARN.
+    /// Shown if there is no ARN.
     pub(super) source: String,
 }
 
-/// What the agent of EKS Pod Identity answers:
+/// A response of the EKS Pod Identity agent:
 /// <https://docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html>.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct AgentAnswer {
+struct AgentResponse {
     access_key_id: String,
     secret_access_key: String,
     token: String,
     account_id: Option<String>,
 }
 
-/// What the agent answers when it gives nothing.
+/// An error response of the agent.
 #[derive(Deserialize)]
 struct AgentError {
     code: Option<String>,
 }
 
-/// The region of STS: the pod's own, else that of the registry.
+/// The region of STS: the pod's, else the registry's.
 pub(super) fn region(environment: &Environment, of_registry: &str) -> Result<String, Failure> {
     for name in ["AWS_REGION", "AWS_DEFAULT_REGION"] {
         if let Some(region) = environment.get(name) {
@@ -60,7 +58,7 @@ pub(super) fn region(environment: &Environment, of_registry: &str) -> Result<Str
                 return Ok(region.to_owned());
             }
             let what = format!("{name} is no region");
-            return Err(Failure::refused("aws: region", what, REGION));
+            return Err(Failure::permanent("aws: region", what, REGION));
         }
     }
     Ok(of_registry.to_owned())
@@ -79,7 +77,7 @@ pub(super) async fn of_the_pod(
     let file = environment.get("AWS_WEB_IDENTITY_TOKEN_FILE");
     if let (Some(role), Some(file)) = (role, file) {
         let variable = "AWS_WEB_IDENTITY_TOKEN_FILE";
-        let token = environment.read("aws: IRSA", variable, file, TOKEN_FILE)?;
+        let token = read_line("aws: IRSA", variable, file, TOKEN_FILE)?;
         let keys = sts.assume_role_with_web_identity(role, &token).await?;
         return Ok(Session {
             keys,
@@ -97,7 +95,7 @@ pub(super) async fn of_the_pod(
             "none of AWS_ACCESS_KEY_ID, AWS_WEB_IDENTITY_TOKEN_FILE and AWS_CONTAINER_CREDENTIALS_FULL_URI is set"
         }
     };
-    Err(Failure::refused(
+    Err(Failure::permanent(
         "aws: the pod has no identity",
         what,
         NO_IDENTITY,
@@ -108,7 +106,7 @@ fn of_variables(environment: &Environment, id: &str) -> Result<Session, Failure>
     let Some(secret) = environment.get("AWS_SECRET_ACCESS_KEY") else {
         let what = "AWS_ACCESS_KEY_ID is set, and AWS_SECRET_ACCESS_KEY is not";
         let advice = "set both, or neither to use IRSA or EKS Pod Identity";
-        return Err(Failure::refused("aws: static credentials", what, advice));
+        return Err(Failure::permanent("aws: static credentials", what, advice));
     };
     Ok(Session {
         keys: Keys {
@@ -130,11 +128,11 @@ async fn of_the_agent(
     let url = uri.parse::<Url>().ok().filter(is_agent);
     let Some(url) = url else {
         let what = "the address is not one of an agent";
-        return Err(Failure::refused(step, what, AGENT_ADDRESS));
+        return Err(Failure::permanent(step, what, AGENT_ADDRESS));
     };
     let name = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE";
     let token = match environment.get(name) {
-        Some(file) => Some(environment.read(&step, name, file, TOKEN_FILE)?),
+        Some(file) => Some(read_line(&step, name, file, TOKEN_FILE)?),
         None => environment
             .get("AWS_CONTAINER_AUTHORIZATION_TOKEN")
             .map(str::to_owned),
@@ -147,24 +145,23 @@ async fn of_the_agent(
         }
     };
     let response = if url.scheme() == "https" {
-        ask(&http.aws, &step, request(ENDPOINT_TIMEOUT)).await?
+        send(&http.aws, &step, request(ENDPOINT_TIMEOUT)).await?
     } else {
-        http.ask_metadata(&step, || request(METADATA_TIMEOUT))
+        http.send_to_metadata_server(&step, || request(METADATA_TIMEOUT))
             .await?
     };
     if response.status() != 200 {
-        let error: Option<AgentError> = serde_json::from_slice(response.body()).ok();
+        let error: Option<AgentError> = parse(&response);
         let code = error.and_then(|error| code(&error.code?));
-        return Err(failed(&step, &response, code, POD_IDENTITY));
+        return Err(error_response(&step, &response, code, POD_IDENTITY));
     }
-    let answer: AgentAnswer =
-        serde_json::from_slice(response.body()).map_err(|_| malformed(&step))?;
-    let account = answer.account_id.as_deref().and_then(code);
+    let body: AgentResponse = parse(&response).ok_or_else(|| malformed(&step))?;
+    let account = body.account_id.as_deref().and_then(code);
     Ok(Session {
         keys: Keys {
-            access_key_id: answer.access_key_id,
-            secret_access_key: answer.secret_access_key,
-            session_token: Some(answer.token),
+            access_key_id: body.access_key_id,
+            secret_access_key: body.secret_access_key,
+            session_token: Some(body.token),
         },
         arn: None,
         source: account.map_or_else(
@@ -174,7 +171,7 @@ async fn of_the_agent(
     })
 }
 
-/// Whether credentials may be asked for at an address: the agents', loopback, and any by TLS
+/// Whether credentials may be requested from a URL: those of the agents, loopback addresses, and any with TLS
 /// (<https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html>).
 fn is_agent(url: &Url) -> bool {
     match (url.scheme(), url.host()) {
@@ -188,14 +185,6 @@ fn is_agent(url: &Url) -> bool {
         }
         ("http", Some(Host::Domain(name))) => name == "localhost",
         _ => false,
-    }
-}
-
-/// Whose keys they are, as STS says it; nothing where it does not say it soon, which nobody has to know.
-pub(super) async fn arn(sts: &Sts<'_>, session: &Session) -> Option<String> {
-    match &session.arn {
-        Some(arn) => Some(arn.clone()),
-        None => sts::caller(sts, &session.keys).await,
     }
 }
 

@@ -7,7 +7,7 @@ use kube_autorollout_registry::{Credential, TokenResponse};
 use serde::Deserialize;
 
 use super::{
-    credentials::{self, Session},
+    credentials,
     endpoints::{self, PUBLIC_REGION, Variant},
     host::EcrHost,
     sigv4::Scope,
@@ -16,24 +16,24 @@ use super::{
 use crate::{
     environment::Environment,
     failure::{Failure, code},
-    grant::{Grant, left_until, now},
-    http::{ENDPOINT_TIMEOUT, Http, ask, failed, host_of, malformed},
+    grant::{Grant, now, remaining_until},
+    http::{ENDPOINT_TIMEOUT, Http, error_response, host_of, malformed, parse, send},
 };
 
 const JSON: &str = "application/x-amz-json-1.1";
 
-/// The registries that one password is for: all that a role may read in a region. The account does not matter.
+/// The scope of a password: all registries in a region that a role may read, whatever their account.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Ecr {
     pub(crate) host: EcrHost,
-    /// Assumed with the pod's own role.
+    /// A role to assume with the pod's own one.
     pub(crate) role: Option<String>,
 }
 
-/// The answer of either service; the private one has a list of one.
+/// The response of either service; that of private registries is a list of one.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Answer {
+struct AuthorizationResponse {
     authorization_data: OneOrMany,
 }
 
@@ -52,14 +52,14 @@ struct AuthorizationData {
     expires_at: f64,
 }
 
-/// What the service answers when it gives nothing.
+/// An error response.
 #[derive(Deserialize)]
-struct Refusal {
+struct ErrorBody {
     #[serde(rename = "__type")]
     kind: Option<String>,
 }
 
-/// One of the two services.
+/// The API of private registries, or that of the public gallery.
 struct Service {
     name: &'static str,
     target: &'static str,
@@ -111,7 +111,7 @@ impl Service {
     }
 }
 
-/// A password, for the pod's role or the one that is assumed.
+/// Fetches a password for the pod's role, or the one to assume.
 pub(crate) async fn fetch(
     ecr: &Ecr,
     environment: &Environment,
@@ -126,15 +126,10 @@ pub(crate) async fn fetch(
     };
     let mut session = credentials::of_the_pod(environment, http, &sts).await?;
     if let Some(role) = &ecr.role {
-        session = Session {
-            keys: sts.assume_role(&session.keys, role).await?,
-            arn: Some(role.clone()),
-            source: session.source,
-        };
+        session.keys = sts.assume_role(&session.keys, role).await?;
+        session.arn = Some(role.clone());
     }
     let step = format!("aws: GetAuthorizationToken at {}", host_of(&service.url));
-    let headers = [("content-type", JSON), ("x-amz-target", service.target)];
-    let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let scope = Scope {
         region: &service.region,
         service: service.name,
@@ -144,33 +139,36 @@ pub(crate) async fn fetch(
         &session.keys,
         &scope,
         &service.url,
-        headers.to_vec(),
+        &[("content-type", JSON), ("x-amz-target", service.target)],
         "{}".to_owned(),
         ENDPOINT_TIMEOUT,
     );
-    let response = ask(&http.aws, &step, request).await?;
+    let response = send(&http.aws, &step, request).await?;
     if response.status() != 200 {
         let code = error_code(&response);
         let advice = service.advice(code.as_deref().unwrap_or_default());
         let is_busy = code
             .as_deref()
             .is_some_and(|code| code.starts_with("Throttling") || code == "ServerException");
-        let failure = failed(&step, &response, code, advice);
-        return Err(failure.passing_if(is_busy));
+        let failure = error_response(&step, &response, code, advice);
+        return Err(failure.transient_if(is_busy));
     }
     let (credential, expires) = password(&response).ok_or_else(|| malformed(&step))?;
-    let arn = credentials::arn(&sts, &session).await;
+    let arn = match session.arn {
+        Some(arn) => Some(arn),
+        None => sts.caller_arn(&session.keys).await,
+    };
     Ok(Grant {
         credential,
-        expires_in: left_until(expires, &response),
+        expires_in: remaining_until(expires, &response),
         identity: format!("aws: {}", arn.unwrap_or(session.source)),
     })
 }
 
-/// The code in an answer, without the namespace before it.
+/// The error code of a response, without its namespace.
 fn error_code(response: &TokenResponse) -> Option<String> {
-    let refusal: Option<Refusal> = serde_json::from_slice(response.body()).ok();
-    let kind = refusal.and_then(|refusal| refusal.kind);
+    let error: Option<ErrorBody> = parse(response);
+    let kind = error.and_then(|error| error.kind);
     let kind = kind.or_else(|| {
         let header = response.header("x-amzn-errortype")?;
         header.split(':').next().map(str::to_owned)
@@ -179,8 +177,8 @@ fn error_code(response: &TokenResponse) -> Option<String> {
 }
 
 fn password(response: &TokenResponse) -> Option<(Credential, Timestamp)> {
-    let answer: Answer = serde_json::from_slice(response.body()).ok()?;
-    let data = match answer.authorization_data {
+    let body: AuthorizationResponse = parse(response)?;
+    let data = match body.authorization_data {
         OneOrMany::Many(list) => list.into_iter().next()?,
         OneOrMany::One(data) => data,
     };

@@ -1,18 +1,12 @@
-//! Where the APIs of AWS are: <https://docs.aws.amazon.com/general/latest/gr/ecr.html>,
+//! The endpoints of the AWS APIs: <https://docs.aws.amazon.com/general/latest/gr/ecr.html>,
 //! <https://docs.aws.amazon.com/general/latest/gr/sts.html>, and
 //! <https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html> for the variables.
 
 use crate::environment::Environment;
 
-/// The domains of a partition.
-struct Partition {
-    suffix: &'static str,
-    dual_stack: &'static str,
-}
-
-/// The partition of a region, by the beginning of its name.
-fn partition(region: &str) -> Partition {
-    let (suffix, dual_stack) = match region {
+/// The domain of a region's partition, and the one of its dual-stack endpoints.
+fn domains(region: &str) -> (&'static str, &'static str) {
+    match region {
         _ if region.starts_with("cn-") => ("amazonaws.com.cn", "api.amazonwebservices.com.cn"),
         _ if region.starts_with("eusc-") => ("amazonaws.eu", "api.amazonwebservices.eu"),
         _ if region.starts_with("us-isob-") => ("sc2s.sgov.gov", "api.aws.scloud"),
@@ -20,11 +14,10 @@ fn partition(region: &str) -> Partition {
         _ if region.starts_with("us-iso-") => ("c2s.ic.gov", "api.aws.ic.gov"),
         _ if region.starts_with("eu-isoe-") => ("cloud.adc-e.uk", "api.cloud-aws.adc-e.uk"),
         _ => ("amazonaws.com", "api.aws"),
-    };
-    Partition { suffix, dual_stack }
+    }
 }
 
-/// Which variant of an endpoint is asked.
+/// The variant of an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Variant {
     pub(super) fips: bool,
@@ -32,7 +25,7 @@ pub(super) struct Variant {
 }
 
 impl Variant {
-    /// What the environment asks for.
+    /// The variant that the environment selects.
     pub(super) fn of(environment: &Environment) -> Self {
         Self {
             fips: environment.is_true("AWS_USE_FIPS_ENDPOINT"),
@@ -40,7 +33,7 @@ impl Variant {
         }
     }
 
-    /// And what a host does.
+    /// Adds the variant of a host.
     pub(super) fn or(self, fips: bool, dual_stack: bool) -> Self {
         Self {
             fips: self.fips || fips,
@@ -49,62 +42,55 @@ impl Variant {
     }
 }
 
-/// What the environment names in the place of a service's own endpoint.
-fn named<'e>(environment: &'e Environment, of_service: &str) -> Option<&'e str> {
+/// The configured URL of a service, if its endpoint is overridden.
+fn configured(environment: &Environment, variable: &str) -> Option<String> {
     if environment.is_true("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS") {
         return None;
     }
-    environment
-        .get(of_service)
-        .or_else(|| environment.get("AWS_ENDPOINT_URL"))
+    let url = environment.get(variable);
+    let url = url.or_else(|| environment.get("AWS_ENDPOINT_URL"))?;
+    Some(format!("{}/", url.trim_end_matches('/')))
 }
 
 /// The URL of STS in a region.
 pub(super) fn sts(environment: &Environment, region: &str) -> String {
-    if let Some(named) = named(environment, "AWS_ENDPOINT_URL_STS") {
-        return with_path(named);
+    if let Some(url) = configured(environment, "AWS_ENDPOINT_URL_STS") {
+        return url;
     }
-    let partition = partition(region);
+    let (domain, dual_stack) = domains(region);
     let variant = Variant::of(environment);
     let service = if variant.fips { "sts-fips" } else { "sts" };
     let domain = if variant.dual_stack {
-        partition.dual_stack
+        dual_stack
     } else {
-        partition.suffix
+        domain
     };
     format!("https://{service}.{region}.{domain}/")
 }
 
 /// The URL of ECR's API in a region.
 pub(super) fn ecr(environment: &Environment, region: &str, variant: Variant) -> String {
-    if let Some(named) = named(environment, "AWS_ENDPOINT_URL_ECR") {
-        return with_path(named);
+    if let Some(url) = configured(environment, "AWS_ENDPOINT_URL_ECR") {
+        return url;
     }
-    let partition = partition(region);
+    let (domain, dual_stack) = domains(region);
     let host = match (variant.fips, variant.dual_stack) {
-        (false, false) => format!("api.ecr.{region}.{}", partition.suffix),
-        (true, false) => format!("ecr-fips.{region}.{}", partition.suffix),
-        (false, true) => format!("ecr.{region}.{}", partition.dual_stack),
-        (true, true) => format!("ecr-fips.{region}.{}", partition.dual_stack),
+        (false, false) => format!("api.ecr.{region}.{domain}"),
+        (true, false) => format!("ecr-fips.{region}.{domain}"),
+        (false, true) => format!("ecr.{region}.{dual_stack}"),
+        (true, true) => format!("ecr-fips.{region}.{dual_stack}"),
     };
     format!("https://{host}/")
 }
 
-/// The URL of the public gallery's API, which is in one region.
+/// The URL of the public gallery's API, which has a single region.
 pub(super) fn ecr_public(environment: &Environment) -> String {
-    let named = named(environment, "AWS_ENDPOINT_URL_ECR_PUBLIC");
-    named.map_or_else(
-        || format!("https://api.ecr-public.{PUBLIC_REGION}.amazonaws.com/"),
-        with_path,
-    )
+    configured(environment, "AWS_ENDPOINT_URL_ECR_PUBLIC")
+        .unwrap_or_else(|| format!("https://api.ecr-public.{PUBLIC_REGION}.amazonaws.com/"))
 }
 
-/// Where the public gallery's API is.
+/// The region of the public gallery's API.
 pub(super) const PUBLIC_REGION: &str = "us-east-1";
-
-fn with_path(url: &str) -> String {
-    format!("{}/", url.trim_end_matches('/'))
-}
 
 #[cfg(test)]
 mod tests {

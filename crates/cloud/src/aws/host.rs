@@ -1,6 +1,6 @@
 //! The hosts of ECR.
 
-/// What a host of ECR says of where it is. The pattern is that of AWS' own credential helper:
+/// A host of ECR. The pattern is that of the credential provider of AWS:
 /// <https://github.com/kubernetes/cloud-provider-aws/blob/master/cmd/ecr-credential-provider/main.go>.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum EcrHost {
@@ -14,7 +14,7 @@ pub(crate) enum EcrHost {
     Public,
 }
 
-/// The ends of hosts, without the dot before them, and whether they are those of dual-stack hosts.
+/// The domains of hosts, and whether they are dual-stack.
 const SUFFIXES: [(&str, bool); 9] = [
     ("amazonaws.com", false),
     ("amazonaws.com.cn", false),
@@ -28,7 +28,7 @@ const SUFFIXES: [(&str, bool); 9] = [
 ];
 
 impl EcrHost {
-    /// Reads a whole host, without a port.
+    /// Parses a host without a port.
     pub(crate) fn parse(host: &str) -> Option<Self> {
         let host = host.to_ascii_lowercase();
         if matches!(&*host, "public.ecr.aws" | "ecr-public.aws.com") {

@@ -1,11 +1,11 @@
-//! Signature Version 4 of requests: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>.
+//! Signature Version 4: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>.
 
 use std::{collections::BTreeMap, fmt, fmt::Write as _};
 
 use jiff::Timestamp;
 use ring::{digest, hmac};
 
-/// Credentials of AWS. `Debug` shows none of them.
+/// AWS credentials, redacted in `Debug`.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Keys {
     pub(super) access_key_id: String,
@@ -19,17 +19,17 @@ impl fmt::Debug for Keys {
     }
 }
 
-/// What is signed: a request without a query, which none of ours has.
+/// A request to sign, without a query.
 pub(super) struct Unsigned<'a> {
     pub(super) method: &'a str,
-    /// As it is sent.
+    /// The path as it is sent.
     pub(super) path: &'a str,
-    /// All that are signed, the host among them.
+    /// All headers to sign, including `host`.
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: &'a [u8],
 }
 
-/// For whom and when a request is signed.
+/// The credential scope and time of a signature.
 pub(super) struct Scope<'a> {
     pub(super) region: &'a str,
     pub(super) service: &'a str,
@@ -38,16 +38,19 @@ pub(super) struct Scope<'a> {
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
-/// The headers that a request needs besides its own: the date, the session token and the signature.
-pub(super) fn sign(keys: &Keys, scope: &Scope<'_>, request: Unsigned<'_>) -> Vec<(String, String)> {
+/// Returns the headers to add to a request: the date, the session token and the signature.
+pub(super) fn sign(
+    keys: &Keys,
+    scope: &Scope<'_>,
+    mut request: Unsigned<'_>,
+) -> Vec<(String, String)> {
     let instant = scope.now.strftime("%Y%m%dT%H%M%SZ").to_string();
     let mut added = vec![("x-amz-date".to_owned(), instant.clone())];
     if let Some(token) = &keys.session_token {
         added.push(("x-amz-security-token".to_owned(), token.clone()));
     }
-    let mut headers = request.headers;
-    headers.extend(added.iter().cloned());
-    let (canonical, signed) = canonical(request.method, request.path, &headers, request.body);
+    request.headers.extend(added.iter().cloned());
+    let (canonical, signed) = canonical(&request);
     let date = instant.split('T').next().unwrap_or_default();
     let scoped = format!("{date}/{}/{}/aws4_request", scope.region, scope.service);
     let hash = hex(digest::digest(&digest::SHA256, canonical.as_bytes()).as_ref());
@@ -62,14 +65,9 @@ pub(super) fn sign(keys: &Keys, scope: &Scope<'_>, request: Unsigned<'_>) -> Vec
 }
 
 /// The canonical request, and the names of its headers.
-fn canonical(
-    method: &str,
-    path: &str,
-    headers: &[(String, String)],
-    body: &[u8],
-) -> (String, String) {
+fn canonical(request: &Unsigned<'_>) -> (String, String) {
     let mut by_name: BTreeMap<String, String> = BTreeMap::new();
-    for (name, value) in headers {
+    for (name, value) in &request.headers {
         let value = value.split_ascii_whitespace().collect::<Vec<_>>().join(" ");
         by_name
             .entry(name.to_ascii_lowercase())
@@ -80,12 +78,10 @@ fn canonical(
     let signed = signed.join(";");
     let mut lines = String::new();
     for (name, value) in &by_name {
-        lines.push_str(name);
-        lines.push(':');
-        lines.push_str(value);
-        lines.push('\n');
+        let _ = writeln!(lines, "{name}:{value}"); // writing to a String never fails
     }
-    let hash = hex(digest::digest(&digest::SHA256, body).as_ref());
+    let hash = hex(digest::digest(&digest::SHA256, request.body).as_ref());
+    let Unsigned { method, path, .. } = request;
     let canonical = format!("{method}\n{path}\n\n{lines}\n{signed}\n{hash}");
     (canonical, signed)
 }
@@ -101,8 +97,7 @@ fn signature(keys: &Keys, scope: &Scope<'_>, date: &str, text: &str) -> Vec<u8> 
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String never fails.
-        let _ = write!(text, "{byte:02x}");
+        let _ = write!(text, "{byte:02x}"); // writing to a String never fails
         text
     })
 }

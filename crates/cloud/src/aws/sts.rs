@@ -1,4 +1,4 @@
-//! The three actions of STS that are needed: <https://docs.aws.amazon.com/STS/latest/APIReference/>.
+//! The actions of STS that are needed: <https://docs.aws.amazon.com/STS/latest/APIReference/>.
 
 use std::time::Duration;
 
@@ -11,18 +11,18 @@ use super::{
 use crate::{
     failure::{Failure, code},
     grant::now,
-    http::{ENDPOINT_TIMEOUT, Http, ask, failed, form, host_of, malformed, post_form},
+    http::{
+        ENDPOINT_TIMEOUT, FORM, Http, error_response, form, host_of, malformed, post_form, send,
+    },
 };
 
 const VERSION: (&str, &str) = ("Version", "2011-06-15");
 
-/// The name under which the role's sessions are logged.
+/// The session name of assumed roles.
 const SESSION: &str = "kube-autorollout";
 
-/// For the name of the caller, which is nice to have.
+/// For the identity of the caller, which is optional.
 const CALLER_TIMEOUT: Duration = Duration::from_secs(2);
-
-const FORM: &str = "application/x-www-form-urlencoded";
 
 /// STS in one region.
 pub(super) struct Sts<'a> {
@@ -32,7 +32,7 @@ pub(super) struct Sts<'a> {
 }
 
 impl Sts<'_> {
-    /// Trades the ServiceAccount's token for keys of a role.
+    /// Exchanges the ServiceAccount's token for keys of a role.
     pub(super) async fn assume_role_with_web_identity(
         &self,
         role: &str,
@@ -48,7 +48,7 @@ impl Sts<'_> {
             ("WebIdentityToken", token),
         ];
         let request = post_form(&self.url, &fields);
-        let response = ask(&self.http.aws, &step, request).await?;
+        let response = send(&self.http.aws, &step, request).await?;
         keys(&step, &response, |code| match code {
             "AccessDenied" => {
                 "let the trust policy of the role accept the controller's ServiceAccount: the OIDC provider of this cluster, and system:serviceaccount:<namespace>:<name> as its sub"
@@ -69,7 +69,7 @@ impl Sts<'_> {
         })
     }
 
-    /// Trades the keys of the pod for those of another role.
+    /// Exchanges the pod's keys for those of another role.
     pub(super) async fn assume_role(
         &self,
         keys_of_pod: &Keys,
@@ -108,14 +108,31 @@ impl Sts<'_> {
         form: String,
         timeout: Duration,
     ) -> Result<TokenResponse, Failure> {
-        let headers = vec![("content-type".to_owned(), FORM.to_owned())];
         let scope = Scope {
             region: &self.region,
             service: "sts",
             now: now(),
         };
-        let request = signed_post(keys, &scope, &self.url, headers, form, timeout);
-        ask(&self.http.aws, step, request).await
+        let request = signed_post(
+            keys,
+            &scope,
+            &self.url,
+            &[("content-type", FORM)],
+            form,
+            timeout,
+        );
+        send(&self.http.aws, step, request).await
+    }
+
+    /// The ARN of the keys' identity, if STS responds in time.
+    pub(super) async fn caller_arn(&self, keys: &Keys) -> Option<String> {
+        let form = form(&[VERSION, ("Action", "GetCallerIdentity")]);
+        let response = self.signed(keys, "aws: GetCallerIdentity", form, CALLER_TIMEOUT);
+        let response = response.await.ok()?;
+        let arn = xml::element(std::str::from_utf8(response.body()).ok()?, "Arn")?;
+        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b":/+=,.@_-".contains(&byte);
+        let is_arn = arn.len() <= 512 && arn.starts_with("arn:") && arn.bytes().all(is_allowed);
+        is_arn.then_some(arn)
     }
 
     fn step(&self, action: &str, role: &str) -> String {
@@ -128,14 +145,15 @@ pub(super) fn signed_post(
     keys: &Keys,
     scope: &Scope<'_>,
     url: &str,
-    headers: Vec<(String, String)>,
+    headers: &[(&str, &str)],
     body: String,
     timeout: Duration,
 ) -> TokenRequest {
-    let host = host_of(url);
     let path = url::Url::parse(url).map_or_else(|_| "/".to_owned(), |url| url.path().to_owned());
+    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    let headers: Vec<_> = headers.iter().map(owned).collect();
     let mut signed = headers.clone();
-    signed.push(("host".to_owned(), host));
+    signed.push(("host".to_owned(), host_of(url)));
     let unsigned = Unsigned {
         method: "POST",
         path: &path,
@@ -150,18 +168,7 @@ pub(super) fn signed_post(
     })
 }
 
-/// The ARN of whom keys belong to, if STS says it soon.
-pub(super) async fn caller(sts: &Sts<'_>, keys: &Keys) -> Option<String> {
-    let form = form(&[VERSION, ("Action", "GetCallerIdentity")]);
-    let asked = sts.signed(keys, "aws: GetCallerIdentity", form, CALLER_TIMEOUT);
-    let response = asked.await.ok()?;
-    let arn = xml::element(std::str::from_utf8(response.body()).ok()?, "Arn")?;
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b":/+=,.@_-".contains(&byte);
-    let is_arn = arn.len() <= 512 && arn.starts_with("arn:") && arn.bytes().all(fits);
-    is_arn.then_some(arn)
-}
-
-/// The keys in an answer, or what its error code means.
+/// Parses the keys in a response, or its error code.
 fn keys(
     step: &str,
     response: &TokenResponse,
@@ -172,13 +179,13 @@ fn keys(
     if response.status() != 200 {
         let code = element("Code").and_then(|text| code(&text));
         let advice = advice(code.as_deref().unwrap_or_default());
-        // AWS throttles with 400, too.
+        // AWS also throttles with status 400.
         let is_busy = code.as_deref().is_some_and(|code| {
             code.starts_with("Throttling")
                 || matches!(code, "IDPCommunicationError" | "RequestLimitExceeded")
         });
-        let failure = failed(step, response, code, advice);
-        return Err(failure.passing_if(is_busy));
+        let failure = error_response(step, response, code, advice);
+        return Err(failure.transient_if(is_busy));
     }
     let all = || {
         Some(Keys {

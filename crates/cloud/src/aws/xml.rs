@@ -1,7 +1,7 @@
-//! The few elements that STS' answers are read for. Its documents are flat and its own: a parser would be more than is
-//! needed, and more than can be trusted with a stranger's document.
+//! Reads the few elements of STS responses that are needed. The documents are flat, so a real XML parser would only add attack
+//! surface.
 
-/// The text of the first element of a name.
+/// The text of the first element with a name.
 pub(super) fn element(document: &str, name: &str) -> Option<String> {
     let (_, rest) = document.split_once(&format!("<{name}>"))?;
     let (text, _) = rest.split_once(&format!("</{name}>"))?;
@@ -9,7 +9,7 @@ pub(super) fn element(document: &str, name: &str) -> Option<String> {
         return None; // not the text of an element
     }
     let text = text.trim();
-    // `&amp;` last, so that what it stands for is not read twice.
+    // `&amp;` comes last, so that nothing is unescaped twice.
     let entities = [
         ("&lt;", "<"),
         ("&gt;", ">"),

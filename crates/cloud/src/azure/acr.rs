@@ -1,4 +1,4 @@
-//! From the ServiceAccount's token to the refresh token of a registry:
+//! Exchanges the ServiceAccount's token for the refresh token of a registry:
 //! <https://learn.microsoft.com/entra/workload-id/workload-identity-federation> and
 //! <https://github.com/Azure/acr/blob/main/docs/AAD-OAuth.md>.
 
@@ -6,25 +6,25 @@ use std::time::Duration;
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use jiff::Timestamp;
-use kube_autorollout_registry::{Credential, TokenResponse};
-use serde::{Deserialize, de::DeserializeOwned};
+use kube_autorollout_registry::Credential;
+use serde::Deserialize;
 use url::Url;
 
 use crate::{
-    environment::Environment,
+    environment::{Environment, read_line},
     failure::{Failure, code},
-    grant::{Grant, left_until},
-    http::{Http, ask, failed, host_of, is_local, malformed, post_form},
+    grant::{Grant, remaining_until},
+    http::{Http, error_response, host_of, is_local, malformed, parse, post_form, send},
 };
 
-/// The public cloud's.
+/// The authority of the public cloud.
 const AUTHORITY: &str = "https://login.microsoftonline.com/";
 
-/// The user name that ACR gives to refresh tokens.
+/// The user name of refresh tokens.
 const USER: &str = "00000000-0000-0000-0000-000000000000";
 
-/// A refresh token lives for three hours; one whose end cannot be read is renewed long before.
-const LIFE: Duration = Duration::from_secs(60 * 60);
+/// The lifetime of a token whose expiry cannot be parsed, well below the usual three hours.
+const FALLBACK_LIFETIME: Duration = Duration::from_secs(60 * 60);
 
 const NO_IDENTITY: &str = "label the controller's pods azure.workload.identity/use: \"true\" and annotate its ServiceAccount with azure.workload.identity/client-id, so that the workload identity webhook sets the variables and the token, and restart the pods";
 
@@ -33,13 +33,13 @@ const NO_ROLE: &str = "assign AcrPull (or Container Registry Repository Reader, 
 /// A registry of ACR.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Acr {
-    /// Scheme, host and port of where it is asked.
+    /// Its endpoint: scheme, host and port.
     pub(crate) url: String,
-    /// Its own name.
+    /// Its host name at ACR.
     pub(crate) service: String,
 }
 
-/// What the webhook has set.
+/// The variables that the webhook sets.
 struct Identity<'e> {
     client: &'e str,
     tenant: &'e str,
@@ -48,18 +48,18 @@ struct Identity<'e> {
 }
 
 #[derive(Deserialize)]
-struct EntraAnswer {
+struct EntraResponse {
     access_token: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 struct EntraError {
     error: Option<String>,
     error_codes: Option<Vec<u64>>,
 }
 
 #[derive(Deserialize)]
-struct ExchangeAnswer {
+struct ExchangeResponse {
     refresh_token: String,
 }
 
@@ -82,18 +82,19 @@ impl<'e> Identity<'e> {
     fn of(environment: &'e Environment) -> Result<Self, Failure> {
         let step = "azure: the pod has no identity";
         let get = |name: &str| {
-            let missing = || Failure::refused(step, format!("{name} is not set"), NO_IDENTITY);
+            let missing = || Failure::permanent(step, format!("{name} is not set"), NO_IDENTITY);
             environment.get(name).ok_or_else(missing)
         };
         let authority = environment.get("AZURE_AUTHORITY_HOST").unwrap_or(AUTHORITY);
         let url = authority.parse::<Url>().ok();
-        // The assertion goes there. A test's own server may do without TLS.
-        let may = |url: &Url| url.scheme() == "https" || (url.scheme() == "http" && is_local(url));
-        if !url.is_some_and(|url| may(&url)) {
+        // The assertion is sent there. Test servers on this machine may be without TLS.
+        let is_allowed =
+            |url: &Url| url.scheme() == "https" || (url.scheme() == "http" && is_local(url));
+        if !url.is_some_and(|url| is_allowed(&url)) {
             let what = "AZURE_AUTHORITY_HOST is no https URL";
             let advice =
                 "set it to the URL of the cloud, such as https://login.microsoftonline.com/";
-            return Err(Failure::refused("azure: Entra ID", what, advice));
+            return Err(Failure::permanent("azure: Entra ID", what, advice));
         }
         Ok(Self {
             client: get("AZURE_CLIENT_ID")?,
@@ -104,14 +105,14 @@ impl<'e> Identity<'e> {
     }
 }
 
-/// A refresh token of the registry, for the pod's identity.
+/// Fetches a refresh token of the registry for the pod's identity.
 pub(crate) async fn fetch(
     acr: &Acr,
     environment: &Environment,
     http: &Http,
 ) -> Result<Grant, Failure> {
     let identity = Identity::of(environment)?;
-    let access_token = access_token(acr, &identity, environment, http).await?;
+    let access_token = access_token(acr, &identity, http).await?;
     let step = format!("azure: token exchange at {}", host_of(&acr.url));
     let fields = [
         ("grant_type", "access_token"),
@@ -120,30 +121,27 @@ pub(crate) async fn fetch(
         ("access_token", &access_token),
     ];
     let request = post_form(&format!("{}/oauth2/exchange", acr.url), &fields);
-    let response = ask(&http.endpoints, &step, request).await?;
+    let response = send(&http.endpoints, &step, request).await?;
     if response.status() != 200 {
-        let error: Option<ExchangeError> = body(&response);
+        let error: Option<ExchangeError> = parse(&response);
         let first = error.and_then(|error| error.errors?.into_iter().next());
         let code = first.and_then(|error| code(&error.code?));
-        return Err(failed(&step, &response, code, NO_ROLE));
+        return Err(error_response(&step, &response, code, NO_ROLE));
     }
-    let answer: ExchangeAnswer = body(&response).ok_or_else(|| malformed(&step))?;
-    let expires = end(&answer.refresh_token);
-    let expires_in = expires.map_or(LIFE, |expires| left_until(expires, &response));
+    let body: ExchangeResponse = parse(&response).ok_or_else(|| malformed(&step))?;
+    let expires = expiry(&body.refresh_token);
+    let expires_in = expires.map_or(FALLBACK_LIFETIME, |expires| {
+        remaining_until(expires, &response)
+    });
     Ok(Grant {
-        credential: Credential::identity(USER, answer.refresh_token),
+        credential: Credential::identity(USER, body.refresh_token),
         expires_in,
         identity: format!("azure: client {}", identity.client),
     })
 }
 
-/// Entra ID's token for the registries of the cloud.
-async fn access_token(
-    acr: &Acr,
-    identity: &Identity<'_>,
-    environment: &Environment,
-    http: &Http,
-) -> Result<String, Failure> {
+/// Fetches Entra ID's token for the registries of the cloud.
+async fn access_token(acr: &Acr, identity: &Identity<'_>, http: &Http) -> Result<String, Failure> {
     let url = format!(
         "{}{}/oauth2/v2.0/token",
         identity.authority, identity.tenant
@@ -154,7 +152,7 @@ async fn access_token(
         identity.client
     );
     let variable = "AZURE_FEDERATED_TOKEN_FILE";
-    let assertion = environment.read(&step, variable, identity.file, NO_IDENTITY)?;
+    let assertion = read_line(&step, variable, identity.file, NO_IDENTITY)?;
     let scope = format!("{}/.default", resource(acr, &identity.authority));
     let fields = [
         ("grant_type", "client_credentials"),
@@ -166,26 +164,22 @@ async fn access_token(
         ("client_assertion", &assertion),
         ("scope", &scope),
     ];
-    let response = ask(&http.endpoints, &step, post_form(&url, &fields)).await?;
+    let response = send(&http.endpoints, &step, post_form(&url, &fields)).await?;
     if response.status() == 200 {
-        let answer: EntraAnswer = body(&response).ok_or_else(|| malformed(&step))?;
-        return Ok(answer.access_token);
+        let body: EntraResponse = parse(&response).ok_or_else(|| malformed(&step))?;
+        return Ok(body.access_token);
     }
-    let error: Option<EntraError> = body(&response);
-    let number = error
-        .as_ref()
-        .and_then(|error| error.error_codes.as_ref()?.first().copied());
+    let error: EntraError = parse(&response).unwrap_or_default();
+    let number = error.error_codes.and_then(|codes| codes.first().copied());
     let advice = advice(number.unwrap_or_default());
-    let code = number.map(|number| format!("AADSTS{number}"));
-    let code = code.or_else(|| code_of(error));
-    Err(failed(&step, &response, code, advice))
+    let code = match number {
+        Some(number) => Some(format!("AADSTS{number}")),
+        None => error.error.and_then(|error| code(&error)),
+    };
+    Err(error_response(&step, &response, code, advice))
 }
 
-fn code_of(error: Option<EntraError>) -> Option<String> {
-    code(&error?.error?)
-}
-
-/// <https://learn.microsoft.com/entra/identity-platform/reference-error-codes>.
+/// Advice by error code: <https://learn.microsoft.com/entra/identity-platform/reference-error-codes>.
 fn advice(number: u64) -> &'static str {
     match number {
         70_021 | 700_211 | 700_212 | 700_213 | 700_214 => {
@@ -209,7 +203,7 @@ fn advice(number: u64) -> &'static str {
     }
 }
 
-/// The resource of the registry's cloud; of one with another name, that of the authority.
+/// The resource of the registry's cloud or, for a custom domain, of the authority's.
 fn resource(acr: &Acr, authority: &str) -> &'static str {
     super::resource(&acr.service).unwrap_or_else(|| {
         let host = host_of(authority);
@@ -224,12 +218,8 @@ fn resource(acr: &Acr, authority: &str) -> &'static str {
     })
 }
 
-fn body<T: DeserializeOwned>(response: &TokenResponse) -> Option<T> {
-    serde_json::from_slice(response.body()).ok()
-}
-
-/// When a JWT ends, as it says itself: it is ours, and a registry will judge it.
-fn end(token: &str) -> Option<Timestamp> {
+/// The expiry of a JWT. Its signature is not verified: the registry does that.
+fn expiry(token: &str) -> Option<Timestamp> {
     let payload = token.split('.').nth(1)?;
     let payload = BASE64_URL_SAFE_NO_PAD
         .decode(payload.trim_end_matches('='))
@@ -245,10 +235,10 @@ mod tests {
     #[test]
     fn the_end_of_a_refresh_token_is_in_it() {
         let payload = BASE64_URL_SAFE_NO_PAD.encode(r#"{"exp": 1767268800, "aud": "x"}"#);
-        let end_of = |token: &str| end(token).map(Timestamp::as_second);
-        assert_eq!(end_of(&format!("e30.{payload}.sig")), Some(1_767_268_800));
+        let expiry_of = |token: &str| expiry(token).map(Timestamp::as_second);
+        assert_eq!(expiry_of(&format!("e30.{payload}.sig")), Some(1_767_268_800));
         for none in ["", "a.b.c", "a", "e30.e30.e30"] {
-            assert_eq!(end_of(none), None, "{none}");
+            assert_eq!(expiry_of(none), None, "{none}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! What is to be done about a credential: decided without I/O.
+//! The state machine of a cached credential, without I/O.
 
 use std::time::Duration;
 
@@ -7,37 +7,35 @@ use tokio::time::Instant;
 
 use crate::{failure::Failure, grant::Grant};
 
-/// How long before its end a credential is fetched anew, at the most. Clouds that keep tokens themselves hand out the
-/// same one until then.
-const AHEAD: Duration = Duration::from_secs(5 * 60);
+/// How long before expiry a credential is refreshed, at most. Clouds that cache tokens return the same one until then.
+const REFRESH_AHEAD: Duration = Duration::from_secs(5 * 60);
 
-/// The same as a part of the life of one that lives shortly.
-const AHEAD_PART: u32 = 10;
+/// The same as a fraction of a short lifetime.
+const REFRESH_FRACTION: u32 = 10;
 
-/// One that registries refuse is replaced no more often than this: where a permission is missing, another one is
-/// refused as well.
-const REPLACED: Duration = Duration::from_secs(5 * 60);
+/// How often a rejected credential is replaced, at most: if a permission is missing, a new one is rejected as well.
+const REPLACE_INTERVAL: Duration = Duration::from_secs(5 * 60);
 
-/// The first wait after a failure; it doubles with each further one.
-const FIRST: Duration = Duration::from_secs(30);
+/// The delay after the first failure; it doubles with each further one.
+const INITIAL_BACKOFF: Duration = Duration::from_secs(30);
 
-/// The longest wait after a refusal of the cloud, which somebody has to do something about.
-const LONGEST: Duration = Duration::from_secs(10 * 60);
+/// The longest delay after a permanent failure, which somebody has to fix.
+const MAX_BACKOFF: Duration = Duration::from_secs(10 * 60);
 
-/// The longest wait after a failure that passes by itself, so that all goes on soon after.
-const LONGEST_AWAY: Duration = Duration::from_secs(40);
+/// The longest delay after a transient failure, so that recovery is quick.
+const MAX_TRANSIENT_BACKOFF: Duration = Duration::from_secs(40);
 
-/// What is known of a credential.
+/// The state of a credential.
 #[derive(Debug, Default)]
 pub(super) struct State {
-    kept: Option<Kept>,
+    cached: Option<Cached>,
     failing: Option<Failing>,
-    /// When it was last replaced because a registry refused it.
+    /// When it was last replaced because a registry rejected it.
     replaced: Option<Instant>,
 }
 
 #[derive(Debug)]
-struct Kept {
+struct Cached {
     grant: Grant,
     refresh: Instant,
     expires: Instant,
@@ -46,48 +44,49 @@ struct Kept {
 #[derive(Debug)]
 struct Failing {
     failure: Failure,
-    /// The next wait after a refusal.
-    wait: Duration,
+    /// The delay after the next failure.
+    next_delay: Duration,
     until: Instant,
 }
 
-/// What is to be done.
+/// What the caller has to do.
 #[derive(Debug)]
-pub(super) enum Next {
+pub(super) enum Action {
     Use(Issued),
-    /// It is good, and is to be fetched anew meanwhile.
+    /// It is valid, but due for a refresh in the background.
     UseAndRefresh(Issued),
-    /// It was fetched in vain just now.
+    /// The last fetch failed, and its delay has not passed.
     Fail(ProviderError),
     Fetch,
 }
 
 impl State {
-    pub(super) fn next(&self, refused: Option<&Credential>, now: Instant) -> Next {
+    pub(super) fn next(&self, refused: Option<&Credential>, now: Instant) -> Action {
         let waiting = self.failing.as_ref().filter(|failing| now < failing.until);
-        if let Some(kept) = self.kept.as_ref().filter(|kept| now < kept.expires) {
-            let issued = kept.issued(now);
+        let cached = self.cached.as_ref();
+        if let Some(cached) = cached.filter(|cached| now < cached.expires) {
+            let issued = cached.issued(now);
             let replaced = self.replaced;
-            let replaced_lately = replaced.is_some_and(|at| now.duration_since(at) < REPLACED);
-            let is_refused = refused == Some(&kept.grant.credential);
+            let was_replaced = replaced.is_some_and(|at| now.duration_since(at) < REPLACE_INTERVAL);
+            let is_refused = refused == Some(&cached.grant.credential);
             return match waiting {
-                _ if is_refused && replaced_lately => Next::Use(issued),
-                Some(failing) if is_refused => Next::Fail(failing.error(now)),
-                None if is_refused => Next::Fetch,
-                None if now >= kept.refresh => Next::UseAndRefresh(issued),
-                _ => Next::Use(issued),
+                _ if is_refused && was_replaced => Action::Use(issued),
+                Some(failing) if is_refused => Action::Fail(failing.error(now)),
+                None if is_refused => Action::Fetch,
+                None if now >= cached.refresh => Action::UseAndRefresh(issued),
+                _ => Action::Use(issued),
             };
         }
-        waiting.map_or(Next::Fetch, |failing| Next::Fail(failing.error(now)))
+        waiting.map_or(Action::Fetch, |failing| Action::Fail(failing.error(now)))
     }
 
-    /// Returns whether it failed before. `replaces`: it was fetched because a registry refused the one before.
+    /// Returns whether the previous fetch failed. `replaces`: a registry rejected the previous credential.
     pub(super) fn succeed(&mut self, grant: Grant, replaces: bool, now: Instant) -> bool {
-        let life = grant.expires_in;
-        let ahead = AHEAD.min(life / AHEAD_PART);
-        self.kept = Some(Kept {
-            refresh: now + life.saturating_sub(ahead),
-            expires: now + life,
+        let lifetime = grant.expires_in;
+        let ahead = REFRESH_AHEAD.min(lifetime / REFRESH_FRACTION);
+        self.cached = Some(Cached {
+            refresh: now + lifetime.saturating_sub(ahead),
+            expires: now + lifetime,
             grant,
         });
         if replaces {
@@ -96,33 +95,36 @@ impl State {
         self.failing.take().is_some()
     }
 
-    /// Returns whether it is news.
+    /// Returns the error, and whether it differs from the previous one.
     pub(super) fn fail(&mut self, failure: &Failure, now: Instant) -> (ProviderError, bool) {
         let before = self.failing.take();
-        let is_news = before
-            .as_ref()
-            .is_none_or(|before| before.failure != *failure);
-        let wait = before.map_or(FIRST, |before| before.wait);
-        let most = if failure.passes {
-            LONGEST_AWAY
+        let previous = before.as_ref();
+        let is_new = previous.is_none_or(|before| before.failure != *failure);
+        let delay = previous.map_or(INITIAL_BACKOFF, |before| before.next_delay);
+        let max = if failure.is_transient {
+            MAX_TRANSIENT_BACKOFF
         } else {
-            LONGEST
+            MAX_BACKOFF
         };
         let failing = Failing {
             failure: failure.clone(),
-            wait: (wait * 2).min(most),
-            until: now + wait.min(most),
+            next_delay: (delay * 2).min(max),
+            until: now + delay.min(max),
         };
         let error = failing.error(now);
         self.failing = Some(failing);
-        (error, is_news)
+        (error, is_new)
     }
 }
 
-impl Kept {
+impl Cached {
     fn issued(&self, now: Instant) -> Issued {
-        let left = self.expires.duration_since(now);
-        Issued::expiring(self.grant.credential.clone(), left, &*self.grant.identity)
+        let remaining = self.expires.duration_since(now);
+        Issued::expiring(
+            self.grant.credential.clone(),
+            remaining,
+            &*self.grant.identity,
+        )
     }
 }
 

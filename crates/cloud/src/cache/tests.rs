@@ -40,10 +40,10 @@ impl FakeCloud {
         let number = self.fetched.fetch_add(1, Ordering::Relaxed) + 1;
         sleep(Duration::from_millis(100)).await;
         if self.away.load(Ordering::Relaxed) {
-            return Err(Failure::away("aws: x", "no answer", "wait"));
+            return Err(Failure::transient("aws: x", "no answer", "wait"));
         }
         if self.refuses.load(Ordering::Relaxed) {
-            return Err(Failure::refused("aws: x", "AccessDenied", "grant it"));
+            return Err(Failure::permanent("aws: x", "AccessDenied", "grant it"));
         }
         Ok(Grant {
             credential: Credential::password("AWS", format!("password-{number}")),
@@ -58,10 +58,10 @@ async fn get(
     cloud: &Arc<FakeCloud>,
     refused: Option<&Credential>,
 ) -> Result<Credential, ProviderError> {
-    let about: About = (Cloud::Aws, Arc::clone(cloud) as _);
+    let origin: Origin = (Cloud::Aws, Arc::clone(cloud) as _);
     let fetching = Arc::clone(cloud);
     let fetch = move || Arc::clone(&fetching).fetch();
-    let issued = Arc::clone(entry).get(about, refused, fetch).await?;
+    let issued = Arc::clone(entry).get(origin, refused, fetch).await?;
     Ok(issued.credential().clone())
 }
 

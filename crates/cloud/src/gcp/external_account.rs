@@ -14,10 +14,10 @@ use url::Url;
 use self::source::CredentialSource;
 use super::{AccessToken, SCOPE};
 use crate::{
-    environment::Environment,
+    environment::read_text,
     failure::{Failure, code},
-    grant::{at_least, left_until},
-    http::{ENDPOINT_TIMEOUT, Http, ask, failed, host_of, malformed, post_form},
+    grant::{at_least_minimum, remaining_until},
+    http::{ENDPOINT_TIMEOUT, Http, error_response, host_of, malformed, parse, post_form, send},
 };
 
 pub(super) const VARIABLE: &str = "GOOGLE_APPLICATION_CREDENTIALS";
@@ -49,26 +49,22 @@ struct Configuration {
 }
 
 #[derive(Deserialize)]
-struct StsAnswer {
+struct StsResponse {
     access_token: String,
     expires_in: Option<u64>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct ImpersonationAnswer {
+struct ImpersonationResponse {
     access_token: String,
     expire_time: Timestamp,
 }
 
-/// An access token for the identity of a file.
-pub(super) async fn token(
-    path: &str,
-    environment: &Environment,
-    http: &Http,
-) -> Result<AccessToken, Failure> {
-    let file = configuration(path, environment)?;
-    let subject = file.credential_source.token(environment, http).await?;
+/// Fetches an access token for the external account in a file.
+pub(super) async fn token(path: &str, http: &Http) -> Result<AccessToken, Failure> {
+    let file = configuration(path)?;
+    let subject = file.credential_source.token(http).await?;
     let federated = exchange(&file, &subject, http).await?;
     match &file.service_account_impersonation_url {
         Some(url) => impersonate(&file, url, &federated.text, http).await,
@@ -76,21 +72,21 @@ pub(super) async fn token(
     }
 }
 
-fn configuration(path: &str, environment: &Environment) -> Result<Configuration, Failure> {
+fn configuration(path: &str) -> Result<Configuration, Failure> {
     let step = "gcp: GOOGLE_APPLICATION_CREDENTIALS";
-    let text = environment.read_text(step, VARIABLE, path, FILE)?;
-    // What the parser found might be secret.
+    let text = read_text(step, VARIABLE, path, FILE)?;
+    // The parser's message may contain a secret.
     let file: Configuration = serde_json::from_str(&text).map_err(|_| {
         let what = format!("{path} is no configuration of workload identity federation");
-        Failure::refused(step, what, FILE)
+        Failure::permanent(step, what, FILE)
     })?;
     if file.r#type == "service_account" {
         let what = format!("{path} is the key of a service account");
-        return Err(Failure::refused(step, what, KEY));
+        return Err(Failure::permanent(step, what, KEY));
     }
     if file.r#type != "external_account" {
         let what = format!("the type in {path} is not external_account");
-        return Err(Failure::refused(step, what, FILE));
+        return Err(Failure::permanent(step, what, FILE));
     }
     let universe = file.universe_domain.as_deref().unwrap_or(UNIVERSE);
     let urls = [
@@ -104,13 +100,13 @@ fn configuration(path: &str, environment: &Environment) -> Result<Configuration,
     for (name, url, service) in urls {
         if url.is_some_and(|url| !is_service(url, service, universe)) {
             let what = format!("{name} in {path} is no URL of {service} below {universe}");
-            return Err(Failure::refused(step, what, FILE));
+            return Err(Failure::permanent(step, what, FILE));
         }
     }
     Ok(file)
 }
 
-/// Whether a URL is that of a service of Google's, as its libraries check it: global, of a region, or private
+/// Whether a URL is that of a Google service, by the rules of its client libraries: global, regional or private
 /// (<https://cloud.google.com/docs/security/external-account-security>).
 fn is_service(url: &str, service: &str, universe: &str) -> bool {
     let Ok(url) = url.parse::<Url>() else {
@@ -123,16 +119,16 @@ fn is_service(url: &str, service: &str, universe: &str) -> bool {
     else {
         return false;
     };
-    let is_own = |name: &str| {
+    let is_service = |name: &str| {
         name == service
             || name.ends_with(&format!("-{service}"))
             || name.starts_with(&format!("{service}-"))
     };
     let is_plain = url.scheme() == "https" && url.port().is_none() && url.username().is_empty();
-    is_plain && !universe.is_empty() && names.split('.').any(is_own)
+    is_plain && !universe.is_empty() && names.split('.').any(is_service)
 }
 
-/// Trades the token of the platform for a federated one.
+/// Exchanges the platform's token for a federated one.
 async fn exchange(
     file: &Configuration,
     subject: &str,
@@ -154,21 +150,20 @@ async fn exchange(
         ("subject_token", subject),
     ];
     let request = post_form(&file.token_url, &fields);
-    let response = ask(&http.endpoints, &step, request).await?;
+    let response = send(&http.endpoints, &step, request).await?;
     if response.status() != 200 {
         let code = error(&response).and_then(|error| code(error.as_str()?));
-        return Err(failed(&step, &response, code, POOL));
+        return Err(error_response(&step, &response, code, POOL));
     }
-    let answer: StsAnswer =
-        serde_json::from_slice(response.body()).map_err(|_| malformed(&step))?;
+    let body: StsResponse = parse(&response).ok_or_else(|| malformed(&step))?;
     Ok(AccessToken {
-        text: answer.access_token,
-        expires_in: at_least(Duration::from_secs(answer.expires_in.unwrap_or(3600))),
+        text: body.access_token,
+        expires_in: at_least_minimum(Duration::from_secs(body.expires_in.unwrap_or(3600))),
         identity: format!("principal of {}", file.audience),
     })
 }
 
-/// Trades the federated token for one of a service account.
+/// Exchanges the federated token for one of a service account.
 async fn impersonate(
     file: &Configuration,
     url: &str,
@@ -185,23 +180,22 @@ async fn impersonate(
     let request = TokenRequest::post(url, body, ENDPOINT_TIMEOUT)
         .header("content-type", "application/json")
         .header("authorization", format!("Bearer {federated}"));
-    let response = ask(&http.endpoints, &step, request).await?;
+    let response = send(&http.endpoints, &step, request).await?;
     if response.status() != 200 {
         let code = error(&response).and_then(|error| code(error.get("status")?.as_str()?));
-        return Err(failed(&step, &response, code, IMPERSONATION));
+        return Err(error_response(&step, &response, code, IMPERSONATION));
     }
-    let answer: ImpersonationAnswer =
-        serde_json::from_slice(response.body()).map_err(|_| malformed(&step))?;
+    let body: ImpersonationResponse = parse(&response).ok_or_else(|| malformed(&step))?;
     Ok(AccessToken {
-        text: answer.access_token,
-        expires_in: left_until(answer.expire_time, &response),
+        text: body.access_token,
+        expires_in: remaining_until(body.expire_time, &response),
         identity: account.to_owned(),
     })
 }
 
-/// The member `error` of an answer: a code of `OAuth2`, or an object of Google's APIs.
+/// The member `error` of a response: an `OAuth2` error code, or an error object of Google's APIs.
 fn error(response: &TokenResponse) -> Option<Value> {
-    let mut body: Value = serde_json::from_slice(response.body()).ok()?;
+    let mut body: Value = parse(response)?;
     body.get_mut("error").map(Value::take)
 }
 
@@ -240,7 +234,6 @@ mod tests {
     fn a_file_that_cannot_be_used_says_why_and_shows_nothing() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("file.json");
-        let environment = Environment::default();
         let cases = [
             (
                 "planted",
@@ -266,7 +259,7 @@ mod tests {
         ];
         for (text, said) in cases {
             std::fs::write(&path, text).expect("a file");
-            let failure = configuration(&path.display().to_string(), &environment);
+            let failure = configuration(&path.display().to_string());
             let text = format!("{:?}", failure.err().expect("it cannot be used"));
             assert!(text.contains(said) && !text.contains("planted"), "{text}");
         }

@@ -1,6 +1,6 @@
 //! AWS: each of the pod's identities, and what each step says when it fails.
 
-use kube_autorollout_cloud::{Cloud, Wanted};
+use kube_autorollout_cloud::{Cloud, CredentialRequest};
 use kube_autorollout_testbed::cloud::{
     AGENT_TOKEN, ECR, ECR_PUBLIC, Failure, OTHER_ROLE, POD_ROLE, SERVICE_ACCOUNT_TOKEN,
     STATIC_KEYS, Step, Via,
@@ -10,7 +10,7 @@ use crate::given::{Given, wanted};
 
 const URL: &str = "https://123456789012.dkr.ecr.eu-central-1.amazonaws.com";
 
-fn ecr() -> Wanted<'static> {
+fn ecr() -> CredentialRequest<'static> {
     wanted(Cloud::Aws, ECR, URL)
 }
 
@@ -87,7 +87,7 @@ async fn another_role_is_assumed_with_that_of_the_pod() {
         with_pod_identity().await,
     ] {
         let role_arn = Some(OTHER_ROLE);
-        let issued = given.issued(Wanted { role_arn, ..ecr() }).await;
+        let issued = given.issued(CredentialRequest { role_arn, ..ecr() }).await;
         assert!(format!("{issued:?}").contains(OTHER_ROLE), "{issued:?}");
         assert_eq!(given.clouds.count(Step::AssumeRole), 1);
     }
@@ -130,7 +130,7 @@ async fn a_host_that_tells_no_region_is_asked_for_in_the_one_that_is_written() {
         error.advice()
     );
     let region = Some("eu-central-1");
-    given.issued(Wanted { region, ..mirror }).await;
+    given.issued(CredentialRequest { region, ..mirror }).await;
 }
 
 #[tokio::test]
@@ -279,7 +279,7 @@ async fn each_step_of_irsa_says_what_failed_and_what_fixes_it() {
 #[tokio::test]
 async fn pod_identity_and_another_role_say_what_is_missing() {
     let role_arn = Some(OTHER_ROLE);
-    let wanted = Wanted { role_arn, ..ecr() };
+    let wanted = CredentialRequest { role_arn, ..ecr() };
     let code = Failure::Code;
     let table = [
         (

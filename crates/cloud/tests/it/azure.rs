@@ -1,11 +1,11 @@
 //! Azure: from the ServiceAccount's token to the refresh token of a registry.
 
-use kube_autorollout_cloud::{Cloud, Wanted};
+use kube_autorollout_cloud::{Cloud, CredentialRequest};
 use kube_autorollout_testbed::cloud::{ACR, CLIENT, Failure, SERVICE_ACCOUNT_TOKEN, Step, TENANT};
 
 use crate::given::{Given, wanted};
 
-fn acr() -> Wanted<'static> {
+fn acr() -> CredentialRequest<'static> {
     wanted(Cloud::Azure, ACR, "https://acme.azurecr.io")
 }
 

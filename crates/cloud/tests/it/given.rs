@@ -11,7 +11,7 @@ use std::{
     },
 };
 
-use kube_autorollout_cloud::{Cloud, Identities, RefreshObserver, Setup, Wanted};
+use kube_autorollout_cloud::{Cloud, CredentialRequest, Identities, RefreshObserver, Setup};
 use kube_autorollout_registry::{
     Asked, Certificate, Credential, CredentialProvider, Issued, ProviderError, Proxy,
 };
@@ -86,25 +86,32 @@ impl Given {
         Identities::new(setup).expect("identities")
     }
 
-    pub(crate) fn provider(&self, wanted: Wanted<'_>) -> Arc<dyn CredentialProvider> {
+    pub(crate) fn provider(&self, wanted: CredentialRequest<'_>) -> Arc<dyn CredentialProvider> {
         self.identities().provider(wanted)
     }
 
     /// What is issued for a registry, by a pod that has just started.
-    pub(crate) async fn issue(&self, wanted: Wanted<'_>) -> Result<Issued, ProviderError> {
+    pub(crate) async fn issue(
+        &self,
+        wanted: CredentialRequest<'_>,
+    ) -> Result<Issued, ProviderError> {
         let provider = self.provider(wanted);
         provider.issue(Asked::new(wanted.registry, "web")).await
     }
 
     /// The same, with what the clouds found nothing wrong.
-    pub(crate) async fn issued(&self, wanted: Wanted<'_>) -> Issued {
+    pub(crate) async fn issued(&self, wanted: CredentialRequest<'_>) -> Issued {
         let issued = self.issue(wanted).await;
         assert_eq!(self.clouds.complaints(), [""; 0]);
         issued.unwrap_or_else(|error| panic!("{error}; {}", error.advice()))
     }
 
     /// Checks a table of failures of steps: what is said of each, and what is advised.
-    pub(crate) async fn fails(&self, wanted: Wanted<'_>, table: &[(Step, Failure, &str, &str)]) {
+    pub(crate) async fn fails(
+        &self,
+        wanted: CredentialRequest<'_>,
+        table: &[(Step, Failure, &str, &str)],
+    ) {
         for (step, failure, said, advised) in table {
             self.clouds.fail(*step, Some(failure.clone()));
             let error = self.issue(wanted).await.expect_err("it fails");
@@ -138,8 +145,8 @@ impl Given {
 }
 
 /// The credential of a registry at its own address.
-pub(crate) fn wanted<'a>(cloud: Cloud, registry: &'a str, url: &'a str) -> Wanted<'a> {
-    Wanted {
+pub(crate) fn wanted<'a>(cloud: Cloud, registry: &'a str, url: &'a str) -> CredentialRequest<'a> {
+    CredentialRequest {
         cloud,
         registry,
         url,

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kube_autorollout_cloud::{Cloud, Wanted};
+use kube_autorollout_cloud::{Cloud, CredentialRequest};
 use kube_autorollout_testbed::cloud::{
     AUDIENCE, Failure, GAR, GOOGLE_ACCOUNT, SERVICE_ACCOUNT_TOKEN, Step, Via,
 };
@@ -15,7 +15,7 @@ use crate::given::{Given, wanted};
 
 const URL: &str = "https://europe-west3-docker.pkg.dev";
 
-fn gar() -> Wanted<'static> {
+fn gar() -> CredentialRequest<'static> {
     wanted(Cloud::Gcp, GAR, URL)
 }
 

@@ -1,4 +1,4 @@
-//! Where the token of the platform is that is traded: in a file, or at a URL.
+//! The source of the platform's token: a file or a URL.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -8,9 +8,12 @@ use serde_json::Value;
 use url::Url;
 
 use crate::{
-    environment::Environment,
+    environment::read_text,
     failure::Failure,
-    http::{ENDPOINT_TIMEOUT, Http, METADATA_TIMEOUT, ask, failed, host_of, is_local, malformed},
+    http::{
+        ENDPOINT_TIMEOUT, Http, METADATA_TIMEOUT, error_response, host_of, is_local, malformed,
+        send,
+    },
 };
 
 const STEP: &str = "gcp: credential_source";
@@ -23,7 +26,7 @@ const URL: &str = "correct credential_source.url: it is asked over https, or ove
 
 const FORMAT: &str = "correct credential_source.format: what was read is no JSON object with the field of subject_token_field_name";
 
-/// As the file has it.
+/// The `credential_source` of the file.
 #[derive(Deserialize, Default)]
 pub(super) struct CredentialSource {
     file: Option<String>,
@@ -50,23 +53,19 @@ impl fmt::Debug for CredentialSource {
 }
 
 impl CredentialSource {
-    /// The token of the platform, read anew, as it rotates.
-    pub(super) async fn token(
-        &self,
-        environment: &Environment,
-        http: &Http,
-    ) -> Result<String, Failure> {
+    /// Reads the platform's token. It rotates, so it is not cached.
+    pub(super) async fn token(&self, http: &Http) -> Result<String, Failure> {
         let others = [&self.executable, &self.environment_id, &self.certificate];
         if others.iter().any(|other| other.is_some()) {
             let what = "it is a program, AWS or a certificate";
-            return Err(Failure::refused(STEP, what, SUPPORTED));
+            return Err(Failure::permanent(STEP, what, SUPPORTED));
         }
         let text = match (&self.file, &self.url) {
-            (Some(file), _) => environment.read_text(STEP, "credential_source.file", file, FILE)?,
+            (Some(file), _) => read_text(STEP, "credential_source.file", file, FILE)?,
             (None, Some(url)) => self.fetch(url, http).await?,
             (None, None) => {
                 let what = "it has neither file nor url";
-                return Err(Failure::refused(STEP, what, SUPPORTED));
+                return Err(Failure::permanent(STEP, what, SUPPORTED));
             }
         };
         self.subject(&text)
@@ -79,7 +78,7 @@ impl CredentialSource {
         let scheme = parsed.as_ref().map_or("", Url::scheme);
         if scheme != "https" && !(scheme == "http" && local) {
             let what = "the URL is neither https nor that of a metadata server";
-            return Err(Failure::refused(step, what, URL));
+            return Err(Failure::permanent(step, what, URL));
         }
         let request = |timeout| {
             let request = TokenRequest::get(url, timeout);
@@ -89,19 +88,19 @@ impl CredentialSource {
             })
         };
         let response = if local {
-            http.ask_metadata(&step, || request(METADATA_TIMEOUT))
+            http.send_to_metadata_server(&step, || request(METADATA_TIMEOUT))
                 .await?
         } else {
-            ask(&http.endpoints, &step, request(ENDPOINT_TIMEOUT)).await?
+            send(&http.endpoints, &step, request(ENDPOINT_TIMEOUT)).await?
         };
         if response.status() != 200 {
-            return Err(failed(&step, &response, None, URL));
+            return Err(error_response(&step, &response, None, URL));
         }
         let text = std::str::from_utf8(response.body()).map_err(|_| malformed(&step))?;
         Ok(text.trim().to_owned())
     }
 
-    /// The token in what was read.
+    /// Extracts the token.
     fn subject(&self, text: &str) -> Result<String, Failure> {
         let token = match self.format.r#type.as_deref() {
             None | Some("text") => Some(text.to_owned()),
@@ -109,7 +108,7 @@ impl CredentialSource {
             Some(_) => None,
         };
         let token = token.filter(|token| !token.is_empty());
-        token.ok_or_else(|| Failure::refused(STEP, "there is no token in what was read", FORMAT))
+        token.ok_or_else(|| Failure::permanent(STEP, "there is no token in what was read", FORMAT))
     }
 
     fn field(&self, text: &str) -> Option<String> {
