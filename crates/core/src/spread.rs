@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// A hash of a workload's UID: the same in every version and on every machine.
 ///
-/// FNV-1a, followed by the mixer of SplitMix64, because the last characters hardly change the high bits of FNV alone;
+/// FNV-1a, followed by the mixer of `SplitMix64`, because the last characters hardly change the high bits of FNV alone;
 /// <http://www.isthe.com/chongo/tech/comp/fnv/> and <https://xoshiro.di.unimi.it/splitmix64.c>.
 pub fn seed(uid: &str) -> u64 {
     let hash = uid.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
