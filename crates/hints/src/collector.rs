@@ -1,16 +1,19 @@
-//! From the names of a payload to those of images.
+//! Translates the names in payloads to image references.
 
 use std::collections::BTreeMap;
 
-use kube_autorollout_core::reference::{self, InvalidReference};
+use kube_autorollout_core::{
+    Reference,
+    reference::{self, InvalidReference},
+};
 
 use crate::{
     hint::{Hint, Ignored, Parsed, Tags},
     malformed::{MAX_TAGS, Malformed},
-    naming::Naming,
+    receiver::Naming,
 };
 
-/// Collects what a payload names.
+/// Collects the images in a payload.
 #[derive(Debug)]
 pub(crate) struct Collector<'a> {
     naming: &'a Naming,
@@ -29,20 +32,23 @@ impl<'a> Collector<'a> {
         }
     }
 
-    /// A notification that is no hint.
-    pub(crate) fn ignore(&mut self, reason: Ignored) {
+    /// Counts a notification that is not a hint.
+    #[expect(clippy::unnecessary_wraps, reason = "callers return the result")]
+    pub(crate) fn ignore(&mut self, reason: Ignored) -> Result<(), Malformed> {
         *self.ignored.entry(reason).or_default() += 1;
+        Ok(())
     }
 
-    /// A push of `tag` into a repository of the registry that the payload calls `host`.
+    /// Adds a push of `tag` to a repository of the registry that the payload calls `host`.
     pub(crate) fn push(
         &mut self,
         host: Option<&str>,
         repository: &str,
         tag: Option<&str>,
     ) -> Result<(), Malformed> {
-        let Some(tag) = self.pushed_tag(tag) else {
-            return Ok(());
+        let tag = match pushed_tag(tag) {
+            Ok(tag) => tag,
+            Err(reason) => return self.ignore(reason),
         };
         let configured = self.naming.registry_host.as_deref();
         let given = host.filter(|host| !host.is_empty());
@@ -54,97 +60,66 @@ impl<'a> Collector<'a> {
         self.push_below(&base, repository, tag)
     }
 
-    /// A push of `tag` into a repository with that key of Artifactory.
+    /// Adds a push of `tag` to the repository of Artifactory with this key.
     pub(crate) fn push_keyed(
         &mut self,
         key: &str,
         image: &str,
         tag: Option<&str>,
     ) -> Result<(), Malformed> {
-        let Some(tag) = self.pushed_tag(tag) else {
-            return Ok(());
+        let tag = match pushed_tag(tag) {
+            Ok(tag) => tag,
+            Err(reason) => return self.ignore(reason),
         };
         let Some(bases) = self.naming.repositories.get(key) else {
-            self.ignore(Ignored::UnknownRepository);
-            return Ok(());
+            return self.ignore(Ignored::UnknownRepository);
         };
         bases
             .iter()
             .try_for_each(|base| self.push_below(base, image, tag))
     }
 
-    /// An image as users write it. Without a tag, a digest stands for all tags: which of them moved is not said.
+    /// Adds an image as users write it. One with a digest and no tag stands for all tags, because the moved one is unknown.
     pub(crate) fn image(&mut self, image: &str) -> Result<(), Malformed> {
         let (name, rest) = image.split_at(image.find('/').unwrap_or_default());
         let image = format!("{}{rest}", name.to_ascii_lowercase());
         let reference = reference::parse(&image)?;
-        match reference.tag() {
-            Some(tag) if self.pushed_tag(Some(tag)).is_none() => {}
-            Some(tag) => self.add(
-                reference.registry(),
-                reference.repository(),
-                Some(tag.to_owned()),
-            )?,
-            None => self.add(reference.registry(), reference.repository(), None)?,
-        }
-        Ok(())
-    }
-
-    /// The tag, unless it is none that an image can have, which is then counted.
-    fn pushed_tag<'t>(&mut self, tag: Option<&'t str>) -> Option<&'t str> {
-        match tag {
-            // Harbor and zot give the digest in the place of a tag that is missing
-            Some(tag) if !tag.is_empty() && !tag.contains(':') => {
-                if is_made_of_a_digest(tag) {
-                    self.ignore(Ignored::Signature);
-                    return None;
-                }
-                Some(tag)
-            }
-            _ => {
-                self.ignore(Ignored::Untagged);
-                None
-            }
+        match reference.tag().map(|tag| pushed_tag(Some(tag))) {
+            Some(Err(reason)) => self.ignore(reason),
+            Some(Ok(tag)) => self.add(&reference, Some(tag)),
+            None => self.add(&reference, None),
         }
     }
 
-    /// `base` is a host with an optional path.
+    /// Adds a repository below `base`, a host with an optional path.
     fn push_below(&mut self, base: &str, repository: &str, tag: &str) -> Result<(), Malformed> {
         let name = format!("{base}/{repository}").to_ascii_lowercase();
         let host = name.split('/').next().unwrap_or_default();
-        // Another first component would be read as one of a repository of Docker Hub
+        // Otherwise it would be parsed as a repository of Docker Hub
         if host != "localhost" && !host.contains(['.', ':']) {
             return Err(Malformed::Host);
         }
-        // With a tag of that form, what follows it would be read as a digest
+        // Otherwise the rest would be parsed as a digest
         if name.contains('@') {
             return Err(InvalidReference::Form.into());
         }
         let reference = reference::parse(&format!("{name}:{tag}"))?;
-        self.add(
-            reference.registry(),
-            reference.repository(),
-            Some(tag.to_owned()),
-        )
+        self.add(&reference, Some(tag))
     }
 
-    /// Without a tag, all of them.
-    fn add(
-        &mut self,
-        registry: &str,
-        repository: &str,
-        tag: Option<String>,
-    ) -> Result<(), Malformed> {
+    /// Adds a tag of a repository, or all tags.
+    fn add(&mut self, reference: &Reference, tag: Option<&str>) -> Result<(), Malformed> {
         self.count += 1;
         if self.count > MAX_TAGS {
             return Err(Malformed::TooMany);
         }
-        let key = (registry.to_owned(), repository.to_owned());
+        let names = (reference.registry(), reference.repository());
+        let key = (names.0.to_owned(), names.1.to_owned());
         let tags = self.tags.entry(key);
         let tags = tags.or_insert_with(|| Tags::Named([].into()));
         match (tag, &mut *tags) {
             (Some(tag), Tags::Named(named)) => {
-                named.insert(tag);
+                named.insert(tag.to_owned());
             }
             (Some(_), Tags::All) => {}
             (None, _) => *tags = Tags::All,
@@ -166,10 +141,24 @@ impl<'a> Collector<'a> {
     }
 }
 
-/// Whether a tag names what belongs to a digest: signatures and attestations of cosign
-/// (<https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md>) and the lists of referrers of registries without
-/// their API (<https://github.com/opencontainers/distribution-spec/blob/main/spec.md#referrers-tag-schema>).
-fn is_made_of_a_digest(tag: &str) -> bool {
+/// The tag, unless it is not that of an image.
+fn pushed_tag(tag: Option<&str>) -> Result<&str, Ignored> {
+    match tag {
+        // Harbor and zot send the digest if there is no tag
+        Some(tag) if !tag.is_empty() && !tag.contains(':') => {
+            if is_derived_from_digest(tag) {
+                return Err(Ignored::Signature);
+            }
+            Ok(tag)
+        }
+        _ => Err(Ignored::Untagged),
+    }
+}
+
+/// Whether a tag is derived from the digest that it belongs to: signatures and attestations of cosign
+/// (<https://github.com/sigstore/cosign/blob/main/specs/SIGNATURE_SPEC.md>) and referrers lists of registries without
+/// the referrers API (<https://github.com/opencontainers/distribution-spec/blob/main/spec.md#referrers-tag-schema>).
+fn is_derived_from_digest(tag: &str) -> bool {
     let hexadecimal = tag
         .strip_prefix("sha256-")
         .or_else(|| tag.strip_prefix("sha512-"));

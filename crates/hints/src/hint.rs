@@ -1,31 +1,31 @@
-//! What a request says.
+//! Hints: the result of parsing a request.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use kube_autorollout_core::Reference;
 
-/// An image that is said to have been pushed: only that, and no digest.
+/// An image that the sender reports as pushed, without a digest.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Hint {
-    /// The registry's host with its port, in lower case, as references that were parsed have it: `docker.io` for Docker Hub.
+    /// The registry's host and port in lower case, as in parsed references: `docker.io` for Docker Hub.
     pub registry: String,
     /// The repository, with `library/` for official images.
     pub repository: String,
-    /// Which tags moved.
+    /// The tags that moved.
     pub tags: Tags,
 }
 
-/// Which tags of a repository moved.
+/// The tags of a repository that moved.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Tags {
-    /// Any of them may have.
+    /// Any tag may have moved.
     All,
-    /// These.
+    /// These tags.
     Named(BTreeSet<String>),
 }
 
 impl Hint {
-    /// Whether an image is to be checked for this hint. Images that are named by digest are not: their tags never move.
+    /// Whether an image must be checked for this hint. An image with a digest never moves.
     pub fn concerns(&self, image: &Reference) -> bool {
         image.digest().is_none()
             && image.registry().eq_ignore_ascii_case(&self.registry)
@@ -37,39 +37,39 @@ impl Hint {
     }
 }
 
-/// What was read from an authenticated request.
+/// The content of an authenticated request.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Parsed {
-    /// One for each repository.
+    /// One hint for each repository.
     pub hints: Vec<Hint>,
-    /// How many notifications led to no hint, and why.
+    /// The number of notifications without a hint, by reason.
     pub ignored: BTreeMap<Ignored, usize>,
 }
 
 impl Parsed {
-    /// Whether the sender only tried out the connection, which is answered with 200.
+    /// Whether the sender only tests the connection, which is answered with 200.
     pub fn is_ping(&self) -> bool {
         self.hints.is_empty() && self.ignored.keys().eq([&Ignored::Ping])
     }
 }
 
-/// Why a notification is no hint.
+/// Why a notification is not a hint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Ignored {
-    /// The sender tries out the connection.
+    /// The sender tests the connection.
     Ping,
-    /// Nothing was pushed: an image was pulled or deleted, for example.
+    /// The event is not a push, for example a pull or a deletion.
     Event,
-    /// The package is no image.
+    /// The package is not an image.
     NotAnImage,
-    /// A manifest without a tag, as those of the platforms of an index.
+    /// The manifest has no tag, like those of the platforms of an index.
     Untagged,
-    /// A signature, an attestation or an SBOM, whose tag is made of the digest that it belongs to.
+    /// It is a signature, an attestation or an SBOM, whose tag is derived from the digest that it belongs to.
     Signature,
-    /// A repository of Artifactory that the receiver's `repositories` do not name.
+    /// It is a repository of Artifactory that is not in the receiver's `repositories`.
     UnknownRepository,
-    /// The receiver's `images` do not permit it.
+    /// The receiver's `images` do not match it.
     NotPermitted,
 }
 

@@ -1,30 +1,30 @@
-//! Which images a receiver may hint.
+//! The images that a receiver accepts hints for.
 
 use crate::hint::Hint;
 
-/// Globs over `registry/repository`, in which `*` also crosses slashes. None permit every image.
+/// Globs over `registry/repository`, in which `*` also matches slashes. Without any, every image is permitted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ImagePatterns {
     globs: Vec<glob::Pattern>,
 }
 
-/// A text that is no pattern over images.
+/// Why a pattern is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidPattern {
-    /// It is no glob.
+    /// It is not a glob.
     #[error("not a glob: {0}")]
     Glob(&'static str),
-    /// Nothing would match.
+    /// It has no registry, so nothing would match.
     #[error("write registry/repository, such as ghcr.io/team/* or docker.io/library/nginx")]
     NoRegistry,
-    /// A tag or a digest; hints are permitted for all tags.
+    /// It has a tag or digest, but hints are permitted for all tags.
     #[error("leave the tag and the digest out")]
     Tag,
-    /// No image would match.
+    /// It has upper-case letters, so nothing would match.
     #[error("images are lower-case")]
     Uppercase,
-    /// References have another name for it.
+    /// It has a host of Docker Hub that references do not use.
     #[error("write docker.io for Docker Hub")]
     Alias,
 }
@@ -57,7 +57,7 @@ impl ImagePatterns {
         Ok(())
     }
 
-    /// Whether a receiver with these patterns may hint this image.
+    /// Whether hints for this image are permitted.
     pub fn permit(&self, hint: &Hint) -> bool {
         let name = format!("{}/{}", hint.registry, hint.repository);
         self.globs.is_empty() || self.globs.iter().any(|glob| glob.matches(&name))

@@ -6,7 +6,6 @@ mod handshake;
 mod hint;
 mod images;
 mod malformed;
-mod naming;
 pub mod oidc;
 mod rate;
 mod receiver;
@@ -22,9 +21,8 @@ pub use crate::{
     hint::{Hint, Ignored, Parsed, Tags},
     images::{ImagePatterns, InvalidPattern},
     malformed::{MAX_BODY, MAX_TAGS, Malformed},
-    naming::Naming,
     rate::{Limits, Rate, TokenBucket},
-    receiver::{Problem, Receiver, ReceiverSettings, receivers},
+    receiver::{Naming, Problem, Receiver, ReceiverSettings, receivers},
     request::Request,
     route::{InvalidWait, LONGEST_WAIT, Route},
     sender::{Sender, UnknownSender},

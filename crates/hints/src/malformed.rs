@@ -1,4 +1,4 @@
-//! Why an authenticated request cannot be read.
+//! Errors in the bodies of requests.
 
 use http::StatusCode;
 use kube_autorollout_core::reference::InvalidReference;
@@ -9,7 +9,7 @@ pub const MAX_BODY: usize = 1 << 20;
 /// The most tags that a request may name, over all of its repositories.
 pub const MAX_TAGS: usize = 100;
 
-/// Why an authenticated request cannot be read. The text repeats nothing of the request.
+/// Why an authenticated request cannot be parsed. The message repeats nothing of the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Malformed {
@@ -19,7 +19,7 @@ pub enum Malformed {
     /// There is no body.
     #[error("the body is empty; the sender must send JSON")]
     Empty,
-    /// The body is no JSON, or ends too early.
+    /// The body is not JSON, or is truncated.
     #[error("the body is no JSON, at line {line}, column {column}")]
     Json {
         /// Counted from one.
@@ -38,10 +38,10 @@ pub enum Malformed {
         /// Counted from one.
         column: usize,
     },
-    /// A field that is needed is missing.
+    /// A required field is missing.
     #[error("the body has no {0}; check the type of the receiver")]
     Missing(&'static str),
-    /// The data of a `CloudEvent` is not encoded as its name says.
+    /// The `data_base64` of a `CloudEvent` is not Base64.
     #[error("data_base64 is not encoded in Base64")]
     Base64,
     /// A form where JSON is expected.
@@ -53,15 +53,15 @@ pub enum Malformed {
          ce-specversion and ce-type"
     )]
     NotACloudEvent,
-    /// The payload does not say which registry it is.
+    /// The payload does not name the registry.
     #[error("the payload names no registry; set the receiver's registryHost")]
     NoHost,
-    /// What the payload calls the registry is no host that an image can name.
+    /// The payload's registry is not a host that an image reference can have.
     #[error(
         "images cannot name the registry's host of the payload, which needs a dot or a port; set the receiver's registryHost"
     )]
     Host,
-    /// What the payload names is no image.
+    /// The payload's image reference is invalid.
     #[error(transparent)]
     Image(#[from] InvalidReference),
     /// More tags than [`MAX_TAGS`].
@@ -70,7 +70,7 @@ pub enum Malformed {
 }
 
 impl Malformed {
-    /// Keeps the position, and nothing of the text, which repeats the input.
+    /// Keeps only the position, because the message repeats the input.
     pub(crate) fn from_json(error: &serde_json::Error) -> Self {
         let (line, column) = (error.line(), error.column());
         if error.is_data() {
@@ -80,7 +80,7 @@ impl Malformed {
         }
     }
 
-    /// The answer to the sender. Senders that repeat until they succeed need another one
+    /// The status of the response. Senders that retry until they succeed need another one
     /// ([`Sender::repeats_until_accepted`](crate::Sender::repeats_until_accepted)).
     pub fn status(self) -> StatusCode {
         match self {

@@ -1,6 +1,6 @@
 //! Tokens of CI jobs: JSON Web Tokens that an `OpenID` Connect issuer signed with RS256 or ES256.
 //!
-//! Nothing here asks the issuer. [`Verifier::check`] says when its documents are needed, and the caller brings them:
+//! There is no I/O here. [`Verifier::check`] returns which document of the issuer is needed, and the caller fetches it:
 //!
 //! ```
 //! use std::time::Instant;
@@ -19,11 +19,11 @@
 //!         let mut next = match verifier.check(token, instant, time)? {
 //!             Check::Accepted(_) => return Ok(()),
 //!             Check::Fetch(fetch) => Some(fetch),
-//!             Check::Wait => return Err(TokenError::KeysUnavailable), // here nobody else fetches
+//!             Check::Wait => return Err(TokenError::KeysUnavailable), // no other caller fetches
 //!         };
 //!         while let Some(fetch) = next {
-//!             let answer = get(fetch.url());
-//!             next = verifier.fetched(&fetch, answer.as_deref(), clock().0).unwrap_or(None);
+//!             let body = get(fetch.url());
+//!             next = verifier.fetched(&fetch, body.as_deref(), clock().0).unwrap_or(None);
 //!         }
 //!     }
 //! }
@@ -45,78 +45,78 @@ pub use self::{
     settings::{DEFAULT_AUDIENCE, OidcSettings},
 };
 use self::{
-    keys::{Keys, Lookup},
+    keys::{KeyLookup, Keys},
     token::Token,
 };
 
-/// Why a token is not accepted. The text repeats nothing of the token.
+/// Why a token is rejected. The message repeats nothing of the token.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenError {
-    /// It is no signed JSON Web Token, or a very long one.
+    /// It is not a signed JSON Web Token, or too long.
     #[error("the token is no JSON Web Token")]
     Form,
     /// It is signed with another algorithm than RS256 and ES256, or not at all.
     #[error("the token is not signed with RS256 or ES256")]
     Algorithm,
-    /// It demands what we do not know.
+    /// It has critical extensions, which are not supported.
     #[error("the token has critical extensions, which are not supported")]
     Critical,
-    /// It does not say which key it is signed with.
+    /// It does not name its key.
     #[error("the token names no key (kid)")]
     NoKey,
-    /// Another issuer, or another way to write it.
+    /// It has another issuer, or one that is written differently.
     #[error("the token is from another issuer")]
     Issuer,
     /// The issuer has no such key.
     #[error("the issuer has no key of the token's name for its algorithm")]
     UnknownKey,
-    /// It was changed, or signed by another.
+    /// Its signature is invalid.
     #[error("the signature of the token is wrong")]
     Signature,
-    /// It is meant for others.
+    /// It has another audience.
     #[error("the token is for another audience")]
     Audience,
-    /// It is too old, or has no end.
+    /// It has expired, or has no expiry.
     #[error("the token has expired")]
     Expired,
-    /// Its time has not come: one of the clocks is wrong.
+    /// It is not valid yet: one of the clocks is wrong.
     #[error("the token is not valid yet; are both clocks right?")]
     NotYetValid,
-    /// A claim that is configured is missing or another one. Only its configured name is shown.
+    /// A configured claim is missing or differs. Only its name is shown.
     #[error("the token's claim {0} is missing or another one")]
     Claim(String),
-    /// The keys of the issuer cannot be had just now.
+    /// The keys of the issuer are not available now.
     #[error("the keys of the issuer cannot be read")]
     KeysUnavailable,
 }
 
 impl TokenError {
-    /// Whether the same token may be accepted a little later, so that the answer is 503 and not 401.
+    /// Whether the token may be accepted later, so that the response is 503 instead of 401.
     pub fn is_temporary(&self) -> bool {
         matches!(self, Self::KeysUnavailable)
     }
 }
 
-/// What is known of a token.
+/// The result of checking a token.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Check {
-    /// It is what was configured.
+    /// The token is valid.
     Accepted(Identity),
-    /// A document of the issuer is needed: [`Verifier::fetched`] takes it, and then the token is checked again.
+    /// A document of the issuer is needed: pass it to [`Verifier::fetched`], then check the token again.
     Fetch(Fetch),
-    /// Another request has begun to fetch the document: check again when it has it.
+    /// Another request is fetching the document: check again when it is done.
     Wait,
 }
 
-/// Who sent an accepted token.
+/// The identity in an accepted token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// The claim `sub` for the log, if it can be shown: at most 256 printable characters.
+    /// The claim `sub` for the log, if it has at most 256 characters, all printable.
     pub subject: Option<String>,
 }
 
-/// Checks the tokens of one issuer, whose keys it keeps for an hour.
+/// Checks the tokens of one issuer, whose keys it caches for an hour.
 #[derive(Debug)]
 pub struct Verifier {
     settings: OidcSettings,
@@ -124,7 +124,7 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// A verifier that has no keys yet.
+    /// A verifier without keys.
     pub fn new(settings: OidcSettings) -> Self {
         Self {
             settings,
@@ -136,7 +136,7 @@ impl Verifier {
     ///
     /// # Errors
     ///
-    /// [`TokenError`] for the log; the sender is answered with 401, or 503 if it
+    /// [`TokenError`] for the log; the response is 401, or 503 if the error
     /// [is temporary](TokenError::is_temporary).
     pub fn check(
         &mut self,
@@ -145,16 +145,16 @@ impl Verifier {
         now: Timestamp,
     ) -> Result<Check, TokenError> {
         let token = Token::parse(token)?;
-        // Before keys are looked up, so that the tokens of others fetch none
+        // Checked before the key, so that tokens of other issuers cause no fetch
         if token.claims.issuer() != Some(&*self.settings.issuer) {
             return Err(TokenError::Issuer);
         }
         let key = match self.keys.look_up(&token, instant) {
-            Lookup::Found(key) => key,
-            Lookup::Fetch => return Ok(Check::Fetch(Fetch::discovery(&self.settings.issuer))),
-            Lookup::Wait => return Ok(Check::Wait),
-            Lookup::Unknown => return Err(TokenError::UnknownKey),
-            Lookup::Unavailable => return Err(TokenError::KeysUnavailable),
+            KeyLookup::Found(key) => key,
+            KeyLookup::Fetch => return Ok(Check::Fetch(Fetch::discovery(&self.settings.issuer))),
+            KeyLookup::Wait => return Ok(Check::Wait),
+            KeyLookup::Unknown => return Err(TokenError::UnknownKey),
+            KeyLookup::Unavailable => return Err(TokenError::KeysUnavailable),
         };
         if !key.verifies(&token) {
             return Err(TokenError::Signature);
@@ -163,12 +163,12 @@ impl Verifier {
         Ok(Check::Accepted(token.claims.identity()))
     }
 
-    /// Takes the body of a document with status 200 and at most [`MAX_DOCUMENT`] bytes, or `None` if there was none. Returns
-    /// what else must be fetched.
+    /// Stores a fetched document: the body of a response with status 200 and at most [`MAX_DOCUMENT`] bytes, or `None` if the
+    /// fetch failed. Returns the next document to fetch, if any.
     ///
     /// # Errors
     ///
-    /// [`DocumentError`] for the log: of what is wrong with the document.
+    /// [`DocumentError`] for the log.
     pub fn fetched(
         &mut self,
         fetch: &Fetch,

@@ -1,39 +1,39 @@
-//! How many requests are let in.
+//! Rate limits of requests.
 
 use std::{
     num::NonZeroU32,
     time::{Duration, Instant},
 };
 
-/// How many requests a receiver takes.
+/// The rate of requests that a receiver accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// In the long run.
+    /// The sustained rate.
     pub per_second: NonZeroU32,
-    /// At once, after a pause.
+    /// The size of a burst after a pause.
     pub burst: NonZeroU32,
 }
 
 impl Rate {
-    /// What is taken where nothing else is configured: 10 a second, 100 at once.
+    /// The default: 10 per second, in bursts of 100.
     pub const DEFAULT: Self = Self {
         per_second: NonZeroU32::MIN.saturating_add(9),
         burst: NonZeroU32::MIN.saturating_add(99),
     };
 
-    /// How often the authentication may fail before requests are refused unseen.
+    /// The rate of failed authentications above which all requests are rejected unread.
     pub const FAILURES: Self = Self {
         per_second: NonZeroU32::MIN.saturating_add(4),
         burst: NonZeroU32::MIN.saturating_add(49),
     };
 }
 
-/// A token bucket, kept as the one instant at which it is full.
+/// A token bucket, represented by the instant at which it is full.
 #[derive(Debug, Clone)]
 pub struct TokenBucket {
-    /// Until one more token is there.
+    /// The time to refill one token.
     refill: Duration,
-    /// Until an empty bucket is full.
+    /// The time to fill an empty bucket.
     capacity: Duration,
     full: Instant,
 }
@@ -53,7 +53,7 @@ impl TokenBucket {
     ///
     /// # Errors
     ///
-    /// If there is none: how long until there is one.
+    /// The time until there is one.
     pub fn take(&mut self, now: Instant) -> Result<(), Duration> {
         let wait = self.wait(now);
         if wait.is_zero() {
@@ -64,7 +64,7 @@ impl TokenBucket {
         }
     }
 
-    /// How long until there is a token.
+    /// The time until there is a token.
     pub fn wait(&self, now: Instant) -> Duration {
         let full = self.full.max(now) + self.refill;
         let until_full = full.saturating_duration_since(now);
@@ -72,7 +72,7 @@ impl TokenBucket {
     }
 }
 
-/// The two buckets of a receiver: of requests, and of those whose authentication failed.
+/// The two buckets of a receiver: for requests, and for failed authentications.
 #[derive(Debug, Clone)]
 pub struct Limits {
     requests: TokenBucket,
@@ -88,11 +88,11 @@ impl Limits {
         }
     }
 
-    /// Lets a request in, before anything of it is read.
+    /// Admits a request, before any of it is read.
     ///
     /// # Errors
     ///
-    /// How long the sender must wait: the value of `Retry-After` of the answer 429.
+    /// The time that the sender must wait: the `Retry-After` of the response 429.
     pub fn admit(&mut self, now: Instant) -> Result<(), Duration> {
         let wait = self.failures.wait(now);
         if wait.is_zero() {
@@ -102,9 +102,9 @@ impl Limits {
         }
     }
 
-    /// The authentication of a request that was let in failed.
+    /// Records that the authentication of an admitted request failed.
     pub fn fail(&mut self, now: Instant) {
-        // Requests that were let in together may fail with more than there is
+        // Requests that were admitted together may exceed the tokens
         let _ = self.failures.take(now);
     }
 }

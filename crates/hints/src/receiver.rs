@@ -1,9 +1,9 @@
-//! One entry of `hints.receivers`.
+//! Receivers: the entries of `hints.receivers`.
 
 mod settings;
 mod validate;
 
-pub use settings::ReceiverSettings;
+pub use settings::{Naming, ReceiverSettings};
 pub use validate::{Problem, receivers};
 
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     request::Request,
 };
 
-/// A receiver whose settings are sound.
+/// A receiver with valid settings.
 #[derive(Debug, Clone)]
 pub struct Receiver {
     settings: ReceiverSettings,
@@ -22,17 +22,16 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// What was configured.
+    /// The configuration.
     pub fn settings(&self) -> &ReceiverSettings {
         &self.settings
     }
 
-    /// Authenticates a request, before anything of it is read. `secrets` are those of the files just now, if there are
-    /// any.
+    /// Authenticates a request before it is parsed. `secrets` are the current contents of the files, if there are any.
     ///
     /// # Errors
     ///
-    /// [`Unauthenticated`] for the log; the sender is answered with 401.
+    /// [`Unauthenticated`] for the log; the response is 401.
     pub fn authenticate<'a>(
         &self,
         secrets: Option<&Secrets>,
@@ -48,11 +47,11 @@ impl Receiver {
         authentication::authenticate(*sender, *authentication, takes_tokens, secrets, request)
     }
 
-    /// Reads the hints of an authenticated request, of which those remain that the receiver may give.
+    /// Parses the hints in an authenticated request, and removes those that are not permitted.
     ///
     /// # Errors
     ///
-    /// [`Malformed`] for what its sender would not send.
+    /// [`Malformed`] for a request that the sender would not send.
     pub fn read(&self, request: &Request<'_>) -> Result<Parsed, Malformed> {
         let settings = &self.settings;
         let mut parsed = settings.sender.read(request, &settings.naming)?;

@@ -1,4 +1,4 @@
-//! What arrives.
+//! Requests from senders.
 
 use std::{borrow::Cow, fmt};
 
@@ -7,14 +7,14 @@ use serde::de::DeserializeOwned;
 
 use crate::malformed::{MAX_BODY, Malformed};
 
-/// A request as it arrived. `Debug` shows only how long its body is.
+/// A request as received. `Debug` shows only the length of its body.
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
     /// All headers.
     pub headers: &'a HeaderMap,
-    /// What follows the receiver's name in the path ([`Route::secret`](crate::Route::secret)).
+    /// The path component after the receiver's name ([`Route::secret`](crate::Route::secret)).
     pub path_secret: Option<&'a str>,
-    /// The body, byte by byte as it was signed.
+    /// The raw body, as it was signed.
     pub body: &'a [u8],
 }
 
@@ -25,7 +25,7 @@ impl fmt::Debug for Request<'_> {
 }
 
 impl<'a> Request<'a> {
-    /// The value of a header as text, if it has one.
+    /// The value of a header, if it is text.
     pub(crate) fn header(&self, name: &HeaderName) -> Option<&'a str> {
         self.headers.get(name)?.to_str().ok()
     }
@@ -41,12 +41,12 @@ impl<'a> Request<'a> {
         self.content_type().as_deref() == Some("application/x-www-form-urlencoded")
     }
 
-    /// Reads an object. `curl --data` calls JSON a form, so only what is no JSON is called a form.
+    /// Parses an object. `curl --data` sends JSON as a form, so a body is only rejected as a form if it is not JSON.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, Malformed> {
         self.read_body(b'{')
     }
 
-    /// Reads a list.
+    /// Parses a list.
     pub(crate) fn json_list<T: DeserializeOwned>(&self) -> Result<Vec<T>, Malformed> {
         self.read_body(b'[')
     }
@@ -57,7 +57,7 @@ impl<'a> Request<'a> {
         if is_form { Err(Malformed::Form) } else { read }
     }
 
-    /// Reads the body, or the field `payload` of a form.
+    /// Parses the body, or the field `payload` of a form.
     pub(crate) fn json_or_form<T: DeserializeOwned>(&self) -> Result<T, Malformed> {
         if !self.is_form() {
             return self.json();
@@ -76,7 +76,7 @@ impl<'a> Request<'a> {
             return Err(Malformed::Empty);
         }
         let read = serde_json::from_slice(json).map_err(|error| Malformed::from_json(&error))?;
-        // Serde takes a list in the place of an object, by the order of its fields
+        // Serde also accepts a list for an object, in the order of its fields
         if json.trim_ascii_start().first() == Some(&begin) {
             Ok(read)
         } else {

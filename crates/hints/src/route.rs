@@ -1,24 +1,24 @@
-//! What the path of a request says.
+//! The path and query of a request.
 
 use std::{fmt, time::Duration};
 
 use kube_autorollout_core::schedule::parse_duration;
 
-/// The longest that an answer is held back.
+/// The longest time that a response may be held back.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
 
 /// `/hooks/<receiver>`, `/hooks/<receiver>/<secret>` and `?wait=120s`. `Debug` does not show the secret.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Route<'a> {
-    /// The name of a receiver, whether or not there is one.
+    /// The name of a receiver, which may not exist.
     pub receiver: &'a str,
-    /// The secret of senders that can send it nowhere else. It must not be logged.
+    /// The secret of senders that cannot send it in a header. It must not be logged.
     pub secret: Option<&'a str>,
-    /// How long the answer is to be held back until the workloads run the image.
+    /// How long the response may be held back until the workloads run the image.
     pub wait: Option<Duration>,
 }
 
-/// A query that is none of ours.
+/// An invalid query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the query must be wait, with an integer and s or m, from 1s to 15m")]
 pub struct InvalidWait;
@@ -35,7 +35,7 @@ impl fmt::Debug for Route<'_> {
 }
 
 impl<'a> Route<'a> {
-    /// Reads path and query of a request; `None` for other paths.
+    /// Parses the path and query of a request; `None` for other paths.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Who sends hints, and how they are read.
+//! Senders of hints, and how to parse their requests.
 
 mod acr;
 mod artifactory;
@@ -15,17 +15,17 @@ mod quay;
 use std::str::FromStr;
 
 use crate::{
-    collector::Collector, hint::Parsed, malformed::Malformed, naming::Naming, request::Request,
+    collector::Collector, hint::Parsed, malformed::Malformed, receiver::Naming, request::Request,
 };
 
-/// The type of a receiver: whose requests it reads.
+/// The type of a receiver: the sender of its requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Sender {
-    /// CI jobs and people, with a body of our own.
+    /// CI jobs and users, with our own format.
     Generic,
     /// Webhooks of GitHub for its container registry.
     Github,
-    /// Notifications of the CNCF registry, and so of a GitLab that its users operate.
+    /// Notifications of the CNCF registry, and so of self-managed GitLab.
     Distribution,
     /// Webhooks of Harbor in its own format.
     Harbor,
@@ -58,7 +58,7 @@ impl Sender {
         Self::Cloudevents,
     ];
 
-    /// The word of the configuration.
+    /// The name in the configuration.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Generic => "generic",
@@ -74,23 +74,23 @@ impl Sender {
         }
     }
 
-    /// Whether the secret is part of the path: these senders can send it nowhere else.
+    /// Whether the secret is part of the path, because the sender cannot send it in a header.
     pub fn has_secret_in_path(self) -> bool {
         matches!(self, Self::Dockerhub | Self::Quay)
     }
 
-    /// Whether the sender repeats a request until it is answered with 2xx or 3xx and sends nothing else before, so that
-    /// what cannot be read must be accepted as well
+    /// Whether the sender retries a request until the response is 2xx or 3xx and sends nothing else before, so that malformed
+    /// requests must be accepted as well
     /// (<https://distribution.github.io/distribution/about/notifications/>).
     pub fn repeats_until_accepted(self) -> bool {
         self == Self::Distribution
     }
 
-    /// Reads the hints of a request. What it says is believed: authenticate it first.
+    /// Parses the hints in a request, which must have been authenticated.
     ///
     /// # Errors
     ///
-    /// [`Malformed`] for what the sender would not send.
+    /// [`Malformed`] for a request that the sender would not send.
     pub fn read(self, request: &Request<'_>, naming: &Naming) -> Result<Parsed, Malformed> {
         let mut collector = Collector::new(naming);
         let read = match self {
@@ -114,12 +114,13 @@ impl FromStr for Sender {
     type Err = UnknownSender;
 
     fn from_str(text: &str) -> Result<Self, UnknownSender> {
-        let found = Self::ALL.into_iter().find(|sender| sender.as_str() == text);
-        found.ok_or(UnknownSender)
+        let mut all = Self::ALL.into_iter();
+        all.find(|sender| sender.as_str() == text)
+            .ok_or(UnknownSender)
     }
 }
 
-/// A word that is no type of receiver.
+/// An unknown type of receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "no type of receiver: use generic, github, distribution, harbor, dockerhub, gitea, quay, acr, artifactory or cloudevents"

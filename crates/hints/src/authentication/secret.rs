@@ -1,4 +1,4 @@
-//! The secrets that senders and a receiver share.
+//! The shared secrets of senders and receivers.
 
 use std::fmt;
 
@@ -9,49 +9,49 @@ use ring::{hmac, rand::SystemRandom};
 use super::signature::Signature;
 use crate::sender::Sender;
 
-/// The longest secret, in bytes: headers hold no more.
+/// The longest secret, in bytes, that a header can hold.
 const LONGEST: usize = 4096;
 
-/// A secret, which is not kept itself: only keys made of it, which compare in constant time. `Debug` shows nothing.
+/// A secret, redacted in `Debug`. Only keys derived from it are stored, which compare in constant time.
 #[derive(Clone)]
 pub struct Secret {
-    /// For the signatures of senders.
+    /// Verifies the signatures of senders.
     signing: hmac::Key,
-    /// A random key, under which secrets are compared: so that the time says nothing of what they have in common.
+    /// A random key for comparing secrets, so that timing does not reveal a common prefix.
     comparing: hmac::Key,
     expected: hmac::Tag,
 }
 
-/// Why the content of a file cannot be the secret of a receiver.
+/// Why a secret is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidSecret {
-    /// There is nothing in it.
+    /// It is empty.
     #[error("the secret is empty")]
     Empty,
-    /// It is longer than what a header holds.
+    /// It is too long for a header.
     #[error("the secret is longer than {LONGEST} bytes")]
     TooLong,
-    /// It has characters that no header has.
+    /// It has characters that are invalid in headers.
     #[error("the secret has a line break or another control character, which no header can hold")]
     NotInHeader,
-    /// It has characters that would have to be escaped in a path.
+    /// It has characters that must be escaped in a path.
     #[error(
         "the secret is part of the path with this type of receiver: use letters, digits, - and _ only, such as those of \
          openssl rand -hex 32"
     )]
     NotInPath,
-    /// There is no randomness to compare it under.
+    /// The system has no randomness for the comparison.
     #[error("the system has no randomness")]
     NoRandomness,
 }
 
 impl Secret {
-    /// Takes the content of a file. One line break at its end is not part of the secret.
+    /// Reads the content of a file, without one line break at its end.
     ///
     /// # Errors
     ///
-    /// [`InvalidSecret`] for what `sender` cannot send.
+    /// [`InvalidSecret`] for a secret that `sender` cannot send.
     pub fn new(sender: Sender, content: &[u8]) -> Result<Self, InvalidSecret> {
         let content = content.strip_suffix(b"\n").unwrap_or(content);
         let secret = content.strip_suffix(b"\r").unwrap_or(content);
@@ -77,7 +77,7 @@ impl Secret {
         })
     }
 
-    fn is(&self, presented: &[u8]) -> bool {
+    fn matches(&self, presented: &[u8]) -> bool {
         hmac::verify(&self.comparing, presented, self.expected.as_ref()).is_ok()
     }
 }
@@ -88,7 +88,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The secrets of a receiver, which are two while one replaces the other.
+/// The secrets of a receiver: two during a rotation.
 #[derive(Debug, Clone)]
 pub struct Secrets {
     current: Secret,
@@ -96,26 +96,26 @@ pub struct Secrets {
 }
 
 impl Secrets {
-    /// Both are accepted.
+    /// Accepts both secrets.
     pub fn new(current: Secret, previous: Option<Secret>) -> Self {
         Self { current, previous }
     }
 
-    /// Each is asked, so that the time does not say which one it is.
-    fn any(&self, is_right: impl Fn(&Secret) -> bool) -> bool {
-        let previous = self.previous.as_ref().is_some_and(&is_right);
-        is_right(&self.current) | previous
+    /// Tests both secrets, so that timing does not reveal which one matches.
+    fn any(&self, is_match: impl Fn(&Secret) -> bool) -> bool {
+        let previous = self.previous.as_ref().is_some_and(&is_match);
+        is_match(&self.current) | previous
     }
 
-    pub(super) fn contain(&self, presented: &[u8]) -> bool {
-        self.any(|secret| secret.is(presented))
+    pub(super) fn contains(&self, presented: &[u8]) -> bool {
+        self.any(|secret| secret.matches(presented))
     }
 
-    pub(super) fn signed(&self, body: &[u8], signature: &Signature) -> bool {
+    pub(super) fn verify(&self, body: &[u8], signature: &Signature) -> bool {
         self.any(|secret| hmac::verify(&secret.signing, body, signature.bytes()).is_ok())
     }
 
-    /// Whether the value of `Authorization` is the secret, with `Bearer` before it, or the password of any user.
+    /// Whether the value of `Authorization` is the secret, alone or as a bearer token, or the password of any user.
     pub(super) fn authorize(&self, value: &[u8]) -> bool {
         let text = str::from_utf8(value).unwrap_or_default();
         let bearer = after_scheme(text, "bearer").map(str::as_bytes);
@@ -126,15 +126,16 @@ impl Secrets {
             .zip(colon)
             .and_then(|(login, colon)| login.get(colon + 1..));
         let presented = [Some(value), bearer, password].into_iter().flatten();
-        presented.fold(false, |right, presented| right | self.contain(presented))
+        presented.fold(false, |is_match, presented| {
+            is_match | self.contains(presented)
+        })
     }
 }
 
-/// What follows a scheme, which is written in any case
+/// The credentials after an authentication scheme, which is case-insensitive
 /// (<https://www.rfc-editor.org/rfc/rfc9110#section-11.1>).
 pub(super) fn after_scheme<'a>(value: &'a str, scheme: &str) -> Option<&'a str> {
-    let (found, rest) = value.split_once(' ')?;
-    found
-        .eq_ignore_ascii_case(scheme)
+    let (name, rest) = value.split_once(' ')?;
+    name.eq_ignore_ascii_case(scheme)
         .then(|| rest.trim_start_matches(' '))
 }

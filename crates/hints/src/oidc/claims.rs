@@ -1,4 +1,4 @@
-//! What a token says (<https://www.rfc-editor.org/rfc/rfc7519#section-4>).
+//! The claims of a token (<https://www.rfc-editor.org/rfc/rfc7519#section-4>).
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{Identity, OidcSettings, TokenError};
 
-/// How far two clocks may be apart, in seconds.
+/// The tolerated clock skew, in seconds.
 const LEEWAY: f64 = 60.0;
 
 /// The longest subject that is shown, in characters.
@@ -23,12 +23,12 @@ impl Claims {
 
     /// Checks all but the issuer.
     pub(super) fn check(&self, settings: &OidcSettings, now: Timestamp) -> Result<(), TokenError> {
-        let is_meant = match self.0.get("aud") {
-            Some(Value::Array(several)) => several.iter().any(|one| *one == *settings.audience),
-            Some(one) => *one == *settings.audience,
+        let has_audience = match self.0.get("aud") {
+            Some(Value::Array(list)) => list.iter().any(|entry| *entry == *settings.audience),
+            Some(entry) => *entry == *settings.audience,
             None => false,
         };
-        if !is_meant {
+        if !has_audience {
             return Err(TokenError::Audience);
         }
         let now = now.as_duration().as_secs_f64();
@@ -56,7 +56,7 @@ impl Claims {
             .transpose()
     }
 
-    /// Whether a claim is this text, or this number or boolean, as it is written.
+    /// Whether a claim is this string, or a number or boolean with this JSON representation.
     fn has(&self, name: &str, wanted: &str) -> bool {
         match self.0.get(name) {
             Some(Value::String(text)) => text == wanted,

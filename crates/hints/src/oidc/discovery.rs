@@ -7,10 +7,10 @@ use super::{
     settings::is_trustworthy,
 };
 
-/// The longest document that is taken, in bytes.
+/// The longest accepted document, in bytes.
 pub const MAX_DOCUMENT: usize = 256 << 10;
 
-/// A document of the issuer that is to be fetched, without following redirects.
+/// A document of the issuer to fetch, without following redirects.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Fetch {
     url: String,
@@ -27,24 +27,24 @@ enum Stage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DocumentError {
-    /// There is none.
+    /// It could not be fetched.
     #[error("the issuer did not answer with the document")]
     Missing,
     /// It is longer than [`MAX_DOCUMENT`].
     #[error("the document of the issuer is longer than {MAX_DOCUMENT} bytes")]
     TooLong,
-    /// It is no JSON, or lacks what is needed.
+    /// It is not JSON, or lacks a required field.
     #[error("the document of the issuer is not what OpenID Connect says")]
     Shape,
-    /// It is that of another issuer.
+    /// It names another issuer.
     #[error(
         "the document names another issuer; set oidc.issuer exactly as the issuer writes itself"
     )]
     Issuer,
-    /// The keys would come without TLS.
+    /// The URL of the keys is without TLS.
     #[error("the document names keys (jwks_uri) that do not come over https://")]
     Untrustworthy,
-    /// No key is one of RS256 or ES256 with a name.
+    /// It has no named key for RS256 or ES256.
     #[error("the issuer has no key for RS256 or ES256")]
     NoKeys,
 }
@@ -56,7 +56,7 @@ struct Configuration {
 }
 
 pub(super) enum Document {
-    /// What is to be fetched next.
+    /// The document to fetch next.
     Discovery(Fetch),
     Keys(Vec<Key>),
 }
@@ -70,7 +70,7 @@ impl Fetch {
         }
     }
 
-    /// Where it is.
+    /// The URL of the document.
     pub fn url(&self) -> &str {
         &self.url
     }

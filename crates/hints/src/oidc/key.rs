@@ -17,7 +17,7 @@ const COORDINATE: usize = 32;
 /// The first byte of a point that is not compressed.
 const UNCOMPRESSED: u8 = 4;
 
-/// A public key that signs tokens, with its name.
+/// A public key that verifies tokens, with its name.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Key {
     kid: String,
@@ -30,7 +30,7 @@ enum Material {
     P256(Vec<u8>),
 }
 
-/// A set of keys, without those that we have no use for.
+/// A set of keys, without unsupported ones.
 #[derive(Deserialize)]
 pub(super) struct KeySet {
     #[serde(deserialize_with = "usable")]
@@ -51,7 +51,7 @@ struct Jwk {
     y: Option<String>,
 }
 
-/// Keys of other kinds, or of kinds that do not exist yet, are no reason to refuse the rest.
+/// Skips keys of other, perhaps future, kinds.
 fn usable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Key>, D::Error> {
     let all = Vec::<Value>::deserialize(deserializer)?;
     let keys = all.into_iter();
@@ -86,8 +86,8 @@ impl Key {
         })
     }
 
-    /// Whether it is the one that a token names, and for the token's algorithm.
-    pub(super) fn is_of(&self, token: &Token<'_>) -> bool {
+    /// Whether it has the name and algorithm of a token.
+    pub(super) fn matches(&self, token: &Token<'_>) -> bool {
         let algorithm = match self.material {
             Material::Rsa { .. } => Algorithm::Rs256,
             Material::P256(_) => Algorithm::Es256,
@@ -120,7 +120,7 @@ impl fmt::Debug for Key {
     }
 }
 
-/// A number as ring takes it: without zeros before it.
+/// Decodes a number and strips leading zeros, as ring requires.
 fn number(text: &str) -> Option<Vec<u8>> {
     let mut bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
     let zeros = bytes.iter().take_while(|byte| **byte == 0).count();

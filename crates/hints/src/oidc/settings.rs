@@ -1,28 +1,28 @@
-//! Which tokens are accepted.
+//! The settings for tokens.
 
 use std::collections::BTreeMap;
 
 use http::Uri;
 
-/// The audience of tokens where none is configured.
+/// The default audience of tokens.
 pub const DEFAULT_AUDIENCE: &str = "kube-autorollout";
 
-/// Claims that say nothing of who the token was given to.
+/// Claims that do not identify the holder of a token.
 const NO_OWNER: [&str; 6] = ["iss", "aud", "exp", "nbf", "iat", "jti"];
 
-/// Which tokens a receiver accepts.
+/// The tokens that a receiver accepts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OidcSettings {
     /// The issuer, exactly as its tokens have it.
     pub issuer: String,
-    /// For whom the tokens must be made.
+    /// The required audience.
     pub audience: String,
-    /// What else they must say, word by word; at least who they were given to.
+    /// Other required claims, compared literally; at least one that identifies the holder.
     pub claims: BTreeMap<String, String>,
 }
 
 impl OidcSettings {
-    /// What is wrong with the issuer.
+    /// Validates the issuer.
     pub(crate) fn check_issuer(&self) -> Result<(), &'static str> {
         let is_plain = !self.issuer.contains(['?', '#']);
         if is_plain && is_trustworthy(&self.issuer) {
@@ -32,7 +32,7 @@ impl OidcSettings {
         }
     }
 
-    /// What is wrong with the claims.
+    /// Validates the claims.
     pub(crate) fn check_claims(&self) -> Result<(), &'static str> {
         let names_owner = |name: &String| !NO_OWNER.contains(&&**name);
         if self.claims.is_empty() {
@@ -52,12 +52,14 @@ impl OidcSettings {
     }
 }
 
-/// Whether the documents behind a URL can be trusted: they come over TLS, or from this machine.
+/// Whether a URL has TLS, or is on this machine, so that its documents can be trusted.
 pub(super) fn is_trustworthy(url: &str) -> bool {
     let Ok(url) = url.parse::<Uri>() else {
         return false;
     };
-    let has_user = url.authority().is_some_and(|it| it.as_str().contains('@'));
+    let has_user = url
+        .authority()
+        .is_some_and(|authority| authority.as_str().contains('@'));
     let host = url.host().filter(|host| !host.is_empty() && !has_user);
     match (url.scheme_str(), host) {
         (Some("https"), Some(_)) => true,

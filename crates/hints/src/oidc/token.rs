@@ -9,7 +9,7 @@ use super::{TokenError, claims::Claims};
 /// The longest token, in bytes. Those of CI jobs have one or two thousand.
 const LONGEST: usize = 16 << 10;
 
-/// The algorithms that are accepted: none of those whose key both sides share
+/// The accepted algorithms, none of them with a shared key
 /// (<https://www.rfc-editor.org/rfc/rfc8725#section-3.1>).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Algorithm {
@@ -17,13 +17,13 @@ pub(super) enum Algorithm {
     Es256,
 }
 
-/// A token of which nothing is known to be true yet.
+/// A parsed token that is not verified yet.
 pub(super) struct Token<'a> {
     pub(super) algorithm: Algorithm,
     /// The name of the key.
     pub(super) kid: String,
     pub(super) claims: Claims,
-    /// What is signed.
+    /// The signed part.
     pub(super) message: &'a [u8],
     pub(super) signature: Vec<u8>,
 }

@@ -1,39 +1,49 @@
-//! The keys of a receiver.
+//! The settings of a receiver.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use crate::{
-    authentication::ArtifactoryAuthentication, naming::Naming, oidc::OidcSettings, rate::Rate,
-    sender::Sender,
+    authentication::ArtifactoryAuthentication, oidc::OidcSettings, rate::Rate, sender::Sender,
 };
 
-/// An entry of `hints.receivers`, as it was written.
+/// How images name the repositories in a receiver's payloads.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Naming {
+    /// The registry's `host[:port]`, which replaces that of the payload.
+    pub registry_host: Option<String>,
+    /// A prefix of the payload's repositories, without slashes at its ends.
+    pub repository_prefix: Option<String>,
+    /// For Artifactory: by repository key, the hosts with optional paths under which images name it.
+    pub repositories: BTreeMap<String, Vec<String>>,
+}
+
+/// An entry of `hints.receivers`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReceiverSettings {
-    /// The last part of the path, and the label of metrics.
+    /// The last component of the path, and a label of metrics.
     pub name: String,
-    /// `type`: whose requests are read.
+    /// `type`: the sender of requests.
     pub sender: Sender,
-    /// Where the secret is, read anew when it changes.
+    /// The file with the secret, which is reloaded when it changes.
     pub secret_file: Option<PathBuf>,
-    /// Where the secret before it is, while senders still use it.
+    /// The file with the previous secret, while senders still use it.
     pub previous_secret_file: Option<PathBuf>,
-    /// Patterns of the images that may be hinted; none permit all.
+    /// Patterns of the permitted images; all if there are none.
     pub images: Vec<String>,
-    /// Whether an answer may wait for the workloads, and so name them.
+    /// Whether a response may wait for the workloads, and so reveal their names.
     pub may_wait: bool,
-    /// Tokens of CI jobs, in the place of a secret or beside it.
+    /// The accepted tokens of CI jobs, instead of a secret or in addition to it.
     pub oidc: Option<OidcSettings>,
     /// `registryHost`, `repositoryPrefix` and `repositories`.
     pub naming: Naming,
-    /// What Artifactory sends.
+    /// The authentication of Artifactory.
     pub authentication: ArtifactoryAuthentication,
-    /// How many requests are let in.
+    /// The rate limit of requests.
     pub rate: Rate,
 }
 
 impl ReceiverSettings {
-    /// A receiver with the defaults of every other key.
+    /// Settings with defaults for all other keys.
     pub fn new(name: impl Into<String>, sender: Sender) -> Self {
         Self {
             name: name.into(),

@@ -1,4 +1,4 @@
-//! What the keys of a receiver mean together.
+//! Validates the settings of receivers.
 
 use std::collections::BTreeSet;
 
@@ -20,11 +20,11 @@ pub struct Problem {
     pub receiver: usize,
     /// The key below the receiver, such as `oidc.claims`.
     pub key: &'static str,
-    /// What is wrong and what to write instead. It repeats no value.
+    /// What is wrong, and what to write instead. It repeats no value.
     pub message: String,
 }
 
-/// Takes all receivers.
+/// Validates all receivers.
 ///
 /// # Errors
 ///
@@ -92,7 +92,7 @@ impl Check<'_> {
         images
     }
 
-    /// It is part of a path and a label of metrics.
+    /// The name is part of a path and a label of metrics.
     fn name(&mut self, name: &str) {
         let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         let is_label = (1..=LONGEST_NAME).contains(&name.len())
@@ -128,15 +128,17 @@ impl Check<'_> {
         let naming = &settings.naming;
         let is_artifactory = settings.sender == Sender::Artifactory;
         let names_images = is_artifactory || settings.sender == Sender::Generic;
-        if names_images && naming.registry_host.is_some() {
+        let prefix = naming.repository_prefix.as_deref();
+        let keys = [
+            ("registryHost", naming.registry_host.as_deref()),
+            ("repositoryPrefix", prefix),
+        ];
+        for (key, _) in keys
+            .into_iter()
+            .filter(|(_, value)| value.is_some() && names_images)
+        {
             self.problem(
-                "registryHost",
-                "not for generic, whose images are complete, nor for artifactory, which has repositories",
-            );
-        }
-        if names_images && naming.repository_prefix.is_some() {
-            self.problem(
-                "repositoryPrefix",
+                key,
                 "not for generic, whose images are complete, nor for artifactory, which has repositories",
             );
         }
@@ -159,7 +161,6 @@ impl Check<'_> {
                 "a host with an optional port as images name it, without scheme or path, such as registry.example.org:5000",
             );
         }
-        let prefix = naming.repository_prefix.as_deref();
         if prefix.is_some_and(|prefix| !is_base(&format!("localhost/{prefix}"))) {
             self.problem(
                 "repositoryPrefix",
@@ -188,7 +189,7 @@ impl Check<'_> {
     }
 }
 
-/// Whether images can begin so: a host with an optional path.
+/// Whether an image can begin with `text`: a host with an optional path.
 fn is_base(text: &str) -> bool {
     let host = text.split('/').next().unwrap_or_default();
     let is_host = host == "localhost" || host.contains(['.', ':']);

@@ -24,12 +24,10 @@ pub(super) fn read(request: &Request<'_>, collector: &mut Collector<'_>) -> Resu
     let payload: Payload = request.json()?;
     let event = payload.event_type.ok_or(Malformed::Missing("event_type"))?;
     if payload.domain.as_deref() != Some("docker") {
-        collector.ignore(Ignored::NotAnImage);
-        return Ok(());
+        return collector.ignore(Ignored::NotAnImage);
     }
     if !matches!(&*event, "pushed" | "promoted") {
-        collector.ignore(Ignored::Event);
-        return Ok(());
+        return collector.ignore(Ignored::Event);
     }
     let data = payload.data.ok_or(Malformed::Missing("data"))?;
     let image = data.image().ok_or(Malformed::Missing("data.image_name"))?;
@@ -37,7 +35,7 @@ pub(super) fn read(request: &Request<'_>, collector: &mut Collector<'_>) -> Resu
 }
 
 impl Data {
-    /// The image, which the path also holds: it ends with the tag and the name of the manifest's file.
+    /// The image, or else the path without the tag and the manifest's file name.
     fn image(&self) -> Option<&str> {
         let named = self.image_name.as_deref().filter(|name| !name.is_empty());
         named.or_else(|| {

@@ -21,7 +21,7 @@ struct Event {
     data_base64: Option<String>,
 }
 
-/// What zot sends (<https://zotregistry.dev/latest/articles/events/>).
+/// The data of zot (<https://zotregistry.dev/latest/articles/events/>).
 #[derive(Deserialize)]
 struct Zot {
     name: String,
@@ -48,16 +48,13 @@ pub(super) fn read(request: &Request<'_>, collector: &mut Collector<'_>) -> Resu
                 Some(Kind::Zot) => request.json::<Zot>()?.collect(collector),
                 Some(Kind::Harbor) => request.json::<EventData>()?.collect(collector),
                 Some(Kind::Acr) => request.json::<ManifestEvent>()?.collect(collector),
-                None => {
-                    collector.ignore(Ignored::Event);
-                    Ok(())
-                }
+                None => collector.ignore(Ignored::Event),
             }
         }
     }
 }
 
-/// Whose data an event carries.
+/// The sender of an event's data.
 #[derive(Clone, Copy)]
 enum Kind {
     Zot,
@@ -71,7 +68,7 @@ impl Kind {
             "harbor.artifact.pushed" => Some(Self::Harbor),
             // Azure Event Grid
             "Microsoft.ContainerRegistry.ImagePushed" => Some(Self::Acr),
-            // Which the configuration of zot may give another prefix than `zotregistry`
+            // The prefix, by default `zotregistry`, is configurable
             _ if text.ends_with(".image.updated") => Some(Self::Zot),
             _ => None,
         }
@@ -87,10 +84,7 @@ impl Event {
             Some(Kind::Zot) => self.data::<Zot>()?.collect(collector),
             Some(Kind::Harbor) => self.data::<EventData>()?.collect(collector),
             Some(Kind::Acr) => self.data::<ManifestEvent>()?.collect(collector),
-            None => {
-                collector.ignore(Ignored::Event);
-                Ok(())
-            }
+            None => collector.ignore(Ignored::Event),
         }
     }
 

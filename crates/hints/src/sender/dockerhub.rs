@@ -1,5 +1,5 @@
 //! Webhooks of Docker Hub (<https://docs.docker.com/docker-hub/repos/manage/webhooks/>). The `callback_url` is never
-//! called: a forged one could name any host.
+//! called, because a forged one could name any host.
 
 use serde::Deserialize;
 

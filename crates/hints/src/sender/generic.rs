@@ -1,4 +1,4 @@
-//! CI jobs and people: `{"image": "ghcr.io/team/web:main"}` or `{"images": […]}`.
+//! CI jobs and users: `{"image": "ghcr.io/team/web:main"}` or `{"images": […]}`.
 
 use serde::Deserialize;
 

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use crate::{collector::Collector, hint::Ignored, malformed::Malformed, request::Request};
 
-/// Forgejo has a header of its own, beside Gitea's.
+/// Forgejo sends its own header in addition to Gitea's.
 const EVENTS: [HeaderName; 2] = [
     HeaderName::from_static("x-gitea-event"),
     HeaderName::from_static("x-forgejo-event"),
@@ -35,19 +35,16 @@ struct Owner {
 pub(super) fn read(request: &Request<'_>, collector: &mut Collector<'_>) -> Result<(), Malformed> {
     let event = EVENTS.iter().find_map(|name| request.header(name));
     if event.ok_or(Malformed::Missing("header X-Gitea-Event"))? != "package" {
-        collector.ignore(Ignored::Event);
-        return Ok(());
+        return collector.ignore(Ignored::Event);
     }
     let payload: Payload = request.json_or_form()?;
     let package = payload.package.ok_or(Malformed::Missing("package"))?;
-    // Sent for a tag that is overwritten, too
+    // Also sent if a tag is overwritten
     if payload.action.as_deref() != Some("created") {
-        collector.ignore(Ignored::Event);
-        return Ok(());
+        return collector.ignore(Ignored::Event);
     }
     if package.kind.as_deref() != Some("container") {
-        collector.ignore(Ignored::NotAnImage);
-        return Ok(());
+        return collector.ignore(Ignored::NotAnImage);
     }
     let url: Option<Uri> = package.html_url.and_then(|url| url.parse().ok());
     let host = url.as_ref().and_then(host_of);
@@ -55,7 +52,7 @@ pub(super) fn read(request: &Request<'_>, collector: &mut Collector<'_>) -> Resu
     collector.push(host.as_deref(), &repository, package.version.as_deref())
 }
 
-/// The host with the port, if it has one; never a user.
+/// The host and port, without user information.
 fn host_of(url: &Uri) -> Option<String> {
     let host = url.host()?;
     let port = url.port().map(|port| format!(":{port}"));

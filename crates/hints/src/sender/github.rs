@@ -8,7 +8,7 @@ use crate::{collector::Collector, hint::Ignored, malformed::Malformed, request::
 
 const EVENT: HeaderName = HeaderName::from_static("x-github-event");
 
-/// Where images are; GitHub Enterprise Server has others.
+/// The registry of GitHub; GitHub Enterprise Server has others.
 const GHCR: &str = "ghcr.io";
 
 #[derive(Deserialize)]
@@ -52,35 +52,29 @@ struct Tag {
 pub(super) fn read(request: &Request<'_>, collector: &mut Collector<'_>) -> Result<(), Malformed> {
     match request.header(&EVENT) {
         Some("registry_package" | "package") => {}
-        Some("ping") => {
-            collector.ignore(Ignored::Ping);
-            return Ok(());
-        }
-        Some(_) => {
-            collector.ignore(Ignored::Event);
-            return Ok(());
-        }
+        Some("ping") => return collector.ignore(Ignored::Ping),
+        Some(_) => return collector.ignore(Ignored::Event),
         None => return Err(Malformed::Missing("header X-GitHub-Event")),
     }
     let payload: Payload = request.json_or_form()?;
     let package = payload.registry_package.or(payload.package);
     let package = package.ok_or(Malformed::Missing("registry_package"))?;
     if !matches!(payload.action.as_deref(), Some("published" | "updated")) {
-        collector.ignore(Ignored::Event);
-        return Ok(());
+        return collector.ignore(Ignored::Event);
     }
     if !package.is_image() {
-        collector.ignore(Ignored::NotAnImage);
-        return Ok(());
+        return collector.ignore(Ignored::NotAnImage);
     }
-    let metadata = package.version.and_then(|it| it.container_metadata);
-    let tag = metadata.and_then(|it| it.tag).and_then(|it| it.name);
+    let metadata = package
+        .version
+        .and_then(|version| version.container_metadata);
+    let tag = metadata.and_then(|metadata| metadata.tag?.name);
     let repository = format!("{}/{}", package.owner.login, package.name);
     collector.push(Some(GHCR), &repository, tag.as_deref())
 }
 
 impl Package {
-    /// Images have been seen with `npm` in one of the two fields, which are written in any case.
+    /// Payloads of images have been seen with `npm` in one of the two fields; case varies.
     fn is_image(&self) -> bool {
         let kinds = [&self.kind, &self.ecosystem];
         kinds.into_iter().flatten().any(|kind| {

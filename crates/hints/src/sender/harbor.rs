@@ -31,10 +31,9 @@ struct Repository {
 
 pub(super) fn read(request: &Request<'_>, collector: &mut Collector<'_>) -> Result<(), Malformed> {
     let payload: Payload = request.json()?;
-    // The second is that of Harbor 1
+    // Harbor 1 sends the second
     if !matches!(&*payload.kind, "PUSH_ARTIFACT" | "pushImage") {
-        collector.ignore(Ignored::Event);
-        return Ok(());
+        return collector.ignore(Ignored::Event);
     }
     let data = payload.event_data.ok_or(Malformed::Missing("event_data"))?;
     data.collect(collector)
@@ -43,7 +42,7 @@ pub(super) fn read(request: &Request<'_>, collector: &mut Collector<'_>) -> Resu
 impl EventData {
     pub(super) fn collect(&self, collector: &mut Collector<'_>) -> Result<(), Malformed> {
         let repository = self.repository.as_ref();
-        let repository = repository.and_then(|it| it.repo_full_name.as_deref());
+        let repository = repository.and_then(|repository| repository.repo_full_name.as_deref());
         let repository = repository.ok_or(Malformed::Missing("repository.repo_full_name"))?;
         for resource in self.resources.iter().flatten() {
             let url = resource.resource_url.as_deref().unwrap_or_default();

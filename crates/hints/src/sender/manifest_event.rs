@@ -1,4 +1,4 @@
-//! The event of the CNCF registry, which Azure sends as well.
+//! The event of the CNCF registry, which is also sent by Azure.
 
 use serde::Deserialize;
 
@@ -26,24 +26,16 @@ impl ManifestEvent {
     pub(super) fn collect(&self, collector: &mut Collector<'_>) -> Result<(), Malformed> {
         match self.action.as_deref() {
             Some("push") => {}
-            Some("ping") => {
-                collector.ignore(Ignored::Ping);
-                return Ok(());
-            }
-            Some("chart_push" | "chart_delete") => {
-                collector.ignore(Ignored::NotAnImage);
-                return Ok(());
-            }
-            Some(_) => {
-                collector.ignore(Ignored::Event);
-                return Ok(());
-            }
+            Some("ping") => return collector.ignore(Ignored::Ping),
+            Some("chart_push" | "chart_delete") => return collector.ignore(Ignored::NotAnImage),
+            Some(_) => return collector.ignore(Ignored::Event),
             None => return Err(Malformed::Missing("action")),
         }
         let target = self.target.as_ref().ok_or(Malformed::Missing("target"))?;
         let repository = target.repository.as_deref();
         let repository = repository.ok_or(Malformed::Missing("target.repository"))?;
-        let host = self.request.as_ref().and_then(|it| it.host.as_deref());
+        let host = self.request.as_ref();
+        let host = host.and_then(|origin| origin.host.as_deref());
         collector.push(host, repository, target.tag.as_deref())
     }
 }

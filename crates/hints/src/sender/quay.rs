@@ -26,10 +26,9 @@ pub(super) fn read(request: &Request<'_>, collector: &mut Collector<'_>) -> Resu
     let tags = match payload.updated_tags {
         Some(UpdatedTags::List(tags)) => tags,
         Some(UpdatedTags::Map(tags)) => tags.into_iter().map(|(tag, _)| tag).collect(),
-        // Other events have none
+        // Other events have no tags
         None => {
-            collector.ignore(Ignored::Event);
-            return Ok(());
+            return collector.ignore(Ignored::Event);
         }
     };
     let mut tags = tags.iter();
