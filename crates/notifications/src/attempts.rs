@@ -1,61 +1,60 @@
-//! How often a message is sent until it is accepted.
+//! Retries of messages.
 
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 
-/// The waits before the second and the third attempt, which is the last one.
-const WAITS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
+/// The delays before the second and the third attempt, which is the last one.
+const DELAYS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
 
-/// The longest wait that a server is granted.
-const LONGEST: Duration = Duration::from_secs(5 * 60);
+/// The longest delay that a server can request.
+const MAX_DELAY: Duration = Duration::from_secs(5 * 60);
 
-/// What came of one attempt.
+/// The response to one attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer<'a> {
-    /// The server responded with a status, and perhaps a `Retry-After`.
+    /// A status, and `Retry-After` if there is one.
     Status(u16, Option<&'a str>),
-    /// It did not.
+    /// No response.
     None,
 }
 
-/// What follows from it.
+/// The result of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// The message is sent.
+    /// The message was accepted.
     Sent,
-    /// It is sent again after so long.
+    /// Retry after this delay.
     Retry(Duration),
-    /// It is given up.
+    /// Drop the message.
     Failed,
 }
 
-/// The attempts for one message.
+/// The attempts to send one message.
 #[derive(Debug, Default)]
 pub struct Attempts(usize);
 
 impl Attempts {
-    /// What follows from the next attempt. Time-outs, 408, 429 and 5xx may pass; all else, also a redirect, will be the same
-    /// next time.
+    /// Evaluates an attempt. Missing responses, 408, 429 and 5xx are transient; all others, including redirects, are permanent.
     pub fn answered(&mut self, answer: Answer<'_>, now: Timestamp) -> Verdict {
-        let asked = match answer {
+        let requested = match answer {
             Answer::Status(200..=299, _) => return Verdict::Sent,
             Answer::Status(408 | 429 | 500..=599, retry_after) => {
-                retry_after.and_then(|text| read(text, now))
+                retry_after.and_then(|text| parse_retry_after(text, now))
             }
             Answer::Status(..) => return Verdict::Failed,
             Answer::None => None,
         };
-        let wait = WAITS.get(self.0).copied();
+        let delay = DELAYS.get(self.0).copied();
         self.0 += 1;
-        wait.map_or(Verdict::Failed, |wait| {
-            Verdict::Retry(asked.map_or(wait, |asked| asked.max(wait).min(LONGEST)))
+        delay.map_or(Verdict::Failed, |delay| {
+            Verdict::Retry(requested.unwrap_or_default().min(MAX_DELAY).max(delay))
         })
     }
 }
 
-/// Reads a `Retry-After`: seconds, or a date (<https://www.rfc-editor.org/rfc/rfc9110#field.retry-after>).
-fn read(text: &str, now: Timestamp) -> Option<Duration> {
+/// Parses `Retry-After`: seconds, or a date (<https://www.rfc-editor.org/rfc/rfc9110#field.retry-after>).
+fn parse_retry_after(text: &str, now: Timestamp) -> Option<Duration> {
     let text = text.trim();
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));

@@ -1,4 +1,4 @@
-//! What people read, before it has the form of a service.
+//! Messages for people, before they are rendered for a service.
 
 use std::fmt::Write as _;
 
@@ -10,30 +10,28 @@ use crate::{
     notice::{Container, Notice, Version},
 };
 
-/// Characters of a name, an image, a version or a reason; more is cut off.
-const LONGEST: usize = 300;
+/// Names, images and details are truncated to this many characters.
+const MAX_TEXT: usize = 300;
 
-/// Characters of a label of an image and of the name of a cluster; more is cut off.
-pub(crate) const LABEL: usize = 100;
+/// Labels of images and the name of the cluster are truncated to this many characters.
+pub(crate) const MAX_LABEL: usize = 100;
 
-/// Changes of images that are listed.
-const CHANGES: usize = 10;
+/// The most changes of images that are listed.
+const MAX_CHANGES: usize = 10;
 
-/// What people read of a message. All its texts are short and without control characters; none of them is escaped.
+/// The content of a message for people. All texts are truncated and without control characters, but not escaped.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Card {
-    /// What happened, and to what.
+    /// The event, and the image or workload.
     pub(crate) title: String,
-    /// Which images changed from what to what.
+    /// The changes of images.
     pub(crate) changes: Vec<Change>,
-    /// One line for each workload.
+    /// One line for each workload, and one with the number of further ones.
     pub(crate) workloads: Vec<String>,
-    /// How many more workloads there are.
-    pub(crate) more: usize,
-    /// More about a single event.
+    /// The details of a single event.
     pub(crate) detail: Option<String>,
-    /// Where and when.
-    pub(crate) place: String,
+    /// The cluster and the time.
+    pub(crate) footer: String,
     /// Whether a person may have to act.
     pub(crate) is_problem: bool,
 }
@@ -41,15 +39,15 @@ pub(crate) struct Card {
 /// An image that changed.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Change {
-    /// With the image, unless the title has it.
+    /// The versions, with the image unless it is in the title.
     pub(crate) text: String,
-    /// Where its source is: an `https` URL.
+    /// The `https` URL of its source.
     pub(crate) source: Option<String>,
 }
 
 impl Card {
-    /// What people read of a message in a `cluster`, with so many workloads at the most.
-    pub(crate) fn of(message: &Message, cluster: &str, most: usize) -> Self {
+    /// The card of a message, with at most `max_workloads` lines for workloads.
+    pub(crate) fn of(message: &Message, cluster: &str, max_workloads: usize) -> Self {
         let images = images(message);
         let mut changes = Vec::new();
         for container in message.notices().flat_map(|notice| &notice.containers) {
@@ -58,8 +56,8 @@ impl Card {
                 changes.push(change);
             }
         }
-        if changes.len() > CHANGES {
-            let more = changes.split_off(CHANGES).len();
+        if changes.len() > MAX_CHANGES {
+            let more = changes.split_off(MAX_CHANGES).len();
             changes.push(Change {
                 text: format!("and {more} more"),
                 source: None,
@@ -67,7 +65,11 @@ impl Card {
         }
         let single = message.count() == 1;
         let lines = message.notices().map(|notice| line(notice, single));
-        let workloads: Vec<_> = lines.take(most).collect();
+        let mut workloads: Vec<_> = lines.take(max_workloads).collect();
+        let more = message.count() - workloads.len();
+        if more > 0 {
+            workloads.push(format!("and {more} more"));
+        }
         let detail = message
             .first
             .detail
@@ -76,25 +78,22 @@ impl Card {
         Self {
             title: title(message, &images),
             changes,
-            more: message.count() - workloads.len(),
             workloads,
             detail: detail
-                .and_then(|detail| readable(detail, LONGEST))
+                .and_then(|detail| readable(detail, MAX_TEXT))
                 .map(String::from),
-            place: place(message, cluster),
+            footer: footer(message, cluster),
             is_problem: message.event.is_problem(),
         }
     }
 
-    /// All but the title, one thing a line.
+    /// All lines after the title.
     pub(crate) fn lines(&self) -> Vec<String> {
         let changes = self.changes.iter().map(|change| change.text.clone());
-        let more = (self.more > 0).then(|| format!("and {} more", self.more));
         changes
             .chain(self.workloads.iter().cloned())
-            .chain(more)
             .chain(self.detail.clone())
-            .chain([self.place.clone()])
+            .chain([self.footer.clone()])
             .collect()
     }
 }
@@ -105,7 +104,7 @@ impl Change {
         let mut text = String::new();
         if with_image {
             // Writing to a String cannot fail.
-            let _ = write!(text, "{}: ", shown(&container.image, LONGEST));
+            let _ = write!(text, "{}: ", shown(&container.image));
         }
         text.push_str(&versions(container.from.as_ref(), to));
         let labels = to.labels.as_deref();
@@ -121,19 +120,19 @@ impl Change {
     }
 }
 
-/// `Rolled out: ghcr.io/team/web:main`, with how many workloads there are if that is more than one.
+/// `Rolled out: ghcr.io/team/web:main`, with the number of workloads if there are several.
 fn title(message: &Message, images: &[&str]) -> String {
-    let words = message.event.words();
+    let event = message.event.title();
     let registry = message.first.refused.as_ref();
-    let what = match (registry, images) {
-        (Some(refused), _) => shown(&refused.registry, LONGEST),
-        (None, [image]) => shown(image, LONGEST),
-        (None, []) => return format!("{words}: {}", workloads(message)),
+    let subject = match (registry, images) {
+        (Some(refused), _) => shown(&refused.registry),
+        (None, [image]) => shown(image),
+        (None, []) => return format!("{event}: {}", workloads(message)),
         (None, images) => format!("{} images", images.len()),
     };
     match message.count() {
-        1 => format!("{words}: {what}"),
-        _ => format!("{words}: {what}: {}", workloads(message)),
+        1 => format!("{event}: {subject}"),
+        _ => format!("{event}: {subject}: {}", workloads(message)),
     }
 }
 
@@ -144,7 +143,7 @@ fn workloads(message: &Message) -> String {
     }
 }
 
-/// The images of a message, each once.
+/// The distinct images of a message.
 fn images(message: &Message) -> Vec<&str> {
     let mut images: Vec<_> = message.notices().flat_map(Notice::images).collect();
     images.sort_unstable();
@@ -165,7 +164,7 @@ fn line(notice: &Notice, single: bool) -> String {
         let _ = write!(line, ": {reason}");
     }
     if single && let [container] = notice.containers.as_slice() {
-        let _ = write!(line, " (container {})", shown(&container.name, LONGEST));
+        let _ = write!(line, " (container {})", shown(&container.name));
     }
     line
 }
@@ -173,19 +172,19 @@ fn line(notice: &Notice, single: bool) -> String {
 fn name(notice: &Notice) -> String {
     let workload = &notice.workload;
     let names = format!("{} {}/{}", workload.kind, workload.namespace, workload.name);
-    shown(&names, LONGEST)
+    shown(&names)
 }
 
 /// `prod, 2026-01-01 00:00:00Z`.
-fn place(message: &Message, cluster: &str) -> String {
+fn footer(message: &Message, cluster: &str) -> String {
     let at = message.at().strftime("%Y-%m-%d %H:%M:%SZ");
-    match readable(cluster, LABEL) {
+    match readable(cluster, MAX_LABEL) {
         Some(cluster) => format!("{cluster}, {at}"),
         None => at.to_string(),
     }
 }
 
-/// `1.4.2 → 1.4.3`; with digests where versions are not known, or do not say the difference.
+/// `1.4.2 → 1.4.3`; with digests if versions are unknown or equal.
 fn versions(from: Option<&Version>, to: &Version) -> String {
     let (was, is) = (from.and_then(version), version(to));
     let digest = short::digest(&to.digest);
@@ -200,28 +199,31 @@ fn versions(from: Option<&Version>, to: &Version) -> String {
 
 fn version(version: &Version) -> Option<Box<str>> {
     let labels = version.labels.as_ref()?;
-    readable(labels.version.as_deref()?, LABEL)
+    readable(labels.version.as_deref()?, MAX_LABEL)
 }
 
-/// A commit as people name it; another revision as it is.
+/// An abbreviated commit, or another revision as it is.
 fn commit(revision: &str) -> Option<Box<str>> {
     let is_hash = revision.len() >= 40 && revision.bytes().all(|byte| byte.is_ascii_hexdigit());
     if is_hash {
         return Some(short::prefix(revision).into());
     }
-    readable(revision, LABEL)
+    readable(revision, MAX_LABEL)
 }
 
-/// Whether people can be offered it as a link: only what `ImageLabels` would have read.
+/// Whether the source can be shown as a link, by the rule of `ImageLabels`.
 pub(crate) fn is_link(source: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'|');
     let is_url = source.parse::<Uri>().is_ok_and(|url| url.host().is_some());
-    source.len() <= LABEL && source.starts_with("https://") && source.bytes().all(allowed) && is_url
+    source.len() <= MAX_LABEL
+        && source.starts_with("https://")
+        && source.bytes().all(allowed)
+        && is_url
 }
 
-/// The text, short and without control characters.
-fn shown(text: &str, longest: usize) -> String {
-    readable(text, longest)
+/// The text, truncated and without control characters.
+fn shown(text: &str) -> String {
+    readable(text, MAX_TEXT)
         .map(String::from)
         .unwrap_or_default()
 }

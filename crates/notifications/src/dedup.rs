@@ -1,4 +1,4 @@
-//! What a sink was sent already.
+//! Deduplication of events.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -8,55 +8,57 @@ use std::{
 
 use crate::notice::Notice;
 
-/// Workloads and credentials that are remembered; the one that was entered first is forgotten for the next.
-const MOST: usize = 4096;
+/// The most workloads and credentials; the oldest one is evicted.
+const CAPACITY: usize = 4096;
 
-/// A credential that was not refused for so long is reported when it is refused again.
-const REFUSAL: Duration = Duration::from_secs(2 * 60 * 60);
+/// A credential is reported again if it was not rejected for this long.
+const REJECTION_EXPIRY: Duration = Duration::from_secs(2 * 60 * 60);
 
-/// The events of each workload that were taken, until it is rolled out to another digest. A hundred kilobytes at the most.
+/// The events of each workload that were reported since it was rolled out to its digest: at most a hundred kilobytes.
 #[derive(Debug, Default)]
-pub(crate) struct Once {
-    known: HashMap<u64, Known>,
-    entered: VecDeque<u64>,
+pub(crate) struct Deduplicator {
+    reported: HashMap<u64, Reported>,
+    /// The keys, oldest first.
+    keys: VecDeque<u64>,
 }
 
 #[derive(Debug)]
-struct Known {
-    /// The digests that the events were about.
+struct Reported {
+    /// A hash of the digests.
     target: u64,
     events: u8,
     last: Instant,
 }
 
-impl Once {
-    /// Whether this is the first time for this workload, digest and event, or for this registry and credential.
-    pub(crate) fn is_news(&mut self, notice: &Notice, now: Instant) -> bool {
+impl Deduplicator {
+    /// Whether this is the first notice for the workload, digests and event, or for the registry and credential.
+    pub(crate) fn is_new(&mut self, notice: &Notice, now: Instant) -> bool {
         let (key, target) = match &notice.refused {
             Some(refused) => (hash(&(&refused.registry, refused.credential)), 0),
             None => (hash(&notice.workload.uid), hash(&notice.digests)),
         };
         let bit = notice.event.bit();
-        if let Some(known) = self.known.get_mut(&key) {
-            let passed = notice.refused.is_some() && now.duration_since(known.last) > REFUSAL;
-            let same = known.target == target && !passed;
-            let is_news = !same || known.events & bit == 0;
-            known.events = if same { known.events | bit } else { bit };
-            (known.target, known.last) = (target, now);
-            return is_news;
+        if let Some(reported) = self.reported.get_mut(&key) {
+            let is_expired =
+                notice.refused.is_some() && now.duration_since(reported.last) > REJECTION_EXPIRY;
+            let is_same = reported.target == target && !is_expired;
+            let is_new = !is_same || reported.events & bit == 0;
+            reported.events = if is_same { reported.events | bit } else { bit };
+            (reported.target, reported.last) = (target, now);
+            return is_new;
         }
-        if self.entered.len() >= MOST
-            && let Some(oldest) = self.entered.pop_front()
+        if self.keys.len() >= CAPACITY
+            && let Some(oldest) = self.keys.pop_front()
         {
-            self.known.remove(&oldest);
+            self.reported.remove(&oldest);
         }
-        self.entered.push_back(key);
-        let known = Known {
+        self.keys.push_back(key);
+        let reported = Reported {
             target,
             events: bit,
             last: now,
         };
-        self.known.insert(key, known);
+        self.reported.insert(key, reported);
         true
     }
 }

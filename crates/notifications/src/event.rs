@@ -1,25 +1,25 @@
-//! What messages can be about.
+//! The events that messages report.
 
 use std::str::FromStr;
 
-/// What happened to a workload.
+/// An event of a workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Event {
     /// The API server accepted the patch of a rollout.
     Started,
-    /// All pods run what the rollout was for and are Ready.
+    /// All pods run the new image and are Ready.
     RolledOut,
-    /// The pods do not run what was rolled out.
+    /// The pods do not run the image that was rolled out.
     NotConverging,
-    /// The rollout made no progress for its progress deadline, or the API server refused it.
+    /// The rollout exceeded its progress deadline, or the API server rejected it.
     Failed,
-    /// The image has changed, and the workload is not rolled out for now.
+    /// The image has changed, but the rollout is deferred.
     HeldBack,
-    /// After [`NotConverging`](Self::NotConverging) or [`Failed`](Self::Failed), the workload runs what its tags name.
+    /// After [`NotConverging`](Self::NotConverging) or [`Failed`](Self::Failed), the workload runs the images of its tags.
     Recovered,
-    /// A registry refused a credential.
+    /// A registry rejected a credential.
     CredentialRefused,
-    /// A registry no longer has the digest that pods are pinned to.
+    /// A registry no longer has a digest that pods are pinned to.
     PinnedDigestGone,
 }
 
@@ -36,7 +36,7 @@ impl Event {
         Self::PinnedDigestGone,
     ];
 
-    /// Those that a sink gets that names none.
+    /// The events of a sink without a list of events.
     pub const DEFAULT: [Self; 5] = [
         Self::RolledOut,
         Self::NotConverging,
@@ -45,7 +45,7 @@ impl Event {
         Self::CredentialRefused,
     ];
 
-    /// The word of the configuration and of the JSON schema. It never changes.
+    /// The stable name in the configuration and the JSON schema.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Started => "started",
@@ -73,8 +73,8 @@ impl Event {
         }
     }
 
-    /// For people.
-    pub(crate) const fn words(self) -> &'static str {
+    /// The title for people.
+    pub(crate) const fn title(self) -> &'static str {
         match self {
             Self::Started => "Rollout started",
             Self::RolledOut => "Rolled out",
@@ -95,7 +95,7 @@ impl Event {
         )
     }
 
-    /// Its place in a set of bits.
+    /// The bit in a set of events.
     pub(crate) const fn bit(self) -> u8 {
         1 << self as u8
     }
@@ -110,7 +110,7 @@ impl FromStr for Event {
     }
 }
 
-/// A word that is no event.
+/// An unknown event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("no event")]
 pub struct UnknownEvent;

@@ -1,4 +1,4 @@
-//! The bodies of requests, in the form of each service.
+//! The bodies of requests, in the format of each service.
 
 mod cloudevents;
 mod json;
@@ -9,24 +9,25 @@ use serde_json::Value;
 
 use crate::{card::Card, message::Message, sink::SinkType};
 
-/// The body of a request, and what it is.
+const JSON: &str = "application/json";
+
+/// The body of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Body {
-    /// For the header of this name.
+    /// The value of `Content-Type`.
     pub content_type: &'static str,
     /// JSON in UTF-8.
     pub bytes: Vec<u8>,
 }
 
 impl Message {
-    /// The message as a service of this type takes it. `cluster` may be empty.
+    /// Renders the message for a type of sink. `cluster` may be empty.
     pub fn body(&self, kind: SinkType, cluster: &str) -> Body {
         match kind {
-            SinkType::Webhook => Body::json(&json::of(self, cluster)),
-            SinkType::CloudEvents => Body {
-                content_type: cloudevents::CONTENT_TYPE,
-                bytes: cloudevents::of(self, cluster).to_string().into_bytes(),
-            },
+            SinkType::Webhook => Body::new(JSON, &json::of(self, cluster)),
+            SinkType::CloudEvents => {
+                Body::new(cloudevents::CONTENT_TYPE, &cloudevents::of(self, cluster))
+            }
             SinkType::Slack => fitting(self, cluster, slack::of, slack::fits),
             SinkType::Teams => fitting(self, cluster, teams::of, teams::fits),
         }
@@ -34,18 +35,18 @@ impl Message {
 }
 
 impl Body {
-    fn json(value: &Value) -> Self {
+    fn new(content_type: &'static str, value: &Value) -> Self {
         Self {
-            content_type: "application/json",
+            content_type,
             bytes: value.to_string().into_bytes(),
         }
     }
 }
 
-/// How many workloads are listed, in the order in which that is tried.
-const LISTED: [usize; 6] = [50, 25, 12, 6, 3, 1];
+/// The numbers of workloads to try, in order.
+const MAX_WORKLOADS: [usize; 6] = [50, 25, 12, 6, 3, 1];
 
-/// The body with as many workloads as the service takes.
+/// Renders as many workloads as the service accepts.
 fn fitting(
     message: &Message,
     cluster: &str,
@@ -53,12 +54,12 @@ fn fitting(
     fits: fn(&Card, &Value) -> bool,
 ) -> Body {
     let mut value = Value::Null;
-    for listed in LISTED {
-        let card = Card::of(message, cluster, listed);
+    for max_workloads in MAX_WORKLOADS {
+        let card = Card::of(message, cluster, max_workloads);
         value = render(&card);
         if fits(&card, &value) {
             break;
         }
     }
-    Body::json(&value)
+    Body::new(JSON, &value)
 }

@@ -2,11 +2,11 @@
 
 mod attempts;
 mod card;
+mod dedup;
 mod event;
 mod format;
 mod message;
 mod notice;
-mod once;
 mod outbox;
 mod signature;
 mod sink;
@@ -17,7 +17,7 @@ pub use crate::{
     format::Body,
     message::Message,
     notice::{Container, Notice, Refused, Version, Workload},
-    outbox::{Next, Outbox, Taken},
+    outbox::{Next, Outbox, PushResult},
     signature::{EmptyKey, SIGNATURE_HEADER, SigningKey},
     sink::{
         Group, InvalidTarget, Problem, Sink, SinkSettings, SinkType, Target, UnknownGroup,

@@ -1,4 +1,4 @@
-//! A message: one event, or several that are alike.
+//! Messages: one event, or a group of similar ones.
 
 use std::sync::Arc;
 
@@ -10,22 +10,22 @@ use crate::{
     notice::{Notice, hexadecimal},
 };
 
-/// So many events of a group are kept; of the others only how many they are.
-const KEPT: usize = 50;
+/// The most notices of a group; further ones are only counted.
+const MAX_NOTICES: usize = 50;
 
-/// One or more events that are sent together. There is at least one, and they are of the same kind.
+/// One or more notices of the same event that are sent together.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Message {
-    /// What happened.
+    /// The event.
     pub event: Event,
     pub(crate) first: Arc<Notice>,
     pub(crate) others: Vec<Arc<Notice>>,
-    /// How many more there were.
+    /// The number of further notices.
     pub(crate) more: usize,
 }
 
 impl Message {
-    /// About one event.
+    /// A message with one notice.
     pub fn new(notice: &Arc<Notice>) -> Self {
         Self {
             event: notice.event,
@@ -35,21 +35,21 @@ impl Message {
         }
     }
 
-    /// Adds another one.
+    /// Adds a notice.
     pub(crate) fn add(&mut self, notice: &Arc<Notice>) {
-        if self.others.len() + 1 < KEPT {
+        if self.others.len() + 1 < MAX_NOTICES {
             self.others.push(Arc::clone(notice));
         } else {
             self.more += 1;
         }
     }
 
-    /// How many events it is about.
+    /// The number of notices.
     pub fn count(&self) -> usize {
         1 + self.others.len() + self.more
     }
 
-    /// Those that are kept.
+    /// The notices, without those that are only counted.
     pub(crate) fn notices(&self) -> impl Iterator<Item = &Notice> {
         [&self.first]
             .into_iter()
@@ -57,13 +57,13 @@ impl Message {
             .map(AsRef::as_ref)
     }
 
-    /// When the last of them happened.
+    /// The time of the last notice.
     pub(crate) fn at(&self) -> Timestamp {
         let at = self.notices().map(|notice| notice.at).max();
         at.unwrap_or(self.first.at)
     }
 
-    /// The ID of the event; of several, a hash of theirs.
+    /// The ID of the notice; for several, a hash of their IDs.
     pub fn id(&self) -> String {
         if self.others.is_empty() {
             return self.first.id();

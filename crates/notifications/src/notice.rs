@@ -1,4 +1,4 @@
-//! What is to be reported of one workload.
+//! Notices: the events of single workloads.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,36 +8,35 @@ use ring::digest::{Context, SHA256};
 
 use crate::event::Event;
 
-/// Something that happened to a workload.
+/// An event of a workload, with its details.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Notice {
-    /// What happened.
+    /// The event.
     pub event: Event,
-    /// When.
+    /// The time of the event.
     pub at: Timestamp,
-    /// To which workload, or which one showed it.
+    /// The workload that it concerns, or where it was observed.
     pub workload: Workload,
     /// The containers that it concerns.
     pub containers: Vec<Container>,
-    /// The digests that all containers of the workload are to run, in any form that is equal for equal ones.
+    /// The wanted digests of all containers of the workload, in any canonical form.
     pub digests: String,
-    /// When the rollout that it concerns was sent, by the workload's own annotation: the same digest that is rolled out
-    /// later again is another event.
+    /// The time of the rollout, from the workload's annotation: a later rollout of the same digest is another event.
     pub rollout: Option<Timestamp>,
-    /// How long the rollout took.
+    /// The duration of the rollout.
     pub took: Option<Duration>,
-    /// Why, in the words of states and Events.
+    /// The reason, as in the status and in Events.
     pub reason: Option<&'static str>,
-    /// More about it, for people. Registries and images may have a say in it.
+    /// Details for people. They may contain text from registries and images.
     pub detail: Option<String>,
-    /// Of [`Event::CredentialRefused`].
+    /// The credential of [`Event::CredentialRefused`].
     pub refused: Option<Refused>,
 }
 
-/// A workload, by its names and for ever.
+/// A workload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Workload {
-    /// Where it lives.
+    /// Its namespace.
     pub namespace: String,
     /// `Deployment`, `StatefulSet` or `DaemonSet`.
     pub kind: &'static str,
@@ -52,39 +51,39 @@ pub struct Workload {
 pub struct Container {
     /// Its name.
     pub name: String,
-    /// The image that it names, with its tag; empty if that is not known.
+    /// Its image with the tag, empty if unknown.
     pub image: String,
-    /// What it ran before, if that is known.
+    /// The image that it ran before, if known.
     pub from: Option<Version>,
-    /// What it runs now or is to run, if that is known.
+    /// The image that it runs now or should run, if known.
     pub to: Option<Version>,
 }
 
-/// An image, and what it says of itself.
+/// An image and its labels.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Version {
     /// Its digest.
     pub digest: Digest,
-    /// Other people's words.
+    /// Its labels, which are untrusted.
     pub labels: Option<Arc<ImageLabels>>,
 }
 
-/// A credential that a registry refused.
+/// A credential that a registry rejected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
     /// The host of the registry.
     pub registry: String,
-    /// Which of its credentials it was, as long as this process runs. It is never part of a message.
+    /// Identifies the credential within this process. It is never part of a message.
     pub credential: u64,
 }
 
 impl Notice {
-    /// Equal for the same event, also in another process: of the workload's UID, the digests, the event and the time of the
-    /// rollout; for a refused credential, of the registry and the namespace.
+    /// A hash that is equal for the same event, also in another process: of the workload's UID, the digests, the event and the
+    /// time of the rollout; for a rejected credential, of the registry and the namespace.
     pub fn id(&self) -> String {
         let mut context = Context::new(&SHA256);
         let mut add = |part: &str| {
-            // The length keeps "ab" + "c" apart from "a" + "bc".
+            // The length distinguishes "ab" + "c" from "a" + "bc".
             context.update(&(part.len() as u64).to_be_bytes());
             context.update(part.as_bytes());
         };
@@ -101,7 +100,7 @@ impl Notice {
         hexadecimal(context.finish().as_ref().iter().take(16))
     }
 
-    /// The images that it concerns, each once.
+    /// The distinct images of its containers.
     pub(crate) fn images(&self) -> Vec<&str> {
         let mut images: Vec<_> = self
             .containers
@@ -115,7 +114,7 @@ impl Notice {
     }
 }
 
-/// Lower-case digits.
+/// Encodes bytes as lower-case hexadecimal digits.
 pub(crate) fn hexadecimal<'b>(bytes: impl IntoIterator<Item = &'b u8>) -> String {
     let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or_default();
     let digits = bytes

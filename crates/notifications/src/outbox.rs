@@ -1,4 +1,4 @@
-//! What waits to be sent to one sink: grouped, each event once, and never more than a bound.
+//! The bounded queue of messages for one sink, grouped and deduplicated.
 
 use std::{
     collections::VecDeque,
@@ -7,48 +7,48 @@ use std::{
 };
 
 use crate::{
+    dedup::Deduplicator,
     message::Message,
     notice::Notice,
-    once::Once,
     sink::{Group, Sink},
 };
 
-/// Messages that wait; a further one takes the place of the oldest.
-const MOST: usize = 256;
+/// The most pending messages; a further one displaces the oldest.
+const CAPACITY: usize = 256;
 
-/// A group is complete when nothing came for so long that belongs to it.
-const QUIET: Duration = Duration::from_secs(15);
+/// A group is complete when no notice was added for this long.
+const QUIET_PERIOD: Duration = Duration::from_secs(15);
 
-/// A group is sent at the latest so long after its first event, however many follow.
-const LONGEST: Duration = Duration::from_secs(60);
+/// A group is complete this long after its first notice at the latest.
+const MAX_DELAY: Duration = Duration::from_secs(60);
 
-/// The messages to one sink that are not sent yet.
+/// The pending messages for one sink.
 #[derive(Debug)]
 pub struct Outbox {
     sink: Arc<Sink>,
-    once: Once,
-    waiting: VecDeque<Waiting>,
-    /// Groups are not waited for any more.
+    deduplicator: Deduplicator,
+    pending: VecDeque<Pending>,
+    /// All messages are complete.
     closing: bool,
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct Pending {
     message: Message,
-    /// The images that it is for, joined, where it may grow.
+    /// The key of the group, unless the message is for a single notice.
     group: Option<String>,
-    since: Instant,
+    created: Instant,
     complete: Instant,
 }
 
-/// What became of an event.
+/// The result of [`Outbox::push`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Taken {
-    /// The sink is not sent such events, or it was sent this one already.
+pub enum PushResult {
+    /// The sink does not accept the notice, or has received it already.
     Ignored,
-    /// It waits, alone or with others.
-    Waiting,
-    /// The same, and the oldest message was dropped for it.
+    /// It was added to a new or pending message.
+    Queued,
+    /// It was added, and the oldest message was dropped.
     Displaced,
 }
 
@@ -57,84 +57,83 @@ pub enum Taken {
 pub enum Next {
     /// Send this message.
     Send(Message),
-    /// Nothing before then.
+    /// No message is complete before this instant.
     Wait(Instant),
-    /// Nothing before another event is taken.
+    /// No message is pending.
     Idle,
 }
 
 impl Outbox {
-    /// Nothing waits.
+    /// An empty outbox.
     pub fn new(sink: Arc<Sink>) -> Self {
         Self {
             sink,
-            once: Once::default(),
-            waiting: VecDeque::new(),
+            deduplicator: Deduplicator::default(),
+            pending: VecDeque::new(),
             closing: false,
         }
     }
 
-    /// Takes an event, if the sink is sent such, and was not sent it before.
-    pub fn take(&mut self, notice: &Arc<Notice>, now: Instant) -> Taken {
-        if !self.sink.takes(notice) || !self.once.is_news(notice, now) {
-            return Taken::Ignored;
+    /// Adds a notice, if the sink accepts it and has not received it before.
+    pub fn push(&mut self, notice: &Arc<Notice>, now: Instant) -> PushResult {
+        if !self.sink.accepts(notice) || !self.deduplicator.is_new(notice, now) {
+            return PushResult::Ignored;
         }
         let (group, wait) = match self.sink.group() {
             Group::None => (None, Duration::ZERO),
-            Group::Image => (Some(notice.images().join(" ")), QUIET),
-            Group::All => (Some(String::new()), QUIET),
+            Group::Image => (Some(notice.images().join(" ")), QUIET_PERIOD),
+            Group::All => (Some(String::new()), QUIET_PERIOD),
         };
-        let same = |waiting: &&mut Waiting| {
-            let grows = group.is_some() && waiting.group == group;
-            grows && waiting.message.event == notice.event
+        let is_same = |pending: &&mut Pending| {
+            let is_same_group = group.is_some() && pending.group == group;
+            is_same_group && pending.message.event == notice.event
         };
-        if let Some(waiting) = self.waiting.iter_mut().find(same) {
-            waiting.message.add(notice);
-            waiting.complete = (now + QUIET).min(waiting.since + LONGEST);
-            return Taken::Waiting;
+        if let Some(pending) = self.pending.iter_mut().find(is_same) {
+            pending.message.add(notice);
+            pending.complete = (now + QUIET_PERIOD).min(pending.created + MAX_DELAY);
+            return PushResult::Queued;
         }
-        let displaced = self.waiting.len() >= MOST;
-        if displaced {
-            self.waiting.pop_front();
+        let is_full = self.pending.len() >= CAPACITY;
+        if is_full {
+            self.pending.pop_front();
         }
-        self.waiting.push_back(Waiting {
+        self.pending.push_back(Pending {
             message: Message::new(notice),
             group,
-            since: now,
+            created: now,
             complete: now + wait,
         });
-        if displaced {
-            Taken::Displaced
+        if is_full {
+            PushResult::Displaced
         } else {
-            Taken::Waiting
+            PushResult::Queued
         }
     }
 
-    /// The first message that is complete, or when one will be. A message that waits longer, as others are being sent, goes
-    /// on growing.
+    /// Removes the first complete message, or returns when one will be complete. Until then, a message keeps growing.
     pub fn next(&mut self, now: Instant) -> Next {
         let closing = self.closing;
-        let mut all = self.waiting.iter();
-        let complete = all.position(|waiting| closing || waiting.complete <= now);
-        if let Some(waiting) = complete.and_then(|place| self.waiting.remove(place)) {
-            return Next::Send(waiting.message);
+        let mut all = self.pending.iter();
+        let complete = all.position(|pending| closing || pending.complete <= now);
+        if let Some(pending) = complete.and_then(|index| self.pending.remove(index)) {
+            return Next::Send(pending.message);
         }
-        let next = self.waiting.iter().map(|waiting| waiting.complete).min();
+        let next = self.pending.iter().map(|pending| pending.complete).min();
         next.map_or(Next::Idle, Next::Wait)
     }
 
-    /// From now on no group is waited for.
+    /// Completes all messages, present and future.
     pub fn close(&mut self) {
         self.closing = true;
     }
 
-    /// How many messages wait.
+    /// The number of pending messages.
     pub fn len(&self) -> usize {
-        self.waiting.len()
+        self.pending.len()
     }
 
-    /// Whether none does.
+    /// Whether no message is pending.
     pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+        self.pending.is_empty()
     }
 }

@@ -6,24 +6,24 @@ use ring::hmac;
 
 use crate::notice::hexadecimal;
 
-/// The header that has the signature.
+/// The header of the signature.
 pub const SIGNATURE_HEADER: &str = "X-Signature-256";
 
-/// A key that messages are signed with. `Debug` shows nothing of it.
+/// The key that signs messages, redacted in `Debug`.
 #[derive(Clone)]
 pub struct SigningKey(hmac::Key);
 
-/// A key of nothing, which everybody has.
+/// An empty key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the key is empty")]
 pub struct EmptyKey;
 
 impl SigningKey {
-    /// The content of a file; a newline at its end is not part of the key.
+    /// Reads the content of a file, without a line break at its end.
     ///
     /// # Errors
     ///
-    /// [`EmptyKey`] if nothing is left.
+    /// [`EmptyKey`] if nothing remains.
     pub fn new(content: &[u8]) -> Result<Self, EmptyKey> {
         let key = content.strip_suffix(b"\n").unwrap_or(content);
         let key = key.strip_suffix(b"\r").unwrap_or(key);

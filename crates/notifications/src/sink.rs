@@ -1,4 +1,4 @@
-//! Where messages go, and which.
+//! Sinks: the receivers of messages.
 
 mod target;
 mod validate;
@@ -11,52 +11,52 @@ pub use self::{
 };
 use crate::{event::Event, notice::Notice};
 
-/// The service that a sink is, which decides the format of its messages.
+/// The type of a sink, which determines the format of its messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SinkType {
-    /// JSON of our own.
+    /// Our own JSON.
     Webhook,
-    /// The same as data of a `CloudEvent`.
+    /// The same JSON as the data of a `CloudEvent`.
     CloudEvents,
-    /// An incoming webhook of Slack, or of what takes the same.
+    /// An incoming webhook of Slack, or a compatible service.
     Slack,
     /// A workflow of Microsoft Teams.
     Teams,
 }
 
-/// Which events become one message.
+/// How events are grouped into messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Group {
-    /// Each is its own.
+    /// One message for each event.
     None,
-    /// The same event of the same images.
+    /// One message for the same event and images.
     Image,
-    /// The same event.
+    /// One message for the same event.
     All,
 }
 
-/// A sink as it is configured.
+/// The configuration of a sink.
 #[derive(Debug, Clone)]
 pub struct SinkSettings {
     /// Its name in metrics and the log.
     pub name: String,
     /// The format of its messages.
     pub kind: SinkType,
-    /// Where they are sent, if that is in the configuration.
+    /// The URL, if it is in the configuration.
     pub url: Option<Target>,
-    /// The file that has the URL, which is read again for each message.
+    /// The file with the URL, which is read for each message.
     pub url_file: Option<PathBuf>,
-    /// The file with the key that messages are signed with.
+    /// The file with the signing key.
     pub secret_file: Option<PathBuf>,
-    /// The events that are sent; those of [`Event::DEFAULT`] if there is none.
+    /// The events to send; [`Event::DEFAULT`] if empty.
     pub events: Vec<Event>,
-    /// Globs of the namespaces whose events are sent; all if there is none.
+    /// Globs of namespaces whose events are sent; all if empty.
     pub namespaces: Vec<String>,
-    /// What becomes one message; what suits the type if it is not set.
+    /// The grouping; by default that of the type.
     pub group: Option<Group>,
 }
 
-/// A sink without mistakes.
+/// A sink with valid settings.
 #[derive(Debug, Clone)]
 pub struct Sink {
     settings: SinkSettings,
@@ -67,7 +67,7 @@ impl SinkType {
     /// All types.
     pub const ALL: [Self; 4] = [Self::Webhook, Self::CloudEvents, Self::Slack, Self::Teams];
 
-    /// The word of the configuration.
+    /// The name in the configuration.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Webhook => "webhook",
@@ -77,12 +77,12 @@ impl SinkType {
         }
     }
 
-    /// Whether its messages are signed where there is a key.
+    /// Whether its messages are signed if there is a key.
     pub const fn is_signed(self) -> bool {
         matches!(self, Self::Webhook | Self::CloudEvents)
     }
 
-    /// Programs get each event, people one message for many.
+    /// The default grouping: programs get each event, people one message for many.
     const fn group(self) -> Group {
         match self {
             Self::Webhook | Self::CloudEvents => Group::None,
@@ -90,8 +90,8 @@ impl SinkType {
         }
     }
 
-    /// The shortest time between two messages: Slack takes one a second for each channel
-    /// (<https://docs.slack.dev/apis/web-api/rate-limits>), Teams four a second
+    /// The minimum time between two messages: Slack accepts one per second and channel
+    /// (<https://docs.slack.dev/apis/web-api/rate-limits>), Teams four per second
     /// (<https://learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors/how-to/add-incoming-webhook>).
     pub const fn pace(self) -> Duration {
         match self {
@@ -111,7 +111,7 @@ impl FromStr for SinkType {
     }
 }
 
-/// A word that is no type of sink.
+/// An unknown type of sink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("no type of sink")]
 pub struct UnknownType;
@@ -129,34 +129,32 @@ impl FromStr for Group {
     }
 }
 
-/// A word that is no way to group.
+/// An unknown grouping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("no way to group: use none, image or all")]
 pub struct UnknownGroup;
 
 impl Sink {
-    /// As it is configured.
+    /// The configuration.
     pub const fn settings(&self) -> &SinkSettings {
         &self.settings
     }
 
-    /// Whether the sink is sent such an event.
-    pub fn takes(&self, notice: &Notice) -> bool {
+    /// Whether the notice's event and namespace are selected.
+    pub fn accepts(&self, notice: &Notice) -> bool {
         let events = self.settings.events.as_slice();
-        let of_event = match events {
+        let is_event = match events {
             [] => Event::DEFAULT.contains(&notice.event),
             events => events.contains(&notice.event),
         };
         let namespace = &notice.workload.namespace;
-        let of_namespace = self.namespaces.is_empty()
-            || self
-                .namespaces
-                .iter()
-                .any(|pattern| pattern.matches(namespace));
-        of_event && of_namespace
+        let mut patterns = self.namespaces.iter();
+        let is_namespace =
+            self.namespaces.is_empty() || patterns.any(|pattern| pattern.matches(namespace));
+        is_event && is_namespace
     }
 
-    /// What becomes one message.
+    /// The grouping of its messages.
     pub(crate) fn group(&self) -> Group {
         let kind = self.settings.kind;
         self.settings.group.unwrap_or_else(|| kind.group())

@@ -10,7 +10,7 @@ use crate::message::Message;
 
 pub(super) const CONTENT_TYPE: &str = "application/cloudevents+json; charset=UTF-8";
 
-/// The event, with the same data as for a webhook.
+/// The event, with the data of a webhook.
 pub(super) fn of(message: &Message, cluster: &str) -> Value {
     let workload = &message.first.workload;
     json!({
@@ -25,7 +25,7 @@ pub(super) fn of(message: &Message, cluster: &str) -> Value {
     })
 }
 
-/// A URI reference that names the controller of a cluster.
+/// The URI reference of the controller in a cluster.
 fn source(cluster: &str) -> String {
     if cluster.is_empty() {
         return "/kube-autorollout".to_owned();
@@ -35,8 +35,7 @@ fn source(cluster: &str) -> String {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
             source.push(byte.into());
         } else {
-            // Writing to a String cannot fail.
-            let _ = write!(source, "%{byte:02X}");
+            let _ = write!(source, "%{byte:02X}"); // writing to a String cannot fail
         }
     }
     source + "/kube-autorollout"

@@ -1,28 +1,28 @@
-//! JSON for programs: one stable schema, whose `version` changes with its meaning.
+//! JSON for programs, with a stable, versioned schema.
 
 use kube_autorollout_core::labels::{ImageLabels, readable};
 use serde_json::{Value, json};
 
 use crate::{
-    card::{Card, LABEL, is_link},
+    card::{Card, MAX_LABEL, is_link},
     message::Message,
     notice::{Container, Notice, Version},
 };
 
-/// Of the schema.
+/// The version of the schema.
 const VERSION: u32 = 1;
 
 /// The longest detail, in characters.
-const DETAIL: usize = 1000;
+const MAX_DETAIL: usize = 1000;
 
-/// Workloads that `body` lists.
-const LISTED: usize = 10;
+/// The most workloads in `body`.
+const MAX_WORKLOADS: usize = 10;
 
-/// All that is known. `workload` and what follows is of the first event, and `others` has those that were grouped with it.
+/// The message: `workload` and the following fields are those of the first notice, `others` has the rest of the group.
 pub(super) fn of(message: &Message, cluster: &str) -> Value {
-    let card = Card::of(message, cluster, LISTED);
+    let card = Card::of(message, cluster, MAX_WORKLOADS);
     let others = message.others.iter();
-    let others: Vec<Value> = others.map(|other| about(other).collect()).collect();
+    let others: Vec<Value> = others.map(|other| fields(other).collect()).collect();
     let more = [
         ("version", json!(VERSION)),
         ("id", json!(message.id())),
@@ -34,11 +34,11 @@ pub(super) fn of(message: &Message, cluster: &str) -> Value {
         ("body", json!(card.lines().join("\n"))),
         ("title", json!(card.title)),
     ];
-    about(&message.first).chain(more).collect()
+    fields(&message.first).chain(more).collect()
 }
 
-/// What is known of one event.
-fn about(notice: &Notice) -> impl Iterator<Item = (&'static str, Value)> {
+/// The fields of a notice.
+fn fields(notice: &Notice) -> impl Iterator<Item = (&'static str, Value)> {
     let workload = &notice.workload;
     let containers: Vec<_> = notice.containers.iter().map(container).collect();
     let detail = notice.detail.as_deref();
@@ -55,7 +55,7 @@ fn about(notice: &Notice) -> impl Iterator<Item = (&'static str, Value)> {
         ("reason", json!(notice.reason)),
         (
             "detail",
-            json!(detail.and_then(|detail| readable(detail, DETAIL))),
+            json!(detail.and_then(|detail| readable(detail, MAX_DETAIL))),
         ),
         ("registry", json!(registry)),
     ]
@@ -74,7 +74,7 @@ fn container(container: &Container) -> Value {
 fn version(version: &Version) -> Value {
     let label = |of: fn(&ImageLabels) -> Option<&str>| {
         let label = version.labels.as_deref().and_then(of);
-        label.and_then(|label| readable(label, LABEL))
+        label.and_then(|label| readable(label, MAX_LABEL))
     };
     json!({
         "digest": version.digest.to_string(),

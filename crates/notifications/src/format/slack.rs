@@ -1,55 +1,56 @@
 //! Slack's incoming webhooks (<https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks>).
 //!
-//! What people read is in a `rich_text` block, whose texts are shown as they are: nothing in them is markup or a mention. The
-//! field `text` is read where blocks are not: in notifications, and by Mattermost, Rocket.Chat and Discord, which take the same
-//! requests.
+//! The content is in a `rich_text` block, whose texts are shown literally, without markup or mentions. The field `text` is used
+//! where blocks are not supported: in notifications, and by Mattermost, Rocket.Chat and Discord, which accept the same requests.
 
 use serde_json::{Value, json};
 
 use crate::card::Card;
 
 /// The longest header, in characters (<https://docs.slack.dev/reference/block-kit/blocks/header-block>).
-const HEADER: usize = 150;
+const MAX_HEADER: usize = 150;
 
-/// The longest text, in characters (<https://docs.slack.dev/reference/block-kit/blocks/section-block>). For `rich_text`, no
-/// bound is documented.
-const TEXT: usize = 3000;
+/// The longest text, in characters (<https://docs.slack.dev/reference/block-kit/blocks/section-block>). The limit
+/// of `rich_text` is undocumented.
+const MAX_TEXT: usize = 3000;
 
-/// The longest `text`, in characters: Discord takes no more (<https://discord.com/developers/docs/resources/webhook>).
-const FALLBACK: usize = 2000;
+/// The longest `text`, in characters, which is the limit of Discord (<https://discord.com/developers/docs/resources/webhook>).
+const MAX_FALLBACK: usize = 2000;
 
 pub(super) fn of(card: &Card) -> Value {
-    let header: String = card.title.chars().take(HEADER).collect();
-    let mut rich = vec![section(&paragraph(card))];
+    let header: String = card.title.chars().take(MAX_HEADER).collect();
+    let mut rich = Vec::new();
+    if !card.changes.is_empty() {
+        rich.push(section(&paragraph(card)));
+    }
+    let lines = card.workloads.iter();
+    let bullets: Vec<_> = lines.map(|line| section(&[text(line)])).collect();
     rich.push(json!({
         "type": "rich_text_list",
         "style": "bullet",
-        "elements": bullets(card),
+        "elements": bullets,
     }));
     if let Some(detail) = &card.detail {
         rich.push(json!({ "type": "rich_text_quote", "elements": [text(detail)] }));
-    }
-    if card.changes.is_empty() {
-        rich.remove(0);
     }
     json!({
         "text": fallback(card),
         "blocks": [
             { "type": "header", "text": plain(&header) },
             { "type": "rich_text", "elements": rich },
-            { "type": "context", "elements": [plain(&card.place)] },
+            { "type": "context", "elements": [plain(&card.footer)] },
         ],
     })
 }
 
-/// Whether Slack takes it, by the length of all texts.
+/// Whether Slack accepts it, by the length of all texts.
 pub(super) fn fits(card: &Card, _: &Value) -> bool {
     let lines = card.lines();
     let length: usize = lines.iter().map(|line| line.chars().count() + 1).sum();
-    length <= TEXT
+    length <= MAX_TEXT
 }
 
-/// The changes of images, each on a line of its own.
+/// The changes of images, each on its own line.
 fn paragraph(card: &Card) -> Vec<Value> {
     let mut elements = Vec::new();
     for change in &card.changes {
@@ -66,12 +67,6 @@ fn paragraph(card: &Card) -> Vec<Value> {
     elements
 }
 
-fn bullets(card: &Card) -> Vec<Value> {
-    let more = (card.more > 0).then(|| format!("and {} more", card.more));
-    let lines = card.workloads.iter().chain(&more);
-    lines.map(|line| section(&[text(line)])).collect()
-}
-
 fn section(elements: &[Value]) -> Value {
     json!({ "type": "rich_text_section", "elements": elements })
 }
@@ -84,27 +79,27 @@ fn plain(text: &str) -> Value {
     json!({ "type": "plain_text", "text": text, "emoji": false })
 }
 
-/// The card as a text in Slack's own markup, or in Markdown.
+/// The card as text that is valid in Slack's markup and in Markdown.
 fn fallback(card: &Card) -> String {
     let mut fallback = String::new();
-    let mut left = FALLBACK;
+    let mut remaining = MAX_FALLBACK;
     for line in [card.title.clone()].into_iter().chain(card.lines()) {
         for letter in line.chars().chain(['\n']) {
             let escaped = escape(letter);
             let length = escaped.chars().count();
-            if length > left {
+            if length > remaining {
                 return fallback;
             }
-            left -= length;
+            remaining -= length;
             fallback.push_str(&escaped);
         }
     }
     fallback.trim_end().to_owned()
 }
 
-/// What is shown as this letter, and begins no markup and no mention: `& < >` as Slack wants them
-/// (<https://docs.slack.dev/messaging/formatting-message-text#escaping>), and a space of no width after what begins a mention,
-/// a link, a quotation or a style in Mattermost or Discord.
+/// Escapes a character that could begin markup or a mention: `& < >` as Slack requires
+/// (<https://docs.slack.dev/messaging/formatting-message-text#escaping>), others with a zero-width space, because they
+/// begin a mention, a link, a quotation or a style in Mattermost or Discord.
 fn escape(letter: char) -> String {
     match letter {
         '&' => "&amp;".to_owned(),

@@ -1,17 +1,17 @@
 //! Workflows of Microsoft Teams: a message with an Adaptive Card
 //! (<https://learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors/how-to/connectors-using>).
 //!
-//! All is in `RichTextBlock`s, whose texts are shown as they are: in a `TextBlock`, Markdown would be markup
+//! All texts are in `RichTextBlock`s, which show them literally; a `TextBlock` would interpret Markdown
 //! (<https://learn.microsoft.com/adaptive-cards/create/textfeatures>).
 
 use serde_json::{Value, json};
 
 use crate::card::Card;
 
-/// The largest message, in bytes. Teams takes 28 KB
-/// (<https://learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors/how-to/add-incoming-webhook>), and counts
-/// those of bots in UTF-16, which has two bytes for each of these.
-pub(super) const MOST: usize = 14 * 1024;
+/// The largest message, in bytes. The limit of Teams is 28 KB
+/// (<https://learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors/how-to/add-incoming-webhook>), and
+/// messages of bots are measured in UTF-16, with two bytes for each of these.
+pub(super) const MAX_SIZE: usize = 14 * 1024;
 
 pub(super) fn of(card: &Card) -> Value {
     let color = if card.is_problem { "attention" } else { "good" };
@@ -35,11 +35,10 @@ pub(super) fn of(card: &Card) -> Value {
         }
         body.push(block(&runs));
     }
-    let more = (card.more > 0).then(|| format!("and {} more", card.more));
-    let lines = card.workloads.iter().chain(&more).chain(&card.detail);
+    let lines = card.workloads.iter().chain(&card.detail);
     body.extend(lines.map(|line| block(&[run(line)])));
-    let place = json!({ "type": "TextRun", "text": literal(&card.place), "isSubtle": true });
-    body.push(block(&[place]));
+    let footer = json!({ "type": "TextRun", "text": literal(&card.footer), "isSubtle": true });
+    body.push(block(&[footer]));
     json!({
         "type": "message",
         "attachments": [{
@@ -54,9 +53,9 @@ pub(super) fn of(card: &Card) -> Value {
     })
 }
 
-/// Whether Teams takes it.
+/// Whether Teams accepts it.
 pub(super) fn fits(_: &Card, value: &Value) -> bool {
-    value.to_string().len() <= MOST
+    value.to_string().len() <= MAX_SIZE
 }
 
 fn block(runs: &[Value]) -> Value {
@@ -67,7 +66,7 @@ fn run(text: &str) -> Value {
     json!({ "type": "TextRun", "text": literal(text) })
 }
 
-/// The text without what a card would replace: `{{DATE(…)}}`, and expressions of its templates.
+/// Disables what a card would replace: `{{DATE(…)}}`, and template expressions.
 fn literal(text: &str) -> String {
     text.replace('{', "\u{200b}{")
 }

@@ -4,20 +4,20 @@ use std::{fmt, net::IpAddr, str::FromStr};
 
 use http::Uri;
 
-/// A URL that messages can be sent to. Who knows it can send messages, too, so `Debug` shows nothing of it.
+/// The URL of a sink. Anybody who has it can send messages, so it is redacted in `Debug`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Target(String);
 
-/// Why a text is no URL that messages can be sent to. It repeats nothing of the text.
+/// Why the URL of a sink is invalid. The message repeats nothing of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidTarget {
-    /// It is no URL.
+    /// It is not a URL.
     #[error("no http or https URL")]
     NotAUrl,
     /// It has a user name or password.
     #[error("a URL with a user name or password, which are not sent")]
     Login,
-    /// The URL, a secret, and the message would be readable on their way.
+    /// The URL, which is a secret, and the message would be sent unencrypted.
     #[error(
         "an http URL of a host outside the cluster, where everybody on the way could read it; use https"
     )]
@@ -25,7 +25,7 @@ pub enum InvalidTarget {
 }
 
 impl Target {
-    /// The URL itself, for the one who sends.
+    /// The URL, for sending.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -34,7 +34,7 @@ impl Target {
 impl FromStr for Target {
     type Err = InvalidTarget;
 
-    /// Reads a URL; white space around it, such as the newline at the end of a file, is not part of it.
+    /// Parses a URL. Surrounding white space, such as the newline at the end of a file, is removed.
     fn from_str(text: &str) -> Result<Self, InvalidTarget> {
         let text = text.trim();
         let uri: Uri = text.parse().map_err(|_| InvalidTarget::NotAUrl)?;
@@ -47,7 +47,7 @@ impl FromStr for Target {
         if authority.as_str().contains('@') {
             return Err(InvalidTarget::Login);
         }
-        if scheme == Some("http") && !is_near(host) {
+        if scheme == Some("http") && !is_local(host) {
             return Err(InvalidTarget::Plain);
         }
         Ok(Self(text.to_owned()))
@@ -60,9 +60,9 @@ impl fmt::Debug for Target {
     }
 }
 
-/// Whether a host is in the cluster or its own network: a name without a dot, one of a Service
+/// Whether a host is in the cluster or its network: a name without a dot, that of a Service
 /// (<https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/>), or a private address.
-fn is_near(host: &str) -> bool {
+fn is_local(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']');
     match address.parse() {
         Ok(IpAddr::V4(address)) => address.is_loopback() || address.is_private(),

@@ -1,4 +1,4 @@
-//! What the keys of a sink mean together.
+//! Validates the settings of sinks.
 
 use std::collections::BTreeSet;
 
@@ -14,11 +14,11 @@ pub struct Problem {
     pub sink: usize,
     /// The key of the sink.
     pub key: &'static str,
-    /// What is wrong and what to write instead. It repeats no URL.
+    /// What is wrong, and what to write instead. It repeats no URL.
     pub message: String,
 }
 
-/// Takes all sinks.
+/// Validates all sinks.
 ///
 /// # Errors
 ///
@@ -27,13 +27,9 @@ pub fn sinks(all: Vec<SinkSettings>) -> Result<Vec<Sink>, Vec<Problem>> {
     let mut problems = Vec::new();
     let mut names = BTreeSet::new();
     let mut sinks = Vec::new();
-    for (place, settings) in all.into_iter().enumerate() {
+    for (sink, settings) in all.into_iter().enumerate() {
         let mut problem = |key, message: String| {
-            problems.push(Problem {
-                sink: place,
-                key,
-                message,
-            });
+            problems.push(Problem { sink, key, message });
         };
         if !is_label(&settings.name) {
             let allowed = "use 1 to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends";
@@ -83,7 +79,7 @@ pub fn sinks(all: Vec<SinkSettings>) -> Result<Vec<Sink>, Vec<Problem>> {
     }
 }
 
-/// It is a label of metrics, and an argument of the command line.
+/// The name is a label of metrics and a command-line argument.
 fn is_label(name: &str) -> bool {
     let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     (1..=LONGEST_NAME).contains(&name.len())

@@ -7,7 +7,7 @@ use std::{
 };
 
 use kube_autorollout_notifications::{
-    Event, Group, Message, Next, Notice, Outbox, SinkType, Taken,
+    Event, Group, Message, Next, Notice, Outbox, PushResult, SinkType,
 };
 
 use crate::given::{digest, notice, refused, settings, sink};
@@ -32,8 +32,8 @@ fn sent(outbox: &mut Outbox, now: Instant) -> Vec<Message> {
     next.collect()
 }
 
-fn take(outbox: &mut Outbox, notice: Notice, now: Instant) -> Taken {
-    outbox.take(&Arc::new(notice), now)
+fn take(outbox: &mut Outbox, notice: Notice, now: Instant) -> PushResult {
+    outbox.push(&Arc::new(notice), now)
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn five_hundred_rollouts_of_fifty_images_are_fifty_messages_also_if_they_take_a_
             let mut notice = notice(Event::RolledOut, &number.to_string());
             let image = number * stride % 500 % 50;
             notice.containers[0].image = format!("ghcr.io/team/app-{image}:main");
-            assert_eq!(take(&mut outbox, notice, now), Taken::Waiting);
+            assert_eq!(take(&mut outbox, notice, now), PushResult::Queued);
             messages.extend(sent(&mut outbox, now));
         }
         messages.extend(sent(&mut outbox, begun + second(75)));
@@ -166,28 +166,28 @@ fn each_event_is_sent_once_for_a_workload_and_digest() {
         notice.digests = digest(letter).to_string();
         notice
     };
-    assert_eq!(take(&mut outbox, to('b'), now), Taken::Waiting);
-    assert_eq!(take(&mut outbox, to('b'), now), Taken::Ignored);
+    assert_eq!(take(&mut outbox, to('b'), now), PushResult::Queued);
+    assert_eq!(take(&mut outbox, to('b'), now), PushResult::Ignored);
     let failed = notice(Event::Failed, "web");
     assert_eq!(
         take(&mut outbox, failed, now),
-        Taken::Waiting,
+        PushResult::Queued,
         "another event"
     );
     let other = notice(Event::RolledOut, "other");
     assert_eq!(
         take(&mut outbox, other, now),
-        Taken::Waiting,
+        PushResult::Queued,
         "another workload"
     );
     assert_eq!(
         take(&mut outbox, to('c'), now),
-        Taken::Waiting,
+        PushResult::Queued,
         "another digest"
     );
     assert_eq!(
         take(&mut outbox, to('b'), now),
-        Taken::Waiting,
+        PushResult::Queued,
         "and back again"
     );
 }
@@ -197,14 +197,14 @@ fn what_is_remembered_of_workloads_is_bounded() {
     let (mut outbox, now) = (outbox(Group::None), Instant::now());
     for number in 0..10_000 {
         let notice = notice(Event::RolledOut, &number.to_string());
-        assert_ne!(take(&mut outbox, notice, now), Taken::Ignored);
+        assert_ne!(take(&mut outbox, notice, now), PushResult::Ignored);
     }
     let last = notice(Event::RolledOut, "9999");
-    assert_eq!(take(&mut outbox, last, now), Taken::Ignored);
+    assert_eq!(take(&mut outbox, last, now), PushResult::Ignored);
     let first = notice(Event::RolledOut, "0");
     assert_eq!(
         take(&mut outbox, first, now),
-        Taken::Displaced,
+        PushResult::Displaced,
         "it is forgotten"
     );
 }
@@ -212,17 +212,26 @@ fn what_is_remembered_of_workloads_is_bounded() {
 #[test]
 fn a_refused_credential_is_reported_once_however_many_workloads_have_it() {
     let (mut outbox, begun) = (outbox(Group::None), Instant::now());
-    assert_eq!(take(&mut outbox, refused("a", 1), begun), Taken::Waiting);
-    assert_eq!(take(&mut outbox, refused("b", 1), begun), Taken::Ignored);
-    assert_eq!(take(&mut outbox, refused("b", 2), begun), Taken::Waiting);
+    assert_eq!(
+        take(&mut outbox, refused("a", 1), begun),
+        PushResult::Queued
+    );
+    assert_eq!(
+        take(&mut outbox, refused("b", 1), begun),
+        PushResult::Ignored
+    );
+    assert_eq!(
+        take(&mut outbox, refused("b", 2), begun),
+        PushResult::Queued
+    );
     // It is refused again and again, and nobody is bothered.
     let hour = |hour: u64| begun + second(3600 * hour);
     for hours in 1..24 {
         let taken = take(&mut outbox, refused("a", 1), hour(hours));
-        assert_eq!(taken, Taken::Ignored);
+        assert_eq!(taken, PushResult::Ignored);
     }
     let again = take(&mut outbox, refused("a", 1), hour(27));
-    assert_eq!(again, Taken::Waiting, "it was good in between");
+    assert_eq!(again, PushResult::Queued, "it was good in between");
 }
 
 #[test]
@@ -235,7 +244,7 @@ fn more_than_256_messages_displace_the_oldest() {
             notice(Event::RolledOut, &number.to_string()),
             now,
         );
-        displaced += usize::from(taken == Taken::Displaced);
+        displaced += usize::from(taken == PushResult::Displaced);
     }
     assert_eq!((displaced, outbox.len()), (44, 256));
     let Next::Send(first) = outbox.next(now) else {

@@ -23,7 +23,7 @@ pub(crate) fn grouped(notices: Vec<Notice>) -> Message {
     let mut outbox = Outbox::new(sink(settings));
     let now = std::time::Instant::now();
     for notice in notices {
-        outbox.take(&Arc::new(notice), now);
+        outbox.push(&Arc::new(notice), now);
     }
     outbox.close();
     match outbox.next(now) {

@@ -38,7 +38,7 @@ fn a_sink_takes_its_events_of_its_namespaces() {
     let all = sink(settings(SinkType::Slack));
     for event in Event::ALL {
         let expected = Event::DEFAULT.contains(&event);
-        assert_eq!(all.takes(&notice(event, "web")), expected, "{event:?}");
+        assert_eq!(all.accepts(&notice(event, "web")), expected, "{event:?}");
     }
     let mut some = settings(SinkType::Slack);
     some.events = vec![Event::Started, Event::Failed];
@@ -47,7 +47,7 @@ fn a_sink_takes_its_events_of_its_namespaces() {
     let takes = |event, namespace: &str| {
         let mut notice = notice(event, "web");
         notice.workload.namespace = namespace.to_owned();
-        some.takes(&notice)
+        some.accepts(&notice)
     };
     assert!(takes(Event::Started, "web") && takes(Event::Failed, "team-a"));
     assert!(!takes(Event::RolledOut, "web") && !takes(Event::Started, "other"));
