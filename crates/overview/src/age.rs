@@ -1,30 +1,30 @@
-//! How long ago something was, and how long it is until something is.
+//! Durations and relative times.
 
 use std::fmt;
 
 use jiff::Timestamp;
 
-/// A length of time in its largest unit, as `kubectl` shows ages.
-pub(crate) struct Length(u64);
+/// A duration in its largest unit, as `kubectl` shows ages.
+pub(crate) struct Age(u64);
 
-/// An instant as it is seen from another one.
+/// An instant relative to another one.
 pub(crate) struct Relative {
     pub(crate) then: Timestamp,
     pub(crate) now: Timestamp,
 }
 
-/// How long it is from one instant to the other, whichever comes first.
-pub(crate) fn between(one: Timestamp, other: Timestamp) -> Length {
-    Length(one.duration_since(other).abs().as_secs().unsigned_abs())
+/// The duration between two instants, in any order.
+pub(crate) fn between(first: Timestamp, second: Timestamp) -> Age {
+    Age(first.duration_since(second).abs().as_secs().unsigned_abs())
 }
 
-impl fmt::Display for Length {
+impl fmt::Display for Age {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         const MINUTE: u64 = 60;
         const HOUR: u64 = 60 * MINUTE;
         const DAY: u64 = 24 * HOUR;
         let (count, unit) = match self.0 {
-            // Two digits at least say more than one.
+            // Two digits are more precise than one.
             seconds if seconds < 2 * MINUTE => (seconds, 's'),
             seconds if seconds < 2 * HOUR => (seconds / MINUTE, 'm'),
             seconds if seconds < 2 * DAY => (seconds / HOUR, 'h'),
@@ -36,11 +36,11 @@ impl fmt::Display for Length {
 
 impl fmt::Display for Relative {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let length = between(self.then, self.now);
+        let age = between(self.then, self.now);
         if self.then > self.now {
-            write!(formatter, "in {length}")
+            write!(formatter, "in {age}")
         } else {
-            write!(formatter, "{length} ago")
+            write!(formatter, "{age} ago")
         }
     }
 }

@@ -1,55 +1,50 @@
-//! Which rows are asked for, by the query of a URL.
+//! Filters of rows, from the query of a URL.
 
-use std::{borrow::Cow, fmt};
+use std::borrow::Cow;
 
 use kube_autorollout_core::state::State;
 
 /// The longest name of a namespace (<https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-label-names>).
-const LONGEST: usize = 63;
+const MAX_NAME: usize = 63;
 
-/// Which rows are asked for.
+/// The requested rows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Only those of a namespace.
+    /// Only rows of this namespace.
     pub namespace: Option<Box<str>>,
-    /// Only those in a state.
+    /// Only rows in this state.
     pub state: Option<State>,
-    /// Only one page, from 1 on.
+    /// Only this page, starting at 1.
     pub page: Option<u32>,
 }
 
-/// A query that asks for nothing that there is.
+/// An invalid query.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidFilter {
-    /// No parameter of this name.
+    /// An unknown parameter.
     #[error("unknown parameter; allowed: namespace, state and page")]
     Parameter,
-    /// A parameter more than once.
+    /// A repeated parameter.
     #[error("{0} is set more than once")]
-    Twice(&'static str),
-    /// Not the name of a namespace.
+    Repeated(&'static str),
+    /// An invalid name of a namespace.
     #[error("invalid namespace: it has up to 63 lower case letters, digits and hyphens")]
     Namespace,
-    /// Not a state.
-    #[error("invalid state; allowed: {}", Words)]
+    /// An unknown state.
+    #[error("invalid state; allowed: {}", states())]
     State,
-    /// Not a page.
+    /// An invalid page.
     #[error("invalid page: the first is 1")]
     Page,
 }
 
-/// All states, for people.
-struct Words;
-
-impl fmt::Display for Words {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let words: Vec<&str> = State::ALL.iter().map(|state| state.as_str()).collect();
-        formatter.write_str(&words.join(", "))
-    }
+fn states() -> String {
+    let states: Vec<&str> = State::ALL.iter().map(|state| state.as_str()).collect();
+    states.join(", ")
 }
 
 impl Filter {
-    /// Reads the query of a URL. Parameters without a value count as left out.
+    /// Parses the query of a URL. Parameters without a value are ignored.
     ///
     /// # Errors
     ///
@@ -57,22 +52,20 @@ impl Filter {
     pub fn parse(query: &str) -> Result<Self, InvalidFilter> {
         let mut filter = Self::default();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-            let is_twice = match &*name {
-                "namespace" => set(&mut filter.namespace, &value, namespace)?,
-                "state" => set(&mut filter.state, &value, state)?,
-                "page" => set(&mut filter.page, &value, page)?,
+            let (name, is_repeated) = match &*name {
+                "namespace" => ("namespace", set(&mut filter.namespace, &value, namespace)?),
+                "state" => ("state", set(&mut filter.state, &value, state)?),
+                "page" => ("page", set(&mut filter.page, &value, page)?),
                 _ => return Err(InvalidFilter::Parameter),
             };
-            if let Some(name) = is_twice.then_some(&*name) {
-                let known = ["namespace", "state", "page"];
-                let known = known.into_iter().find(|known| *known == name);
-                return Err(InvalidFilter::Twice(known.unwrap_or_default()));
+            if is_repeated {
+                return Err(InvalidFilter::Repeated(name));
             }
         }
         Ok(filter)
     }
 
-    /// The query that asks for these rows, with the `?` before it; nothing where it is empty.
+    /// The query for these rows, with a leading `?`, or an empty string.
     pub fn query(&self) -> String {
         let page = self.page.map(|page| page.to_string());
         let parameters = [
@@ -92,25 +85,24 @@ impl Filter {
         query
     }
 
-    /// Whether a row is asked for, whatever its page.
-    pub fn admits(&self, namespace: &str, state: State) -> bool {
-        self.admits_namespace(namespace) && self.admits_state(state)
+    /// Whether a row matches, on any page.
+    pub fn matches(&self, namespace: &str, state: State) -> bool {
+        self.matches_namespace(namespace) && self.matches_state(state)
     }
 
-    /// Whether rows of this namespace are asked for.
-    pub fn admits_namespace(&self, namespace: &str) -> bool {
-        self.namespace
-            .as_deref()
-            .is_none_or(|wanted| wanted == namespace)
+    /// Whether the namespace matches.
+    pub fn matches_namespace(&self, namespace: &str) -> bool {
+        let wanted = self.namespace.as_deref();
+        wanted.is_none_or(|wanted| wanted == namespace)
     }
 
-    /// Whether rows in this state are asked for.
-    pub fn admits_state(&self, state: State) -> bool {
+    /// Whether the state matches.
+    pub fn matches_state(&self, state: State) -> bool {
         self.state.is_none_or(|wanted| wanted == state)
     }
 }
 
-/// Sets a parameter; returns whether it was set before.
+/// Sets a parameter; returns whether it was set already.
 fn set<T>(
     parameter: &mut Option<T>,
     value: &str,
@@ -126,7 +118,7 @@ fn set<T>(
 fn namespace(value: &str) -> Result<Box<str>, InvalidFilter> {
     let is_allowed =
         |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
-    let is_name = value.len() <= LONGEST && value.chars().all(is_allowed);
+    let is_name = value.len() <= MAX_NAME && value.chars().all(is_allowed);
     is_name
         .then(|| value.into())
         .ok_or(InvalidFilter::Namespace)
@@ -152,8 +144,8 @@ mod tests {
         let filter = Filter::parse("namespace=shop&state=Held&page=2").expect("a filter");
         assert_eq!(filter.namespace.as_deref(), Some("shop"));
         assert_eq!((filter.state, filter.page), (Some(State::Held), Some(2)));
-        assert!(filter.admits("shop", State::Held) && !filter.admits("shop", State::Paused));
-        assert!(!filter.admits("web", State::Held));
+        assert!(filter.matches("shop", State::Held) && !filter.matches("shop", State::Paused));
+        assert!(!filter.matches("web", State::Held));
         assert_eq!(Filter::parse("namespace=&state="), Ok(Filter::default()));
         assert_eq!(Filter::default().query(), "");
     }

@@ -1,4 +1,4 @@
-//! The overview for programs.
+//! The overview as JSON.
 
 use std::io::{self, Write};
 
@@ -7,14 +7,14 @@ use serde_json::{Serializer, ser::Formatter};
 
 use crate::{overview::Overview, row::Row, view::View};
 
-/// The end of an overview without rows, which is written after them.
+/// The end of the JSON of an overview without rows, which is written after the rows.
 const END: &[u8] = b"]}";
 
-/// Writes JSON, a line for each row. It is ASCII: terminals obey some other characters.
+/// Writes JSON, one line per row. It is ASCII, because terminals interpret some other characters.
 #[derive(Debug, Default)]
 pub struct Json {
-    /// A row was written.
-    follows: bool,
+    /// Whether a row was written.
+    has_rows: bool,
 }
 
 impl Json {
@@ -47,13 +47,13 @@ impl View for Json {
             &without_rows
         };
         write(overview, &mut head)?;
-        self.follows = false;
+        self.has_rows = false;
         out.write_all(head.strip_suffix(END).unwrap_or(&head))
     }
 
     fn row(&mut self, row: &Row<'_>, out: &mut dyn Write) -> io::Result<()> {
-        out.write_all(if self.follows { b",\n" } else { b"\n" })?;
-        self.follows = true;
+        out.write_all(if self.has_rows { b",\n" } else { b"\n" })?;
+        self.has_rows = true;
         write(row, out)
     }
 
@@ -69,7 +69,7 @@ fn write(value: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
     value.serialize(&mut serializer).map_err(io::Error::from)
 }
 
-/// Writes all but printable ASCII as escapes.
+/// Escapes all but printable ASCII.
 struct Ascii;
 
 impl Formatter for Ascii {

@@ -1,4 +1,4 @@
-//! All workloads, and how many there are of each sort.
+//! The overview of all workloads, with counts.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -8,18 +8,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::{filter::Filter, row::Row};
 
-/// The version of the schema. It changes when a field goes or has another meaning, not when one is added.
+/// The version of the schema. It changes when a field is removed or its meaning changes, not when one is added.
 pub const VERSION: u32 = 1;
 
-/// So many rows are on one page.
+/// The number of rows on a page.
 pub const PAGE_ROWS: usize = 100;
 
-/// Where all workloads stand that are selected.
+/// The status of all selected workloads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Overview<'a> {
-    /// The version of this schema: 1. Fields may be added to it; a client has to ignore those that it does not know.
+    /// The version of this schema: 1. Fields may be added to it; clients must ignore unknown ones.
     pub version: u32,
     /// When this was written.
     #[cfg_attr(test, schemars(with = "crate::tests::schema::Instant"))]
@@ -27,24 +27,24 @@ pub struct Overview<'a> {
     /// The version of the controller.
     #[serde(borrow)]
     pub controller: Cow<'a, str>,
-    /// The replica that leads, by the name of its pod. What follows is what it knows.
+    /// The name of the leader's pod. The following fields are its view.
     pub leader: Cow<'a, str>,
-    /// Whether all workloads have been listed since it began to lead.
+    /// Whether all workloads have been listed since it became the leader.
     pub complete: bool,
-    /// How many need a person, of the namespace that was asked for, in any state.
+    /// The number of workloads that need human intervention, in the requested namespace and any state.
     pub needs_person: u32,
-    /// How many are in each state, of the namespace that was asked for.
+    /// The number of workloads in each state, in the requested namespace.
     #[cfg_attr(test, schemars(with = "BTreeMap<crate::tests::schema::States, u32>"))]
     pub states: BTreeMap<State, u32>,
-    /// How many there are in each namespace, of the state that was asked for.
+    /// The number of workloads in each namespace, in the requested state.
     pub namespaces: BTreeMap<Cow<'a, str>, u32>,
-    /// What was asked for.
+    /// The request.
     pub shown: Shown<'a>,
-    /// The workloads, those first that need a person.
+    /// The workloads, most urgent first.
     pub workloads: Vec<Row<'a>>,
 }
 
-/// What was asked for.
+/// The requested rows.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -56,17 +56,17 @@ pub struct Shown<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(with = "Option<crate::tests::schema::States>"))]
     pub state: Option<State>,
-    /// How many workloads that is, on all pages.
+    /// The number of these workloads, on all pages.
     pub matching: u32,
-    /// Only this page of them, from 1 on; left out where all are shown.
+    /// Only this page, starting at 1; omitted if all are shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub page: Option<u32>,
-    /// How many pages there are, of 100 workloads each.
+    /// The number of pages, of 100 workloads each.
     pub pages: u32,
 }
 
 impl Overview<'_> {
-    /// Counts a workload, of which rows may be asked for or not; returns whether it is.
+    /// Counts a workload; returns whether its row matches the filter.
     pub fn count(
         &mut self,
         namespace: &str,
@@ -74,23 +74,23 @@ impl Overview<'_> {
         needs_person: bool,
         filter: &Filter,
     ) -> bool {
-        if filter.admits_namespace(namespace) {
+        if filter.matches_namespace(namespace) {
             *self.states.entry(state).or_default() += 1;
             self.needs_person += u32::from(needs_person);
         }
-        if filter.admits_state(state) {
+        if filter.matches_state(state) {
             if let Some(count) = self.namespaces.get_mut(namespace) {
                 *count += 1;
             } else {
                 self.namespaces.insert(Cow::Owned(namespace.to_owned()), 1);
             }
         }
-        let is_shown = filter.admits(namespace, state);
-        self.shown.matching += u32::from(is_shown);
-        is_shown
+        let is_match = filter.matches(namespace, state);
+        self.shown.matching += u32::from(is_match);
+        is_match
     }
 
-    /// Once all workloads are counted: notes what was asked for, and returns which of those that are shown are on the page.
+    /// Sets the request, after all workloads are counted. Returns the range of matching rows that are on the page.
     pub fn paged(&mut self, filter: &Filter) -> std::ops::Range<usize> {
         let matching = usize::try_from(self.shown.matching).unwrap_or(usize::MAX);
         let pages = matching.div_ceil(PAGE_ROWS).max(1);
@@ -98,7 +98,7 @@ impl Overview<'_> {
         self.shown.namespace = namespace.map(|namespace| Cow::Owned(namespace.to_owned()));
         self.shown.state = filter.state;
         self.shown.pages = u32::try_from(pages).unwrap_or(u32::MAX);
-        // Workloads may have gone since the page was linked.
+        // Workloads may have been deleted since the page was linked.
         self.shown.page = filter.page.map(|page| page.min(self.shown.pages));
         let Some(page) = self.shown.page else {
             return 0..matching;
@@ -108,7 +108,7 @@ impl Overview<'_> {
         start..start.saturating_add(PAGE_ROWS).min(matching)
     }
 
-    /// The filter that shows this page.
+    /// The filter of this page.
     pub fn filter(&self) -> Filter {
         let Shown {
             namespace,
@@ -123,14 +123,14 @@ impl Overview<'_> {
         }
     }
 
-    /// How many workloads there are, of the namespace that was asked for.
+    /// The number of workloads in the requested namespace.
     pub fn total(&self) -> u32 {
         self.states.values().sum()
     }
 }
 
 impl Default for Overview<'_> {
-    /// No workload, at the beginning of time.
+    /// An empty overview, at the Unix epoch.
     fn default() -> Self {
         Self {
             version: VERSION,

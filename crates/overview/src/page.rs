@@ -1,7 +1,7 @@
-//! The overview for people with a browser.
+//! The overview as HTML.
 //!
-//! One page of HTML without scripts. It loads nothing, so that it works behind the strictest Content-Security-Policy, and its
-//! links are relative, so that it works below any path.
+//! A page without scripts. It loads nothing, so that it works with the strictest Content-Security-Policy, and its links are
+//! relative, so that it works below any path.
 
 mod row;
 
@@ -19,37 +19,38 @@ use crate::{
     view::View,
 };
 
-/// Inline, as the page loads nothing.
+/// The inline style.
 const STYLE: &str = include_str!("page/style.css");
 
-/// What states and reasons mean.
+/// The documentation of states and reasons.
 const MEANING: &str = concat!(
     env!("CARGO_PKG_REPOSITORY"),
     "/blob/main/docs/troubleshooting.md"
 );
 
-/// More namespaces than this are not linked one by one: those of the rows still are.
-const NAMESPACES: usize = 300;
+/// The most namespaces in the navigation; those of rows are always linked.
+const MAX_NAMESPACES: usize = 300;
 
-/// The longest name of something, in characters.
-const LONGEST_NAME: usize = 253;
+/// Names are truncated to this many characters.
+const MAX_NAME: usize = 253;
 
 /// Writes HTML.
 #[derive(Debug, Default)]
 pub struct Page {
     now: Timestamp,
     filter: Filter,
-    /// Of the pages.
+    /// The number of this page.
     number: u32,
-    of: u32,
-    /// A row was written.
+    /// The number of pages.
+    pages: u32,
+    /// Whether a row was written.
     has_rows: bool,
-    /// Some namespace has workloads in the state that was asked for, or another one.
+    /// Whether a namespace or state is selected.
     is_filtered: bool,
 }
 
 impl Page {
-    /// Writes a page that says why there is none.
+    /// Writes a page with an error message.
     ///
     /// # Errors
     ///
@@ -64,7 +65,7 @@ impl Page {
         )
     }
 
-    /// The filter of a link that changes one thing, and leads to the first page.
+    /// The query of a link that changes the filter; by default, to the first page.
     fn link(&self, change: impl FnOnce(&mut Filter)) -> Escaped<String> {
         let mut filter = Filter {
             page: None,
@@ -94,11 +95,11 @@ impl Page {
                 b"<p class=\"amber\" role=\"status\">Not all workloads are listed yet.</p>\n",
             )?;
         }
-        let leader = Escaped(Visible(&overview.leader, LONGEST_NAME));
+        let leader = Escaped(Visible(&overview.leader, MAX_NAME));
         writeln!(
             out,
             "<p class=\"quiet\">As of {} on <code>{leader}</code>, which leads</p>\n</header>",
-            row::instant(self.now)
+            row::Instant(self.now, None)
         )
     }
 
@@ -141,7 +142,7 @@ impl Page {
     fn namespaces(&self, overview: &Overview<'_>, out: &mut dyn Write) -> io::Result<()> {
         if let Some(namespace) = &self.filter.namespace {
             let (namespace, all) = (
-                Escaped(Visible(namespace, LONGEST_NAME)),
+                Escaped(Visible(namespace, MAX_NAME)),
                 self.link(|filter| filter.namespace = None),
             );
             return writeln!(
@@ -150,7 +151,7 @@ impl Page {
             );
         }
         let count = overview.namespaces.len();
-        if !(2..=NAMESPACES).contains(&count) {
+        if !(2..=MAX_NAMESPACES).contains(&count) {
             return Ok(());
         }
         writeln!(
@@ -159,14 +160,14 @@ impl Page {
         )?;
         for (namespace, count) in &overview.namespaces {
             let link = self.link(|filter| filter.namespace = Some((**namespace).into()));
-            let namespace = Escaped(Visible(namespace, LONGEST_NAME));
+            let namespace = Escaped(Visible(namespace, MAX_NAME));
             writeln!(out, "<li><a href=\"{link}\">{namespace} {count}</a></li>")?;
         }
         out.write_all(b"</ul>\n</details>\n</nav>\n")
     }
 
-    fn pages(&self, out: &mut dyn Write) -> io::Result<()> {
-        if self.of < 2 {
+    fn pagination(&self, out: &mut dyn Write) -> io::Result<()> {
+        if self.pages < 2 {
             return Ok(());
         }
         out.write_all(b"<nav aria-label=\"Pages\">\n<ul>\n")?;
@@ -183,12 +184,12 @@ impl Page {
         writeln!(
             out,
             "<li><b aria-current=\"page\">Page {} of {}</b></li>",
-            self.number, self.of
+            self.number, self.pages
         )?;
-        if self.number < self.of {
+        if self.number < self.pages {
             let next = link(self.number + 1);
             writeln!(out, "<li><a href=\"{next}\" rel=\"next\">Next</a></li>")?;
-            let last = link(self.of);
+            let last = link(self.pages);
             writeln!(out, "<li><a href=\"{last}\">Last</a></li>")?;
         }
         out.write_all(b"</ul>\n</nav>\n")
@@ -201,7 +202,7 @@ impl View for Page {
             now: overview.time,
             filter: overview.filter(),
             number: overview.shown.page.unwrap_or(1),
-            of: overview.shown.pages,
+            pages: overview.shown.pages,
             has_rows: false,
             is_filtered: overview.shown.namespace.is_some() || overview.shown.state.is_some(),
         };
@@ -231,9 +232,8 @@ impl View for Page {
                 b"<p>No workload is selected. Label one: <code>kubectl label deploy/web kube-autorollout/enabled=true</code></p>\n",
             )?;
         }
-        self.pages(out)?;
-        let json = self.filter.query();
-        let json = Escaped(json);
+        self.pagination(out)?;
+        let json = Escaped(self.filter.query());
         writeln!(
             out,
             "</main>\n<footer><a href=\"{MEANING}\" rel=\"noreferrer\">States and reasons</a> · <a href=\"status.json{json}\">JSON</a> · \

@@ -1,4 +1,4 @@
-//! What is shown of one workload.
+//! The rows of an overview.
 
 use std::borrow::Cow;
 
@@ -9,9 +9,9 @@ use kube_autorollout_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::text::shortened;
+use crate::text::truncated;
 
-/// Where a workload stands.
+/// The status of a workload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -26,43 +26,43 @@ pub struct Row<'a> {
     /// Its state at the last check; Unknown before the first.
     #[cfg_attr(test, schemars(with = "crate::tests::schema::States"))]
     pub state: State,
-    /// Why it is in this state.
+    /// The reason of its state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(with = "Option<crate::tests::schema::Reasons>"))]
     pub reason: Option<Reason>,
-    /// The container that the state and the reason are of, if they are of one.
+    /// The container that determined the state and the reason, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container: Option<Cow<'a, str>>,
-    /// Whether it does not go on without a person.
+    /// Whether it needs human intervention.
     pub needs_person: bool,
-    /// Since when it has been in this state for this reason, as far as this leader knows.
+    /// Since when it has had this state and reason, as observed by this leader.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(with = "Option<crate::tests::schema::Instant>"))]
     pub since: Option<Timestamp>,
-    /// When it was checked last.
+    /// The time of the last check.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(with = "Option<crate::tests::schema::Instant>"))]
     pub last_check: Option<Timestamp>,
-    /// When it is checked next.
+    /// The time of the next check.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(with = "Option<crate::tests::schema::Instant>"))]
     pub next_check: Option<Timestamp>,
-    /// When it was rolled out last by the controller.
+    /// The time of the last rollout by the controller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(with = "Option<crate::tests::schema::Instant>"))]
     pub last_rollout: Option<Timestamp>,
-    /// When what holds a rollout back ends, or a rollout is repeated, if that is known.
+    /// When a deferral expires or a rollout is retried, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(with = "Option<crate::tests::schema::Instant>"))]
     pub next_attempt: Option<Timestamp>,
-    /// Whether its pods name the digests that were rolled out; left out where pins are not enabled.
+    /// Whether its pods are pinned to the digests that were rolled out; omitted if pins are disabled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pinned: Option<bool>,
-    /// The containers of its pod template that are checked; init containers only if an annotation names them.
+    /// The checked containers of its pod template; init containers only if an annotation lists them.
     pub containers: Vec<Container<'a>>,
 }
 
-/// What a container runs, and what its tag names.
+/// The images that a container runs, and that of its tag.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -70,29 +70,29 @@ pub struct Container<'a> {
     /// Its name.
     #[serde(borrow)]
     pub name: Cow<'a, str>,
-    /// The image that its newest pod names, or that the pod template names where there is no pod. At most 512 characters.
+    /// The image reference of its newest pod, or of the pod template if there is no pod. At most 512 characters.
     pub image: Cow<'a, str>,
-    /// What its pods run, as of the last time that they were read: one entry for each image, that of the newest pod first.
-    /// Empty where nothing runs, or the pods were not read yet.
+    /// The images that its pods ran when they were last read: one entry for each image, that of the newest pod first. Empty if
+    /// nothing runs, or the pods have not been read yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub running: Vec<Image<'a>>,
-    /// What its tag names, if the registry has answered.
+    /// The image of its tag, if the registry has responded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tag: Option<Image<'a>>,
 }
 
-/// An image, and what its authors say of it.
+/// An image and its labels.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Image<'a> {
-    /// Its digest, as the registry or the container runtime reports it; left out where a runtime reports none.
+    /// Its digest, as reported by the registry or the container runtime; omitted if the runtime reports none.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Cow<'a, str>>,
-    /// How many pods run it; left out of what a tag names.
+    /// The number of pods that run it; omitted for the image of a tag.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pods: Option<u32>,
-    /// Its label `org.opencontainers.image.version`, if it is known: labels are read when an image is rolled out.
+    /// Its label `org.opencontainers.image.version`, if known: labels are read when an image is rolled out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<Cow<'a, str>>,
     /// Its label `org.opencontainers.image.revision`.
@@ -107,7 +107,7 @@ pub struct Image<'a> {
 }
 
 impl<'a> Row<'a> {
-    /// A workload in a state, of which nothing else is known.
+    /// A row with a state and nothing else.
     pub fn new(
         namespace: impl Into<Cow<'a, str>>,
         kind: impl Into<Cow<'a, str>>,
@@ -134,11 +134,11 @@ impl<'a> Row<'a> {
 }
 
 impl<'a> Container<'a> {
-    /// A container of which only its name and image are known. An image is shortened: the API server takes any text for one.
+    /// A container with a name and an image. The image is truncated, because the API server accepts any text.
     pub fn new(name: impl Into<Cow<'a, str>>, image: &'a str) -> Self {
         Self {
             name: name.into(),
-            image: shortened(image),
+            image: truncated(image),
             running: Vec::new(),
             tag: None,
         }
@@ -163,7 +163,7 @@ impl<'a> Container<'a> {
 }
 
 impl<'a> Image<'a> {
-    /// The image of a digest, of which nothing else is known.
+    /// An image with a digest and nothing else.
     pub fn of(digest: impl Into<Cow<'a, str>>) -> Self {
         Self {
             digest: Some(digest.into()),
@@ -171,7 +171,7 @@ impl<'a> Image<'a> {
         }
     }
 
-    /// The same, with what its authors say of it.
+    /// Adds labels.
     #[must_use]
     pub fn labelled(self, labels: &ImageLabels) -> Self {
         let label = |label: &Option<Box<str>>| {

@@ -1,4 +1,4 @@
-//! The overview for people with a terminal.
+//! The overview as text for terminals.
 
 use std::io::{self, Write};
 
@@ -12,32 +12,32 @@ use crate::{
     text::{Visible, short_digest},
 };
 
-/// The longest cell, in characters; in [`Detail::Wide`] an image is longer.
-const LONGEST_CELL: usize = 48;
+/// The longest cell, in characters, except images.
+const MAX_CELL: usize = 48;
 
-/// The longest image.
-const LONGEST_IMAGE: usize = 200;
+/// The longest image, in characters.
+const MAX_IMAGE: usize = 200;
 
-/// How much is shown.
+/// The level of detail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Detail {
-    /// What is needed to see what is wrong.
+    /// The columns that show problems.
     #[default]
     Normal,
-    /// Everything.
+    /// All columns.
     Wide,
 }
 
-/// Writes aligned text, with a line for each container. Unlike the other views it needs all rows at once, for their widths.
+/// Writes aligned text, with a line for each container. Unlike the other views, it needs all rows at once to align columns.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Table {
-    /// How much is shown.
+    /// The level of detail.
     pub detail: Detail,
-    /// With colours, as terminals show them.
+    /// Whether to write colour escape sequences.
     pub coloured: bool,
 }
 
-/// The title of a column, and whether it is shown in [`Detail::Wide`] only.
+/// The title of a column, and whether it is only shown in [`Detail::Wide`].
 type Column = (&'static str, bool);
 
 const COLUMNS: [Column; 12] = [
@@ -55,19 +55,19 @@ const COLUMNS: [Column; 12] = [
     ("NEXT ATTEMPT", true),
 ];
 
-/// Which of the columns is coloured.
+/// The index of the coloured column.
 const STATE: usize = 3;
 
-/// One more column, where pins are enabled.
+/// An additional column if pins are enabled.
 const PINNED: Column = ("PINNED", true);
 
-/// What is shown where nothing is known.
-const NOTHING: &str = "-";
+/// Shown for unknown values.
+const UNKNOWN: &str = "-";
 
-/// Between columns, in characters.
+/// The gap between columns, in characters.
 const GAP: usize = 3;
 
-/// What is in a line; nothing where that is not known.
+/// The cells of a line; `None` if unknown.
 type Cells = Vec<Option<String>>;
 
 impl Table {
@@ -102,7 +102,7 @@ impl Table {
     }
 
     fn cells(self, row: &Row<'_>, container: Option<&Container<'_>>, now: Timestamp) -> Cells {
-        let name = |text: &str| Some(Visible(text, LONGEST_CELL).to_string());
+        let name = |text: &str| Some(Visible(text, MAX_CELL).to_string());
         let running = container.map_or(&[][..], |container| &container.running);
         let tag = container.and_then(|container| container.tag.as_ref());
         let decided_by_other = row
@@ -119,10 +119,10 @@ impl Table {
             reason.map(|reason| reason.to_string()),
             row.since.map(|since| between(since, now).to_string()),
             runs(running, tag),
-            tag.and_then(known_as),
+            tag.and_then(short_name),
         ];
         if self.detail == Detail::Wide {
-            let image = container.map(|container| Visible(&container.image, LONGEST_IMAGE));
+            let image = container.map(|container| Visible(&container.image, MAX_IMAGE));
             cells.push(image.map(|image| image.to_string()));
             let instants = [row.last_rollout, row.next_check, row.next_attempt];
             let relative = |then| Relative { then, now }.to_string();
@@ -141,9 +141,9 @@ impl Table {
         out: &mut dyn Write,
     ) -> io::Result<()> {
         let mut line = String::new();
-        for (place, (cell, widest)) in cells.iter().zip(widths).enumerate() {
-            let text = cell.as_deref().unwrap_or(NOTHING);
-            match colour.filter(|_| self.coloured && place == STATE) {
+        for (index, (cell, widest)) in cells.iter().zip(widths).enumerate() {
+            let text = cell.as_deref().unwrap_or(UNKNOWN);
+            match colour.filter(|_| self.coloured && index == STATE) {
                 Some(colour) => line.extend(["\u{1b}[", colour, "m", text, "\u{1b}[0m"]),
                 None => line.push_str(text),
             }
@@ -153,11 +153,11 @@ impl Table {
         writeln!(out, "{}", line.trim_end())
     }
 
-    /// Says how many workloads there are, and how many need a person.
+    /// Writes the number of workloads, and how many need human intervention.
     fn summary(self, overview: &Overview<'_>, out: &mut dyn Write) -> io::Result<()> {
         let namespace = overview.shown.namespace.as_deref();
         let of_namespace = namespace.map_or_else(String::new, |namespace| {
-            format!(" in namespace {}", Visible(namespace, LONGEST_CELL))
+            format!(" in namespace {}", Visible(namespace, MAX_CELL))
         });
         match overview.total() {
             0 => writeln!(
@@ -189,7 +189,7 @@ impl Table {
     }
 }
 
-/// The lines of a row: one for each container.
+/// The lines of a row: one for each container, at least one.
 fn lines<'a>(row: &'a Row<'a>) -> impl Iterator<Item = (&'a Row<'a>, Option<&'a Container<'a>>)> {
     let containers = row.containers.iter().map(Some);
     let none = row.containers.is_empty().then_some(None);
@@ -198,12 +198,15 @@ fn lines<'a>(row: &'a Row<'a>) -> impl Iterator<Item = (&'a Row<'a>, Option<&'a 
         .map(move |container| (row, container))
 }
 
-#[expect(clippy::ref_option, reason = "as iterators of cells have them")]
+#[expect(
+    clippy::ref_option,
+    reason = "iterators of cells yield references to options"
+)]
 fn width(cell: &Option<String>) -> usize {
-    cell.as_deref().unwrap_or(NOTHING).chars().count()
+    cell.as_deref().unwrap_or(UNKNOWN).chars().count()
 }
 
-/// The colour of a state, as terminals number them.
+/// The colour of a state, as the parameter of an escape sequence.
 const fn colour_of(state: State, needs_person: bool) -> Option<&'static str> {
     match (state, needs_person) {
         (_, true) | (State::NotConverging | State::InvalidConfiguration, _) => Some("31"),
@@ -214,21 +217,21 @@ const fn colour_of(state: State, needs_person: bool) -> Option<&'static str> {
     }
 }
 
-/// What a container runs, and how many other images its pods run besides.
+/// The newest running image of a container, and the number of others.
 fn runs(running: &[Image<'_>], tag: Option<&Image<'_>>) -> Option<String> {
     let (newest, others) = running.split_first()?;
-    // What is known of the tag is known of the same image that runs.
+    // If it is the image of the tag, the labels of the tag apply.
     let same = tag.filter(|tag| tag.digest == newest.digest);
-    let known = known_as(same.unwrap_or(newest))?;
+    let name = short_name(same.unwrap_or(newest))?;
     Some(match others.len() {
-        0 => known,
-        count => format!("{known} +{count}"),
+        0 => name,
+        count => format!("{name} +{count}"),
     })
 }
 
-/// The version of an image, or the beginning of its digest.
-fn known_as(image: &Image<'_>) -> Option<String> {
+/// The version of an image, or its abbreviated digest.
+fn short_name(image: &Image<'_>) -> Option<String> {
     let digest = image.digest.as_deref().map(short_digest);
-    let known = image.version.as_deref().or(digest)?;
-    Some(Visible(known, LONGEST_CELL).to_string())
+    let name = image.version.as_deref().or(digest)?;
+    Some(Visible(name, MAX_CELL).to_string())
 }

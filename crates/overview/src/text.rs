@@ -1,4 +1,4 @@
-//! Other people's words: cut, and without what is not seen.
+//! Untrusted text: truncated, and without invisible characters.
 
 use std::{
     borrow::Cow,
@@ -7,12 +7,12 @@ use std::{
 
 use kube_autorollout_core::{labels::is_visible, short};
 
-/// More of the name of an image is cut off, in characters. Repositories have up to 255, and tags 128.
-const LONGEST_IMAGE: usize = 512;
+/// Image references are truncated to this many characters. Repositories have up to 255, and tags 128.
+const MAX_IMAGE: usize = 512;
 
-/// The name of an image, cut.
-pub(crate) fn shortened(image: &str) -> Cow<'_, str> {
-    match image.char_indices().nth(LONGEST_IMAGE) {
+/// A truncated image reference.
+pub(crate) fn truncated(image: &str) -> Cow<'_, str> {
+    match image.char_indices().nth(MAX_IMAGE) {
         Some((end, _)) => {
             let start = image.get(..end).unwrap_or_default();
             Cow::Owned(format!("{start}…"))
@@ -21,14 +21,14 @@ pub(crate) fn shortened(image: &str) -> Cow<'_, str> {
     }
 }
 
-/// A text without control characters and what changes the direction of text, at most so many characters of it.
+/// A text without control and formatting characters, truncated to a number of characters.
 pub(crate) struct Visible<'a>(pub(crate) &'a str, pub(crate) usize);
 
 impl fmt::Display for Visible<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(text, longest) = self;
+        let Self(text, max_length) = self;
         let mut letters = text.chars();
-        for letter in letters.by_ref().take(longest.saturating_sub(1)) {
+        for letter in letters.by_ref().take(max_length.saturating_sub(1)) {
             formatter.write_char(shown(letter))?;
         }
         match (letters.next(), letters.next()) {
@@ -39,7 +39,7 @@ impl fmt::Display for Visible<'_> {
     }
 }
 
-/// A text as HTML shows it, in an element or between quotes.
+/// A text escaped for HTML, in an element or between quotes.
 pub(crate) struct Escaped<T>(pub(crate) T);
 
 impl<T: fmt::Display> fmt::Display for Escaped<T> {
@@ -71,7 +71,7 @@ fn shown(letter: char) -> char {
     }
 }
 
-/// The beginning of a digest, as people compare them.
+/// An abbreviated digest.
 pub(crate) fn short_digest(digest: &str) -> &str {
     let hex = digest.split_once(':').map_or(digest, |(_, hex)| hex);
     short::prefix(hex)
@@ -90,8 +90,8 @@ mod tests {
             [cut(5), cut(4), cut(3), cut(1)],
             ["äbcd", "äbcd", "äb…", "…"]
         );
-        assert_eq!(shortened(&"a".repeat(600)).chars().count(), 513);
-        assert_eq!(shortened("ghcr.io/team/web:main"), "ghcr.io/team/web:main");
+        assert_eq!(truncated(&"a".repeat(600)).chars().count(), 513);
+        assert_eq!(truncated("ghcr.io/team/web:main"), "ghcr.io/team/web:main");
     }
 
     #[test]

@@ -1,13 +1,13 @@
-//! What comes first: what needs a person.
+//! The order of rows: most urgent first.
 
 use jiff::{SignedDuration, Timestamp};
 use kube_autorollout_core::state::{Reason, State};
 
-/// What has lasted for longer is not expected to pass by itself.
-const PASSING: SignedDuration = SignedDuration::from_mins(15);
+/// A failure that lasts longer is not considered transient.
+const MAX_TRANSIENT: SignedDuration = SignedDuration::from_mins(15);
 
-/// Whether a workload does not go on without a person: a rollout that does not converge, an annotation that cannot be
-/// followed, and a check that fails, if the reason does not pass by itself or has lasted for 15 minutes.
+/// Whether a workload needs human intervention: a rollout does not converge, an annotation is invalid, or a check fails for a
+/// reason that is not transient or has lasted for 15 minutes.
 pub fn needs_person(
     state: State,
     reason: Option<Reason>,
@@ -17,8 +17,8 @@ pub fn needs_person(
     match state {
         State::NotConverging | State::InvalidConfiguration => true,
         State::Unknown => {
-            let lasts = since.is_some_and(|since| now.duration_since(since) >= PASSING);
-            lasts || !reason.is_none_or(may_pass)
+            let persists = since.is_some_and(|since| now.duration_since(since) >= MAX_TRANSIENT);
+            persists || !reason.is_none_or(is_transient)
         }
         State::UpToDate
         | State::Outdated
@@ -29,7 +29,7 @@ pub fn needs_person(
     }
 }
 
-/// Rows are sorted by this first, the smallest first, and then by namespace, name and kind.
+/// The first sort key of rows, ascending, before namespace, name and kind.
 pub const fn urgency(state: State, needs_person: bool) -> u8 {
     match (state, needs_person) {
         (State::NotConverging, _) => 0,
@@ -45,7 +45,7 @@ pub const fn urgency(state: State, needs_person: bool) -> u8 {
     }
 }
 
-fn may_pass(reason: Reason) -> bool {
+fn is_transient(reason: Reason) -> bool {
     reason.is_transient() || reason == Reason::NotStarted
 }
 

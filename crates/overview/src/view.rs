@@ -1,12 +1,12 @@
-//! Writing an overview.
+//! The interface of views.
 
 use std::io::{self, Write};
 
 use crate::{overview::Overview, row::Row};
 
-/// A form in which people or programs read an overview. It is written row by row, so that it never is in memory as a whole.
+/// A representation of an overview, written row by row, so that it is never in memory as a whole.
 pub trait View: Send {
-    /// Writes what comes before the rows; those of the overview are not read.
+    /// Writes everything before the rows. The rows of `overview` are ignored.
     ///
     /// # Errors
     ///
@@ -20,14 +20,14 @@ pub trait View: Send {
     /// Those of `out`.
     fn row(&mut self, row: &Row<'_>, out: &mut dyn Write) -> io::Result<()>;
 
-    /// Writes what comes after the rows.
+    /// Writes everything after the rows.
     ///
     /// # Errors
     ///
     /// Those of `out`.
     fn end(&mut self, out: &mut dyn Write) -> io::Result<()>;
 
-    /// Writes an overview with these rows.
+    /// Writes an overview with `rows`.
     ///
     /// # Errors
     ///

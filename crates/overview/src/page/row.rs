@@ -1,4 +1,4 @@
-//! One row of the page.
+//! The rows of the page.
 
 use std::{
     fmt,
@@ -8,24 +8,24 @@ use std::{
 use jiff::Timestamp;
 use kube_autorollout_core::state::State;
 
-use super::{LONGEST_NAME, MEANING};
+use super::{MAX_NAME, MEANING};
 use crate::{
     age::{Relative, between},
     row::{Container, Image, Row},
     text::{Escaped, Visible, short_digest},
 };
 
-/// What comes before the first row.
+/// The head of the table.
 pub(super) const HEAD: &[u8] = b"<table>\n<thead>\n<tr><th scope=\"col\">Workload</th><th scope=\"col\">State</th>\
     <th scope=\"col\">Images</th><th scope=\"col\">Last rollout</th><th scope=\"col\">Next check</th></tr>\n</thead>\n<tbody>\n";
 
-/// More than this of the name of an image is not shown, in characters.
-const LONGEST_IMAGE: usize = 160;
+/// Images are truncated to this many characters.
+const MAX_IMAGE: usize = 160;
 
-/// More than this of a label is not shown, in characters.
-const LONGEST_LABEL: usize = 100;
+/// Labels are truncated to this many characters.
+const MAX_LABEL: usize = 100;
 
-/// The class of a state.
+/// The CSS class of a state.
 pub(super) const fn colour(state: State, needs_person: bool) -> &'static str {
     match (state, needs_person) {
         (_, true) | (State::NotConverging | State::InvalidConfiguration, _) => "red",
@@ -36,12 +36,8 @@ pub(super) const fn colour(state: State, needs_person: bool) -> &'static str {
     }
 }
 
-/// An instant for programs and, to the second, for people.
-pub(super) fn instant(instant: Timestamp) -> impl fmt::Display {
-    Instant(instant, None)
-}
-
-struct Instant(Timestamp, Option<Timestamp>);
+/// An instant as HTML: to the second, or relative to the current time, if there is one.
+pub(super) struct Instant(pub(super) Timestamp, pub(super) Option<Timestamp>);
 
 impl fmt::Display for Instant {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -71,7 +67,7 @@ pub(super) fn write(
     now: Timestamp,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let name = |name| Escaped(Visible(name, LONGEST_NAME));
+    let name = |name| Escaped(Visible(name, MAX_NAME));
     let class = if row.needs_person {
         " class=\"person\""
     } else {
@@ -105,7 +101,7 @@ pub(super) fn write(
     out.write_all(b"</td></tr>\n")
 }
 
-/// The state, its reason, the container that it is of, and since when.
+/// Writes the state, its reason, container and age.
 fn state(row: &Row<'_>, now: Timestamp, out: &mut dyn Write) -> io::Result<()> {
     let (state, colour) = (row.state, colour(row.state, row.needs_person));
     let anchor = state.as_str().to_ascii_lowercase();
@@ -120,7 +116,7 @@ fn state(row: &Row<'_>, now: Timestamp, out: &mut dyn Write) -> io::Result<()> {
             .as_deref()
             .filter(|_| row.containers.len() > 1)
         {
-            let container = Escaped(Visible(container, LONGEST_NAME));
+            let container = Escaped(Visible(container, MAX_NAME));
             write!(out, " of <code>{container}</code>")?;
         }
         out.write_all(b"</small>")?;
@@ -128,10 +124,10 @@ fn state(row: &Row<'_>, now: Timestamp, out: &mut dyn Write) -> io::Result<()> {
     match (row.since, row.last_check) {
         (Some(since), _) => {
             let instant = Timestamp::from_second(since.as_second()).unwrap_or(since);
-            let length = between(since, now);
+            let age = between(since, now);
             write!(
                 out,
-                " <small>for <time datetime=\"{instant}\" title=\"since {instant}\">{length}</time></small>"
+                " <small>for <time datetime=\"{instant}\" title=\"since {instant}\">{age}</time></small>"
             )?;
         }
         (None, None) => out.write_all(b" <small>not checked yet</small>")?,
@@ -147,10 +143,10 @@ fn time(then: Option<Timestamp>, now: Timestamp, out: &mut dyn Write) -> io::Res
     }
 }
 
-/// What a container runs and what its tag names: in one line where that is the same.
+/// Writes the running images of a container and that of its tag: a single line if they are the same.
 fn images(container: &Container<'_>, out: &mut dyn Write) -> io::Result<()> {
-    let name = Escaped(Visible(&container.name, LONGEST_NAME));
-    let image = Escaped(Visible(&container.image, LONGEST_IMAGE));
+    let name = Escaped(Visible(&container.name, MAX_NAME));
+    let image = Escaped(Visible(&container.image, MAX_IMAGE));
     write!(out, "<p>{name} <code>{image}</code></p><dl>")?;
     let tag = container.tag.as_ref();
     let is_same = |tag: &Image<'_>| match container.running.as_slice() {
@@ -160,15 +156,12 @@ fn images(container: &Container<'_>, out: &mut dyn Write) -> io::Result<()> {
     let same = tag.filter(|tag| is_same(tag));
     for running in &container.running {
         let pods = running.pods.unwrap_or_default();
-        let several = if pods == 1 { "pod" } else { "pods" };
-        // What is known of the tag is known of the same image that runs.
+        let noun = if pods == 1 { "pod" } else { "pods" };
+        // If it is the image of the tag, the labels of the tag apply.
         let shown = same.unwrap_or(running);
         write!(out, "<dt>runs</dt><dd>")?;
         digest(shown, out)?;
-        write!(
-            out,
-            " <span class=\"quiet\">on {pods} {several}</span></dd>"
-        )?;
+        write!(out, " <span class=\"quiet\">on {pods} {noun}</span></dd>")?;
     }
     if same.is_none() {
         out.write_all(b"<dt>tag</dt><dd>")?;
@@ -181,15 +174,15 @@ fn images(container: &Container<'_>, out: &mut dyn Write) -> io::Result<()> {
     out.write_all(b"</dl>")
 }
 
-/// The version of an image if it is known, and its digest.
+/// Writes the version of an image, if it is known, and its digest.
 fn digest(image: &Image<'_>, out: &mut dyn Write) -> io::Result<()> {
-    let label = |label| Escaped(Visible(label, LONGEST_LABEL));
+    let label = |label| Escaped(Visible(label, MAX_LABEL));
     if let Some(version) = image.version.as_deref() {
         let version = label(version);
         let source = image.source.as_deref();
         match source.filter(|source| source.starts_with("https://")) {
             Some(source) => {
-                let source = Escaped(Visible(source, LONGEST_LABEL));
+                let source = Escaped(Visible(source, MAX_LABEL));
                 write!(
                     out,
                     "<a href=\"{source}\" rel=\"noreferrer nofollow\">{version}</a> "
@@ -206,7 +199,7 @@ fn digest(image: &Image<'_>, out: &mut dyn Write) -> io::Result<()> {
         None => out.write_all(b"<span class=\"quiet\">no digest</span>")?,
     }
     if let Some(revision) = image.revision.as_deref() {
-        // As Git shortens one
+        // The length of Git's abbreviations
         let short = revision.get(..7).unwrap_or(revision);
         let (whole, short) = (label(revision), label(short));
         write!(
