@@ -21,35 +21,35 @@ mod tests;
 
 pub use stream::Stream;
 
-/// The certificates that are trusted.
+/// A set of trusted certificates.
 #[derive(Debug, Clone)]
 pub struct Trust {
     roots: RootCertStore,
     configured: Vec<CertificateDer<'static>>,
 }
 
-/// Certificates that cannot be trusted.
+/// Why certificates cannot be added or used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrustError {
     /// The text is not PEM.
     #[error("{0}")]
     Pem(String),
-    /// There is no certificate in it.
+    /// There is no certificate.
     #[error("there is no certificate")]
     Empty,
-    /// A certificate that makes no sense, or a library that cannot be set up.
+    /// A certificate is malformed, or TLS cannot be configured.
     #[error(transparent)]
     Tls(#[from] Error),
 }
 
-/// Why a server with the certificate of an authority is not trusted.
+/// The server presented the certificate of an authority that is not configured.
 #[derive(Debug, thiserror::Error)]
 #[error("the server's certificate is one of an authority, and not itself one of those configured")]
 struct AuthorityAsServer;
 
 impl Trust {
-    /// No server is trusted yet.
+    /// An empty set, which trusts no server.
     pub fn none() -> Self {
         Self {
             roots: RootCertStore::empty(),
@@ -57,7 +57,7 @@ impl Trust {
         }
     }
 
-    /// The authorities that Mozilla trusts.
+    /// The authorities in Mozilla's root program.
     pub fn public_roots() -> Self {
         Self {
             roots: RootCertStore {
@@ -67,11 +67,11 @@ impl Trust {
         }
     }
 
-    /// Trusts the certificates of a PEM text, too: what they sign, and servers that present one of them.
+    /// Adds the certificates of a PEM text: certificates that they sign are trusted, and servers that present one of them.
     ///
     /// # Errors
     ///
-    /// [`TrustError`] when the text is not PEM, when a certificate in it makes no sense, or when there is none.
+    /// [`TrustError`] if the text is not PEM, a certificate is malformed, or there is none.
     pub fn add_pem(&mut self, text: &[u8]) -> Result<(), TrustError> {
         let before = self.configured.len();
         for certificate in CertificateDer::pem_slice_iter(text) {
@@ -85,18 +85,18 @@ impl Trust {
         Ok(())
     }
 
-    /// Trusts a certificate, too: what it signs, and servers that present it.
+    /// Adds a certificate: certificates that it signs are trusted, and servers that present it.
     ///
     /// # Errors
     ///
-    /// [`TrustError`] when the certificate makes no sense.
+    /// [`TrustError`] if the certificate is malformed.
     pub fn add(&mut self, certificate: CertificateDer<'static>) -> Result<(), TrustError> {
         self.roots.add(certificate.clone())?;
         self.configured.push(certificate);
         Ok(())
     }
 
-    /// What decides whether a server is trusted. The cryptography is ring's, whatever the process's default is.
+    /// The verifier of server certificates. It uses ring, whatever the process's default provider is.
     ///
     /// # Errors
     ///
@@ -111,7 +111,7 @@ impl Trust {
         }))
     }
 
-    /// A client that trusts these certificates. The cryptography is ring's, whatever the process's default is.
+    /// The configuration of a client that trusts these certificates. It uses ring, whatever the process's default provider is.
     ///
     /// # Errors
     ///
@@ -121,13 +121,13 @@ impl Trust {
         let builder =
             ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
         Ok(builder
-            .dangerous() // what the verifier adds is a chain of one certificate, see there
+            .dangerous() // see `Verifier`: it only adds chains of one certificate
             .with_custom_certificate_verifier(self.verifier()?))
     }
 }
 
-/// Verifies as webpki does, and takes a certificate that was configured for a server's although it is an authority's: a
-/// chain of one, as in Go's `x509.Certificate.Verify`.
+/// Verifies with webpki, and additionally accepts a configured certificate of an authority as a server's: a chain of one, as in
+/// Go's `x509.Certificate.Verify`.
 #[derive(Debug)]
 struct Verifier {
     webpki: Arc<WebPkiServerVerifier>,
@@ -153,11 +153,15 @@ impl ServerCertVerifier for Verifier {
         let Err(error) = verified else {
             return verified;
         };
-        // Of this kind only after the dates were found good.
+        // webpki returns this error only after it has checked the dates.
         if !is_authority(&error) {
             return Err(error);
         }
-        if !self.configured.iter().any(|own| own == end_entity) {
+        if !self
+            .configured
+            .iter()
+            .any(|configured| configured == end_entity)
+        {
             return Err(Error::Other(OtherError(Arc::new(AuthorityAsServer))));
         }
         verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
@@ -189,7 +193,7 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// Whether a certificate is refused only because it is an authority's.
+/// Whether a certificate is rejected only because it is an authority's.
 fn is_authority(error: &Error) -> bool {
     let Error::InvalidCertificate(CertificateError::Other(OtherError(cause))) = error else {
         return false;

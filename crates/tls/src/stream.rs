@@ -1,4 +1,4 @@
-//! A TCP connection to a server, or to the proxy that forwards what is sent to it.
+//! A TCP connection to a server or a forward proxy.
 
 use std::{
     io,
@@ -13,31 +13,35 @@ use hyper_util::{
 };
 use tokio::net::TcpStream;
 
-/// The TCP connection below TLS, for connectors of `hyper-util`. Clients for HTTP share it because hyper's code is generic over
-/// it, and is compiled for each type.
+/// The TCP connection below TLS, for connectors of `hyper-util`. All HTTP clients share it, because hyper's code is generic over
+/// it and would be compiled for each type.
 #[derive(Debug)]
 pub struct Stream {
     tcp: TokioIo<TcpStream>,
-    forwards: bool,
+    is_proxy: bool,
 }
 
 impl Stream {
     /// A connection to the server itself, or a tunnel to it.
     pub fn to_server(tcp: TokioIo<TcpStream>) -> Self {
-        let forwards = false;
-        Self { tcp, forwards }
+        Self {
+            tcp,
+            is_proxy: false,
+        }
     }
 
-    /// A connection to a proxy that forwards requests, which name the server that they are for.
+    /// A connection to a forward proxy, to which requests are sent with absolute URLs.
     pub fn to_proxy(tcp: TokioIo<TcpStream>) -> Self {
-        let forwards = true;
-        Self { tcp, forwards }
+        Self {
+            tcp,
+            is_proxy: true,
+        }
     }
 }
 
 impl Connection for Stream {
     fn connected(&self) -> Connected {
-        self.tcp.connected().proxy(self.forwards)
+        self.tcp.connected().proxy(self.is_proxy)
     }
 }
 
