@@ -1,4 +1,4 @@
-//! The inputs of a fuzz target, as an ordinary test.
+//! Replays the corpus of a fuzz target in an ordinary test.
 
 use std::{
     fs,

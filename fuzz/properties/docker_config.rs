@@ -1,4 +1,4 @@
-//! What holds of every Docker configuration, regardless of who made the pull Secret.
+//! Properties of parsing Docker configurations, whoever created the pull Secret.
 
 use kube_autorollout_registry::{Credential, Keyring, Reference};
 
@@ -27,7 +27,7 @@ pub(crate) fn check(data: &[u8]) {
     }
 }
 
-/// A login at the registry itself is found beside everything else, and takes nothing away.
+/// An additional login for the registry is found, and hides no other credential.
 fn finds_what_is_added(keyring: &Keyring, reference: &Reference) {
     let before = keyring.lookup(reference);
     let mut twice = keyring.clone();
@@ -44,6 +44,10 @@ fn finds_what_is_added(keyring: &Keyring, reference: &Reference) {
     if registry != "docker.io" {
         assert_eq!(after.len(), before.len() + 1);
         let mut rest = after.iter();
-        assert!(before.iter().all(|one| rest.any(|other| other == one)));
+        assert!(
+            before
+                .iter()
+                .all(|credential| rest.any(|other| other == credential))
+        );
     }
 }

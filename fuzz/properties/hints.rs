@@ -1,4 +1,4 @@
-//! What holds of every request to a receiver.
+//! Properties of parsing requests to receivers.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use kube_autorollout_hints::{Naming, Request, Sender, Tags};
@@ -38,7 +38,7 @@ pub(crate) fn check(sender: Sender, data: &[u8]) {
     for naming in [Naming::default(), configured] {
         match sender.read(&request, &naming) {
             Ok(parsed) => {
-                let tags: usize = parsed.hints.iter().map(names_images).sum();
+                let tags: usize = parsed.hints.iter().map(assert_is_canonical).sum();
                 assert!(tags <= 100);
             }
             Err(error) => {
@@ -53,8 +53,8 @@ pub(crate) fn check(sender: Sender, data: &[u8]) {
     }
 }
 
-/// Every hint is of images that can be asked for, in the form that references have. Returns how many tags it names.
-fn names_images(hint: &kube_autorollout_hints::Hint) -> usize {
+/// Every hint is a valid reference in canonical form. Returns its number of tags.
+fn assert_is_canonical(hint: &kube_autorollout_hints::Hint) -> usize {
     let tags = match &hint.tags {
         Tags::All => vec!["latest"],
         Tags::Named(tags) => tags.iter().map(String::as_str).collect(),

@@ -1,4 +1,4 @@
-//! What holds of every `imageID`, whatever a node reports.
+//! Properties of parsing the `imageID` of any node.
 
 use kube_autorollout_core::{Digest, image_id::ImageId};
 
@@ -9,7 +9,7 @@ pub(crate) fn check(data: &[u8]) {
     };
     let id = ImageId::parse(text);
     if let Some(digest) = id.digest() {
-        is_of_a_registered_algorithm(digest);
+        assert_is_registered(digest);
         assert_eq!(
             ImageId::parse(digest.as_ref()),
             ImageId::Bare(digest.clone())
@@ -32,8 +32,8 @@ pub(crate) fn check(data: &[u8]) {
     }
 }
 
-/// A digest of another length or case is never equal to a registry's, and would be a reason to restart.
-fn is_of_a_registered_algorithm(digest: &Digest) {
+/// A digest of another length or case never equals a registry's, and would cause restarts.
+fn assert_is_registered(digest: &Digest) {
     let length = digest
         .algorithm()
         .digest_hexlen()

@@ -1,23 +1,23 @@
-//! What holds of the labels of every image, whatever its authors write.
+//! Properties of parsing the labels of any image.
 
 use kube_autorollout_core::labels::{ImageLabels, is_visible};
 
-/// More of a label is cut off, in characters.
-const LONGEST: usize = 100;
+/// Labels are truncated to this many characters.
+const MAX_LENGTH: usize = 100;
 
 /// `data` is a manifest or an index, and the configuration of an image.
 pub(crate) fn check(data: &[u8]) {
     let annotations = ImageLabels::of_manifest(data);
-    can_be_shown(&annotations);
+    assert_is_printable(&annotations);
     if let Ok(labels) = ImageLabels::of_config(data) {
-        can_be_shown(&labels);
+        assert_is_printable(&labels);
         let both = annotations.clone().or(labels.clone());
         assert!(both.identify_build() == (annotations.identify_build() || labels.identify_build()));
         assert_eq!(both.is_empty(), annotations.is_empty() && labels.is_empty());
     }
 }
 
-fn can_be_shown(labels: &ImageLabels) {
+fn assert_is_printable(labels: &ImageLabels) {
     let ImageLabels {
         version,
         revision,
@@ -26,7 +26,7 @@ fn can_be_shown(labels: &ImageLabels) {
     } = labels;
     for text in [version, revision, source, created].into_iter().flatten() {
         assert!(
-            !text.is_empty() && text.chars().count() <= LONGEST,
+            !text.is_empty() && text.chars().count() <= MAX_LENGTH,
             "{text:?}"
         );
         assert!(text.chars().all(is_visible), "{text:?}");

@@ -1,4 +1,4 @@
-//! What holds of every manifest, whatever a registry sends.
+//! Properties of parsing manifests of any registry.
 
 use kube_autorollout_core::{
     manifest::{Index, Manifest, ManifestError},
@@ -8,10 +8,10 @@ use kube_autorollout_core::{
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
 
-/// Each platform is compared with each image, which is too slow for all of a thousand.
+/// Each platform is compared with each image, which is too slow for a thousand platforms.
 const PLATFORMS: usize = 8;
 
-/// The most bytes that an Event holds.
+/// The maximum size of an Event's note, in bytes.
 const MAX_MESSAGE: usize = 1024;
 
 /// `data` is a media type, a line feed, and the body.
@@ -29,17 +29,17 @@ pub(crate) fn check(data: &[u8]) {
             let with_parameter = Manifest::parse(&format!("{media_type}; charset=utf-8"), body);
             assert_eq!(with_parameter.ok().as_ref(), Some(&manifest));
             if let Manifest::Index(index) = manifest {
-                offers_what_it_selects(&index);
+                assert_selects_its_platforms(&index);
             }
         }
-        Err(error) => can_be_shown(&error),
+        Err(error) => assert_is_printable(&error),
     }
     let as_index = Manifest::parse(INDEX, body);
     let as_image = Manifest::parse(IMAGE, body);
     assert!(as_index.is_err() || as_image.is_err());
 }
 
-fn offers_what_it_selects(index: &Index) {
+fn assert_selects_its_platforms(index: &Index) {
     let runnable: Vec<_> = index.runnable().collect();
     let every = index.select(&Platforms::Every);
     let platforms = every.iter().filter_map(|entry| entry.platform.as_ref());
@@ -51,12 +51,14 @@ fn offers_what_it_selects(index: &Index) {
         let selected = index.select(&Platforms::Of(vec![platform.clone()]));
         assert!(!selected.is_empty(), "{platform}");
         let mut rest = runnable.iter();
-        let in_order = selected.iter().all(|entry| rest.any(|one| one == entry));
+        let in_order = selected
+            .iter()
+            .all(|entry| rest.any(|other| other == entry));
         assert!(in_order, "{platform}");
     }
 }
 
-fn can_be_shown(error: &ManifestError) {
+fn assert_is_printable(error: &ManifestError) {
     let message = error.to_string();
     assert!(message.len() <= MAX_MESSAGE, "{message}");
     assert!(!message.contains(char::is_control), "{message:?}");

@@ -1,4 +1,4 @@
-//! What holds of every token, and of every document of an issuer.
+//! Properties of checking tokens, and of parsing documents of issuers.
 
 use std::time::{Duration, Instant};
 
@@ -7,8 +7,8 @@ use kube_autorollout_hints::oidc::{Check, OidcSettings, Verifier};
 
 const ISSUER: &str = "https://issuer.example.org";
 
-/// `data` is a token, a line feed, and the keys of the issuer. Nobody can sign for keys that were made up, so that no
-/// token is accepted.
+/// `data` is a token, a line feed, and the keys of the issuer. The private keys are unknown, so no token is
+/// accepted.
 pub(crate) fn check(data: &[u8]) {
     let end = data
         .iter()

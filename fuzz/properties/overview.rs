@@ -1,9 +1,9 @@
-//! What holds of every `/status.json` that the command reads, whatever server is at the URL.
+//! Properties of rendering the `/status.json` of any server.
 
 use kube_autorollout_core::labels::is_visible;
 use kube_autorollout_overview::{Detail, Json, Overview, Page, Table, View as _};
 
-/// `data` is the answer.
+/// `data` is the response.
 pub(crate) fn check(data: &[u8]) {
     let overview: Overview<'_> = match serde_json::from_slice(data) {
         Ok(overview) => overview,

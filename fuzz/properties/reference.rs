@@ -1,4 +1,4 @@
-//! What holds of every image reference, regardless of who wrote it.
+//! Properties of parsing image references.
 
 use kube_autorollout_core::{
     Reference,
@@ -16,11 +16,11 @@ pub(crate) fn check(data: &[u8]) {
     assert_eq!(parse(&reference.whole()), Ok(reference.clone()));
     assert_eq!(is_pinned(&reference), image.contains('@'));
     assert!(reference.tag().is_some() || is_pinned(&reference));
-    becomes_a_plain_url(&reference);
+    assert_is_plain_url(&reference);
 }
 
-/// Nothing in a reference may lead a request to another path or host than it says.
-fn becomes_a_plain_url(reference: &Reference) {
+/// Nothing in a reference may redirect a request to another path or host.
+fn assert_is_plain_url(reference: &Reference) {
     let host = reference.registry();
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "-._:".contains(letter);
     // an IPv6 address is in brackets

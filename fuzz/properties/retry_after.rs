@@ -1,4 +1,4 @@
-//! What holds of every answer of a sink of notifications.
+//! Properties of evaluating responses of notification sinks.
 
 use std::time::Duration;
 

@@ -113,8 +113,8 @@ impl<'a> Collector<'a> {
         if self.count > MAX_TAGS {
             return Err(Malformed::TooMany);
         }
-        let names = (reference.registry(), reference.repository());
-        let key = (names.0.to_owned(), names.1.to_owned());
+        let (registry, repository) = (reference.registry(), reference.repository());
+        let key = (registry.to_owned(), repository.to_owned());
         let tags = self.tags.entry(key);
         let tags = tags.or_insert_with(|| Tags::Named([].into()));
         match (tag, &mut *tags) {
