@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn look_alikes_are_nobodys() {
+    fn similar_hosts_belong_to_no_cloud() {
         for host in [
             "",
             "evil.example",

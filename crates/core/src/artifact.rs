@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_registry_calls_an_artifact_is_escaped_and_cut() {
+    fn artifact_types_are_escaped_and_truncated() {
         let hostile = format!("{}\u{1b}[31m{}", "x/y", "z".repeat(1000));
         let shown = ArtifactType::new(&hostile).to_string();
         assert!(!shown.contains('\u{1b}') && shown.len() < 120, "{shown}");

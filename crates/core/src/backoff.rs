@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn those_who_fail_together_try_again_within_the_last_quarter() {
+    fn delays_are_spread_over_the_last_quarter() {
         for seed in [0, 1 << 60, u64::MAX] {
             let delay = BACKOFF.delay(2, seed);
             assert!(

@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_digest_is_opaque() {
+    fn image_ids_without_a_digest_are_opaque() {
         let uppercase = HEX.to_uppercase();
         let short = &HEX[1..];
         for text in [

@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_without_labels_says_nothing() {
+    fn an_image_without_labels_is_empty() {
         for config in [
             "{}",
             r#"{"config":null}"#,
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn what_terminals_and_readers_could_be_fooled_with_is_left_out() {
+    fn deceptive_characters_are_removed() {
         let version = |version: &str| {
             let read = labels(&json!({ "org.opencontainers.image.version": version }));
             read.version.map(String::from)

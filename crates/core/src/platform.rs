@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_platform_takes_what_its_node_can_run() {
+    fn a_platform_accepts_images_that_its_node_can_run() {
         let cases = [
             ("linux/amd64", "linux/amd64", true),
             ("linux/amd64", "linux/arm64", false),

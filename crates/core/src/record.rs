@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rollout_replaces_its_own_entries_and_drops_those_of_gone_containers() {
+    fn a_rollout_replaces_its_own_entries_and_drops_those_of_removed_containers() {
         let all = ["web", "proxy", "gone"].map(str::to_owned);
         let before = all.clone().map(|name| change(&name, digest('a')));
         let before = Record::default().after(&before, &all);

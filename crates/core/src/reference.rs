@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_registry_can_be_asked_for_is_refused() {
+    fn invalid_references_are_rejected() {
         let id = format!("sha256:{HEX}");
         let short_digest = format!("web@sha256:{}", &HEX[1..]);
         let uppercase_digest = format!("web@sha256:{}", HEX.to_uppercase());

@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_an_error_that_says_what_is() {
+    fn errors_name_the_allowed_values() {
         let cases = [
             (
                 "colour=red",

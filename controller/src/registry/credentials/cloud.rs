@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kube_autorollout_cloud::{Cloud, Identities, CredentialRequest};
+use kube_autorollout_cloud::{Cloud, CredentialRequest, Identities};
 use kube_autorollout_core::Reference;
 use kube_autorollout_registry::CredentialProvider;
 

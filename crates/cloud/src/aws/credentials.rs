@@ -193,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn agents_are_asked_without_tls_at_their_own_addresses_only() {
+    fn agents_are_used_without_tls_at_their_own_addresses_only() {
         let cases = [
             ("http://169.254.170.23/v1/credentials", true),
             ("http://[fd00:ec2::23]/v1/credentials", true),

@@ -236,7 +236,10 @@ mod tests {
     fn the_end_of_a_refresh_token_is_in_it() {
         let payload = BASE64_URL_SAFE_NO_PAD.encode(r#"{"exp": 1767268800, "aud": "x"}"#);
         let expiry_of = |token: &str| expiry(token).map(Timestamp::as_second);
-        assert_eq!(expiry_of(&format!("e30.{payload}.sig")), Some(1_767_268_800));
+        assert_eq!(
+            expiry_of(&format!("e30.{payload}.sig")),
+            Some(1_767_268_800)
+        );
         for none in ["", "a.b.c", "a", "e30.e30.e30"] {
             assert_eq!(expiry_of(none), None, "{none}");
         }

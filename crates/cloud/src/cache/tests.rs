@@ -107,7 +107,7 @@ async fn one_that_lives_long_is_fetched_five_minutes_ahead_while_it_is_used() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cloud_that_is_away_is_asked_twice_a_minute_and_back_within_one() {
+async fn transient_failures_are_retried_within_a_minute() {
     let (entry, cloud) = (Arc::new(Entry::default()), FakeCloud::new(60));
     assert_eq!(get(&entry, &cloud, None).await, Ok(password(1)));
     cloud.away.store(true, Ordering::Relaxed);
@@ -169,7 +169,7 @@ async fn one_that_a_registry_refuses_is_replaced_once_for_all_and_not_again_soon
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fetch_goes_on_when_its_caller_does_not_wait() {
+async fn a_fetch_continues_if_its_caller_is_dropped() {
     let (entry, cloud) = (Arc::new(Entry::default()), FakeCloud::new(60));
     let left = tokio::time::timeout(Duration::from_millis(10), get(&entry, &cloud, None)).await;
     assert!(left.is_err());

@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_cannot_be_used_says_why_and_shows_nothing() {
+    fn errors_of_files_name_the_cause_and_no_content() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("file.json");
         let cases = [

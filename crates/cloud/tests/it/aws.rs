@@ -116,7 +116,7 @@ async fn endpoints_that_the_variables_name_may_do_without_tls() {
 }
 
 #[tokio::test]
-async fn a_host_that_tells_no_region_is_asked_for_in_the_one_that_is_written() {
+async fn a_host_without_a_region_uses_the_configured_one() {
     let given = with_static_keys().await;
     let mirror = wanted(
         Cloud::Aws,
@@ -134,7 +134,7 @@ async fn a_host_that_tells_no_region_is_asked_for_in_the_one_that_is_written() {
 }
 
 #[tokio::test]
-async fn a_pod_without_an_identity_says_how_it_gets_one() {
+async fn errors_of_pods_without_an_identity_have_advice() {
     let cases = [
         (Given::new().await, "none of AWS_ACCESS_KEY_ID", "role-arn"),
         (
@@ -177,7 +177,7 @@ async fn a_pod_without_an_identity_says_how_it_gets_one() {
 
 #[tokio::test]
 #[expect(clippy::too_many_lines, reason = "a table")]
-async fn each_step_of_irsa_says_what_failed_and_what_fixes_it() {
+async fn errors_of_each_step_of_irsa_name_cause_and_advice() {
     let sts = Step::AssumeRoleWithWebIdentity;
     let code = Failure::Code;
     let table = [
@@ -277,7 +277,7 @@ async fn each_step_of_irsa_says_what_failed_and_what_fixes_it() {
 }
 
 #[tokio::test]
-async fn pod_identity_and_another_role_say_what_is_missing() {
+async fn errors_of_pod_identity_and_roles_name_what_is_missing() {
     let role_arn = Some(OTHER_ROLE);
     let wanted = CredentialRequest { role_arn, ..ecr() };
     let code = Failure::Code;

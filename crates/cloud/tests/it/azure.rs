@@ -51,7 +51,7 @@ async fn each_registry_has_a_token_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_pod_without_an_identity_says_which_label_and_annotation_are_missing() {
+async fn errors_of_pods_without_an_identity_name_label_and_annotation() {
     for (missing, given) in [
         ("AZURE_CLIENT_ID", Given::new().await),
         (
@@ -87,7 +87,7 @@ async fn a_pod_without_an_identity_says_which_label_and_annotation_are_missing()
 
 #[tokio::test]
 #[expect(clippy::too_many_lines, reason = "a table")]
-async fn each_step_says_what_failed_and_what_fixes_it() {
+async fn errors_of_each_step_name_cause_and_advice() {
     let code = Failure::Code;
     let table = [
         (

@@ -47,7 +47,7 @@ async fn federated(source: &Value, impersonates: bool) -> Given {
 }
 
 #[tokio::test]
-async fn the_metadata_server_is_asked_directly_and_says_who_it_is() {
+async fn the_metadata_server_is_used_without_a_proxy_and_identified() {
     let given = on_gke().await;
     let issued = given.issued(gar()).await;
     assert!(given.is_password_of(issued.credential(), "oauth2accesstoken"));
@@ -93,7 +93,7 @@ async fn a_token_of_another_platform_is_traded_for_one_of_google() {
 
 #[tokio::test]
 #[expect(clippy::too_many_lines, reason = "a table")]
-async fn each_step_says_what_failed_and_what_fixes_it() {
+async fn errors_of_each_step_name_cause_and_advice() {
     let code = Failure::Code;
     let table = [
         (
@@ -187,7 +187,7 @@ async fn a_metadata_server_that_does_not_answer_costs_a_few_seconds() {
 }
 
 #[tokio::test]
-async fn a_source_that_cannot_be_used_says_why() {
+async fn errors_of_sources_name_the_cause() {
     let cases = [
         (
             json!({ "file": "/no/such/file" }),

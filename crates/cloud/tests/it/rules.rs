@@ -21,7 +21,7 @@ async fn pod() -> Given {
 }
 
 #[tokio::test]
-async fn one_fetch_is_for_all_registries_of_a_region_and_all_who_ask() {
+async fn all_registries_of_a_region_and_all_callers_share_one_fetch() {
     let given = pod().await;
     let identities = given.identities();
     let mut asking = JoinSet::new();
@@ -38,7 +38,7 @@ async fn one_fetch_is_for_all_registries_of_a_region_and_all_who_ask() {
 }
 
 #[tokio::test]
-async fn a_cloud_that_refuses_is_not_asked_again_at_once() {
+async fn permanent_failures_are_not_retried_at_once() {
     let given = pod().await;
     let failure = Failure::Code(400, "AccessDeniedException");
     given.clouds.fail(Step::EcrToken, Some(failure));
@@ -69,7 +69,7 @@ async fn one_that_a_registry_refuses_is_issued_anew() {
 }
 
 #[tokio::test]
-async fn metadata_servers_are_never_asked_through_a_proxy() {
+async fn requests_to_metadata_servers_bypass_the_proxy() {
     // The proxy would answer for both, and nobody else does.
     let agent = (
         "AWS_CONTAINER_CREDENTIALS_FULL_URI",

@@ -85,7 +85,7 @@ fn a_hold_ends_at_its_instant() {
 }
 
 #[test]
-fn what_cannot_be_followed_is_an_error_that_names_annotation_and_value() {
+fn errors_name_annotation_and_value() {
     let cases: [(Annotations, &[&str]); 12] = [
         (
             &[(CONTAINERS, "web"), (EXCLUDE_CONTAINERS, "proxy")],

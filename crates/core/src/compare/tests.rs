@@ -136,7 +136,7 @@ const INDEX_CHANGED_ONLY: Verdict = Verdict::Current(Reason::IndexChangedOnly);
 const SAME_CONFIG: Verdict = Verdict::Current(Reason::SameConfig);
 
 #[test]
-fn what_has_not_started_is_not_stale_and_costs_nothing() {
+fn containers_that_have_not_started_need_no_manifests() {
     let registry = Registry::default();
     registry.assert(&ImageId::NotStarted, &amd64(), Verdict::NotStarted, &[]);
     let opaque = ImageId::parse("docker.io/library/nginx:latest");
@@ -268,7 +268,7 @@ fn a_twin_in_another_compression_is_the_same_image() {
 }
 
 #[test]
-fn a_changed_sibling_does_not_hide_behind_an_unchanged_one() {
+fn an_unchanged_image_does_not_hide_a_changed_one() {
     let registry = Registry::new([
         (1, index(&[(10, "linux/arm/v6"), (12, "linux/arm/v7")])),
         (2, index(&[(10, "linux/arm/v6"), (11, "linux/arm/v7")])),

@@ -225,7 +225,7 @@ fn a_tag_that_moves_on_is_rolled_out_again_and_one_that_moves_back_too() {
 }
 
 #[test]
-fn a_workload_that_cannot_be_rolled_out_says_so_before_its_containers() {
+fn workload_states_take_precedence_over_containers() {
     let stale = observed(&[container("web", &[stale()])]);
     let paused = Observed {
         paused: true,
@@ -256,7 +256,7 @@ fn a_workload_without_pods_is_skipped_once_it_is_complete() {
 }
 
 #[test]
-fn what_we_remember_guards_workloads_that_lose_our_record() {
+fn recent_rollouts_guard_workloads_that_lose_the_record() {
     let remembering = |letter, age: Duration| {
         let remembered = RecentRollout {
             digest: digest(letter),
@@ -333,7 +333,7 @@ fn pods_that_are_replaced_by_hand_are_left_alone() {
 }
 
 #[test]
-fn up_to_date_is_said_with_the_strongest_reason() {
+fn up_to_date_is_reported_with_the_last_reason() {
     let with = |reason| pod(Verdict::Current(reason));
     let cases = [
         (Reason::Current, Reason::Current, Reason::Current, "proxy"),
@@ -362,7 +362,7 @@ fn up_to_date_is_said_with_the_strongest_reason() {
 }
 
 #[test]
-fn a_workload_of_which_nothing_is_checked_is_skipped() {
+fn a_workload_without_checked_containers_is_skipped() {
     let workload = observed(&[
         exempt("web", Exemption::Excluded),
         exempt("proxy", Exemption::Pinned),
@@ -371,7 +371,7 @@ fn a_workload_of_which_nothing_is_checked_is_skipped() {
 }
 
 #[test]
-fn a_rollout_forgets_containers_that_are_gone_and_keeps_those_left_out() {
+fn a_rollout_drops_removed_containers_and_keeps_excluded_ones() {
     let workload = observed(&[
         container("web", &[stale()]),
         exempt("proxy", Exemption::Excluded),

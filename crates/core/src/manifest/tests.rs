@@ -85,7 +85,7 @@ fn an_artifact_is_no_image_that_runs() {
 }
 
 #[test]
-fn an_index_keeps_only_what_leads_to_images_that_run() {
+fn an_index_keeps_only_entries_that_refer_to_images() {
     let attestation = json!({ "vnd.docker.reference.type": "attestation-manifest" });
     let other_annotation = json!({ "org.opencontainers.image.created": "2026-01-01" });
     let hex = |number| digest(number).to_string();
@@ -196,7 +196,7 @@ fn the_first_of_equal_platforms_is_selected_and_all_of_different_ones_and_one_wi
 }
 
 #[test]
-fn what_is_no_manifest_is_an_error() {
+fn other_bodies_are_errors() {
     let config = json!({ "digest": digest(1).to_string() });
     let cases = [
         ("text/html", json!({})),

@@ -131,7 +131,7 @@ fn nicknames_are_those_of_kubernetes() {
 }
 
 #[test]
-fn what_is_no_cron_expression_is_an_error_that_says_what_is() {
+fn errors_of_cron_expressions_name_valid_ones() {
     let cases = [
         (
             "",

@@ -28,7 +28,7 @@ fn an_empty_name_is_that_of_the_path() {
 }
 
 #[test]
-fn what_is_no_push_of_a_tagged_image_is_ignored() {
+fn other_events_than_pushes_of_tagged_images_are_ignored() {
     for (name, reason) in [
         ("artifactory/deleted", Ignored::Event),
         ("artifactory/artifact", Ignored::NotAnImage),

@@ -202,7 +202,7 @@ fn a_static_header_is_the_secret_a_bearer_or_a_password() {
 }
 
 #[test]
-fn a_secret_in_the_path_counts_only_for_those_who_cannot_send_it_otherwise() {
+fn a_secret_in_the_path_counts_only_for_senders_without_another_way() {
     for sender in Sender::ALL {
         let receiver = receiver(sender, ArtifactoryAuthentication::Secret);
         let given = headers(&[]);
@@ -238,7 +238,7 @@ fn artifactory_sends_the_secret_or_a_signature_as_configured() {
 }
 
 #[test]
-fn a_receiver_without_a_secret_believes_nobody() {
+fn a_receiver_without_a_secret_rejects_every_request() {
     for sender in Sender::ALL {
         let receiver = receiver(sender, ArtifactoryAuthentication::Secret);
         let all = [

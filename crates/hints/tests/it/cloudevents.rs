@@ -109,7 +109,7 @@ fn other_events_are_ignored_whatever_their_data_is() {
 }
 
 #[test]
-fn what_is_no_event_is_refused() {
+fn other_requests_are_rejected() {
     let body = fixture("cloudevents/zot");
     let naming = naming(Sender::Cloudevents);
     for headers in [

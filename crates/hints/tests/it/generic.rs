@@ -71,7 +71,7 @@ fn json_that_curl_calls_a_form_is_read() {
 }
 
 #[test]
-fn what_names_no_image_is_refused() {
+fn invalid_images_are_rejected() {
     let mistakes: [(&[u8], &str); 9] = [
         (b"{}", "the body has no image"),
         (br#"{"images": []}"#, "the body has no image"),

@@ -16,7 +16,7 @@ fn a_tag_that_is_created_or_overwritten_is_a_hint_at_the_server_itself() {
 }
 
 #[test]
-fn what_is_no_push_of_a_tagged_image_is_ignored() {
+fn other_events_than_pushes_of_tagged_images_are_ignored() {
     for (name, reason) in [
         ("gitea/child", Ignored::Untagged),
         ("gitea/deleted", Ignored::Event),

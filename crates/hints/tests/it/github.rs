@@ -23,7 +23,7 @@ fn both_events_and_both_actions_are_a_hint_in_lower_case() {
 }
 
 #[test]
-fn what_is_no_push_of_a_tagged_image_is_ignored() {
+fn other_events_than_pushes_of_tagged_images_are_ignored() {
     for (event, name, reason) in [
         ("registry_package", "github/child", Ignored::Untagged),
         ("registry_package", "github/npm", Ignored::NotAnImage),

@@ -34,7 +34,7 @@ fn a_body_that_is_too_long_is_refused_unread() {
 }
 
 #[test]
-fn what_is_no_json_is_refused_at_its_position_and_never_repeated() {
+fn invalid_json_is_rejected_with_its_position_and_never_repeated() {
     let secret = "hunter2";
     for sender in Sender::ALL {
         let deep = "[".repeat(100_000);

@@ -154,7 +154,7 @@ fn a_previous_secret_needs_the_one_that_replaces_it() {
 type OidcChange = fn(&mut OidcSettings);
 
 #[test]
-fn tokens_must_say_who_they_were_given_to() {
+fn claims_must_identify_the_holder() {
     let claim = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), value.to_owned())]);
     let mut accepted = settings(Sender::Generic);
     accepted.oidc = Some(oidc());

@@ -60,7 +60,7 @@ fn each_notification_of_a_tag_is_a_hint() {
 }
 
 #[test]
-fn what_is_no_push_of_a_tagged_image_is_ignored() {
+fn other_events_than_pushes_of_tagged_images_are_ignored() {
     for (sender, name, reason) in [
         (Sender::Harbor, "harbor/untagged", Ignored::Untagged),
         (Sender::Harbor, "harbor/deleted", Ignored::Event),
@@ -91,7 +91,7 @@ fn of_the_events_of_one_push_those_with_a_tag_are_hints() {
 }
 
 #[test]
-fn an_envelope_without_events_says_nothing() {
+fn an_envelope_without_events_has_no_hints() {
     assert_eq!(
         read(Sender::Distribution, br#"{"events": []}"#),
         Ok(Parsed::default())
@@ -180,7 +180,7 @@ fn a_repository_and_a_tag_are_never_read_as_a_digest() {
 }
 
 #[test]
-fn a_delivery_that_is_repeated_says_the_same() {
+fn a_repeated_delivery_has_the_same_hints() {
     let body = fixture("harbor/push");
     assert_eq!(read(Sender::Harbor, &body), read(Sender::Harbor, &body));
 }

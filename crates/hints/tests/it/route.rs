@@ -30,7 +30,7 @@ fn a_path_names_the_receiver_and_perhaps_the_secret() {
 }
 
 #[test]
-fn a_query_says_how_long_to_wait_and_nothing_else() {
+fn the_query_has_only_the_wait() {
     for (query, seconds) in [
         ("", None),
         ("wait=1s", Some(1)),

@@ -17,7 +17,7 @@ fn a_line_break_at_the_end_of_a_file_is_no_part_of_the_secret() {
 }
 
 #[test]
-fn what_the_sender_cannot_send_is_refused() {
+fn secrets_that_the_sender_cannot_send_are_rejected() {
     let long = "a".repeat(4097);
     for (sender, content, error) in [
         (Sender::Generic, "", InvalidSecret::Empty),

@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn https_is_taken_and_http_only_within_the_cluster() {
+    fn https_is_accepted_and_http_only_within_the_cluster() {
         let cases = [
             ("https://hooks.slack.com/services/T/B/x\n", None),
             (

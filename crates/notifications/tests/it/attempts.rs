@@ -11,7 +11,7 @@ fn retry(seconds: u64) -> Verdict {
 }
 
 #[test]
-fn what_may_pass_is_tried_three_times() {
+fn transient_failures_are_retried_twice() {
     for answer in [
         Answer::None,
         Answer::Status(500, None),
@@ -42,7 +42,7 @@ fn what_would_be_the_same_again_is_given_up() {
 }
 
 #[test]
-fn a_server_that_asks_for_a_wait_is_granted_five_minutes() {
+fn a_server_can_delay_a_retry_by_five_minutes() {
     let cases = [
         ("20", 20),
         ("0", 1),

@@ -72,7 +72,7 @@ fn the_same_event_of_one_image_within_15_seconds_is_one_message() {
 }
 
 #[test]
-fn a_group_that_goes_on_growing_is_sent_after_a_minute() {
+fn a_growing_group_is_sent_after_a_minute() {
     let (mut outbox, begun) = (outbox(Group::Image), Instant::now());
     for seconds in 0..60 {
         let notice = notice(Event::RolledOut, &seconds.to_string());
@@ -145,7 +145,7 @@ fn rollouts_that_end_over_five_minutes_are_a_message_a_minute() {
 }
 
 #[test]
-fn a_message_that_waits_for_its_turn_goes_on_growing() {
+fn a_pending_message_keeps_growing() {
     let (mut outbox, begun) = (outbox(Group::Image), Instant::now());
     take(&mut outbox, notice(Event::RolledOut, "a"), begun);
     take(
@@ -193,7 +193,7 @@ fn each_event_is_sent_once_for_a_workload_and_digest() {
 }
 
 #[test]
-fn what_is_remembered_of_workloads_is_bounded() {
+fn the_deduplicator_is_bounded() {
     let (mut outbox, now) = (outbox(Group::None), Instant::now());
     for number in 0..10_000 {
         let notice = notice(Event::RolledOut, &number.to_string());

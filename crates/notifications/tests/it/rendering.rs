@@ -106,7 +106,7 @@ fn a_cloud_event_has_the_same_as_its_data() {
 }
 
 #[test]
-fn every_event_is_taken_by_every_service() {
+fn every_event_is_valid_for_every_service() {
     for event in Event::ALL {
         for kind in SinkType::ALL {
             for message in [
@@ -126,7 +126,7 @@ fn every_event_is_taken_by_every_service() {
 }
 
 #[test]
-fn a_group_says_how_many_workloads_there_are() {
+fn a_group_has_the_number_of_workloads() {
     let notices = (0..12).map(|number| notice(Event::RolledOut, &format!("web-{number}")));
     let message = grouped(notices.collect());
     let value = rendered(&message, SinkType::Webhook);
@@ -148,7 +148,7 @@ fn a_group_says_how_many_workloads_there_are() {
 }
 
 #[test]
-fn versions_are_said_where_they_are_known_and_digests_where_not() {
+fn versions_are_shown_if_known_and_digests_otherwise() {
     let body = |change: &dyn Fn(&mut Notice)| {
         let mut notice = notice(Event::Started, "web");
         change(&mut notice);

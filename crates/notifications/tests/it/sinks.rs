@@ -34,7 +34,7 @@ fn every_mistake_is_reported_at_its_key() {
 }
 
 #[test]
-fn a_sink_takes_its_events_of_its_namespaces() {
+fn a_sink_accepts_its_events_of_its_namespaces() {
     let all = sink(settings(SinkType::Slack));
     for event in Event::ALL {
         let expected = Event::DEFAULT.contains(&event);

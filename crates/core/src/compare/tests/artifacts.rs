@@ -158,7 +158,7 @@ fn where_only_a_chart_is_left_nothing_could_start() {
 }
 
 #[test]
-fn what_runs_shows_what_a_node_can_run() {
+fn a_running_artifact_shows_that_nodes_can_run_its_type() {
     let wasm = |config| of_config(WASM_CONFIG, config);
     let registry = Registry::new([(1, wasm(30)), (2, wasm(31)), (3, image(20)), (4, wasm(30))]);
     registry.assert(&repository(2), &amd64(), Verdict::Stale, &[1, 2]);

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn indexes_that_nest_too_deep_or_too_wide_cannot_be_told() {
+fn indexes_nested_too_deeply_or_widely_are_unknown() {
     let too_large = Verdict::Unknown(Reason::ManifestTooLarge);
     let itself = Registry::new([(1, index(&[(1, "index")]))]);
     itself.assert(&repository(2), &amd64(), too_large, &[1]);
@@ -19,7 +19,7 @@ fn indexes_that_nest_too_deep_or_too_wide_cannot_be_told() {
 }
 
 #[test]
-fn more_images_than_are_sensible_cannot_be_told() {
+fn too_many_images_are_unknown() {
     let too_large = Verdict::Unknown(Reason::ManifestTooLarge);
     let many: Vec<(usize, &str)> = (100..=100 + MAX_MANIFESTS)
         .map(|number| (number, "linux/amd64"))
@@ -31,7 +31,7 @@ fn more_images_than_are_sensible_cannot_be_told() {
 }
 
 #[test]
-fn a_failure_anywhere_cannot_be_told_and_is_never_stale() {
+fn a_failure_anywhere_is_unknown_and_never_stale() {
     let full = [
         (1, index(&[(5, "index"), (11, "linux/amd64")])),
         (5, index(&[])),
@@ -60,7 +60,7 @@ fn a_failure_anywhere_cannot_be_told_and_is_never_stale() {
 }
 
 #[test]
-fn a_tag_whose_content_is_missing_cannot_be_told() {
+fn a_tag_with_missing_content_is_unknown() {
     let missing = Verdict::Unknown(Reason::TagNotFound);
     Registry::default().assert(&repository(2), &amd64(), missing, &[1]);
     let half_pushed = Registry::new([(1, index(&[(11, "linux/amd64")])), (2, image(20))]);
@@ -70,7 +70,7 @@ fn a_tag_whose_content_is_missing_cannot_be_told() {
 }
 
 #[test]
-fn a_registry_that_lies_about_types_cannot_be_told() {
+fn contradictory_media_types_are_unknown() {
     let lie = Verdict::Unknown(Reason::UnsupportedMediaType);
     let nested = Registry::new([(1, index(&[(5, "index")])), (5, image(20))]);
     nested.assert(&repository(2), &amd64(), lie, &[1, 5]);

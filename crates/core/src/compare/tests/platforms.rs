@@ -33,7 +33,7 @@ fn an_index_for_one_platform_that_is_new_or_another_one_is_a_doubt() {
 }
 
 #[test]
-fn what_does_not_depend_on_the_platform_is_reported_all_the_same() {
+fn verdicts_that_do_not_depend_on_the_platform_are_reported() {
     let single = Registry::new([(1, image(20)), (2, image(21))]);
     single.assert(&repository(2), &Platforms::Unread, Verdict::Stale, &[1, 2]);
     single.assert(&repository(4), &Platforms::Unread, Verdict::Stale, &[1, 4]);

@@ -33,18 +33,18 @@ fn an_alias_is_what_the_tag_named_when_it_was_pulled() {
 }
 
 #[test]
-fn an_alias_of_which_nothing_is_known_is_stale() {
+fn an_unknown_alias_is_stale() {
     registry().assert(&alias(2), &amd64(), Verdict::Stale, &[1, 2]);
 }
 
 #[test]
-fn what_the_registry_has_says_more_than_when_it_was_pulled() {
+fn a_manifest_is_better_evidence_than_the_time_of_the_pull() {
     assert(&alias(4), 1, Verdict::Stale, &[1, 4, 11, 10]);
     assert(&alias(10), 4, CURRENT, &[1]);
 }
 
 #[test]
-fn a_digest_of_the_images_own_repository_that_is_gone_is_stale_whenever_it_was_pulled() {
+fn a_deleted_digest_of_the_same_repository_is_stale_whenever_it_was_pulled() {
     assert(&repository(2), 1, Verdict::Stale, &[1, 2]);
     assert(&bare(21), 1, Verdict::Stale, &[1, 10]);
 }

@@ -43,7 +43,7 @@ fn a_stuck_rollout_may_be_replaced_by_one_for_another_digest() {
 }
 
 #[test]
-fn a_rollout_of_which_no_pod_comes_in_time_does_not_converge() {
+fn a_rollout_without_a_pod_before_its_deadline_does_not_converge() {
     // Without a pod the tag is not asked for.
     let unasked = Container {
         tag: Err(Reason::NotStarted),

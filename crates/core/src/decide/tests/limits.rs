@@ -142,7 +142,7 @@ fn a_workload_is_not_rolled_out_again_before_the_interval_is_over() {
 }
 
 #[test]
-fn what_we_remember_counts_where_the_workload_lost_its_annotations() {
+fn recent_rollouts_count_if_the_workload_lost_its_annotations() {
     let remembered = Some(RecentRollout {
         digest: digest('b'),
         at: ago(SECOND),

@@ -63,7 +63,7 @@ fn an_image_that_admission_fills_in_is_not_pinned() {
 }
 
 #[test]
-fn what_cannot_be_known_stays_what_it_was_pinned_to() {
+fn undetermined_containers_keep_their_pins() {
     let pinned = |others: &[Container], pins: Pins| {
         let mut containers = vec![container("web", &[stale()])];
         containers.extend_from_slice(others);
@@ -106,7 +106,7 @@ fn a_pin_of_an_image_that_was_edited_does_not_count() {
 }
 
 #[test]
-fn pods_that_should_be_pinned_and_are_not_are_said_and_roll_nothing_out() {
+fn unpinned_pods_are_reported_without_a_rollout() {
     let with = |name: &str, pinned, pods: &[Running]| Container {
         pinned,
         ..container(name, pods)
@@ -142,7 +142,7 @@ fn rolled_back() -> Observed {
 }
 
 #[test]
-fn what_somebody_went_back_from_is_held_until_the_tag_moves_or_they_say_so() {
+fn a_rolled_back_digest_is_held_until_the_tag_moves_or_the_owner_allows_it() {
     let workload = rolled_back();
     assert_said(&workload, State::Held, Reason::RolledBack, "web");
     let decision = decide(&workload, &settings(), &Policy::default(), now());
@@ -172,7 +172,7 @@ fn what_somebody_went_back_from_is_held_until_the_tag_moves_or_they_say_so() {
 }
 
 #[test]
-fn a_push_of_another_container_does_not_end_what_is_held() {
+fn a_push_of_another_container_does_not_end_a_hold() {
     let mut workload = rolled_back();
     workload.containers.push(container("proxy", &[stale()]));
     assert_said(&workload, State::Held, Reason::RolledBack, "web");

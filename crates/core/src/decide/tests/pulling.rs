@@ -24,7 +24,7 @@ fn a_rollout_waits_for_images_that_new_pods_could_not_pull() {
 }
 
 #[test]
-fn a_rollout_waits_while_the_tag_of_another_container_names_what_could_not_start() {
+fn a_rollout_waits_while_another_containers_image_could_not_start() {
     for reason in [Reason::UnsupportedMediaType, Reason::NoMatchingPlatform] {
         let chart = container("proxy", &[pod(Verdict::CannotStart(reason)), not_started()]);
         assert_said(

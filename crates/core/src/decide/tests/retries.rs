@@ -89,7 +89,7 @@ fn only_a_rollout_that_is_over_and_pulled_is_repeated() {
 }
 
 #[test]
-fn a_rollout_of_which_nothing_says_when_it_was_is_not_repeated() {
+fn a_rollout_at_an_unknown_time_is_not_repeated() {
     let timeless = Observed {
         last_rollout: None,
         ..left_behind(1, MINUTE, &[stale()])
@@ -108,7 +108,7 @@ fn another_digest_is_rolled_out_at_once_and_ends_the_count() {
 }
 
 #[test]
-fn a_repeated_rollout_waits_for_what_others_wait_for() {
+fn a_repeated_rollout_is_subject_to_all_limits() {
     let due = left_behind(1, 30 * MINUTE, &[stale()]);
     let held = Settings {
         hold: Some(Hold::Indefinitely),
@@ -124,7 +124,7 @@ fn a_repeated_rollout_waits_for_what_others_wait_for() {
 }
 
 #[test]
-fn where_the_record_was_stripped_what_we_remember_is_not_repeated_early() {
+fn without_a_record_a_recent_rollout_is_not_repeated_early() {
     let mut stripped = left_behind(1, 30 * MINUTE, &[stale()]);
     stripped.record = Record::default();
     stripped.containers[0].remembered = Some(RecentRollout {

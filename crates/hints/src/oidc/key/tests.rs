@@ -83,7 +83,7 @@ fn keys_for_other_purposes_are_left_out() {
 }
 
 #[test]
-fn a_key_that_is_none_takes_no_others_with_it() {
+fn an_invalid_key_does_not_invalidate_others() {
     let vectors = vectors();
     let mut good = vectors["RS256"]["jwk"].clone();
     good["kid"] = json!("good");

@@ -24,7 +24,7 @@ fn sign_as_next() -> String {
 }
 
 #[test]
-fn keys_are_kept_for_an_hour() {
+fn keys_are_cached_for_an_hour() {
     let mut world = World::new();
     let token = sign(&claims());
     for (seconds, fetched) in [(0, 1), (1, 1), (HOUR - 1, 1), (HOUR, 2), (2 * HOUR - 1, 2)] {
@@ -51,7 +51,7 @@ fn a_key_that_is_new_is_fetched_at_most_once_a_minute() {
 }
 
 #[test]
-fn a_key_that_the_issuer_took_back_is_refused_after_an_hour() {
+fn a_withdrawn_key_is_rejected_after_an_hour() {
     let mut world = World::new();
     assert!(world.check(&sign(&claims())).is_ok());
     world.keys = Some(rotated());
@@ -77,7 +77,7 @@ fn names_that_are_made_up_fetch_keys_once_a_minute() {
 }
 
 #[test]
-fn an_issuer_that_is_away_is_asked_again_after_ten_seconds() {
+fn an_unavailable_issuer_is_retried_after_ten_seconds() {
     let mut world = World::new();
     world.discovery = None;
     let token = sign(&claims());
@@ -109,7 +109,7 @@ fn the_document_of_an_issuer_that_ends_with_a_slash_is_below_it() {
 }
 
 #[test]
-fn keys_that_are_kept_are_used_while_the_issuer_is_away() {
+fn cached_keys_are_used_while_the_issuer_is_unavailable() {
     let mut world = World::new();
     assert!(world.check(&sign(&claims())).is_ok());
     world.keys = None;
@@ -164,7 +164,7 @@ fn documents_that_cannot_be_trusted_are_refused() {
 }
 
 #[test]
-fn one_request_fetches_and_others_wait_until_it_has_ended_or_is_gone() {
+fn one_request_fetches_and_others_wait_until_it_ends_or_is_abandoned() {
     let mut world = World::new();
     let token = sign(&claims());
     let now = Timestamp::from_second(NOW).expect("in range");
@@ -179,7 +179,7 @@ fn one_request_fetches_and_others_wait_until_it_has_ended_or_is_gone() {
 }
 
 #[test]
-fn a_set_of_keys_that_never_ends_is_kept_in_part() {
+fn large_sets_of_keys_are_truncated() {
     let mut world = World::new();
     let mut keys = key_set();
     let first = keys["keys"][0].clone();

@@ -169,7 +169,7 @@ fn a_token_that_was_changed_is_refused() {
 }
 
 #[test]
-fn what_is_no_token_is_refused_and_not_repeated() {
+fn malformed_tokens_are_rejected_and_not_repeated() {
     let mut world = World::new();
     let good = sign(&claims());
     let array = format!(
