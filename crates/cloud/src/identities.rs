@@ -12,8 +12,8 @@ use crate::{
     environment::Environment,
     http::{ENDPOINT_CONNECT_TIMEOUT, Http, METADATA_CONNECT_TIMEOUT},
     provider::CloudIdentity,
+    request::{CredentialRequest, Key},
     store::Store,
-    wanted::{CredentialRequest, Key},
 };
 
 /// The variables that hold URLs of endpoints.

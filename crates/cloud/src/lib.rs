@@ -11,12 +11,12 @@ mod grant;
 mod http;
 mod identities;
 mod provider;
+mod request;
 mod store;
-mod wanted;
 
 pub use crate::{
     aws::{is_region, is_role_arn},
     cloud::Cloud,
     identities::{Error, Identities, NoopObserver, RefreshObserver, Setup},
-    wanted::CredentialRequest,
+    request::CredentialRequest,
 };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kube_autorollout_registry::{Asked, CredentialProvider, Fingerprint, Issuing};
 
-use crate::{cloud::Cloud, store::Store, wanted::Key};
+use crate::{cloud::Cloud, request::Key, store::Store};
 
 /// The provider of one credential.
 #[derive(Debug)]

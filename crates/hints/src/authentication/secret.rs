@@ -10,7 +10,7 @@ use super::signature::Signature;
 use crate::sender::Sender;
 
 /// The longest secret, in bytes, that a header can hold.
-const LONGEST: usize = 4096;
+const MAX_LENGTH: usize = 4096;
 
 /// A secret, redacted in `Debug`. Only keys derived from it are stored, which compare in constant time.
 #[derive(Clone)]
@@ -30,7 +30,7 @@ pub enum InvalidSecret {
     #[error("the secret is empty")]
     Empty,
     /// It is too long for a header.
-    #[error("the secret is longer than {LONGEST} bytes")]
+    #[error("the secret is longer than {MAX_LENGTH} bytes")]
     TooLong,
     /// It has characters that are invalid in headers.
     #[error("the secret has a line break or another control character, which no header can hold")]
@@ -59,7 +59,7 @@ impl Secret {
         if secret.is_empty() {
             return Err(InvalidSecret::Empty);
         }
-        if secret.len() > LONGEST {
+        if secret.len() > MAX_LENGTH {
             return Err(InvalidSecret::TooLong);
         }
         if HeaderValue::from_bytes(secret).is_err() {

@@ -10,7 +10,7 @@ use super::{Identity, OidcSettings, TokenError};
 const LEEWAY: f64 = 60.0;
 
 /// The longest subject that is shown, in characters.
-const LONGEST_SUBJECT: usize = 256;
+const MAX_SUBJECT: usize = 256;
 
 #[derive(Deserialize)]
 #[serde(transparent)]
@@ -68,9 +68,8 @@ impl Claims {
 
     pub(super) fn identity(&self) -> Identity {
         let subject = self.0.get("sub").and_then(Value::as_str);
-        let is_shown = |text: &&str| {
-            text.chars().count() <= LONGEST_SUBJECT && !text.contains(char::is_control)
-        };
+        let is_shown =
+            |text: &&str| text.chars().count() <= MAX_SUBJECT && !text.contains(char::is_control);
         Identity {
             subject: subject.filter(is_shown).map(str::to_owned),
         }

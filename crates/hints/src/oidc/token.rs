@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::{TokenError, claims::Claims};
 
 /// The longest token, in bytes. Those of CI jobs have one or two thousand.
-const LONGEST: usize = 16 << 10;
+const MAX_LENGTH: usize = 16 << 10;
 
 /// The accepted algorithms, none of them with a shared key
 /// (<https://www.rfc-editor.org/rfc/rfc8725#section-3.1>).
@@ -30,7 +30,7 @@ pub(super) struct Token<'a> {
 
 impl<'a> Token<'a> {
     pub(super) fn parse(text: &'a str) -> Result<Self, TokenError> {
-        if text.len() > LONGEST {
+        if text.len() > MAX_LENGTH {
             return Err(TokenError::Form);
         }
         let (message, signature) = text.rsplit_once('.').ok_or(TokenError::Form)?;

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The longest name, in characters; that of a DNS label.
-const LONGEST_NAME: usize = 63;
+const MAX_NAME: usize = 63;
 
 /// A mistake in the settings of a receiver.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,7 +95,7 @@ impl Check<'_> {
     /// The name is part of a path and a label of metrics.
     fn name(&mut self, name: &str) {
         let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        let is_label = (1..=LONGEST_NAME).contains(&name.len())
+        let is_label = (1..=MAX_NAME).contains(&name.len())
             && name.bytes().all(inner)
             && !name.starts_with('-')
             && !name.ends_with('-');

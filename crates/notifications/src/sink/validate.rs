@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Sink, SinkSettings};
 
 /// The longest name, in characters; that of a DNS label.
-const LONGEST_NAME: usize = 63;
+const MAX_NAME: usize = 63;
 
 /// A mistake in the settings of a sink.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,7 +82,7 @@ pub fn sinks(all: Vec<SinkSettings>) -> Result<Vec<Sink>, Vec<Problem>> {
 /// The name is a label of metrics and a command-line argument.
 fn is_label(name: &str) -> bool {
     let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    (1..=LONGEST_NAME).contains(&name.len())
+    (1..=MAX_NAME).contains(&name.len())
         && name.bytes().all(inner)
         && !name.starts_with('-')
         && !name.ends_with('-')
