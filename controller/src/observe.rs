@@ -21,7 +21,7 @@ use kube::Client;
 use kube_autorollout_cloud::Identities;
 use kube_autorollout_core::{
     annotations::{self, ContainerKind, Settings, TemplateContainer},
-    decide::{Observed, Remembered},
+    decide::{Observed, RecentRollout},
     pins::Pins,
     platform::Platforms,
     record::{Attempts, Record},
@@ -143,7 +143,7 @@ pub(crate) struct Subject<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) tracked: TrackedRollout,
     /// The last rollout of a container, by its name.
-    pub(crate) remembered: &'a (dyn Fn(&str) -> Option<Remembered> + Sync),
+    pub(crate) remembered: &'a (dyn Fn(&str) -> Option<RecentRollout> + Sync),
 }
 
 /// Observes a workload from the caches; nothing while something has to be fetched, after which the waiter is woken.

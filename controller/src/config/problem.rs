@@ -6,7 +6,7 @@ use figment::{
     Error,
     value::{Dict, Empty, Tag, Value},
 };
-use kube_autorollout_core::found::Found;
+use kube_autorollout_core::quoted::Quoted;
 
 /// The path of a value, such as `registries[1].secret.token`; empty for the whole configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -149,7 +149,7 @@ pub(super) fn describe_type(value: &Value) -> &'static str {
 /// A value for messages: a text is quoted, escaped and cut; of a list or mapping, only the type is shown.
 pub(super) fn describe(value: &Value) -> String {
     match value {
-        Value::String(_, text) => Found::new(text).to_string(),
+        Value::String(_, text) => Quoted::new(text).to_string(),
         Value::Bool(..) | Value::Num(..) => serde_json::json!(value).to_string(),
         _ => describe_type(value).to_owned(),
     }

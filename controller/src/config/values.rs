@@ -10,8 +10,8 @@ use std::{
 use jiff::tz::TimeZone;
 use kube_autorollout_cloud::{self as cloud, Cloud};
 use kube_autorollout_core::{
-    found::Found,
     platform::Platform,
+    quoted::Quoted,
     schedule::{Schedule, parse_duration},
 };
 use kube_autorollout_hints::Sender;
@@ -178,7 +178,7 @@ fn because(error: impl std::error::Error) -> Refusal {
 
 /// Refuses a word that is not in a closed list, and suggests the nearest one that is.
 fn misspelt(text: &str, words: &[&str], allowed: &str) -> Refusal {
-    let (found, nearest) = (Found::new(text), most_like(text, words.iter().copied()));
+    let (found, nearest) = (Quoted::new(text), most_like(text, words.iter().copied()));
     Refusal::Because(format!(
         "found {found}, most like {nearest}; allowed: {allowed}"
     ))

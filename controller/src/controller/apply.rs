@@ -130,11 +130,11 @@ impl Reconcile<'_> {
             let (outdated, flight) = (tracker.outdated().is_some(), tracker.in_flight());
             let retry = retry(observation, decision, state, &identity.uid);
             let end = clock::now();
-            let delay = self.timing.delay(decision.again, flight, end);
+            let delay = self.timing.delay(decision.recheck_at, flight, end);
             let delay = retry.map_or(delay, |retry| delay.min(retry));
             let upcoming = Upcoming {
                 reconcile: end.checked_add(delay).ok(),
-                attempt: decision.again,
+                attempt: decision.recheck_at,
             };
             let container = self.container_index(decision.container.as_deref());
             let condition = (decision.state, decision.reason, container);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kube_autorollout_notifications::{
-    Answer, Attempts, Message, Next, Notice, Outbox, Taken, Verdict,
+    Answer, Attempts, Message, Next, Notice, Outbox, PushResult, Verdict,
 };
 use kube_autorollout_registry::TokenClient;
 use parking_lot::Mutex;
@@ -44,12 +44,12 @@ impl Sender {
 
     /// Enqueues a notice. If the queue is full, the oldest message is dropped.
     pub(super) fn enqueue(&self, notice: &Arc<Notice>) {
-        let taken = self.outbox.lock().take(notice, Instant::now().into_std());
-        if taken == Taken::Displaced {
+        let result = self.outbox.lock().push(notice, Instant::now().into_std());
+        if result == PushResult::Displaced {
             self.count(DeliveryOutcome::Dropped);
             self.failed("the queue is full: the oldest message was dropped");
         }
-        if taken != Taken::Ignored {
+        if result != PushResult::Ignored {
             self.enqueued.notify_one();
         }
     }

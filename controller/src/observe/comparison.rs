@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use jiff::{SignedDuration, Timestamp};
 use kube_autorollout_core::{
     Digest, Reference,
-    compare::{self, Question, Step, Verdict},
+    compare::{self, Comparison, Step, Verdict},
     decide::Running,
     image_id::ImageId,
     platform::Platforms,
@@ -49,7 +49,7 @@ struct Key {
 
 /// The result of a comparison that needed manifests.
 #[derive(Debug, Clone)]
-struct Comparison {
+struct CachedVerdict {
     started_at: Timestamp,
     started: Instant,
     verdict: Verdict,
@@ -58,7 +58,7 @@ struct Comparison {
     is_final: bool,
 }
 
-impl Comparison {
+impl CachedVerdict {
     fn is_fresh(&self, not_before: Timestamp) -> bool {
         let is_transient = self
             .failure
@@ -73,7 +73,7 @@ impl Comparison {
 /// The comparisons that need manifests.
 pub(super) struct Comparisons {
     client: RegistryClient,
-    cache: Arc<SingleFlight<Key, Arc<Comparison>>>,
+    cache: Arc<SingleFlight<Key, Arc<CachedVerdict>>>,
     labels: Arc<Labels>,
 }
 
@@ -94,42 +94,42 @@ impl Comparisons {
 
     fn lookup(
         &self,
-        question: Question<'_>,
+        comparison: Comparison<'_>,
         image_id: &Arc<str>,
         credentials: &CredentialChain,
         check: &ContainerCheck<'_>,
-    ) -> Option<Arc<Comparison>> {
+    ) -> Option<Arc<CachedVerdict>> {
         let key = Key {
-            image: question.reference.whole().into(),
+            image: comparison.reference.whole().into(),
             scope: credentials.fingerprint(),
-            tag: question.tag.clone(),
+            tag: comparison.tag.clone(),
             running: Arc::clone(image_id),
-            pulled: question.pulled.cloned(),
-            platforms: question.platforms.clone(),
+            pulled: comparison.pulled.cloned(),
+            platforms: comparison.platforms.clone(),
         };
         let not_before = check.freshness.manifests;
-        let is_fresh = |cached: &Arc<Comparison>| cached.is_fresh(not_before);
+        let is_fresh = |cached: &Arc<CachedVerdict>| cached.is_fresh(not_before);
         self.cache.lookup(&key, check.waiter, is_fresh, |_| {
             let (client, credentials) = (self.client.clone(), credentials.clone());
-            let (key, reference) = (key.clone(), question.reference.clone());
+            let (key, reference) = (key.clone(), comparison.reference.clone());
             let labels = Arc::clone(&self.labels);
             async move {
                 let (started_at, started) = (clock::now(), Instant::now());
                 let mut manifests = Manifests::new(&client, &reference, &credentials);
                 let running = ImageId::parse(&key.running);
-                let question = Question {
+                let comparison = Comparison {
                     reference: &reference,
                     tag: &key.tag,
                     running: &running,
                     pulled: key.pulled.as_ref(),
                     platforms: &key.platforms,
                 };
-                let verdict = manifests.compare(question).await;
+                let verdict = manifests.compare(comparison).await;
                 if verdict == Verdict::Stale {
                     let digests = running.digest().into_iter().chain([&key.tag]);
                     labels.fetch(&reference, &key.platforms, &credentials, digests);
                 }
-                Arc::new(Comparison {
+                Arc::new(CachedVerdict {
                     started_at,
                     started,
                     verdict,
@@ -166,14 +166,14 @@ pub(super) fn compare(
                 // The pod will be deleted like its node, and its replacement pulls the image.
                 PodPlatforms::NodeGone => Some((Verdict::NotStarted, None)),
                 PodPlatforms::Known(platforms) => {
-                    let question = Question {
+                    let comparison = Comparison {
                         reference,
                         tag,
                         running: &image_id,
                         pulled,
                         platforms: &platforms,
                     };
-                    verdict(question, &container.image_id, credentials, check)
+                    verdict(comparison, &container.image_id, credentials, check)
                 }
             };
             let Some((verdict, failure)) = verdict else {
@@ -194,16 +194,16 @@ pub(super) fn compare(
 
 /// In the steady state no manifest is needed: the image ID has the digest behind the tag.
 fn verdict(
-    question: Question<'_>,
+    comparison: Comparison<'_>,
     image_id: &Arc<str>,
     credentials: &CredentialChain,
     check: &ContainerCheck<'_>,
 ) -> Option<(Verdict, Option<Failure>)> {
-    if let Step::Done(verdict) = compare::compare(question, &|_| None) {
+    if let Step::Done(verdict) = compare::compare(comparison, &|_| None) {
         return Some((verdict, None));
     }
     let comparisons = &check.sources.comparisons;
-    let compared = comparisons.lookup(question, image_id, credentials, check)?;
+    let compared = comparisons.lookup(comparison, image_id, credentials, check)?;
     Some((compared.verdict, compared.failure.clone()))
 }
 

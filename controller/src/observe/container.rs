@@ -3,7 +3,7 @@
 use kube_autorollout_core::{
     Digest,
     compare::Verdict,
-    decide::{self, Exempt, Remembered, Running},
+    decide::{self, Exemption, RecentRollout, Running},
     pins::{self, Pins},
     state::Reason,
 };
@@ -23,7 +23,7 @@ pub(super) struct ContainerCheck<'a> {
     pub(super) image: &'a str,
     /// The container is not excluded.
     pub(super) selected: bool,
-    pub(super) remembered: Option<Remembered>,
+    pub(super) remembered: Option<RecentRollout>,
     /// What the template pins its pods to, where pods are to be pinned.
     pub(super) pins: Option<&'a Pins>,
     pub(super) pods: &'a Pods,
@@ -50,7 +50,7 @@ impl ContainerCheck<'_> {
     /// Observes the container; nothing while something has to be fetched.
     pub(super) fn run(&self) -> Option<ContainerObservation> {
         if !self.selected {
-            return Some(self.exempt(Exempt::Excluded));
+            return Some(self.exempt(Exemption::Excluded));
         }
         let blocking = Image::of(&self.pods.blocking, self.container);
         let mut images = Image::of(&self.pods.current, self.container);
@@ -61,12 +61,12 @@ impl ContainerCheck<'_> {
         let Some(newest) = images.first() else {
             // Without a pod there is nothing to compare, and no pull Secrets for a request.
             if image::is_pinned(self.image) {
-                return Some(self.exempt(Exempt::Pinned));
+                return Some(self.exempt(Exemption::Pinned));
             }
             return Some(self.observed(Err(Reason::NotStarted), Vec::new()));
         };
         if newest.is_pinned() {
-            return Some(self.exempt(Exempt::Pinned));
+            return Some(self.exempt(Exemption::Pinned));
         }
         if images.iter().any(Image::need_not_be_pulled) && self.recorded.is_none() {
             // A new pod may run the image that its node already has, so a moved tag would change nothing.
@@ -79,7 +79,7 @@ impl ContainerCheck<'_> {
         let mut observed: Vec<_> = observed.into_iter().collect::<Option<_>>()?;
         self.verify(&images, &mut observed)?;
         let mut merged = self.merge(observed);
-        merged.container.filled_in = !pins::is_same(self.image, newest.name());
+        merged.container.image_replaced = !pins::is_same_image(self.image, newest.name());
         let blocking = blocking.iter();
         let blocking = blocking.flat_map(|image| image.all(Verdict::NotStarted));
         merged.container.pods.extend(blocking.map(|pod| Running {
@@ -140,9 +140,9 @@ impl ContainerCheck<'_> {
         Some(containers.all(|container| container.spec.pinned))
     }
 
-    fn exempt(&self, exempt: Exempt) -> ContainerObservation {
+    fn exempt(&self, exemption: Exemption) -> ContainerObservation {
         let mut observed = self.observed(Err(Reason::NotStarted), Vec::new());
-        observed.container.exempt = Some(exempt);
+        observed.container.exempt = Some(exemption);
         observed
     }
 
@@ -154,7 +154,7 @@ impl ContainerCheck<'_> {
                 exempt: None,
                 tag,
                 rolled_back: false,
-                filled_in: false,
+                image_replaced: false,
                 pinned: self.pinned(),
                 since: None,
                 remembered: self.remembered.clone(),

@@ -118,7 +118,7 @@ async fn read(
         let manifest = client.manifest(reference, &digest, credentials);
         let manifest = manifest.await.ok()?;
         labels = labels.or(ImageLabels::of_manifest(&manifest.body));
-        if labels.name_a_build() {
+        if labels.identify_build() {
             break;
         }
         match Manifest::parse(&manifest.media_type, &manifest.body).ok()? {

@@ -12,7 +12,7 @@ use futures::{StreamExt as _, stream};
 use kube_autorollout_core::{
     Digest, Reference,
     artifact::ArtifactType,
-    compare::{self, Answer, Question, Step, Verdict},
+    compare::{self, Comparison, ManifestLookup, Step, Verdict},
     manifest::Manifest,
     state::Reason,
 };
@@ -31,7 +31,7 @@ pub(super) struct Manifests<'a> {
     client: &'a RegistryClient,
     reference: &'a Reference,
     credentials: &'a CredentialChain,
-    answers: HashMap<Digest, Answer>,
+    lookups: HashMap<Digest, ManifestLookup>,
     /// The total size of the bodies.
     bytes: AtomicUsize,
     failure: Option<Failure>,
@@ -47,23 +47,23 @@ impl<'a> Manifests<'a> {
             client,
             reference,
             credentials,
-            answers: HashMap::new(),
+            lookups: HashMap::new(),
             bytes: AtomicUsize::new(0),
             failure: None,
         }
     }
 
     /// Compares what runs with the tag, and fetches the manifests that this needs.
-    pub(super) async fn compare(&mut self, question: Question<'_>) -> Verdict {
+    pub(super) async fn compare(&mut self, comparison: Comparison<'_>) -> Verdict {
         let verdict = loop {
-            let answer = |digest: &Digest| self.answers.get(digest).cloned();
-            match compare::compare(question, &answer) {
+            let lookup = |digest: &Digest| self.lookups.get(digest).cloned();
+            match compare::compare(comparison, &lookup) {
                 Step::Done(verdict) => break verdict,
-                Step::Needs(digests) => self.fetch(digests, question.tag).await,
+                Step::Needs(digests) => self.fetch(digests, comparison.tag).await,
             }
         };
         if verdict == Verdict::CannotStart(Reason::UnsupportedMediaType)
-            && let Some(artifact) = self.artifact(question.tag)
+            && let Some(artifact) = self.artifact(comparison.tag)
         {
             self.failure = Some(Failure::not_an_image(self.reference, &artifact));
         }
@@ -72,9 +72,9 @@ impl<'a> Manifests<'a> {
 
     /// The artifact that the digest identifies, or that its index lists instead of an image.
     fn artifact(&self, digest: &Digest) -> Option<ArtifactType> {
-        let manifest = |digest: &Digest| match self.answers.get(digest)? {
-            Answer::Manifest(manifest) => Some(&**manifest),
-            Answer::Unavailable | Answer::Failed(_) => None,
+        let manifest = |digest: &Digest| match self.lookups.get(digest)? {
+            ManifestLookup::Manifest(manifest) => Some(&**manifest),
+            ManifestLookup::Unavailable | ManifestLookup::Failed(_) => None,
         };
         let artifact = |digest: &Digest| match manifest(digest)? {
             Manifest::Image(image) => image.artifact.clone(),
@@ -88,8 +88,8 @@ impl<'a> Manifests<'a> {
 
     /// Whether all requested manifests were received.
     pub(super) fn are_complete(&self) -> bool {
-        let mut answers = self.answers.values();
-        answers.all(|answer| matches!(answer, Answer::Manifest(_)))
+        let mut lookups = self.lookups.values();
+        lookups.all(|lookup| matches!(lookup, ManifestLookup::Manifest(_)))
     }
 
     /// The last failure.
@@ -101,23 +101,23 @@ impl<'a> Manifests<'a> {
     async fn fetch(&mut self, digests: Vec<Digest>, tag: &Digest) {
         let this = &*self;
         let each = digests.into_iter().map(|digest| async move {
-            let answer = this.fetch_one(&digest, tag).await;
-            (digest, answer)
+            let lookup = this.fetch_one(&digest, tag).await;
+            (digest, lookup)
         });
         // Boxed, so that comparisons without a fetch do not reserve its size.
         let fetched: Vec<_> = Box::pin(stream::iter(each).buffered(AT_ONCE).collect()).await;
-        for (digest, answer) in fetched {
-            let answer = answer.unwrap_or_else(|failure| {
+        for (digest, lookup) in fetched {
+            let lookup = lookup.unwrap_or_else(|failure| {
                 let reason = failure.reason;
                 self.failure = Some(failure);
-                Answer::Failed(reason)
+                ManifestLookup::Failed(reason)
             });
-            self.answers.insert(digest, answer);
+            self.lookups.insert(digest, lookup);
         }
     }
 
     /// Fetches one manifest. Its body is dropped before the next request.
-    async fn fetch_one(&self, digest: &Digest, tag: &Digest) -> Result<Answer, Failure> {
+    async fn fetch_one(&self, digest: &Digest, tag: &Digest) -> Result<ManifestLookup, Failure> {
         if self.bytes.load(Ordering::Relaxed) > MAX_BYTES {
             return Err(Failure::too_large(self.reference));
         }
@@ -127,11 +127,11 @@ impl<'a> Manifests<'a> {
         let manifest = match fetched.await {
             Ok(manifest) => manifest,
             Err(error) if digest != tag && error.kind() == ErrorKind::NotFound => {
-                return Ok(Answer::Unavailable);
+                return Ok(ManifestLookup::Unavailable);
             }
             Err(error) if digest != tag && error.is_manifest_denied() => {
                 let error = match self.is_denied_alone(digest, tag).await {
-                    Ok(true) => return Ok(Answer::Unavailable),
+                    Ok(true) => return Ok(ManifestLookup::Unavailable),
                     Ok(false) => error,
                     Err(other) => other,
                 };
@@ -141,7 +141,7 @@ impl<'a> Manifests<'a> {
         };
         self.bytes.fetch_add(manifest.body.len(), Ordering::Relaxed);
         match Manifest::parse(&manifest.media_type, &manifest.body) {
-            Ok(parsed) => Ok(Answer::Manifest(Arc::new(parsed))),
+            Ok(parsed) => Ok(ManifestLookup::Manifest(Arc::new(parsed))),
             Err(error) => Err(Failure::unreadable_manifest(self.reference, digest, &error)),
         }
     }

@@ -2,7 +2,7 @@
 
 use ahash::HashMap;
 use jiff::{SignedDuration, Timestamp};
-use kube_autorollout_core::decide::{Remembered, Rollout};
+use kube_autorollout_core::decide::{RecentRollout, Rollout};
 use parking_lot::Mutex;
 
 /// Older rollouts have no effect: `decide` permits another rollout of the same digest after an hour.
@@ -18,11 +18,11 @@ pub(crate) struct History {
 }
 
 /// By workload UID; each container by name.
-type Rollouts = HashMap<Box<str>, Vec<(Box<str>, Remembered)>>;
+type Rollouts = HashMap<Box<str>, Vec<(Box<str>, RecentRollout)>>;
 
 impl History {
     /// The last rollout of the container by this process, however long ago.
-    pub(crate) fn remembered(&self, uid: &str, container: &str) -> Option<Remembered> {
+    pub(crate) fn remembered(&self, uid: &str, container: &str) -> Option<RecentRollout> {
         let rollouts = self.rollouts.lock();
         let mut containers = rollouts.get(uid)?.iter();
         let (_, remembered) = containers.find(|(name, _)| **name == *container)?;
@@ -43,7 +43,7 @@ impl History {
         }
         let containers = rollouts.entry(uid.into()).or_default();
         for change in &rollout.changes {
-            let remembered = Remembered {
+            let remembered = RecentRollout {
                 digest: change.to.clone(),
                 at: now,
             };
@@ -53,7 +53,7 @@ impl History {
     }
 }
 
-fn is_expired(containers: &[(Box<str>, Remembered)], now: Timestamp) -> bool {
+fn is_expired(containers: &[(Box<str>, RecentRollout)], now: Timestamp) -> bool {
     let mut containers = containers.iter();
     containers.all(|(_, remembered)| now.duration_since(remembered.at).abs() >= TTL)
 }
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     /// Ready pods that run another image, and a template whose record was removed.
-    fn reset(remembered: Option<Remembered>) -> Observed {
+    fn reset(remembered: Option<RecentRollout>) -> Observed {
         let digest = Digest::from_str(&format!("sha256:{}", "a".repeat(64)));
         let pod = Running {
             verdict: Verdict::Stale,

@@ -26,7 +26,7 @@ pub(super) fn changes(rollout: &Rollout, labels: &Labels) -> Box<[ImageChange]> 
         container: change.container.clone(),
         from: change.from.as_ref().map(version),
         to: version(&change.to),
-        attempt: rollout.attempts.of(&change.container),
+        attempt: rollout.attempts.count(&change.container),
     });
     changes.collect()
 }
@@ -37,7 +37,7 @@ pub(super) fn describe(version: &Version) -> String {
     let labels = version.labels.as_ref();
     let version = labels.and_then(|labels| labels.version.as_deref());
     let commit = labels.and_then(|labels| labels.revision.as_deref());
-    match (version, commit.map(short::start)) {
+    match (version, commit.map(short::prefix)) {
         (Some(version), Some(commit)) => format!("{version} ({digest}, commit {commit})"),
         (Some(version), None) => format!("{version} ({digest})"),
         (None, Some(commit)) => format!("{digest} (commit {commit})"),

@@ -53,7 +53,7 @@ pub(super) fn delayed(decision: &Decision) -> String {
         );
     }
     let mut note = format!("not rolled out yet: container {container}: {why}");
-    if let Some(end) = decision.again {
+    if let Some(end) = decision.recheck_at {
         // Writing to a String cannot fail.
         let _ = write!(note, " until {end:.0}");
     }
@@ -228,11 +228,11 @@ fn not_converging(decision: &Decision, observation: &Observation) -> String {
 
 /// The number of attempts, and whether and when another follows.
 fn attempt_note(decision: &Decision, observation: &Observation, container: &str) -> String {
-    let attempt = match observation.observed.attempts.of(container) {
+    let attempt = match observation.observed.attempts.count(container) {
         1 => String::new(),
         attempts => format!(" (attempt {attempts})"),
     };
-    match decision.again {
+    match decision.recheck_at {
         Some(again) => format!("{attempt} and will be rolled out again at {again:.0}"),
         None => format!("{attempt} and will not be rolled out again"),
     }

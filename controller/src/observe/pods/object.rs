@@ -168,7 +168,7 @@ impl Status {
         let status = statuses.find(|status| status.name == *spec.name);
         let waiting = status.and_then(|status| status.state.waiting.as_ref());
         let running = status.and_then(|status| status.state.running.as_ref());
-        let pinned = pins.hold(&spec.name, &spec.image);
+        let pinned = pins.matches(&spec.name, &spec.image);
         let image_id = status.map_or("", |status| &status.image_id);
         // An image that was pulled by digest is the one that was named, even if the node reports another digest of it.
         let runs_pin = pinned && !image_id.is_empty();
