@@ -82,7 +82,7 @@ pub(crate) async fn run(
 ) -> Result<StatusReport, Error> {
     let (client, base) = controller(request, config, environment)?;
     let url = format!("{base}/status.json{}", request.filter.query());
-    let response = client.send(TokenRequest::get(url, TIMEOUT).longest(MAX_BYTES));
+    let response = client.send(TokenRequest::get(url, TIMEOUT).max_bytes(MAX_BYTES));
     let response = response
         .await
         .map_err(|source| Error::Unreachable { url: base, source })?;

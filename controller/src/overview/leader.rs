@@ -55,7 +55,7 @@ impl Forwarder {
         let url = format!("http://{address}{path}");
         let request = TokenRequest::get(url, TIMEOUT)
             .header(HANDED_ON, "1")
-            .longest(MAX_BODY);
+            .max_bytes(MAX_BODY);
         let _permit = self.permits.acquire().await;
         match self.client.send(request).await {
             Ok(response) => {

@@ -104,7 +104,7 @@ mod tests {
                 exempt: None,
                 tag: Ok(digest.expect("a digest")),
                 rolled_back: false,
-                filled_in: false,
+                image_replaced: false,
                 pinned: None,
                 since: None,
                 remembered,

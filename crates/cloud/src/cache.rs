@@ -4,7 +4,7 @@ mod state;
 
 use std::sync::Arc;
 
-use kube_autorollout_registry::{Credential, Issued, ProviderError};
+use kube_autorollout_registry::{Credential, IssuedCredential, ProviderError};
 use parking_lot::Mutex;
 use tokio::{sync::OwnedMutexGuard, task::JoinSet, time::Instant};
 use tracing::{debug, info, warn};
@@ -42,7 +42,7 @@ impl Entry {
         origin: Origin,
         refused: Option<&Credential>,
         fetch: impl Fn() -> F,
-    ) -> Result<Issued, ProviderError>
+    ) -> Result<IssuedCredential, ProviderError>
     where
         F: Future<Output = Result<Grant, Failure>> + Send + 'static,
     {

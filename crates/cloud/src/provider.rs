@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kube_autorollout_registry::{Asked, CredentialProvider, Fingerprint, Issuing};
+use kube_autorollout_registry::{CredentialProvider, Fingerprint, IssueFuture, IssueRequest};
 
 use crate::{cloud::Cloud, request::Key, store::Store};
 
@@ -32,7 +32,7 @@ impl CredentialProvider for CloudIdentity {
         self.fingerprint
     }
 
-    fn issue<'a>(&'a self, asked: Asked<'a>) -> Issuing<'a> {
+    fn issue<'a>(&'a self, request: IssueRequest<'a>) -> IssueFuture<'a> {
         let (store, key) = (Arc::clone(&self.store), self.key.clone());
         let fetch = move || {
             let (store, key) = (Arc::clone(&store), key.clone());
@@ -40,7 +40,7 @@ impl CredentialProvider for CloudIdentity {
         };
         let entry = self.store.entry(&self.key);
         let observer = Arc::clone(&self.store.observer);
-        Box::pin(entry.get((self.cloud, observer), asked.refused, fetch))
+        Box::pin(entry.get((self.cloud, observer), request.refused, fetch))
     }
 
     fn refusal_advice(&self) -> Option<&'static str> {

@@ -7,6 +7,6 @@ mod secret;
 pub(crate) use self::secret::Secret;
 pub use self::{
     chain::CredentialChain,
-    provider::{Asked, CredentialProvider, Issued, Issuing, ProviderError},
+    provider::{CredentialProvider, IssueFuture, IssueRequest, IssuedCredential, ProviderError},
     secret::{Credential, Fingerprint},
 };

@@ -27,8 +27,8 @@ pub use crate::{
     certificate::{Certificate, InvalidCertificate},
     client::{BuildError, ClientBuilder, RegistryClient},
     credential::{
-        Asked, Credential, CredentialChain, CredentialProvider, Fingerprint, Issued, Issuing,
-        ProviderError,
+        Credential, CredentialChain, CredentialProvider, Fingerprint, IssueFuture, IssueRequest,
+        IssuedCredential, ProviderError,
     },
     endpoint::{Endpoint, EndpointError},
     error::{Error, ErrorKind},

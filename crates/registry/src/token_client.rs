@@ -140,7 +140,7 @@ impl TokenRequest {
     }
 
     /// Limits the response to `bytes` instead of 256 KiB.
-    pub fn longest(self, bytes: usize) -> Self {
+    pub fn max_bytes(self, bytes: usize) -> Self {
         Self {
             max_bytes: bytes,
             ..self

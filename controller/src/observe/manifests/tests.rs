@@ -138,7 +138,7 @@ async fn the_manifests_of_an_index_of_indexes_are_requested_a_few_at_once() {
     let tag = digests[0].clone();
     tokio::join!(manifests.fetch(digests, &tag), hold);
     assert_eq!(shared.max_in_flight.load(Ordering::SeqCst), AT_ONCE);
-    assert_eq!(manifests.answers.len(), 20);
+    assert_eq!(manifests.lookups.len(), 20);
     assert_eq!(manifests.failure(), None);
 }
 

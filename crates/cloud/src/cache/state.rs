@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kube_autorollout_registry::{Credential, Issued, ProviderError};
+use kube_autorollout_registry::{Credential, IssuedCredential, ProviderError};
 use tokio::time::Instant;
 
 use crate::{failure::Failure, grant::Grant};
@@ -52,9 +52,9 @@ struct Failing {
 /// What the caller has to do.
 #[derive(Debug)]
 pub(super) enum Action {
-    Use(Issued),
+    Use(IssuedCredential),
     /// It is valid, but due for a refresh in the background.
-    UseAndRefresh(Issued),
+    UseAndRefresh(IssuedCredential),
     /// The last fetch failed, and its delay has not passed.
     Fail(ProviderError),
     Fetch,
@@ -118,9 +118,9 @@ impl State {
 }
 
 impl Cached {
-    fn issued(&self, now: Instant) -> Issued {
+    fn issued(&self, now: Instant) -> IssuedCredential {
         let remaining = self.expires.duration_since(now);
-        Issued::expiring(
+        IssuedCredential::expiring(
             self.grant.credential.clone(),
             remaining,
             &*self.grant.identity,

@@ -13,7 +13,8 @@ use std::{
 
 use kube_autorollout_cloud::{Cloud, CredentialRequest, Identities, RefreshObserver, Setup};
 use kube_autorollout_registry::{
-    Asked, Certificate, Credential, CredentialProvider, Issued, ProviderError, Proxy,
+    Certificate, Credential, CredentialProvider, IssueRequest, IssuedCredential, ProviderError,
+    Proxy,
 };
 use kube_autorollout_testbed::cloud::{Clouds, Failure, Step};
 use tempfile::TempDir;
@@ -94,13 +95,15 @@ impl Given {
     pub(crate) async fn issue(
         &self,
         wanted: CredentialRequest<'_>,
-    ) -> Result<Issued, ProviderError> {
+    ) -> Result<IssuedCredential, ProviderError> {
         let provider = self.provider(wanted);
-        provider.issue(Asked::new(wanted.registry, "web")).await
+        provider
+            .issue(IssueRequest::new(wanted.registry, "web"))
+            .await
     }
 
     /// The same, with what the clouds found nothing wrong.
-    pub(crate) async fn issued(&self, wanted: CredentialRequest<'_>) -> Issued {
+    pub(crate) async fn issued(&self, wanted: CredentialRequest<'_>) -> IssuedCredential {
         let issued = self.issue(wanted).await;
         assert_eq!(self.clouds.complaints(), [""; 0]);
         issued.unwrap_or_else(|error| panic!("{error}; {}", error.advice()))

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, sync::atomic::Ordering, time::Duration};
 
 use kube_autorollout_cloud::{Cloud, Error, Identities, NoopObserver, Setup};
-use kube_autorollout_registry::{Asked, Proxy};
+use kube_autorollout_registry::{IssueRequest, Proxy};
 use kube_autorollout_testbed::cloud::{
     ACR, CLIENT, ECR, Failure, GAR, SERVICE_ACCOUNT_TOKEN, STATIC_KEYS, Step, TENANT,
 };
@@ -28,7 +28,12 @@ async fn all_registries_of_a_region_and_all_callers_share_one_fetch() {
     for account in 0..100_u64 {
         let host = format!("{account:012}.dkr.ecr.eu-central-1.amazonaws.com");
         let provider = identities.provider(wanted(Cloud::Aws, &host, URL));
-        asking.spawn(async move { provider.issue(Asked::new(&host, "web")).await.is_ok() });
+        asking.spawn(async move {
+            provider
+                .issue(IssueRequest::new(&host, "web"))
+                .await
+                .is_ok()
+        });
     }
     while let Some(issued) = asking.join_next().await {
         assert!(issued.expect("no panic"));
@@ -44,7 +49,7 @@ async fn permanent_failures_are_not_retried_at_once() {
     given.clouds.fail(Step::EcrToken, Some(failure));
     let provider = given.provider(wanted(Cloud::Aws, ECR, URL));
     for _ in 0..10 {
-        let error = provider.issue(Asked::new(ECR, "web")).await;
+        let error = provider.issue(IssueRequest::new(ECR, "web")).await;
         let wait = error.expect_err("it is refused").wait();
         assert!(wait <= Some(Duration::from_secs(30)) && wait.is_some());
     }
@@ -56,7 +61,7 @@ async fn permanent_failures_are_not_retried_at_once() {
 async fn one_that_a_registry_refuses_is_issued_anew() {
     let given = pod().await;
     let provider = given.provider(wanted(Cloud::Aws, ECR, URL));
-    let asked = Asked::new(ECR, "web");
+    let asked = IssueRequest::new(ECR, "web");
     let first = provider.issue(asked).await.expect("issued");
     let mut again = asked;
     again.refused = Some(first.credential());

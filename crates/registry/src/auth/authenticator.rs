@@ -14,7 +14,7 @@ use super::{
     token::{self, TokenCache},
 };
 use crate::{
-    credential::{Asked, CredentialChain, CredentialProvider, Issued},
+    credential::{CredentialChain, CredentialProvider, IssueRequest, IssuedCredential},
     error::{Error, ErrorKind, repr::Repr},
     http::{Call, HostClient, HttpClient, Request},
 };
@@ -113,14 +113,14 @@ async fn send_as<'a>(
     call: &mut Call<'_>,
 ) -> Result<Reply, Error> {
     let registry = context.host.origin.to_string();
-    let wanted = Asked::new(&registry, &context.resource.repository);
+    let wanted = IssueRequest::new(&registry, &context.resource.repository);
     let provider_error = |error| context.error(Repr::Provider(error));
     let issued = provider.issue(wanted).await.map_err(provider_error)?;
     let refusal = match send_issued(context, provider, &issued, request, call).await {
         Err(error) if issued.expires_in().is_some() && is_refusal(&error) => error,
         result => return result,
     };
-    let wanted = Asked {
+    let wanted = IssueRequest {
         refused: Some(issued.credential()),
         ..wanted
     };
@@ -142,7 +142,7 @@ async fn send_as<'a>(
 async fn send_issued(
     context: Context<'_>,
     provider: &dyn CredentialProvider,
-    issued: &Issued,
+    issued: &IssuedCredential,
     request: &Request,
     call: &mut Call<'_>,
 ) -> Result<Reply, Error> {

@@ -12,7 +12,7 @@ use super::{
     token::TokenCache,
 };
 use crate::{
-    credential::{Credential, CredentialProvider, Fingerprint, Issued},
+    credential::{Credential, CredentialProvider, Fingerprint, IssuedCredential},
     error::{Error, repr::Repr},
     http::{HostClient, HttpClient, Request, Response},
     observer::Operation,
@@ -37,7 +37,7 @@ pub(crate) struct Context<'a> {
 #[derive(Clone, Copy)]
 pub(crate) struct Login<'a> {
     pub(crate) provider: &'a dyn CredentialProvider,
-    pub(crate) issued: &'a Issued,
+    pub(crate) issued: &'a IssuedCredential,
 }
 
 impl<'a> Context<'a> {

@@ -14,7 +14,7 @@ pub trait CredentialProvider: fmt::Debug + Send + Sync {
     fn fingerprint(&self) -> Fingerprint;
 
     /// Issues the credential for a repository of a registry.
-    fn issue<'a>(&'a self, wanted: Asked<'a>) -> Issuing<'a>;
+    fn issue<'a>(&'a self, request: IssueRequest<'a>) -> IssueFuture<'a>;
 
     /// Advice for a registry that refuses an issued credential, if the cause is known: which permission is missing.
     fn refusal_advice(&self) -> Option<&'static str> {
@@ -29,12 +29,13 @@ pub trait CredentialProvider: fmt::Debug + Send + Sync {
 }
 
 /// The future of [`CredentialProvider::issue`].
-pub type Issuing<'a> = Pin<Box<dyn Future<Output = Result<Issued, ProviderError>> + Send + 'a>>;
+pub type IssueFuture<'a> =
+    Pin<Box<dyn Future<Output = Result<IssuedCredential, ProviderError>> + Send + 'a>>;
 
 /// A request for a credential.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
-pub struct Asked<'a> {
+pub struct IssueRequest<'a> {
     /// The registry: `host` or `host:port`.
     pub registry: &'a str,
     /// The repository.
@@ -43,7 +44,7 @@ pub struct Asked<'a> {
     pub refused: Option<&'a Credential>,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> IssueRequest<'a> {
     /// A request for a repository of a registry.
     pub fn new(registry: &'a str, repository: &'a str) -> Self {
         Self {
@@ -56,13 +57,13 @@ impl<'a> Asked<'a> {
 
 /// An issued credential, and its identity.
 #[derive(Debug, Clone)]
-pub struct Issued {
+pub struct IssuedCredential {
     pub(crate) credential: Credential,
     pub(crate) identity: Option<Arc<str>>,
     expires_in: Option<Duration>,
 }
 
-impl Issued {
+impl IssuedCredential {
     /// A credential that does not expire.
     pub fn lasting(credential: Credential) -> Self {
         Self {
@@ -102,8 +103,10 @@ impl CredentialProvider for Credential {
         self.content()
     }
 
-    fn issue<'a>(&'a self, _: Asked<'a>) -> Issuing<'a> {
-        Box::pin(std::future::ready(Ok(Issued::lasting(self.clone()))))
+    fn issue<'a>(&'a self, _: IssueRequest<'a>) -> IssueFuture<'a> {
+        Box::pin(std::future::ready(Ok(IssuedCredential::lasting(
+            self.clone(),
+        ))))
     }
 }
 

@@ -10,8 +10,8 @@ use std::{
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use kube_autorollout_registry::{
-    Asked, Credential, CredentialChain, CredentialProvider, ErrorKind, Fingerprint, Issued,
-    Issuing, ProviderError,
+    Credential, CredentialChain, CredentialProvider, ErrorKind, Fingerprint, IssueFuture,
+    IssueRequest, IssuedCredential, ProviderError,
 };
 
 use crate::script::{
@@ -38,13 +38,14 @@ impl CredentialProvider for Issuer {
         Fingerprint::of_parts(["issuer"])
     }
 
-    fn issue<'a>(&'a self, request: Asked<'a>) -> Issuing<'a> {
+    fn issue<'a>(&'a self, request: IssueRequest<'a>) -> IssueFuture<'a> {
         let now = self.issued();
         if now == 0 || (request.refused.is_some() && !self.repeats) {
             self.issued.store(now + 1, Ordering::Relaxed);
         }
         let credential = Credential::password("cloud", format!("issued-{}", self.issued()));
-        let issued = Issued::expiring(credential, Duration::from_secs(60), "cloud: somebody");
+        let issued =
+            IssuedCredential::expiring(credential, Duration::from_secs(60), "cloud: somebody");
         let fails = self.fails;
         Box::pin(async move {
             if fails {
