@@ -34,7 +34,7 @@ use crate::{
     leader_election::{
         leadership::{Addresses, Leadership},
         lease::Candidate,
-        present::Present,
+        term_scoped::TermScoped,
     },
     metrics::{Metrics, registry_observer::Observer},
     registry::options::{self, CONTROLLER_REQUESTS},
@@ -107,8 +107,8 @@ pub(crate) async fn run(
     );
     info!(namespace = cluster.namespace, port, "started");
 
-    let present = Present::default();
-    let overview = overview::service(&present, &leadership, &health, &instance)?;
+    let context = TermScoped::default();
+    let overview = overview::service(&context, &leadership, &health, &instance)?;
     let scrape = scrape(&metrics, &leadership, &registry);
     let mut servers = servers(listener, &health, scrape, overview);
     let checks = hints::serve(&config, environment, &metrics, &leadership, &mut servers).await?;
@@ -132,7 +132,7 @@ pub(crate) async fn run(
         reporter: Arc::new(Reporter::new(metrics, recorder, notifier)),
         watches,
         checks,
-        present,
+        context,
     };
     let result = tokio::select! {
         () = signals.next() => Ok(()),

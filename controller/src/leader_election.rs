@@ -2,4 +2,4 @@
 
 pub(crate) mod leadership;
 pub(crate) mod lease;
-pub(crate) mod present;
+pub(crate) mod term_scoped;

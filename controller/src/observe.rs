@@ -6,6 +6,7 @@ mod comparison;
 mod container;
 mod image;
 pub(crate) mod labels;
+mod lookup_context;
 mod manifests;
 pub(crate) mod nodes;
 pub(crate) mod observation;
@@ -21,7 +22,7 @@ use kube::Client;
 use kube_autorollout_cloud::Identities;
 use kube_autorollout_core::{
     annotations::{self, ContainerKind, Settings, TemplateContainer},
-    decide::{Observed, RecentRollout},
+    decide::{self, Observed, RecentRollout},
     pins::Pins,
     platform::Platforms,
     record::{Attempts, Record},
@@ -33,6 +34,7 @@ use self::{
     comparison::Comparisons,
     container::ContainerCheck,
     labels::Labels,
+    lookup_context::LookupContext,
     nodes::Nodes,
     observation::{Observation, PROGRESS_DEADLINE, TrackedRollout},
     pods::{PodFreshness, Pods},
@@ -192,11 +194,14 @@ pub(crate) fn workload(
         remembered: remembered(name),
         pins,
         pods: &pods,
-        namespace: workload.namespace(),
-        recorded: observed.record.digest(name),
-        freshness,
-        sources,
-        waiter,
+        context: LookupContext {
+            namespace: workload.namespace(),
+            recorded: observed.record.digest(name),
+            listed_at: pods.listed_at,
+            freshness,
+            sources,
+            waiter,
+        },
     });
     // All containers are looked up before one that is pending ends the observation, so that they are fetched concurrently.
     let containers: Vec<_> = checks.map(|check| check.run()).collect();
@@ -212,13 +217,16 @@ pub(crate) fn workload(
     for container in containers {
         observation.add(container);
     }
-    if is_pinning {
-        let mut containers = observation.observed.containers.iter();
-        let pinned = containers
-            .all(|container| container.exempt.is_some() || container.pinned == Some(true));
-        observation.pinned = Some(pinned);
-    }
+    observation.pinned = is_pinning.then(|| are_pinned(&observation.observed.containers));
     Ok(Some(observation))
+}
+
+/// Whether the pods of all checked containers run what they are pinned to.
+fn are_pinned(containers: &[decide::Container]) -> bool {
+    let is_pinned = |container: &decide::Container| {
+        container.exempt.is_some() || container.pinned == Some(true)
+    };
+    containers.iter().all(is_pinned)
 }
 
 /// Corrects the status of the rollout by the pods.

@@ -9,7 +9,7 @@ use super::{Error, listen};
 use crate::{
     config::{self, Config},
     hints::{self, Checks, Forwarder, Issuers, Pipeline, Receivers},
-    leader_election::{leadership::Leadership, present::Present},
+    leader_election::{leadership::Leadership, term_scoped::TermScoped},
     metrics::Metrics,
     registry::options,
 };
@@ -25,11 +25,11 @@ pub(super) async fn serve(
     metrics: &Arc<Metrics>,
     leadership: &Arc<Leadership>,
     servers: &mut JoinSet<()>,
-) -> Result<Present<Checks>, Error> {
-    let present = Present::default();
+) -> Result<TermScoped<Checks>, Error> {
+    let checks = TermScoped::default();
     let config::Hints { port, receivers } = &config.hints;
     if receivers.is_empty() {
-        return Ok(present);
+        return Ok(checks);
     }
     for receiver in receivers {
         metrics.hints.receiving(&receiver.settings().name);
@@ -40,12 +40,12 @@ pub(super) async fn serve(
         Receivers::new(receivers.iter().cloned()),
         issuers,
         forwarder,
-        present.clone(),
+        checks.clone(),
         Arc::clone(metrics),
     );
     let port = port.get();
     let listener = listen(port).await?;
     info!(port, receivers = receivers.len(), "taking hints");
     servers.spawn(hints::serve(listener, Arc::new(pipeline)));
-    Ok(present)
+    Ok(checks)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Error;
 use crate::{
     controller::Context,
-    leader_election::{leadership::Leadership, present::Present},
+    leader_election::{leadership::Leadership, term_scoped::TermScoped},
     overview::{Forwarder, Handler},
     registry::options,
     server::{connections::Service, health::Health},
@@ -17,14 +17,14 @@ use crate::{
 ///
 /// [`Error`] if no client for the leader can be built.
 pub(super) fn service(
-    present: &Present<Context>,
+    context: &TermScoped<Context>,
     leadership: &Arc<Leadership>,
     health: &Arc<Health>,
     instance: &str,
 ) -> Result<Service, Error> {
     let client = options::within_the_cluster()?;
     let handler = Arc::new(Handler {
-        present: present.clone(),
+        context: context.clone(),
         forwarder: Forwarder::new(client, Arc::clone(leadership)),
         health: Arc::clone(health),
         instance: instance.to_owned(),

@@ -52,8 +52,8 @@ impl Running {
             timeout(FLUSH, join(&mut self.elections)),
         );
         for (result, consequence) in [
-            (events, "Events that were not written are lost"),
-            (sent, "notifications that were not sent are lost"),
+            (events, "some Events were not recorded"),
+            (sent, "some notifications were not sent"),
             (released, "the Lease was not released"),
         ] {
             if result.is_err() {

@@ -12,7 +12,7 @@ use crate::{
     config::Config,
     controller::{self, Context, Objects},
     hints::Checks,
-    leader_election::{leadership::Leadership, present::Present},
+    leader_election::{leadership::Leadership, term_scoped::TermScoped},
     lookup::{Fetches, Triggers},
     observe::Sources,
     rollout::{Rollouts, budget::Budget, history::History, limiter::Limiter, state::States},
@@ -34,16 +34,16 @@ pub(super) struct Shared {
     pub(super) reporter: Arc<Reporter>,
     pub(super) watches: Vec<Watch>,
     /// Checks the images of hints, during a term.
-    pub(super) checks: Present<Checks>,
+    pub(super) checks: TermScoped<Checks>,
     /// The state of the workloads, during a term.
-    pub(super) present: Present<Context>,
+    pub(super) context: TermScoped<Context>,
 }
 
 impl Shared {
     /// Removes the state of the term.
     pub(super) fn end(&self) {
         self.checks.set(None);
-        self.present.set(None);
+        self.context.set(None);
     }
 }
 
@@ -58,7 +58,7 @@ impl Term {
     pub(super) fn start(shared: &Shared, kinds: &[Kind]) -> Self {
         let stop = CancellationToken::new();
         let context = Arc::new(context(shared, stop.clone()));
-        shared.present.set(Some(Arc::clone(&context)));
+        shared.context.set(Some(Arc::clone(&context)));
         shared.checks.set(Some(Checks::new(Arc::clone(&context))));
         let mut controllers = JoinSet::new();
         for kind in kinds {

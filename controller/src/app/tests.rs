@@ -86,8 +86,8 @@ async fn run_until(client: Client, condition: impl Fn(&str) -> bool) {
         limiter,
         reporter: Arc::new(Reporter::new(Arc::clone(&metrics), recorder, notifier)),
         watches,
-        checks: Present::default(),
-        present: Present::default(),
+        checks: TermScoped::default(),
+        context: TermScoped::default(),
     };
     let mut term = Term::start(&shared, &[Kind::new(&Panicking)]);
     let met = async {

@@ -2,6 +2,7 @@
 
 mod environment;
 mod interpolate;
+mod layer;
 mod layers;
 mod yaml;
 

@@ -26,7 +26,7 @@ use super::{
 use crate::{
     clock,
     error_chain::Chain,
-    leader_election::present::Present,
+    leader_election::term_scoped::TermScoped,
     metrics::{Metrics, hints::HintOutcome},
     server::http::text,
 };
@@ -42,25 +42,25 @@ pub(crate) struct Pipeline {
     receivers: Receivers,
     issuers: Issuers,
     forwarder: Forwarder,
-    present: Present<Checks>,
+    checks: TermScoped<Checks>,
     metrics: Arc<Metrics>,
     waits: Semaphore,
 }
 
 impl Pipeline {
-    /// A pipeline for these receivers. `present` holds the checks while this replica leads.
+    /// A pipeline for these receivers. `checks` is set while this replica leads.
     pub(crate) fn new(
         receivers: Receivers,
         issuers: Issuers,
         forwarder: Forwarder,
-        present: Present<Checks>,
+        checks: TermScoped<Checks>,
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
             receivers,
             issuers,
             forwarder,
-            present,
+            checks,
             metrics,
             waits: Semaphore::new(WAITS),
         }
@@ -88,7 +88,7 @@ impl Pipeline {
             Ok(body) => body,
             Err(response) => return self.counted(hook, HintOutcome::Malformed, response),
         };
-        let Some(checks) = self.present.get() else {
+        let Some(checks) = self.checks.get() else {
             let wait = route.wait.unwrap_or_default();
             return Box::pin(self.forwarder.forward(&head, body, wait)).await;
         };

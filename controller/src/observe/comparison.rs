@@ -15,8 +15,8 @@ use kube_autorollout_registry::{CredentialChain, Fingerprint, RegistryClient};
 use tokio::time::Instant;
 
 use super::{
-    container::ContainerCheck,
     labels::Labels,
+    lookup_context::LookupContext,
     manifests::Manifests,
     nodes::Node,
     pods::{Container, Pod},
@@ -97,7 +97,7 @@ impl Comparisons {
         comparison: Comparison<'_>,
         image_id: &Arc<str>,
         credentials: &CredentialChain,
-        check: &ContainerCheck<'_>,
+        context: LookupContext<'_>,
     ) -> Option<Arc<CachedVerdict>> {
         let key = Key {
             image: comparison.reference.whole().into(),
@@ -107,9 +107,9 @@ impl Comparisons {
             pulled: comparison.pulled.cloned(),
             platforms: comparison.platforms.clone(),
         };
-        let not_before = check.freshness.manifests;
+        let not_before = context.freshness.manifests;
         let is_fresh = |cached: &Arc<CachedVerdict>| cached.is_fresh(not_before);
-        self.cache.lookup(&key, check.waiter, is_fresh, |_| {
+        self.cache.lookup(&key, context.waiter, is_fresh, |_| {
             let (client, credentials) = (self.client.clone(), credentials.clone());
             let (key, reference) = (key.clone(), comparison.reference.clone());
             let labels = Arc::clone(&self.labels);
@@ -145,7 +145,7 @@ impl Comparisons {
 /// if there is one, is the last.
 pub(super) fn compare(
     pods: &[(&Pod, &Container)],
-    check: &ContainerCheck<'_>,
+    context: LookupContext<'_>,
     (reference, credentials): (&Reference, &CredentialChain),
     tag: &Digest,
     since: Option<Timestamp>,
@@ -155,13 +155,13 @@ pub(super) fn compare(
     let mut last_failure = None;
     let mut is_pending = false;
     for (pod, container) in pods {
-        let pulled = pulled(container, check.recorded, tag, since);
+        let pulled = pulled(container, context.recorded, tag, since);
         let key = (&*container.image_id, pod.node.as_deref(), pulled);
         let (verdict, digest) = if let Some(result) = verdicts.get(&key) {
             result.clone()
         } else {
             let image_id = ImageId::parse(&container.image_id);
-            let verdict = match platforms(pod, &image_id, tag, check) {
+            let verdict = match platforms(pod, &image_id, tag, context) {
                 PodPlatforms::Pending => None,
                 // The pod will be deleted like its node, and its replacement pulls the image.
                 PodPlatforms::NodeGone => Some((Verdict::NotStarted, None)),
@@ -173,7 +173,7 @@ pub(super) fn compare(
                         pulled,
                         platforms: &platforms,
                     };
-                    verdict(comparison, &container.image_id, credentials, check)
+                    verdict(comparison, &container.image_id, credentials, context)
                 }
             };
             let Some((verdict, failure)) = verdict else {
@@ -197,13 +197,13 @@ fn verdict(
     comparison: Comparison<'_>,
     image_id: &Arc<str>,
     credentials: &CredentialChain,
-    check: &ContainerCheck<'_>,
+    context: LookupContext<'_>,
 ) -> Option<(Verdict, Option<Failure>)> {
     if let Step::Done(verdict) = compare::compare(comparison, &|_| None) {
         return Some((verdict, None));
     }
-    let comparisons = &check.sources.comparisons;
-    let compared = comparisons.lookup(comparison, image_id, credentials, check)?;
+    let comparisons = &context.sources.comparisons;
+    let compared = comparisons.lookup(comparison, image_id, credentials, context)?;
     Some((compared.verdict, compared.failure.clone()))
 }
 
@@ -241,14 +241,14 @@ fn platforms(
     pod: &Pod,
     image_id: &ImageId,
     tag: &Digest,
-    check: &ContainerCheck<'_>,
+    context: LookupContext<'_>,
 ) -> PodPlatforms {
-    let configured = &check.sources.platforms;
+    let configured = &context.sources.platforms;
     let decided = image_id.digest().is_none_or(|digest| digest == tag);
     let (Platforms::Every, false, Some(node)) = (configured, decided, pod.node.as_ref()) else {
         return PodPlatforms::Known(configured.clone());
     };
-    PodPlatforms::Known(match check.sources.nodes.lookup(node, check.waiter) {
+    PodPlatforms::Known(match context.sources.nodes.lookup(node, context.waiter) {
         Some(Node::Of(platform)) => Platforms::Of(vec![platform]),
         Some(Node::OfAny) => Platforms::Every,
         Some(Node::Unread) => Platforms::Unread,
@@ -257,7 +257,7 @@ fn platforms(
     })
 }
 
-/// A pod's container for the decision. Whether it names the tag is decided by [`ContainerCheck`].
+/// A pod's container for the decision. Whether it names the tag is decided by its container's check.
 pub(super) fn running(
     pod: &Pod,
     container: &Container,

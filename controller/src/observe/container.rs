@@ -9,12 +9,12 @@ use kube_autorollout_core::{
 };
 
 use super::{
-    Freshness, Sources,
     image::{self, Image, ImageObservation},
+    lookup_context::LookupContext,
     pods::Pods,
     tags::TagRequest,
 };
-use crate::{lookup::Waiter, registry::failure::Failure};
+use crate::registry::failure::Failure;
 
 /// The check of one container.
 pub(super) struct ContainerCheck<'a> {
@@ -27,12 +27,7 @@ pub(super) struct ContainerCheck<'a> {
     /// What the template pins its pods to, where pods are to be pinned.
     pub(super) pins: Option<&'a Pins>,
     pub(super) pods: &'a Pods,
-    pub(super) namespace: &'a str,
-    /// The digest that the container was last rolled out to.
-    pub(super) recorded: Option<&'a Digest>,
-    pub(super) freshness: Freshness,
-    pub(super) sources: &'a Sources,
-    pub(super) waiter: &'a Waiter,
+    pub(super) context: LookupContext<'a>,
 }
 
 /// The observation of one container.
@@ -68,14 +63,17 @@ impl ContainerCheck<'_> {
         if newest.is_pinned() {
             return Some(self.exempt(Exemption::Pinned));
         }
-        if images.iter().any(Image::need_not_be_pulled) && self.recorded.is_none() {
+        if images.iter().any(Image::need_not_be_pulled) && self.context.recorded.is_none() {
             // A new pod may run the image that its node already has, so a moved tag would change nothing.
             let unchecked = Verdict::Unknown(Reason::PullPolicy);
             let pods = images.iter().flat_map(|image| image.all(unchecked));
             return Some(self.observed(Err(Reason::PullPolicy), pods.collect()));
         }
         // All images are looked up before one that is pending ends the check, so that they are fetched concurrently.
-        let observed: Vec<_> = images.iter().map(|image| image.observe(self)).collect();
+        let observed: Vec<_> = images
+            .iter()
+            .map(|image| image.observe(self.context))
+            .collect();
         let mut observed: Vec<_> = observed.into_iter().collect::<Option<_>>()?;
         self.verify(&images, &mut observed)?;
         let mut merged = self.merge(observed);
@@ -102,7 +100,7 @@ impl ContainerCheck<'_> {
             return Some(());
         };
         for (image, other) in older.iter().zip(others) {
-            image.confirm(newest, tag, other, self)?;
+            image.confirm(newest, tag, other, self.context)?;
         }
         Some(())
     }

@@ -15,7 +15,7 @@ use kube_autorollout_registry::CredentialChain;
 
 use super::{
     comparison::{CLOCK_SKEW, compare, running},
-    container::ContainerCheck,
+    lookup_context::LookupContext,
     pin_check::deleted_pins,
     pods::{Container, Pod},
     tag::Tag,
@@ -121,7 +121,7 @@ impl<'a> Image<'a> {
     }
 
     /// Resolves its tag, and compares the digest with what its pods run; nothing while something has to be fetched.
-    pub(super) fn observe(&self, check: &ContainerCheck<'_>) -> Option<ImageObservation> {
+    pub(super) fn observe(&self, context: LookupContext<'_>) -> Option<ImageObservation> {
         let reference = match self.reference {
             Ok(reference) => reference,
             Err(error) => return Some(self.failed(Failure::invalid_reference(*error))),
@@ -131,8 +131,8 @@ impl<'a> Image<'a> {
             let pods = self.all(Verdict::Current(Reason::Current));
             return Some(ImageObservation::new(Err(Reason::Pinned), pods));
         }
-        let credentials = self.credentials(check, reference)?;
-        let (tag, key) = self.tag(check, reference, &credentials)?;
+        let credentials = self.credentials(context, reference)?;
+        let (tag, key) = self.tag(context, reference, &credentials)?;
         let mut requests = vec![TagRequest {
             key,
             started_at: tag.started_at,
@@ -142,19 +142,19 @@ impl<'a> Image<'a> {
         let observation = match &tag.digest {
             Ok(digest) => {
                 let image = (reference, &credentials);
-                let (pods, failure) = compare(&self.pods, check, image, digest, since)?;
+                let (pods, failure) = compare(&self.pods, context, image, digest, since)?;
                 ImageObservation {
                     failure,
-                    gone: deleted_pins(&self.pods, check, image, &tag, &mut requests),
+                    gone: deleted_pins(&self.pods, context, image, &tag, &mut requests),
                     ..ImageObservation::new(Ok(digest.clone()), pods)
                 }
             }
             Err(failure) => {
-                let sources = &check.sources.credentials;
+                let sources = &context.sources.credentials;
                 if failure.refused.is_some() {
-                    sources.invalidate(check.namespace, self.pull_secrets, tag.started_at);
+                    sources.invalidate(context.namespace, self.pull_secrets, tag.started_at);
                 }
-                let missing = || sources.missing(check.namespace, self.pull_secrets, reference);
+                let missing = || sources.missing(context.namespace, self.pull_secrets, reference);
                 let failure = failure.clone();
                 self.failed(match credentials.is_empty().then(missing).flatten() {
                     Some(missing) => failure.with_missing(&missing),
@@ -176,7 +176,7 @@ impl<'a> Image<'a> {
         newest: &Image<'_>,
         tag: &Digest,
         observed: &mut ImageObservation,
-        check: &ContainerCheck<'_>,
+        context: LookupContext<'_>,
     ) -> Option<()> {
         let is_stale = |pod: &Running| pod.verdict == Verdict::Stale;
         let Ok(reference) = newest.reference else {
@@ -185,9 +185,9 @@ impl<'a> Image<'a> {
         if !observed.pods.iter().any(is_stale) {
             return Some(());
         }
-        let credentials = newest.credentials(check, reference)?;
+        let credentials = newest.credentials(context, reference)?;
         let (confirmed, failure) =
-            compare(&self.pods, check, (reference, &credentials), tag, None)?;
+            compare(&self.pods, context, (reference, &credentials), tag, None)?;
         let pods = observed.pods.iter_mut().zip(confirmed);
         for (pod, confirmed) in pods.filter(|(pod, _)| is_stale(pod)) {
             *pod = confirmed;
@@ -217,27 +217,32 @@ impl<'a> Image<'a> {
 
     fn credentials(
         &self,
-        check: &ContainerCheck<'_>,
+        context: LookupContext<'_>,
         reference: &Reference,
     ) -> Option<CredentialChain> {
-        let sources = &check.sources.credentials;
-        sources.lookup(check.namespace, self.pull_secrets, reference, check.waiter)
+        let sources = &context.sources.credentials;
+        sources.lookup(
+            context.namespace,
+            self.pull_secrets,
+            reference,
+            context.waiter,
+        )
     }
 
     /// The tag, as fresh as it must be.
     fn tag(
         &self,
-        check: &ContainerCheck<'_>,
+        context: LookupContext<'_>,
         reference: &Reference,
         credentials: &CredentialChain,
     ) -> Option<(Arc<Tag>, TagKey)> {
         let lookup = |not_before| {
-            let tags = &check.sources.tags;
-            let (tag, key) = tags.lookup(reference, credentials, not_before, check.waiter);
+            let tags = &context.sources.tags;
+            let (tag, key) = tags.lookup(reference, credentials, not_before, context.waiter);
             Some((tag?, key))
         };
-        let (tag, key) = lookup(check.freshness.tick)?;
-        if check.freshness.after_request.is_none() {
+        let (tag, key) = lookup(context.freshness.tick)?;
+        if context.freshness.after_request.is_none() {
             return Some((tag, key));
         }
         let requested = tag.started_at;
@@ -247,10 +252,10 @@ impl<'a> Image<'a> {
             .iter()
             .filter_map(|(_, container)| container.started);
         if started.any(|started| started > requested) {
-            return lookup(check.pods.listed_at);
+            return lookup(context.listed_at);
         }
         // A response from before the tag had settled does not prove that it did.
-        let settle = check.sources.settle;
+        let settle = context.sources.settle;
         let settled = tag.since().and_then(|since| since.checked_add(settle).ok());
         if let Some(settled) = settled
             && settled <= clock::now()

@@ -8,7 +8,7 @@ use kube_autorollout_registry::CredentialChain;
 
 use super::{
     Freshness,
-    container::ContainerCheck,
+    lookup_context::LookupContext,
     pods::{Container, Pod},
     tag::Tag,
     tags::TagRequest,
@@ -20,7 +20,7 @@ use super::{
 /// No decision waits for the response.
 pub(super) fn deleted_pins(
     pods: &[(&Pod, &Container)],
-    check: &ContainerCheck<'_>,
+    context: LookupContext<'_>,
     (reference, credentials): (&Reference, &CredentialChain),
     tag: &Tag,
     requests: &mut Vec<TagRequest>,
@@ -29,7 +29,7 @@ pub(super) fn deleted_pins(
         tick,
         after_request,
         ..
-    } = check.freshness;
+    } = context.freshness;
     let Ok(named) = &tag.digest else {
         return Vec::new();
     };
@@ -45,8 +45,8 @@ pub(super) fn deleted_pins(
     pinned.dedup();
     pinned.retain(|digest| {
         let reference = reference.clone_with_digest(digest.to_string());
-        let tags = &check.sources.tags;
-        let (cached, key) = tags.lookup(&reference, credentials, not_before, check.waiter);
+        let tags = &context.sources.tags;
+        let (cached, key) = tags.lookup(&reference, credentials, not_before, context.waiter);
         let cached = cached.or_else(|| tags.last(&key));
         requests.push(TagRequest {
             key,

@@ -184,9 +184,7 @@ pub(crate) enum Error {
         namespace: String,
     },
     /// A pod or a revision is not what this version expects.
-    #[error(
-        "cannot read a pod or revision, which this version of the controller does not support: {0}"
-    )]
+    #[error("this version of the controller cannot read one of its pods or revisions: {0}")]
     Unreadable(Arc<str>),
     /// A bug of the controller.
     #[error("reading the pods panicked")]

@@ -15,7 +15,7 @@ use super::{Forwarder, leader::Unavailable, rows::RowSource, survey::survey};
 use crate::{
     clock,
     controller::Context,
-    leader_election::present::Present,
+    leader_election::term_scoped::TermScoped,
     server::{
         body::{self, Body, Incomplete},
         health::Health,
@@ -49,8 +49,8 @@ enum Format {
 
 /// Serves the overview from this replica's state if it leads, and otherwise forwards the request to the leader.
 pub(crate) struct Handler {
-    /// The context of the present term, if this replica leads.
-    pub(crate) present: Present<Context>,
+    /// The context of the current term, if this replica leads.
+    pub(crate) context: TermScoped<Context>,
     pub(crate) forwarder: Forwarder,
     pub(crate) health: Arc<Health>,
     /// The name of this replica.
@@ -69,7 +69,7 @@ impl Handler {
             Ok(filter) => filter,
             Err(error) => return format.without_rows(StatusCode::BAD_REQUEST, &error.to_string()),
         };
-        if let Some(context) = self.present.get() {
+        if let Some(context) = self.context.get() {
             return self.rows(format, filter, &context);
         }
         match self.forwarder.forward(&head).await {

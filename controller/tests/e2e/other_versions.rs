@@ -193,7 +193,13 @@ async fn a_pod_that_cannot_be_read_is_the_trouble_of_its_workload_only() {
         .until("all but one", |metrics| metrics.states() == all_but_one)
         .await;
     let own = format!("{}/a", world.namespace.name());
-    let reported = ["WARN", "ApiServer", "cannot be read", &pod, &own];
+    let reported = [
+        "WARN",
+        "ApiServer",
+        "cannot read one of its pods",
+        &pod,
+        &own,
+    ];
     controller.until_logged(&reported).await;
     world.push(&world.version(2), "app").await;
     controller.until_completed(5).await;

@@ -10,7 +10,7 @@ use tokio::{sync::OwnedMutexGuard, task::JoinSet, time::Instant};
 use tracing::{debug, info, warn};
 
 use self::state::{Action, State};
-use crate::{cloud::Cloud, failure::Failure, grant::Grant, identities::RefreshObserver};
+use crate::{cloud::Cloud, failure::Failure, grant::Grant, observer::RefreshObserver};
 
 /// The cache entry of one credential.
 #[derive(Debug, Default)]

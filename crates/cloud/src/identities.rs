@@ -8,9 +8,9 @@ use kube_autorollout_registry::{
 use url::Url;
 
 use crate::{
-    cloud::Cloud,
     environment::Environment,
     http::{ENDPOINT_CONNECT_TIMEOUT, Http, METADATA_CONNECT_TIMEOUT},
+    observer::RefreshObserver,
     provider::CloudIdentity,
     request::{CredentialRequest, Key},
     store::Store,
@@ -69,20 +69,6 @@ pub enum Error {
     /// The TLS configuration or the user agent is invalid.
     #[error("cannot create the client of the clouds")]
     Client(#[from] BuildError),
-}
-
-/// Observes attempts to refresh credentials.
-pub trait RefreshObserver: Send + Sync {
-    /// Called after each attempt, with whether a credential was `issued`.
-    fn refreshed(&self, cloud: Cloud, issued: bool);
-}
-
-/// An observer that does nothing.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct NoopObserver;
-
-impl RefreshObserver for NoopObserver {
-    fn refreshed(&self, _: Cloud, _: bool) {}
 }
 
 /// The cloud identities of the pod. Clones are cheap and share everything.

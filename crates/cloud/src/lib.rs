@@ -10,6 +10,7 @@ mod gcp;
 mod grant;
 mod http;
 mod identities;
+mod observer;
 mod provider;
 mod request;
 mod store;
@@ -17,6 +18,7 @@ mod store;
 pub use crate::{
     aws::{is_region, is_role_arn},
     cloud::Cloud,
-    identities::{Error, Identities, NoopObserver, RefreshObserver, Setup},
+    identities::{Error, Identities, Setup},
+    observer::{NoopObserver, RefreshObserver},
     request::CredentialRequest,
 };

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use crate::{
     aws, azure, cache::Entry, environment::Environment, failure::Failure, gcp, grant::Grant,
-    http::Http, identities::RefreshObserver, request::Key,
+    http::Http, observer::RefreshObserver, request::Key,
 };
 
 /// The capacity of the cache: users can name any number of registries of ACR.

@@ -10,7 +10,7 @@ use kube_autorollout_core::{
 use crate::{
     hint::{Hint, Ignored, Parsed, Tags},
     malformed::{MAX_TAGS, Malformed},
-    receiver::Naming,
+    naming::Naming,
 };
 
 /// Collects the images in a payload.

@@ -6,6 +6,7 @@ mod handshake;
 mod hint;
 mod images;
 mod malformed;
+mod naming;
 pub mod oidc;
 mod rate;
 mod receiver;
@@ -21,8 +22,9 @@ pub use crate::{
     hint::{Hint, Ignored, Parsed, Tags},
     images::{ImagePatterns, InvalidPattern},
     malformed::{MAX_BODY, MAX_TAGS, Malformed},
+    naming::Naming,
     rate::{Limits, Rate, TokenBucket},
-    receiver::{Naming, Problem, Receiver, ReceiverSettings, receivers},
+    receiver::{Problem, Receiver, ReceiverSettings, receivers},
     request::Request,
     route::{InvalidWait, LONGEST_WAIT, Route},
     sender::{Sender, UnknownSender},

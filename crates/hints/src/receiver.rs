@@ -3,7 +3,7 @@
 mod settings;
 mod validate;
 
-pub use settings::{Naming, ReceiverSettings};
+pub use settings::ReceiverSettings;
 pub use validate::{Problem, receivers};
 
 use crate::{

@@ -15,7 +15,7 @@ mod quay;
 use std::str::FromStr;
 
 use crate::{
-    collector::Collector, hint::Parsed, malformed::Malformed, receiver::Naming, request::Request,
+    collector::Collector, hint::Parsed, malformed::Malformed, naming::Naming, request::Request,
 };
 
 /// The type of a receiver: the sender of its requests.

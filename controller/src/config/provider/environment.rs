@@ -9,7 +9,7 @@ use super::{
         problem::{KeyPath, Problems},
         schema::{self, Key},
     },
-    layers::Layer,
+    layer::Layer,
     yaml,
 };
 

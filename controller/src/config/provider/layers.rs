@@ -1,12 +1,13 @@
 //! The layers of a configuration, from the lowest to the highest: defaults, file, environment.
 
 use figment::{
-    Figment, Metadata, Profile, Provider,
-    value::{Dict, Map, Value},
+    Figment,
+    value::{Dict, Value},
 };
 
 use super::{
     super::problem::{KeyPath, Problems, exclusive},
+    layer::Layer,
     yaml,
 };
 
@@ -31,26 +32,6 @@ featureFlags: { enableJfrogArtifactoryFallback: false, enableKubectlAnnotation: 
 
 const INTERVAL: &str = "interval";
 const CRON_SCHEDULE: &str = "cronSchedule";
-
-/// The values of one file or environment variable.
-pub(in crate::config) struct Layer {
-    /// The path of the file or the name of the variable; none for the defaults.
-    pub(super) origin: Option<String>,
-    pub(super) values: Dict,
-}
-
-impl Provider for Layer {
-    fn metadata(&self) -> Metadata {
-        match &self.origin {
-            Some(origin) => Metadata::from("", origin.as_str()),
-            None => Metadata::named(""),
-        }
-    }
-
-    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
-        Ok(Profile::Default.collect(self.values.clone()))
-    }
-}
 
 /// The values in force.
 pub(in crate::config) struct Merged {

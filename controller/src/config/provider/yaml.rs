@@ -11,7 +11,7 @@ use serde_saphyr::{
 
 use super::{
     super::problem::{KeyPath, Message, Problems, describe_type, invalid},
-    layers::Layer,
+    layer::Layer,
 };
 
 /// More levels than a configuration needs, and few enough for any stack.

@@ -140,7 +140,9 @@ impl Queue {
 
     /// Removes and returns the requests that a list satisfies.
     pub(super) fn satisfied_by(&mut self, snapshot: &Snapshot) -> Vec<Request> {
-        let satisfied = |_: &_, request: &mut Request| snapshot.satisfies(request.requirements);
+        let satisfied = |_: &_, request: &mut Request| {
+            snapshot.satisfies(request.requirements.freshness, request.requirements.history)
+        };
         let requests = self.requests.extract_if(satisfied);
         requests.map(|(_, request)| request).collect()
     }

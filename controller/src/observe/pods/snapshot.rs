@@ -10,7 +10,7 @@ use std::{
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::{Error, Pod, Pods, queue::Requirements};
+use super::{Error, Pod, PodFreshness, Pods};
 use crate::workload::{CurrentPods, History, Revision, UndoneRollout, Workload};
 
 /// A request for a kind of history.
@@ -61,15 +61,18 @@ pub(super) struct ListedPod {
 
 impl Snapshot {
     /// Whether it is recent enough, and has the requested history.
-    pub(super) fn satisfies(&self, requirements: Requirements) -> bool {
+    pub(super) fn satisfies(
+        &self,
+        freshness: PodFreshness,
+        history: Option<HistoryRequest>,
+    ) -> bool {
         let has = |request: HistoryRequest| {
             let history = self.histories.get(&request.history);
             history.is_some_and(|history| {
                 !request.templates || history.as_ref().is_ok_and(|history| history.templates)
             })
         };
-        let freshness = requirements.freshness;
-        freshness.is_met_by(self.started, self.started_at) && requirements.history.is_none_or(has)
+        freshness.is_met_by(self.started, self.started_at) && history.is_none_or(has)
     }
 
     /// How to recognise the current pods of a workload.

@@ -101,7 +101,9 @@ impl Store {
         let name = workload.namespace();
         let namespace = Arc::clone(self.namespaces.lock().entry(name.into()).or_default());
         let whole = namespace.whole.lock().clone();
-        if let Some(whole) = whole.filter(|whole| whole.satisfies(requirements)) {
+        if let Some(whole) =
+            whole.filter(|whole| whole.satisfies(requirements.freshness, requirements.history))
+        {
             return self.store(workload, requirements, &whole).map(Some);
         }
         let mut queue = namespace.queue.lock();

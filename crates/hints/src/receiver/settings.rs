@@ -1,21 +1,11 @@
 //! The settings of a receiver.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::path::PathBuf;
 
 use crate::{
-    authentication::ArtifactoryAuthentication, oidc::OidcSettings, rate::Rate, sender::Sender,
+    authentication::ArtifactoryAuthentication, naming::Naming, oidc::OidcSettings, rate::Rate,
+    sender::Sender,
 };
-
-/// How images name the repositories in a receiver's payloads.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Naming {
-    /// The registry's `host[:port]`, which replaces that of the payload.
-    pub registry_host: Option<String>,
-    /// A prefix of the payload's repositories, without slashes at its ends.
-    pub repository_prefix: Option<String>,
-    /// For Artifactory: by repository key, the hosts with optional paths under which images name it.
-    pub repositories: BTreeMap<String, Vec<String>>,
-}
 
 /// An entry of `hints.receivers`.
 #[derive(Debug, Clone, PartialEq, Eq)]
