@@ -78,7 +78,7 @@ impl Scene {
         self.nodes().come_back(node).expect("a node");
         self.away.clear();
         self.until_node(node, "True").await;
-        self.until_running(version, 3).await;
+        self.until_running(version, 3..=3).await;
         let pods = self.world.namespace.api::<Pod>();
         let ended = eventually(SOON, "the end of all old pods", async || {
             let list = pods.list(&ListParams::default().labels("app=web")).await;
@@ -110,7 +110,7 @@ async fn a_daemon_set_of_which_a_node_is_away_is_rolled_out_once_for_each_push()
     });
     short.await.unwrap_or_else(|error| panic!("{error}"));
     for version in 2..=4 {
-        scene.rolls_out(version, 2).await;
+        scene.rolls_out(version, 2..=2).await;
     }
     scene.come_back(&node, 4).await;
 }
@@ -122,10 +122,10 @@ async fn dies_in_mid_rollout(mut scene: Scene, left: usize) {
     let (node, pod) = scene.lose_a_node();
     scene.until_node(&node, "Unknown").await;
     scene.until_terminating(&pod).await;
-    scene.until_running(2, left).await;
+    scene.until_running(2, left..=left).await;
     scene.serves_beside(2).await;
     for version in 3..=4 {
-        scene.rolls_out(version, left).await;
+        scene.rolls_out(version, left..=left).await;
     }
     scene.until_terminating(&pod).await;
     scene.come_back(&node, 4).await;

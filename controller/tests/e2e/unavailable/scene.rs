@@ -1,6 +1,6 @@
 //! What the tests have in common: the workload `web`, which is never complete, and one that always is.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 use kube_autorollout_testbed::{
     node::{Nodes, RunningContainer},
@@ -91,14 +91,13 @@ impl Scene {
     }
 
     /// Waits until this many containers of `web` run a version, and no others.
-    pub(super) async fn until_running(&self, version: u32, containers: usize) {
-        let expected = vec![self.world.marker(version); containers];
+    pub(super) async fn until_running(&self, version: u32, containers: RangeInclusive<usize>) {
+        let marker = self.world.marker(version);
         let what = format!("version {version}");
         let running = eventually(SOON, &what, async || {
             let running = self.running();
-            let markers = running.iter().map(|one| one.marker.clone());
-            let markers: Vec<_> = markers.collect();
-            (markers == expected)
+            let is_all = running.iter().all(|one| one.marker == marker);
+            (is_all && containers.contains(&running.len()))
                 .then_some(())
                 .ok_or_else(|| format!("{running:?}"))
         });
@@ -113,7 +112,7 @@ impl Scene {
 
     /// A version is rolled out to `web` in one patch, which brings so many of its containers up to date. Until then it is
     /// outdated, and then `beside` is served.
-    pub(super) async fn rolls_out(&self, version: u32, containers: usize) {
+    pub(super) async fn rolls_out(&self, version: u32, containers: RangeInclusive<usize>) {
         self.push(version).await;
         self.controller
             .until("web outdated", |metrics| {
