@@ -2,7 +2,7 @@
 
 use kube_autorollout_core::{
     Reference,
-    reference::{is_pinned, parse},
+    reference::{has_digest, parse},
 };
 
 /// `data` is the `image` of a container.
@@ -14,8 +14,8 @@ pub(crate) fn check(data: &[u8]) {
         return;
     };
     assert_eq!(parse(&reference.whole()), Ok(reference.clone()));
-    assert_eq!(is_pinned(&reference), image.contains('@'));
-    assert!(reference.tag().is_some() || is_pinned(&reference));
+    assert_eq!(has_digest(&reference), image.contains('@'));
+    assert!(reference.tag().is_some() || has_digest(&reference));
     assert_is_plain_url(&reference);
 }
 

@@ -55,12 +55,12 @@ impl ContainerCheck<'_> {
         }
         let Some(newest) = images.first() else {
             // Without a pod there is nothing to compare, and no pull Secrets for a request.
-            if image::is_pinned(self.image) {
+            if image::has_digest(self.image) {
                 return Some(self.exempt(Exemption::Pinned));
             }
             return Some(self.observed(Err(Reason::NotStarted), Vec::new()));
         };
-        if newest.is_pinned() {
+        if newest.has_digest() {
             return Some(self.exempt(Exemption::Pinned));
         }
         if images.iter().any(Image::need_not_be_pulled) && self.context.recorded.is_none() {

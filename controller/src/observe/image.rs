@@ -110,8 +110,8 @@ impl<'a> Image<'a> {
     }
 
     /// Whether it is named by digest, which never moves.
-    pub(super) fn is_pinned(&self) -> bool {
-        self.reference.as_ref().is_ok_and(reference::is_pinned)
+    pub(super) fn has_digest(&self) -> bool {
+        self.reference.as_ref().is_ok_and(reference::has_digest)
     }
 
     /// Whether some of its pods may start it without a pull.
@@ -126,7 +126,7 @@ impl<'a> Image<'a> {
             Ok(reference) => reference,
             Err(error) => return Some(self.failed(Failure::invalid_reference(*error))),
         };
-        if reference::is_pinned(reference) {
+        if reference::has_digest(reference) {
             // The newest pods name a tag, so the template has changed since: a digest never moves.
             let pods = self.all(Verdict::Current(Reason::Current));
             return Some(ImageObservation::new(Err(Reason::Pinned), pods));
@@ -268,8 +268,8 @@ impl<'a> Image<'a> {
 }
 
 /// Whether the image is named by digest.
-pub(super) fn is_pinned(image: &str) -> bool {
-    reference::parse(image).is_ok_and(|reference| reference::is_pinned(&reference))
+pub(super) fn has_digest(image: &str) -> bool {
+    reference::parse(image).is_ok_and(|reference| reference::has_digest(&reference))
 }
 
 #[cfg(test)]

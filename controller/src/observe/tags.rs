@@ -159,7 +159,7 @@ impl Tags {
         let images = followers.by_key.keys().map(|key| &key.image);
         let accepted = images.filter(|image| {
             let parsed = reference::parse(image);
-            parsed.is_ok_and(|image| !reference::is_pinned(&image) && accepts(&image))
+            parsed.is_ok_and(|image| !reference::has_digest(&image) && accepts(&image))
         });
         accepted.cloned().collect()
     }

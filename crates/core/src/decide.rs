@@ -7,7 +7,7 @@
 //! doubt or a missing response never leads to a rollout.
 //!
 //! A rollout is *in flight* while the workload's controller has not observed the generation, or pods of an older template
-//! remain that are not being deleted. Pods that are pending, not ready or on a lost node defer nothing: often it is the next
+//! remain that are not being deleted. Pods that are pending, not ready or on a lost node delay nothing: often it is the next
 //! image that fixes them.
 
 use std::{sync::Arc, time::Duration};
@@ -28,7 +28,7 @@ mod observed;
 use container::{Finding, Outcome};
 pub use observed::{Container, Exemption, Observed, RecentRollout, Running, Waiting};
 
-/// How rollouts are limited, repeated and pinned. By default nothing is deferred, repeated or pinned.
+/// How rollouts are limited, repeated and pinned. By default nothing is delayed, repeated or pinned.
 ///
 /// Limits and pins never add a rollout.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -59,7 +59,7 @@ pub struct Decision {
     pub stale: bool,
     /// Whether a rollout is in flight and makes progress, and so counts towards the budget.
     pub in_flight: bool,
-    /// When the deferral of a rollout expires and the workload must be rechecked.
+    /// When the delay of a rollout ends and the workload must be rechecked.
     pub recheck_at: Option<Timestamp>,
     /// The rollout to start now, if any.
     pub rollout: Option<Rollout>,
@@ -154,8 +154,8 @@ fn next<'a>(
         .collect();
     let stuck = observed.deadline_exceeded || findings.iter().any(Finding::is_stuck);
     if !candidates.is_empty() && (!observed.is_in_flight() || stuck) {
-        let deferral = policy.deferral(observed, settings, findings, &candidates, now);
-        return deferral.map_or_else(
+        let delay = policy.delay(observed, settings, findings, &candidates, now);
+        return delay.map_or_else(
             || Next::Rollout(rollout(observed, policy, findings, &candidates)),
             |(status, recheck_at)| Next::Report(status, recheck_at),
         );
@@ -163,7 +163,7 @@ fn next<'a>(
     let retry = findings.iter().filter_map(Finding::retry).min();
     let status = not_converging(findings)
         .or_else(|| in_flight(observed, findings))
-        .unwrap_or_else(|| settled(findings));
+        .unwrap_or_else(|| at_rest(findings));
     Next::Report(status, retry)
 }
 
@@ -235,7 +235,7 @@ fn in_flight<'a>(observed: &Observed, findings: &'a [Finding<'_>]) -> Option<Sta
 }
 
 /// The status if nothing is stale and no rollout is in flight.
-fn settled<'a>(findings: &'a [Finding<'_>]) -> Status<'a> {
+fn at_rest<'a>(findings: &'a [Finding<'_>]) -> Status<'a> {
     let first = |wanted: fn(Outcome) -> Option<Reason>| {
         findings
             .iter()

@@ -3,7 +3,10 @@
 //!
 //! They are untrusted: values are truncated and stripped of control characters, but not escaped for any format.
 
-use serde::{Deserialize, Deserializer, de::MapAccess, de::Visitor};
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
 
 /// Values are truncated to this many characters.
 const MAX_LENGTH: usize = 100;

@@ -187,7 +187,7 @@ fn is_tag(text: &str) -> bool {
 }
 
 /// Whether the image has a digest. Runtimes then ignore the tag, so it never moves.
-pub fn is_pinned(reference: &Reference) -> bool {
+pub fn has_digest(reference: &Reference) -> bool {
     reference.digest().is_some()
 }
 
@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn an_image_is_completed_as_runtimes_do() {
-        let pinned = format!("ghcr.io/team/web@sha256:{HEX}");
+        let by_digest = format!("ghcr.io/team/web@sha256:{HEX}");
         let both = format!("ghcr.io/team/web:1@sha256:{HEX}");
         let cases = [
             ("nginx", "docker.io/library/nginx:latest"),
@@ -222,13 +222,13 @@ mod tests {
             ),
             ("[::1]/web", "[::1]/web:latest"),
             ("[fd00::10]:5000/a/web:1", "[fd00::10]:5000/a/web:1"),
-            (pinned.as_str(), pinned.as_str()),
+            (by_digest.as_str(), by_digest.as_str()),
             (both.as_str(), both.as_str()),
         ];
         for (image, whole) in cases {
             let reference = parse(image).unwrap_or_else(|error| panic!("{image}: {error}"));
             assert_eq!(reference.whole(), whole);
-            assert_eq!(is_pinned(&reference), image.contains('@'), "{image}");
+            assert_eq!(has_digest(&reference), image.contains('@'), "{image}");
         }
     }
 

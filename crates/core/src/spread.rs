@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-/// A hash of a workload's UID: the same in every version and on every machine.
+/// A hash of a text, such as a UID: the same in every version and on every machine.
 ///
 /// FNV-1a, followed by the mixer of `SplitMix64`, because the last characters hardly change the high bits of FNV alone;
 /// <http://www.isthe.com/chongo/tech/comp/fnv/> and <https://xoshiro.di.unimi.it/splitmix64.c>.
-pub fn seed(uid: &str) -> u64 {
-    let hash = uid.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+pub fn seed(text: &str) -> u64 {
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     });
     let hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

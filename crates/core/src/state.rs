@@ -57,7 +57,7 @@ words! {
     State {
         /// Every checked container runs its tag's image.
         UpToDate,
-        /// Some container is stale, and a limit or another container defers its rollout.
+        /// Some container is stale, and a limit or another container delays its rollout.
         Outdated,
         /// A rollout is in flight, ours or another.
         RollingOut,

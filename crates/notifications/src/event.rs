@@ -13,7 +13,7 @@ pub enum Event {
     NotConverging,
     /// The rollout exceeded its progress deadline, or the API server rejected it.
     Failed,
-    /// The image has changed, but the rollout is deferred.
+    /// The image has changed, but the rollout is delayed.
     HeldBack,
     /// After [`NotConverging`](Self::NotConverging) or [`Failed`](Self::Failed), the workload runs the images of its tags.
     Recovered,

@@ -51,7 +51,7 @@ pub struct Row<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(with = "Option<crate::tests::schema::Instant>"))]
     pub last_rollout: Option<Timestamp>,
-    /// When a deferral expires or a rollout is retried, if known.
+    /// When a delay ends or a rollout is retried, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(with = "Option<crate::tests::schema::Instant>"))]
     pub next_attempt: Option<Timestamp>,

@@ -1,4 +1,4 @@
-//! Limits that prevent or defer the rollout of stale containers.
+//! Limits that prevent or delay the rollout of stale containers.
 
 use std::{cmp::Reverse, time::Duration};
 
@@ -10,21 +10,21 @@ use crate::{
     state::{Reason, State},
 };
 
-/// The status of a deferred rollout, and when the deferral expires, if that is known.
-type Deferral<'a> = (Status<'a>, Option<Timestamp>);
+/// The status of a delayed rollout, and when the delay ends, if that is known.
+type Delay<'a> = (Status<'a>, Option<Timestamp>);
 
 impl Policy {
     /// Why the candidates are not rolled out now.
     ///
     /// The budget comes last, so that only workloads that could take a slot wait for one.
-    pub(super) fn deferral<'a>(
+    pub(super) fn delay<'a>(
         &self,
         observed: &Observed,
         settings: &Settings,
         findings: &'a [Finding<'_>],
         candidates: &[&'a Finding<'_>],
         now: Timestamp,
-    ) -> Option<Deferral<'a>> {
+    ) -> Option<Delay<'a>> {
         let name = candidates.first()?.name();
         if settings.is_held(now) {
             let end = settings.hold.and_then(Hold::end);
@@ -73,7 +73,7 @@ impl Policy {
     }
 }
 
-fn outdated(reason: Reason, container: &str, end: Option<Timestamp>) -> Deferral<'_> {
+fn outdated(reason: Reason, container: &str, end: Option<Timestamp>) -> Delay<'_> {
     ((State::Outdated, Some(reason), Some(container)), end)
 }
 

@@ -1,4 +1,4 @@
-//! What new pods could or would not pull, and registries that do not answer.
+//! What new pods could or would not pull, and registries that do not respond.
 
 use super::*;
 
