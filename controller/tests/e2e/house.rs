@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
-use kube_autorollout_testbed::modules::{self, Imports, circles, imports};
+use kube_autorollout_testbed::modules::{self, Imports, cycles, imports};
 
 /// Every line of `cargo tree`: a package, its version and further properties.
 fn tree() -> Vec<String> {
@@ -208,7 +208,7 @@ fn no_modules_of_a_crate_import_each_other() {
         for (module, targets) in &mut imports {
             targets.retain(|target| !is_within(target, module) && !is_within(module, target));
         }
-        assert_eq!(circles(imports), [""; 0], "in {}", folder.display());
+        assert_eq!(cycles(imports), [""; 0], "in {}", folder.display());
     }
 }
 

@@ -5,8 +5,6 @@
 //! registries, a mirror and the controller fail in every way. Then all faults end, everything has to settle, and the logs of
 //! all participants are compared: see [`judge`](mod@judge).
 
-mod cast;
-mod dice;
 mod error;
 mod fold;
 pub mod history;
@@ -19,7 +17,9 @@ mod pods;
 mod registry;
 mod report;
 mod retry;
+mod rng;
 mod settle;
+mod workloads;
 mod world;
 
 use std::path::Path;

@@ -72,7 +72,7 @@ pub enum Error {
         namespace: String,
         /// Its name.
         name: String,
-        /// Why; `None` when the answer held no token.
+        /// Why; `None` when the response held no token.
         source: Option<Box<kube::Error>>,
     },
 }

@@ -22,7 +22,7 @@ use crate::{
     programs::Programs,
 };
 
-/// Why the controller did not start or did not answer.
+/// Why the controller did not start or did not respond.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The folder, a file or a port could not be allocated.
@@ -31,7 +31,7 @@ pub enum Error {
     /// The process did not start, or could not be stopped.
     #[error("the controller is not there")]
     Server(#[from] process::Error),
-    /// It gave no answer on its own port.
+    /// It gave no response on its own port.
     #[error("could not get {path} from the controller")]
     Answer {
         /// The path.
@@ -144,11 +144,11 @@ impl Controller {
         &self.server
     }
 
-    /// Its answer to a GET request: the status code and the body.
+    /// Its response to a GET request: the status code and the body.
     ///
     /// # Errors
     ///
-    /// When it does not answer.
+    /// When it does not respond.
     pub async fn get(&self, path: &'static str) -> Result<(u16, String), Error> {
         let (status, body) = get(self.port.number(), path).await?;
         Ok((status.as_u16(), body))
@@ -158,7 +158,7 @@ impl Controller {
     ///
     /// # Errors
     ///
-    /// When it does not answer.
+    /// When it does not respond.
     pub async fn metrics(&self) -> Result<Metrics, Error> {
         let (_, body) = get(self.port.number(), "/metrics").await?;
         Ok(Metrics::new(body))

@@ -202,7 +202,7 @@ impl State {
             drop(self.answering.subscribe().wait_for(|on| *on).await);
             match loss {
                 Some(Loss::Status(status)) => {
-                    return Ok(refused(status, "", "the answer is lost"));
+                    return Ok(refused(status, "", "the response is lost"));
                 }
                 Some(Loss::Broken) => return Err(NoResponse),
                 Some(Loss::Repeated) => response = send().await,

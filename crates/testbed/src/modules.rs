@@ -73,8 +73,8 @@ pub fn imports(modules: &BTreeMap<Module, String>) -> Imports {
 }
 
 /// What is left when the modules that import nothing that is left, or that nothing imports that is left, are taken away
-/// again and again: the circles, with the imports that lead on.
-pub fn circles(mut imports: Imports) -> Vec<String> {
+/// again and again: the import cycles, with the imports that lead on.
+pub fn cycles(mut imports: Imports) -> Vec<String> {
     loop {
         let before = imports.len();
         let used: BTreeSet<_> = imports.values().flatten().cloned().collect();
@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn circles_are_found_whatever_form_imports_have() {
+    fn cycles_are_found_whatever_form_imports_have() {
         let sources = [
             (
                 "lib",
@@ -204,6 +204,6 @@ mod tests {
             r#"http::circuit → {"http::retry"}"#,
             r#"http::retry → {"auth::token", "http::circuit"}"#,
         ];
-        assert_eq!(circles(imports), found);
+        assert_eq!(cycles(imports), found);
     }
 }

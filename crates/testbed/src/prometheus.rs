@@ -12,7 +12,7 @@ use crate::{
     programs::Programs,
 };
 
-/// Why Prometheus did not start or did not answer.
+/// Why Prometheus did not start or did not respond.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The folder, a file or a port could not be allocated.
@@ -21,7 +21,7 @@ pub enum Error {
     /// The process did not start.
     #[error("Prometheus is not there")]
     Server(#[from] process::Error),
-    /// It gave no answer, or refused the question.
+    /// It gave no response, or refused the question.
     #[error("could not get {path} from Prometheus: {answer}")]
     Answer {
         /// What it was asked.
@@ -93,7 +93,7 @@ impl Prometheus {
     ///
     /// # Errors
     ///
-    /// When it is not an expression, or there is no answer.
+    /// When it is not an expression, or there is no response.
     pub async fn query(&self, expression: &str) -> Result<Vec<Value>, Error> {
         let question = Serializer::new(String::new())
             .append_pair("query", expression)
@@ -103,14 +103,14 @@ impl Prometheus {
         Ok(samples.cloned().unwrap_or_default())
     }
 
-    /// The `data` of its API's answer to `path`: `targets`, `rules` and the like.
+    /// The `data` of its API's response to `path`: `targets`, `rules` and the like.
     ///
     /// # Errors
     ///
-    /// When there is no answer, or it is an error.
+    /// When there is no response, or it is an error.
     pub async fn get(&self, path: &str) -> Result<Value, Error> {
         let answer = client::get(&format!("{}/api/v1/{path}", self.url())).await;
-        let body = answer.map_or_else(|| "no answer".to_owned(), |(_, body)| body);
+        let body = answer.map_or_else(|| "no response".to_owned(), |(_, body)| body);
         let parsed: Value = serde_json::from_str(&body).unwrap_or_default();
         let data = parsed.get("data").cloned();
         data.ok_or_else(|| Error::Answer {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use kube_autorollout_testbed::modules::{Imports, circles, imports, sources};
+use kube_autorollout_testbed::modules::{Imports, cycles, imports, sources};
 
 /// From the top. Modules import from the lines below theirs only.
 const LAYERS: &[&[&str]] = &[
@@ -56,7 +56,7 @@ fn layers_import_downwards_only() {
 
 #[test]
 fn no_modules_import_each_other_in_a_cycle() {
-    assert_eq!(circles(ours()), [""; 0]);
+    assert_eq!(cycles(ours()), [""; 0]);
 }
 
 #[test]

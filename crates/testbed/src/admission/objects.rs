@@ -60,7 +60,7 @@ pub(super) async fn delete(client: &Client, name: &str) -> Result<(), kube::Erro
 ///
 /// # Errors
 ///
-/// When the API server does not answer.
+/// When the API server does not respond.
 pub async fn version(client: &Client) -> Result<&'static str, kube::Error> {
     let stable = client
         .list_api_group_resources(&format!("{GROUP}/v1"))

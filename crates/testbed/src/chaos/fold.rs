@@ -8,10 +8,10 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    cast,
     error::Error,
     history::{Answer, History, Name, Patch, Run, Unanswered},
     plan::RETRY_AFTER,
+    workloads,
     world::World,
 };
 use crate::{control_plane::Request, fault_proxy::FaultProxy, node::Ran};
@@ -167,7 +167,7 @@ fn runs(journal: Vec<Ran>) -> Vec<Run> {
                 None => None,
             };
             let run = same.unwrap_or_else(|| Run {
-                workload: cast::workload_of(&container.pod).to_owned(),
+                workload: workloads::workload_of(&container.pod).to_owned(),
                 namespace: container.namespace,
                 container: container.container.clone(),
                 image: container.image,

@@ -185,7 +185,7 @@ pub struct History {
     pub subjects: Vec<Subject>,
     /// Every move of a tag, oldest first for each tag; the first is the push that made it.
     pub moves: Vec<Move>,
-    /// Every answer about a tag that came from the registry as it was.
+    /// Every response about a tag that came from the registry as it was.
     pub answers: Vec<Answer>,
     /// Every patch, oldest first.
     pub patches: Vec<Patch>,

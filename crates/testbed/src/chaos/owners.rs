@@ -8,11 +8,11 @@ use kube::{
 use serde_json::{Value, json};
 
 use super::{
-    cast::Role,
     error::Error,
     history::{Span, Wish},
     plan::Edit,
     retry::persistently,
+    workloads::Role,
     world::World,
 };
 use crate::{clock::now, workload::ENABLED_LABEL};

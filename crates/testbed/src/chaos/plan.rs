@@ -5,7 +5,7 @@ mod fault;
 
 use std::fmt;
 
-use super::dice::Dice;
+use super::rng::Rng;
 
 pub use fault::Scale;
 pub(super) use fault::{Content, Edit, End, Fault, RETRY_AFTER, Step};
@@ -23,8 +23,8 @@ pub struct Plan {
 impl Plan {
     /// Draws a plan.
     pub fn new(seed: u64, scale: Scale) -> Self {
-        let mut dice = Dice::new(seed);
-        let lanes = draw::LANES.map(|draw| draw(&mut dice.apart(), scale));
+        let mut rng = Rng::new(seed);
+        let lanes = draw::LANES.map(|draw| draw(&mut rng.apart(), scale));
         let lanes = lanes.into();
         Self { seed, scale, lanes }
     }

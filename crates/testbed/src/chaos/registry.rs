@@ -1,12 +1,12 @@
 //! The tags of a run, and what is pushed to them.
 
 use super::{
-    cast,
     error::Error,
     history::{Move, Span},
     notes::Notes,
     plan::Content,
     retry::persistently,
+    workloads,
 };
 use crate::{
     clock::now,
@@ -33,7 +33,7 @@ impl Tag {
     /// A tag to which nothing was pushed.
     pub(super) fn new(home: &str, number: usize) -> Self {
         Self {
-            repository: cast::repository(home, number),
+            repository: workloads::repository(home, number),
             number,
             versions: Vec::new(),
             newest: Version { image: 0, build: 0 },

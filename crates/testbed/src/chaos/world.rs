@@ -8,13 +8,13 @@ use serde_json::json;
 use tokio::{sync::Mutex, time::sleep};
 
 use super::{
-    cast::{self, Condition, FAR, NEAR, REPLICAS, REWRITTEN, Role},
     error::Error,
     history::{Subject, Wish},
     notes::Notes,
     plan::{Content, Plan, RETRY_AFTER},
     registry::Tag,
     retry::persistently,
+    workloads::{self, Condition, FAR, NEAR, REPLICAS, REWRITTEN, Role},
 };
 use crate::{
     Namespace, Testbed,
@@ -57,7 +57,7 @@ impl<'a> World<'a> {
     /// With all workloads, which are coming up.
     pub(super) async fn new(testbed: &'a Testbed, plan: &Plan) -> Result<Self, Error> {
         let mut namespaces = Vec::new();
-        for number in 1..=cast::NAMESPACES {
+        for number in 1..=workloads::NAMESPACES {
             namespaces.push(testbed.namespace(&format!("chaos-{number}")).await?);
         }
         let home = permit(&namespaces).await?;
@@ -103,10 +103,14 @@ impl<'a> World<'a> {
         if let Some(first) = first {
             let image = format!(
                 "{}/{}",
-                self.host(cast::way_of(0)),
+                self.host(workloads::way_of(0)),
                 first.lock().await.name()
             );
-            policies.push(ImagePolicy::fill_in("fill-in", cast::FILLED_IN, &image));
+            policies.push(ImagePolicy::fill_in(
+                "fill-in",
+                workloads::FILLED_IN,
+                &image,
+            ));
         }
         let all = self.namespaces.iter().flat_map(|namespace| {
             let policies = policies.iter();
@@ -144,7 +148,7 @@ impl<'a> World<'a> {
                 .map(|[tag, digest]| if pinned { digest } else { tag });
             names.cloned().unwrap_or_default()
         };
-        let hosts: Vec<_> = (0..cast::WAYS)
+        let hosts: Vec<_> = (0..workloads::WAYS)
             .map(|way| format!("{}/", self.host(way)))
             .collect();
         let namespace = self.namespace(role)?;
@@ -257,7 +261,7 @@ async fn permit(namespaces: &[Namespace]) -> Result<String, Error> {
 /// Proxies in front of the registry, the far one with tokens.
 async fn ways(testbed: &Testbed) -> Result<Vec<FaultProxy>, Error> {
     let mut ways = Vec::new();
-    for _ in 0..cast::WAYS {
+    for _ in 0..workloads::WAYS {
         ways.push(FaultProxy::start(testbed.registry().host()).await?);
     }
     if let Some(far) = ways.get(FAR) {
@@ -281,8 +285,8 @@ async fn pool(testbed: &Testbed, roles: &[Role]) -> Result<Nodes, Error> {
         .iter()
         .filter(|role| role.condition == Some(Condition::Crowded));
     let options = NodesOptions {
-        name: cast::POOL.to_owned(),
-        count: cast::POOL_NODES,
+        name: workloads::POOL.to_owned(),
+        count: workloads::POOL_NODES,
         scheduling: Scheduling::Pool,
         capacity: Capacity {
             cpus: u32::try_from(crowded.count()).unwrap_or(u32::MAX),

@@ -104,7 +104,7 @@ impl Site<'_> {
             "--max-mutating-requests-inflight=2000".to_owned(),
             "--audit-policy-file=audit-policy.json".to_owned(),
             format!("--audit-log-path={}", self.audit_log().display()),
-            "--audit-log-mode=blocking".to_owned(), // a request is in the log before its answer is out
+            "--audit-log-mode=blocking".to_owned(), // a request is in the log before its response is out
             "--audit-log-maxsize=100000".to_owned(), // megabytes; never rotated, so marks stay valid
             "--profiling=false".to_owned(),
             "--feature-gates=MutatingAdmissionPolicy=true".to_owned(),
@@ -192,7 +192,7 @@ fn component_flags() -> impl Iterator<Item = String> {
     .map(str::to_owned)
 }
 
-/// Whether the API server answers a GET with success.
+/// Whether the API server responds to a GET with success.
 async fn answers(client: &Client, path: &str) -> bool {
     match http::Request::get(path).body(Vec::new()) {
         Ok(request) => client.request_text(request).await.is_ok(),

@@ -49,7 +49,7 @@ async fn post(socket: &Path, path: &str, body: &Value) -> io::Result<Value> {
     };
     let (status, body) = tokio::select! {
         answer = exchange => answer.map_err(io::Error::other)?,
-        // It ends with the exchange at the earliest, or without an answer
+        // It ends with the exchange at the earliest, or without a response
         Err(error) = connection => return Err(io::Error::other(error)),
     };
     if !status.is_success() {

@@ -11,7 +11,7 @@ impl ControlPlane {
     }
 
     /// Starts the API server again, at the same address, and with it the controller-manager and the scheduler, which in a
-    /// cluster end when they cannot renew their Leases: otherwise each of their watches waits out a back-off of its own,
+    /// cluster end when they cannot renew their Leases: otherwise each of their watches waits out a backoff of its own,
     /// up to a minute after an outage. Waits until all are ready.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! Metrics in the text format of Prometheus
 //! (<https://prometheus.io/docs/instrumenting/exposition_formats/>).
 
-/// What `/metrics` answered.
+/// What `/metrics` responded with.
 #[derive(Debug, Clone)]
 pub struct Metrics {
     text: String,

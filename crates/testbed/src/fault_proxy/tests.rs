@@ -42,7 +42,7 @@ async fn behind() -> (FaultProxy, Server) {
     (proxy, registry)
 }
 
-/// The answer to a request; nothing when there is none.
+/// The response to a request; nothing when there is none.
 async fn send(method: Method, url: &str, token: &str) -> Option<Response<Bytes>> {
     let client: Client<HttpConnector, Full<Bytes>> =
         Client::builder(TokioExecutor::new()).build_http();
@@ -63,7 +63,7 @@ fn manifest(proxy: &FaultProxy, repository: &str, reference: &str) -> String {
     format!("http://{host}/v2/{repository}/manifests/{reference}")
 }
 
-/// The answer to a question about the tag `a/b:v1`; nothing when there is none.
+/// The response to a question about the tag `a/b:v1`; nothing when there is none.
 async fn ask(proxy: &FaultProxy, method: Method) -> Option<Seen> {
     let answer = send(method, &manifest(proxy, "a/b", "v1"), "").await?;
     let (head, body) = answer.into_parts();

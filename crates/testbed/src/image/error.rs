@@ -23,7 +23,7 @@ pub enum RequestError {
         #[source]
         source: http::Error,
     },
-    /// Nothing, or half an answer, came back.
+    /// Nothing, or half a response, came back.
     #[error("{method} {path} at {host}")]
     Transport {
         /// The HTTP method.
@@ -36,7 +36,7 @@ pub enum RequestError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The challenge of the registry or the answer of its token server makes no sense.
+    /// The challenge of the registry or the response of its token server makes no sense.
     #[error("authenticate at {host}: {problem}")]
     Authentication {
         /// The registry host.
@@ -44,8 +44,8 @@ pub enum RequestError {
         /// What was missing.
         problem: &'static str,
     },
-    /// An answer with an unexpected status.
-    #[error("{method} {path} at {host} was answered with {status}")]
+    /// A response with an unexpected status.
+    #[error("{host} responded to {method} {path} with {status}")]
     Status {
         /// The HTTP method.
         method: Method,

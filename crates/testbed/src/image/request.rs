@@ -1,4 +1,4 @@
-//! Requests to a registry as a pusher and a container runtime make them: one answer at a time, authentication when it
+//! Requests to a registry as a pusher and a container runtime make them: one response at a time, authentication when it
 //! is asked for, nothing retried.
 
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use serde_json::Value;
 
 use super::{access::RegistryAccess, error::RequestError};
 
-/// An answer, read to its end.
+/// A response, read to its end.
 #[derive(Debug)]
 pub(crate) struct Response {
     pub(crate) status: StatusCode,
@@ -137,12 +137,12 @@ impl Client {
             return Ok(None);
         }
         let answer: Value = serde_json::from_slice(&response.body)
-            .map_err(|_| self.unauthenticated("the token server's answer is not JSON"))?;
+            .map_err(|_| self.unauthenticated("the token server's response is not JSON"))?;
         ["token", "access_token"]
             .into_iter()
             .find_map(|name| answer.get(name)?.as_str())
             .map(|token| Some(token.to_owned()))
-            .ok_or_else(|| self.unauthenticated("the token server's answer has no token"))
+            .ok_or_else(|| self.unauthenticated("the token server's response has no token"))
     }
 
     fn unauthenticated(&self, problem: &'static str) -> RequestError {
@@ -161,7 +161,7 @@ pub(crate) struct Session<'a> {
 }
 
 impl Session<'_> {
-    /// One request, and a second one with credentials when the first is answered with a challenge.
+    /// One request, and a second one with credentials when the response to the first is a challenge.
     ///
     /// `target` is a path with an optional query, or the whole URL that the registry gave in a `Location`.
     pub(crate) async fn request(
@@ -221,7 +221,7 @@ impl Session<'_> {
         }
     }
 
-    /// The error for an answer that was not expected.
+    /// The error for a response that was not expected.
     pub(crate) fn unexpected(
         &self,
         method: &Method,

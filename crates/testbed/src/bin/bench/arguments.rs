@@ -29,7 +29,7 @@ Usage: bench [summary] [--json]     size, memory and speed: some minutes
   --phases LIST        what follows the start-up and the quiet phase, all or some of
                        status,one-tag,all-tags,attestations,labels,restart (all)
   --steady             nothing follows
-  --brown-out          instead of the phases: as many workloads on each of two registries, of which one answers 503 for
+  --brown-out          instead of the phases: as many workloads on each of two registries, of which one returns 503 for
                        six ticks, and then not at all; fails unless each tag of the other is checked in each tick
   --json               figures for a machine
   --help

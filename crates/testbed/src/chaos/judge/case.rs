@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Violation, runs::Runs};
 use crate::chaos::history::{History, Move, Name, Patch, Run, Subject};
 
-/// How old the registry's answer may be on which a patch rests: ten seconds by the design, and as much again for reading
+/// How old the registry's response may be on which a patch rests: ten seconds by the design, and as much again for reading
 /// pods and for the way of the patch on a busy machine.
 const ANSWER_AGE: SignedDuration = SignedDuration::from_secs(20);
 
@@ -166,7 +166,7 @@ impl<'a> Case<'a> {
         })
     }
 
-    /// Whether the registry has answered with it a short time ago.
+    /// Whether the registry has responded with it a short time ago.
     fn is_answered(&self, moved: &Move) -> bool {
         let recent = self.patch.at - ANSWER_AGE..=self.patch.at;
         let mut answers = self.history.answers.iter();

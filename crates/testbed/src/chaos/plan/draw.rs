@@ -7,8 +7,8 @@ use http::StatusCode;
 use super::fault::{Content, Edit, End, Fault, Scale, Step};
 use crate::{
     chaos::{
-        cast::{FAR, MOST_PODS, NAMESPACES, NEAR, REPLICAS, kind_of, steady},
-        dice::Dice,
+        rng::Rng,
+        workloads::{FAR, MOST_PODS, NAMESPACES, NEAR, REPLICAS, kind_of, steady},
     },
     fault_proxy::{Forgery, Mode},
     workload::Kind,
@@ -18,7 +18,7 @@ use crate::{
 const NODES: usize = 2;
 
 /// Draws the steps of a lane.
-type Draw = fn(&mut Dice, Scale) -> Vec<Step>;
+type Draw = fn(&mut Rng, Scale) -> Vec<Step>;
 
 /// All lanes.
 pub(super) const LANES: [Draw; 11] = [
@@ -45,32 +45,32 @@ const fn milliseconds(range: Range<u64>) -> Range<Duration> {
 
 /// Steps with pauses in between, until the time for faults is over. `draw` also returns how long a step lasts.
 fn steps(
-    dice: &mut Dice,
+    rng: &mut Rng,
     scale: Scale,
     pause: &Range<Duration>,
-    mut draw: impl FnMut(&mut Dice) -> (Fault, Duration),
+    mut draw: impl FnMut(&mut Rng) -> (Fault, Duration),
 ) -> Vec<Step> {
     let mut steps = Vec::new();
-    let mut at = dice.time(pause.clone());
+    let mut at = rng.time(pause.clone());
     while at < scale.faults {
-        let (fault, lasts) = draw(dice);
+        let (fault, lasts) = draw(rng);
         steps.push(Step { at, fault });
-        at += lasts + dice.time(pause.clone());
+        at += lasts + rng.time(pause.clone());
     }
     steps
 }
 
 /// Single pushes, and now and then several to one tag within seconds.
-fn pushes(dice: &mut Dice, scale: Scale) -> Vec<Step> {
+fn pushes(rng: &mut Rng, scale: Scale) -> Vec<Step> {
     let mut left = 0;
     let mut tag = 0;
-    steps(dice, scale, &milliseconds(100..1500), |dice| {
+    steps(rng, scale, &milliseconds(100..1500), |rng| {
         if left == 0 {
-            tag = dice.below(scale.tags);
-            left = if dice.one_in(4) { 2 + dice.below(3) } else { 1 };
+            tag = rng.below(scale.tags);
+            left = if rng.one_in(4) { 2 + rng.below(3) } else { 1 };
         }
         left -= 1;
-        let content = match dice.below(8) {
+        let content = match rng.below(8) {
             0 => Content::Attested,
             1 if steady(scale.tags) != Some(tag) => Content::Back,
             1 | 2 => Content::Rebuilt,
@@ -81,14 +81,14 @@ fn pushes(dice: &mut Dice, scale: Scale) -> Vec<Step> {
 }
 
 /// Labels, holds and pauses, most of which are reverted, and changes of `replicas`.
-fn edits(dice: &mut Dice, scale: Scale) -> Vec<Step> {
+fn edits(rng: &mut Rng, scale: Scale) -> Vec<Step> {
     let mut off: Vec<(usize, Edit)> = Vec::new();
-    steps(dice, scale, &milliseconds(0..1500), |dice| {
-        let workload = dice.below(scale.workloads);
+    steps(rng, scale, &milliseconds(0..1500), |rng| {
+        let workload = rng.below(scale.workloads);
         let is_off = off.iter().any(|(other, _)| *other == workload);
-        let back = off.len() > scale.workloads / 8 || is_off || dice.one_in(3);
+        let back = off.len() > scale.workloads / 8 || is_off || rng.one_in(3);
         let (workload, edit) = if back && !off.is_empty() {
-            let (workload, edit) = off.swap_remove(dice.below(off.len()));
+            let (workload, edit) = off.swap_remove(rng.below(off.len()));
             let edit = match edit {
                 Edit::Select(_) => Edit::Select(true),
                 Edit::Hold(_) => Edit::Hold(false),
@@ -97,10 +97,10 @@ fn edits(dice: &mut Dice, scale: Scale) -> Vec<Step> {
             };
             (workload, edit)
         } else {
-            let edit = match (dice.below(4), kind_of(workload)) {
+            let edit = match (rng.below(4), kind_of(workload)) {
                 (0, _) => Edit::Select(false),
                 (1, Kind::Deployment) => Edit::Pause(true),
-                (2, Kind::Deployment | Kind::StatefulSet) => Edit::Scale(dice.below(MOST_PODS + 1)),
+                (2, Kind::Deployment | Kind::StatefulSet) => Edit::Scale(rng.below(MOST_PODS + 1)),
                 _ => Edit::Hold(true),
             };
             if !matches!(edit, Edit::Scale(_)) {
@@ -113,52 +113,52 @@ fn edits(dice: &mut Dice, scale: Scale) -> Vec<Step> {
 }
 
 /// Pods that are deleted under their workloads.
-fn deletions(dice: &mut Dice, scale: Scale) -> Vec<Step> {
-    steps(dice, scale, &milliseconds(200..2000), |dice| {
-        let workload = dice.below(scale.workloads);
+fn deletions(rng: &mut Rng, scale: Scale) -> Vec<Step> {
+    steps(rng, scale, &milliseconds(200..2000), |rng| {
+        let workload = rng.below(scale.workloads);
         (Fault::DeletePods { workload }, Duration::ZERO)
     })
 }
 
 /// Pods that are not ready for a while.
-fn unready(dice: &mut Dice, scale: Scale) -> Vec<Step> {
-    steps(dice, scale, &milliseconds(100..1000), |dice| {
-        let workload = dice.below(scale.workloads);
-        let lasts = dice.time(milliseconds(500..6000));
+fn unready(rng: &mut Rng, scale: Scale) -> Vec<Step> {
+    steps(rng, scale, &milliseconds(100..1000), |rng| {
+        let workload = rng.below(scale.workloads);
+        let lasts = rng.time(milliseconds(500..6000));
         (Fault::Unready { workload, lasts }, lasts)
     })
 }
 
 /// Nodes that are away, every other time long enough for their pods to be evicted.
-fn nodes(dice: &mut Dice, scale: Scale) -> Vec<Step> {
+fn nodes(rng: &mut Rng, scale: Scale) -> Vec<Step> {
     let mut evicted = false;
-    steps(dice, scale, &seconds(5..15), |dice| {
+    steps(rng, scale, &seconds(5..15), |rng| {
         evicted = !evicted;
-        let lasts = dice.time(if evicted {
+        let lasts = rng.time(if evicted {
             seconds(9..16)
         } else {
             seconds(1..6)
         });
-        let node = dice.below(NODES);
+        let node = rng.below(NODES);
         (Fault::NodeAway { node, lasts }, lasts)
     })
 }
 
 /// Pods of one namespace after the other are sent to the other registry.
-fn admission(dice: &mut Dice, scale: Scale) -> Vec<Step> {
-    let mut namespace = dice.below(NAMESPACES);
-    steps(dice, scale, &seconds(5..12), |dice| {
+fn admission(rng: &mut Rng, scale: Scale) -> Vec<Step> {
+    let mut namespace = rng.below(NAMESPACES);
+    steps(rng, scale, &seconds(5..12), |rng| {
         namespace = (namespace + 1) % NAMESPACES;
-        let lasts = dice.time(seconds(4..12));
+        let lasts = rng.time(seconds(4..12));
         (Fault::Admission { namespace, lasts }, lasts)
     })
 }
 
 /// Two or three times within half a minute the mirror is behind, and then it is well for a long time, so that a digest
 /// that it did not have is there before the attempts to roll it out are used up.
-fn mirror(dice: &mut Dice, scale: Scale) -> Vec<Step> {
+fn mirror(rng: &mut Rng, scale: Scale) -> Vec<Step> {
     let mut left = 0;
-    let mut well = dice.time(seconds(3..8));
+    let mut well = rng.time(seconds(3..8));
     let mut steps = Vec::new();
     let mut at = Duration::ZERO;
     loop {
@@ -167,16 +167,16 @@ fn mirror(dice: &mut Dice, scale: Scale) -> Vec<Step> {
             return steps;
         }
         if left == 0 {
-            left = 2 + dice.below(2);
+            left = 2 + rng.below(2);
         }
         left -= 1;
-        let lasts = dice.time(seconds(2..6));
+        let lasts = rng.time(seconds(2..6));
         steps.push(Step {
             at,
             fault: Fault::MirrorLags { lasts },
         });
         well = lasts
-            + dice.time(if left == 0 {
+            + rng.time(if left == 0 {
                 seconds(90..120)
             } else {
                 seconds(1..3)
@@ -184,23 +184,23 @@ fn mirror(dice: &mut Dice, scale: Scale) -> Vec<Step> {
     }
 }
 
-fn api_server(dice: &mut Dice, scale: Scale) -> Vec<Step> {
-    let mut compacted = dice.one_in(2);
-    steps(dice, scale, &seconds(10..25), |dice| {
+fn api_server(rng: &mut Rng, scale: Scale) -> Vec<Step> {
+    let mut compacted = rng.one_in(2);
+    steps(rng, scale, &seconds(10..25), |rng| {
         compacted = !compacted;
-        let away = dice.time(milliseconds(200..6000));
+        let away = rng.time(milliseconds(200..6000));
         (Fault::ApiServer { away, compacted }, away)
     })
 }
 
 /// Every trouble of the near registry in turn, in an order of its own each time.
-fn near_registry(dice: &mut Dice, scale: Scale) -> Vec<Step> {
+fn near_registry(rng: &mut Rng, scale: Scale) -> Vec<Step> {
     let mut coming = Vec::new();
-    steps(dice, scale, &milliseconds(500..3000), |dice| {
+    steps(rng, scale, &milliseconds(500..3000), |rng| {
         if coming.is_empty() {
-            coming = dice.shuffled(troubles());
+            coming = rng.shuffled(troubles());
         }
-        let lasts = dice.time(milliseconds(1000..4000));
+        let lasts = rng.time(milliseconds(1000..4000));
         let fault = match coming.pop().flatten() {
             Some(mode) => Fault::Registry {
                 way: NEAR,
@@ -237,19 +237,19 @@ fn troubles() -> Vec<Option<Mode>> {
 }
 
 /// The far registry's own troubles in turn: brown-outs, manifests that are refused, another token server.
-fn far_registry(dice: &mut Dice, scale: Scale) -> Vec<Step> {
+fn far_registry(rng: &mut Rng, scale: Scale) -> Vec<Step> {
     let mut coming = Vec::new();
-    steps(dice, scale, &seconds(1..5), |dice| {
+    steps(rng, scale, &seconds(1..5), |rng| {
         if coming.is_empty() {
-            coming = dice.shuffled(vec![0, 1, 2]);
+            coming = rng.shuffled(vec![0, 1, 2]);
         }
         match coming.pop() {
             Some(0) => {
-                let lasts = dice.time(seconds(6..12));
+                let lasts = rng.time(seconds(6..12));
                 (Fault::BrownOut { way: FAR, lasts }, lasts)
             }
             Some(1) => {
-                let lasts = dice.time(seconds(2..6));
+                let lasts = rng.time(seconds(2..6));
                 let fault = Fault::Registry {
                     way: FAR,
                     mode: Mode::RefusesDigests,
@@ -263,19 +263,19 @@ fn far_registry(dice: &mut Dice, scale: Scale) -> Vec<Step> {
 }
 
 /// Replicas end in every way in turn; one that stands still does so for longer than a lease now and then.
-fn controllers(dice: &mut Dice, scale: Scale) -> Vec<Step> {
+fn controllers(rng: &mut Rng, scale: Scale) -> Vec<Step> {
     let mut coming = Vec::new();
-    steps(dice, scale, &seconds(1..6), |dice| {
+    steps(rng, scale, &seconds(1..6), |rng| {
         if coming.is_empty() {
             let ends = [End::Killed, End::Stopped, End::Frozen];
-            coming = dice.shuffled(ends.to_vec());
+            coming = rng.shuffled(ends.to_vec());
         }
         let end = coming.pop().unwrap_or(End::Killed);
         let away = match end {
-            End::Frozen => dice.time(seconds(2..20)),
-            End::Killed | End::Stopped => dice.time(milliseconds(0..8000)),
+            End::Frozen => rng.time(seconds(2..20)),
+            End::Killed | End::Stopped => rng.time(milliseconds(0..8000)),
         };
-        let replica = dice.below(REPLICAS);
+        let replica = rng.below(REPLICAS);
         (Fault::Controller { replica, end, away }, away)
     })
 }

@@ -126,7 +126,7 @@ pub(in crate::chaos) enum Fault {
         mode: Mode,
         lasts: Duration,
     },
-    /// One of the registries answers 503, and then not at all.
+    /// One of the registries responds with 503, and then not at all.
     BrownOut {
         way: usize,
         lasts: Duration,

@@ -8,7 +8,7 @@ use std::{
 
 use super::*;
 use crate::{
-    chaos::cast::{Role, steady},
+    chaos::workloads::{Role, steady},
     workload::Kind,
 };
 

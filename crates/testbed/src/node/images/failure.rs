@@ -19,17 +19,17 @@ pub(crate) enum PullError {
     /// The manifest is not one of an image: its config is of this type.
     #[error("the manifest is not one of an image, but of {0}")]
     NoImage(String),
-    /// Any other answer that is not a manifest.
-    #[error("the registry answered with {0}")]
+    /// Any other response that is not a manifest.
+    #[error("the registry responded with {0}")]
     Refused(StatusCode),
-    /// No answer.
+    /// No response.
     #[error(transparent)]
     Request(#[from] RequestError),
     /// Content that does not match its digest.
     #[error("the registry sent other content than {0}")]
     Content(Digest),
     /// A manifest, index or header that cannot be read.
-    #[error("the registry's answer makes no sense")]
+    #[error("the registry's response makes no sense")]
     Answer,
 }
 
@@ -105,7 +105,10 @@ impl PullFailure {
                 "Unknown",
                 format!("config of unknown type {media_type:?}: not found"),
             ),
-            PullError::Answer => ("Unknown", "the registry's answer makes no sense".to_owned()),
+            PullError::Answer => (
+                "Unknown",
+                "the registry's response makes no sense".to_owned(),
+            ),
         };
         Self::unresolved(image, code, &detail)
     }

@@ -130,7 +130,7 @@ impl fmt::Display for Watched {
     }
 }
 
-/// Watches the healthy registry while the other answers 503, and while it does not answer.
+/// Watches the healthy registry while the other responds with 503, and while it does not respond.
 pub(crate) async fn measure(arguments: &Options) -> Result<Report, Failure> {
     let (testbed, program) = PROGRAM
         .prepared(arguments.program.as_deref(), NodeGrace::default())

@@ -93,7 +93,7 @@ impl<'a> Cluster<'a> {
             sleep(self.interval * 2).await;
             return Ok(());
         }
-        // No answer for once, of a program that is busy, is not its end
+        // No response for once, of a program that is busy, is not its end
         self.wait("all workloads are up to date", async || {
             Ok(controller.metrics().await.is_ok_and(|m| is_settled(&m)))
         })

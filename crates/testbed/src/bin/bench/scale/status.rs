@@ -28,7 +28,7 @@ pub(super) async fn asked(
             let (status, body) = controller.get(path).await?;
             times.push(begun.elapsed());
             if status != 200 {
-                return Err(format!("{path} answers with {status}: {body}").into());
+                return Err(format!("{path} responds with {status}: {body}").into());
             }
             length = body.len();
         }

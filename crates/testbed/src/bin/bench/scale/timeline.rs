@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 /// How fine the timeline is.
 const STEP: Duration = Duration::from_millis(250);
 
-/// Requests of one user from a first moment to the answer of its last patch.
+/// Requests of one user from a first moment to the response to its last patch.
 #[derive(Debug)]
 pub(crate) struct Timeline {
     /// From the moment to the end of the last patch.
@@ -26,7 +26,7 @@ pub(crate) struct Timeline {
 struct Step {
     /// The average number of requests in flight, by verb.
     under_way: BTreeMap<String, f64>,
-    /// How many patches were answered.
+    /// How many patches got a response.
     patched: usize,
 }
 

@@ -4,14 +4,14 @@ use std::{ops::Range, time::Duration};
 
 /// The generator `SplitMix64` (<https://prng.di.unimi.it/splitmix64.c>).
 #[derive(Debug, Clone)]
-pub(super) struct Dice(u64);
+pub(super) struct Rng(u64);
 
-impl Dice {
+impl Rng {
     pub(super) const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// Dice of their own for one purpose, so that another throw for one does not change the others.
+    /// A generator of its own for one purpose, so that another number for one does not change the others.
     pub(super) fn apart(&mut self) -> Self {
         Self(self.next())
     }
