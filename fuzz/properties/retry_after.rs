@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kube_autorollout_notifications::{Answer, Attempts, Verdict};
+use kube_autorollout_notifications::{Attempts, SinkResponse, Verdict};
 
 /// `data` is a status in two bytes, and the value of `Retry-After`.
 pub(crate) fn check(data: &[u8]) {
@@ -16,8 +16,12 @@ pub(crate) fn check(data: &[u8]) {
     let status = u16::from_be_bytes(*status) % 1000;
     for status in [status, 429] {
         let mut attempts = Attempts::default();
-        let mut verdict =
-            || attempts.answered(Answer::Status(status, Some(text)), Timestamp::UNIX_EPOCH);
+        let mut verdict = || {
+            attempts.evaluate(
+                SinkResponse::Status(status, Some(text)),
+                Timestamp::UNIX_EPOCH,
+            )
+        };
         let all = [verdict(), verdict(), verdict()];
         let may_pass = matches!(status, 408 | 429 | 500..=599);
         match all[0] {

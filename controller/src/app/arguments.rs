@@ -5,7 +5,7 @@ mod help;
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use kube_autorollout_core::schedule::parse_duration;
-use kube_autorollout_hints::LONGEST_WAIT;
+use kube_autorollout_hints::MAX_WAIT;
 use kube_autorollout_overview::Filter;
 use lexopt::{Arg, Parser, ValueExt as _};
 
@@ -230,7 +230,7 @@ fn format(text: &str) -> Result<Format, &'static str> {
 
 fn wait(text: &str) -> Result<Duration, &'static str> {
     let wait = parse_duration(text).ok();
-    let wait = wait.filter(|wait| !wait.is_zero() && *wait <= LONGEST_WAIT);
+    let wait = wait.filter(|wait| !wait.is_zero() && *wait <= MAX_WAIT);
     wait.ok_or("allowed for --wait: an integer and s or m, from 1s to 15m")
 }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use kube_autorollout_core::labels::ImageLabels;
 use kube_autorollout_notifications::{
-    Answer, Attempts, Container, Event, Message, Notice, Sink, Verdict, Version, Workload,
+    Attempts, Container, Event, Message, Notice, Sink, SinkResponse, Verdict, Version, Workload,
 };
 
 use crate::{clock, config::Config, error_chain::Chain, notifications::Request, registry::options};
@@ -59,14 +59,14 @@ pub(crate) async fn run(
     let request = Request::new(sink.clone(), cluster);
     let body = request.body(&Message::new(&sample().into()));
     let response = request.send(&client, &body).await;
-    let (answer, detail) = match &response {
+    let (received, detail) = match &response {
         Ok(response) => (
-            Answer::Status(response.status(), None),
+            SinkResponse::Status(response.status(), None),
             format!("status {}", response.status()),
         ),
-        Err(error) => (Answer::None, Chain(error).to_string()),
+        Err(error) => (SinkResponse::None, Chain(error).to_string()),
     };
-    let is_sent = Attempts::default().answered(answer, clock::now()) == Verdict::Sent;
+    let is_sent = Attempts::default().evaluate(received, clock::now()) == Verdict::Sent;
     let outcome = if is_sent { "accepted" } else { "not accepted" };
     Ok(Outcome {
         text: format!("{name}: {outcome} ({detail})\n"),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kube_autorollout_notifications::{
-    Answer, Attempts, Message, Next, Notice, Outbox, PushResult, Verdict,
+    Attempts, Message, Next, Notice, Outbox, PushResult, SinkResponse, Verdict,
 };
 use kube_autorollout_registry::TokenClient;
 use parking_lot::Mutex;
@@ -95,14 +95,14 @@ impl Sender {
         let mut attempts = Attempts::default();
         loop {
             let response = self.request.send(client, &body).await;
-            let (answer, error) = match &response {
+            let (received, error) = match &response {
                 Ok(response) => (
-                    Answer::Status(response.status(), response.header("retry-after")),
+                    SinkResponse::Status(response.status(), response.header("retry-after")),
                     format!("status {}", response.status()),
                 ),
-                Err(error) => (Answer::None, Chain(error).to_string()),
+                Err(error) => (SinkResponse::None, Chain(error).to_string()),
             };
-            match attempts.answered(answer, clock::now()) {
+            match attempts.evaluate(received, clock::now()) {
                 Verdict::Sent => {
                     self.sent();
                     return DeliveryOutcome::Sent;

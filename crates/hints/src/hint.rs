@@ -47,7 +47,7 @@ pub struct Parsed {
 }
 
 impl Parsed {
-    /// Whether the sender only tests the connection, which is answered with 200.
+    /// Whether the sender only tests the connection, to which the response is 200.
     pub fn is_ping(&self) -> bool {
         self.hints.is_empty() && self.ignored.keys().eq([&Ignored::Ping])
     }

@@ -26,6 +26,6 @@ pub use crate::{
     rate::{Limits, Rate, TokenBucket},
     receiver::{Problem, Receiver, ReceiverSettings, receivers},
     request::Request,
-    route::{InvalidWait, LONGEST_WAIT, Route},
+    route::{InvalidWait, MAX_WAIT, Route},
     sender::{Sender, UnknownSender},
 };

@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use kube_autorollout_core::schedule::parse_duration;
 
 /// The longest time that a response may be held back.
-pub const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
+pub const MAX_WAIT: Duration = Duration::from_secs(15 * 60);
 
 /// `/hooks/<receiver>`, `/hooks/<receiver>/<secret>` and `?wait=120s`. `Debug` does not show the secret.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -64,6 +64,6 @@ impl<'a> Route<'a> {
 fn parse_wait(query: &str) -> Result<Duration, InvalidWait> {
     let text = query.strip_prefix("wait=").ok_or(InvalidWait)?;
     let wait = parse_duration(text).map_err(|_| InvalidWait)?;
-    let fits = !wait.is_zero() && wait <= LONGEST_WAIT;
+    let fits = !wait.is_zero() && wait <= MAX_WAIT;
     fits.then_some(wait).ok_or(InvalidWait)
 }

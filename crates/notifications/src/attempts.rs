@@ -12,7 +12,7 @@ const MAX_DELAY: Duration = Duration::from_secs(5 * 60);
 
 /// The response to one attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer<'a> {
+pub enum SinkResponse<'a> {
     /// A status, and `Retry-After` if there is one.
     Status(u16, Option<&'a str>),
     /// No response.
@@ -36,14 +36,14 @@ pub struct Attempts(usize);
 
 impl Attempts {
     /// Evaluates an attempt. Missing responses, 408, 429 and 5xx are transient; all others, including redirects, are permanent.
-    pub fn answered(&mut self, answer: Answer<'_>, now: Timestamp) -> Verdict {
-        let requested = match answer {
-            Answer::Status(200..=299, _) => return Verdict::Sent,
-            Answer::Status(408 | 429 | 500..=599, retry_after) => {
+    pub fn evaluate(&mut self, response: SinkResponse<'_>, now: Timestamp) -> Verdict {
+        let requested = match response {
+            SinkResponse::Status(200..=299, _) => return Verdict::Sent,
+            SinkResponse::Status(408 | 429 | 500..=599, retry_after) => {
                 retry_after.and_then(|text| parse_retry_after(text, now))
             }
-            Answer::Status(..) => return Verdict::Failed,
-            Answer::None => None,
+            SinkResponse::Status(..) => return Verdict::Failed,
+            SinkResponse::None => None,
         };
         let delay = DELAYS.get(self.0).copied();
         self.0 += 1;

@@ -12,7 +12,7 @@ mod signature;
 mod sink;
 
 pub use crate::{
-    attempts::{Answer, Attempts, Verdict},
+    attempts::{Attempts, SinkResponse, Verdict},
     event::{Event, UnknownEvent},
     format::Body,
     message::Message,

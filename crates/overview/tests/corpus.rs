@@ -1,4 +1,4 @@
-//! The inputs of the fuzz target for the answer that the command reads.
+//! The inputs of the fuzz target for the response that the command reads.
 #![cfg(test)] // so that clippy knows the functions between the tests as tests' own
 
 #[path = "../../../fuzz/corpus.rs"]

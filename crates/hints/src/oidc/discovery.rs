@@ -28,7 +28,7 @@ enum Stage {
 #[non_exhaustive]
 pub enum DocumentError {
     /// It could not be fetched.
-    #[error("the issuer did not answer with the document")]
+    #[error("the issuer did not respond with the document")]
     Missing,
     /// It is longer than [`MAX_DOCUMENT`].
     #[error("the document of the issuer is longer than {MAX_DOCUMENT} bytes")]

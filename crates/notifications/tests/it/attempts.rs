@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kube_autorollout_notifications::{Answer, Attempts, SigningKey, Verdict};
+use kube_autorollout_notifications::{Attempts, SigningKey, SinkResponse, Verdict};
 
 use crate::given::at;
 
@@ -12,19 +12,19 @@ fn retry(seconds: u64) -> Verdict {
 
 #[test]
 fn transient_failures_are_retried_twice() {
-    for answer in [
-        Answer::None,
-        Answer::Status(500, None),
-        Answer::Status(503, None),
-        Answer::Status(429, None),
-        Answer::Status(408, None),
+    for response in [
+        SinkResponse::None,
+        SinkResponse::Status(500, None),
+        SinkResponse::Status(503, None),
+        SinkResponse::Status(429, None),
+        SinkResponse::Status(408, None),
     ] {
         let mut attempts = Attempts::default();
-        let verdicts = [(); 3].map(|()| attempts.answered(answer, at()));
+        let verdicts = [(); 3].map(|()| attempts.evaluate(response, at()));
         assert_eq!(
             verdicts,
             [retry(1), retry(5), Verdict::Failed],
-            "{answer:?}"
+            "{response:?}"
         );
     }
 }
@@ -32,11 +32,11 @@ fn transient_failures_are_retried_twice() {
 #[test]
 fn what_would_be_the_same_again_is_given_up() {
     for status in [301, 302, 307, 400, 401, 403, 404, 410, 413] {
-        let verdict = Attempts::default().answered(Answer::Status(status, Some("1")), at());
+        let verdict = Attempts::default().evaluate(SinkResponse::Status(status, Some("1")), at());
         assert_eq!(verdict, Verdict::Failed, "{status}");
     }
     for status in [200, 202, 204] {
-        let verdict = Attempts::default().answered(Answer::Status(status, None), at());
+        let verdict = Attempts::default().evaluate(SinkResponse::Status(status, None), at());
         assert_eq!(verdict, Verdict::Sent, "{status}");
     }
 }
@@ -56,8 +56,8 @@ fn a_server_can_delay_a_retry_by_five_minutes() {
         ("99999999999999999999999", 1),
     ];
     for (text, seconds) in cases {
-        let answer = Answer::Status(429, Some(text));
-        let verdict = Attempts::default().answered(answer, at());
+        let response = SinkResponse::Status(429, Some(text));
+        let verdict = Attempts::default().evaluate(response, at());
         assert_eq!(verdict, retry(seconds), "{text:?}");
     }
 }
