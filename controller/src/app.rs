@@ -90,7 +90,7 @@ pub(crate) async fn run(
     let observer = Arc::new(Observer::new(Arc::clone(&metrics)));
     let refreshes = Arc::clone(&observer) as Arc<dyn RefreshObserver>;
     let identities = options::identities(&config, environment, refreshes)?;
-    let registry = options::client(&config, environment, observer, CONTROLLER_REQUESTS)?;
+    let registry = options::registry_client(&config, environment, observer, CONTROLLER_REQUESTS)?;
     let cluster = client::connect(environment).await?;
     let watches = watches(&config.namespaces, &cluster.namespace);
     let leadership = Arc::new(Leadership::new(config.leader_election));

@@ -9,7 +9,7 @@ mod sender;
 use std::sync::Arc;
 
 use kube_autorollout_notifications::Notice;
-use kube_autorollout_registry::TokenClient;
+use kube_autorollout_registry::ExternalClient;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::request::Request;
@@ -51,7 +51,7 @@ impl Notifier {
     /// and retries, and each future ends when its queue is empty.
     pub(crate) fn senders(
         &self,
-        client: &TokenClient,
+        client: &ExternalClient,
         closing: &CancellationToken,
     ) -> impl Iterator<Item = impl Future<Output = ()> + use<>> {
         self.senders.iter().map(|sender| {

@@ -80,7 +80,7 @@ pub(crate) async fn run(
     let observer = Arc::new(kube_autorollout_cloud::NoopObserver);
     let identities = options::identities(config, environment, observer)?;
     let resolver = Resolver {
-        client: options::client(
+        client: options::registry_client(
             config,
             environment,
             Arc::new(NoopObserver),

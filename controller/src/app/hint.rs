@@ -11,7 +11,9 @@ use std::{
 
 use http::Uri;
 use kube_autorollout_core::reference::{self, InvalidReference};
-use kube_autorollout_registry::{self as registry, TokenClient, TokenRequest, TokenResponse};
+use kube_autorollout_registry::{
+    self as registry, ExternalClient, ExternalRequest, ExternalResponse,
+};
 use serde_json::json;
 use tokio::time::{Instant, interval_at, sleep};
 
@@ -69,7 +71,7 @@ pub(crate) async fn run(
     for image in &request.images {
         reference::parse(image).map_err(|error| Error::Image(image.clone(), error))?;
     }
-    let client = options::single_requests(config, environment)?;
+    let client = options::external_client(config, environment)?;
     let url = url(request, environment)?;
     let token = token::find(request.token_file.as_deref(), environment, &client).await?;
     let delivery = Delivery {
@@ -106,7 +108,7 @@ fn url(request: &HintRequest, environment: &BTreeMap<String, String>) -> Result<
 
 /// A hint and its receiver.
 struct Delivery {
-    client: TokenClient,
+    client: ExternalClient,
     url: String,
     body: String,
     token: String,
@@ -159,8 +161,8 @@ impl Delivery {
         }
     }
 
-    async fn send(&self) -> Result<TokenResponse, registry::Error> {
-        let request = TokenRequest::post(&*self.url, self.body.clone(), self.timeout)
+    async fn send(&self) -> Result<ExternalResponse, registry::Error> {
+        let request = ExternalRequest::post(&*self.url, self.body.clone(), self.timeout)
             .header("content-type", "application/json")
             .header("authorization", format!("Bearer {}", self.token));
         self.client.send(request).await

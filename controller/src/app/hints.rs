@@ -34,8 +34,8 @@ pub(super) async fn serve(
     for receiver in receivers {
         metrics.hints.receiving(&receiver.settings().name);
     }
-    let issuers = Issuers::new(options::single_requests(config, environment)?);
-    let forwarder = Forwarder::new(options::within_the_cluster()?, Arc::clone(leadership));
+    let issuers = Issuers::new(options::external_client(config, environment)?);
+    let forwarder = Forwarder::new(options::replica_client()?, Arc::clone(leadership));
     let pipeline = Pipeline::new(
         Receivers::new(receivers.iter().cloned()),
         issuers,

@@ -30,7 +30,7 @@ pub(super) fn start(
     let notifier = Notifier::new(&config.notifications, metrics);
     let mut senders = Senders::default();
     if !notifier.is_idle() {
-        let client = options::single_requests(config, environment)?;
+        let client = options::external_client(config, environment)?;
         senders
             .tasks
             .extend(notifier.senders(&client, &senders.closing));

@@ -54,7 +54,7 @@ pub(crate) async fn run(
         let name = name.to_owned();
         return Err(Error::Sink { name, configured });
     };
-    let client = options::single_requests(config, environment)?;
+    let client = options::external_client(config, environment)?;
     let cluster = config.notifications.cluster.clone();
     let request = Request::new(sink.clone(), cluster);
     let body = request.body(&Message::new(&sample().into()));

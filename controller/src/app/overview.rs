@@ -22,7 +22,7 @@ pub(super) fn service(
     health: &Arc<Health>,
     instance: &str,
 ) -> Result<Service, Error> {
-    let client = options::within_the_cluster()?;
+    let client = options::replica_client()?;
     let handler = Arc::new(Handler {
         context: context.clone(),
         forwarder: Forwarder::new(client, Arc::clone(leadership)),

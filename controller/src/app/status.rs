@@ -9,7 +9,7 @@ use std::{
 use http::Uri;
 use kube_autorollout_core::labels::readable;
 use kube_autorollout_overview::{Detail, Json, Overview, Table};
-use kube_autorollout_registry::{self as registry, TokenClient, TokenRequest};
+use kube_autorollout_registry::{self as registry, ExternalClient, ExternalRequest};
 use serde::Deserialize;
 
 use crate::{
@@ -82,7 +82,7 @@ pub(crate) async fn run(
 ) -> Result<StatusReport, Error> {
     let (client, base) = controller(request, config, environment)?;
     let url = format!("{base}/status.json{}", request.filter.query());
-    let response = client.send(TokenRequest::get(url, TIMEOUT).max_bytes(MAX_BYTES));
+    let response = client.send(ExternalRequest::get(url, TIMEOUT).max_bytes(MAX_BYTES));
     let response = response
         .await
         .map_err(|source| Error::Unreachable { url: base, source })?;
@@ -115,17 +115,17 @@ fn controller(
     request: &StatusRequest,
     config: &Config,
     environment: &BTreeMap<String, String>,
-) -> Result<(TokenClient, String), Error> {
+) -> Result<(ExternalClient, String), Error> {
     let Some(url) = &request.url else {
         let local = format!("http://127.0.0.1:{}", config.port);
-        return Ok((options::within_the_cluster()?, local));
+        return Ok((options::replica_client()?, local));
     };
     let parsed: Uri = url.parse().map_err(|_| Error::Url)?;
     if !matches!(parsed.scheme_str(), Some("http" | "https")) || parsed.query().is_some() {
         return Err(Error::Url);
     }
     let base = url.trim_end_matches('/').to_owned();
-    Ok((options::single_requests(config, environment)?, base))
+    Ok((options::external_client(config, environment)?, base))
 }
 
 /// A table, coloured if standard output is a terminal (<https://no-color.org>).

@@ -60,7 +60,7 @@ async fn run_until(client: Client, condition: impl Fn(&str) -> bool) {
     let config = config::load(None, &environment).expect("defaults").config;
     let metrics = Arc::new(Metrics::new().expect("metrics"));
     let observer = Arc::new(Observer::new(Arc::clone(&metrics)));
-    let registry = options::client(&config, &environment, observer, CONTROLLER_REQUESTS);
+    let registry = options::registry_client(&config, &environment, observer, CONTROLLER_REQUESTS);
     let limiter = Arc::new(Limiter::default());
     let (recorder, _writer) = Recorder::new(
         client.clone(),

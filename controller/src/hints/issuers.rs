@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kube_autorollout_hints::oidc::{Check, Fetch, TokenError, Verifier};
-use kube_autorollout_registry::{TokenClient, TokenRequest, TokenResponse};
+use kube_autorollout_registry::{ExternalClient, ExternalRequest, ExternalResponse};
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
@@ -21,7 +21,7 @@ const POLL: Duration = Duration::from_millis(50);
 const DEADLINE: Duration = Duration::from_secs(11);
 
 /// Fetches the keys of issuers and verifies tokens.
-pub(crate) struct Issuers(TokenClient);
+pub(crate) struct Issuers(ExternalClient);
 
 /// The result of a token's verification.
 pub(super) enum TokenVerdict {
@@ -33,7 +33,7 @@ pub(super) enum TokenVerdict {
 
 impl Issuers {
     /// Fetches keys with this client.
-    pub(crate) fn new(client: TokenClient) -> Self {
+    pub(crate) fn new(client: ExternalClient) -> Self {
         Self(client)
     }
 
@@ -69,10 +69,10 @@ impl Issuers {
         let mut next = Some(first);
         while let Some(fetch) = next {
             let url = fetch.url();
-            let response = self.0.send(TokenRequest::get(url, TIMEOUT)).await;
+            let response = self.0.send(ExternalRequest::get(url, TIMEOUT)).await;
             let document = response.as_ref().ok();
             let document = document.filter(|response| response.status() == 200);
-            let body = document.map(TokenResponse::body);
+            let body = document.map(ExternalResponse::body);
             let now = Instant::now().into_std();
             let fetched = verifier.lock().fetched(&fetch, body, now);
             next = fetched.unwrap_or_else(|error| {

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
 use hyper::body::Bytes;
-use kube_autorollout_registry::{TokenClient, TokenRequest};
+use kube_autorollout_registry::{ExternalClient, ExternalRequest};
 use tracing::warn;
 
 use super::response::{Response, unavailable};
@@ -28,13 +28,13 @@ const NOT_FORWARDED: [header::HeaderName; 6] = [
 
 /// Forwards requests to the replica that leads by the Lease.
 pub(crate) struct Forwarder {
-    client: TokenClient,
+    client: ExternalClient,
     leadership: Arc<Leadership>,
 }
 
 impl Forwarder {
     /// The client must not use a proxy.
-    pub(crate) fn new(client: TokenClient, leadership: Arc<Leadership>) -> Self {
+    pub(crate) fn new(client: ExternalClient, leadership: Arc<Leadership>) -> Self {
         Self { client, leadership }
     }
 
@@ -48,7 +48,7 @@ impl Forwarder {
         };
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
         let url = format!("http://{leader}{path}");
-        let request = TokenRequest::post(url, body, TIMEOUT.saturating_add(wait));
+        let request = ExternalRequest::post(url, body, TIMEOUT.saturating_add(wait));
         let request = forwarded(&head.headers).fold(request, |request, (name, value)| {
             request.header(name, value)
         });

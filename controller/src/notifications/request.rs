@@ -5,7 +5,9 @@ use std::{fs, time::Duration};
 use kube_autorollout_notifications::{
     Body, InvalidTarget, Message, SIGNATURE_HEADER, SigningKey, Sink, Target,
 };
-use kube_autorollout_registry::{self as registry, TokenClient, TokenRequest, TokenResponse};
+use kube_autorollout_registry::{
+    self as registry, ExternalClient, ExternalRequest, ExternalResponse,
+};
 
 /// Timeout of a request.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -55,11 +57,11 @@ impl Request {
     /// Sends a body. The URL and the key are read from their files each time, as they may rotate.
     pub(crate) async fn send(
         &self,
-        client: &TokenClient,
+        client: &ExternalClient,
         body: &Body,
-    ) -> Result<TokenResponse, Error> {
+    ) -> Result<ExternalResponse, Error> {
         let target = self.target()?;
-        let mut request = TokenRequest::post(target.expose(), body.bytes.clone(), TIMEOUT)
+        let mut request = ExternalRequest::post(target.expose(), body.bytes.clone(), TIMEOUT)
             .header("Content-Type", body.content_type);
         if let Some(key) = self.key()? {
             request = request.header(SIGNATURE_HEADER, key.sign(&body.bytes));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kube_autorollout_notifications::{
     Attempts, Message, Next, Notice, Outbox, PushResult, SinkResponse, Verdict,
 };
-use kube_autorollout_registry::TokenClient;
+use kube_autorollout_registry::ExternalClient;
 use parking_lot::Mutex;
 use tokio::{
     sync::Notify,
@@ -55,7 +55,7 @@ impl Sender {
     }
 
     /// Sends messages until `closing` is cancelled and the queue is empty.
-    pub(super) async fn run(&self, client: &TokenClient, closing: &CancellationToken) {
+    pub(super) async fn run(&self, client: &ExternalClient, closing: &CancellationToken) {
         let mut closed = false;
         loop {
             if closing.is_cancelled() && !closed {
@@ -88,7 +88,7 @@ impl Sender {
     async fn deliver(
         &self,
         message: &Message,
-        client: &TokenClient,
+        client: &ExternalClient,
         closing: &CancellationToken,
     ) -> DeliveryOutcome {
         let body = self.request.body(message);

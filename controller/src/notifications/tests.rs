@@ -82,7 +82,7 @@ impl Running {
     fn start(settings: Vec<SinkSettings>) -> Self {
         let environment = BTreeMap::new();
         let config = config::load(None, &environment).expect("defaults").config;
-        let client = options::single_requests(&config, &environment).expect("a client");
+        let client = options::external_client(&config, &environment).expect("a client");
         let notifications = Notifications {
             cluster: "prod".to_owned(),
             sinks: sinks(settings).expect("no mistakes"),

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use http::{StatusCode, request::Parts};
 use hyper::body::Bytes;
-use kube_autorollout_registry::{TokenClient, TokenRequest};
+use kube_autorollout_registry::{ExternalClient, ExternalRequest};
 use tokio::sync::Semaphore;
 use tracing::warn;
 
@@ -24,14 +24,14 @@ pub(super) struct Unavailable(pub(super) String);
 
 /// Forwards requests to the replica that leads by the Lease.
 pub(crate) struct Forwarder {
-    client: TokenClient,
+    client: ExternalClient,
     leadership: Arc<Leadership>,
     permits: Semaphore,
 }
 
 impl Forwarder {
     /// The client must not use a proxy.
-    pub(crate) fn new(client: TokenClient, leadership: Arc<Leadership>) -> Self {
+    pub(crate) fn new(client: ExternalClient, leadership: Arc<Leadership>) -> Self {
         Self {
             client,
             leadership,
@@ -53,7 +53,7 @@ impl Forwarder {
         };
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
         let url = format!("http://{address}{path}");
-        let request = TokenRequest::get(url, TIMEOUT)
+        let request = ExternalRequest::get(url, TIMEOUT)
             .header(HANDED_ON, "1")
             .max_bytes(MAX_BODY);
         let _permit = self.permits.acquire().await;

@@ -1,4 +1,4 @@
-//! Creates the clients for registries by the configuration and the environment.
+//! Creates the clients for registries and other servers by the configuration and the environment.
 
 use std::{collections::BTreeMap, num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
 
@@ -73,13 +73,13 @@ pub(crate) fn identities(
 /// # Errors
 ///
 /// [`Error`] when the configuration or the environment is invalid.
-pub(crate) fn single_requests(
+pub(crate) fn external_client(
     config: &Config,
     environment: &BTreeMap<String, String>,
-) -> Result<registry::TokenClient, Error> {
+) -> Result<registry::ExternalClient, Error> {
     let certificates = config.ca_certificates.iter().map(certificate);
     let certificates: Vec<_> = certificates.collect::<Result<_, _>>()?;
-    token_client(&certificates, proxy(environment)?)
+    new_external_client(&certificates, proxy(environment)?)
 }
 
 /// A client for single requests to other replicas, without a proxy.
@@ -87,16 +87,16 @@ pub(crate) fn single_requests(
 /// # Errors
 ///
 /// [`Error`] when it cannot be created.
-pub(crate) fn within_the_cluster() -> Result<registry::TokenClient, Error> {
-    token_client(&[], registry::Proxy::default())
+pub(crate) fn replica_client() -> Result<registry::ExternalClient, Error> {
+    new_external_client(&[], registry::Proxy::default())
 }
 
-fn token_client(
+fn new_external_client(
     certificates: &[registry::Certificate],
     proxy: registry::Proxy,
-) -> Result<registry::TokenClient, Error> {
+) -> Result<registry::ExternalClient, Error> {
     let agent = constants::USER_AGENT;
-    let client = registry::TokenClient::new(certificates, proxy, CONNECT_TIMEOUT, agent);
+    let client = registry::ExternalClient::new(certificates, proxy, CONNECT_TIMEOUT, agent);
     Ok(client?)
 }
 
@@ -112,7 +112,7 @@ pub(crate) const CHECK_REQUESTS: NonZeroUsize = NonZeroUsize::MIN.saturating_add
 /// # Errors
 ///
 /// [`Error`] when the configuration or the environment is invalid.
-pub(crate) fn client(
+pub(crate) fn registry_client(
     config: &Config,
     environment: &BTreeMap<String, String>,
     observer: Arc<dyn registry::Observer>,
@@ -224,7 +224,7 @@ mod tests {
         for name in ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"] {
             let variables = environment(&[(name, "socks5://user:planted@proxy:1080")]);
             let observer = Arc::new(registry::NoopObserver);
-            let error = client(&config, &variables, observer, CONTROLLER_REQUESTS)
+            let error = registry_client(&config, &variables, observer, CONTROLLER_REQUESTS)
                 .expect_err("it cannot be used")
                 .to_string();
             assert!(error.contains(name), "{name}: {error}");

@@ -6,7 +6,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use kube_autorollout_registry::{Credential, TokenResponse};
+use kube_autorollout_registry::{Credential, ExternalResponse};
 
 /// The minimum lifetime: otherwise a wrong clock would cause a fetch for each request.
 const MIN_LIFETIME: Duration = Duration::from_secs(30);
@@ -31,7 +31,7 @@ impl fmt::Debug for Grant {
 }
 
 /// The time until `expires`, by the clock of the server that sent it, or else by ours.
-pub(crate) fn remaining_until(expires: Timestamp, response: &TokenResponse) -> Duration {
+pub(crate) fn remaining_until(expires: Timestamp, response: &ExternalResponse) -> Duration {
     let date = response.header("date");
     let date = date.and_then(|date| httpdate::parse_http_date(date).ok());
     let date = date.and_then(|date| Timestamp::try_from(date).ok());

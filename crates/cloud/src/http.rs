@@ -3,7 +3,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use form_urlencoded::Serializer;
-use kube_autorollout_registry::{ErrorKind, TokenClient, TokenRequest, TokenResponse};
+use kube_autorollout_registry::{ErrorKind, ExternalClient, ExternalRequest, ExternalResponse};
 use serde::de::DeserializeOwned;
 use tokio::time::sleep;
 use url::{Host, Url};
@@ -35,7 +35,7 @@ const UNTRUSTED: &str = "trust the certificate authority of this endpoint, or of
 const BUSY: &str =
     "wait: the cloud's endpoint fails or has too much to do, and is asked again by itself";
 
-const MALFORMED: &str = "check the address: what answers there is not the cloud's endpoint, or a proxy changes its answers";
+const MALFORMED: &str = "check the address: what responds there is not the cloud's endpoint, or a proxy changes its responses";
 
 const REDIRECTS: &str =
     "correct the address: a redirect is not followed, as what is sent is a secret";
@@ -44,19 +44,19 @@ const REDIRECTS: &str =
 #[derive(Debug, Clone)]
 pub(crate) struct Http {
     /// For cloud endpoints, through the proxy if there is one.
-    pub(crate) endpoints: TokenClient,
+    pub(crate) endpoints: ExternalClient,
     /// For AWS endpoints, with the certificates of `AWS_CA_BUNDLE`.
-    pub(crate) aws: TokenClient,
+    pub(crate) aws: ExternalClient,
     /// For metadata servers, never through a proxy.
-    pub(crate) metadata: TokenClient,
+    pub(crate) metadata: ExternalClient,
 }
 
 /// The media type of a form.
 pub(crate) const FORM: &str = "application/x-www-form-urlencoded";
 
 /// A POST of a form.
-pub(crate) fn post_form(url: &str, fields: &[(&str, &str)]) -> TokenRequest {
-    let request = TokenRequest::post(url, form(fields), ENDPOINT_TIMEOUT);
+pub(crate) fn post_form(url: &str, fields: &[(&str, &str)]) -> ExternalRequest {
+    let request = ExternalRequest::post(url, form(fields), ENDPOINT_TIMEOUT);
     request.header("content-type", FORM)
 }
 
@@ -69,10 +69,10 @@ pub(crate) fn form(fields: &[(&str, &str)]) -> String {
 
 /// Sends a request to a cloud endpoint. Redirects are errors.
 pub(crate) async fn send(
-    client: &TokenClient,
+    client: &ExternalClient,
     step: &str,
-    request: TokenRequest,
-) -> Result<TokenResponse, Failure> {
+    request: ExternalRequest,
+) -> Result<ExternalResponse, Failure> {
     let response = client.send(request).await.map_err(|error| {
         let advice = match error.kind() {
             ErrorKind::Tls => UNTRUSTED,
@@ -95,8 +95,8 @@ impl Http {
     pub(crate) async fn send_to_metadata_server(
         &self,
         step: &str,
-        request: impl Fn() -> TokenRequest,
-    ) -> Result<TokenResponse, Failure> {
+        request: impl Fn() -> ExternalRequest,
+    ) -> Result<ExternalResponse, Failure> {
         let mut last = send(&self.metadata, step, request()).await;
         for _ in 1..METADATA_ATTEMPTS {
             let is_starting = match &last {
@@ -116,7 +116,7 @@ impl Http {
 /// The failure for an error response, transient if the status is that of a failing or busy server.
 pub(crate) fn error_response(
     step: &str,
-    response: &TokenResponse,
+    response: &ExternalResponse,
     code: Option<String>,
     advice: &'static str,
 ) -> Failure {
@@ -132,13 +132,13 @@ pub(crate) fn error_response(
 }
 
 /// Parses the body of a response as JSON.
-pub(crate) fn parse<T: DeserializeOwned>(response: &TokenResponse) -> Option<T> {
+pub(crate) fn parse<T: DeserializeOwned>(response: &ExternalResponse) -> Option<T> {
     serde_json::from_slice(response.body()).ok()
 }
 
 /// The failure for a response that cannot be parsed.
 pub(crate) fn malformed(step: &str) -> Failure {
-    Failure::permanent(step, "the answer makes no sense", MALFORMED)
+    Failure::permanent(step, "the response makes no sense", MALFORMED)
 }
 
 /// The `host` or `host:port` of a URL, empty if it is invalid.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, io, path::PathBuf, sync::Arc};
 
 use kube_autorollout_registry::{
-    BuildError, Certificate, CredentialProvider, InvalidCertificate, Proxy, TokenClient,
+    BuildError, Certificate, CredentialProvider, ExternalClient, InvalidCertificate, Proxy,
 };
 use url::Url;
 
@@ -91,7 +91,7 @@ impl Identities {
             return Err(Error::Endpoint { variable });
         }
         let client = |certificates: &[Certificate], proxy, timeout| {
-            TokenClient::new(certificates, proxy, timeout, setup.user_agent)
+            ExternalClient::new(certificates, proxy, timeout, setup.user_agent)
         };
         let (own, proxy) = (&setup.certificates, &setup.proxy);
         let endpoints = client(own, proxy.clone(), ENDPOINT_CONNECT_TIMEOUT)?;

@@ -196,7 +196,9 @@ impl Error {
         match self.0.repr {
             Repr::RateLimited { retry_after } => Some(retry_after),
             Repr::Provider(ref error) => error.wait(),
-            Repr::Quarantined { remaining } | Repr::Down { remaining, .. } => Some(remaining),
+            Repr::Quarantined { remaining } | Repr::CircuitOpen { remaining, .. } => {
+                Some(remaining)
+            }
             _ => {
                 let retry_after = self.0.response.as_ref()?.retry_after?;
                 Some(retry_after.min(MAX_RETRY_AFTER))

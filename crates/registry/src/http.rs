@@ -4,9 +4,9 @@
 //! host, and limits the time; a [`Transport`](transport::Transport) has the connections.
 
 pub(crate) mod body;
-mod breaker;
 pub(crate) mod call;
-mod circuit;
+mod circuit_breaker;
+mod circuit_breakers;
 mod error_body;
 mod host_client;
 mod hosts;

@@ -12,13 +12,11 @@ mod tests;
 use std::{collections::BTreeMap, net::Ipv6Addr};
 
 use glob::Pattern;
-
-use docker_config::DockerConfig;
-pub use docker_config::{DockerConfigError, MissingCredential};
-
 use oci_spec::distribution::Reference;
 
 use crate::credential::Credential;
+use docker_config::DockerConfig;
+pub use docker_config::{DockerConfigError, MissingCredential};
 
 /// The key of credentials for Docker Hub if no other key matches.
 const DEFAULT_REGISTRY: &str = "index.docker.io";

@@ -8,6 +8,7 @@ mod client;
 mod credential;
 mod endpoint;
 mod error;
+mod external_client;
 mod host_options;
 mod host_pattern;
 mod http;
@@ -18,7 +19,6 @@ mod origin;
 mod reference;
 mod single_flight;
 mod takeover_lock;
-mod token_client;
 
 pub use oci_spec::{distribution::Reference, image::Digest};
 
@@ -32,6 +32,7 @@ pub use crate::{
     },
     endpoint::{Endpoint, EndpointError},
     error::{Error, ErrorKind},
+    external_client::{ExternalClient, ExternalRequest, ExternalResponse},
     host_options::HostOptions,
     host_pattern::{HostPattern, HostPatternError},
     http::{
@@ -44,7 +45,6 @@ pub use crate::{
         resolved::{DigestSource, Resolved},
     },
     observer::{NoopObserver, Observer, Operation},
-    token_client::{TokenClient, TokenRequest, TokenResponse},
 };
 
 /// Entry point of the fuzz target for the parser of challenges.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use kube_autorollout_hints::oidc::DEFAULT_AUDIENCE;
-use kube_autorollout_registry::{TokenClient, TokenRequest};
+use kube_autorollout_registry::{ExternalClient, ExternalRequest};
 use serde::Deserialize;
 
 /// The token or secret, as GitLab passes the token of a job.
@@ -57,7 +57,7 @@ struct Issued {
 pub(super) async fn find(
     file: Option<&Path>,
     environment: &BTreeMap<String, String>,
-    client: &TokenClient,
+    client: &ExternalClient,
 ) -> Result<String, TokenError> {
     if let Some(file) = file {
         let token = fs::read_to_string(file);
@@ -80,8 +80,8 @@ fn non_empty(token: &str, source: &str) -> Result<String, TokenError> {
     Ok(token.to_owned())
 }
 
-async fn request(url: &str, token: &str, client: &TokenClient) -> Result<String, TokenError> {
-    let request = TokenRequest::get(format!("{url}&audience={DEFAULT_AUDIENCE}"), TIMEOUT)
+async fn request(url: &str, token: &str, client: &ExternalClient) -> Result<String, TokenError> {
+    let request = ExternalRequest::get(format!("{url}&audience={DEFAULT_AUDIENCE}"), TIMEOUT)
         .header("authorization", format!("Bearer {token}"));
     let response = client.send(request).await;
     let response = response.map_err(|error| TokenError::Actions(error.to_string()))?;

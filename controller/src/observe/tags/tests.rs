@@ -15,7 +15,7 @@ async fn a_tag_that_no_workload_follows_is_evicted_after_a_while() {
     let config = config::load(None, &environment).expect("defaults").config;
     let metrics = Arc::new(Metrics::new().expect("metrics"));
     let observer = Arc::new(Observer::new(metrics));
-    let client = options::client(&config, &environment, observer, CONTROLLER_REQUESTS);
+    let client = options::registry_client(&config, &environment, observer, CONTROLLER_REQUESTS);
     let fetches = Fetches::new(Arc::default(), CancellationToken::new());
     let tags = Tags::new(client.expect("a client"), &fetches);
     let web = Identity::deployment("shop", "web");

@@ -1,7 +1,7 @@
 //! Credentials of the pod, in the order of the SDKs:
 //! <https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html>.
 
-use kube_autorollout_registry::TokenRequest;
+use kube_autorollout_registry::ExternalRequest;
 use serde::Deserialize;
 use url::{Host, Url};
 
@@ -138,7 +138,7 @@ async fn of_the_agent(
             .map(str::to_owned),
     };
     let request = |timeout| {
-        let request = TokenRequest::get(url.as_str(), timeout);
+        let request = ExternalRequest::get(url.as_str(), timeout);
         match &token {
             Some(token) => request.header("authorization", token),
             None => request,

@@ -3,7 +3,7 @@
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use jiff::Timestamp;
-use kube_autorollout_registry::{Credential, TokenResponse};
+use kube_autorollout_registry::{Credential, ExternalResponse};
 use serde::Deserialize;
 
 use super::{
@@ -166,7 +166,7 @@ pub(crate) async fn fetch(
 }
 
 /// The error code of a response, without its namespace.
-fn error_code(response: &TokenResponse) -> Option<String> {
+fn error_code(response: &ExternalResponse) -> Option<String> {
     let error: Option<ErrorBody> = parse(response);
     let kind = error.and_then(|error| error.kind);
     let kind = kind.or_else(|| {
@@ -176,7 +176,7 @@ fn error_code(response: &TokenResponse) -> Option<String> {
     code(kind.rsplit('#').next()?)
 }
 
-fn password(response: &TokenResponse) -> Option<(Credential, Timestamp)> {
+fn password(response: &ExternalResponse) -> Option<(Credential, Timestamp)> {
     let body: AuthorizationResponse = parse(response)?;
     let data = match body.authorization_data {
         OneOrMany::Many(list) => list.into_iter().next()?,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kube_autorollout_registry::{TokenRequest, TokenResponse};
+use kube_autorollout_registry::{ExternalRequest, ExternalResponse};
 
 use super::{
     sigv4::{Keys, Scope, Unsigned, sign},
@@ -107,7 +107,7 @@ impl Sts<'_> {
         step: &str,
         form: String,
         timeout: Duration,
-    ) -> Result<TokenResponse, Failure> {
+    ) -> Result<ExternalResponse, Failure> {
         let scope = Scope {
             region: &self.region,
             service: "sts",
@@ -148,7 +148,7 @@ pub(super) fn signed_post(
     headers: &[(&str, &str)],
     body: String,
     timeout: Duration,
-) -> TokenRequest {
+) -> ExternalRequest {
     let path = url::Url::parse(url).map_or_else(|_| "/".to_owned(), |url| url.path().to_owned());
     let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
     let headers: Vec<_> = headers.iter().map(owned).collect();
@@ -161,7 +161,7 @@ pub(super) fn signed_post(
         body: body.as_bytes(),
     };
     let added = sign(keys, scope, unsigned);
-    let request = TokenRequest::post(url, body, timeout);
+    let request = ExternalRequest::post(url, body, timeout);
     let headers = headers.into_iter().chain(added);
     headers.fold(request, |request, (name, value)| {
         request.header(name, value)
@@ -171,7 +171,7 @@ pub(super) fn signed_post(
 /// Parses the keys in a response, or its error code.
 fn keys(
     step: &str,
-    response: &TokenResponse,
+    response: &ExternalResponse,
     advice: impl Fn(&str) -> &'static str,
 ) -> Result<Keys, Failure> {
     let document = std::str::from_utf8(response.body()).unwrap_or_default();

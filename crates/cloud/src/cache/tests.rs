@@ -40,7 +40,7 @@ impl FakeCloud {
         let number = self.fetched.fetch_add(1, Ordering::Relaxed) + 1;
         sleep(Duration::from_millis(100)).await;
         if self.away.load(Ordering::Relaxed) {
-            return Err(Failure::transient("aws: x", "no answer", "wait"));
+            return Err(Failure::transient("aws: x", "no response", "wait"));
         }
         if self.refuses.load(Ordering::Relaxed) {
             return Err(Failure::permanent("aws: x", "AccessDenied", "grant it"));

@@ -6,7 +6,7 @@ mod source;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kube_autorollout_registry::{TokenRequest, TokenResponse};
+use kube_autorollout_registry::{ExternalRequest, ExternalResponse};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
@@ -177,7 +177,7 @@ async fn impersonate(
     let account = account.unwrap_or(&file.audience);
     let step = format!("gcp: impersonation of {account} at {}", host_of(url));
     let body = json!({ "scope": [SCOPE] }).to_string();
-    let request = TokenRequest::post(url, body, ENDPOINT_TIMEOUT)
+    let request = ExternalRequest::post(url, body, ENDPOINT_TIMEOUT)
         .header("content-type", "application/json")
         .header("authorization", format!("Bearer {federated}"));
     let response = send(&http.endpoints, &step, request).await?;
@@ -194,7 +194,7 @@ async fn impersonate(
 }
 
 /// The member `error` of a response: an `OAuth2` error code, or an error object of Google's APIs.
-fn error(response: &TokenResponse) -> Option<Value> {
+fn error(response: &ExternalResponse) -> Option<Value> {
     let mut body: Value = parse(response)?;
     body.get_mut("error").map(Value::take)
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use kube_autorollout_registry::{TokenRequest, TokenResponse};
+use kube_autorollout_registry::{ExternalRequest, ExternalResponse};
 use serde::Deserialize;
 
 use super::AccessToken;
@@ -60,19 +60,19 @@ async fn email(host: &str, http: &Http) -> String {
         .unwrap_or_else(|| "the metadata server's service account".to_owned())
 }
 
-async fn get(host: &str, what: &str, step: &str, http: &Http) -> Result<TokenResponse, Failure> {
+async fn get(host: &str, what: &str, step: &str, http: &Http) -> Result<ExternalResponse, Failure> {
     let url = format!("http://{host}/computeMetadata/v1/instance/service-accounts/default/{what}");
     let (name, value) = FLAVOR;
-    let request = || TokenRequest::get(&*url, METADATA_TIMEOUT).header(name, value);
+    let request = || ExternalRequest::get(&*url, METADATA_TIMEOUT).header(name, value);
     http.send_to_metadata_server(step, request).await
 }
 
 /// Checks the server's identity: on another network, any server could have the address.
-fn is_google(step: &str, response: &TokenResponse) -> Result<(), Failure> {
+fn is_google(step: &str, response: &ExternalResponse) -> Result<(), Failure> {
     let (name, value) = FLAVOR;
     if response.header(name) == Some(value) {
         return Ok(());
     }
-    let what = "what answers is not Google's metadata server: it has no Metadata-Flavor";
+    let what = "what responds is not Google's metadata server: it has no Metadata-Flavor";
     Err(Failure::permanent(step, what, OUTSIDE))
 }

@@ -42,7 +42,7 @@ struct Exchange<'a> {
     negotiation: Negotiation,
     /// The token for the next request.
     token: Option<Token>,
-    /// Why the request could not be authorized. Settled when the registry is known to still want that.
+    /// Why the request could not be authorized. Concluded when the registry is known to still want that.
     failure: Option<TokenFailure>,
     last_response: Option<LastResponse>,
 }
@@ -237,7 +237,7 @@ impl<'a> Exchange<'a> {
         if let Failure::AuthorizationFailed = failure
             && let Some(failure) = self.failure.take()
         {
-            return failure.settle(self.context, call).await;
+            return failure.conclude(self.context, call).await;
         }
         outcome::of_failure(self.context, failure, last_response)
     }

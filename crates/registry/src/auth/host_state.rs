@@ -45,18 +45,18 @@ pub(crate) struct HostState {
 #[derive(Clone, Default)]
 struct FirstChallenge(Arc<tokio::sync::Mutex<()>>);
 
-/// Waits until the host has answered or it is this caller's turn to send the first request. The guard is held until the
+/// Waits until the host has responded or it is this caller's turn to send the first request. The guard is held until the
 /// scheme is known.
 pub(crate) async fn first_challenge(
     host: &HostClient,
 ) -> Result<Option<OwnedMutexGuard<()>>, Repr> {
-    if host.has_answered() {
+    if host.has_responded() {
         return Ok(None);
     }
     let FirstChallenge(lock) = host.extension();
     let locked = timeout(FIRST_CHALLENGE_TIMEOUT, lock.lock_owned());
     let guard = host.queue(locked).await?;
-    Ok(guard.ok().filter(|_| !host.has_answered()))
+    Ok(guard.ok().filter(|_| !host.has_responded()))
 }
 
 impl HostState {

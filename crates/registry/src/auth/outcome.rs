@@ -119,7 +119,7 @@ async fn after_head(
     context.fallback.choose(response, get.ok())
 }
 
-/// Requests the base of an Artifactory that answered 403: was the credential refused, or the repository denied?
+/// Requests the base of an Artifactory that responded with 403: was the credential refused, or the repository denied?
 async fn request_base(
     context: Context<'_>,
     request: &Request,

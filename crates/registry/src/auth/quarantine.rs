@@ -32,7 +32,7 @@ const SUSPENSION: Duration = Duration::from_secs(90);
 const VALID_TTL: Duration = Duration::from_secs(10 * 60);
 
 /// Repositories in a row that a token server newly denies (403) to a credential before the credential itself is suspected:
-/// GHCR answers so to a token that has expired.
+/// GHCR responds so to a token that has expired.
 const NEWLY_DENIED: u32 = 2;
 
 /// The same for repositories in a row, some of which were denied before.

@@ -24,13 +24,13 @@ pub(crate) enum Event {
     AuthorizationFailed {
         outdated: bool,
     },
-    /// The registry answered 401 with this offer. `replaceable`: it refused a token that is older than this call or shared
-    /// with others, so a fresh one may be accepted.
+    /// The registry responded with 401 and this offer. `replaceable`: it refused a token that is older than this call or
+    /// shared with others, so a fresh one may be accepted.
     Unauthorized {
         replaceable: bool,
         offer: Offer,
     },
-    /// The registry answered with another status.
+    /// The registry responded with another status.
     Response(StatusCode),
     /// The offer in the response of the registry's base.
     BaseOffer(Offer),
@@ -245,7 +245,7 @@ impl Negotiation {
         }
     }
 
-    /// Whether to request the base, once per exchange: some registries answer 403 or 404 to requests without
+    /// Whether to request the base, once per exchange: some registries respond with 403 or 404 to requests without
     /// authentication and send a challenge at their base only.
     fn wants_base(&mut self) -> bool {
         let wanted = self.credential.is_some() && !self.base_requested && self.scheme.is_none();

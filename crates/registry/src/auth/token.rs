@@ -70,11 +70,11 @@ impl Token {
             expires_in: Option<serde_json::Value>,
         }
         // The parser's error could quote the token.
-        let body: Body = serde_json::from_slice(body).map_err(|_| Repr::TokenAnswer)?;
+        let body: Body = serde_json::from_slice(body).map_err(|_| Repr::MalformedTokenResponse)?;
         let present = |token: Option<String>| token.filter(|token| !token.is_empty());
         let token = present(body.access_token)
             .or_else(|| present(body.token))
-            .ok_or(Repr::TokenAnswer)?;
+            .ok_or(Repr::MalformedTokenResponse)?;
         let lifetime = body
             .expires_in
             .as_ref()
@@ -83,7 +83,7 @@ impl Token {
         let lifetime = lifetime.clamp(MIN_LIFETIME, MAX_LIFETIME);
         let margin = Duration::from_secs(10).min(lifetime / 10);
         Ok(Self {
-            authorization: bearer(&token).ok_or(Repr::TokenAnswer)?,
+            authorization: bearer(&token).ok_or(Repr::MalformedTokenResponse)?,
             renew_at: now + lifetime.saturating_sub(margin),
             shared: Arc::default(),
         })

@@ -31,7 +31,7 @@ pub(crate) struct TokenSource<'a> {
     scopes: &'a [String],
 }
 
-/// A failure to get a token. What it implies for the credential is not settled yet: the registry may have another realm
+/// A failure to get a token. What it implies for the credential is not known yet: the registry may have another realm
 /// than the remembered one.
 pub(crate) struct TokenFailure {
     pub(crate) error: Error,
@@ -40,14 +40,14 @@ pub(crate) struct TokenFailure {
 
 /// A token server's refusal of a credential.
 struct Refusal {
-    /// Held until it is settled, so that no other caller presents the credential meanwhile.
+    /// Held until that is known, so that no other caller presents the credential meanwhile.
     probe: Probe,
     bearer: Arc<Bearer>,
-    /// The token server is an Artifactory, which answers 403 while a login is suspended.
+    /// The token server is an Artifactory, which responds with 403 while a login is suspended.
     is_artifactory: bool,
 }
 
-/// A token request that failed, and whether Artifactory answered it.
+/// A token request that failed, and whether Artifactory responded to it.
 type Failed = (Error, bool);
 
 impl From<Error> for TokenFailure {
@@ -59,7 +59,7 @@ impl From<Error> for TokenFailure {
 
 impl TokenFailure {
     /// Records what the failure implies for the credential: the registry still wants a token of this server.
-    pub(crate) async fn settle(self, context: Context<'_>, call: &mut Call<'_>) -> Error {
+    pub(crate) async fn conclude(self, context: Context<'_>, call: &mut Call<'_>) -> Error {
         let Self { error, refusal } = self;
         let Some(refusal) = refusal else {
             return error;
@@ -75,7 +75,7 @@ impl TokenFailure {
 }
 
 impl Refusal {
-    /// Settles a 403, which concerns the repository or the credential. `is_new`: the repository was not refused before.
+    /// Finds out whether a 403 concerns the repository or the credential. `is_new`: the repository was not refused before.
     async fn suspect(self, is_new: bool, context: Context<'_>, call: &mut Call<'_>) {
         let Suspicion::Credential { proof, is_new } = self.probe.deny(is_new) else {
             return;
@@ -231,7 +231,7 @@ impl<'a> TokenSource<'a> {
         call: &mut Call<'_>,
     ) -> Result<Response, Error> {
         let uri = self.bearer.token_uri(self.scopes);
-        let uri = uri.ok_or_else(|| self.context.error(Repr::TokenAnswer))?;
+        let uri = uri.ok_or_else(|| self.context.error(Repr::MalformedTokenResponse))?;
         let mut request = Request::new(Operation::Token, uri, MAX_BYTES);
         request.authorization = authorization;
         self.send_to_realm(request, call).await

@@ -44,7 +44,7 @@ pub(crate) fn of_response(facts: Facts) -> Verdict {
     match facts.status {
         StatusCode::FORBIDDEN if facts.of_manifest => Verdict::ManifestDenied,
         StatusCode::FORBIDDEN if !facts.authenticated => Verdict::AnonymousDenied,
-        // Artifactory answers 403, not 401, while a login is suspended.
+        // Artifactory responds with 403, not 401, while a login is suspended.
         StatusCode::FORBIDDEN
             if facts.presented && facts.is_artifactory && !facts.recently_accepted =>
         {
@@ -57,7 +57,7 @@ pub(crate) fn of_response(facts: Facts) -> Verdict {
     }
 }
 
-/// What Artifactory's base implies for a credential that was just answered with 403.
+/// What Artifactory's base implies for a credential to which the response was just 403.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BaseVerdict {
     Accepted,
@@ -66,7 +66,7 @@ pub(crate) enum BaseVerdict {
     Suspended,
 }
 
-/// What the status of Artifactory's base implies. Without a clear answer the credential is not presented for a while, as if
+/// What the status of Artifactory's base implies. Without a clear result the credential is not presented for a while, as if
 /// it were suspended.
 pub(crate) fn of_base(status: Option<StatusCode>) -> BaseVerdict {
     match status {

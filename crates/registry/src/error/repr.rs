@@ -38,10 +38,10 @@ pub(crate) enum Repr {
     RateLimited { retry_after: Duration },
     #[error("unsupported authentication challenge: {schemes}")]
     UnsupportedChallenge { schemes: String },
-    #[error("the token server answered with status {}", .0.as_u16())]
+    #[error("the token server responded with status {}", .0.as_u16())]
     TokenStatus(StatusCode),
     #[error("the token server's response is malformed")]
-    TokenAnswer,
+    MalformedTokenResponse,
     #[error("the response is {found}, not a manifest")]
     UnsupportedMediaType { found: String },
     #[error("the response is a manifest of schema 1")]
@@ -57,7 +57,7 @@ pub(crate) enum Repr {
     #[error("no connection within {} s", rounded(.after))]
     ConnectTimeout { after: Duration },
     #[error("{repr}; next request in {} s", .remaining.as_secs().max(1))]
-    Down {
+    CircuitOpen {
         /// The failure of the requests that were sent.
         repr: Box<Self>,
         remaining: Duration,
@@ -92,14 +92,14 @@ impl Repr {
             Self::Provider(_) => ErrorKind::CloudIdentity,
             Self::RateLimited { .. } => ErrorKind::RateLimited,
             Self::UnsupportedChallenge { .. } => ErrorKind::UnsupportedChallenge,
-            Self::TokenStatus(_) | Self::TokenAnswer => ErrorKind::TokenServer,
+            Self::TokenStatus(_) | Self::MalformedTokenResponse => ErrorKind::TokenServer,
             Self::UnsupportedMediaType { .. } => ErrorKind::UnsupportedMediaType,
             Self::Schema1 => ErrorKind::Schema1,
             Self::DigestMismatch { .. } => ErrorKind::DigestMismatch,
             Self::TooLarge { .. } => ErrorKind::ManifestTooLarge,
             Self::RedirectRefused { .. } => ErrorKind::RedirectRefused,
             Self::Timeout { .. } | Self::ConnectTimeout { .. } => ErrorKind::Timeout,
-            Self::Down { repr, .. } => repr.kind(),
+            Self::CircuitOpen { repr, .. } => repr.kind(),
             Self::Tls(_) => ErrorKind::Tls,
             Self::Connect(_) | Self::Proxy(_) | Self::Transport(_) => ErrorKind::Transport,
             Self::Status(_) | Self::TooManyRequests(_) => ErrorKind::Server,
@@ -109,7 +109,7 @@ impl Repr {
     /// The failure that opened the circuit breaker, else the failure itself.
     pub(crate) fn cause(&self) -> &Self {
         match self {
-            Self::Down { repr, .. } => repr.cause(),
+            Self::CircuitOpen { repr, .. } => repr.cause(),
             other => other,
         }
     }
@@ -123,7 +123,7 @@ impl Repr {
             }
             // Replicas catch up.
             Self::ManifestMissing => true,
-            Self::Down { repr, .. } => repr.is_transient(),
+            Self::CircuitOpen { repr, .. } => repr.is_transient(),
             _ => matches!(
                 self.kind(),
                 ErrorKind::RateLimited
@@ -138,14 +138,14 @@ impl Repr {
     /// The same, of a token server.
     pub(crate) fn of_token_server(self) -> Self {
         match self {
-            Self::Down {
+            Self::CircuitOpen {
                 mut repr,
                 remaining,
             } => {
                 if let Self::Status(status) = *repr {
                     *repr = Self::TokenStatus(status);
                 }
-                Self::Down { repr, remaining }
+                Self::CircuitOpen { repr, remaining }
             }
             other => other,
         }

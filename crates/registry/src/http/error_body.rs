@@ -1,6 +1,6 @@
 //! Parses the bodies of failures.
 //!
-//! Registries answer with the error codes of the distribution specification
+//! Registries respond with the error codes of the distribution specification
 //! (<https://github.com/opencontainers/distribution-spec/blob/main/spec.md#error-codes>), token servers with those of
 //! `OAuth2` (RFC 6749, section 5.2). The text is not trusted: it is bounded, escaped, and dropped if it repeats a secret of
 //! the request.

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{
     body::{self, BodyBudget},
     call::Call,
-    circuit::{Change, Circuit, Pass},
+    circuit_breakers::{Change, CircuitBreakers, Pass},
     error_body::{self, Secrets},
     permits::Permits,
     pull_limits::{PullLimits, has_no_pulls_left, is_pull_limit},
@@ -46,7 +46,7 @@ pub(crate) struct HostClient {
     pub(crate) origin: Origin,
     shared: Arc<Shared>,
     transport: Transport,
-    circuit: Circuit,
+    breakers: CircuitBreakers,
     permits: Permits,
     backoff: Mutex<Backoff>,
     pull_limits: PullLimits,
@@ -65,7 +65,7 @@ impl HostClient {
             origin,
             shared,
             transport,
-            circuit: Circuit::new(),
+            breakers: CircuitBreakers::new(),
             permits: Permits::new(max_concurrent_requests),
             backoff: Mutex::default(),
             pull_limits: PullLimits::default(),
@@ -86,12 +86,12 @@ impl HostClient {
 
     /// Waits in a queue of this host. Fails as soon as its circuit breaker opens.
     pub(crate) async fn queue<T>(&self, wait: impl Future<Output = T>) -> Result<T, Repr> {
-        self.circuit.queue(wait).await
+        self.breakers.queue(wait).await
     }
 
-    /// Whether the host has answered any request.
-    pub(crate) fn has_answered(&self) -> bool {
-        self.circuit.last_response().is_some()
+    /// Whether the host has responded to any request.
+    pub(crate) fn has_responded(&self) -> bool {
+        self.breakers.last_response().is_some()
     }
 
     /// Sends a request, with retries.
@@ -122,10 +122,10 @@ impl HostClient {
         loop {
             let result = match self.with_permit(request, call).await {
                 // No request was sent: the previous result is more informative.
-                Err(Repr::Down { .. }) if last.is_some() => break,
+                Err(Repr::CircuitOpen { .. }) if last.is_some() => break,
                 result => result,
             };
-            let delay = retry.next(&result, self.circuit.remaining(&request.uri));
+            let delay = retry.next(&result, self.breakers.remaining(&request.uri));
             last = Some(result);
             let Some(delay) = delay.filter(|delay| *delay < call.left) else {
                 break;
@@ -144,12 +144,12 @@ impl HostClient {
 
     async fn with_permit(&self, request: &Request, call: &mut Call<'_>) -> Result<Response, Repr> {
         self.backoff.lock().check(Instant::now())?;
-        let acquired = self.permits.acquire(request.operation, &self.circuit);
+        let acquired = self.permits.acquire(request.operation, &self.breakers);
         let _permit = acquired.await?;
         // A 429 may have arrived during the wait.
         self.backoff.lock().check(Instant::now())?;
         call.count()?;
-        let pass = self.circuit.admit(&request.uri)?;
+        let pass = self.breakers.admit(&request.uri)?;
         let started = Instant::now();
         // Boxed, so that callers that wait for a permit do not allocate it.
         let result = Box::pin(self.with_timeout(request, pass, call)).await;
@@ -158,7 +158,7 @@ impl HostClient {
         let result = match result {
             Ok(response) => Ok(self.observe_response(response, request.account, call)),
             Err(Repr::TooLarge { .. }) if request.operation == Operation::Token => {
-                Err(Repr::TokenAnswer)
+                Err(Repr::MalformedTokenResponse)
             }
             Err(repr) => Err(repr),
         };
@@ -181,7 +181,7 @@ impl HostClient {
         let limit = request_timeout.min(call.left);
         let result = self.round_trip(request, &pass, limit).await;
         let change = match &result {
-            Ok(response) => pass.answered(response.status),
+            Ok(response) => pass.responded(response.status),
             Err(repr) => pass.failed(repr, limit >= request_timeout / 2),
         };
         if let Some(change) = change {

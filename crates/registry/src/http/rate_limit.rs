@@ -10,6 +10,12 @@ use tokio::time::Instant;
 
 use crate::{backoff::Doubling, error::repr::Repr};
 
+/// The first backoff after a 429 without `Retry-After`; doubles with each further one.
+const FIRST_BACKOFF: Duration = Duration::from_secs(15);
+
+/// The longest backoff, whatever `Retry-After` says.
+const MAX_BACKOFF: Duration = Duration::from_secs(60 * 60);
+
 /// A limit of pulls, as Docker Hub reports it in `ratelimit-*` headers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -41,12 +47,6 @@ impl RateLimit {
         })
     }
 }
-
-/// The first backoff after a 429 without `Retry-After`; doubles with each further one.
-const FIRST_BACKOFF: Duration = Duration::from_secs(15);
-
-/// The longest backoff, whatever `Retry-After` says.
-const MAX_BACKOFF: Duration = Duration::from_secs(60 * 60);
 
 /// The backoff after responses with status 429.
 #[derive(Default)]

@@ -55,7 +55,7 @@ impl Default for ManifestState {
     }
 }
 
-/// How one repository answers HEAD.
+/// How one repository responds to HEAD.
 pub(crate) struct RepositoryHeads<'a> {
     pub(crate) host: &'a HostClient,
     pub(crate) repository: &'a str,

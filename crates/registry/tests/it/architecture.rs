@@ -7,7 +7,7 @@ use kube_autorollout_testbed::modules::{Imports, cycles, imports, sources};
 /// From the top. Modules import from the lines below theirs only.
 const LAYERS: &[&[&str]] = &[
     &["lib"],
-    &["token_client"],
+    &["external_client"],
     &["client"],
     &["manifest"],
     &["auth"],

@@ -69,7 +69,7 @@ async fn a_body_that_does_not_match_its_digest_is_not_cached() {
 
 #[tokio::test]
 async fn a_digest_in_the_headers_of_head_suffices() {
-    // As ECR answers.
+    // As ECR responds.
     let server = Server::start(|request| match request.method {
         Method::HEAD => index("{}"),
         _ => index_without_digest("{}"),

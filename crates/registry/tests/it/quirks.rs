@@ -69,7 +69,7 @@ fn query(request: &ReceivedRequest) -> Answer {
     }
 }
 
-/// Answers an invalid token with Basic, and accepts a token for the tag `2` only.
+/// Responds to an invalid token with Basic, and accepts a token for the tag `2` only.
 fn harbor(request: &ReceivedRequest) -> Answer {
     match (request.is_token(), request.authorization()) {
         (true, _) => token("good"),

@@ -192,7 +192,7 @@ async fn a_realm_may_be_relative() {
         .expect("resolved");
 }
 
-/// Answers 404 without credentials, and sends a challenge at its base only.
+/// Responds with 404 without credentials, and sends a challenge at its base only.
 fn hiding(request: &ReceivedRequest, code: u16) -> Answer {
     match (request.is_token(), request.authorization()) {
         (true, Some(ALICE)) => token("t"),

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use kube_autorollout_registry::TokenRequest;
+use kube_autorollout_registry::ExternalRequest;
 use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
@@ -81,7 +81,7 @@ impl CredentialSource {
             return Err(Failure::permanent(step, what, URL));
         }
         let request = |timeout| {
-            let request = TokenRequest::get(url, timeout);
+            let request = ExternalRequest::get(url, timeout);
             let headers = self.headers.iter();
             headers.fold(request, |request, (name, value)| {
                 request.header(name, value)

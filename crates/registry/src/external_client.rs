@@ -1,4 +1,4 @@
-//! Requests to servers other than registries, such as those that issue credentials or keys, with the same kind of connections.
+//! Single requests to other servers than registries: token services, webhooks, replicas. Connections are the same.
 
 use std::{fmt, time::Duration};
 
@@ -18,9 +18,9 @@ use crate::{
 /// The default limit of responses, in bytes. The largest response of a cloud, a token with many claims, has a tenth of it.
 const MAX_BYTES: usize = 256 * 1024;
 
-/// Sends single requests, without retries, redirects or state other than connections.
+/// Sends single requests to other servers than registries, without retries, redirects or state other than connections.
 #[derive(Clone)]
-pub struct TokenClient {
+pub struct ExternalClient {
     transport: Transport,
     user_agent: HeaderValue,
 }
@@ -28,7 +28,7 @@ pub struct TokenClient {
 /// A request. `Debug` shows neither the headers nor the body nor the query, which may be secret.
 #[derive(Clone)]
 #[must_use]
-pub struct TokenRequest {
+pub struct ExternalRequest {
     url: String,
     post: Option<Bytes>,
     headers: Vec<(String, String)>,
@@ -38,13 +38,13 @@ pub struct TokenRequest {
 
 /// A response with any status. `Debug` shows the status only.
 #[derive(Clone)]
-pub struct TokenResponse {
+pub struct ExternalResponse {
     status: u16,
     headers: http::HeaderMap,
     body: Bytes,
 }
 
-impl TokenClient {
+impl ExternalClient {
     /// A client that trusts the public roots and these certificates. `connect_timeout` is for name resolution, TCP and TLS
     /// together.
     ///
@@ -73,14 +73,14 @@ impl TokenClient {
     ///
     /// See [`ErrorKind`](crate::ErrorKind): a timeout, a failed connection or TLS handshake, a response that is too large, or
     /// a malformed URL.
-    pub async fn send(&self, request: TokenRequest) -> Result<TokenResponse, Error> {
+    pub async fn send(&self, request: ExternalRequest) -> Result<ExternalResponse, Error> {
         let (limit, max_bytes) = (request.timeout, request.max_bytes);
         let (host, request) = self.to_http(request)?;
         let exchange = async {
             let response = self.transport.send(request).await?;
             let (head, body) = response.into_parts();
             let body = body::read(body, max_bytes).await?;
-            Ok(TokenResponse {
+            Ok(ExternalResponse {
                 status: head.status.as_u16(),
                 headers: head.headers,
                 body,
@@ -93,7 +93,7 @@ impl TokenClient {
 
     fn to_http(
         &self,
-        request: TokenRequest,
+        request: ExternalRequest,
     ) -> Result<(String, http::Request<Full<Bytes>>), Error> {
         let invalid = || Error::new("", Repr::InvalidReference("a malformed URL"));
         let uri: Uri = request.url.parse().map_err(|_| invalid())?;
@@ -119,7 +119,7 @@ impl TokenClient {
     }
 }
 
-impl TokenRequest {
+impl ExternalRequest {
     /// A GET with a timeout.
     pub fn get(url: impl Into<String>, timeout: Duration) -> Self {
         Self {
@@ -154,7 +154,7 @@ impl TokenRequest {
     }
 }
 
-impl TokenResponse {
+impl ExternalResponse {
     /// The HTTP status.
     pub fn status(&self) -> u16 {
         self.status
@@ -176,23 +176,23 @@ impl TokenResponse {
     }
 }
 
-impl fmt::Debug for TokenClient {
+impl fmt::Debug for ExternalClient {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
-            .debug_struct("TokenClient")
+            .debug_struct("ExternalClient")
             .finish_non_exhaustive()
     }
 }
 
-impl fmt::Debug for TokenRequest {
+impl fmt::Debug for ExternalRequest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let url = self.url.split('?').next().unwrap_or_default();
-        write!(formatter, "TokenRequest({url:?}, ..)")
+        write!(formatter, "ExternalRequest({url:?}, ..)")
     }
 }
 
-impl fmt::Debug for TokenResponse {
+impl fmt::Debug for ExternalResponse {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "TokenResponse({}, ..)", self.status)
+        write!(formatter, "ExternalResponse({}, ..)", self.status)
     }
 }

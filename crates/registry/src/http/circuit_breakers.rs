@@ -1,4 +1,4 @@
-//! The circuit breakers of one host: one for the host, and one for each repository that times out while others are answered.
+//! The circuit breakers of one host: one for the host, and one for each repository that times out while others respond.
 
 use std::{collections::HashMap, future::Future, time::Duration};
 
@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use tokio::{sync::watch, time::Instant};
 
 use super::{
-    breaker::{Admission, Breaker},
+    circuit_breaker::{Admission, CircuitBreaker},
     response::is_transient,
 };
 use crate::error::repr::Repr;
@@ -15,8 +15,8 @@ use crate::error::repr::Repr;
 /// Paths of one host with a breaker of their own.
 const MAX_PATHS: usize = 256;
 
-/// The breakers of one host.
-pub(crate) struct Circuit {
+/// The circuit breakers of one host.
+pub(crate) struct CircuitBreakers {
     state: Mutex<State>,
     /// Wakes the queue to check the breaker again.
     changed: watch::Sender<()>,
@@ -24,16 +24,16 @@ pub(crate) struct Circuit {
 
 #[derive(Default)]
 struct State {
-    host: Breaker,
+    host: CircuitBreaker,
     /// By the path of the repository, or of a token server's realm.
-    paths: HashMap<String, Breaker>,
+    paths: HashMap<String, CircuitBreaker>,
     /// When the host last sent the head of a response.
     last_response: Option<Instant>,
 }
 
 /// Permission to send one request, whose result is to be reported. Dropping it reports nothing.
 pub(crate) struct Pass<'a> {
-    circuit: &'a Circuit,
+    breakers: &'a CircuitBreakers,
     path: String,
     started: Instant,
     of_host: Admission,
@@ -50,7 +50,7 @@ pub(crate) enum Change {
     Closed,
 }
 
-impl Circuit {
+impl CircuitBreakers {
     pub(crate) fn new() -> Self {
         Self {
             state: Mutex::default(),
@@ -97,7 +97,7 @@ impl Circuit {
             self.changed.send_replace(());
         }
         Ok(Pass {
-            circuit: self,
+            breakers: self,
             path: path.to_owned(),
             started: now,
             of_host,
@@ -119,14 +119,14 @@ impl Circuit {
 impl Pass<'_> {
     /// The head of a response arrived.
     pub(crate) fn head_arrived(&self) {
-        self.circuit.state.lock().last_response = Some(Instant::now());
+        self.breakers.state.lock().last_response = Some(Instant::now());
     }
 
     /// A complete response arrived. Returns the change of the host's breaker, if any.
-    pub(crate) fn answered(mut self, status: StatusCode) -> Option<Change> {
+    pub(crate) fn responded(mut self, status: StatusCode) -> Option<Change> {
         self.is_reported = true;
         let now = Instant::now();
-        let mut state = self.circuit.state.lock();
+        let mut state = self.breakers.state.lock();
         state.last_response = Some(now);
         state.paths.remove(&self.path);
         if !is_transient(status) {
@@ -141,12 +141,12 @@ impl Pass<'_> {
     /// host's breaker, if any.
     pub(crate) fn failed(mut self, repr: &Repr, is_full_timeout: bool) -> Option<Change> {
         let now = Instant::now();
-        let mut state = self.circuit.state.lock();
-        let answers_others = state.last_response.is_some_and(|at| at >= self.started);
+        let mut state = self.breakers.state.lock();
+        let responds_to_others = state.last_response.is_some_and(|at| at >= self.started);
         let opened = match repr {
             Repr::Timeout { .. } if !is_full_timeout => return None,
             // Only this path is slow.
-            Repr::Timeout { .. } if answers_others => {
+            Repr::Timeout { .. } if responds_to_others => {
                 state.fail_path(&self.path, self.of_path, repr, now);
                 match self.of_host {
                     Admission::Probe => state.host.failed(self.of_host, repr, now),
@@ -176,7 +176,7 @@ impl Pass<'_> {
 
     fn opened(&self, opened: Option<Duration>) -> Option<Change> {
         opened.map(|wait| {
-            self.circuit.changed.send_replace(());
+            self.breakers.changed.send_replace(());
             Change::Opened(wait)
         })
     }
@@ -187,7 +187,7 @@ impl Drop for Pass<'_> {
         if self.is_reported {
             return;
         }
-        let mut state = self.circuit.state.lock();
+        let mut state = self.breakers.state.lock();
         if self.of_host == Admission::Probe {
             state.host.abandoned();
         }

@@ -22,7 +22,7 @@ const PROBING: Duration = Duration::from_secs(1);
 
 /// The circuit breaker of one server, or of one path.
 #[derive(Debug, Default)]
-pub(crate) struct Breaker {
+pub(crate) struct CircuitBreaker {
     /// In a row.
     failures: u32,
     open: Option<Open>,
@@ -48,7 +48,7 @@ pub(crate) enum Admission {
     Probe,
 }
 
-impl Breaker {
+impl CircuitBreaker {
     /// The time until a request may be sent, as the next probe if the breaker is open.
     pub(crate) fn remaining(&self, now: Instant) -> Duration {
         match &self.open {
@@ -62,7 +62,7 @@ impl Breaker {
     pub(crate) fn check(&self, now: Instant) -> Result<(), Repr> {
         let remaining = self.remaining(now);
         match &self.open {
-            Some(open) if !remaining.is_zero() => Err(Repr::Down {
+            Some(open) if !remaining.is_zero() => Err(Repr::CircuitOpen {
                 repr: Box::new(open.repr.clone()),
                 remaining,
             }),
@@ -151,7 +151,7 @@ mod tests {
     /// The results of `Admit`; of a refusal the seconds that remain.
     fn admissions(events: &[(u64, Event)]) -> Vec<Result<Admission, u64>> {
         let start = Instant::now();
-        let mut breaker = Breaker::default();
+        let mut breaker = CircuitBreaker::default();
         let repr = Repr::Status(StatusCode::SERVICE_UNAVAILABLE);
         let mut results = Vec::new();
         for (second, event) in events {
@@ -219,7 +219,7 @@ mod tests {
     fn failures_of_requests_in_flight_do_not_prolong_it() {
         let late = [&FIVE[..], &[(1, Fail), (1, Trip), (1, Admit), (2, Admit)]].concat();
         assert_eq!(admissions(&late), [Err(1), PROBE]);
-        let answered = [&FIVE[..], &[(1, Succeed), (1, Admit)]].concat();
-        assert_eq!(admissions(&answered), [FREE], "it does answer");
+        let responded = [&FIVE[..], &[(1, Succeed), (1, Admit)]].concat();
+        assert_eq!(admissions(&responded), [FREE], "it does respond");
     }
 }
