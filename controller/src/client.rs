@@ -33,7 +33,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The deadline was exceeded.
 #[derive(Debug, thiserror::Error)]
-#[error("the API server did not answer within {} s", HEAD_TIMEOUT.as_secs())]
+#[error("the API server did not respond within {} s", HEAD_TIMEOUT.as_secs())]
 struct NoResponse;
 
 /// The cluster that the controller works in.

@@ -1,6 +1,6 @@
 //! Rolls out Kubernetes workloads when the image behind an unchanged tag has changed.
 //!
-//! Data flows one way: the informers of [`controller`] watch workloads, its reconciler observes them, lets `core` decide and
+//! Data flows one way: the watches of [`controller`] follow workloads, its reconciler observes them, lets `core` decide and
 //! rolls out, and [`status`] reports. [`check`] resolves images without a cluster. `ARCHITECTURE.md` has the overview.
 
 mod app;
@@ -77,7 +77,7 @@ fn execute(command: Command) -> Result<ExitCode, ExitCode> {
             let report = report.map_err(|error| fail(MISUSED, &Chain(&error)))?;
             Ok(print_result(
                 &report.render(request.output),
-                report.is_good(),
+                report.all_resolved(),
             ))
         }
         Command::Hint(request) => {
@@ -159,9 +159,9 @@ fn run(config: Config, environment: &BTreeMap<String, String>, runtime: Runtime)
 }
 
 /// Writes the result of a command to standard output.
-fn print_result(text: &str, is_good: bool) -> ExitCode {
+fn print_result(text: &str, succeeded: bool) -> ExitCode {
     let printed = print(text);
-    if is_good {
+    if succeeded {
         printed
     } else {
         ExitCode::from(FAILED)

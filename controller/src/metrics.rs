@@ -85,7 +85,7 @@ pub(crate) struct Metrics {
     pub(crate) notifications: Notifications,
     own: Registry,
     process: Registry,
-    reconciliations: IntCounterVec,
+    reconciles: IntCounterVec,
     reconcile_duration: HistogramVec,
     watch_errors: IntCounterVec,
     events_dropped: IntCounter,
@@ -114,14 +114,14 @@ impl Metrics {
             registries: Registries::new(&registrar)?,
             hints: Hints::new(&registrar)?,
             notifications: Notifications::new(&registrar)?,
-            reconciliations: registrar.counters(
+            reconciles: registrar.counters(
                 "reconciliations_total",
-                "Total reconciliations by outcome",
+                "Total reconciles by outcome",
                 &["kind", "outcome"],
             )?,
             reconcile_duration: registrar.histograms(
                 "reconcile_duration_seconds",
-                "Time from the start of a reconciliation to its decision, including the fetches it waited for",
+                "Time from the start of a reconcile to its decision, including the fetches it waited for",
                 &["kind", "outcome"],
                 RECONCILE_BUCKETS,
             )?,
@@ -159,7 +159,7 @@ impl Metrics {
     /// Counts a completed reconcile.
     pub(crate) fn reconciled(&self, kind: &str, outcome: ReconcileOutcome, took: Duration) {
         let labels = [kind, outcome.as_str()];
-        self.reconciliations.with_label_values(&labels).inc();
+        self.reconciles.with_label_values(&labels).inc();
         self.reconcile_duration
             .with_label_values(&labels)
             .observe(took.as_secs_f64());

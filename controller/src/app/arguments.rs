@@ -56,7 +56,7 @@ pub(crate) struct CheckRequest {
     /// `--docker-config`.
     pub(crate) docker_config: Option<PathBuf>,
     /// `--output`.
-    pub(crate) output: Output,
+    pub(crate) output: CheckOutput,
 }
 
 /// The arguments of `hint`.
@@ -80,12 +80,12 @@ pub(crate) struct StatusRequest {
     /// `--namespace`.
     pub(crate) filter: Filter,
     /// `--output`.
-    pub(crate) format: Format,
+    pub(crate) output: StatusOutput,
 }
 
 /// The output format of `status`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Format {
+pub(crate) enum StatusOutput {
     /// A table.
     #[default]
     Text,
@@ -97,7 +97,7 @@ pub(crate) enum Format {
 
 /// The output format of `check`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Output {
+pub(crate) enum CheckOutput {
     /// For people.
     #[default]
     Text,
@@ -149,7 +149,7 @@ fn check(mut parser: Parser, mut config: Option<PathBuf>) -> Result<Command, Err
             Arg::Short('h') | Arg::Long("help") => return Ok(Command::Help(CHECK_HELP)),
             Arg::Long("config") => config = Some(parser.value()?.into()),
             Arg::Long("docker-config") => request.docker_config = Some(parser.value()?.into()),
-            Arg::Long("output") => request.output = parser.value()?.parse_with(output)?,
+            Arg::Long("output") => request.output = parser.value()?.parse_with(check_output)?,
             Arg::Value(image) => request.images.push(image.string()?),
             other => return Err(other.unexpected().into()),
         }
@@ -188,7 +188,7 @@ fn status(mut parser: Parser, mut config: Option<PathBuf>) -> Result<Command, Er
                 request.filter = parser.value()?.parse_with(filter)?;
             }
             Arg::Short('o') | Arg::Long("output") => {
-                request.format = parser.value()?.parse_with(format)?;
+                request.output = parser.value()?.parse_with(status_output)?;
             }
             Arg::Long("url") => request.url = Some(parser.value()?.string()?),
             other => return Err(other.unexpected().into()),
@@ -211,19 +211,19 @@ fn notify(mut parser: Parser, mut config: Option<PathBuf>) -> Result<Command, Er
     Ok(Command::Notify { config, sink })
 }
 
-fn output(text: &str) -> Result<Output, &'static str> {
+fn check_output(text: &str) -> Result<CheckOutput, &'static str> {
     match text {
-        "text" => Ok(Output::Text),
-        "json" => Ok(Output::Json),
+        "text" => Ok(CheckOutput::Text),
+        "json" => Ok(CheckOutput::Json),
         _ => Err("allowed for --output: text or json"),
     }
 }
 
-fn format(text: &str) -> Result<Format, &'static str> {
+fn status_output(text: &str) -> Result<StatusOutput, &'static str> {
     match text {
-        "text" => Ok(Format::Text),
-        "wide" => Ok(Format::Wide),
-        "json" => Ok(Format::Json),
+        "text" => Ok(StatusOutput::Text),
+        "wide" => Ok(StatusOutput::Wide),
+        "json" => Ok(StatusOutput::Json),
         _ => Err("allowed for --output: text, wide or json"),
     }
 }

@@ -21,7 +21,7 @@ use tokio::time::{Instant, interval_at};
 
 use self::{resolver::Resolver, result::CheckResult};
 use crate::{
-    app::arguments::{CheckRequest, Output},
+    app::arguments::{CheckOutput, CheckRequest},
     config::Config,
     registry::{credentials::Configured, options},
 };
@@ -54,15 +54,15 @@ pub(crate) struct Report {
 
 impl Report {
     /// Whether all images resolved.
-    pub(crate) fn is_good(&self) -> bool {
+    pub(crate) fn all_resolved(&self) -> bool {
         self.results.iter().all(|checked| checked.result.is_ok())
     }
 
     /// The report for standard output.
-    pub(crate) fn render(&self, output: Output) -> String {
+    pub(crate) fn render(&self, output: CheckOutput) -> String {
         match output {
-            Output::Text => text::render(&self.results),
-            Output::Json => json::render(&self.results),
+            CheckOutput::Text => text::render(&self.results),
+            CheckOutput::Json => json::render(&self.results),
         }
     }
 }

@@ -156,7 +156,7 @@ impl Delivery {
                 return Outcome::unreachable(&reason);
             }
             attempt += 1;
-            print_line(&format!("no answer yet ({reason}), retrying"));
+            print_line(&format!("no response yet ({reason}), retrying"));
             sleep(delay).await;
         }
     }

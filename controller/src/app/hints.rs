@@ -45,7 +45,7 @@ pub(super) async fn serve(
     );
     let port = port.get();
     let listener = listen(port).await?;
-    info!(port, receivers = receivers.len(), "taking hints");
+    info!(port, receivers = receivers.len(), "listening for hints");
     servers.spawn(hints::serve(listener, Arc::new(pipeline)));
     Ok(checks)
 }

@@ -13,7 +13,7 @@ use kube_autorollout_registry::{self as registry, ExternalClient, ExternalReques
 use serde::Deserialize;
 
 use crate::{
-    app::arguments::{Format, StatusRequest},
+    app::arguments::{StatusOutput, StatusRequest},
     config::Config,
     registry::options,
 };
@@ -44,16 +44,16 @@ pub(crate) enum Error {
     #[error("invalid URL of a controller; allowed: http://<host>:<port>")]
     Url,
     /// The controller cannot be reached.
-    #[error("cannot ask the controller at {url}")]
+    #[error("cannot reach the controller at {url}")]
     Unreachable {
         url: String,
         source: registry::Error,
     },
     /// The controller responds with an error.
-    #[error("the controller answers with status {status}: {reason}")]
+    #[error("the controller responded with status {status}: {reason}")]
     Refused { status: u16, reason: Box<str> },
     /// The response is not one of a controller, or of a newer version.
-    #[error("the answer cannot be read by this version")]
+    #[error("the response cannot be read by this version")]
     Unreadable(#[source] serde_json::Error),
 }
 
@@ -91,7 +91,7 @@ pub(crate) async fn run(
         let reason = body.and_then(|ErrorBody { error }| readable(&error, MAX_REASON));
         return Err(Error::Refused {
             status: response.status(),
-            reason: reason.unwrap_or_else(|| "no controller answers there".into()),
+            reason: reason.unwrap_or_else(|| "no controller responds there".into()),
         });
     }
     let overview: Overview<'_> =
@@ -99,10 +99,10 @@ pub(crate) async fn run(
     let needs_person = overview.needs_person > 0;
     let mut text = Vec::new();
     // Writing to a vector does not fail.
-    drop(match request.format {
-        Format::Text => table(Detail::Normal, environment).write(&overview, &mut text),
-        Format::Wide => table(Detail::Wide, environment).write(&overview, &mut text),
-        Format::Json => Json::default().write_whole(overview, &mut text),
+    drop(match request.output {
+        StatusOutput::Text => table(Detail::Normal, environment).write(&overview, &mut text),
+        StatusOutput::Wide => table(Detail::Wide, environment).write(&overview, &mut text),
+        StatusOutput::Json => Json::default().write_whole(overview, &mut text),
     });
     Ok(StatusReport {
         text: String::from_utf8_lossy(&text).into_owned(),

@@ -13,7 +13,7 @@ use tower::{BoxError, retry::Policy};
 
 pub(super) use kube::client::retry::InvalidBackoff;
 
-/// The first delay. It is short, as callers have a back-off of their own.
+/// The first delay. It is short, as callers have a backoff of their own.
 const MIN_DELAY: Duration = Duration::from_millis(100);
 
 /// The longest delay without `Retry-After`.

@@ -109,7 +109,7 @@ async fn a_request_without_a_response_fails_after_its_deadline() {
         let error = ended.expect("in time").expect_err("no answer");
         assert_eq!(begun.elapsed(), Duration::from_secs(30));
         let text = error.to_string();
-        assert!(text.contains("did not answer within 30 s"), "{text}");
+        assert!(text.contains("did not respond within 30 s"), "{text}");
     }
 }
 

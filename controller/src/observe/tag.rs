@@ -57,7 +57,7 @@ impl Tag {
             let seed = schedule::seed(&failure.detail);
             let wait = RETRY.delay(failures, seed);
             let wait = match (failure.reason, failure.retry_after) {
-                // The provider of the credentials has a back-off of its own.
+                // The provider of the credentials has a backoff of its own.
                 (Reason::CloudIdentity, Some(wait)) => wait,
                 (_, retry_after) => wait.max(retry_after.unwrap_or_default()),
             };

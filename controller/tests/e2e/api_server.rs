@@ -163,7 +163,7 @@ async fn requests_that_get_no_answer_are_given_up_and_begun_anew() {
     until_each_logged(&controller, &["WARN", "cannot watch"]).await;
     gateway.hang(true);
     gateway.go_away(false);
-    until_each_logged(&controller, &["WARN", "did not answer within 30 s"]).await;
+    until_each_logged(&controller, &["WARN", "did not respond within 30 s"]).await;
     assert_eq!(controller.get("/readyz").await, 200);
     gateway.hang(false);
     world.push(&world.version(2), "app").await;

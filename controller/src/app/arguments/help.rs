@@ -59,9 +59,9 @@ Options:
 
 Exit codes:
   0  all workloads run the images; without --wait: the hint was accepted
-  1  at least one workload does not run its image, no workload runs one, or the controller does not answer
+  1  at least one workload does not run its image, no workload runs one, or the controller does not respond
   2  invalid arguments, or the hint was not accepted
-  3  the time of --wait is over
+  3  --wait timed out
 ";
 
 /// The text of `status --help`.
@@ -79,7 +79,7 @@ Options:
 
 Exit codes:
   0  no workload needs a person
-  1  at least one workload needs a person, or the controller does not answer
+  1  at least one workload needs a person, or the controller does not respond
   2  invalid arguments or configuration
 ";
 
@@ -96,6 +96,6 @@ Options:
 
 Exit codes:
   0  the sink accepted it
-  1  the sink did not accept it, or does not answer
+  1  the sink did not accept it, or does not respond
   2  invalid arguments or configuration
 ";

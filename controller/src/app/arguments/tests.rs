@@ -48,7 +48,7 @@ fn check_takes_images_and_options_in_any_order() {
     };
     assert_eq!(
         parsed(&["check", "a"]),
-        check(None, None, Output::Text, &["a"])
+        check(None, None, CheckOutput::Text, &["a"])
     );
     let all = [
         "--config",
@@ -62,7 +62,7 @@ fn check_takes_images_and_options_in_any_order() {
     ];
     assert_eq!(
         parsed(&all),
-        check(Some("c"), Some("d"), Output::Json, &["a", "b"])
+        check(Some("c"), Some("d"), CheckOutput::Json, &["a", "b"])
     );
     assert_eq!(parsed(&["check", "--help"]), Ok(Command::Help(CHECK_HELP)));
     assert_eq!(
@@ -88,7 +88,7 @@ fn status_takes_a_namespace_a_format_and_a_url() {
             namespace: Some("shop".into()),
             ..Filter::default()
         },
-        format: Format::Wide,
+        output: StatusOutput::Wide,
     };
     let long = [
         "status",

@@ -38,10 +38,10 @@ impl Outcome {
                 "the receiver may not announce this image: see its images",
             ),
             (409, Some(reports)) => Self::with_reports(FAILED, &reports, ""),
-            (504, Some(reports)) => Self::with_reports(TIMED_OUT, &reports, "time is out\n"),
+            (504, Some(reports)) => Self::with_reports(TIMED_OUT, &reports, "timed out\n"),
             (504, None) => Self::new(
                 TIMED_OUT,
-                "time is out at a proxy before the controller: let it wait as long as --wait",
+                "a proxy before the controller timed out: raise its timeout above --wait",
             ),
             (200 | 202, _) => Self::new(SUCCESS, "accepted"),
             (401, _) => Self::new(
@@ -63,7 +63,10 @@ impl Outcome {
 
     /// The outcome if no attempt succeeds.
     pub(super) fn unreachable(reason: &str) -> Self {
-        Self::new(FAILED, &format!("the controller does not answer: {reason}"))
+        Self::new(
+            FAILED,
+            &format!("the controller does not respond: {reason}"),
+        )
     }
 
     fn new(code: u8, text: &str) -> Self {
@@ -142,7 +145,7 @@ mod tests {
                 1,
                 "no workload runs it",
             ),
-            (504, row("RollingOut", true), 3, "time is out"),
+            (504, row("RollingOut", true), 3, "timed out"),
             (504, "<html>".to_owned(), 3, "proxy"),
             (
                 401,

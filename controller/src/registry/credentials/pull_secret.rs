@@ -19,7 +19,7 @@ pub(super) enum Error {
     Forbidden,
     #[error("it does not exist")]
     NotFound,
-    #[error("the API server did not answer in time")]
+    #[error("the API server did not respond in time")]
     Timeout,
     #[error("it cannot be read")]
     Get(#[source] kube::Error),
@@ -34,7 +34,7 @@ pub(super) enum Error {
 }
 
 impl Error {
-    /// Whether the API server did not answer, so that the Secret may be unchanged.
+    /// Whether the API server did not respond, so that the Secret may be unchanged.
     pub(super) fn is_unanswered(&self) -> bool {
         matches!(self, Self::Timeout | Self::Get(_))
     }

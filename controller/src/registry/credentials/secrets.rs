@@ -1,7 +1,7 @@
 //! A cache of pull Secrets.
 //!
 //! A Secret that no registry refuses is fetched every ten minutes. After a refusal it is fetched again immediately, as it may
-//! have been rotated. While it does not change, perhaps for hours, it is fetched with a growing back-off, however many
+//! have been rotated. While it does not change, perhaps for hours, it is fetched with a growing backoff, however many
 //! workloads and images use it.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -57,7 +57,7 @@ struct CachedSecret {
     /// When the request started, by the wall clock.
     started_at: Timestamp,
     fetched: Instant,
-    /// The API server did not answer, and the keyring is the one before.
+    /// The API server did not respond, and the keyring is the one before.
     failed: bool,
     /// How often in a row it was fetched after a refusal and had not changed.
     unchanged: u32,
@@ -75,7 +75,7 @@ impl Secrets {
         }
     }
 
-    /// The credentials of all these Secrets; nothing while one of them is being fetched. One that is missing or malformed is
+    /// The credentials of all these Secrets; `None` while one of them is being fetched. One that is missing or malformed is
     /// logged and skipped, as by the kubelet.
     pub(super) fn lookup(
         &self,

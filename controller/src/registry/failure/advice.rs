@@ -9,16 +9,18 @@ pub(super) fn of(error: &Error) -> &'static str {
     }
     match error.kind() {
         ErrorKind::InvalidReference => "correct the image reference",
-        ErrorKind::NotFound => "check that the repository and the tag exist and are spelled so",
+        ErrorKind::NotFound => {
+            "check that the repository and the tag exist and are spelled correctly"
+        }
         ErrorKind::Unauthorized => {
             "renew the password or token in the secret used for this registry"
         }
         ErrorKind::Denied => "let the user of this registry's secret read the repository",
         ErrorKind::CredentialQuarantined => {
-            "correct the secret: a changed one is tried at once, an unchanged one after a back-off"
+            "correct the secret: a changed one is tried at once, an unchanged one after a backoff"
         }
         ErrorKind::CloudIdentity => {
-            "read the cloud's answer, and correct the controller's identity there"
+            "read the cloud's response, and correct the controller's identity there"
         }
         ErrorKind::RateLimited => "check less often, or use credentials with a higher limit",
         ErrorKind::UnsupportedChallenge => {
@@ -26,7 +28,7 @@ pub(super) fn of(error: &Error) -> &'static str {
         }
         ErrorKind::TokenServer => "check the token server's log, or try again later",
         ErrorKind::UnsupportedMediaType => {
-            "check that the reference names an image, and that no proxy changes the answer"
+            "check that the reference names an image, and that no proxy changes the response"
         }
         ErrorKind::Schema1 => "push the image again with a current tool",
         ErrorKind::DigestMismatch => "check the registry's storage and every proxy in between",

@@ -123,7 +123,7 @@ async fn without_a_controller_it_fails_and_bad_usage_is_another_code() {
     );
     let error = text(&nobody.stderr);
     assert!(
-        error.contains("cannot ask the controller at http://127.0.0.1:9"),
+        error.contains("cannot reach the controller at http://127.0.0.1:9"),
         "{error}"
     );
     for wrong in [
