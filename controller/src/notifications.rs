@@ -35,7 +35,7 @@ impl Notifier {
     }
 
     /// Whether no sink is configured, so that notices need not be created.
-    pub(crate) fn is_idle(&self) -> bool {
+    pub(crate) fn has_no_sinks(&self) -> bool {
         self.senders.is_empty()
     }
 

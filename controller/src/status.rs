@@ -152,7 +152,7 @@ impl Reporter {
         }
         let warnings = messages::warnings(decision, observation);
         let warned = self.warn(reported, identity, &warnings, now);
-        if !self.notifier.is_idle() {
+        if !self.notifier.has_no_sinks() {
             let decided = DecidedWorkload {
                 identity,
                 decision,

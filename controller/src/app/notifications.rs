@@ -29,7 +29,7 @@ pub(super) fn start(
 ) -> Result<(Arc<Notifier>, Senders), Error> {
     let notifier = Notifier::new(&config.notifications, metrics);
     let mut senders = Senders::default();
-    if !notifier.is_idle() {
+    if !notifier.has_no_sinks() {
         let client = options::external_client(config, environment)?;
         senders
             .tasks

@@ -73,7 +73,7 @@ impl<'de> Visitor<'de> for LevelVisitor {
 /// Levels of targets, or of all targets, in the syntax of [`Targets`].
 pub(super) struct Directives(String);
 
-/// Parses a comma-separated list; none if a directive is invalid.
+/// Parses a comma-separated list; `None` if a directive is invalid.
 pub(super) fn directives(text: &str) -> Option<Directives> {
     let directives: Option<Vec<_>> = text.split(',').map(directive).collect();
     Some(Directives(directives?.join(",")))

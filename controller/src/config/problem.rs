@@ -159,7 +159,7 @@ pub(super) fn describe(value: &Value) -> String {
 struct Problem {
     /// Empty if the problem concerns the whole of `origin`.
     path: KeyPath,
-    /// The file or environment variable that sets the value; none for a default.
+    /// The file or environment variable that sets the value; `None` for a default.
     origin: Option<String>,
     message: Message,
 }

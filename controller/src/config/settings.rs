@@ -106,7 +106,7 @@ pub(crate) enum Namespaces {
 /// The limits of rollouts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Rollouts {
-    /// The maximum number of our rollouts in flight; none for no limit.
+    /// The maximum number of our rollouts in flight; `None` for no limit.
     pub(crate) max_concurrent: Option<usize>,
     /// The minimum time between two rollouts of a workload.
     pub(crate) min_interval: Duration,
@@ -143,7 +143,7 @@ pub(crate) struct RegistryEntry {
     pub(crate) ca_certificates: Vec<CaFile>,
     /// Whether to use HTTP without TLS.
     pub(crate) plain_http: bool,
-    /// The maximum number of requests in flight to one host; none for the default of the client.
+    /// The maximum number of requests in flight to one host; `None` for the default of the client.
     pub(crate) max_concurrent_requests: Option<NonZeroUsize>,
 }
 

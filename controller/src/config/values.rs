@@ -37,7 +37,7 @@ pub(super) struct Interval(pub(super) Schedule);
 /// A duration that is not zero.
 pub(super) struct Delay(pub(super) Duration);
 
-/// An upper limit; none if it is 0.
+/// An upper limit; `None` if it is 0.
 pub(super) struct Limit(pub(super) Option<usize>);
 
 /// The name of a namespace, or `*`.

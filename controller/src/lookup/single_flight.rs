@@ -113,7 +113,7 @@ where
         entry.in_flight = Some((now, HashSet::from_iter([waiter.clone()])));
         let before = entry.value.clone();
         drop(entries);
-        let flight = Flight {
+        let flight = InFlight {
             cache: Arc::clone(self),
             key: key.clone(),
         };
@@ -167,12 +167,12 @@ where
 }
 
 /// A fetch in flight. When it ends, in a panic for example, the waiters are woken on drop.
-struct Flight<K: Eq + Hash, V> {
+struct InFlight<K: Eq + Hash, V> {
     cache: Arc<SingleFlight<K, V>>,
     key: K,
 }
 
-impl<K: Eq + Hash, V: Clone> Flight<K, V> {
+impl<K: Eq + Hash, V: Clone> InFlight<K, V> {
     fn complete(self, value: V) {
         let mut entries = self.cache.entries.lock();
         let before = entries
@@ -183,7 +183,7 @@ impl<K: Eq + Hash, V: Clone> Flight<K, V> {
     }
 }
 
-impl<K: Eq + Hash, V> Drop for Flight<K, V> {
+impl<K: Eq + Hash, V> Drop for InFlight<K, V> {
     fn drop(&mut self) {
         let mut entries = self.cache.entries.lock();
         let entry = entries.get_mut(&self.key);

@@ -23,6 +23,9 @@ use crate::{
     lookup::{Fetches, Waiter},
 };
 
+/// How long a problem is remembered after its last occurrence: with a daily schedule it occurs once a day.
+const RETENTION: Duration = Duration::from_secs(25 * 60 * 60);
+
 /// All sources of credentials.
 pub(crate) struct Credentials {
     secrets: Secrets,
@@ -44,7 +47,7 @@ impl Credentials {
     }
 
     /// The credentials for an image, in the order in which they are tried; an empty chain stands for anonymous requests. Where
-    /// its registry has an endpoint, Secrets are searched for the endpoint. Nothing while a Secret is being fetched.
+    /// its registry has an endpoint, Secrets are searched for the endpoint. `None` while a Secret is being fetched.
     pub(crate) fn lookup(
         &self,
         namespace: &str,
@@ -82,9 +85,6 @@ impl Credentials {
         self.secrets.invalidate(namespace, pull_secrets, request);
     }
 }
-
-/// How long a problem is remembered after its last occurrence: with a daily schedule it occurs once a day.
-const RETENTION: Duration = Duration::from_secs(25 * 60 * 60);
 
 /// The logged problem of each source of credentials: a problem is logged once, and again when it changes or recurs.
 #[derive(Debug, Default)]

@@ -13,6 +13,13 @@ use crate::{
 /// The deadline for name resolution, TCP and TLS of a request.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// The controller's limit of concurrent requests to one host.
+pub(crate) const CONTROLLER_REQUESTS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(7);
+
+/// The limit while a person waits. An index needs a second request, for its platforms: with this limit, 100 images of one host
+/// still take less than 20 round trips.
+pub(crate) const CHECK_REQUESTS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
+
 // Upper case takes precedence, as in hyper-util.
 const HTTPS_PROXY: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];
 const HTTP_PROXY: [&str; 2] = ["HTTP_PROXY", "http_proxy"];
@@ -99,13 +106,6 @@ fn new_external_client(
     let client = registry::ExternalClient::new(certificates, proxy, CONNECT_TIMEOUT, agent);
     Ok(client?)
 }
-
-/// The controller's limit of concurrent requests to one host.
-pub(crate) const CONTROLLER_REQUESTS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(7);
-
-/// The limit while a person waits. An index needs a second request, for its platforms: with this limit, 100 images of one host
-/// still take less than 20 round trips.
-pub(crate) const CHECK_REQUESTS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(15);
 
 /// A client for registries. `requests` is the limit of concurrent requests to one host, unless another one is configured.
 ///

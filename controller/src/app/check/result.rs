@@ -22,7 +22,7 @@ pub(super) struct Resolved {
     pub(super) digest: Digest,
     /// The media type of the manifest or index.
     pub(super) media_type: String,
-    /// The distinct platforms of an index; none for a single image, whose manifest does not contain its platform.
+    /// The distinct platforms of an index; `None` for a single image, whose manifest does not contain its platform.
     pub(super) platforms: Option<Vec<Platform>>,
     /// How the client authenticated.
     pub(super) authentication: AuthMethod,

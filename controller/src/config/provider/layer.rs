@@ -7,7 +7,7 @@ use figment::{
 
 /// The values of one file or environment variable.
 pub(in crate::config) struct Layer {
-    /// The path of the file or the name of the variable; none for the defaults.
+    /// The path of the file or the name of the variable; `None` for the defaults.
     pub(super) origin: Option<String>,
     pub(super) values: Dict,
 }

@@ -41,7 +41,7 @@ pub(in crate::config) struct Merged {
 }
 
 impl Merged {
-    /// The file or environment variable that sets the value at `path`; none for a default.
+    /// The file or environment variable that sets the value at `path`; `None` for a default.
     pub(in crate::config) fn origin(&self, path: &KeyPath) -> Option<&str> {
         let tag = path.find_nearest(&self.root).tag();
         self.figment.get_metadata(tag)?.source.as_ref()?.custom()

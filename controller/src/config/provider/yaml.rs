@@ -17,7 +17,7 @@ use super::{
 /// More levels than a configuration needs, and few enough for any stack.
 const MAX_DEPTH: usize = 64;
 
-/// Reads the configuration file; none if it cannot be used at all.
+/// Reads the configuration file; `None` if it cannot be used at all.
 pub(in crate::config) fn file(path: &Path, problems: &mut Problems) -> Option<Layer> {
     let origin = path.display().to_string();
     let text = std::fs::read_to_string(path);
