@@ -2,6 +2,7 @@
 
 pub(crate) mod arguments;
 pub(crate) mod check;
+mod controllers;
 pub(crate) mod hint;
 mod hints;
 mod notifications;
@@ -9,7 +10,6 @@ pub(crate) mod notify;
 mod overview;
 mod shutdown;
 pub(crate) mod status;
-mod term;
 
 use std::{
     collections::BTreeMap,
@@ -24,8 +24,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use self::{
+    controllers::{Controllers, Shared},
     shutdown::{Running, Signals},
-    term::{Shared, Term},
 };
 use crate::{
     client::{self, Cluster},
@@ -40,9 +40,9 @@ use crate::{
     registry::options::{self, CONTROLLER_REQUESTS},
     rollout::limiter::Limiter,
     server::{
+        admin::{self, Scrape},
         connections::Service,
         health::Health,
-        http::{self, Scrape},
     },
     status::{Reporter, recorder::Recorder},
     workload::{Kind, Watch},
@@ -114,12 +114,12 @@ pub(crate) async fn run(
     let checks = hints::serve(&config, environment, &metrics, &leadership, &mut servers).await?;
     let release = CancellationToken::new();
     let (notifier, senders) = notifications::start(&config, environment, &metrics)?;
-    let identity = (&*instance, addresses(&config, environment));
+    let candidate = (&*instance, addresses(&config, environment));
     let mut running = Running {
-        term: None,
+        controllers: None,
         events: JoinSet::from_iter([writer]),
         senders,
-        elections: elections(&leadership, &cluster, identity, &release),
+        election: election(&leadership, &cluster, candidate, &release),
     };
     let shared = Shared {
         config,
@@ -136,11 +136,11 @@ pub(crate) async fn run(
     };
     let result = tokio::select! {
         () = signals.next() => Ok(()),
-        () = terms(&shared, &mut running.term) => Err(Error::Ended("a controller")),
-        _ = servers.join_next() => Err(Error::Ended("the HTTP server")),
-        _ = running.events.join_next() => Err(Error::Ended("the recorder of Events")),
+        () = terms(&shared, &mut running.controllers) => Err(Error::Ended("a controller")),
+        _ = servers.join_next() => Err(Error::Ended("an HTTP server")),
+        _ = running.events.join_next() => Err(Error::Ended("the writer of Events")),
         Some(_) = running.senders.tasks.join_next() => Err(Error::Ended("the notifier")),
-        Some(_) = running.elections.join_next() => Err(Error::Ended("the leader election")),
+        Some(_) = running.election.join_next() => Err(Error::Ended("the leader election")),
     };
     stop(shared, running, &release).await;
     result
@@ -150,7 +150,7 @@ pub(crate) async fn run(
 async fn stop(shared: Shared, running: Running, release: &CancellationToken) {
     info!("stopping");
     shared.health.stop();
-    // The recorder ends when all of its senders are dropped.
+    // The writer of Events ends when the recorder is dropped.
     shared.end();
     drop(shared);
     running.drain(release).await;
@@ -158,17 +158,17 @@ async fn stop(shared: Shared, running: Running, release: &CancellationToken) {
 }
 
 /// Runs one term of leadership after the other; returns if a controller exits, which none should.
-async fn terms(shared: &Shared, term: &mut Option<Term>) {
+async fn terms(shared: &Shared, controllers: &mut Option<Controllers>) {
     loop {
         shared.leadership.begun().await;
-        let running = term.insert(Term::start(shared, &Kind::ALL));
+        let running = controllers.insert(Controllers::start(shared, &Kind::ALL));
         tokio::select! {
             () = shared.leadership.ended() => {}
-            () = running.failed() => return,
+            () = running.exited() => return,
         }
         shared.end();
         running.drain().await; // patches in flight complete before the Lease would have expired
-        *term = None;
+        *controllers = None;
         shared.reporter.clear();
     }
 }
@@ -192,31 +192,31 @@ fn servers(
     overview: Service,
 ) -> JoinSet<()> {
     let mut servers = JoinSet::new();
-    servers.spawn(http::serve(listener, Arc::clone(health), scrape, overview));
+    servers.spawn(admin::serve(listener, Arc::clone(health), scrape, overview));
     let health = Arc::clone(health);
     servers.spawn(async move { health.keep_beating().await });
     servers
 }
 
 async fn listen(port: u16) -> Result<TcpListener, Error> {
-    let listener = http::listen(port).await;
+    let listener = admin::listen(port).await;
     listener.map_err(|source| Error::Listen { port, source })
 }
 
 /// Runs the leader election, if it is enabled, until `release` is cancelled and the Lease is released.
-fn elections(
+fn election(
     leadership: &Leadership,
     cluster: &Cluster,
     (instance, addresses): (&str, Addresses),
     release: &CancellationToken,
 ) -> JoinSet<()> {
-    let mut elections = JoinSet::new();
-    if let Some(elected) = leadership.elected() {
-        let (client, elected) = (cluster.client.clone(), Arc::clone(elected));
-        let candidate = Candidate::new(client, &cluster.namespace, instance, addresses, elected);
-        elections.spawn(candidate.run(release.clone()));
+    let mut tasks = JoinSet::new();
+    if let Some(election) = leadership.election() {
+        let (client, election) = (cluster.client.clone(), Arc::clone(election));
+        let candidate = Candidate::new(client, &cluster.namespace, instance, addresses, election);
+        tasks.spawn(candidate.run(release.clone()));
     }
-    elections
+    tasks
 }
 
 /// A watch for each kind: in each namespace by itself, so that a Role in each is sufficient, or in the whole cluster.

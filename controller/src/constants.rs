@@ -19,4 +19,4 @@ pub(crate) const REVISION: &str = "deployment.kubernetes.io/revision";
 pub(crate) const USER_AGENT: &str = concat!("kube-autorollout/", env!("CARGO_PKG_VERSION"));
 
 /// Marks a request that another replica forwarded to the leader, so that it is not forwarded again.
-pub(crate) const HANDED_ON: &str = "kube-autorollout-handed-on";
+pub(crate) const FORWARDED: &str = "kube-autorollout-handed-on";

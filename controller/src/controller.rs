@@ -3,10 +3,10 @@
 mod apply;
 mod context;
 mod decision;
-mod informer;
-mod objects;
 mod reconciler;
 mod requeue;
+mod stores;
+mod watch_handler;
 
 use std::{future, sync::Arc};
 
@@ -18,11 +18,11 @@ use kube::runtime::{
     watcher::{self, watcher},
 };
 
-pub(crate) use self::{context::Context, objects::Objects};
+pub(crate) use self::{context::Context, stores::Stores};
 use self::{
     context::KindContext,
-    informer::Informer,
     reconciler::{error_policy, reconcile},
+    watch_handler::WatchHandler,
 };
 use crate::{
     constants,
@@ -63,31 +63,31 @@ pub(crate) async fn run(
     context: Arc<Context>,
     recovered: impl Stream<Item = ()> + Send + 'static,
 ) {
-    let api = informer::api(&context.rollouts.client, kind, &watch);
+    let api = watch_handler::api(&context.rollouts.client, kind, &watch);
     let config = watcher::Config::default()
         .labels(constants::SELECTOR)
         .page_size(PAGE);
     let triggers = context.triggers.subscribe(kind, &watch);
     let writer = Writer::<Object>::new(kind);
     let store = writer.as_reader();
-    context.objects.add(kind, &watch, store.clone());
-    let mut informer = Informer::new(kind, watch, health, Arc::clone(&context));
-    let fingerprint = informer.fingerprint();
-    let outage = informer.outage();
+    context.stores.add(kind, &watch, store.clone());
+    let mut handler = WatchHandler::new(kind, watch, health, Arc::clone(&context));
+    let fingerprint = handler.fingerprint();
+    let outages = handler.outage_log();
     let changes = watcher(api, config)
-        .backoff(informer::backoff())
-        .inspect(move |event| informer.observe(event))
+        .backoff(watch_handler::backoff())
+        .inspect(move |event| handler.handle(event))
         .modify(Object::detach)
         .reflect(writer)
         .applied_objects()
-        // The informer reports errors, and the watcher retries by itself.
+        // The handler reports errors, and the watcher retries by itself.
         .filter(|object| future::ready(object.is_ok()))
         .predicate_filter(fingerprint, PredicateConfig::default());
     let stop = context.rollouts.stop.clone();
     let shared = Arc::clone(&context);
     // A watch that resumes without a new list yields no event until an object changes.
     let recovered = recovered
-        .inspect(move |()| outage.ended())
+        .inspect(move |()| outages.ended())
         .filter(move |()| future::ready(shared.rollouts.states.reset_backoff()));
     let context = Arc::new(KindContext { kind, context });
     Controller::for_stream_with(changes, store, kind)

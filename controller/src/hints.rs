@@ -4,8 +4,8 @@
 //! receivers are configured.
 
 mod checks;
+mod forwarder;
 mod issuers;
-mod leader;
 mod pipeline;
 mod receivers;
 mod response;
@@ -17,8 +17,8 @@ use tokio::net::TcpListener;
 
 pub(crate) use self::{
     checks::Checks,
+    forwarder::Forwarder,
     issuers::Issuers,
-    leader::Forwarder,
     pipeline::Pipeline,
     receivers::Receivers,
     wait::{Report, Row},

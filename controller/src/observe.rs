@@ -52,7 +52,7 @@ use crate::{
 pub(crate) struct Sources {
     pub(crate) credentials: Credentials,
     pub(crate) tags: Tags,
-    pub(crate) pods: Arc<pods::Store>,
+    pub(crate) pods: Arc<pods::PodLister>,
     pub(crate) labels: Arc<Labels>,
     nodes: Nodes,
     comparisons: Comparisons,
@@ -78,7 +78,7 @@ impl Sources {
         Self {
             credentials: Credentials::new(client.clone(), &config.registries, identities, fetches),
             tags: Tags::new(registry.clone(), fetches),
-            pods: pods::Store::new(client.clone(), config.restarted_at(), fetches),
+            pods: pods::PodLister::new(client.clone(), config.restarted_at(), fetches),
             nodes: Nodes::new(client.clone(), fetches),
             comparisons: Comparisons::new(registry.clone(), Arc::clone(&labels), fetches),
             labels,
@@ -122,8 +122,8 @@ pub(crate) struct Freshness {
     pub(crate) after_request: Option<Timestamp>,
     /// Since when the workload has waited for a fetch, if it has.
     pub(crate) waited: Option<Instant>,
-    /// The undone rollouts must be known: before a rollout, and before it is reported why there is none.
-    pub(crate) templates: bool,
+    /// The rolled-back rollouts must be known: before a rollout, and before it is reported why there is none.
+    pub(crate) rollbacks: bool,
 }
 
 impl Freshness {
@@ -133,7 +133,7 @@ impl Freshness {
             since: self.pods,
             after_request: self.after_request,
             waited: self.waited,
-            templates: self.templates,
+            rollbacks: self.rollbacks,
         }
     }
 }
@@ -148,7 +148,7 @@ pub(crate) struct Subject<'a> {
     pub(crate) remembered: &'a (dyn Fn(&str) -> Option<RecentRollout> + Sync),
 }
 
-/// Observes a workload from the caches; nothing while something has to be fetched, after which the waiter is woken.
+/// Observes a workload from the caches; `None` while something has to be fetched, after which the waiter is woken.
 ///
 /// # Errors
 ///
@@ -175,7 +175,7 @@ pub(crate) fn workload(
     observed.unfinished = tracked.unfinished;
     if progress.paused || !up_to_date || !progress.wants_pods || is_between_polls {
         observed.generation_observed = up_to_date;
-        return Ok(Some(Observation::unseen(observed)));
+        return Ok(Some(Observation::without_pods(observed)));
     }
     let Some(pods) = sources.pods.lookup(workload, freshness.of_pods(), waiter)? else {
         return Ok(None);
@@ -212,7 +212,7 @@ pub(crate) fn workload(
     let mut observation = Observation {
         pods,
         tags: Some(Vec::new()),
-        ..Observation::unseen(observed)
+        ..Observation::without_pods(observed)
     };
     for container in containers {
         observation.add(container);

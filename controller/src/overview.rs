@@ -2,9 +2,9 @@
 //!
 //! Rows are built while the client reads them, each from the stores that its last reconcile used, and none is kept.
 
-mod answer;
-mod leader;
+mod forwarder;
+mod handler;
 mod rows;
 mod survey;
 
-pub(crate) use self::{answer::Handler, leader::Forwarder};
+pub(crate) use self::{forwarder::Forwarder, handler::Handler};

@@ -9,9 +9,9 @@ pub(crate) mod condition;
 mod conflicts;
 pub(crate) mod field_manager;
 mod flight;
-pub(crate) mod history;
 pub(crate) mod limiter;
 pub(crate) mod patch;
+pub(crate) mod recent;
 pub(crate) mod state;
 pub(crate) mod tracker;
 mod unconfirmed;
@@ -27,9 +27,9 @@ pub(crate) use self::flight::Flight;
 use self::{
     budget::Slot,
     conflicts::Conflicts,
-    history::History,
     limiter::Limiter,
     patch::{Error, Unread},
+    recent::RecentRollouts,
     state::{States, WorkloadState},
     unconfirmed::UnconfirmedPatches,
 };
@@ -74,7 +74,7 @@ pub(crate) struct Rollouts {
     pub(crate) client: Client,
     pub(crate) limiter: Arc<Limiter>,
     pub(crate) leadership: Arc<Leadership>,
-    pub(crate) history: History,
+    pub(crate) recent: RecentRollouts,
     pub(crate) states: States,
     /// Cancelled at the end of the term: no patch is sent afterwards.
     pub(crate) stop: CancellationToken,
@@ -88,7 +88,7 @@ impl Rollouts {
     /// # Errors
     ///
     /// [`Error`] when the patch was refused for another reason than a conflict, or when it is unknown whether it was applied:
-    /// the slot is then kept, and a later [`settle`](Self::settle) resolves it.
+    /// the slot is then kept, and a later [`recognise`](Self::recognise) resolves it.
     pub(crate) async fn roll_out(
         &self,
         workload: &Workload,
@@ -152,7 +152,7 @@ impl Rollouts {
     }
 
     /// Recognises an unconfirmed patch of ours in the workload. Each reconcile begins with this.
-    pub(crate) fn settle(&self, workload: &Workload, identity: &Identity) -> Option<Triggered> {
+    pub(crate) fn recognise(&self, workload: &Workload, identity: &Identity) -> Option<Triggered> {
         let triggered = self.applied(workload, identity)?;
         self.triggered(identity, &triggered);
         Some(triggered)
@@ -160,9 +160,9 @@ impl Rollouts {
 
     /// The unconfirmed patch that the workload carries, if it carries one.
     fn applied(&self, workload: &Workload, identity: &Identity) -> Option<Triggered> {
-        let settle =
-            |state: &mut WorkloadState| state.unconfirmed.settle(workload, self.restarted_at);
-        let content = self.states.with(&identity.uid, settle)??;
+        let recognise =
+            |state: &mut WorkloadState| state.unconfirmed.recognise(workload, self.restarted_at);
+        let content = self.states.with(&identity.uid, recognise)??;
         Some(Triggered {
             rollout: content.rollout,
             at: content.at,
@@ -208,7 +208,7 @@ impl Rollouts {
 
     fn triggered(&self, identity: &Identity, triggered: &Triggered) {
         let at = triggered.at;
-        self.history.remember(&identity.uid, &triggered.rollout, at);
+        self.recent.remember(&identity.uid, &triggered.rollout, at);
         self.states.with(&identity.uid, |state| {
             state.unconfirmed.clear();
             state.conflicts.end();

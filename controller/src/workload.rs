@@ -28,14 +28,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use tokio::time::Instant;
 
 pub(crate) use self::{
-    history::{History, OwnerReference, Revision, RevisionLabel, UndoneRollout, controlled_by},
+    history::{History, OwnerReference, Revision, RevisionLabel, RolledBackRollout, controlled_by},
     kind::{Kind, Rules},
     object::{Content, Object, Unreadable},
     pods::{CurrentPods, PodSelector},
     template::Template,
 };
 
-/// A watch: the name of a kind, and a namespace, or nothing for all namespaces.
+/// A watch: the name of a kind, and a namespace, or `None` for all namespaces.
 pub(crate) type Watch = (&'static str, Option<String>);
 
 /// The API group of all kinds.
@@ -113,7 +113,7 @@ impl Workload {
         &self.content.spec.selector
     }
 
-    /// How to recognise the pods of the current template; nothing while the history does not have it yet.
+    /// How to recognise the pods of the current template; `None` while the history does not have it yet.
     pub(crate) fn current(&self, history: &[Revision]) -> Option<CurrentPods> {
         self.kind.current(self, history)
     }
@@ -149,7 +149,7 @@ pub(crate) struct Progress {
     pub(crate) replacing: bool,
     /// Its rollout is complete by the rule of `kubectl rollout status`: every pod is of its template and available.
     pub(crate) complete: bool,
-    /// Its rollout has exceeded its progress deadline; nothing where its controller has none.
+    /// Its rollout has exceeded its progress deadline; `None` where its controller has none.
     pub(crate) deadline_exceeded: Option<bool>,
     /// Its update strategy is `OnDelete`: its controller does not replace pods when the template changes.
     pub(crate) on_delete: bool,

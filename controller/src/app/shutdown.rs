@@ -13,7 +13,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::{notifications::Senders, term::Term};
+use super::{controllers::Controllers, notifications::Senders};
 
 /// The time limit of patches in flight, each of which has an earlier deadline of its own.
 const DRAIN: Duration = Duration::from_secs(21);
@@ -24,32 +24,32 @@ const FLUSH: Duration = Duration::from_secs(8);
 /// The tasks to drain, in this order.
 pub(crate) struct Running {
     /// The controllers, while this replica leads.
-    pub(super) term: Option<Term>,
-    /// The recorder of Events.
+    pub(super) controllers: Option<Controllers>,
+    /// The writer of Events.
     pub(crate) events: JoinSet<()>,
     /// The senders of notifications.
     pub(crate) senders: Senders,
     /// The leader election, if it is enabled.
-    pub(crate) elections: JoinSet<()>,
+    pub(crate) election: JoinSet<()>,
 }
 
 impl Running {
     /// Drains the controllers and then releases the Lease, even if other tasks hang.
     pub(crate) async fn drain(mut self, release: &CancellationToken) {
-        if let Some(term) = &mut self.term
-            && timeout(DRAIN, term.drain()).await.is_err()
+        if let Some(controllers) = &mut self.controllers
+            && timeout(DRAIN, controllers.drain()).await.is_err()
         {
             warn!("reconciles did not end within {} s", DRAIN.as_secs());
-            term.abort().await;
+            controllers.abort().await;
         }
-        // The recorder ends when all of its senders are dropped.
-        drop(self.term);
+        // The writer of Events ends when the recorder is dropped.
+        drop(self.controllers);
         release.cancel();
         self.senders.closing.cancel();
         let (events, sent, released) = tokio::join!(
             timeout(FLUSH, join(&mut self.events)),
             timeout(FLUSH, join(&mut self.senders.tasks)),
-            timeout(FLUSH, join(&mut self.elections)),
+            timeout(FLUSH, join(&mut self.election)),
         );
         for (result, consequence) in [
             (events, "some Events were not recorded"),

@@ -89,14 +89,14 @@ async fn run_until(client: Client, condition: impl Fn(&str) -> bool) {
         checks: TermScoped::default(),
         context: TermScoped::default(),
     };
-    let mut term = Term::start(&shared, &[Kind::new(&Panicking)]);
+    let mut controllers = Controllers::start(&shared, &[Kind::new(&Panicking)]);
     let met = async {
         while !condition(&metrics.encode(true, &BTreeMap::new())) {
             time::sleep(Duration::from_millis(10)).await;
         }
     };
     tokio::select! {
-        () = term.failed() => panic!("a controller exited"),
+        () = controllers.exited() => panic!("a controller exited"),
         met = time::timeout(TIMEOUT, met) => met.expect("in time"),
     }
 }

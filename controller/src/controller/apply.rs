@@ -29,12 +29,8 @@ use crate::{
 pub(super) type Reconciled = (ReconcileOutcome, Action);
 
 /// A reconcile that did not write to the workload, and when to requeue it.
-#[expect(
-    clippy::unnecessary_wraps,
-    reason = "`None` is a reconcile that awaits a fetch"
-)]
-pub(super) fn unchanged(requeue: Option<Duration>) -> Option<Reconciled> {
-    Some((ReconcileOutcome::Unchanged, action(requeue)))
+pub(super) fn unchanged(requeue: Option<Duration>) -> Reconciled {
+    (ReconcileOutcome::Unchanged, action(requeue))
 }
 
 fn action(requeue: Option<Duration>) -> Action {
@@ -54,7 +50,7 @@ impl Reconcile<'_> {
             if is_final {
                 let is_selected = self.follow_tags(&observation);
                 let requeue = is_selected.then(|| self.report(&decision, &observation));
-                return Ok(unchanged(requeue.flatten()));
+                return Ok(Some(unchanged(requeue.flatten())));
             }
             self.apply(observation, decision, freshness).boxed()
         };
@@ -74,7 +70,7 @@ impl Reconcile<'_> {
         };
         let (workload, identity, context) = (self.workload, self.identity, self.context);
         if !self.follow_tags(&observation) {
-            return Ok(unchanged(None));
+            return Ok(Some(unchanged(None)));
         }
         if self.has_newly_lost_record(&decision, &observation) {
             let manager = field_manager::last(&context.rollouts.client, workload);
@@ -89,8 +85,8 @@ impl Reconcile<'_> {
             match result {
                 RolloutResult::Triggered(triggered) => {
                     let labels = &context.sources.labels;
-                    let settled = labels.settled(&triggered.rollout);
-                    context.rollouts.stop.run_until_cancelled(settled).await;
+                    let fetched = labels.until_fetched(&triggered.rollout);
+                    context.rollouts.stop.run_until_cancelled(fetched).await;
                     context.reporter.triggered(identity, &triggered, labels);
                     if let Some(announced) = context.sources.tags.announced(identity) {
                         let since = until(triggered.at, announced);
@@ -98,12 +94,13 @@ impl Reconcile<'_> {
                     }
                     outcome = ReconcileOutcome::Changed;
                 }
-                RolloutResult::Conflict(wait) => return Ok(unchanged(Some(wait))),
+                RolloutResult::Conflict(wait) => return Ok(Some(unchanged(Some(wait)))),
                 // The watch will show its deletion. If it does not, the next tick evaluates the workload again.
                 RolloutResult::Gone => {
-                    return Ok(unchanged(Some(self.timing.tick(clock::now()))));
+                    let tick = self.timing.tick(clock::now());
+                    return Ok(Some(unchanged(Some(tick))));
                 }
-                RolloutResult::NotLeading => return Ok(unchanged(None)),
+                RolloutResult::NotLeading => return Ok(Some(unchanged(None))),
             }
         }
         let requeue = self.report(&decision, &observation);

@@ -7,7 +7,7 @@ use kube_autorollout_core::schedule::Schedule;
 use tokio::time;
 use tokio_util::sync::CancellationToken;
 
-use super::Objects;
+use super::Stores;
 use crate::{
     clock, config,
     lookup::Triggers,
@@ -17,13 +17,16 @@ use crate::{
     workload::{Kind, identity::Identity},
 };
 
+/// Interval of the eviction of unused entries.
+const TIDY: Duration = Duration::from_secs(10);
+
 /// Everything that a reconcile needs besides its workload. It is dropped at the end of the term, with all per-workload
 /// state.
 pub(crate) struct Context {
     /// Sources of facts: tags, pods, nodes, Secrets.
     pub(crate) sources: Sources,
     /// The reflector stores.
-    pub(crate) objects: Objects,
+    pub(crate) stores: Stores,
     /// Triggers reconciles.
     pub(crate) triggers: Arc<Triggers>,
     /// Patches workloads, and keeps their state.
@@ -48,9 +51,6 @@ pub(crate) struct KindContext {
     pub(super) context: Arc<Context>,
 }
 
-/// Interval of the eviction of unused entries.
-const TIDY: Duration = Duration::from_secs(10);
-
 impl Context {
     /// Evicts unused entries of caches and metrics at an interval, until it is stopped.
     pub(crate) async fn keep_tidy(stop: CancellationToken, this: Arc<Self>) {
@@ -58,7 +58,7 @@ impl Context {
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
             this.sources.tidy();
             let is_selected = |uid: &str| this.rollouts.states.identity(uid).is_some();
-            this.rollouts.history.tidy(clock::now(), is_selected);
+            this.rollouts.recent.tidy(clock::now(), is_selected);
             this.reporter.metrics.registries.tidy();
         }
     }

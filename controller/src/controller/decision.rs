@@ -47,9 +47,9 @@ impl<'a> Reconcile<'a> {
     ) -> Result<Option<(Observation, Decision, Option<Slot<'a>>)>, pods::Error> {
         let (identity, context, now) = (self.identity, self.context, self.timing.now);
         let mut policy = self.policy();
-        if depends_on_history(&decision) && observation.pods.undone.is_none() {
+        if depends_on_history(&decision) && observation.pods.rolled_back.is_none() {
             let freshness = Freshness {
-                templates: true,
+                rollbacks: true,
                 ..freshness
             };
             let Some(with_history) = self.observe_until_ready(freshness).await? else {
@@ -133,7 +133,7 @@ impl<'a> Reconcile<'a> {
             workload: self.workload,
             settings: self.settings,
             tracked: tracked.unwrap_or_default(),
-            remembered: &|container| rollouts.history.remembered(uid, container),
+            remembered: &|container| rollouts.recent.remembered(uid, container),
         };
         observe::workload(subject, freshness, waiter, &self.context.sources)
     }

@@ -47,11 +47,11 @@ pub(super) async fn reconcile(
     };
     let reconciled = async {
         let workload = Workload::new(*kind, object)?;
-        if let Some(triggered) = context.rollouts.settle(&workload, &identity) {
+        if let Some(triggered) = context.rollouts.recognise(&workload, &identity) {
             let labels = &context.sources.labels;
             context.reporter.triggered(&identity, &triggered, labels);
         }
-        step(&workload, &identity, context).await
+        reconcile_workload(&workload, &identity, context).await
     };
     let result = AssertUnwindSafe(reconciled).catch_unwind().await;
     let result = result.unwrap_or(Err(Error::Panicked));
@@ -99,7 +99,7 @@ fn failed(identity: &Identity, error: &Error, context: &Context) {
     });
     // A workload that is no longer selected is not reported.
     if let Some((outdated, rollout)) = recorded {
-        let workload = rollout.as_ref().and_then(|_| context.objects.get(identity));
+        let workload = rollout.as_ref().and_then(|_| context.stores.get(identity));
         let refused = rollout.as_ref().map(|rollout| RefusedRollout {
             rollout,
             template: workload.as_ref().map(Workload::template),
@@ -125,7 +125,7 @@ fn invalid(identity: &Identity, error: &InvalidAnnotation, context: &Context) {
 }
 
 /// Reconciles a workload that this version can read; `None` while a fetch is in flight.
-async fn step(
+async fn reconcile_workload(
     workload: &Workload,
     identity: &Identity,
     context: &Context,
@@ -134,7 +134,7 @@ async fn step(
     let states = &context.rollouts.states;
     if workload.meta().deletion_timestamp.is_some() {
         context.forget(identity);
-        return Ok(unchanged(None));
+        return Ok(Some(unchanged(None)));
     }
     let state = states.with(&identity.uid, |state| {
         (
@@ -144,17 +144,17 @@ async fn step(
         )
     });
     let Some((conflict, flight, waiting)) = state else {
-        return Ok(unchanged(None));
+        return Ok(Some(unchanged(None)));
     };
     if conflict.is_some() {
-        return Ok(unchanged(conflict));
+        return Ok(Some(unchanged(conflict)));
     }
     let containers: Vec<_> = workload.template().containers().collect();
     let settings = match Settings::parse(workload.annotations(), &containers, &context.zone) {
         Ok(settings) => settings,
         Err(error) => {
             invalid(identity, &error, context);
-            return Ok(unchanged(None));
+            return Ok(Some(unchanged(None)));
         }
     };
     let timing = Timing::new(&settings, identity, flight, now, context);

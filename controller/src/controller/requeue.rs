@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kube_autorollout_core::{annotations::Settings, schedule, schedule::Schedule};
+use kube_autorollout_core::{
+    annotations::Settings,
+    schedule::{self, Schedule},
+};
 use tokio::time::Instant;
 
 use super::Context;
@@ -60,7 +63,7 @@ impl<'a> Timing<'a> {
             pods: ago(max_pod_age),
             after_request: None,
             waited: None,
-            templates: false,
+            rollbacks: false,
         }
     }
 
@@ -75,7 +78,7 @@ impl<'a> Timing<'a> {
             pods: ago(MAX_AGE),
             after_request: Some(request),
             waited: None,
-            templates: true,
+            rollbacks: true,
         }
     }
 
@@ -88,7 +91,7 @@ impl<'a> Timing<'a> {
     /// reconcile may have waited for a whole tick.
     pub(super) fn delay(
         &self,
-        again: Option<Timestamp>,
+        recheck_at: Option<Timestamp>,
         flight: Option<Flight>,
         end: Timestamp,
     ) -> Duration {
@@ -96,8 +99,8 @@ impl<'a> Timing<'a> {
         if let Some(flight) = flight {
             return tick.min(flight.wait(end));
         }
-        let again = again.map(|again| until(again, end));
-        again.map_or(tick, |again| tick.min(again))
+        let wait = recheck_at.map(|recheck_at| until(recheck_at, end));
+        wait.map_or(tick, |wait| tick.min(wait))
     }
 }
 

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
-use super::receivers::Hook;
+use super::receivers::ReceiverState;
 use crate::{clock, error_chain::Chain};
 
 /// Timeout of a request to an issuer.
@@ -38,7 +38,7 @@ impl Issuers {
     }
 
     /// Verifies a token. Fetches the keys if necessary.
-    pub(super) async fn verify(&self, hook: &Hook, token: &str) -> TokenVerdict {
+    pub(super) async fn verify(&self, hook: &ReceiverState, token: &str) -> TokenVerdict {
         let Some(verifier) = &hook.verifier else {
             return TokenVerdict::Unavailable; // a receiver without an issuer accepts no token
         };
@@ -65,7 +65,7 @@ impl Issuers {
     }
 
     /// Fetches the issuer's documents up to its keys, or until a request fails.
-    async fn fetch(&self, hook: &Hook, verifier: &Mutex<Verifier>, first: Fetch) {
+    async fn fetch(&self, hook: &ReceiverState, verifier: &Mutex<Verifier>, first: Fetch) {
         let mut next = Some(first);
         while let Some(fetch) = next {
             let url = fetch.url();

@@ -17,9 +17,9 @@ use tracing::{debug, info, warn};
 use super::{
     Receivers, Report,
     checks::Checks,
+    forwarder::Forwarder,
     issuers::{Issuers, TokenVerdict},
-    leader::Forwarder,
-    receivers::Hook,
+    receivers::ReceiverState,
     response::{Response, line, too_many, unauthorized, unavailable, with},
     wait::{self, WaitResult},
 };
@@ -28,7 +28,7 @@ use crate::{
     error_chain::Chain,
     leader_election::term_scoped::TermScoped,
     metrics::{Metrics, hints::HintOutcome},
-    server::http::text,
+    server::admin::text,
 };
 
 /// Timeout of reading the body of a request.
@@ -127,7 +127,7 @@ impl Pipeline {
     /// The response to a sender that is not authenticated; it does not disclose the reason.
     async fn refusal(
         &self,
-        hook: &Hook,
+        hook: &ReceiverState,
         request: &kube_autorollout_hints::Request<'_>,
     ) -> Option<Response> {
         let refused = |reason: &dyn std::fmt::Display| {
@@ -164,7 +164,7 @@ impl Pipeline {
 
     async fn check(
         &self,
-        hook: &Hook,
+        hook: &ReceiverState,
         checks: &Arc<Checks>,
         parsed: &Parsed,
         wait: Option<Duration>,
@@ -207,14 +207,14 @@ impl Pipeline {
         waited(Box::pin(wait::wait(checks, &parsed.hints, since, max_wait)).await)
     }
 
-    fn counted(&self, hook: &Hook, outcome: HintOutcome, response: Response) -> Response {
+    fn counted(&self, hook: &ReceiverState, outcome: HintOutcome, response: Response) -> Response {
         self.metrics.hints.received(hook.name(), outcome, 1);
         response
     }
 }
 
 /// The response to a method other than POST.
-fn other_method(head: &Parts, hook: &Hook) -> Option<Response> {
+fn other_method(head: &Parts, hook: &ReceiverState) -> Option<Response> {
     if head.method == Method::POST {
         return None;
     }

@@ -10,10 +10,10 @@ use tokio::time::Instant;
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The receivers by name.
-pub(crate) struct Receivers(HashMap<String, Hook>);
+pub(crate) struct Receivers(HashMap<String, ReceiverState>);
 
 /// A receiver with its state.
-pub(super) struct Hook {
+pub(super) struct ReceiverState {
     pub(super) receiver: Receiver,
     pub(super) limits: Mutex<Limits>,
     /// The last log line about a refused or malformed request.
@@ -44,7 +44,7 @@ impl Receivers {
         let hook = |receiver: Receiver| {
             let settings = receiver.settings();
             let oidc = settings.oidc.clone();
-            let hook = Hook {
+            let hook = ReceiverState {
                 limits: Mutex::new(Limits::new(settings.rate, now)),
                 logged: Mutex::default(),
                 verifier: oidc.map(|oidc| Mutex::new(Verifier::new(oidc))),
@@ -56,12 +56,12 @@ impl Receivers {
     }
 
     /// The receiver with this name.
-    pub(super) fn get(&self, name: &str) -> Option<&Hook> {
+    pub(super) fn get(&self, name: &str) -> Option<&ReceiverState> {
         self.0.get(name)
     }
 }
 
-impl Hook {
+impl ReceiverState {
     pub(super) fn name(&self) -> &str {
         &self.receiver.settings().name
     }

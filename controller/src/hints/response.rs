@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderValue, StatusCode, header};
 
-use crate::server::{body::Body, http::text};
+use crate::server::{admin::text, body::Body};
 
 /// `Retry-After` of temporary failures, in seconds.
 const RETRY_AFTER: u64 = 5;

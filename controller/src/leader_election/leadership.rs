@@ -28,11 +28,11 @@ pub(crate) struct Term {
 
 /// Whether this replica leads now. Without an election (`None`) each replica leads.
 #[derive(Debug)]
-pub(crate) struct Leadership(Option<Arc<Elected>>);
+pub(crate) struct Leadership(Option<Arc<Election>>);
 
 /// The state of an election.
 #[derive(Debug)]
-pub(crate) struct Elected {
+pub(crate) struct Election {
     term: watch::Sender<Option<Term>>,
     /// Whether the Lease was read, or does not exist.
     read: AtomicBool,
@@ -60,58 +60,58 @@ pub(crate) struct Addresses {
 impl Leadership {
     /// Leads immediately, or by an election.
     pub(crate) fn new(election: bool) -> Self {
-        let elected = || {
-            Arc::new(Elected {
+        let state = || {
+            Arc::new(Election {
                 term: watch::Sender::new(None),
                 read: AtomicBool::new(false),
                 leader: Mutex::default(),
             })
         };
-        Self(election.then(elected))
+        Self(election.then(state))
     }
 
     /// The state of the election, if there is one.
-    pub(crate) const fn elected(&self) -> Option<&Arc<Elected>> {
+    pub(crate) const fn election(&self) -> Option<&Arc<Election>> {
         self.0.as_ref()
     }
 
     /// Whether this replica leads now.
     pub(crate) fn leads(&self) -> bool {
-        self.elected()
-            .is_none_or(|elected| elected.term().is_some())
+        self.election()
+            .is_none_or(|election| election.term().is_some())
     }
 
     /// Whether this replica could lead: in an election it must have read the Lease.
     pub(crate) fn can_lead(&self) -> bool {
-        let has_read = |elected: &Arc<Elected>| elected.read.load(Ordering::Relaxed);
-        self.elected().is_none_or(has_read)
+        let has_read = |election: &Arc<Election>| election.read.load(Ordering::Relaxed);
+        self.election().is_none_or(has_read)
     }
 
     /// Whether a write may start now, and its deadline; `None` for no deadline.
     pub(crate) fn may_act(&self) -> Result<Option<Instant>, NotLeading> {
-        let Some(elected) = self.elected() else {
+        let Some(election) = self.election() else {
             return Ok(None);
         };
-        let term = elected.term().ok_or(NotLeading)?;
+        let term = election.term().ok_or(NotLeading)?;
         Ok(Some(term.end))
     }
 
     /// The other replica that leads, if one does.
     pub(crate) fn leader(&self) -> Option<Leader> {
-        self.elected()?.leader.lock().clone()
+        self.election()?.leader.lock().clone()
     }
 
     /// Waits until this replica leads.
     pub(crate) async fn begun(&self) {
-        if let Some(elected) = self.elected() {
-            elected.until(true).await;
+        if let Some(election) = self.election() {
+            election.until(true).await;
         }
     }
 
     /// Waits until this replica no longer leads.
     pub(crate) async fn ended(&self) {
-        match self.elected() {
-            Some(elected) => elected.until(false).await,
+        match self.election() {
+            Some(election) => election.until(false).await,
             None => std::future::pending().await,
         }
     }
@@ -121,7 +121,7 @@ impl Leadership {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NotLeading;
 
-impl Elected {
+impl Election {
     /// The term of this replica, unless it has expired.
     pub(crate) fn term(&self) -> Option<Term> {
         (*self.term.borrow()).filter(|term| Instant::now() < term.act_until)
@@ -192,10 +192,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_term_that_is_not_renewed_expires() {
         let leadership = Leadership::new(true);
-        let elected = leadership.elected().expect("an election");
+        let election = leadership.election().expect("an election");
         assert!(!leadership.leads());
         let first = term();
-        elected.renew(first);
+        election.renew(first);
         time::advance(Duration::from_millis(9_999)).await;
         assert_eq!(leadership.may_act(), Ok(Some(first.end)));
         time::advance(Duration::from_millis(1)).await;
@@ -206,21 +206,21 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_term_lasts_until_it_ends_or_is_not_renewed() {
         let leadership = Leadership::new(true);
-        let elected = leadership.elected().expect("an election");
+        let election = leadership.election().expect("an election");
         assert_eq!(leadership.begun().now_or_never(), None);
-        elected.renew(term());
+        election.renew(term());
         leadership.begun().await;
         let begun = Instant::now();
         let renewed = async {
             time::sleep(Duration::from_secs(5)).await;
-            elected.renew(term());
+            election.renew(term());
         };
         tokio::join!(leadership.ended(), renewed);
         assert_eq!(begun.elapsed(), Duration::from_secs(15));
         assert_eq!(leadership.begun().now_or_never(), None);
-        elected.renew(term());
+        election.renew(term());
         assert_eq!(leadership.ended().now_or_never(), None);
-        elected.end();
+        election.end();
         leadership.ended().await;
     }
 

@@ -26,7 +26,7 @@ use tracing::{info, warn};
 use crate::{
     clock, constants,
     error_chain::Chain,
-    leader_election::leadership::{Addresses, Elected, Leader, Term},
+    leader_election::leadership::{Addresses, Election, Leader, Term},
 };
 
 /// Duration of the Lease. This and the next two are the defaults of the Kubernetes components.
@@ -72,7 +72,7 @@ pub(crate) struct Candidate {
     api: Api<Lease>,
     /// Unique to this process.
     identity: String,
-    elected: Arc<Elected>,
+    election: Arc<Election>,
     /// The addresses of this replica while it leads.
     addresses: Addresses,
     /// Whether the start of the present term was logged.
@@ -92,14 +92,14 @@ impl Candidate {
         namespace: &str,
         pod: &str,
         addresses: Addresses,
-        elected: Arc<Elected>,
+        election: Arc<Election>,
     ) -> Self {
         // A restarted container has the same name; each `RandomState` has a random seed.
         let unique = RandomState::new().build_hasher().finish();
         Self {
             api: Api::namespaced(client, namespace),
             identity: format!("{pod}_{unique:016x}"),
-            elected,
+            election,
             addresses,
             leading: false,
             held: None,
@@ -117,7 +117,7 @@ impl Candidate {
                 () = time::sleep(pause) => {}
             }
         }
-        self.elected.end();
+        self.election.end();
         if self.leading
             && let Err(error) = self.release().await
         {
@@ -148,12 +148,12 @@ impl Candidate {
     /// Acquires or renews the Lease; if another replica holds it, returns its expiry.
     async fn attempt(&mut self) -> Result<Option<Instant>, Error> {
         let lease = self.read().await?;
-        self.elected.note_lease();
+        self.election.note_lease();
         if let Some(lease) = &lease
             && let Some(expiry) = self.expiry_of_other(lease, Instant::now())
         {
-            self.elected.end();
-            self.elected.note_leader(holder(lease));
+            self.election.end();
+            self.election.note_leader(holder(lease));
             return Ok(Some(expiry));
         }
         let started = Instant::now();
@@ -167,7 +167,7 @@ impl Candidate {
             None => self.request(self.api.create(&parameters, &claimed)).await?,
         };
         self.held = Some(written);
-        self.elected.renew(Term {
+        self.election.renew(Term {
             act_until: started + RENEW_WITHIN,
             end: started + DURATION,
         });
@@ -194,9 +194,9 @@ impl Candidate {
 
     /// Logs the start and end of a term; returns the time until it expires.
     fn log_transition(&mut self) -> Option<Duration> {
-        let term = self.elected.term();
+        let term = self.election.term();
         match (self.leading, term) {
-            (false, Some(_)) => info!(identity = self.identity, "leading"),
+            (false, Some(_)) => info!(identity = self.identity, "became the leader"),
             (true, None) => warn!("lost leadership"),
             _ => {}
         }
@@ -242,7 +242,7 @@ impl Candidate {
         response: impl Future<Output = Result<T, kube::Error>>,
     ) -> Result<T, Error> {
         let left = self
-            .elected
+            .election
             .term()
             .map(|term| term.act_until.saturating_duration_since(Instant::now()));
         let within = left.map_or(REQUEST_TIMEOUT, |left| left.min(REQUEST_TIMEOUT));

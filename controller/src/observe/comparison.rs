@@ -141,7 +141,7 @@ impl Comparisons {
     }
 }
 
-/// Compares what each pod runs with the tag, equal ones once; nothing while a manifest or a node has to be read. The failure,
+/// Compares what each pod runs with the tag, equal ones once; `None` while a manifest or a node has to be read. The failure,
 /// if there is one, is the last.
 pub(super) fn compare(
     pods: &[(&Pod, &Container)],

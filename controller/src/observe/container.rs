@@ -42,7 +42,7 @@ pub(super) struct ContainerObservation {
 }
 
 impl ContainerCheck<'_> {
-    /// Observes the container; nothing while something has to be fetched.
+    /// Observes the container; `None` while something has to be fetched.
     pub(super) fn run(&self) -> Option<ContainerObservation> {
         if !self.selected {
             return Some(self.exempt(Exemption::Excluded));
@@ -63,7 +63,7 @@ impl ContainerCheck<'_> {
         if newest.has_digest() {
             return Some(self.exempt(Exemption::Pinned));
         }
-        if images.iter().any(Image::need_not_be_pulled) && self.context.recorded.is_none() {
+        if images.iter().any(Image::may_start_without_pull) && self.context.recorded.is_none() {
             // A new pod may run the image that its node already has, so a moved tag would change nothing.
             let unchecked = Verdict::Unknown(Reason::PullPolicy);
             let pods = images.iter().flat_map(|image| image.all(unchecked));
@@ -75,7 +75,7 @@ impl ContainerCheck<'_> {
             .map(|image| image.observe(self.context))
             .collect();
         let mut observed: Vec<_> = observed.into_iter().collect::<Option<_>>()?;
-        self.verify(&images, &mut observed)?;
+        self.compare_with_newest(&images, &mut observed)?;
         let mut merged = self.merge(observed);
         merged.container.image_replaced = !pins::is_same_image(self.image, newest.name());
         let blocking = blocking.iter();
@@ -88,19 +88,23 @@ impl ContainerCheck<'_> {
     }
 
     /// Compares stale pods of older images with the tag of the newest pods' image, if no pod proves that its digest can be
-    /// pulled: a restart leads to that digest, and a registry may have resolved the tag to one that it does not have. Nothing
+    /// pulled: a restart leads to that digest, and a registry may have resolved the tag to one that it does not have. `None`
     /// while a manifest is being read.
-    fn verify(&self, images: &[Image<'_>], observed: &mut [ImageObservation]) -> Option<()> {
+    fn compare_with_newest(
+        &self,
+        images: &[Image<'_>],
+        observed: &mut [ImageObservation],
+    ) -> Option<()> {
         let (Some((newest, older)), Some((resolved, others))) =
             (images.split_first(), observed.split_first_mut())
         else {
             return Some(());
         };
-        let Some(tag) = resolved.unconfirmed() else {
+        let Some(tag) = resolved.uncompared_tag() else {
             return Some(());
         };
         for (image, other) in older.iter().zip(others) {
-            image.confirm(newest, tag, other, self.context)?;
+            image.compare_with_newest(newest, tag, other, self.context)?;
         }
         Some(())
     }

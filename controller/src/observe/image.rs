@@ -62,7 +62,7 @@ impl ImageObservation {
     }
 
     /// The digest behind the tag, if no pod has been compared with it.
-    pub(super) fn unconfirmed(&self) -> Option<&Digest> {
+    pub(super) fn uncompared_tag(&self) -> Option<&Digest> {
         let is_compared =
             |pod: &Running| matches!(pod.verdict, Verdict::Current(_) | Verdict::Stale);
         let tag = self.tag.as_ref().ok()?;
@@ -115,12 +115,12 @@ impl<'a> Image<'a> {
     }
 
     /// Whether some of its pods may start it without a pull.
-    pub(super) fn need_not_be_pulled(&self) -> bool {
+    pub(super) fn may_start_without_pull(&self) -> bool {
         let mut pods = self.pods.iter();
         pods.any(|(_, container)| !container.spec.pulls())
     }
 
-    /// Resolves its tag, and compares the digest with what its pods run; nothing while something has to be fetched.
+    /// Resolves its tag, and compares the digest with what its pods run; `None` while something has to be fetched.
     pub(super) fn observe(&self, context: LookupContext<'_>) -> Option<ImageObservation> {
         let reference = match self.reference {
             Ok(reference) => reference,
@@ -169,9 +169,9 @@ impl<'a> Image<'a> {
         })
     }
 
-    /// Compares its stale pods with a tag of the `newest` image as well, and replaces their verdicts. Nothing while a manifest
+    /// Compares its stale pods with a tag of the `newest` image as well, and replaces their verdicts. `None` while a manifest
     /// is being read.
-    pub(super) fn confirm(
+    pub(super) fn compare_with_newest(
         &self,
         newest: &Image<'_>,
         tag: &Digest,

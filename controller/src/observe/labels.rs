@@ -35,7 +35,7 @@ const RETRY: Duration = Duration::from_secs(60);
 pub(crate) struct Labels {
     client: RegistryClient,
     cache: Arc<Mutex<LruCache<Digest, Arc<ImageLabels>>>>,
-    flights: Arc<SingleFlight<Digest, Option<Arc<ImageLabels>>>>,
+    fetches: Arc<SingleFlight<Digest, Option<Arc<ImageLabels>>>>,
 }
 
 impl Labels {
@@ -51,7 +51,7 @@ impl Labels {
         Arc::new(Self {
             client,
             cache,
-            flights: SingleFlight::with_callback(fetches.clone(), store),
+            fetches: SingleFlight::with_callback(fetches.clone(), store),
         })
     }
 
@@ -79,16 +79,16 @@ impl Labels {
                     labels.await.map(Arc::new)
                 }
             };
-            self.flights.lookup(digest, &no_waiter, |_| true, fetch);
+            self.fetches.lookup(digest, &no_waiter, |_| true, fetch);
         }
     }
 
     /// Waits for the labels of a rollout's images that are being fetched, up to [`PATIENCE`] after the start of the fetch.
-    pub(crate) async fn settled(&self, rollout: &Rollout) {
+    pub(crate) async fn until_fetched(&self, rollout: &Rollout) {
         let pending = |waiter: &Waiter| {
             let changes = rollout.changes.iter();
             let digests = changes.flat_map(|change| change.from.iter().chain([&change.to]));
-            let since = digests.filter_map(|digest| self.flights.pending(digest, waiter));
+            let since = digests.filter_map(|digest| self.fetches.pending(digest, waiter));
             since.max()
         };
         let no_waiter = Waiter::Task(Arc::new(Notify::new()));
@@ -100,12 +100,12 @@ impl Labels {
 
     /// Evicts failed fetches, so that they are repeated at the next request.
     pub(super) fn tidy(&self) {
-        self.flights.retain(|_, unused| unused < RETRY);
+        self.fetches.retain(|_, unused| unused < RETRY);
     }
 }
 
 /// Reads the annotations of an index and of a manifest, and if they do not identify the build, the labels of the
-/// configuration. Nothing where the registry fails, which the checks report.
+/// configuration. `None` where the registry fails, which the checks report.
 async fn read(
     client: &RegistryClient,
     reference: &Reference,

@@ -39,7 +39,7 @@ pub(crate) struct Observation {
     pub(crate) last_request: Timestamp,
     /// When a failed request is repeated, regardless of the schedule.
     pub(crate) retry: Option<Timestamp>,
-    /// The tags that its containers follow, each once; nothing where it was observed without them.
+    /// The tags that its containers follow, each once; `None` where it was observed without them.
     pub(crate) tags: Option<Vec<TagKey>>,
     /// The other field manager of the pod template, where that was requested.
     pub(crate) template_writer: Option<String>,
@@ -47,7 +47,7 @@ pub(crate) struct Observation {
 
 impl Observation {
     /// An observation without pods and tags.
-    pub(crate) fn unseen(observed: Observed) -> Self {
+    pub(crate) fn without_pods(observed: Observed) -> Self {
         Self {
             observed,
             pods: Arc::default(),
@@ -60,6 +60,7 @@ impl Observation {
             template_writer: None,
         }
     }
+
     /// Adds a container.
     pub(super) fn add(&mut self, observed: ContainerObservation) {
         let ContainerObservation {

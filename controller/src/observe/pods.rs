@@ -3,10 +3,10 @@
 mod cache;
 mod interner;
 mod list;
+mod lister;
 mod object;
 mod queue;
 mod snapshot;
-mod store;
 
 use std::sync::Arc;
 
@@ -18,8 +18,8 @@ use kube_autorollout_core::{
 };
 use tokio::time::Instant;
 
-pub(crate) use self::{cache::REFRESH, store::Store};
-use crate::{clock, workload::UndoneRollout};
+pub(crate) use self::{cache::REFRESH, lister::PodLister};
+use crate::{clock, workload::RolledBackRollout};
 
 /// How fresh pods must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,8 +31,8 @@ pub(crate) struct PodFreshness {
     /// The workload has waited since then for its pods: a list that started later is fresh if nothing that a reconcile reads
     /// has changed. A workload that changes more often than a list takes would wait for ever.
     pub(crate) waited: Option<Instant>,
-    /// The undone rollouts must be known.
-    pub(crate) templates: bool,
+    /// The rolled-back rollouts must be known.
+    pub(crate) rollbacks: bool,
 }
 
 impl PodFreshness {
@@ -52,22 +52,25 @@ pub(crate) struct Pods {
     pub(crate) template_found: bool,
     /// Neither terminating nor finished, the newest first.
     pub(crate) current: Box<[Arc<Pod>]>,
-    /// Whether a pod of an older template exists that is not being deleted; nothing where those have another owner.
+    /// Whether a pod of an older template exists that is not being deleted; `None` where those have another owner.
     pub(crate) older: Option<bool>,
     /// When a pod of the current template was last created or became ready.
     pub(crate) progressed: Option<Timestamp>,
     /// Pods of an earlier template that do not start: while one exists, the StatefulSet controller replaces no pod. The newest
     /// first.
     pub(crate) blocking: Box<[Arc<Pod>]>,
-    /// The undone rollouts; nothing unless the templates of the history were read for that.
-    pub(crate) undone: Option<Arc<[UndoneRollout]>>,
+    /// The rolled-back rollouts; `None` unless the templates of the history were read for that.
+    pub(crate) rolled_back: Option<Arc<[RolledBackRollout]>>,
 }
 
 impl Pods {
-    /// Whether a rollout of the container to this digest was undone.
+    /// Whether a rollout of the container to this digest was rolled back.
     pub(crate) fn are_rolled_back(&self, container: &str, digest: &Digest) -> bool {
-        let mut undone = self.undone.iter().flat_map(|undone| undone.iter());
-        undone.any(|(name, undone)| **name == *container && undone == digest)
+        let mut rolled_back = self
+            .rolled_back
+            .iter()
+            .flat_map(|rolled_back| rolled_back.iter());
+        rolled_back.any(|(name, to)| **name == *container && to == digest)
     }
 }
 
@@ -94,7 +97,7 @@ impl Pod {
     }
 
     /// Whether one of its containers waits, or has not started on its node.
-    fn is_unsettled(&self) -> bool {
+    fn is_starting_or_stuck(&self) -> bool {
         let mut containers = self.containers.iter();
         let starts = containers.any(|container| container.image_id.is_empty());
         self.is_stuck() || self.node.is_some() && starts
@@ -166,7 +169,7 @@ fn followed(image: &str, pinned: bool) -> &str {
 /// Why the pods of a workload could not be listed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum Error {
-    /// The API server did not answer a list.
+    /// The API server did not respond to a list.
     #[error("cannot list {plural} in namespace {namespace}")]
     List {
         /// The resource that was listed.

@@ -34,7 +34,7 @@ impl RowSource {
     /// Collects the facts; `None` if the workload is no longer selected.
     pub(super) fn new(identity: &Identity, context: &Context) -> Option<Self> {
         let (identity, condition) = context.rollouts.states.condition(&identity.uid)?;
-        let workload = context.objects.get(&identity);
+        let workload = context.stores.get(&identity);
         let facts = workload.as_ref().map(|workload| {
             let last_rollout = workload.last_rollout(context.rollouts.restarted_at);
             (last_rollout, checked(workload, context))

@@ -20,7 +20,7 @@ pub(super) fn survey(
         ..Overview::default()
     };
     let mut shown = Vec::new();
-    for object in context.objects.all() {
+    for object in context.stores.all() {
         // The workload may no longer be selected.
         let Some((identity, condition)) = context.rollouts.states.condition(object.uid()) else {
             continue;

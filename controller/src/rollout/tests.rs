@@ -62,11 +62,11 @@ fn second(second: i64) -> Timestamp {
     Timestamp::UNIX_EPOCH + SignedDuration::from_secs(second)
 }
 
-fn settled(
+fn recognised(
     unconfirmed: &mut UnconfirmedPatches,
     workload: &Workload,
 ) -> Option<(Rollout, Timestamp)> {
-    let content = unconfirmed.settle(workload, annotations::RESTARTED_AT)?;
+    let content = unconfirmed.recognise(workload, annotations::RESTARTED_AT)?;
     Some((content.rollout, content.at))
 }
 
@@ -80,13 +80,13 @@ fn a_patch_is_recognised_once_by_its_content() {
     // The tag moves while every response is lost.
     unconfirmed.begin(&workload("7", None), &b, second(5));
     assert_eq!(
-        settled(&mut unconfirmed, &workload("7", None)),
+        recognised(&mut unconfirmed, &workload("7", None)),
         None,
         "not yet"
     );
     let applied = workload("9", Some(&first));
-    assert_eq!(settled(&mut unconfirmed, &applied), Some((a, second(0))));
-    assert_eq!(settled(&mut unconfirmed, &applied), None);
+    assert_eq!(recognised(&mut unconfirmed, &applied), Some((a, second(0))));
+    assert_eq!(recognised(&mut unconfirmed, &applied), None);
 }
 
 #[test]
@@ -95,14 +95,14 @@ fn a_patch_that_was_not_applied_before_the_workload_changed_never_is() {
     let a = rollout('a');
     let written = unconfirmed.begin(&workload("7", None), &a, second(0));
     let before = workload("6", None); // from a watch that lags behind
-    assert_eq!(settled(&mut unconfirmed, &before), None);
+    assert_eq!(recognised(&mut unconfirmed, &before), None);
     let elsewhere = PatchContent::new(&a, second(1)); // another replica wrote the same record
     assert_eq!(
-        settled(&mut unconfirmed, &workload("8", Some(&elsewhere))),
+        recognised(&mut unconfirmed, &workload("8", Some(&elsewhere))),
         None
     );
     assert_eq!(
-        settled(&mut unconfirmed, &workload("9", Some(&written))),
+        recognised(&mut unconfirmed, &workload("9", Some(&written))),
         None
     );
 }
@@ -117,7 +117,7 @@ fn a_patch_has_a_new_time_after_a_minute_and_the_first_is_kept_longest() {
         assert_eq!(begin(60 * minute).at, second(60 * minute));
     }
     let applied = workload("8", Some(&first));
-    assert_eq!(settled(&mut unconfirmed, &applied), Some((a, second(0))));
+    assert_eq!(recognised(&mut unconfirmed, &applied), Some((a, second(0))));
 }
 
 #[tokio::test(start_paused = true)]

@@ -23,7 +23,7 @@ pub(crate) struct Tracker {
     /// Our own rollout, until it is complete.
     rollout: Option<Box<OurRollout>>,
     /// Whether some decision in this term found no rollout in flight.
-    settled: bool,
+    was_idle: bool,
     /// The rollout in flight, triggered by us or not.
     in_flight: Option<Box<Flight>>,
     /// The rollout that does not converge. It is kept while a crashing container runs in between.
@@ -104,11 +104,11 @@ impl Tracker {
         observation: &Observation,
         now: Timestamp,
     ) -> Option<Transition> {
-        if !self.settled && self.rollout.is_none() {
+        if !self.was_idle && self.rollout.is_none() {
             let adopted = OurRollout::adopted(workload, decision, observation, now);
             self.rollout = adopted.map(Box::new);
         }
-        self.settled |= !matches!(decision.state, State::RollingOut | State::Unknown);
+        self.was_idle |= !matches!(decision.state, State::RollingOut | State::Unknown);
         let transition = self.follow(decision, observation, now);
         // Without an observation of its tags the workload stays outdated.
         let outdated = decision.stale || (observation.tags.is_none() && self.outdated.is_some());

@@ -57,7 +57,7 @@ impl UnconfirmedPatches {
 
     /// Compares the workload with the patches; returns the content of the patch that it carries. Patches that can no longer be
     /// applied are dropped.
-    pub(super) fn settle(
+    pub(super) fn recognise(
         &mut self,
         workload: &Workload,
         restarted_at: &str,

@@ -24,14 +24,14 @@ const STUCK: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) struct Health {
     beat: Mutex<Instant>,
-    watches: Mutex<HashMap<Watch, Start>>,
+    watches: Mutex<HashMap<Watch, WatchPhase>>,
     leadership: Arc<Leadership>,
     stopping: AtomicBool,
 }
 
 /// The startup phase of a watch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Start {
+pub(crate) enum WatchPhase {
     /// The first list is in progress.
     Pending,
     /// The first list is complete. Later failures do not affect readiness.
@@ -46,7 +46,9 @@ impl Health {
         watches: impl IntoIterator<Item = Watch>,
         leadership: Arc<Leadership>,
     ) -> Self {
-        let pending = watches.into_iter().map(|watch| (watch, Start::Pending));
+        let pending = watches
+            .into_iter()
+            .map(|watch| (watch, WatchPhase::Pending));
         Self {
             beat: Mutex::new(Instant::now()),
             watches: Mutex::new(pending.collect()),
@@ -65,10 +67,10 @@ impl Health {
     }
 
     /// Records the phase of a watch. A synced watch stays synced.
-    pub(crate) fn note(&self, watch: &Watch, start: Start) {
+    pub(crate) fn note(&self, watch: &Watch, phase: WatchPhase) {
         let mut watches = self.watches.lock();
-        if watches.get(watch) != Some(&Start::Synced) {
-            watches.insert(watch.clone(), start);
+        if watches.get(watch) != Some(&WatchPhase::Synced) {
+            watches.insert(watch.clone(), phase);
         }
     }
 
@@ -93,11 +95,11 @@ impl Health {
     /// Whether no first list is in progress.
     pub(crate) fn has_listed(&self) -> bool {
         let watches = self.watches.lock();
-        watches.values().all(|start| *start != Start::Pending)
+        watches.values().all(|phase| *phase != WatchPhase::Pending)
     }
 
     fn has_synced(&self) -> bool {
-        let is_synced = |start: &Start| *start == Start::Synced;
+        let is_synced = |phase: &WatchPhase| *phase == WatchPhase::Synced;
         self.has_listed() && self.watches.lock().values().any(is_synced)
     }
 }
@@ -118,11 +120,11 @@ mod tests {
     async fn ready_means_every_watch_synced_or_was_refused() {
         let [first, second] = watches();
         let health = Health::new(watches(), Arc::new(Leadership::new(false)));
-        health.note(&first, Start::Refused);
+        health.note(&first, WatchPhase::Refused);
         assert!(!health.is_ready(), "the second is still pending");
-        health.note(&second, Start::Synced);
+        health.note(&second, WatchPhase::Synced);
         assert!(health.is_ready());
-        health.note(&second, Start::Refused);
+        health.note(&second, WatchPhase::Refused);
         assert!(
             health.is_ready(),
             "an outage after the start changes nothing"
@@ -133,7 +135,7 @@ mod tests {
     async fn without_any_readable_kind_it_is_not_ready() {
         let health = Health::new(watches(), Arc::new(Leadership::new(false)));
         for watch in watches() {
-            health.note(&watch, Start::Refused);
+            health.note(&watch, WatchPhase::Refused);
         }
         assert!(!health.is_ready());
     }
@@ -143,17 +145,17 @@ mod tests {
         let leadership = Arc::new(Leadership::new(true));
         let health = Health::new(watches(), Arc::clone(&leadership));
         assert!(!health.is_ready());
-        let elected = leadership.elected().expect("an election");
-        elected.note_lease();
+        let election = leadership.election().expect("an election");
+        election.note_lease();
         assert!(health.is_ready() && !leadership.leads());
         let now = Instant::now();
-        elected.renew(Term {
+        election.renew(Term {
             act_until: now + STUCK,
             end: now + STUCK,
         });
         assert!(!health.is_ready(), "it leads, and its watches are pending");
         for watch in watches() {
-            health.note(&watch, Start::Synced);
+            health.note(&watch, WatchPhase::Synced);
         }
         assert!(health.is_ready());
     }

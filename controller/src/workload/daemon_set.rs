@@ -129,8 +129,8 @@ mod tests {
         let current = agent.current(&[past(9, "a"), past(10, "b"), past(2, "c")]);
         let current = current.expect("a revision");
         assert_eq!(&*current.owner, "of-agent");
-        assert!(current.contain("agent-x7k2p", Some("b")));
-        assert!(!current.contain("agent-x7k2p", Some("a")), "an old one");
+        assert!(current.contains("agent-x7k2p", Some("b")));
+        assert!(!current.contains("agent-x7k2p", Some("a")), "an old one");
         assert_eq!(agent.current(&[]), None, "the history is empty yet");
     }
 }

@@ -50,8 +50,8 @@ pub(crate) struct Revision {
 /// How far the clock of the API server may be off from ours.
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(1);
 
-/// A rollout that was undone (`kubectl rollout undo`): a container, and the digest that it was rolled out to.
-pub(crate) type UndoneRollout = (Box<str>, Digest);
+/// A rollout that was rolled back (`kubectl rollout undo`): a container, and the digest that it was rolled out to.
+pub(crate) type RolledBackRollout = (Box<str>, Digest);
 
 impl Revision {
     /// Drops the template, as far as it was read.
@@ -61,8 +61,8 @@ impl Revision {
 }
 
 impl Workload {
-    /// Whether a rollout of ours that is later than that of the template may have been undone, by a history without templates:
-    /// each rollout creates an object.
+    /// Whether a rollout of ours that is later than that of the template may have been rolled back, by a history without
+    /// templates: each rollout creates an object.
     pub(crate) fn may_be_rolled_back(&self, history: &[Revision], restarted_at: &str) -> bool {
         let Some(current) = self.last_rollout(restarted_at) else {
             return false;
@@ -75,8 +75,12 @@ impl Workload {
         others.any(|other| other.created >= latest.created.min(Some(since)))
     }
 
-    /// The undone rollouts: those of ours in the history that are later than the template, which is one of ours, too.
-    pub(crate) fn undone(&self, history: &[Revision], restarted_at: &str) -> Vec<UndoneRollout> {
+    /// The rolled-back rollouts: those of ours in the history that are later than the template, which is one of ours, too.
+    pub(crate) fn rolled_back(
+        &self,
+        history: &[Revision],
+        restarted_at: &str,
+    ) -> Vec<RolledBackRollout> {
         let Some(current) = self.last_rollout(restarted_at) else {
             return Vec::new();
         };
@@ -88,14 +92,14 @@ impl Workload {
             at.is_some_and(|at| at > current)
         });
         let records = later.filter_map(|template| template.record());
-        let mut undone: Vec<UndoneRollout> = Vec::new();
+        let mut rolled_back: Vec<RolledBackRollout> = Vec::new();
         for (container, digest) in records.flatten() {
             let rollout = (container.into(), digest);
-            if !undone.contains(&rollout) {
-                undone.push(rollout);
+            if !rolled_back.contains(&rollout) {
+                rolled_back.push(rollout);
             }
         }
-        undone
+        rolled_back
     }
 }
 
@@ -254,12 +258,12 @@ mod tests {
         serde_json::from_value(object).expect("a past template")
     }
 
-    fn undone(workload: &Workload, history: &[Revision]) -> Vec<UndoneRollout> {
-        workload.undone(history, RESTARTED_AT)
+    fn rolled_back(workload: &Workload, history: &[Revision]) -> Vec<RolledBackRollout> {
+        workload.rolled_back(history, RESTARTED_AT)
     }
 
     #[test]
-    fn an_undone_rollout_is_later_in_the_history_for_every_kind() {
+    fn a_rolled_back_rollout_is_later_in_the_history_for_every_kind() {
         for kind in Kind::ALL {
             let gone_back = workload(kind, &template('a', 1));
             let history = [
@@ -268,7 +272,7 @@ mod tests {
                 past(kind, 2, 2, &template('b', 2)),
             ];
             let expected = [("app".into(), digest('b'))];
-            assert_eq!(undone(&gone_back, &history), expected, "{kind:?}");
+            assert_eq!(rolled_back(&gone_back, &history), expected, "{kind:?}");
             assert!(gone_back.may_be_rolled_back(&history, RESTARTED_AT));
             // A tag that moves back and forth: the last rollout is always the latest.
             let rolled_out = workload(kind, &template('a', 9));
@@ -277,7 +281,7 @@ mod tests {
                 past(kind, 2, 2, &template('b', 2)),
                 past(kind, 3, 9, &template('a', 9)),
             ];
-            assert_eq!(undone(&rolled_out, &history), []);
+            assert_eq!(rolled_back(&rolled_out, &history), []);
             assert!(!rolled_out.may_be_rolled_back(&history, RESTARTED_AT));
             // A template that is changed after the undo has a new object.
             let restarted = [
@@ -285,34 +289,34 @@ mod tests {
                 past(kind, 2, 2, &template('b', 2)),
                 past(kind, 3, 9, &template('a', 1)),
             ];
-            assert_eq!(undone(&gone_back, &restarted), expected, "{kind:?}");
+            assert_eq!(rolled_back(&gone_back, &restarted), expected, "{kind:?}");
             assert!(gone_back.may_be_rolled_back(&restarted, RESTARTED_AT));
         }
     }
 
     #[test]
-    fn only_a_template_of_ours_shows_an_undone_rollout() {
+    fn only_a_template_of_ours_shows_a_rolled_back_rollout() {
         for kind in Kind::ALL {
             let history = [
                 past(kind, 3, 1, &bare()),
                 past(kind, 2, 2, &template('b', 2)),
             ];
             let stripped = workload(kind, &bare());
-            assert_eq!(undone(&stripped, &history), []);
+            assert_eq!(rolled_back(&stripped, &history), []);
             assert!(!stripped.may_be_rolled_back(&history, RESTARTED_AT));
         }
     }
 
     #[test]
-    fn without_a_history_undone_rollouts_are_unknown_until_templates_are_read() {
+    fn without_a_history_rolled_back_rollouts_are_unknown_until_templates_are_read() {
         let [deployment, stateful_set, _] = Kind::ALL;
         let set = workload(stateful_set, &template('a', 1));
         assert!(set.may_be_rolled_back(&[], RESTARTED_AT));
-        assert_eq!(undone(&set, &[]), []);
+        assert_eq!(rolled_back(&set, &[]), []);
         let mut other = past(deployment, 2, 2, &template('b', 2));
         other.drop_template();
         let gone_back = workload(deployment, &template('a', 1));
-        assert_eq!(undone(&gone_back, &[other]), []);
+        assert_eq!(rolled_back(&gone_back, &[other]), []);
     }
 
     #[test]
@@ -322,8 +326,8 @@ mod tests {
         restarted["metadata"]["annotations"][KUBECTL_RESTARTED_AT] = json!("2026-01-01T00:05:00Z");
         let restarted = workload(deployment, &restarted);
         let history = [past(deployment, 2, 2, &template('b', 2))];
-        assert_eq!(undone(&restarted, &history).len(), 1);
-        assert_eq!(restarted.undone(&history, KUBECTL_RESTARTED_AT), []);
+        assert_eq!(rolled_back(&restarted, &history).len(), 1);
+        assert_eq!(restarted.rolled_back(&history, KUBECTL_RESTARTED_AT), []);
         let marked = [past(
             deployment,
             2,
@@ -331,7 +335,7 @@ mod tests {
             &template_by(KUBECTL_RESTARTED_AT, 'b', 2),
         )];
         let before = workload(deployment, &template_by(KUBECTL_RESTARTED_AT, 'a', 1));
-        assert_eq!(before.undone(&marked, KUBECTL_RESTARTED_AT).len(), 1);
+        assert_eq!(before.rolled_back(&marked, KUBECTL_RESTARTED_AT).len(), 1);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::{
 
 use k8s_openapi::{api::core::v1::ObjectReference, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 
-use super::{Kind, interner::Names};
+use super::{Kind, interner::StringInterner};
 
 /// A workload's identity, as in logs, metrics and Events: one copy, shared by all records of it.
 #[derive(Debug, Clone)]
@@ -28,7 +28,12 @@ pub(crate) struct Inner {
 
 impl Identity {
     /// The identity of an object of the kind.
-    pub(crate) fn of(kind: Kind, metadata: &ObjectMeta, uid: &str, names: &mut Names) -> Self {
+    pub(crate) fn of(
+        kind: Kind,
+        metadata: &ObjectMeta,
+        uid: &str,
+        names: &mut StringInterner,
+    ) -> Self {
         Self(Arc::new(Inner {
             kind: kind.name(),
             namespace: names.intern(metadata.namespace.as_deref().unwrap_or_default()),

@@ -8,13 +8,13 @@ const FEW: usize = 32;
 /// Interns strings: stores one copy of each. Strings that are no longer in use are dropped before they outnumber the others,
 /// unless there are only a few.
 #[derive(Debug, Default)]
-pub(crate) struct Names {
+pub(crate) struct StringInterner {
     interned: HashSet<Arc<str>>,
     /// With this many strings, those that are no longer in use are dropped.
     full: usize,
 }
 
-impl Names {
+impl StringInterner {
     /// The copy of a string.
     pub(crate) fn intern(&mut self, text: &str) -> Arc<str> {
         if let Some(interned) = self.interned.get(text) {
@@ -36,7 +36,7 @@ mod tests {
 
     #[test]
     fn equal_strings_share_one_copy() {
-        let mut names = Names::default();
+        let mut names = StringInterner::default();
         let (first, second) = (names.intern("node-1"), names.intern("node-1"));
         assert!(Arc::ptr_eq(&first, &second));
         assert!(!Arc::ptr_eq(&first, &names.intern("node-2")));
@@ -44,7 +44,7 @@ mod tests {
 
     #[test]
     fn unused_strings_are_dropped() {
-        let mut names = Names::default();
+        let mut names = StringInterner::default();
         let kept: Vec<_> = (0..100)
             .map(|number| names.intern(&format!("a-{number}")))
             .collect();

@@ -37,7 +37,7 @@ pub(crate) trait Rules: Sync {
     /// The progress of a workload's rollout.
     fn progress(&self, content: &Content) -> Progress;
 
-    /// How to recognise the pods of the current template; nothing while the history does not have it yet.
+    /// How to recognise the pods of the current template; `None` while the history does not have it yet.
     fn current(&self, workload: &Workload, history: &[Revision]) -> Option<CurrentPods>;
 }
 

@@ -54,7 +54,7 @@ impl Object {
         self.metadata.resource_version.as_ref()
     }
 
-    /// The time of our last rollout and its progress; nothing where the object cannot be read.
+    /// The time of our last rollout and its progress; `None` where the object cannot be read.
     pub(crate) fn rollout(
         &self,
         kind: Kind,

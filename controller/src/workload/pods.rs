@@ -19,25 +19,25 @@ pub(crate) struct CurrentPods {
 
 impl CurrentPods {
     /// Whether one of the owner's pods, with this name and revision label, is a current one.
-    pub(crate) fn contain(&self, name: &str, revision: Option<&str>) -> bool {
-        self.are_of(revision) && self.reach(name)
+    pub(crate) fn contains(&self, name: &str, revision: Option<&str>) -> bool {
+        self.is_of(revision) && self.reaches(name)
     }
 
     /// Whether such a pod will be replaced by a current one.
-    pub(crate) fn replace(&self, name: &str, revision: Option<&str>) -> bool {
-        !self.are_of(revision) && self.reach(name)
+    pub(crate) fn will_replace(&self, name: &str, revision: Option<&str>) -> bool {
+        !self.is_of(revision) && self.reaches(name)
     }
 
     /// Whether such a pod will be replaced by a current one, but never if it does not start.
-    pub(crate) fn wait_for(&self, name: &str, revision: Option<&str>) -> bool {
-        self.in_order && self.replace(name, revision)
+    pub(crate) fn waits_for(&self, name: &str, revision: Option<&str>) -> bool {
+        self.in_order && self.will_replace(name, revision)
     }
 
-    fn are_of(&self, revision: Option<&str>) -> bool {
+    fn is_of(&self, revision: Option<&str>) -> bool {
         self.revision.is_none() || self.revision.as_deref() == revision
     }
 
-    fn reach(&self, name: &str) -> bool {
+    fn reaches(&self, name: &str) -> bool {
         let ordinal = || name.rsplit_once('-')?.1.parse::<i64>().ok();
         self.from_ordinal
             .is_none_or(|first| ordinal().is_some_and(|ordinal| ordinal >= first))

@@ -144,24 +144,24 @@ mod tests {
         let current = |change: fn(&mut Value)| stateful_set(&status(2, 3, 3), change).current(&[]);
         let all = current(|_| {}).expect("a revision");
         assert_eq!(&*all.owner, "of-db");
-        assert!(all.contain("db-0", Some("db-2")));
-        assert!(!all.contain("db-0", Some("db-1")), "an old one");
-        assert!(!all.contain("db-0", None));
+        assert!(all.contains("db-0", Some("db-2")));
+        assert!(!all.contains("db-0", Some("db-1")), "an old one");
+        assert!(!all.contains("db-0", None));
 
         let partition = current(|object| {
             object["spec"]["updateStrategy"]["rollingUpdate"]["partition"] = json!(1);
             object["spec"]["ordinals"] = json!({ "start": 9 });
         });
         let partition = partition.expect("a revision");
-        assert!(!partition.contain("db-9", Some("db-2")), "below");
-        assert!(partition.contain("db-10", Some("db-2")), "by number");
+        assert!(!partition.contains("db-9", Some("db-2")), "below");
+        assert!(partition.contains("db-10", Some("db-2")), "by number");
 
-        assert!(partition.wait_for("db-10", Some("db-1")));
-        assert!(!partition.wait_for("db-9", Some("db-1")), "it stays");
-        assert!(!partition.wait_for("db-10", Some("db-2")), "it is current");
+        assert!(partition.waits_for("db-10", Some("db-1")));
+        assert!(!partition.waits_for("db-9", Some("db-1")), "it stays");
+        assert!(!partition.waits_for("db-10", Some("db-2")), "it is current");
         let parallel = current(|object| object["spec"]["podManagementPolicy"] = json!("Parallel"));
         let parallel = parallel.expect("a revision");
-        assert!(!parallel.wait_for("db-2", Some("db-1")), "it is replaced");
+        assert!(!parallel.waits_for("db-2", Some("db-1")), "it is replaced");
 
         let none = stateful_set(&json!({}), |_| {}).current(&[]);
         assert_eq!(none, None, "the status does not show it yet");

@@ -92,7 +92,7 @@ const NAMES: &[(&str, &[&str])] = &[
         "kube_autorollout_cloud",
         &[
             "app.rs",
-            "app/term.rs",
+            "app/controllers.rs",
             "app/check",
             "config",
             "metrics/registry_observer",
@@ -104,7 +104,7 @@ const NAMES: &[(&str, &[&str])] = &[
         "kube_autorollout_registry",
         &[
             "app.rs",
-            "app/term.rs",
+            "app/controllers.rs",
             "app/check",
             "app/hint",
             "app/status",

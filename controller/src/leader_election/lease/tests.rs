@@ -131,8 +131,8 @@ impl Replica {
                 }
             }
         };
-        let elected = Arc::clone(leadership.elected().expect("an election"));
-        let candidate = Candidate::new(server.client(), "own", pod, Addresses::default(), elected);
+        let election = Arc::clone(leadership.election().expect("an election"));
+        let candidate = Candidate::new(server.client(), "own", pod, Addresses::default(), election);
         let stop = CancellationToken::new();
         let mut task = JoinSet::new();
         task.spawn(candidate.run(stop.clone()));

@@ -58,9 +58,9 @@ fn a_tag_is_confirmed_by_a_pod_that_was_compared_with_it() {
         &[Verdict::NotStarted],
         &[Verdict::NotStarted, doubt],
     ] {
-        assert_eq!(observed(open).unconfirmed(), Some(&tag), "{open:?}");
+        assert_eq!(observed(open).uncompared_tag(), Some(&tag), "{open:?}");
     }
     for confirmed in [&[Verdict::Stale][..], &[Verdict::NotStarted, current]] {
-        assert_eq!(observed(confirmed).unconfirmed(), None, "{confirmed:?}");
+        assert_eq!(observed(confirmed).uncompared_tag(), None, "{confirmed:?}");
     }
 }

@@ -7,10 +7,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::{Error, PodFreshness, Pods, snapshot::Snapshot};
-use crate::{
-    workload::identity::Identity,
-    workload::{CurrentPods, UndoneRollout, Workload},
-};
+use crate::workload::{CurrentPods, RolledBackRollout, Workload, identity::Identity};
 
 /// How long the pods of a workload that does not change stay fresh. What they run can change meanwhile: a later pull on a
 /// node can give a running container another `imageID`.
@@ -18,7 +15,7 @@ pub(crate) const REFRESH: Duration = Duration::from_secs(10 * 60);
 
 /// The same while a container of one waits or has not started: the kubelet retries, and the workload does not change unless
 /// its pod becomes ready.
-pub(super) const REFRESH_UNSETTLED: Duration = Duration::from_secs(60);
+pub(super) const REFRESH_STARTING_OR_STUCK: Duration = Duration::from_secs(60);
 
 /// How long after its selection a workload without pods counts as one whose first list is due.
 const NEW: Duration = Duration::from_secs(10);
@@ -36,7 +33,7 @@ type Namespace = HashMap<Identity, Box<Entry>>;
 /// A selected workload.
 struct Entry {
     selected: Instant,
-    /// Nothing until its pods have been listed.
+    /// `None` until its pods have been listed.
     cached: Option<CachedPods>,
     /// Why the last list failed, until a reconcile takes the error.
     failure: Option<Box<Error>>,
@@ -144,11 +141,11 @@ impl Cache {
         })
     }
 
-    /// How to find the current pods of the workload, and its undone rollouts, where either is known of its present state.
+    /// How to find the current pods of the workload, and its rolled-back rollouts, where either is known of its present state.
     pub(super) fn history(
         &self,
         workload: &Workload,
-    ) -> (Option<CurrentPods>, Option<Arc<[UndoneRollout]>>) {
+    ) -> (Option<CurrentPods>, Option<Arc<[RolledBackRollout]>>) {
         let all = self.0.lock();
         let namespace = all.get(workload.namespace());
         let entry = namespace.and_then(|namespace| namespace.get(workload.uid()));
@@ -158,8 +155,8 @@ impl Cache {
         let current = cached.current.as_ref();
         let current = current.filter(|_| cached.is_unchanged(workload));
         let same_template = cached.generation == workload.meta().generation;
-        let undone = cached.pods.undone.as_ref().filter(|_| same_template);
-        (current.cloned(), undone.cloned())
+        let rolled_back = cached.pods.rolled_back.as_ref().filter(|_| same_template);
+        (current.cloned(), rolled_back.cloned())
     }
 
     /// Stores the pods that a list shows of a workload, if it is still selected.
@@ -170,11 +167,14 @@ impl Cache {
     pub(super) fn store(
         &self,
         workload: &Workload,
-        (current, undone): (Option<CurrentPods>, Option<Arc<[UndoneRollout]>>),
+        (current, rolled_back): (Option<CurrentPods>, Option<Arc<[RolledBackRollout]>>),
         snapshot: &Snapshot,
     ) -> Result<Arc<Pods>, Error> {
         let pods = snapshot.pods_of(current.as_ref())?;
-        let pods = Arc::new(Pods { undone, ..pods });
+        let pods = Arc::new(Pods {
+            rolled_back,
+            ..pods
+        });
         self.update(workload, |entry| {
             entry.cached = Some(CachedPods {
                 resource_version: workload.resource_version().cloned(),
@@ -232,8 +232,8 @@ impl CachedPods {
     /// How long it stays fresh while the workload does not change.
     fn lifetime(&self) -> Duration {
         let mut pods = self.pods.current.iter();
-        if pods.any(|pod| pod.is_unsettled()) {
-            REFRESH_UNSETTLED
+        if pods.any(|pod| pod.is_starting_or_stuck()) {
+            REFRESH_STARTING_OR_STUCK
         } else {
             REFRESH
         }
@@ -246,7 +246,7 @@ impl CachedPods {
         };
         freshness.is_met_by(self.listed, self.pods.listed_at)
             && self.listed.elapsed() < self.lifetime()
-            && (!freshness.templates || self.pods.undone.is_some())
+            && (!freshness.rollbacks || self.pods.rolled_back.is_some())
             && (self.is_unchanged(workload) || was_awaited())
     }
 
@@ -259,8 +259,11 @@ impl CachedPods {
             .filter(|_| self.listed < snapshot.started)
             && let Ok(pods) = snapshot.pods_of(Some(current))
         {
-            let undone = self.pods.undone.clone();
-            self.pods = Arc::new(Pods { undone, ..pods });
+            let rolled_back = self.pods.rolled_back.clone();
+            self.pods = Arc::new(Pods {
+                rolled_back,
+                ..pods
+            });
             self.listed = snapshot.started;
         }
     }

@@ -3,17 +3,17 @@
 use std::{borrow::Borrow, collections::HashSet, hash::Hash, sync::Arc};
 
 use super::ContainerSpec;
-use crate::workload::interner::Names;
+use crate::workload::interner::StringInterner;
 
 /// One copy of each value in a list that may occur again.
 #[derive(Debug, Default)]
-pub(super) struct Interner {
-    texts: Names,
+pub(super) struct PodInterner {
+    texts: StringInterner,
     specs: HashSet<Arc<ContainerSpec>>,
     secrets: HashSet<Arc<[String]>>,
 }
 
-impl Interner {
+impl PodInterner {
     /// The copy of a name, node or image ID.
     pub(super) fn text(&mut self, text: &str) -> Arc<str> {
         self.texts.intern(text)
@@ -49,7 +49,7 @@ mod tests {
 
     #[test]
     fn equal_values_are_stored_once() {
-        let mut interner = Interner::default();
+        let mut interner = PodInterner::default();
         let spec = |image: &str| ContainerSpec::new("app".into(), image.into(), true, false);
         let [first, second, other] =
             ["a.io/app", "a.io/app", "b.io/app"].map(|image| interner.spec(spec(image)));

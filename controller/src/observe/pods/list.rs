@@ -20,7 +20,7 @@ use tokio::time::{self, Instant};
 
 use super::{
     Error,
-    interner::Interner,
+    interner::PodInterner,
     object::PodObject,
     snapshot::{ByOwner, HistoryRequest, ListedPod, Revisions, Snapshot},
 };
@@ -95,7 +95,7 @@ async fn pods(
     namespace: &str,
     selector: &str,
 ) -> Result<(ByOwner<ListedPod>, Vec<Unreadable>), Error> {
-    let mut interner = Interner::default();
+    let mut interner = PodInterner::default();
     let request = Request::new(v1::Pod::url_path(&(), Some(namespace)));
     let request = |parameters: &ListParams| request.list(parameters);
     let listed = by_owner(client, selector, request, |pod: PodObject| {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use kube_autorollout_core::{decide::Waiting, pins::Pins};
 use serde::Deserialize;
 
-use super::{Container, ContainerSpec, Pod, interner::Interner, snapshot::ListedPod};
+use super::{Container, ContainerSpec, Pod, interner::PodInterner, snapshot::ListedPod};
 use crate::workload::{OwnerReference, RevisionLabel, controlled_by};
 
 #[derive(Debug, Deserialize)]
@@ -123,7 +123,7 @@ impl PodObject {
     }
 
     /// The part that is stored.
-    pub(super) fn reduce(self, interner: &mut Interner) -> ListedPod {
+    pub(super) fn reduce(self, interner: &mut PodInterner) -> ListedPod {
         let mut conditions = self.status.conditions.iter();
         let ready =
             conditions.find(|condition| condition.type_ == "Ready" && condition.status == "True");
@@ -160,7 +160,7 @@ impl PodObject {
 
 impl Status {
     /// Joins a container's specification with its status, by name.
-    fn container(&self, spec: SpecContainer, pins: &Pins, interner: &mut Interner) -> Container {
+    fn container(&self, spec: SpecContainer, pins: &Pins, interner: &mut PodInterner) -> Container {
         let mut statuses = self
             .container_statuses
             .iter()
@@ -221,7 +221,7 @@ mod tests {
     fn a_running_pod_is_read() {
         let view = pod(|_| {});
         assert_eq!(view.owner(), Some("replicas"));
-        let listed = view.reduce(&mut Interner::default());
+        let listed = view.reduce(&mut PodInterner::default());
         assert_eq!(listed.progressed, "2026-01-01T00:00:02Z".parse().ok());
         let reduced = listed.pod;
         let secrets = &*reduced.pull_secrets;
@@ -264,7 +264,7 @@ mod tests {
                 pod["spec"]["containers"][0]["image"] = json!(image);
                 pod["status"]["containerStatuses"][0]["imageID"] = json!(id);
             });
-            view.reduce(&mut Interner::default()).pod.containers[0].clone()
+            view.reduce(&mut PodInterner::default()).pod.containers[0].clone()
         };
         let alias = format!("b.io/other@{}", digest("b"));
         let app = of(&named, &named, &alias);
@@ -306,7 +306,7 @@ mod tests {
         ] {
             let state = json!({ "waiting": { "reason": reason } });
             let view = pod(|pod| pod["status"]["containerStatuses"][0]["state"] = state);
-            let reduced = view.reduce(&mut Interner::default()).pod;
+            let reduced = view.reduce(&mut PodInterner::default()).pod;
             assert_eq!(reduced.containers[0].waiting, expected, "{reason}");
             assert_eq!(reduced.containers[0].started, None);
         }

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::{Error, Pod, PodFreshness, Pods};
-use crate::workload::{CurrentPods, History, Revision, UndoneRollout, Workload};
+use crate::workload::{CurrentPods, History, Revision, RolledBackRollout, Workload};
 
 /// A request for a kind of history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,18 +91,18 @@ impl Snapshot {
         Ok(workload.current(revisions.unwrap_or_default()))
     }
 
-    /// The rollouts that were undone; nothing where the list does not show them. Where the history may not be listed, none
-    /// counts as undone.
+    /// The rollouts that were rolled back; `None` where the list does not show them. Where the history may not be listed, none
+    /// counts as rolled back.
     ///
     /// # Errors
     ///
     /// [`Error`] when the history had to be listed with its `templates` and could not be.
-    pub(super) fn undone(
+    pub(super) fn rolled_back(
         &self,
         workload: &Workload,
         restarted_at: &str,
         templates: bool,
-    ) -> Result<Option<Arc<[UndoneRollout]>>, Error> {
+    ) -> Result<Option<Arc<[RolledBackRollout]>>, Error> {
         let history = match self.histories.get(&workload.kind.history()) {
             None if workload.last_rollout(restarted_at).is_some() => return Ok(None),
             None => return Ok(Some(Arc::default())),
@@ -113,7 +113,7 @@ impl Snapshot {
         };
         let revisions = owned(&history.by_owner, workload.uid());
         if history.templates {
-            return Ok(Some(workload.undone(revisions, restarted_at).into()));
+            return Ok(Some(workload.rolled_back(revisions, restarted_at).into()));
         }
         let may_be = workload.may_be_rolled_back(revisions, restarted_at);
         Ok((!may_be).then(Arc::default))
@@ -137,12 +137,13 @@ impl Snapshot {
             let owned = owned(&self.pods, &current.owner).iter();
             owned.filter(move |pod| belongs(current, &pod.pod.name, pod.revision.as_deref()))
         };
-        let blocking = pods(CurrentPods::wait_for).filter(|pod| pod.pod.is_stuck());
-        let progressed = pods(CurrentPods::contain).filter_map(|pod| pod.progressed);
+        let blocking = pods(CurrentPods::waits_for).filter(|pod| pod.pod.is_stuck());
+        let progressed = pods(CurrentPods::contains).filter_map(|pod| pod.progressed);
         Ok(Pods {
             template_found: true,
-            current: newest_first(pods(CurrentPods::contain)),
-            older: (current.revision.as_ref()).map(|_| pods(CurrentPods::replace).next().is_some()),
+            current: newest_first(pods(CurrentPods::contains)),
+            older: (current.revision.as_ref())
+                .map(|_| pods(CurrentPods::will_replace).next().is_some()),
             progressed: progressed.max(),
             blocking: newest_first(blocking),
             ..none

@@ -19,7 +19,7 @@ use super::*;
 use crate::{
     clock,
     lookup::{Fetches, Waiter, until_ready},
-    workload::{Kind, Object, Workload, identity::Identity, interner::Names},
+    workload::{Kind, Object, Workload, identity::Identity, interner::StringInterner},
 };
 
 const PODS: &str = "/api/v1/namespaces/shop/pods";
@@ -30,7 +30,7 @@ type Lists = Arc<Mutex<Vec<(String, String)>>>;
 
 /// A store, and the lists that it requests.
 struct Fixture {
-    store: Arc<Store>,
+    lister: Arc<PodLister>,
     lists: Lists,
 }
 
@@ -76,7 +76,7 @@ impl Fixture {
         });
         let fetches = Fetches::new(Arc::default(), CancellationToken::new());
         Self {
-            store: Store::new(Client::new(service, "own"), RESTARTED_AT, &fetches),
+            lister: PodLister::new(Client::new(service, "own"), RESTARTED_AT, &fetches),
             lists,
         }
     }
@@ -89,8 +89,9 @@ impl Fixture {
     fn select(&self, workloads: &[Workload]) {
         for workload in workloads {
             let (metadata, uid) = (workload.meta(), workload.uid());
-            let identity = Identity::of(workload.kind, metadata, uid, &mut Names::default());
-            self.store.cache.select(&identity);
+            let identity =
+                Identity::of(workload.kind, metadata, uid, &mut StringInterner::default());
+            self.lister.cache.select(&identity);
         }
     }
 
@@ -99,7 +100,7 @@ impl Fixture {
         workload: &Workload,
         freshness: PodFreshness,
     ) -> Result<Arc<Pods>, Error> {
-        let lookup = |waiter: &Waiter| self.store.lookup(workload, freshness, waiter).transpose();
+        let lookup = |waiter: &Waiter| self.lister.lookup(workload, freshness, waiter).transpose();
         until_ready(lookup).await
     }
 
@@ -128,7 +129,7 @@ fn within(age: Duration, after_request: Option<Timestamp>) -> PodFreshness {
         since,
         after_request,
         waited: None,
-        templates: false,
+        rollbacks: false,
     }
 }
 
@@ -140,8 +141,8 @@ fn pod(number: usize) -> Value {
     })
 }
 
-/// The ReplicaSets of a Deployment with an undone rollout.
-fn undone(number: usize) -> [Value; 2] {
+/// The ReplicaSets of a Deployment with a rolled-back rollout.
+fn rolled_back(number: usize) -> [Value; 2] {
     let template = |letter: &str, minute: u32| {
         let record = json!({ "app": format!("sha256:{}", letter.repeat(64)) }).to_string();
         let at = format!("2026-01-01T00:0{minute}:00Z");
@@ -179,7 +180,7 @@ fn deployment(number: usize, version: &str, updated: i32) -> Workload {
         },
         "spec": {
             "selector": { "matchLabels": { "app": name } },
-            "template": undone(number)[0]["spec"]["template"],
+            "template": rolled_back(number)[0]["spec"]["template"],
         },
         "status": { "observedGeneration": 1, "replicas": 1, "updatedReplicas": updated, "availableReplicas": 1 },
     });

@@ -46,7 +46,7 @@ fn a_rollout_that_another_push_overtook_reports_what_runs_in_the_end() {
         }],
         template_containers: names.to_vec(),
     };
-    let note = |tag| completed(&Observation::unseen(observed(tag)), &[]);
+    let note = |tag| completed(&Observation::without_pods(observed(tag)), &[]);
     assert_eq!(note(digest('b')), "container app runs sha256:bbbbbbbbbbbb");
     assert_eq!(
         note(digest('c')),

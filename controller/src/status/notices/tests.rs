@@ -20,7 +20,7 @@ fn digest(letter: char) -> Digest {
 }
 
 fn observation(complete: bool) -> Observation {
-    Observation::unseen(Observed {
+    Observation::without_pods(Observed {
         paused: false,
         generation_observed: true,
         wants_pods: true,

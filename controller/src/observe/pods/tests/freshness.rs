@@ -34,10 +34,10 @@ async fn after_a_minute_one_list_refreshes_the_workloads_with_waiting_containers
     fixture.select(&all);
     fixture.get(&all).await;
     fixture.lists();
-    time::advance(cache::REFRESH_UNSETTLED / 2).await;
+    time::advance(cache::REFRESH_STARTING_OR_STUCK / 2).await;
     fixture.get(&all).await;
     assert_eq!(fixture.lists(), [], "they are cached");
-    time::advance(cache::REFRESH_UNSETTLED / 2).await;
+    time::advance(cache::REFRESH_STARTING_OR_STUCK / 2).await;
     fixture.get(&all[..1]).await;
     assert_eq!(fixture.lists(), [whole(PODS)]);
     fixture.get(&all).await;
@@ -94,7 +94,7 @@ async fn a_workload_that_changes_more_often_than_a_list_takes_gets_the_list_that
         version += 1;
         let changed = deployment(0, &version.to_string(), 1);
         fixture
-            .store
+            .lister
             .lookup(&changed, freshness, waiter)
             .transpose()
     });

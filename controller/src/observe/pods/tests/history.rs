@@ -1,12 +1,12 @@
-//! Undone rollouts in the history of a workload.
+//! Rolled-back rollouts in the history of a workload.
 
 use super::*;
 
-/// The ages of its ReplicaSets show that a rollout may have been undone; their templates show which.
+/// The ages of its ReplicaSets show that a rollout may have been rolled back; their templates show which.
 #[tokio::test(start_paused = true)]
-async fn templates_of_the_history_are_listed_once_where_a_rollout_may_have_been_undone() {
+async fn templates_of_the_history_are_listed_once_where_a_rollout_may_have_been_rolled_back() {
     let with_history = || PodFreshness {
-        templates: true,
+        rollbacks: true,
         ..within(REFRESH, None)
     };
     let fixture = Fixture::deployments(1);
@@ -15,14 +15,18 @@ async fn templates_of_the_history_are_listed_once_where_a_rollout_may_have_been_
     fixture.get(&all).await;
     fixture.lists();
     let pods = fixture.lookup(&all[0], with_history()).await.expect("pods");
-    assert_eq!(pods.undone.as_deref(), Some(&[][..]), "it is the newest");
+    assert_eq!(
+        pods.rolled_back.as_deref(),
+        Some(&[][..]),
+        "it is the newest"
+    );
     assert_eq!(fixture.lists(), []);
 
     let takes = Duration::from_millis(100);
-    let fixture = Fixture::of(takes, 1, pod, |number| undone(number).into());
+    let fixture = Fixture::of(takes, 1, pod, |number| rolled_back(number).into());
     fixture.select(&all);
     let pods = fixture.read(&all[0], REFRESH).await.expect("pods");
-    assert_eq!(pods.undone, None, "it was not requested");
+    assert_eq!(pods.rolled_back, None, "it was not requested");
     fixture.lists();
     let pods = fixture.lookup(&all[0], with_history()).await.expect("pods");
     let later = format!("sha256:{}", "b".repeat(64));
@@ -33,9 +37,9 @@ async fn templates_of_the_history_are_listed_once_where_a_rollout_may_have_been_
     let pods = fixture.lookup(&same_template, with_history()).await;
     assert_eq!(
         pods.expect("pods")
-            .undone
+            .rolled_back
             .as_ref()
-            .map(|undone| undone.len()),
+            .map(|rolled_back| rolled_back.len()),
         Some(1)
     );
     let lists = fixture.lists();
@@ -43,11 +47,16 @@ async fn templates_of_the_history_are_listed_once_where_a_rollout_may_have_been_
     time::advance(REFRESH).await;
     fixture.read(&same_template, REFRESH).await.expect("pods");
     let certain = PodFreshness {
-        templates: true,
+        rollbacks: true,
         ..within(Duration::from_secs(10), Some(clock::now()))
     };
     let pods = fixture.lookup(&same_template, certain).await.expect("pods");
-    assert_eq!(pods.undone.as_ref().map(|undone| undone.len()), Some(1));
+    assert_eq!(
+        pods.rolled_back
+            .as_ref()
+            .map(|rolled_back| rolled_back.len()),
+        Some(1)
+    );
     let paths: Vec<_> = fixture.lists().into_iter().map(|(path, _)| path).collect();
     assert_eq!(paths, [PODS, PODS], "its history is known");
 }

@@ -42,14 +42,14 @@ async fn namespaces_without_requests_are_dropped() {
     let workloads: Vec<_> = (0..10).map(|number| deployment(number, "1", 1)).collect();
     fixture.select(&workloads);
     fixture.get(&workloads).await;
-    fixture.store.tidy();
+    fixture.lister.tidy();
     assert_eq!(
-        fixture.store.namespaces.lock().len(),
+        fixture.lister.namespaces.lock().len(),
         1,
         "its list is still fresh"
     );
     time::advance(Duration::from_secs(60)).await;
-    fixture.store.tidy();
-    assert_eq!(fixture.store.namespaces.lock().len(), 0);
+    fixture.lister.tidy();
+    assert_eq!(fixture.lister.namespaces.lock().len(), 0);
     fixture.get(&workloads).await;
 }

@@ -1,4 +1,4 @@
-//! A term of leadership, which owns the controllers, their stores and all state of workloads.
+//! The controllers of a term of leadership, with their stores and all state of workloads.
 
 use std::sync::Arc;
 
@@ -10,12 +10,12 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     client::Cluster,
     config::Config,
-    controller::{self, Context, Objects},
+    controller::{self, Context, Stores},
     hints::Checks,
     leader_election::{leadership::Leadership, term_scoped::TermScoped},
     lookup::{Fetches, Triggers},
     observe::Sources,
-    rollout::{Rollouts, budget::Budget, history::History, limiter::Limiter, state::States},
+    rollout::{Rollouts, budget::Budget, limiter::Limiter, recent::RecentRollouts, state::States},
     server::health::Health,
     status::Reporter,
     workload::{Kind, Watch},
@@ -48,23 +48,23 @@ impl Shared {
 }
 
 /// The controllers of all kinds and scopes.
-pub(super) struct Term {
-    controllers: JoinSet<()>,
+pub(super) struct Controllers {
+    tasks: JoinSet<()>,
     stop: CancellationToken,
 }
 
-impl Term {
+impl Controllers {
     /// Starts the controllers; rollouts in flight are found in their first lists.
     pub(super) fn start(shared: &Shared, kinds: &[Kind]) -> Self {
         let stop = CancellationToken::new();
         let context = Arc::new(context(shared, stop.clone()));
         shared.context.set(Some(Arc::clone(&context)));
         shared.checks.set(Some(Checks::new(Arc::clone(&context))));
-        let mut controllers = JoinSet::new();
+        let mut tasks = JoinSet::new();
         for kind in kinds {
             let of_kind = |watch: &&Watch| watch.0 == kind.name();
             for watch in shared.watches.iter().filter(of_kind) {
-                controllers.spawn(controller::run(
+                tasks.spawn(controller::run(
                     *kind,
                     watch.clone(),
                     Arc::clone(&shared.health),
@@ -73,25 +73,25 @@ impl Term {
                 ));
             }
         }
-        controllers.spawn(Context::keep_tidy(stop.clone(), context));
-        Self { controllers, stop }
+        tasks.spawn(Context::keep_tidy(stop.clone(), context));
+        Self { tasks, stop }
     }
 
     /// Waits for a controller to exit, which none should.
-    pub(super) async fn failed(&mut self) {
-        self.controllers.join_next().await;
+    pub(super) async fn exited(&mut self) {
+        self.tasks.join_next().await;
     }
 
     /// Starts no more reconciles, and waits for those that are running.
     pub(super) async fn drain(&mut self) {
         self.stop.cancel();
-        while self.controllers.join_next().await.is_some() {}
+        while self.tasks.join_next().await.is_some() {}
     }
 
     /// Aborts all tasks.
     pub(super) async fn abort(&mut self) {
         self.stop.cancel();
-        self.controllers.shutdown().await;
+        self.tasks.shutdown().await;
     }
 }
 
@@ -116,7 +116,7 @@ fn context(shared: &Shared, stop: CancellationToken) -> Context {
             client: cluster.client.clone(),
             limiter: Arc::clone(&shared.limiter),
             leadership: Arc::clone(&shared.leadership),
-            history: History::default(),
+            recent: RecentRollouts::default(),
             states: States::default(),
             stop,
             restarted_at: config.restarted_at(),
@@ -126,7 +126,7 @@ fn context(shared: &Shared, stop: CancellationToken) -> Context {
             shared.watches.iter().cloned(),
             Arc::clone(&triggers),
         ),
-        objects: Objects::default(),
+        stores: Stores::default(),
         triggers,
         reporter: Arc::clone(&shared.reporter),
         policy: config.rollouts.clone(),

@@ -13,7 +13,7 @@ const REPEAT_AFTER: Duration = Duration::from_secs(10 * 60);
 
 /// The failures of one watch.
 #[derive(Debug)]
-pub(in crate::controller) struct Outage {
+pub(in crate::controller) struct OutageLog {
     watch: Watch,
     errors: Mutex<Errors>,
 }
@@ -28,7 +28,7 @@ struct Errors {
     is_logged: bool,
 }
 
-impl Outage {
+impl OutageLog {
     /// No failure yet.
     pub(super) fn new(watch: Watch) -> Self {
         Self {

@@ -1,6 +1,6 @@
-//! Tracks which workloads of one kind are selected, from the events of its watch.
+//! Handles the events of a watch, which show the workloads that are selected.
 
-mod outage;
+mod outage_log;
 
 use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
@@ -19,11 +19,11 @@ use kube::{
 };
 use tracing::debug;
 
-use self::outage::Outage;
+use self::outage_log::OutageLog;
 use super::Context;
 use crate::{
-    server::health::{Health, Start},
-    workload::{Kind, Object, Watch, identity::Identity, interner::Names},
+    server::health::{Health, WatchPhase},
+    workload::{Kind, Object, Watch, identity::Identity, interner::StringInterner},
 };
 
 /// The backoff is reset after this time without an error.
@@ -48,21 +48,21 @@ pub(super) fn backoff() -> ResetTimerBackoff<ExponentialBackoff> {
     ResetTimerBackoff::new(ExponentialBackoff::from(backoff), RESET)
 }
 
-/// The selected workloads of one watch.
-pub(super) struct Informer {
+/// Handles the events of one watch, and keeps which workloads it has selected.
+pub(super) struct WatchHandler {
     kind: Kind,
     watch: Watch,
-    outage: Arc<Outage>,
+    outage_log: Arc<OutageLog>,
     health: Arc<Health>,
     context: Arc<Context>,
     /// The workloads that are selected now.
     selected: HashSet<Identity>,
     /// The workloads of the list in progress.
     listed: HashSet<Identity>,
-    namespaces: Names,
+    namespaces: StringInterner,
 }
 
-impl Informer {
+impl WatchHandler {
     pub(super) fn new(
         kind: Kind,
         watch: Watch,
@@ -72,13 +72,13 @@ impl Informer {
         context.reporter.metrics.watching(kind.name());
         Self {
             kind,
-            outage: Arc::new(Outage::new(watch.clone())),
+            outage_log: Arc::new(OutageLog::new(watch.clone())),
             watch,
             health,
             context,
             selected: HashSet::default(),
             listed: HashSet::default(),
-            namespaces: Names::default(),
+            namespaces: StringInterner::default(),
         }
     }
 
@@ -99,18 +99,18 @@ impl Informer {
     }
 
     /// The log of its failures.
-    pub(super) fn outage(&self) -> Arc<Outage> {
-        Arc::clone(&self.outage)
+    pub(super) fn outage_log(&self) -> Arc<OutageLog> {
+        Arc::clone(&self.outage_log)
     }
 
     /// Handles an event of the watch, before the store and the controller do.
-    pub(super) fn observe(&mut self, event: &watcher::Result<Event<Object>>) {
+    pub(super) fn handle(&mut self, event: &watcher::Result<Event<Object>>) {
         let event = match event {
             Ok(event) => event,
             Err(error) => return self.failed(error),
         };
         if !matches!(event, Event::Init) {
-            self.outage.ended();
+            self.outage_log.ended();
         }
         match event {
             Event::Init => self.listed.clear(),
@@ -160,7 +160,7 @@ impl Informer {
             "listed"
         );
         self.selected = listed;
-        self.health.note(&self.watch, Start::Synced);
+        self.health.note(&self.watch, WatchPhase::Synced);
         self.context.budget.listed(&self.watch);
     }
 
@@ -169,10 +169,10 @@ impl Informer {
         metrics.watch_error(self.kind.name());
         let (text, refused) = describe(self.kind, error);
         if refused {
-            self.health.note(&self.watch, Start::Refused);
+            self.health.note(&self.watch, WatchPhase::Refused);
             self.context.budget.listed(&self.watch);
         }
-        self.outage.failed(&text);
+        self.outage_log.failed(&text);
     }
 }
 

@@ -9,9 +9,9 @@ use crate::workload::{Kind, Object, Watch, Workload, identity::Identity};
 
 /// The stores of all watches.
 #[derive(Default)]
-pub(crate) struct Objects(Mutex<HashMap<Watch, (Kind, Store<Object>)>>);
+pub(crate) struct Stores(Mutex<HashMap<Watch, (Kind, Store<Object>)>>);
 
-impl Objects {
+impl Stores {
     /// Adds the store of a watch.
     pub(super) fn add(&self, kind: Kind, watch: &Watch, store: Store<Object>) {
         self.0.lock().insert(watch.clone(), (kind, store));

@@ -9,8 +9,8 @@ use tracing::warn;
 
 use super::response::{Response, unavailable};
 use crate::{
-    constants::HANDED_ON, error_chain::Chain, leader_election::leadership::Leadership,
-    server::http::text,
+    constants::FORWARDED, error_chain::Chain, leader_election::leadership::Leadership,
+    server::admin::text,
 };
 
 /// Timeout of the request to the leader, in addition to the time that the sender asked to wait.
@@ -40,7 +40,7 @@ impl Forwarder {
 
     /// Forwards a request unchanged, and returns the leader's response. The leader authenticates it.
     pub(super) async fn forward(&self, head: &Parts, body: Bytes, wait: Duration) -> Response {
-        let is_forwarded = head.headers.contains_key(HANDED_ON);
+        let is_forwarded = head.headers.contains_key(FORWARDED);
         let leader = self.leadership.leader();
         let leader = leader.and_then(|leader| leader.addresses.hints);
         let (false, Some(leader)) = (is_forwarded, leader) else {
@@ -52,7 +52,7 @@ impl Forwarder {
         let request = forwarded(&head.headers).fold(request, |request, (name, value)| {
             request.header(name, value)
         });
-        match self.client.send(request.header(HANDED_ON, "1")).await {
+        match self.client.send(request.header(FORWARDED, "1")).await {
             Ok(response) => {
                 let status = StatusCode::from_u16(response.status());
                 let status = status.unwrap_or(StatusCode::BAD_GATEWAY);

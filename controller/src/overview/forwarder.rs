@@ -8,7 +8,7 @@ use kube_autorollout_registry::{ExternalClient, ExternalRequest};
 use tokio::sync::Semaphore;
 use tracing::warn;
 
-use crate::{constants::HANDED_ON, error_chain::Chain, leader_election::leadership::Leadership};
+use crate::{constants::FORWARDED, error_chain::Chain, leader_election::leadership::Leadership};
 
 /// Timeout of the request to the leader.
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -41,7 +41,7 @@ impl Forwarder {
 
     /// Forwards a request, and returns the leader's response.
     pub(super) async fn forward(&self, head: &Parts) -> Result<(StatusCode, Bytes), Unavailable> {
-        let is_forwarded = head.headers.contains_key(HANDED_ON);
+        let is_forwarded = head.headers.contains_key(FORWARDED);
         let leader = self.leadership.leader().filter(|_| !is_forwarded);
         let Some(leader) = leader else {
             return Err(Unavailable("no replica is leading".to_owned()));
@@ -54,7 +54,7 @@ impl Forwarder {
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
         let url = format!("http://{address}{path}");
         let request = ExternalRequest::get(url, TIMEOUT)
-            .header(HANDED_ON, "1")
+            .header(FORWARDED, "1")
             .max_bytes(MAX_BODY);
         let _permit = self.permits.acquire().await;
         match self.client.send(request).await {

@@ -32,7 +32,7 @@ const FEW: usize = 4;
 
 /// Lists pods and histories in batches, by one task for each namespace with requests, and caches the pods of selected
 /// workloads.
-pub(crate) struct Store {
+pub(crate) struct PodLister {
     client: Client,
     /// The annotation that holds the time of a rollout.
     restarted_at: &'static str,
@@ -41,8 +41,8 @@ pub(crate) struct Store {
     pub(super) namespaces: Mutex<HashMap<Arc<str>, Arc<Namespace>>>,
 }
 
-impl Store {
-    /// An empty store. `restarted_at` is the annotation that holds the time of a rollout.
+impl PodLister {
+    /// A lister with an empty cache. `restarted_at` is the annotation that holds the time of a rollout.
     pub(crate) fn new(client: Client, restarted_at: &'static str, fetches: &Fetches) -> Arc<Self> {
         Arc::new(Self {
             client,
@@ -76,7 +76,7 @@ impl Store {
             since = since.max(listed + Duration::from_nanos(1)); // the same list shows nothing new
         }
         let finds_pods = listed.is_none() && workload.kind.finds_pods_by_history();
-        let templates = freshness.templates && self.cache.history(workload).1.is_none();
+        let templates = freshness.rollbacks && self.cache.history(workload).1.is_none();
         let history = (finds_pods || templates).then(|| HistoryRequest {
             history: workload.kind.history(),
             templates,
@@ -112,10 +112,10 @@ impl Store {
             namespace.urgent.notify_one();
         }
         if queue.start() {
-            let (store, name, namespace) =
+            let (lister, name, namespace) =
                 (Arc::clone(self), name.to_owned(), Arc::clone(&namespace));
             self.fetches
-                .spawn(async move { store.run(&name, &namespace).await });
+                .spawn(async move { lister.run(&name, &namespace).await });
         }
         Ok(None)
     }
@@ -202,14 +202,14 @@ impl Store {
         snapshot: &Snapshot,
     ) -> Result<Arc<Pods>, Error> {
         // What the history shows of a template does not change unless the workload does.
-        let (mut current, mut undone) = self.cache.history(workload);
+        let (mut current, mut rolled_back) = self.cache.history(workload);
         if current.is_none() {
             current = snapshot.current(workload)?;
         }
-        if undone.is_none() {
-            let templates = requirements.freshness.templates;
-            undone = snapshot.undone(workload, self.restarted_at, templates)?;
+        if rolled_back.is_none() {
+            let templates = requirements.freshness.rollbacks;
+            rolled_back = snapshot.rolled_back(workload, self.restarted_at, templates)?;
         }
-        self.cache.store(workload, (current, undone), snapshot)
+        self.cache.store(workload, (current, rolled_back), snapshot)
     }
 }

@@ -13,14 +13,14 @@ const CAPACITY: usize = 100_000;
 
 /// The last rollout of each container.
 #[derive(Debug, Default)]
-pub(crate) struct History {
+pub(crate) struct RecentRollouts {
     rollouts: Mutex<Rollouts>,
 }
 
 /// By workload UID; each container by name.
 type Rollouts = HashMap<Box<str>, Vec<(Box<str>, RecentRollout)>>;
 
-impl History {
+impl RecentRollouts {
     /// The last rollout of the container by this process, however long ago.
     pub(crate) fn remembered(&self, uid: &str, container: &str) -> Option<RecentRollout> {
         let rollouts = self.rollouts.lock();
@@ -122,14 +122,14 @@ mod tests {
         let none = std::collections::BTreeMap::new();
         let settings = Settings::parse(&none, &[container], &jiff::tz::TimeZone::UTC);
         let settings = settings.expect("no annotations");
-        let history = History::default();
+        let recent = RecentRollouts::default();
         let mut rollouts = Vec::new();
         for second in (0..3 * 3600).step_by(5) {
             let now = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(second);
-            let observed = reset(history.remembered("uid", "app"));
+            let observed = reset(recent.remembered("uid", "app"));
             let decision = decide(&observed, &settings, &Policy::default(), now);
             if let Some(rollout) = decision.rollout {
-                history.remember("uid", &rollout, now);
+                recent.remember("uid", &rollout, now);
                 rollouts.push(second);
             }
         }
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn expired_rollouts_of_workloads_that_are_not_selected_are_evicted() {
-        let history = History::default();
+        let recent = RecentRollouts::default();
         let rollout = Rollout {
             changes: vec![Change {
                 container: "app".to_owned(),
@@ -151,12 +151,12 @@ mod tests {
         };
         let begun = Timestamp::UNIX_EPOCH;
         for uid in ["here", "gone"] {
-            history.remember(uid, &rollout, begun);
+            recent.remember(uid, &rollout, begun);
         }
         let known = |minute: i64| {
             let now = begun + SignedDuration::from_mins(minute);
-            history.tidy(now, |uid| uid == "here");
-            ["here", "gone"].map(|uid| history.remembered(uid, "app").is_some())
+            recent.tidy(now, |uid| uid == "here");
+            ["here", "gone"].map(|uid| recent.remembered(uid, "app").is_some())
         };
         assert_eq!(known(59), [true, true], "its label may be added again");
         assert_eq!(known(60), [true, false]);

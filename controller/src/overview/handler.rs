@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use kube_autorollout_overview::{Filter, Json, Overview, Page, View};
 use serde_json::json;
 
-use super::{Forwarder, leader::Unavailable, rows::RowSource, survey::survey};
+use super::{Forwarder, forwarder::Unavailable, rows::RowSource, survey::survey};
 use crate::{
     clock,
     controller::Context,
