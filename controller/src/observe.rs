@@ -171,15 +171,15 @@ pub(crate) fn workload(
     let is_in_flight = progress.is_in_flight() || (tracked.unfinished && !progress.complete);
     let is_between_polls =
         is_in_flight && progress.deadline_exceeded != Some(true) && !freshness.poll;
-    let mut observed = observed(workload, sources);
-    observed.unfinished = tracked.unfinished;
     if progress.paused || !up_to_date || !progress.wants_pods || is_between_polls {
+        let mut observed = observed(workload, tracked, sources);
         observed.generation_observed = up_to_date;
         return Ok(Some(Observation::without_pods(observed)));
     }
     let Some(pods) = sources.pods.lookup(workload, freshness.of_pods(), waiter)? else {
         return Ok(None);
     };
+    let mut observed = observed(workload, tracked, sources);
     let template = workload.template();
     let is_pinning = sources.pinning && !template.is_unpinned();
     let pins = is_pinning.then_some(&observed.pins);
@@ -249,7 +249,7 @@ fn is_late(observed: &Observed, pods: &Pods, tracked: TrackedRollout) -> bool {
 }
 
 /// The state of the workload by its own object, without containers.
-fn observed(workload: &Workload, sources: &Sources) -> Observed {
+fn observed(workload: &Workload, tracked: TrackedRollout, sources: &Sources) -> Observed {
     let names = workload.template().names();
     let progress = workload.progress();
     Observed {
@@ -258,7 +258,7 @@ fn observed(workload: &Workload, sources: &Sources) -> Observed {
         wants_pods: progress.wants_pods,
         replacing: progress.replacing,
         complete: progress.complete,
-        unfinished: false,
+        unfinished: tracked.unfinished,
         deadline_exceeded: progress.deadline_exceeded.unwrap_or(false),
         on_delete: progress.on_delete,
         record: recorded(workload, annotations::DIGESTS, Record::parse),

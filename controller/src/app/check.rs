@@ -71,7 +71,7 @@ impl Report {
 ///
 /// # Errors
 ///
-/// [`Error`] if no client can be built. An image that cannot be resolved is a result.
+/// [`Error`] if no client can be built, or the Docker configuration cannot be read. An image that cannot be resolved is a result.
 pub(crate) async fn run(
     request: &CheckRequest,
     config: &Config,

@@ -62,7 +62,7 @@ pub(crate) enum Error {
 ///
 /// # Errors
 ///
-/// [`Error`] if the arguments or the environment are invalid.
+/// [`Error`] if the arguments or the environment are invalid, or no token can be read or requested.
 pub(crate) async fn run(
     request: &HintRequest,
     config: &Config,

@@ -21,7 +21,7 @@ const DRAIN: Duration = Duration::from_secs(21);
 /// The time limit of pending Events and notifications, and of the Lease: its last renewal and its release have four seconds each.
 const FLUSH: Duration = Duration::from_secs(8);
 
-/// The tasks to drain, in this order.
+/// The tasks to drain: the controllers first, then all others concurrently.
 pub(crate) struct Running {
     /// The controllers, while this replica leads.
     pub(super) controllers: Option<Controllers>,

@@ -155,7 +155,9 @@ impl Document {
             Kind::InvalidValue(Actual::Other(reason), _) if self.expanded(path).is_none() => {
                 return reason;
             }
-            Kind::InvalidType(Actual::Other(found), allowed) => (found, allowed),
+            Kind::InvalidType(Actual::Other(found), allowed) if allowed != SecretText::ALLOWED => {
+                (found, allowed)
+            }
             Kind::InvalidType(_, allowed) | Kind::InvalidValue(_, allowed) => {
                 // A secret may have been written in place of a mapping or list.
                 let secret = [SecretText::ALLOWED, "a mapping", SEQUENCE];

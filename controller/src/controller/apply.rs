@@ -38,7 +38,8 @@ fn action(requeue: Option<Duration>) -> Action {
 }
 
 impl Reconcile<'_> {
-    /// Evaluates the workload, rolls it out if that is decided, and reports the decision; `None` while a fetch is in flight.
+    /// Evaluates the workload, rolls it out if that is decided, and reports the decision; `None` while a fetch is in flight, and
+    /// if it is no longer selected or the term ends.
     pub(super) async fn run(&self, freshness: Freshness) -> Result<Option<Reconciled>, Error> {
         // In a scope and a box of its own: few reconciles wait, and the future of each would be as large.
         let confirmed = {

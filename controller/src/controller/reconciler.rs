@@ -124,7 +124,8 @@ fn invalid(identity: &Identity, error: &InvalidAnnotation, context: &Context) {
     context.reporter.invalid(identity, error, now);
 }
 
-/// Reconciles a workload that this version can read; `None` while a fetch is in flight.
+/// Reconciles a workload that this version can read; `None` while a fetch is in flight, and if it is no longer selected or the term
+/// ends.
 async fn reconcile_workload(
     workload: &Workload,
     identity: &Identity,

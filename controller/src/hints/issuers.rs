@@ -17,7 +17,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// Interval of lookups while another request fetches the keys.
 const POLL: Duration = Duration::from_millis(50);
 
-/// Maximum time of a verification: fetching the keys takes two requests.
+/// No step of a verification starts later than this: fetching the keys takes two requests.
 const DEADLINE: Duration = Duration::from_secs(11);
 
 /// Fetches the keys of issuers and verifies tokens.

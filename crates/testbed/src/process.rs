@@ -53,7 +53,7 @@ pub enum Error {
     Ended {
         /// The server's name.
         name: String,
-        /// The result of settling.
+        /// Its exit status.
         status: ExitStatus,
         /// Its log.
         log: PathBuf,

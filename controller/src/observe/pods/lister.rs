@@ -99,7 +99,9 @@ impl PodLister {
         waiter: &Waiter,
     ) -> Result<Option<Arc<Pods>>, Error> {
         let name = workload.namespace();
-        let namespace = Arc::clone(self.namespaces.lock().entry(name.into()).or_default());
+        let known = self.namespaces.lock().get(name).cloned();
+        let namespace = known
+            .unwrap_or_else(|| Arc::clone(self.namespaces.lock().entry(name.into()).or_default()));
         let whole = namespace.whole.lock().clone();
         if let Some(whole) =
             whole.filter(|whole| whole.satisfies(requirements.freshness, requirements.history))

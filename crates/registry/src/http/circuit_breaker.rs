@@ -158,8 +158,10 @@ mod tests {
             let now = start + Duration::from_secs(*second);
             match event {
                 Admit => {
-                    let remaining = breaker.remaining(now).as_secs();
-                    results.push(breaker.admit(now).map_err(|_| remaining));
+                    results.push(breaker.admit(now).map_err(|repr| match repr {
+                        Repr::CircuitOpen { remaining, .. } => remaining.as_secs(),
+                        other => panic!("{other:?}"),
+                    }));
                 }
                 Succeed => drop(breaker.succeeded()),
                 Fail => drop(breaker.failed(Admission::Free, &repr, now)),

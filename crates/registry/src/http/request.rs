@@ -47,7 +47,7 @@ impl Request {
         }
     }
 
-    /// Whether it presents a credential to a token server. It is not retried: a refresh token may be valid once only, and a
+    /// Whether it presents a credential to a token server. It is not retried once it may have been sent: a refresh token may be valid once only, and a
     /// server that failed may have counted a failed login.
     pub(crate) fn is_login(&self) -> bool {
         self.operation == Operation::Token && (self.form.is_some() || self.authorization.is_some())

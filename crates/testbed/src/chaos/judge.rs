@@ -22,7 +22,7 @@ pub use violation::{Finding, Violation};
 /// The verdict on a history.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Verdict {
-    /// A violation of a promise.
+    /// Violations of promises.
     pub violations: Vec<Finding>,
     /// How many patches were overtaken by a move of the tag or by a new pod.
     pub raced: usize,
