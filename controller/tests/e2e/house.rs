@@ -1,6 +1,11 @@
 //! The house rules that a compiler does not check.
 
-use std::{collections::BTreeSet, fs, path::Path, process::Command};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use kube_autorollout_testbed::modules::{self, Imports, cycles, imports};
 
@@ -196,10 +201,7 @@ fn each_folder_imports_only_those_below_it() {
 /// they name what it has for all of them.
 #[test]
 fn no_modules_of_a_crate_import_each_other() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let crates = fs::read_dir(root.join("crates")).expect("a folder");
-    let crates = crates.map(|entry| entry.expect("an entry").path());
-    for folder in crates.chain([root.join("controller")]) {
+    for folder in crates() {
         let mut imports = imports_of(&folder);
         let is_within = |inner: &str, outer: &str| {
             let rest = inner.strip_prefix(outer);
@@ -210,6 +212,31 @@ fn no_modules_of_a_crate_import_each_other() {
         }
         assert_eq!(cycles(imports), [""; 0], "in {}", folder.display());
     }
+}
+
+/// A longer file has more than one reason to change.
+#[test]
+fn no_source_file_has_more_than_350_lines() {
+    for folder in crates() {
+        let files = modules::files(&folder.join("src")).expect("the sources");
+        let is_test = |file: &Path| {
+            let mut parts = file.iter();
+            parts.any(|part| part == "tests" || part == "tests.rs")
+        };
+        for file in files.iter().filter(|file| !is_test(file)) {
+            let text = fs::read_to_string(file).expect("a source file");
+            let lines = text.lines().count();
+            assert!(lines <= 350, "{} has {lines} lines", file.display());
+        }
+    }
+}
+
+/// The folders of all crates.
+fn crates() -> impl Iterator<Item = PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let crates = fs::read_dir(root.join("crates")).expect("a folder");
+    let crates = crates.map(|entry| entry.expect("an entry").path());
+    crates.chain([root.join("controller")])
 }
 
 /// What the modules of a crate import from each other.
