@@ -1,4 +1,4 @@
-//! Properties of parsing Docker configurations, whoever created the pull Secret.
+//! Properties of parsing Docker configurations, which anyone who may create a pull Secret writes.
 
 use kube_autorollout_registry::{Credential, Keyring, Reference};
 

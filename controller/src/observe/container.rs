@@ -151,16 +151,10 @@ impl ContainerCheck<'_> {
     fn observed(&self, tag: Result<Digest, Reason>, pods: Vec<Running>) -> ContainerObservation {
         ContainerObservation {
             container: decide::Container {
-                name: self.container.to_owned(),
-                image: self.image.to_owned(),
-                exempt: None,
-                tag,
-                rolled_back: false,
-                image_replaced: false,
                 pinned: self.pinned(),
-                since: None,
                 remembered: self.remembered.clone(),
                 pods,
+                ..decide::Container::new(self.container, self.image, tag)
             },
             failures: Vec::new(),
             gone: Vec::new(),

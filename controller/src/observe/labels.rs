@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// A failed fetch is repeated once it has not been requested for this long.
 const RETRY: Duration = Duration::from_secs(60);
 
-/// The labels of images by digest: whoever knows the digest may read its labels.
+/// The labels of images by digest: a caller that knows a digest may read its labels.
 pub(crate) struct Labels {
     client: RegistryClient,
     cache: Arc<Mutex<LruCache<Digest, Arc<ImageLabels>>>>,

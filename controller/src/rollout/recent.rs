@@ -84,33 +84,11 @@ mod tests {
             pulls_always: true,
             waiting: None,
         };
-        Observed {
-            paused: false,
-            generation_observed: true,
-            wants_pods: true,
-            replacing: false,
-            complete: true,
-            unfinished: false,
-            deadline_exceeded: false,
-            on_delete: false,
-            record: Record::default(),
-            attempts: Attempts::default(),
-            last_rollout: None,
-            pins: Pins::default(),
-            template_containers: vec!["app".to_owned()],
-            containers: vec![Container {
-                name: "app".to_owned(),
-                image: "app:main".to_owned(),
-                exempt: None,
-                tag: Ok(digest.expect("a digest")),
-                rolled_back: false,
-                image_replaced: false,
-                pinned: None,
-                since: None,
-                remembered,
-                pods: vec![pod],
-            }],
-        }
+        Observed::complete(vec![Container {
+            remembered,
+            pods: vec![pod],
+            ..Container::new("app", "app:main", Ok(digest.expect("a digest")))
+        }])
     }
 
     #[test]

@@ -119,7 +119,7 @@ fn each_right(rules: &[PolicyRule]) -> BTreeSet<[String; 3]> {
 }
 
 #[test]
-fn whoever_watches_all_namespaces_gets_a_cluster_role_that_reads_nodes() {
+fn a_controller_that_watches_all_namespaces_gets_a_cluster_role_that_reads_nodes() {
     let objects = render("config: { watch: { namespaces: ['*'] } }");
     let role = object(&objects, "ClusterRole", "web-kube-autorollout-team-role");
     assert!(role["metadata"]["namespace"].is_null());

@@ -16,9 +16,7 @@ use kube_autorollout_core::{
     decide::{Container, Observed, Policy, Running, decide},
     image_id::ImageId,
     manifest::Manifest,
-    pins::Pins,
     platform::Platforms,
-    record::{Attempts, Record},
     reference,
     state::Reason,
 };
@@ -62,33 +60,10 @@ fn observed(pods: usize, verdict: Verdict) -> Observed {
         waiting: None,
     };
     let containers = names().map(|name| Container {
-        image: format!("ghcr.io/team/{name}:main"),
-        name,
-        exempt: None,
-        tag: Ok(digest(2)),
-        rolled_back: false,
-        image_replaced: false,
-        pinned: None,
-        since: None,
-        remembered: None,
         pods: vec![running.clone(); pods],
+        ..Container::new(&name, &format!("ghcr.io/team/{name}:main"), Ok(digest(2)))
     });
-    Observed {
-        paused: false,
-        generation_observed: true,
-        wants_pods: true,
-        replacing: false,
-        complete: true,
-        unfinished: false,
-        deadline_exceeded: false,
-        on_delete: false,
-        record: Record::default(),
-        attempts: Attempts::default(),
-        last_rollout: None,
-        pins: Pins::default(),
-        containers: containers.into(),
-        template_containers: names().into(),
-    }
+    Observed::complete(containers.into())
 }
 
 fn names() -> [String; 3] {

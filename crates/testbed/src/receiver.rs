@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::server::{Handler, NoResponse, Outcome, Server};
 
-/// A server on loopback that accepts every request, unless it is told to reply otherwise. It runs in the runtime that
+/// A server on loopback that accepts every request, unless a test sets other replies. It runs in the runtime that
 /// starts it.
 #[derive(Debug)]
 pub struct Receiver {

@@ -1,7 +1,6 @@
 use kube_autorollout_core::{
     decide::Observed,
-    pins::Pins,
-    record::{Attempts, Change, Record},
+    record::{Change, Record},
 };
 
 use super::*;
@@ -20,31 +19,9 @@ fn a_rollout_that_another_push_overtook_reports_what_runs_in_the_end() {
     };
     let names = ["app".to_owned()];
     let observed = |tag| Observed {
-        paused: false,
-        generation_observed: true,
-        wants_pods: true,
-        replacing: false,
-        complete: true,
         unfinished: true,
-        deadline_exceeded: false,
-        on_delete: false,
         record: Record::default().after(std::slice::from_ref(&change), &names),
-        attempts: Attempts::default(),
-        last_rollout: None,
-        pins: Pins::default(),
-        containers: vec![Container {
-            name: "app".to_owned(),
-            image: "app:main".to_owned(),
-            exempt: None,
-            tag: Ok(tag),
-            rolled_back: false,
-            image_replaced: false,
-            pinned: None,
-            since: None,
-            remembered: None,
-            pods: Vec::new(),
-        }],
-        template_containers: names.to_vec(),
+        ..Observed::complete(vec![Container::new("app", "app:main", Ok(tag))])
     };
     let note = |tag| completed(&Observation::without_pods(observed(tag)), &[]);
     assert_eq!(note(digest('b')), "container app runs sha256:bbbbbbbbbbbb");

@@ -1,10 +1,6 @@
 use std::time::Duration;
 
-use kube_autorollout_core::{
-    decide::Observed,
-    pins::Pins,
-    record::{Attempts, Record},
-};
+use kube_autorollout_core::decide::Observed;
 use kube_autorollout_notifications::Refused;
 use serde_json::json;
 
@@ -20,32 +16,10 @@ fn digest(letter: char) -> Digest {
 }
 
 fn observation(complete: bool) -> Observation {
+    let app = decide::Container::new("app", "ghcr.io/team/web:main", Ok(digest('b')));
     Observation::without_pods(Observed {
-        paused: false,
-        generation_observed: true,
-        wants_pods: true,
-        replacing: false,
         complete,
-        unfinished: false,
-        deadline_exceeded: false,
-        on_delete: false,
-        record: Record::default(),
-        attempts: Attempts::default(),
-        last_rollout: None,
-        pins: Pins::default(),
-        containers: vec![decide::Container {
-            name: "app".to_owned(),
-            image: "ghcr.io/team/web:main".to_owned(),
-            exempt: None,
-            tag: Ok(digest('b')),
-            since: None,
-            remembered: None,
-            pinned: None,
-            rolled_back: false,
-            image_replaced: false,
-            pods: Vec::new(),
-        }],
-        template_containers: vec!["app".to_owned()],
+        ..Observed::complete(vec![app])
     })
 }
 

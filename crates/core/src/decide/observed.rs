@@ -122,9 +122,48 @@ pub enum Waiting {
 }
 
 impl Observed {
+    /// A workload whose rollout is complete and recorded nowhere, with these containers in its template.
+    pub fn complete(containers: Vec<Container>) -> Self {
+        let names = containers.iter().map(|container| container.name.clone());
+        Self {
+            paused: false,
+            generation_observed: true,
+            wants_pods: true,
+            replacing: false,
+            complete: true,
+            unfinished: false,
+            deadline_exceeded: false,
+            on_delete: false,
+            record: Record::default(),
+            attempts: Attempts::default(),
+            last_rollout: None,
+            pins: Pins::default(),
+            template_containers: names.collect(),
+            containers,
+        }
+    }
+
     /// Whether a rollout is in flight.
     pub fn is_in_flight(&self) -> bool {
         !self.generation_observed || self.replacing
+    }
+}
+
+impl Container {
+    /// A checked container without pods, of which nothing else is known.
+    pub fn new(name: &str, image: &str, tag: Result<Digest, Reason>) -> Self {
+        Self {
+            name: name.to_owned(),
+            image: image.to_owned(),
+            exempt: None,
+            tag,
+            rolled_back: false,
+            image_replaced: false,
+            pinned: None,
+            since: None,
+            remembered: None,
+            pods: Vec::new(),
+        }
     }
 }
 

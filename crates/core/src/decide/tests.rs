@@ -84,16 +84,8 @@ fn not_pulling(pod: Running) -> Running {
 /// A container whose tag is at digest `a`.
 fn container(name: &str, pods: &[Running]) -> Container {
     Container {
-        name: name.to_owned(),
-        image: format!("ghcr.io/team/{name}:main"),
-        exempt: None,
-        tag: Ok(digest('a')),
-        rolled_back: false,
-        image_replaced: false,
-        pinned: None,
-        since: None,
-        remembered: None,
         pods: pods.to_vec(),
+        ..Container::new(name, &format!("ghcr.io/team/{name}:main"), Ok(digest('a')))
     }
 }
 
@@ -113,25 +105,7 @@ fn exempt(name: &str, exempt: Exemption) -> Container {
 
 /// A workload at rest.
 fn observed(containers: &[Container]) -> Observed {
-    Observed {
-        paused: false,
-        generation_observed: true,
-        wants_pods: true,
-        replacing: false,
-        complete: true,
-        unfinished: false,
-        deadline_exceeded: false,
-        on_delete: false,
-        record: Record::default(),
-        attempts: Attempts::default(),
-        last_rollout: None,
-        pins: Pins::default(),
-        containers: containers.to_vec(),
-        template_containers: containers
-            .iter()
-            .map(|container| container.name.clone())
-            .collect(),
-    }
+    Observed::complete(containers.to_vec())
 }
 
 fn in_flight(containers: &[Container]) -> Observed {

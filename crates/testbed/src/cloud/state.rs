@@ -29,7 +29,7 @@ pub enum Failure {
 pub enum Mistreatment {
     /// They redirect to [`EVIL`](super::EVIL).
     Redirect,
-    /// They name a token server there, whoever the client is.
+    /// They name a token server there to every client.
     Realm,
     /// They refuse, as the role lacks a permission.
     Forbid,

@@ -178,7 +178,7 @@ async fn containers_without_a_pin_of_their_own_keep_their_image_and_their_place(
 }
 
 #[tokio::test]
-async fn whoever_asks_for_no_pins_and_whose_pins_make_no_sense_starts_as_without_them() {
+async fn pods_that_disable_pins_or_have_malformed_ones_start_as_without_them() {
     let bench = bench("unpinned").await;
     let pinned = format!("web:1@{}", digest('a'));
     let containers = json!([{ "name": "app", "image": "web:1" }]);
