@@ -254,6 +254,7 @@ impl Comparer<'_> {
             ImageId::RepoDigest { digest, .. } => self.reader.offered(digest),
             _ => None,
         };
+        let running = running.or_else(|| self.reader.offered(self.substitute()?));
         match tag.len() {
             0 => running.is_some_and(|running| running.len() > 1),
             1 => running != Some(tag),

@@ -2,6 +2,8 @@
 //!
 //! Thousands of them are cached, so layers, sizes, annotations and entries that cannot run are dropped while parsing.
 
+use std::collections::HashSet;
+
 use serde::{
     Deserialize,
     de::{self, IgnoredAny},
@@ -133,10 +135,10 @@ impl Index {
 
     /// The entries of the images that count, without nested indexes.
     ///
-    /// For each platform, the first match, which is what runtimes select. If the matches differ in variant or version, all of
-    /// them, because the node's preference is unknown. If there is none, the first image without a platform, which containerd
-    /// sorts last
-    /// (<https://github.com/containerd/containerd/blob/v2.0.0/core/images/image.go>).
+    /// The first match, as the specification requires of runtimes
+    /// (<https://github.com/opencontainers/image-spec/blob/v1.1.1/image-index.md>). If the matches differ in variant or version,
+    /// the first of each, because the node's preference is unknown. If there is none, the first image without a platform, which
+    /// containerd sorts last (<https://github.com/containerd/containerd/blob/v2.0.0/core/images/image.go>).
     pub fn select(&self, platforms: &Platforms) -> Vec<&Entry> {
         match platforms {
             Platforms::Every | Platforms::Unread => {
@@ -158,18 +160,19 @@ impl Index {
             matches = self.with_platform(|offered| wanted.falls_back_to(offered));
         }
         if matches.is_empty() {
-            return self.without_platform().into_iter().collect();
-        }
-        let mut pairs = matches.iter().zip(matches.iter().skip(1));
-        if pairs.all(|(entry, next)| entry.platform == next.platform) {
-            matches.truncate(1);
+            matches.extend(self.without_platform());
         }
         matches
     }
 
+    /// The first image of each platform that matches.
     fn with_platform(&self, matches: impl Fn(&Platform) -> bool) -> Vec<&Entry> {
+        let mut seen = HashSet::new();
         self.runnable()
-            .filter(|entry| entry.platform.as_ref().is_some_and(&matches))
+            .filter(|entry| {
+                let platform = entry.platform.as_ref();
+                platform.is_some_and(|platform| matches(platform) && seen.insert(platform))
+            })
             .collect()
     }
 

@@ -126,6 +126,7 @@ impl ManifestReader<'_> {
         };
         let mut flat = Flattened::default();
         self.flatten(index, 0, &mut flat).ok()?;
+        flat.gaps.check(Side::Running).ok()?;
         let entries = flat.entries.into_iter();
         Some(entries.map(|entry| entry.platform).collect())
     }

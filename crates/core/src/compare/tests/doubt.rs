@@ -21,8 +21,12 @@ fn indexes_nested_too_deeply_or_widely_are_unknown() {
 #[test]
 fn too_many_images_are_unknown() {
     let too_large = Verdict::Unknown(Reason::ManifestTooLarge);
-    let many: Vec<(usize, &str)> = (100..=100 + MAX_MANIFESTS)
-        .map(|number| (number, "linux/amd64"))
+    let architectures: Vec<(usize, String)> = (100..=100 + MAX_MANIFESTS)
+        .map(|number| (number, format!("linux/{number}")))
+        .collect();
+    let many: Vec<(usize, &str)> = architectures
+        .iter()
+        .map(|(number, platform)| (*number, &**platform))
         .collect();
     let registry = Registry::new([(1, index(&many)), (2, index(&[(10, "linux/amd64")]))]);
     registry.assert(&repository(2), &Platforms::Every, too_large, &[1, 2]);

@@ -55,3 +55,38 @@ fn verdicts_that_do_not_depend_on_the_platform_are_reported() {
     let (same, _) = one.compare(&repository(3), &Platforms::Unread);
     assert_eq!(same, SAME_CONFIG);
 }
+
+#[test]
+fn of_two_images_for_one_platform_the_first_counts_on_every_node() {
+    let registry = Registry::new([
+        (1, image(21)),
+        (2, index(&[(1, "linux/amd64"), (11, "linux/amd64")])),
+        (11, image(22)),
+    ]);
+    for platforms in [amd64(), Platforms::Unread, Platforms::Every] {
+        registry.assert(&repository(2), &platforms, INDEX_CHANGED_ONLY, &[1, 2]);
+    }
+}
+
+#[test]
+fn what_the_tag_named_at_the_pull_may_differ_on_another_platform() {
+    let registry = Registry::new([
+        (1, image(21)),
+        (3, index(&[(1, "linux/amd64"), (11, "linux/arm64")])),
+        (5, index(&[(4, "index")])), // of which a part is gone
+        (11, image(22)),
+    ]);
+    let compare = |running: ImageId, platforms: &Platforms| {
+        let (verdict, _) = registry.compare_pulled(&running, Some(&digest(3)), platforms);
+        verdict
+    };
+    for running in [alias(2), alias(5)] {
+        assert_eq!(compare(running.clone(), &amd64()), INDEX_CHANGED_ONLY);
+        assert_eq!(compare(running, &Platforms::Unread), DOUBT);
+    }
+    assert_eq!(
+        compare(repository(2), &Platforms::Unread),
+        Verdict::Stale,
+        "a digest of its own repository is gone on every platform"
+    );
+}

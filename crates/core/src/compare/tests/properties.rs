@@ -46,10 +46,10 @@ fn platforms() -> impl Strategy<Value = Platforms> {
 proptest! {
     #[test]
     fn a_node_that_cannot_be_read_never_makes_stale_what_is_not_stale_everywhere(
-        registry in registries(), running in running(), platforms in platforms(),
+        registry in registries(), running in running(), pulled in pulled(), platforms in platforms(),
     ) {
-        let (unread, _) = registry.compare(&running, &Platforms::Unread);
-        let (read, _) = registry.compare(&running, &platforms);
+        let (unread, _) = registry.compare_pulled(&running, pulled.as_ref(), &Platforms::Unread);
+        let (read, _) = registry.compare_pulled(&running, pulled.as_ref(), &platforms);
         let cannot_start = matches!(read, Verdict::CannotStart(_));
         prop_assert!(unread != Verdict::Stale || read == Verdict::Stale || cannot_start, "{read:?} became stale");
     }
