@@ -115,8 +115,8 @@ impl ContainerCheck<'_> {
         for (index, image) in images.into_iter().enumerate() {
             let names_tag = index == 0;
             if names_tag {
-                let rolled_back = |tag| self.pods.are_rolled_back(self.container, tag);
-                merged.container.rolled_back = image.tag.as_ref().is_ok_and(rolled_back);
+                let tag = image.tag.as_ref().ok();
+                merged.container.rolled_back = self.pods.are_rolled_back(self.container, tag);
                 merged.container.tag = image.tag;
                 merged.container.since = image.since;
             }

@@ -64,13 +64,14 @@ pub(crate) struct Pods {
 }
 
 impl Pods {
-    /// Whether a rollout of the container to this digest was rolled back.
-    pub(crate) fn are_rolled_back(&self, container: &str, digest: &Digest) -> bool {
+    /// Whether a rollout of the container to this digest was rolled back; to any digest if `None`.
+    pub(crate) fn are_rolled_back(&self, container: &str, digest: Option<&Digest>) -> bool {
         let mut rolled_back = self
             .rolled_back
             .iter()
             .flat_map(|rolled_back| rolled_back.iter());
-        rolled_back.any(|(name, to)| **name == *container && to == digest)
+        rolled_back
+            .any(|(name, to)| **name == *container && digest.is_none_or(|digest| digest == to))
     }
 }
 

@@ -101,9 +101,10 @@ impl<'a> Finding<'a> {
         self.is_stale() && (!self.guarded || self.retry == Some(Retry::Now))
     }
 
-    /// Whether a rollout would bring back a digest that was rolled back.
+    /// Whether new pods might bring back a digest that was rolled back.
     pub(super) fn is_rolled_back(&self) -> bool {
-        self.is_stale() && self.container.rolled_back
+        let keeps = matches!(self.outcome, Outcome::Current(_) | Outcome::Skipped(_));
+        self.container.rolled_back && !keeps
     }
 
     /// Whether some pod is not pinned that should be.

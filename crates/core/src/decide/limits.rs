@@ -34,8 +34,9 @@ impl Policy {
             let status = (State::Skipped, Some(Reason::OnDelete), Some(name));
             return Some((status, None));
         }
-        let mut rolled_back = candidates.iter().filter(|_| settings.holds_rollbacks());
-        if let Some(finding) = rolled_back.find(|finding| finding.is_rolled_back()) {
+        // New pods pull every image, so a rollout of one container would bring back what was rolled back of another.
+        let rolled_back = findings.iter().find(|finding| finding.is_rolled_back());
+        if let Some(finding) = rolled_back.filter(|_| settings.holds_rollbacks()) {
             let reason = Some(Reason::RolledBack);
             return Some(((State::Held, reason, Some(finding.name())), None));
         }

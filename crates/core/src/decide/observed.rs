@@ -58,7 +58,8 @@ pub struct Container {
     pub exempt: Option<Exemption>,
     /// The digest behind the tag of its newest pod, or why it is unknown: `NotStarted` if there is no pod.
     pub tag: Result<Digest, Reason>,
-    /// A rollout of that digest was rolled back: the workload's history has a revision that is newer than its template.
+    /// A rollout of that digest or, if it is unknown, of any digest was rolled back: the workload's history has a revision that
+    /// is newer than its template.
     pub rolled_back: bool,
     /// Admission replaced the image in its newest pod, as a service mesh does with `auto`: the template's image has no digest.
     pub image_replaced: bool,

@@ -29,8 +29,14 @@ async fn templates_of_the_history_are_listed_once_where_a_rollout_may_have_been_
     assert_eq!(pods.rolled_back, None, "it was not requested");
     fixture.lists();
     let pods = fixture.lookup(&all[0], with_history()).await.expect("pods");
-    let later = format!("sha256:{}", "b".repeat(64));
-    assert!(pods.are_rolled_back("app", &later.parse().expect("a digest")));
+    let digest = |digit: &str| {
+        let digest = format!("sha256:{}", digit.repeat(64));
+        digest.parse().expect("a digest")
+    };
+    assert!(pods.are_rolled_back("app", Some(&digest("b"))));
+    assert!(pods.are_rolled_back("app", None), "its tag is unknown");
+    assert!(!pods.are_rolled_back("app", Some(&digest("c"))));
+    assert!(!pods.are_rolled_back("proxy", None));
     assert_eq!(fixture.lists().len(), 2);
     fixture.lookup(&all[0], with_history()).await.expect("pods");
     let same_template = deployment(0, "2", 0);

@@ -177,3 +177,21 @@ fn a_push_of_another_container_does_not_end_a_hold() {
     workload.containers.push(container("proxy", &[stale()]));
     assert_said(&workload, State::Held, Reason::RolledBack, "web");
 }
+
+#[test]
+fn a_rollout_of_another_container_waits_while_the_rolled_back_one_is_undetermined() {
+    let undetermined = [
+        (Ok(digest('a')), vec![unknown(Reason::Denied)]),
+        (Ok(digest('a')), vec![not_started()]),
+        (Err(Reason::Denied), vec![stale()]),
+    ];
+    for (tag, pods) in undetermined {
+        let mut workload = rolled_back();
+        let web = &mut workload.containers[0];
+        (web.tag, web.pods) = (tag, pods);
+        workload.containers.push(container("proxy", &[stale()]));
+        assert_said(&workload, State::Held, Reason::RolledBack, "web");
+        workload.containers[0].rolled_back = false;
+        assert_rolled_out(&workload, &["proxy"]);
+    }
+}
