@@ -116,7 +116,9 @@ impl ContainerCheck<'_> {
             let names_tag = index == 0;
             if names_tag {
                 let tag = image.tag.as_ref().ok();
-                merged.container.rolled_back = self.pods.are_rolled_back(self.container, tag);
+                let recorded = self.context.recorded;
+                merged.container.rolled_back =
+                    self.pods.are_rolled_back(self.container, tag, recorded);
                 merged.container.tag = image.tag;
                 merged.container.since = image.since;
             }

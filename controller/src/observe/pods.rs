@@ -64,14 +64,23 @@ pub(crate) struct Pods {
 }
 
 impl Pods {
-    /// Whether a rollout of the container to this digest was rolled back; to any digest if `None`.
-    pub(crate) fn are_rolled_back(&self, container: &str, digest: Option<&Digest>) -> bool {
+    /// Whether a rollout of the container to the digest of its tag was rolled back; if that is unknown, to any digest but the
+    /// recorded one.
+    pub(crate) fn are_rolled_back(
+        &self,
+        container: &str,
+        tag: Option<&Digest>,
+        recorded: Option<&Digest>,
+    ) -> bool {
         let mut rolled_back = self
             .rolled_back
             .iter()
             .flat_map(|rolled_back| rolled_back.iter());
-        rolled_back
-            .any(|(name, to)| **name == *container && digest.is_none_or(|digest| digest == to))
+        let is_later = |to| match tag {
+            Some(tag) => tag == to,
+            None => recorded != Some(to),
+        };
+        rolled_back.any(|(name, to)| **name == *container && is_later(to))
     }
 }
 

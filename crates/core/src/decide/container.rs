@@ -101,10 +101,12 @@ impl<'a> Finding<'a> {
         self.is_stale() && (!self.guarded || self.retry == Some(Retry::Now))
     }
 
-    /// Whether new pods might bring back a digest that was rolled back.
+    /// Whether new pods might bring back a digest that was rolled back: not if they are to run it by the record.
     pub(super) fn is_rolled_back(&self) -> bool {
         let keeps = matches!(self.outcome, Outcome::Current(_) | Outcome::Skipped(_));
-        self.container.rolled_back && !keeps
+        let is_recorded =
+            recorded(self.container, self.observed) == self.container.tag.as_ref().ok();
+        self.container.rolled_back && !keeps && (self.is_candidate() || !is_recorded)
     }
 
     /// Whether some pod is not pinned that should be.

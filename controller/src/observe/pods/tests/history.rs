@@ -29,14 +29,8 @@ async fn templates_of_the_history_are_listed_once_where_a_rollout_may_have_been_
     assert_eq!(pods.rolled_back, None, "it was not requested");
     fixture.lists();
     let pods = fixture.lookup(&all[0], with_history()).await.expect("pods");
-    let digest = |digit: &str| {
-        let digest = format!("sha256:{}", digit.repeat(64));
-        digest.parse().expect("a digest")
-    };
-    assert!(pods.are_rolled_back("app", Some(&digest("b"))));
-    assert!(pods.are_rolled_back("app", None), "its tag is unknown");
-    assert!(!pods.are_rolled_back("app", Some(&digest("c"))));
-    assert!(!pods.are_rolled_back("proxy", None));
+    let later = format!("sha256:{}", "b".repeat(64)).parse().ok();
+    assert!(pods.are_rolled_back("app", later.as_ref(), None));
     assert_eq!(fixture.lists().len(), 2);
     fixture.lookup(&all[0], with_history()).await.expect("pods");
     let same_template = deployment(0, "2", 0);
@@ -65,4 +59,30 @@ async fn templates_of_the_history_are_listed_once_where_a_rollout_may_have_been_
     );
     let paths: Vec<_> = fixture.lists().into_iter().map(|(path, _)| path).collect();
     assert_eq!(paths, [PODS, PODS], "its history is known");
+}
+
+#[test]
+fn a_digest_was_rolled_back_if_it_is_that_of_the_tag_or_may_be() {
+    let digest = |digit: &str| {
+        let digest = format!("sha256:{}", digit.repeat(64));
+        digest.parse::<Digest>().expect("a digest")
+    };
+    let [later, other] = ["b", "c"].map(digest);
+    let pods = Pods {
+        rolled_back: Some([("app".into(), later.clone())].into()),
+        ..Pods::default()
+    };
+    let cases = [
+        ("app", Some(&later), None, true),
+        ("app", Some(&later), Some(&later), true),
+        ("app", Some(&other), None, false),
+        ("app", None, None, true),
+        ("app", None, Some(&other), true),
+        ("app", None, Some(&later), false),
+        ("proxy", None, None, false),
+    ];
+    for (container, tag, recorded, expected) in cases {
+        let rolled_back = pods.are_rolled_back(container, tag, recorded);
+        assert_eq!(rolled_back, expected, "{container} {tag:?} {recorded:?}");
+    }
 }

@@ -194,4 +194,7 @@ fn a_rollout_of_another_container_waits_while_the_rolled_back_one_is_undetermine
         workload.containers[0].rolled_back = false;
         assert_rolled_out(&workload, &["proxy"]);
     }
+    let mut kept = recorded(&[("web", 'a')], rolled_back());
+    kept.containers.push(container("proxy", &[stale()]));
+    assert_rolled_out(&kept, &["proxy"]);
 }
