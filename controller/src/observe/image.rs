@@ -151,7 +151,7 @@ impl<'a> Image<'a> {
             }
             Err(failure) => {
                 let sources = &context.sources.credentials;
-                if failure.refused.is_some() {
+                if failure.is_refusal() {
                     sources.invalidate(context.namespace, self.pull_secrets, tag.started_at);
                 }
                 let missing = || sources.missing(context.namespace, self.pull_secrets, reference);

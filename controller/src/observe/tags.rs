@@ -115,8 +115,7 @@ impl Tags {
                 let started_at = clock::now();
                 let resolved = client.resolve(&reference, &credentials).await;
                 let digest = resolved.map(|resolved| resolved.digest).map_err(|error| {
-                    let failure = Failure::of(&reference, &error);
-                    failure.with(reference.registry(), credentials.fingerprint())
+                    Failure::of_tag(&reference, &error, credentials.fingerprint())
                 });
                 let times = (started_at, clock::now());
                 Arc::new(Tag::resolved(times, digest, before.as_deref()))

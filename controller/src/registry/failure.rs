@@ -28,7 +28,7 @@ pub(crate) struct Failure {
     pub(crate) transient: bool,
     /// The delay that the registry requested (`Retry-After`).
     pub(crate) retry_after: Option<Duration>,
-    /// The credentials that it refused in a request for a tag.
+    /// The credentials that it refused in a request for a tag, if there were any.
     pub(crate) refused: Option<Refused>,
 }
 
@@ -45,22 +45,26 @@ impl Failure {
         }
     }
 
-    /// The same with the credentials of the request.
-    #[must_use]
-    pub(crate) fn with(self, registry: &str, credentials: Fingerprint) -> Self {
-        let is_refusal = matches!(
-            self.reason,
-            Reason::Unauthorized | Reason::Denied | Reason::CredentialQuarantined
-        );
-        let refused = is_refusal.then(|| {
+    /// The failure of a request for a tag, with these credentials or without any.
+    pub(crate) fn of_tag(reference: &Reference, error: &Error, credentials: Fingerprint) -> Self {
+        let failure = Self::of(reference, error);
+        let refused = (failure.is_refusal() && !error.is_anonymous()).then(|| {
             let mut hasher = DefaultHasher::new();
             credentials.hash(&mut hasher);
             Refused {
-                registry: registry.to_owned(),
+                registry: reference.registry().to_owned(),
                 credential: hasher.finish(),
             }
         });
-        Self { refused, ..self }
+        Self { refused, ..failure }
+    }
+
+    /// Whether other credentials may be accepted.
+    pub(crate) const fn is_refusal(&self) -> bool {
+        matches!(
+            self.reason,
+            Reason::Unauthorized | Reason::Denied | Reason::CredentialQuarantined
+        )
     }
 
     /// The same with the explanation that a Docker configuration names the registry without credentials, if it requires any.

@@ -232,13 +232,19 @@ async fn a_credential_that_is_refused_is_reported_once_for_all_its_workloads() {
     world.create(workload("web").labelled()).await;
     let shop = workload("shop").container("side", &other.image);
     world.create(shop.labelled()).await;
-    let registries = json!([main.entry, other.entry]);
+    // Without a credential, none is refused.
+    let mut anonymous = Strict::start(&world, folder.path(), "anonymous.crt").await;
+    let entry = anonymous.entry.as_object_mut().expect("an entry");
+    entry.remove("secret").expect("a secret");
+    let public = workload::Deployment::named("public").container("app", &anonymous.image);
+    world.create(public.labelled()).await;
+    let registries = json!([main.entry, other.entry, anonymous.entry]);
     let configuration = format!(
         "{}registries: {registries}\n",
         configuration(&receiver, &["credentialRefused"])
     );
     let controller = world.controller(&configuration).await;
-    controller.until_all("Unknown", 2).await;
+    controller.until_all("Unknown", 3).await;
     let refused = messages(&receiver, 2).await;
     let mut hosts: Vec<_> = refused.iter().map(|message| &message["registry"]).collect();
     hosts.sort_by_key(|host| **host != json!(main.registry.host()));
@@ -248,7 +254,7 @@ async fn a_credential_that_is_refused_is_reported_once_for_all_its_workloads() {
             .iter()
             .all(|message| message["reason"] == "Unauthorized")
     );
-    for name in ["web", "shop"] {
+    for name in ["web", "shop", "public"] {
         world.until_event(name, "RegistryCheckFailed").await;
     }
     messages(&receiver, 2).await;

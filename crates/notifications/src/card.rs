@@ -64,7 +64,10 @@ impl Card {
             });
         }
         let single = message.count() == 1;
-        let lines = message.notices().map(|notice| line(notice, single));
+        let registries = registries(message).len();
+        let lines = message
+            .notices()
+            .map(|notice| line(notice, single, registries > 1));
         let mut workloads: Vec<_> = lines.take(max_workloads).collect();
         let more = message.count() - workloads.len();
         if more > 0 {
@@ -74,7 +77,7 @@ impl Card {
             .first
             .detail
             .as_deref()
-            .filter(|_| single || message.first.refused.is_some());
+            .filter(|_| single || registries == 1);
         Self {
             title: title(message, &images),
             changes,
@@ -123,12 +126,12 @@ impl Change {
 /// `Rolled out: ghcr.io/team/web:main`, with the number of workloads if there are several.
 fn title(message: &Message, images: &[&str]) -> String {
     let event = message.event.title();
-    let registry = message.first.refused.as_ref();
-    let subject = match (registry, images) {
-        (Some(refused), _) => shown(&refused.registry),
-        (None, [image]) => shown(image),
-        (None, []) => return format!("{event}: {}", workloads(message)),
-        (None, images) => format!("{} images", images.len()),
+    let subject = match (registries(message).as_slice(), images) {
+        ([registry], _) => shown(registry),
+        ([], [image]) => shown(image),
+        ([], []) => return format!("{event}: {}", workloads(message)),
+        ([], images) => format!("{} images", images.len()),
+        (registries, _) => format!("{} registries", registries.len()),
     };
     match message.count() {
         1 => format!("{event}: {subject}"),
@@ -151,11 +154,25 @@ fn images(message: &Message) -> Vec<&str> {
     images
 }
 
+/// The distinct registries that rejected a credential.
+fn registries(message: &Message) -> Vec<&str> {
+    let refused = message
+        .notices()
+        .filter_map(|notice| notice.refused.as_ref());
+    let mut registries: Vec<_> = refused.map(|refused| refused.registry.as_str()).collect();
+    registries.sort_unstable();
+    registries.dedup();
+    registries
+}
+
 /// `Deployment web/web after 41 s`.
-fn line(notice: &Notice, single: bool) -> String {
+fn line(notice: &Notice, single: bool, with_registry: bool) -> String {
     let mut line = name(notice);
-    if notice.refused.is_some() {
+    if let Some(refused) = &notice.refused {
         line = format!("found at {line}");
+        if with_registry {
+            line = format!("{}, {line}", shown(&refused.registry));
+        }
     }
     if let Some(took) = notice.took {
         let _ = write!(line, " after {} s", took.as_secs());

@@ -79,7 +79,8 @@ pub struct Refused {
 
 impl Notice {
     /// A hash that is equal for the same event, also in another process: of the workload's UID, the digests, the event and the
-    /// time of the rollout; for a rejected credential, of the registry and the namespace.
+    /// time of the rollout; for a rejected credential, of the registry, the namespace and the day, because credentials of one
+    /// registry are rejected again after months.
     pub fn id(&self) -> String {
         let mut context = Context::new(&SHA256);
         let mut add = |part: &str| {
@@ -91,6 +92,7 @@ impl Notice {
         if let Some(refused) = &self.refused {
             add(&self.workload.namespace);
             add(&refused.registry);
+            add(&self.at.strftime("%F").to_string());
         } else {
             add(&self.workload.uid);
             add(&self.digests);
@@ -98,6 +100,14 @@ impl Notice {
             add(&rollout.unwrap_or_default());
         }
         hexadecimal(context.finish().as_ref().iter().take(16))
+    }
+
+    /// What it concerns in all workloads alike: the images or, for a rejected credential, the registry.
+    pub(crate) fn subject(&self) -> String {
+        match &self.refused {
+            Some(refused) => refused.registry.clone(),
+            None => self.images().join(" "),
+        }
     }
 
     /// The distinct images of its containers.

@@ -81,7 +81,7 @@ impl Outbox {
         }
         let (group, wait) = match self.sink.group() {
             Group::None => (None, Duration::ZERO),
-            Group::Image => (Some(notice.images().join(" ")), QUIET_PERIOD),
+            Group::Image => (Some(notice.subject()), QUIET_PERIOD),
             Group::All => (Some(String::new()), QUIET_PERIOD),
         };
         let is_same = |pending: &&mut Pending| {

@@ -84,7 +84,7 @@ fn fallback(card: &Card) -> String {
     let mut fallback = String::new();
     let mut remaining = MAX_FALLBACK;
     for line in [card.title.clone()].into_iter().chain(card.lines()) {
-        for letter in line.chars().chain(['\n']) {
+        for letter in without_links(&line).chars().chain(['\n']) {
             let escaped = escape(letter);
             let length = escaped.chars().count();
             if length > remaining {
@@ -95,6 +95,23 @@ fn fallback(card: &Card) -> String {
         }
     }
     fallback.trim_end().to_owned()
+}
+
+/// Breaks what Mattermost, Rocket.Chat and Discord make a link without any markup, with zero-width spaces.
+fn without_links(line: &str) -> String {
+    let mut text = String::with_capacity(line.len());
+    for letter in line.chars() {
+        let is_link = match letter {
+            '/' => text.ends_with(':'),
+            '.' => text.ends_with(['w', 'W']),
+            _ => false,
+        };
+        if is_link {
+            text.push('\u{200b}');
+        }
+        text.push(letter);
+    }
+    text
 }
 
 /// Escapes a character that could begin markup or a mention: `& < >` as Slack requires

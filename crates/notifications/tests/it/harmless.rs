@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// What labels of images have been seen or can be thought to try.
-const TRIES: [&str; 12] = [
+const TRIES: [&str; 13] = [
     "<!channel> <!here> <@U012AB3CD>",
     "@everyone @channel @here @all",
     "<https://evil.example|1.4.3>",
@@ -26,6 +26,7 @@ const TRIES: [&str; 12] = [
     "1.4.3\u{1b}[31m\r\n\u{0}\u{202e}gpj.exe\u{200f}",
     "&lt;!channel&gt;",
     "# heading\n- list\n> quote",
+    "http://evil.example/1.4.3 www.evil.example WWW.evil.example",
 ];
 
 /// The event with these words in all that others write.
@@ -92,7 +93,7 @@ fn check(words: &str) {
     }
 }
 
-/// The one text that is markup: nothing in it begins a mention, a link or an entity that is none of ours.
+/// The one text that is markup: nothing in it begins a mention, a link (a URL is one, too) or an entity that is none of ours.
 fn check_fallback(text: &str) {
     assert!(!text.contains(['<', '>']), "{text:?}");
     let entities = text.split('&').skip(1);
@@ -102,6 +103,11 @@ fn check_fallback(text: &str) {
             .any(|ours| entity.starts_with(ours));
         assert!(ours, "{text:?}");
     }
+    let lower = text.to_lowercase();
+    assert!(
+        !lower.contains("://") && !lower.contains("www."),
+        "{text:?}"
+    );
     for (place, letter) in text.char_indices() {
         if matches!(letter, '@' | '[' | ']' | '!' | '#') {
             assert!(text[place + 1..].starts_with('\u{200b}'), "{text:?}");

@@ -105,6 +105,20 @@ fn all_images_can_be_one_message_and_each_event_its_own() {
     assert_eq!(sent[0].count(), 3);
 }
 
+#[test]
+fn credentials_that_different_registries_refused_are_not_grouped_as_one_image() {
+    let begun = Instant::now();
+    for (group, messages) in [(Group::Image, 2), (Group::All, 1)] {
+        let mut outbox = outbox(group);
+        take(&mut outbox, refused("a", 1), begun);
+        take(&mut outbox, refused("b", 2), begun);
+        let mut other = refused("c", 3);
+        other.refused.as_mut().expect("it").registry = "docker.io".to_owned();
+        take(&mut outbox, other, begun);
+        assert_eq!(sent(&mut outbox, begun + second(15)).len(), messages);
+    }
+}
+
 /// Rollouts end a few at a time, in any order, and the sink is asked meanwhile what it has to send.
 #[test]
 fn five_hundred_rollouts_of_fifty_images_are_fifty_messages_also_if_they_take_a_minute() {
@@ -291,4 +305,7 @@ fn an_id_is_the_same_for_the_same_event_and_for_no_other() {
         refused("web", 2).id(),
         "nothing of a secret"
     );
+    let mut months_later = refused("web", 1);
+    months_later.at = jiff::Timestamp::UNIX_EPOCH;
+    assert_ne!(months_later.id(), refused("web", 1).id());
 }

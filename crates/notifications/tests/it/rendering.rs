@@ -177,6 +177,23 @@ fn versions_are_shown_if_known_and_digests_otherwise() {
 }
 
 #[test]
+fn credentials_that_several_registries_refused_name_each_of_them() {
+    let mut other = refused("api", 2);
+    other.refused.as_mut().expect("it").registry = "docker.io".to_owned();
+    let message = grouped(vec![refused("web", 1), other]);
+    let value = rendered(&message, SinkType::Webhook);
+    assert_eq!(
+        value["title"],
+        "Credential refused: 2 registries: 2 workloads"
+    );
+    let body = value["body"].as_str().expect("a text");
+    let expected = "ghcr.io, found at Deployment web/web: Unauthorized\n\
+                    docker.io, found at Deployment web/api: Unauthorized\n";
+    assert!(body.starts_with(expected), "{body}");
+    assert!(!body.contains("the credentials are refused"), "{body}");
+}
+
+#[test]
 fn a_refused_credential_names_the_registry_and_where_it_showed() {
     let value = rendered(&single(refused("web", 1)), SinkType::Webhook);
     assert_eq!(value["title"], "Credential refused: ghcr.io");
