@@ -13,6 +13,7 @@ use std::sync::Arc;
 use ahash::HashMap;
 use jiff::Timestamp;
 use kube_autorollout_core::{
+    Digest,
     annotations::InvalidAnnotation,
     decide::{Decision, Rollout},
     state::{Reason, State},
@@ -25,7 +26,7 @@ use self::{
     image_change::ImageChange,
     notices::{DecidedWorkload, NoticeState},
     recorder::Recorder,
-    warnings::{Topic, Warning, Warnings},
+    warnings::{Extent, Topic, Warning, Warnings},
 };
 use crate::{
     error_chain::Chain,
@@ -57,8 +58,8 @@ pub(crate) struct RefusedRollout<'a> {
 #[derive(Debug, Default)]
 struct Reported {
     state: Option<State>,
-    /// The delay of its rollout that was reported last.
-    delay: Option<(State, Option<Reason>)>,
+    /// The delay of its rollout that was reported last, with the digest that it delays.
+    delay: Option<(State, Option<Reason>, Option<Digest>)>,
     /// The changes of our rollout in flight.
     changes: Box<[ImageChange]>,
     notices: NoticeState,
@@ -140,18 +141,17 @@ impl Reporter {
             self.transition(reported, identity, transition, observation);
         }
         self.update_state(reported, identity, decision.state, outdated);
-        let is_newly_delayed = reported.log_delay(identity, decision);
+        let is_newly_delayed = reported.log_delay(identity, decision, observation);
         debug!(workload = %identity, state = %decision.state, reason = decision.reason.map(Reason::as_str), "decided");
-        if let Some(pinned) = observation.pinned {
-            let gone = !observation.gone.is_empty();
-            self.metrics.workloads.gauges.pinned(identity, pinned, gone);
-        }
-        let tags = observation.tags.as_deref().unwrap_or_default();
-        if !tags.is_empty() && observation.failures.is_empty() {
-            self.metrics.workloads.gauges.checked(identity, now);
-        }
+        self.update_gauges(identity, decision, observation, now);
         let warnings = messages::warnings(decision, observation);
-        let warned = self.warn(reported, identity, &warnings, now);
+        let extent = match observation.tags {
+            Some(_) => Extent::Containers {
+                rolling_out: matches!(decision.state, State::RollingOut | State::Unknown),
+            },
+            None => Extent::Object,
+        };
+        let warned = self.warn(reported, identity, (&warnings, extent), now);
         if !self.notifier.has_no_sinks() {
             let decided = DecidedWorkload {
                 identity,
@@ -177,13 +177,14 @@ impl Reporter {
             return;
         };
         self.update_state(reported, identity, State::InvalidConfiguration, false);
+        self.metrics.workloads.gauges.checked(identity, None);
         let note = Chain(error).to_string();
         let warning = Warning {
             topic: Topic::Invalid(note.clone()),
             event: Some(recorder::Reason::InvalidConfiguration),
             note,
         };
-        self.warn(reported, identity, &[warning], now);
+        self.warn(reported, identity, (&[warning], Extent::Annotations), now);
     }
 
     /// A reconcile failed; `refused` is the rollout that the API server refused, if that is the reason.
@@ -211,7 +212,7 @@ impl Reporter {
             note: format!("{}: {note}", Reason::ApiServer),
         };
         let warnings = [warning];
-        let warned = self.warn(reported, identity, &warnings, now);
+        let warned = self.warn(reported, identity, (&warnings, Extent::Annotations), now);
         if let Some(refused) = refused.filter(|_| !warned.is_empty()) {
             let changes = image_change::changes(refused.rollout, refused.labels);
             let containers = notices::containers(&changes, refused.template);
@@ -261,12 +262,33 @@ impl Reporter {
         workloads.gauges.outdated(identity, outdated);
     }
 
+    /// Updates the gauges of what was observed.
+    fn update_gauges(
+        &self,
+        identity: &Identity,
+        decision: &Decision,
+        observation: &Observation,
+        now: Timestamp,
+    ) {
+        let gauges = &self.metrics.workloads.gauges;
+        if observation.tags.is_some() {
+            let gone = !observation.gone.is_empty();
+            gauges.pinned(identity, observation.pinned.map(|pinned| (pinned, gone)));
+        }
+        let tags = observation.tags.as_deref().unwrap_or_default();
+        if tags.is_empty() && matches!(decision.state, State::Paused | State::Skipped) {
+            gauges.checked(identity, None);
+        } else if !tags.is_empty() && observation.failures.is_empty() {
+            gauges.checked(identity, Some(now));
+        }
+    }
+
     /// Logs new warnings and publishes their Events; returns those that were reported and have an Event reason.
     fn warn<'w>(
         &self,
         reported: &mut Reported,
         identity: &Identity,
-        warnings: &'w [Warning],
+        (warnings, extent): (&'w [Warning], Extent),
         now: Timestamp,
     ) -> Vec<&'w Warning> {
         let mut reported_now = Vec::new();
@@ -274,8 +296,7 @@ impl Reporter {
             .iter()
             .map(|warning| warning.topic.clone())
             .collect();
-        let rolling_out = matches!(reported.state, Some(State::RollingOut | State::Unknown));
-        let channels = reported.warnings.update(&topics, rolling_out, now);
+        let channels = reported.warnings.update(&topics, extent, now);
         for (warning, channels) in warnings.iter().zip(channels) {
             // A failure of the cloud concerns all workloads, and was logged once.
             if channels.log && warning.topic.is_cloud_failure() {
@@ -299,10 +320,20 @@ impl Reporter {
 }
 
 impl Reported {
-    /// Logs why the rollout of an outdated workload is delayed, once for each reason; returns whether it did.
-    fn log_delay(&mut self, identity: &Identity, decision: &Decision) -> bool {
-        let delay = matches!(decision.state, State::Outdated | State::Held)
-            .then_some((decision.state, decision.reason));
+    /// Logs why the rollout of an outdated workload is delayed, once for each reason and digest; returns whether it did.
+    fn log_delay(
+        &mut self,
+        identity: &Identity,
+        decision: &Decision,
+        observation: &Observation,
+    ) -> bool {
+        let delayed = messages::deciding_container(decision, observation);
+        let digest = delayed.and_then(|container| container.tag.clone().ok());
+        let delay = matches!(decision.state, State::Outdated | State::Held).then_some((
+            decision.state,
+            decision.reason,
+            digest,
+        ));
         let is_new = delay.is_some() && self.delay != delay;
         if is_new {
             info!(workload = %identity, "{}", messages::delayed(decision));

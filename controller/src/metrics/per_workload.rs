@@ -30,17 +30,17 @@ impl PerWorkload {
         self.change(identity, |gauges| gauges.outdated = Some(outdated));
     }
 
-    /// Sets whether all pods of a workload are pinned, and whether a registry no longer has a digest that they are pinned to.
-    pub(crate) fn pinned(&self, identity: &Identity, pinned: bool, gone: bool) {
+    /// Sets whether all pods of a workload are pinned, and whether a registry no longer has a digest that they are pinned to;
+    /// `None` if they are not to be pinned.
+    pub(crate) fn pinned(&self, identity: &Identity, pinned: Option<(bool, bool)>) {
         self.change(identity, |gauges| {
-            gauges.pinned = Some(pinned);
-            gauges.pinned_digest_gone = Some(gone);
+            (gauges.pinned, gauges.pinned_digest_gone) = pinned.unzip();
         });
     }
 
-    /// Sets the time of the last comparison of a workload with its registries.
-    pub(crate) fn checked(&self, identity: &Identity, at: Timestamp) {
-        let at = NonZeroI64::new(at.as_millisecond().max(1));
+    /// Sets the time of the last comparison of a workload with its registries; `None` if there is nothing to compare.
+    pub(crate) fn checked(&self, identity: &Identity, at: Option<Timestamp>) {
+        let at = at.and_then(|at| NonZeroI64::new(at.as_millisecond().max(1)));
         self.change(identity, |gauges| gauges.checked = at);
     }
 
@@ -154,9 +154,9 @@ mod tests {
         gauges.outdated(&identity("web"), true);
         gauges.outdated(&identity("api"), false);
         let at = Timestamp::from_millisecond(1_500).expect("a time");
-        gauges.checked(&identity("web"), at);
-        gauges.pinned(&identity("api"), true, false);
-        gauges.pinned(&identity("web"), false, true);
+        gauges.checked(&identity("web"), Some(at));
+        gauges.pinned(&identity("api"), Some((true, false)));
+        gauges.pinned(&identity("web"), Some((false, true)));
         let expected = "\
 # HELP a_workload_last_check_timestamp_seconds Time of the last comparison of a workload with its registries
 # TYPE a_workload_last_check_timestamp_seconds gauge
@@ -175,6 +175,15 @@ a_workload_pinned_digest_gone{kind=\"Deployment\",name=\"api\",namespace=\"shop\
 a_workload_pinned_digest_gone{kind=\"Deployment\",name=\"web\",namespace=\"shop\"} 1
 ";
         assert_eq!(written(&gauges), expected);
+        for name in ["api", "web"] {
+            gauges.checked(&identity(name), None);
+            gauges.pinned(&identity(name), None);
+        }
+        let text = written(&gauges);
+        assert!(
+            !text.contains("check") && !text.contains("pinned"),
+            "{text}"
+        );
     }
 
     #[test]

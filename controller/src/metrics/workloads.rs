@@ -184,7 +184,8 @@ mod tests {
             workloads.rollout(identity, RolloutOutcome::Triggered);
             workloads.transition(identity, Some(State::RollingOut), Some(State::UpToDate));
             workloads.rollout_took(identity, Duration::from_secs(3));
-            workloads.gauges.checked(identity, Timestamp::UNIX_EPOCH);
+            let at = Some(Timestamp::UNIX_EPOCH);
+            workloads.gauges.checked(identity, at);
             workloads.gauges.outdated(identity, false);
         }
         let before = series(&metrics, "shop");

@@ -166,7 +166,7 @@ pub(crate) fn has_lost_record(decision: &Decision, observation: &Observation) ->
 }
 
 /// The container that determined the decision.
-fn deciding_container<'a>(
+pub(super) fn deciding_container<'a>(
     decision: &Decision,
     observation: &'a Observation,
 ) -> Option<&'a Container> {

@@ -30,13 +30,31 @@ pub(super) enum Topic {
     ApiServer(String),
 }
 
+/// The part of a workload that was observed: warnings about the rest stay open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// Its annotations: the reconcile ended with an error.
+    Annotations,
+    /// Its object, but not its containers: it is paused, has no pods, or is between two polls of a rollout.
+    Object,
+    /// Its containers.
+    Containers {
+        /// A crashing container runs in between, so it is unknown whether some warnings ended.
+        rolling_out: bool,
+    },
+}
+
 impl Topic {
-    /// Whether it remains open during a rollout, even if it is not observed.
-    fn outlasts_rollouts(&self) -> bool {
-        matches!(
-            self,
-            Self::NotConverging(_) | Self::NotPinned(_) | Self::PinnedDigestGone(..)
-        )
+    /// Whether a warning that is not raised again has ended.
+    const fn has_ended(&self, extent: Extent) -> bool {
+        match self {
+            Self::Invalid(_) => true,
+            Self::ApiServer(_) => !matches!(extent, Extent::Object),
+            Self::Registry(..) | Self::PullPolicy(_) => matches!(extent, Extent::Containers { .. }),
+            Self::NotConverging(_) | Self::NotPinned(_) | Self::PinnedDigestGone(..) => {
+                matches!(extent, Extent::Containers { rolling_out: false })
+            }
+        }
     }
 
     /// Whether a cloud issues no token, which concerns all workloads.
@@ -75,17 +93,16 @@ struct RaisedWarning {
 }
 
 impl Warnings {
-    /// Replaces the open warnings with those about the topics; returns how to report each. During a rollout (`rolling_out`)
-    /// some stay open even if they are not observed: a crashing container runs in between, and pods are not always read.
+    /// Replaces the open warnings about what was observed with those about the topics; returns how to report each.
     pub(super) fn update(
         &mut self,
         topics: &[Topic],
-        rolling_out: bool,
+        extent: Extent,
         now: Timestamp,
     ) -> Vec<Channels> {
         self.raised.retain(|topic, raised| {
-            let stays_open = rolling_out && topic.outlasts_rollouts();
-            raised.is_open = raised.is_open && (stays_open || topics.contains(topic));
+            let has_ended = topic.has_ended(extent) && !topics.contains(topic);
+            raised.is_open = raised.is_open && !has_ended;
             raised.is_open || raised.has_recent_event(now)
         });
         topics.iter().map(|topic| self.raise(topic, now)).collect()
@@ -140,6 +157,9 @@ mod tests {
         event: false,
     };
 
+    const CHECKED: Extent = Extent::Containers { rolling_out: false };
+    const ROLLING_OUT: Extent = Extent::Containers { rolling_out: true };
+
     fn minute(minute: i64) -> Timestamp {
         Timestamp::UNIX_EPOCH + SignedDuration::from_mins(minute)
     }
@@ -152,31 +172,61 @@ mod tests {
     fn an_open_warning_is_reported_once() {
         let mut warnings = Warnings::default();
         let topics = [Topic::PullPolicy("app".to_owned())];
-        assert_eq!(warnings.update(&topics, false, minute(0)), [BOTH]);
-        assert_eq!(warnings.update(&topics, false, minute(1)), [NEITHER]);
-        assert_eq!(warnings.update(&[], false, minute(2)), []);
+        assert_eq!(warnings.update(&topics, CHECKED, minute(0)), [BOTH]);
+        assert_eq!(warnings.update(&topics, CHECKED, minute(1)), [NEITHER]);
+        assert_eq!(warnings.update(&[], CHECKED, minute(2)), []);
         assert_eq!(
-            warnings.update(&topics, false, minute(3)),
+            warnings.update(&topics, CHECKED, minute(3)),
             [BOTH],
             "it was closed in between"
         );
     }
 
     #[test]
+    fn a_warning_stays_open_while_its_subject_is_not_observed() {
+        let containers = [
+            Topic::PullPolicy("proxy".to_owned()),
+            timeout("app"),
+            Topic::NotPinned("app".to_owned()),
+        ];
+        let refused = Topic::ApiServer("forbidden".to_owned());
+        let mut warnings = Warnings::default();
+        warnings.update(&containers, CHECKED, minute(0));
+        for extent in [Extent::Object, Extent::Annotations] {
+            assert_eq!(warnings.update(&[], extent, minute(1)), []);
+            let again = warnings.update(&containers, CHECKED, minute(2));
+            assert_eq!(again, [NEITHER; 3], "{extent:?}");
+        }
+        let one = std::slice::from_ref(&refused);
+        assert_eq!(warnings.update(one, Extent::Annotations, minute(3)), [BOTH]);
+        assert_eq!(warnings.update(&[], Extent::Object, minute(4)), []);
+        assert_eq!(
+            warnings.update(one, Extent::Annotations, minute(5)),
+            [NEITHER],
+            "nothing was requested in between"
+        );
+        assert_eq!(warnings.update(&[], CHECKED, minute(6)), []);
+        assert_eq!(warnings.update(one, Extent::Annotations, minute(7)), [BOTH]);
+    }
+
+    #[test]
     fn events_of_a_failing_registry_are_an_hour_apart_for_each_reason() {
         let mut warnings = Warnings::default();
-        assert_eq!(warnings.update(&[timeout("app")], false, minute(0)), [BOTH]);
-        assert_eq!(warnings.update(&[], false, minute(1)), []);
+        assert_eq!(
+            warnings.update(&[timeout("app")], CHECKED, minute(0)),
+            [BOTH]
+        );
+        assert_eq!(warnings.update(&[], CHECKED, minute(1)), []);
         let logged = Channels {
             log: true,
             event: false,
         };
         assert_eq!(
-            warnings.update(&[timeout("app")], false, minute(2)),
+            warnings.update(&[timeout("app")], CHECKED, minute(2)),
             [logged]
         );
         assert_eq!(
-            warnings.update(&[timeout("app"), timeout("side")], false, minute(3)),
+            warnings.update(&[timeout("app"), timeout("side")], CHECKED, minute(3)),
             [NEITHER, logged]
         );
         let reminder = Channels {
@@ -184,12 +234,12 @@ mod tests {
             event: true,
         };
         assert_eq!(
-            warnings.update(&[timeout("app")], false, minute(60)),
+            warnings.update(&[timeout("app")], CHECKED, minute(60)),
             [reminder]
         );
         let other = Topic::Registry(Reason::Denied, "app".to_owned());
         assert_eq!(
-            warnings.update(&[other], false, minute(61)),
+            warnings.update(&[other], CHECKED, minute(61)),
             [BOTH],
             "another reason is another warning"
         );
@@ -206,22 +256,29 @@ mod tests {
             })
         };
         let mut warnings = Warnings::default();
-        assert_eq!(warnings.update(&[stuck("a")], false, minute(0)), [BOTH]);
-        assert_eq!(warnings.update(&[], true, minute(1)), [], "it runs");
-        assert_eq!(warnings.update(&[stuck("a")], false, minute(2)), [NEITHER]);
-        assert_eq!(warnings.update(&[], true, minute(3)), [], "another image");
-        assert_eq!(warnings.update(&[stuck("b")], false, minute(4)), [BOTH]);
-        assert_eq!(warnings.update(&[], false, minute(5)), [], "it is fixed");
-        assert_eq!(warnings.update(&[stuck("b")], false, minute(6)), [BOTH]);
+        assert_eq!(warnings.update(&[stuck("a")], CHECKED, minute(0)), [BOTH]);
+        assert_eq!(warnings.update(&[], ROLLING_OUT, minute(1)), [], "it runs");
+        assert_eq!(
+            warnings.update(&[stuck("a")], CHECKED, minute(2)),
+            [NEITHER]
+        );
+        assert_eq!(
+            warnings.update(&[], ROLLING_OUT, minute(3)),
+            [],
+            "another image"
+        );
+        assert_eq!(warnings.update(&[stuck("b")], CHECKED, minute(4)), [BOTH]);
+        assert_eq!(warnings.update(&[], CHECKED, minute(5)), [], "it is fixed");
+        assert_eq!(warnings.update(&[stuck("b")], CHECKED, minute(6)), [BOTH]);
     }
 
     #[test]
     fn an_event_far_in_the_future_suppresses_no_other() {
         for (then, reported_again) in [(-61, true), (-59, false), (59, false), (61, true)] {
             let mut warnings = Warnings::default();
-            warnings.update(&[timeout("app")], false, minute(then));
-            warnings.update(&[], false, minute(0));
-            let again = warnings.update(&[timeout("app")], false, minute(0));
+            warnings.update(&[timeout("app")], CHECKED, minute(then));
+            warnings.update(&[], CHECKED, minute(0));
+            let again = warnings.update(&[timeout("app")], CHECKED, minute(0));
             let event = again.iter().any(|channels| channels.event);
             assert_eq!(event, reported_again, "{then}");
         }

@@ -7,7 +7,7 @@ use kube_autorollout_testbed::{
 };
 use serde_json::json;
 
-use crate::{harness::World, reported::until_reported};
+use crate::{harness::World, metrics::Metrics, reported::until_reported};
 
 #[tokio::test]
 async fn other_attestations_alone_roll_nothing_out() {
@@ -160,6 +160,49 @@ async fn what_cannot_or_must_not_be_rolled_out_is_left_alone_with_its_reason() {
         .await;
     controller.until_completed(1).await;
     assert_eq!(world.patches(), 1);
+}
+
+/// Or an alert would wait for a check.
+#[tokio::test]
+async fn a_workload_that_is_not_checked_has_no_time_of_a_check() {
+    let (world, controller) = World::with_web("unchecked", "").await;
+    let is_checked = |metrics: &Metrics| metrics.last_check("web") > 0.0;
+    for unchecked in [
+        json!({ "spec": { "paused": true } }),
+        json!({ "spec": { "replicas": 0 } }),
+    ] {
+        controller.until("a check", is_checked).await;
+        world.patch("web", unchecked).await;
+        controller
+            .until("no check", |metrics| !is_checked(metrics))
+            .await;
+        let back = json!({ "spec": { "paused": false, "replicas": 1 } });
+        world.patch("web", back).await;
+    }
+}
+
+#[tokio::test]
+async fn a_container_that_is_not_checked_is_reported_once_over_rollouts_of_another_one() {
+    let (world, controller) = World::with_web("reported-once", "").await;
+    world.push(&Image::new("reported-proxy"), "proxy").await;
+    let sidecar = json!({ "spec": { "template": { "spec": { "containers": [
+        { "name": "app", "image": world.image("app"), "imagePullPolicy": "Always" },
+        { "name": "proxy", "image": world.image("proxy"), "imagePullPolicy": "IfNotPresent" },
+    ]}}}});
+    world.patch("web", sidecar).await;
+    world.until_event("web", "ImagePullPolicyNotAlways").await;
+    for version in 2..=3 {
+        world.push(&world.version(version), "app").await;
+        let completed = u64::from(version) - 1;
+        controller.until_completed(completed).await;
+    }
+    controller.until_all("UpToDate", 1).await;
+    let log = controller.log();
+    let warnings: Vec<_> = log.lines().filter(|line| line.contains(" WARN ")).collect();
+    let ours = warnings
+        .iter()
+        .filter(|line| line.contains("container proxy is not checked"));
+    assert_eq!(ours.count(), 1, "{warnings:#?}");
 }
 
 #[tokio::test]

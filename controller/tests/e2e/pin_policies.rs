@@ -145,6 +145,20 @@ async fn pods_whose_template_asks_for_no_pins_run_the_tag_and_are_not_reported()
 }
 
 #[tokio::test]
+async fn a_workload_that_is_to_have_no_pins_any_more_has_no_pinned_series() {
+    let (world, controller) = pinning::web("pins-ended", "").await;
+    let is_known = |metrics: &Metrics| metrics.of_web("workload_pinned").is_some();
+    controller.until("a pinned series", is_known).await;
+    let unpinned = json!({ "spec": { "template": { "metadata": { "annotations": {
+        "kube-autorollout/pin": "false",
+    }}}}});
+    world.patch("web", unpinned).await;
+    controller
+        .until("no pinned series", |metrics| !is_known(metrics))
+        .await;
+}
+
+#[tokio::test]
 async fn pods_to_which_another_policy_gives_another_image_are_reported() {
     let world = World::new("rewritten-pin").await;
     put_in_force(&world).await;

@@ -65,7 +65,7 @@ fn notices(state: &mut NoticeState, case: &Case) -> Vec<Notice> {
         changes: &case.changes,
         now: Timestamp::UNIX_EPOCH,
     };
-    let is_newly_delayed = Reported::default().log_delay(&identity, decision);
+    let is_newly_delayed = Reported::default().log_delay(&identity, decision, observation);
     let warned: Vec<_> = warnings.iter().collect();
     state.notices(&decided, case.transition, is_newly_delayed, &warned)
 }
