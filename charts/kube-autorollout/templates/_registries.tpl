@@ -12,7 +12,7 @@ Each directory and key contains the number of its entry, so that two Secrets wit
 {{- $result := dict "registries" list "volumes" list "mounts" list "env" list "tokens" dict }}
 {{- $keys := dict }}
 {{- range .Values.config.registries }}
-  {{- $secret := .secret | default dict }}
+  {{- $secret := (. | default dict).secret | default dict }}
   {{- if and $secret.name $secret.key (not (hasKey $keys ($secret.key | toString))) }}
     {{- $_ := set $keys $secret.key $secret.name }}
   {{- end }}

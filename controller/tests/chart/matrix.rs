@@ -14,6 +14,7 @@ const FEATURES: [&str; 26] = [
     "config: { interval: 45s, timeZone: Europe/Berlin, logFormat: json, platforms: [linux/amd64] }",
     "config: { rollouts: { maxConcurrent: 5, minInterval: 10m, settle: 30s }, featureFlags: { enableKubectlAnnotation: true } }",
     "config: { registries: [
+      ~,
       { hostnamePattern: a.example.com, secret: { type: ImagePullSecret, name: pull, mountPath: /etc/secrets/a } },
       { hostnamePattern: b.example.com, secret: { type: Opaque, username: robot, name: b, key: token } },
       { hostnamePattern: c.example.com, secret: { name: c, key: KEY, token: 'x-${KEY}' } },
