@@ -170,6 +170,7 @@ async fn terms(shared: &Shared, controllers: &mut Option<Controllers>) {
         running.drain().await; // patches in flight complete before the Lease would have expired
         *controllers = None;
         shared.reporter.clear();
+        shared.health.end_term();
     }
 }
 

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     clock,
     metrics::ReconcileOutcome,
-    observe::{Freshness, observation::Observation},
+    observe::{Freshness, nodes, observation::Observation},
     rollout::{
         RolloutResult, condition::Upcoming, field_manager, state::WorkloadState,
         tracker::StuckRollout,
@@ -71,6 +71,8 @@ impl Reconcile<'_> {
         };
         let (workload, identity, context) = (self.workload, self.identity, self.context);
         if !self.follow_tags(&observation) {
+            // It may have joined the queue after the watch showed its deletion.
+            context.budget.forget(identity);
             return Ok(Some(unchanged(None)));
         }
         if self.has_newly_lost_record(&decision, &observation) {
@@ -129,7 +131,8 @@ impl Reconcile<'_> {
             let retry = retry(observation, decision, state, &identity.uid);
             let end = clock::now();
             let delay = self.timing.delay(decision.recheck_at, flight, end);
-            let delay = retry.map_or(delay, |retry| delay.min(retry));
+            let gone = observation.is_node_gone().then_some(nodes::GONE_FOR);
+            let delay = retry.into_iter().chain(gone).fold(delay, Duration::min);
             let upcoming = Upcoming {
                 reconcile: end.checked_add(delay).ok(),
                 attempt: decision.recheck_at,

@@ -114,7 +114,7 @@ fn failed(identity: &Identity, error: &Error, context: &Context) {
 fn invalid(identity: &Identity, error: &InvalidAnnotation, context: &Context) {
     let now = clock::now();
     context.sources.tags.follow(identity, &[]);
-    context.budget.forget(identity);
+    context.budget.release(identity);
     context.rollouts.states.with(&identity.uid, |state| {
         state.succeeded();
         state.tracker.invalid(now);

@@ -59,6 +59,8 @@ pub(super) struct WatchHandler {
     selected: HashSet<Identity>,
     /// The workloads of the list in progress.
     listed: HashSet<Identity>,
+    /// A list was completed.
+    has_listed: bool,
     namespaces: StringInterner,
 }
 
@@ -78,6 +80,7 @@ impl WatchHandler {
             context,
             selected: HashSet::default(),
             listed: HashSet::default(),
+            has_listed: false,
             namespaces: StringInterner::default(),
         }
     }
@@ -149,6 +152,12 @@ impl WatchHandler {
     }
 
     fn list_done(&mut self) {
+        // The store had none of these objects while their requests were processed, unless it was empty: the controller waits
+        // for the first list.
+        if self.has_listed {
+            self.context.triggers.send(&self.listed);
+        }
+        self.has_listed = true;
         let listed = std::mem::take(&mut self.listed);
         for gone in self.selected.difference(&listed) {
             self.context.forget(gone);

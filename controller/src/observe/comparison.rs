@@ -33,7 +33,7 @@ pub(super) const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(1);
 /// How long an unused comparison is cached.
 const UNUSED: Duration = Duration::from_secs(10 * 60);
 
-/// When manifests are requested again after a transient failure.
+/// When manifests are requested again after the end of a request with a transient failure, however long it took.
 const RETRY: Duration = Duration::from_secs(5);
 
 /// The arguments of a comparison, and the credentials: a registry gives the same responses to all requests with those.
@@ -51,7 +51,7 @@ struct Key {
 #[derive(Debug, Clone)]
 struct CachedVerdict {
     started_at: Timestamp,
-    started: Instant,
+    ended: Instant,
     verdict: Verdict,
     failure: Option<Failure>,
     /// Digests never change, but a manifest that could not be fetched may become available.
@@ -66,7 +66,7 @@ impl CachedVerdict {
             .is_some_and(|failure| failure.transient);
         self.is_final
             || (clock::is_since(self.started_at, not_before)
-                && (!is_transient || self.started.elapsed() < RETRY))
+                && (!is_transient || self.ended.elapsed() < RETRY))
     }
 }
 
@@ -114,7 +114,7 @@ impl Comparisons {
             let (key, reference) = (key.clone(), comparison.reference.clone());
             let labels = Arc::clone(&self.labels);
             async move {
-                let (started_at, started) = (clock::now(), Instant::now());
+                let started_at = clock::now();
                 let mut manifests = Manifests::new(&client, &reference, &credentials);
                 let running = ImageId::parse(&key.running);
                 let comparison = Comparison {
@@ -131,7 +131,7 @@ impl Comparisons {
                 }
                 Arc::new(CachedVerdict {
                     started_at,
-                    started,
+                    ended: Instant::now(),
                     verdict,
                     is_final: manifests.are_complete(),
                     failure: manifests.failure(),

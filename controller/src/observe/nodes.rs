@@ -28,8 +28,8 @@ const PAUSE: Duration = Duration::from_secs(5);
 const FORBIDDEN_FOR: Duration = Duration::from_secs(10 * 60);
 
 /// How long the pods of a node that does not exist count as deleted. Kubernetes deletes them within a minute; where it does
-/// not, this API server does not show all of its nodes.
-const GONE_FOR: Duration = Duration::from_secs(10 * 60);
+/// not, this API server does not show all of its nodes. Their workloads are rechecked then.
+pub(crate) const GONE_FOR: Duration = Duration::from_secs(10 * 60);
 
 /// How long an unused node is cached.
 const UNUSED: Duration = Duration::from_secs(60 * 60);

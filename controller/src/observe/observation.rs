@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use kube_autorollout_core::{Digest, decide::Observed};
+use kube_autorollout_core::{Digest, compare::Verdict, decide::Observed};
 
 use super::{container::ContainerObservation, pods::Pods, tags::TagKey};
 use crate::registry::failure::Failure;
@@ -59,6 +59,13 @@ impl Observation {
             tags: None,
             template_writer: None,
         }
+    }
+
+    /// Whether the node of a pod does not exist: only such a pod has an image without having started it.
+    pub(crate) fn is_node_gone(&self) -> bool {
+        let containers = self.observed.containers.iter();
+        let mut pods = containers.flat_map(|container| &container.pods);
+        pods.any(|pod| pod.verdict == Verdict::NotStarted && pod.digest.is_some())
     }
 
     /// Adds a container.

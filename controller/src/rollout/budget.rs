@@ -159,7 +159,15 @@ impl Budget {
         });
     }
 
-    /// The workload is no longer selected, or invalid.
+    /// The workload is invalid: it leaves the queue and its slot, and a rollout of it that is known takes none again.
+    pub(crate) fn release(&self, identity: &Identity) {
+        self.change(|ledger| {
+            ledger.dequeue(&identity.uid);
+            ledger.taken.remove(&identity.uid);
+        });
+    }
+
+    /// The workload is no longer selected.
     pub(crate) fn forget(&self, identity: &Identity) {
         self.change(|ledger| {
             ledger.dequeue(&identity.uid);

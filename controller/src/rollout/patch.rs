@@ -129,13 +129,16 @@ impl Error {
     }
 }
 
-/// Reads the workload's current object; `None` if it was deleted.
+/// Reads the workload's current object; `None` if it was deleted or is no longer selected.
 ///
 /// # Errors
 ///
 /// [`Unread`] on a timeout or any other failure.
 pub(super) async fn read(client: &Client, workload: &Workload) -> Result<Option<Workload>, Unread> {
-    let (api, parameters) = (api(client, workload), by_name(workload));
+    let (api, parameters) = (
+        api(client, workload),
+        by_name(workload).labels(constants::SELECTOR),
+    );
     let listed = time::timeout(READ_TIMEOUT, api.list(&parameters)).await;
     let listed = listed.map_err(|_| Unread)?.map_err(|_| Unread)?;
     let mut objects = listed.items.into_iter();

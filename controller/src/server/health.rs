@@ -66,7 +66,14 @@ impl Health {
         }
     }
 
-    /// Records the phase of a watch. A synced watch stays synced.
+    /// A term has ended: the next one lists everything again.
+    pub(crate) fn end_term(&self) {
+        for phase in self.watches.lock().values_mut() {
+            *phase = WatchPhase::Pending;
+        }
+    }
+
+    /// Records the phase of a watch. A synced watch stays synced during a term.
     pub(crate) fn note(&self, watch: &Watch, phase: WatchPhase) {
         let mut watches = self.watches.lock();
         if watches.get(watch) != Some(&WatchPhase::Synced) {
@@ -158,6 +165,8 @@ mod tests {
             health.note(&watch, WatchPhase::Synced);
         }
         assert!(health.is_ready());
+        health.end_term();
+        assert!(!health.has_listed(), "the next term lists everything again");
     }
 
     #[tokio::test(start_paused = true)]

@@ -3,6 +3,25 @@ use std::sync::Arc;
 use super::*;
 use crate::observe::pods::ContainerSpec;
 
+/// Or the reconcile that waited for it would fetch it again, and never end.
+#[tokio::test(start_paused = true)]
+async fn a_failure_is_fresh_when_its_request_ends_and_for_a_while_after() {
+    let now = clock::now();
+    let cached = CachedVerdict {
+        started_at: now,
+        ended: Instant::now(),
+        verdict: Verdict::Unknown(Reason::Server),
+        failure: Some(Failure {
+            transient: true,
+            ..Failure::too_large(&"a.io/app:1".parse().expect("a reference"))
+        }),
+        is_final: false,
+    };
+    assert!(cached.is_fresh(now));
+    tokio::time::advance(RETRY).await;
+    assert!(!cached.is_fresh(now));
+}
+
 #[test]
 fn the_pulled_digest_is_known_from_the_record_or_from_a_start_after_the_tag_was_seen() {
     let digest = |letter: char| -> Digest {

@@ -210,6 +210,16 @@ fn no_slot_is_granted_before_all_lists_and_rollouts_in_flight_count() {
 }
 
 #[test]
+fn an_invalid_workload_releases_its_slot_and_events_of_the_same_rollout_take_none() {
+    let scenario = Scenario::limit(1);
+    let web = workload("web");
+    scenario.budget.seen(&web, Some(second(1)), true);
+    scenario.budget.release(&web);
+    scenario.budget.seen(&web, Some(second(1)), true);
+    assert!(scenario.rolls_out("api", 0));
+}
+
+#[test]
 fn the_rollout_of_another_replica_counts_from_when_it_is_seen() {
     let scenario = Scenario::limit(1);
     let web = workload("web");
