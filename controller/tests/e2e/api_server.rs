@@ -5,7 +5,11 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::DeleteParams;
-use kube_autorollout_testbed::{gateway::Gateway, workload::eventually};
+use kube_autorollout_testbed::{
+    forwarder::Forwarder,
+    gateway::Gateway,
+    workload::{self, eventually},
+};
 use tokio::time::{Instant, interval};
 
 use crate::{
@@ -27,22 +31,12 @@ async fn a_watch_that_has_expired_begins_anew_and_misses_nothing() {
     let controller = behind(&world, &way, "").await;
     controller.until_all("UpToDate", 2).await;
 
-    // What happens while the controller hears nothing can be reported to it by nobody afterwards: etcd has forgotten it, and a
-    // new API server has not seen it.
     way.cut();
     world.deploy("comes", "app").await;
     let deployments = world.namespace.api::<Deployment>();
     let deleted = deployments.delete("leaves", &DeleteParams::default()).await;
     deleted.expect("deleted");
-    let control_plane = world.testbed.control_plane();
-    control_plane.compact().await.expect("compacted");
-    control_plane.stop_api_server();
-    control_plane.start_api_server().await.expect("started");
-    way.sever();
-    way.restore();
-
-    until_each_logged(&controller, &["WARN", "too old resource version"]).await;
-    until_each_logged(&controller, &["INFO", "watching again"]).await;
+    expire(&world, &way, &controller).await;
     let metrics = controller.until_all("UpToDate", 2).await;
     assert!(metrics.sum("watch_errors_total", &[("kind", "Deployment")]) >= 1.0);
     assert_eq!(
@@ -56,6 +50,40 @@ async fn a_watch_that_has_expired_begins_anew_and_misses_nothing() {
     controller.until_all("UpToDate", 2).await;
     controller.checks("comes", 2).await;
     assert_eq!(world.patches(), 2, "one for each Deployment");
+}
+
+/// The new list has a second page: the store has the objects of the first one only after that.
+#[tokio::test]
+async fn a_new_list_of_several_pages_misses_nothing() {
+    const WORKLOADS: usize = 110;
+    let world = World::alone("pages").await;
+    let idle = async |name: &str| {
+        let idle = workload::Deployment::named(name).container("app", &world.image("app"));
+        world.create(idle.replicas(0).labelled()).await;
+    };
+    for number in 0..WORKLOADS {
+        idle(&format!("web-{number}")).await;
+    }
+    let way = way(&world, Duration::ZERO).await;
+    let controller = behind(&world, &way, "").await;
+    controller.until_all("Skipped", WORKLOADS).await;
+    way.cut();
+    idle("comes").await;
+    expire(&world, &way, &controller).await;
+    controller.until_all("Skipped", WORKLOADS + 1).await;
+}
+
+/// Nothing can report to the controller what happened while its watch was cut: etcd has forgotten it, and a new API server has
+/// not seen it.
+async fn expire(world: &World, way: &Forwarder, controller: &Controller) {
+    let control_plane = world.testbed.control_plane();
+    control_plane.compact().await.expect("compacted");
+    control_plane.stop_api_server();
+    control_plane.start_api_server().await.expect("started");
+    way.sever();
+    way.restore();
+    until_each_logged(controller, &["WARN", "too old resource version"]).await;
+    until_each_logged(controller, &["INFO", "watching again"]).await;
 }
 
 #[tokio::test]
