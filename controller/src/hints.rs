@@ -3,6 +3,7 @@
 //! A hint leads to the ordinary check and to nothing else. Hints have a listener of their own, whose port is open only if
 //! receivers are configured.
 
+mod body;
 mod checks;
 mod forwarder;
 mod issuers;

@@ -3,19 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use http::{HeaderValue, Method, Request, StatusCode, header, request::Parts};
-use http_body_util::{BodyExt as _, Limited};
-use hyper::body::{Body as _, Bytes, Incoming};
-use kube_autorollout_hints::{
-    Authenticated, MAX_BODY, Malformed, Parsed, Route, Sender, handshake,
-};
-use tokio::{
-    sync::Semaphore,
-    time::{Instant, timeout},
-};
+use hyper::body::{Body, Bytes};
+use kube_autorollout_hints::{Authenticated, Malformed, Parsed, Route, Sender, handshake};
+use tokio::{sync::Semaphore, time::Instant};
 use tracing::{debug, info, warn};
 
 use super::{
     Receivers, Report,
+    body::{BodyBudget, BodyError},
     checks::Checks,
     forwarder::Forwarder,
     issuers::{Issuers, TokenVerdict},
@@ -31,9 +26,6 @@ use crate::{
     server::admin::text,
 };
 
-/// Timeout of reading the body of a request.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// Concurrent requests that wait for workloads.
 const WAITS: usize = 32;
 
@@ -44,6 +36,7 @@ pub(crate) struct Pipeline {
     forwarder: Forwarder,
     checks: TermScoped<Checks>,
     metrics: Arc<Metrics>,
+    bodies: BodyBudget,
     waits: Semaphore,
 }
 
@@ -62,12 +55,16 @@ impl Pipeline {
             forwarder,
             checks,
             metrics,
+            bodies: BodyBudget::new(),
             waits: Semaphore::new(WAITS),
         }
     }
 
     /// Responds to a request. The futures of rare cases are boxed, as many requests can be in flight.
-    pub(super) async fn respond(&self, request: Request<Incoming>) -> Response {
+    pub(super) async fn respond(
+        &self,
+        request: Request<impl Body<Data = Bytes> + Unpin>,
+    ) -> Response {
         let (head, body) = request.into_parts();
         let uri = head.uri.clone();
         let route = match Route::parse(uri.path(), uri.query()) {
@@ -84,9 +81,9 @@ impl Pipeline {
         if let Err(wait) = hook.limits.lock().admit(Instant::now().into_std()) {
             return self.counted(hook, HintOutcome::Limited, too_many(wait));
         }
-        let body = match read(body).await {
+        let body = match self.bodies.read(body).await {
             Ok(body) => body,
-            Err(response) => return self.counted(hook, HintOutcome::Malformed, response),
+            Err(error) => return self.unread(hook, error),
         };
         let Some(checks) = self.checks.get() else {
             let wait = route.wait.unwrap_or_default();
@@ -100,28 +97,47 @@ impl Pipeline {
         if let Some(response) = self.refusal(hook, &request).await {
             return self.counted(hook, HintOutcome::Unauthenticated, response);
         }
-        match hook.receiver.read(&request) {
+        let parsed = hook.receiver.read(&request);
+        drop(body); // before a wait, which may take minutes
+        match parsed {
             Ok(parsed) => self.check(hook, &checks, &parsed, route.wait).await,
-            Err(error) => {
-                if hook.logs_refusal() {
-                    warn!(receiver = hook.name(), %error, "malformed hint");
-                }
-                // A sender that repeats a request until it is accepted would never send the next.
-                let repeats = hook.receiver.settings().sender.repeats_until_accepted();
-                let status = match error {
-                    _ if repeats => StatusCode::ACCEPTED,
-                    Malformed::Form | Malformed::NotACloudEvent => {
-                        StatusCode::UNSUPPORTED_MEDIA_TYPE
-                    }
-                    _ => StatusCode::BAD_REQUEST,
-                };
-                self.counted(
-                    hook,
-                    HintOutcome::Malformed,
-                    line(status, &error.to_string()),
-                )
-            }
+            Err(error) => self.malformed(hook, error),
         }
+    }
+
+    /// The response to a request whose body was not read.
+    fn unread(&self, hook: &ReceiverState, error: BodyError) -> Response {
+        let response = match error {
+            BodyError::NoBudget => {
+                let response = unavailable("too many large requests are being read");
+                return self.counted(hook, HintOutcome::Limited, response);
+            }
+            BodyError::TooLong => line(StatusCode::PAYLOAD_TOO_LARGE, "a hint has at most 1 MiB"),
+            BodyError::Incomplete => line(StatusCode::BAD_REQUEST, "the body ended early"),
+            BodyError::Timeout => {
+                line(StatusCode::REQUEST_TIMEOUT, "the body was not sent in time")
+            }
+        };
+        self.counted(hook, HintOutcome::Malformed, response)
+    }
+
+    /// The response to an authenticated request that cannot be parsed.
+    fn malformed(&self, hook: &ReceiverState, error: Malformed) -> Response {
+        if hook.logs_refusal() {
+            warn!(receiver = hook.name(), %error, "malformed hint");
+        }
+        // A sender that repeats a request until it is accepted would never send the next.
+        let repeats = hook.receiver.settings().sender.repeats_until_accepted();
+        let status = match error {
+            _ if repeats => StatusCode::ACCEPTED,
+            Malformed::Form | Malformed::NotACloudEvent => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        self.counted(
+            hook,
+            HintOutcome::Malformed,
+            line(status, &error.to_string()),
+        )
     }
 
     /// The response to a sender that is not authenticated; it does not disclose the reason.
@@ -236,25 +252,6 @@ fn other_method(head: &Parts, hook: &ReceiverState) -> Option<Response> {
     })
 }
 
-/// Reads a body, with a timeout and a size limit.
-async fn read(body: Incoming) -> Result<Bytes, Response> {
-    let limit = u64::try_from(MAX_BODY).unwrap_or(u64::MAX);
-    let too_long = || line(StatusCode::PAYLOAD_TOO_LARGE, "a hint has at most 1 MiB");
-    if body.size_hint().lower() > limit {
-        return Err(too_long());
-    }
-    let read = timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY).collect()).await;
-    match read {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(too_long()),
-        Ok(Err(_)) => Err(line(StatusCode::BAD_REQUEST, "the body ended early")),
-        Err(_) => Err(line(
-            StatusCode::REQUEST_TIMEOUT,
-            "the body was not sent in time",
-        )),
-    }
-}
-
 /// The response to a sender that waited: a JSON object for one image, or an array.
 fn waited((result, reports): (WaitResult, Vec<Report>)) -> Response {
     let status = match result {
@@ -272,3 +269,6 @@ fn waited((result, reports): (WaitResult, Vec<Report>)) -> Response {
         HeaderValue::from_static("application/json"),
     )
 }
+
+#[cfg(test)]
+mod tests;

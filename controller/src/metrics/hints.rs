@@ -24,7 +24,7 @@ label! {
         Unauthenticated = "unauthenticated",
         /// The request is malformed.
         Malformed = "malformed",
-        /// The rate limit of the receiver is exceeded.
+        /// The rate limit of the receiver is exceeded, or other large requests use up the memory for bodies.
         Limited = "limited",
     }
 }
