@@ -143,7 +143,7 @@ impl Pipeline {
     /// The response to a sender that is not authenticated; it does not disclose the reason.
     async fn refusal(
         &self,
-        hook: &ReceiverState,
+        hook: &Arc<ReceiverState>,
         request: &kube_autorollout_hints::Request<'_>,
     ) -> Option<Response> {
         let refused = |reason: &dyn std::fmt::Display| {

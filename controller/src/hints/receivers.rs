@@ -1,6 +1,6 @@
 //! The configured receivers, with their rate limits and secrets.
 
-use std::{collections::HashMap, fs, path::Path, time::Duration};
+use std::{collections::HashMap, fs, path::Path, sync::Arc, time::Duration};
 
 use kube_autorollout_hints::{Limits, Receiver, Secret, Secrets, oidc::Verifier};
 use parking_lot::Mutex;
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The receivers by name.
-pub(crate) struct Receivers(HashMap<String, ReceiverState>);
+pub(crate) struct Receivers(HashMap<String, Arc<ReceiverState>>);
 
 /// A receiver with its state.
 pub(super) struct ReceiverState {
@@ -50,13 +50,13 @@ impl Receivers {
                 verifier: oidc.map(|oidc| Mutex::new(Verifier::new(oidc))),
                 receiver,
             };
-            (hook.name().to_owned(), hook)
+            (hook.name().to_owned(), Arc::new(hook))
         };
         Self(receivers.into_iter().map(hook).collect())
     }
 
     /// The receiver with this name.
-    pub(super) fn get(&self, name: &str) -> Option<&ReceiverState> {
+    pub(super) fn get(&self, name: &str) -> Option<&Arc<ReceiverState>> {
         self.0.get(name)
     }
 }

@@ -103,9 +103,10 @@ impl TokenError {
 pub enum Check {
     /// The token is valid.
     Accepted(Identity),
-    /// A document of the issuer is needed: pass it to [`Verifier::fetched`], then check the token again.
+    /// A document of the issuer is needed: pass it to [`Verifier::fetched`], then check the token again. Complete the fetch
+    /// even if the request that needs it is aborted: for 30 seconds, all others [wait](Self::Wait) for its result.
     Fetch(Fetch),
-    /// Another request is fetching the document: check again when it is done.
+    /// The document is being fetched: check again when that is done.
     Wait,
 }
 
