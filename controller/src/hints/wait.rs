@@ -6,10 +6,17 @@ use jiff::Timestamp;
 use kube_autorollout_core::state::{Reason, State};
 use kube_autorollout_hints::Hint;
 use serde::{Deserialize, Serialize};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::checks::Checks;
-use crate::{clock, controller::Context, observe::tags::Resolution, workload::identity::Identity};
+use crate::{
+    clock,
+    lookup::Triggers,
+    observe::tags::{Resolution, Tags},
+    rollout::state::States,
+    workload::identity::Identity,
+};
 
 /// Interval of lookups of the workloads' conditions.
 const POLL: Duration = Duration::from_millis(200);
@@ -56,7 +63,7 @@ pub(super) enum WaitResult {
 /// An image that is waited for.
 struct AwaitedImage {
     image: Arc<str>,
-    /// When the registry's response was first seen: later decisions rest on it.
+    /// When all responses of the registry were first seen: later decisions rest on them.
     answered: Option<Timestamp>,
     resolution: Resolution,
     /// The workloads that completed or failed.
@@ -70,11 +77,14 @@ pub(super) async fn wait(
     since: Timestamp,
     max_wait: Duration,
 ) -> (WaitResult, Vec<Report>) {
-    let started = Instant::now();
+    let context = &checks.context;
     let wait = Wait {
-        context: &checks.context,
+        tags: &context.sources.tags,
+        states: &context.rollouts.states,
+        triggers: &context.triggers,
+        stop: &context.rollouts.stop,
         since,
-        started,
+        started: Instant::now(),
     };
     let mut unknown = Vec::new();
     let mut awaited = Vec::new();
@@ -89,49 +99,68 @@ pub(super) async fn wait(
         }
         awaited.extend(images.into_iter().map(AwaitedImage::new));
     }
-    let all = async {
-        while !awaited
-            .iter_mut()
-            .fold(true, |all, image| image.is_finished(&wait) & all)
-        {
-            sleep(POLL).await;
-        }
+    let (result, reports) = wait.run(awaited, max_wait).await;
+    let result = match result {
+        WaitResult::Completed if !unknown.is_empty() => WaitResult::Failed,
+        result => result,
     };
-    let stop = &checks.context.rollouts.stop;
-    let in_time = timeout_at(started + max_wait, stop.run_until_cancelled(all)).await;
-    let is_complete = |image: &AwaitedImage| {
-        let mut results = image.finished.values();
-        !image.finished.is_empty() && results.all(|(result, _)| *result == WaitResult::Completed)
-    };
-    let result = if !matches!(in_time, Ok(Some(()))) {
-        WaitResult::TimedOut
-    } else if unknown.is_empty() && !awaited.is_empty() && awaited.iter().all(is_complete) {
-        WaitResult::Completed
-    } else {
-        WaitResult::Failed
-    };
-    let known = awaited.into_iter().map(|image| image.report(&wait));
-    (result, unknown.into_iter().chain(known).collect())
+    (result, unknown.into_iter().chain(reports).collect())
 }
 
 /// A wait of a sender.
 struct Wait<'a> {
-    context: &'a Context,
+    tags: &'a Tags,
+    states: &'a States,
+    triggers: &'a Triggers,
+    /// Cancelled at the end of the term.
+    stop: &'a CancellationToken,
     /// When the hint was received.
     since: Timestamp,
     started: Instant,
 }
 
 impl Wait<'_> {
-    /// The workload's condition, and its result if it was evaluated after `answered`.
+    /// Waits until all workloads of the images have completed or failed.
+    async fn run(
+        &self,
+        mut awaited: Vec<AwaitedImage>,
+        max_wait: Duration,
+    ) -> (WaitResult, Vec<Report>) {
+        let all = async {
+            while !awaited
+                .iter_mut()
+                .fold(true, |all, image| image.is_finished(self) & all)
+            {
+                sleep(POLL).await;
+            }
+        };
+        let in_time = timeout(max_wait, self.stop.run_until_cancelled(all)).await;
+        let result = if !matches!(in_time, Ok(Some(()))) {
+            WaitResult::TimedOut
+        } else if !awaited.is_empty() && awaited.iter().all(AwaitedImage::is_complete) {
+            WaitResult::Completed
+        } else {
+            WaitResult::Failed
+        };
+        let reports = awaited.into_iter().map(|image| image.report(self));
+        (result, reports.collect())
+    }
+
+    /// The workload's condition, and its result if that rests on the responses that were seen at `answered`.
     fn row(&self, identity: &Identity, answered: Option<Timestamp>) -> (Option<WaitResult>, Row) {
-        let states = &self.context.rollouts.states;
-        let last = states.with(&identity.uid, |state| (state.condition, state.patched));
+        let last = self
+            .states
+            .with(&identity.uid, |state| (state.condition, state.patched));
         let (condition, patched) = last.unwrap_or_default();
         let state = condition.map_or(State::Unknown, |condition| condition.state);
         let reason = condition.and_then(|condition| condition.reason);
-        let times = condition.map(|condition| condition.at).zip(answered);
-        let is_current = times.is_some_and(|(evaluated, answered)| evaluated >= answered);
+        let not_before = if requests_tags(state, reason) {
+            answered
+        } else {
+            Some(self.since)
+        };
+        let times = condition.map(|condition| condition.at).zip(not_before);
+        let is_current = times.is_some_and(|(evaluated, not_before)| evaluated >= not_before);
         let row = Row {
             namespace: identity.namespace.to_string(),
             kind: identity.kind.to_owned(),
@@ -157,25 +186,34 @@ impl AwaitedImage {
 
     /// Whether every workload has completed or failed.
     fn is_finished(&mut self, wait: &Wait<'_>) -> bool {
-        let context = wait.context;
-        let Some(resolution) = context.sources.tags.resolution(&self.image, wait.since) else {
-            return false;
-        };
-        self.resolution = resolution;
-        let answered = *self.answered.get_or_insert_with(|| {
-            // A reconcile that starts from now on rests on the response.
-            context.triggers.send(&self.resolution.workloads);
-            clock::now()
-        });
-        for identity in &self.resolution.workloads {
+        self.resolution = wait.tags.resolution(&self.image, wait.since);
+        let Resolution {
+            workloads,
+            unanswered,
+            ..
+        } = &self.resolution;
+        for identity in workloads {
             if !self.finished.contains_key(identity)
-                && let (Some(result), row) = wait.row(identity, Some(answered))
+                && let (Some(result), row) = wait.row(identity, self.answered)
             {
                 self.finished.insert(identity.clone(), (result, row));
             }
         }
-        let mut workloads = self.resolution.workloads.iter();
-        workloads.all(|identity| self.finished.contains_key(identity))
+        let is_finished = |identity: &Identity| self.finished.contains_key(identity);
+        if !unanswered.iter().all(is_finished) {
+            self.answered = None;
+        } else if self.answered.is_none() {
+            // A reconcile that starts from now on rests on the responses.
+            self.answered = Some(clock::now());
+            wait.triggers.send(workloads);
+        }
+        workloads.iter().all(is_finished)
+    }
+
+    /// Whether every workload runs the image, which at least one does.
+    fn is_complete(&self) -> bool {
+        let mut results = self.finished.values();
+        !self.finished.is_empty() && results.all(|(result, _)| *result == WaitResult::Completed)
     }
 
     /// The report of its workloads, unfinished ones last.
@@ -196,6 +234,12 @@ impl AwaitedImage {
     }
 }
 
+/// Whether the tags of a workload in this state are requested. Otherwise no response of the registry changes its result.
+fn requests_tags(state: State, reason: Option<Reason>) -> bool {
+    let has_no_pods = state == State::Skipped && reason == Some(Reason::NoPods);
+    state != State::Paused && !has_no_pods
+}
+
 /// The result for a workload in this state; `None` while it may still change by itself.
 fn result(state: State, reason: Option<Reason>) -> Option<WaitResult> {
     match state {
@@ -210,3 +254,6 @@ fn result(state: State, reason: Option<Reason>) -> Option<WaitResult> {
         | State::InvalidConfiguration => Some(WaitResult::Failed),
     }
 }
+
+#[cfg(test)]
+mod tests;

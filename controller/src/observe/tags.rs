@@ -66,6 +66,8 @@ struct FollowedTag {
 pub(crate) struct Resolution {
     pub(crate) digest: Option<Digest>,
     pub(crate) workloads: HashSet<Identity>,
+    /// Those with whose credentials it has not been requested yet. If none of them has pods, it never is.
+    pub(crate) unanswered: HashSet<Identity>,
 }
 
 /// The known digests of an image's tags when a move was announced.
@@ -180,8 +182,8 @@ impl Tags {
         KnownDigests(before.collect())
     }
 
-    /// The resolution of an image, once it has been requested since then with all credentials that are used for it.
-    pub(crate) fn resolution(&self, image: &str, since: Timestamp) -> Option<Resolution> {
+    /// The resolution of an image by the requests since then.
+    pub(crate) fn resolution(&self, image: &str, since: Timestamp) -> Resolution {
         let followers = self.followers.lock();
         let of_image = followers
             .by_key
@@ -189,13 +191,17 @@ impl Tags {
             .filter(|(key, _)| *key.image == *image);
         let mut resolution = Resolution::default();
         for (key, followed) in of_image {
-            let tag = self.last(key).filter(|tag| tag.started_at >= since)?;
-            let digest = tag.digest.as_ref().ok().cloned();
-            resolution.digest = resolution.digest.or(digest);
             let workloads = followed.workloads.iter().cloned();
-            resolution.workloads.extend(workloads);
+            resolution.workloads.extend(workloads.clone());
+            match self.last(key).filter(|tag| tag.started_at >= since) {
+                Some(tag) => {
+                    let digest = tag.digest.as_ref().ok().cloned();
+                    resolution.digest = resolution.digest.or(digest);
+                }
+                None => resolution.unanswered.extend(workloads),
+            }
         }
-        Some(resolution)
+        resolution
     }
 
     /// The digest that an image of a workload was last resolved to, unless that failed.
