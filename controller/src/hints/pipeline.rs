@@ -258,6 +258,7 @@ fn waited((result, reports): (WaitResult, Vec<Report>)) -> Response {
         WaitResult::Completed => StatusCode::OK,
         WaitResult::Failed => StatusCode::CONFLICT,
         WaitResult::TimedOut => StatusCode::GATEWAY_TIMEOUT,
+        WaitResult::Interrupted => return unavailable("this replica no longer leads"),
     };
     let body = match reports.as_slice() {
         [report] => serde_json::to_string(report),

@@ -58,6 +58,8 @@ pub(super) enum WaitResult {
     /// Some workload needs intervention, or none runs the image.
     Failed,
     TimedOut,
+    /// This replica no longer leads.
+    Interrupted,
 }
 
 /// An image that is waited for.
@@ -135,12 +137,12 @@ impl Wait<'_> {
             }
         };
         let in_time = timeout(max_wait, self.stop.run_until_cancelled(all)).await;
-        let result = if !matches!(in_time, Ok(Some(()))) {
-            WaitResult::TimedOut
-        } else if !awaited.is_empty() && awaited.iter().all(AwaitedImage::is_complete) {
-            WaitResult::Completed
-        } else {
-            WaitResult::Failed
+        let are_complete = !awaited.is_empty() && awaited.iter().all(AwaitedImage::is_complete);
+        let result = match in_time {
+            Err(_) => WaitResult::TimedOut,
+            Ok(None) => WaitResult::Interrupted,
+            Ok(Some(())) if are_complete => WaitResult::Completed,
+            Ok(Some(())) => WaitResult::Failed,
         };
         let reports = awaited.into_iter().map(|image| image.report(self));
         (result, reports.collect())

@@ -15,6 +15,10 @@ use tracing::{debug, warn};
 
 use super::body::Body;
 
+/// The longest head of a request, in bytes: a token in it has at most 16 KiB. The default of hyper is 400 KiB, of each
+/// connection.
+const MAX_HEAD: usize = 32 * 1024;
+
 /// Responds to requests. One type for all listeners, as the HTTP server is compiled for each type.
 pub(crate) type Service =
     Arc<dyn Fn(Request<Incoming>) -> BoxFuture<'static, Response<Body>> + Send + Sync>;
@@ -58,6 +62,7 @@ async fn serve_connection(stream: TcpStream, header_timeout: Duration, service: 
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(header_timeout)
+        .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(stream), service);
     if let Err(error) = connection.await {
         debug!(%error, "a connection ended early");
@@ -95,5 +100,49 @@ impl Connections {
         if let Some(oldest) = self.open.pop_front() {
             oldest.abort();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+    use crate::server::body;
+
+    /// The status line of the response to these bytes.
+    async fn status(sent: &str) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let limits = Limits {
+            connections: 1,
+            header_timeout: Duration::from_secs(10),
+        };
+        let service: Service = Arc::new(|request| {
+            Box::pin(async move {
+                drop(request.into_body().collect().await);
+                Response::new(body::full("ok"))
+            })
+        });
+        let mut server = JoinSet::new();
+        server.spawn(serve(listener, limits, service));
+        let mut stream = TcpStream::connect(address).await.expect("a connection");
+        stream.write_all(sent.as_bytes()).await.expect("sent");
+        let mut response = vec![0; 64];
+        let read = stream.read(&mut response).await.unwrap_or_default();
+        let response = String::from_utf8_lossy(&response[..read]);
+        response.lines().next().unwrap_or_default().to_owned()
+    }
+
+    #[tokio::test]
+    async fn a_head_is_not_read_beyond_its_limit() {
+        let begin = "GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ";
+        let token = "a".repeat(16 * 1024);
+        let accepted = status(&format!("{begin}{token}\r\n\r\n")).await;
+        assert_eq!(accepted, "HTTP/1.1 200 OK");
+        let endless = format!("{begin:a<MAX_HEAD$}");
+        let refused = "HTTP/1.1 431 Request Header Fields Too Large";
+        assert_eq!(status(&endless).await, refused);
     }
 }

@@ -24,6 +24,7 @@ struct World {
     tags: Tags,
     states: States,
     triggers: Arc<Triggers>,
+    stop: CancellationToken,
     since: Timestamp,
     conditions: Conditions,
 }
@@ -36,6 +37,7 @@ impl World {
             tags: Tags::with_defaults(&triggers),
             states: States::default(),
             triggers,
+            stop: CancellationToken::new(),
             since: clock::now(),
             conditions: conditions.into(),
         };
@@ -55,12 +57,11 @@ impl World {
 
     /// Announces the image, and waits for its workloads, which are reconciled when they are triggered.
     async fn wait(&self) -> (WaitResult, Report) {
-        let stop = CancellationToken::new();
         let wait = Wait {
             tags: &self.tags,
             states: &self.states,
             triggers: &self.triggers,
-            stop: &stop,
+            stop: &self.stop,
             since: self.since,
             started: Instant::now(),
         };
@@ -152,6 +153,15 @@ async fn a_wait_for_a_response_of_the_registry_reports_its_workloads_when_it_tim
         let expected = format!("web {state} {}", reason.expect("a reason"));
         assert_eq!(rows(&report), [expected]);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_term_is_not_a_timeout() {
+    let world = World::new([("web", (State::RollingOut, Some(Reason::InFlight)))]);
+    world.tags.follow(&workload("web"), &[unrequested()]);
+    world.stop.cancel();
+    let (result, _) = world.wait().await;
+    assert_eq!(result, WaitResult::Interrupted);
 }
 
 #[tokio::test(start_paused = true)]
