@@ -17,6 +17,7 @@ mod quarantine;
 mod scheme;
 mod step;
 mod token;
+mod token_cache;
 mod token_source;
 mod verdict;
 

@@ -1,4 +1,4 @@
-//! Single-flight fetches: one for each key at a time, whose result concurrent callers share.
+//! Single-flight fetches: one for each key at a time, whose failure concurrent callers share.
 
 use std::{hash::Hash, num::NonZeroUsize, sync::Arc, time::Duration};
 
@@ -8,66 +8,51 @@ use tokio::time::Instant;
 
 use crate::cache::bounded;
 
-/// How often unusable values are evicted.
+/// How often flights without callers are evicted.
 const SWEEP: Duration = Duration::from_secs(5 * 60);
 
 /// The fetches of one key. The caller that holds the lock fetches; a fetch that is dropped changes nothing.
-pub(crate) type Flight<V, E> = Arc<tokio::sync::Mutex<LastFetch<V, E>>>;
+pub(crate) type Flight<E> = Arc<tokio::sync::Mutex<LastFetch<E>>>;
 
 /// The result of the last fetch.
-pub(crate) struct LastFetch<V, E> {
-    /// Of the last fetch that succeeded.
-    pub(crate) value: Option<V>,
+pub(crate) struct LastFetch<E> {
     failure: Option<(Instant, E)>,
 }
 
-/// Single-flight fetches by key, and the fetched values.
-pub(crate) struct SingleFlight<K, V, E> {
-    state: Mutex<State<K, V, E>>,
-    is_usable: fn(&V) -> bool,
-}
+/// Single-flight fetches by key.
+pub(crate) struct SingleFlight<K, E>(Mutex<State<K, E>>);
 
-struct State<K, V, E> {
-    flights: LruCache<K, Flight<V, E>>,
+struct State<K, E> {
+    flights: LruCache<K, Flight<E>>,
     swept: Instant,
 }
 
-impl<K: Hash + Eq + Clone, V, E> SingleFlight<K, V, E> {
-    /// Caches the values of at most `capacity` keys while they are usable.
-    pub(crate) fn new(capacity: NonZeroUsize, is_usable: fn(&V) -> bool) -> Self {
-        let state = State {
+impl<K: Hash + Eq + Clone, E> SingleFlight<K, E> {
+    /// Keeps the flights of at most `capacity` keys.
+    pub(crate) fn new(capacity: NonZeroUsize) -> Self {
+        Self(Mutex::new(State {
             flights: bounded(capacity),
             swept: Instant::now(),
-        };
-        Self {
-            state: Mutex::new(state),
-            is_usable,
-        }
+        }))
     }
 
     /// The flight of a key, for the caller to lock.
-    pub(crate) fn join(&self, key: K) -> Flight<V, E> {
-        let mut state = self.state.lock();
+    pub(crate) fn join(&self, key: K) -> Flight<E> {
+        let mut state = self.0.lock();
         if state.swept.elapsed() >= SWEEP {
-            state.sweep(self.is_usable);
+            state.sweep();
         }
         let flight = state.flights.get_or_insert(key, Flight::default);
         Arc::clone(flight)
     }
 }
 
-impl<K: Hash + Eq + Clone, V, E> State<K, V, E> {
-    /// Evicts flights without callers and without a usable value.
-    fn sweep(&mut self, is_usable: fn(&V) -> bool) {
+impl<K: Hash + Eq + Clone, E> State<K, E> {
+    /// Evicts flights without callers.
+    fn sweep(&mut self) {
         self.swept = Instant::now();
-        let is_unused = |flight: &Flight<V, E>| {
-            let usable = flight
-                .try_lock()
-                .is_ok_and(|last| last.value.as_ref().is_some_and(is_usable));
-            Arc::strong_count(flight) == 1 && !usable
-        };
         let flights = self.flights.iter();
-        let unused = flights.filter(|(_, flight)| is_unused(flight));
+        let unused = flights.filter(|(_, flight)| Arc::strong_count(flight) == 1);
         let unused: Vec<K> = unused.map(|(key, _)| key.clone()).collect();
         for key in unused {
             self.flights.pop(&key);
@@ -75,7 +60,7 @@ impl<K: Hash + Eq + Clone, V, E> State<K, V, E> {
     }
 }
 
-impl<V, E> LastFetch<V, E> {
+impl<E> LastFetch<E> {
     /// The failure of the last fetch, for a caller that has waited for it since `started`.
     pub(crate) fn failure_since(&self, started: Instant) -> Option<&E> {
         let (at, failure) = self.failure.as_ref()?;
@@ -87,12 +72,9 @@ impl<V, E> LastFetch<V, E> {
     }
 }
 
-impl<V, E> Default for LastFetch<V, E> {
+impl<E> Default for LastFetch<E> {
     fn default() -> Self {
-        Self {
-            value: None,
-            failure: None,
-        }
+        Self { failure: None }
     }
 }
 
@@ -100,41 +82,36 @@ impl<V, E> Default for LastFetch<V, E> {
 mod tests {
     use super::*;
 
-    /// Values are usable until that instant.
-    fn cache(capacity: usize) -> SingleFlight<usize, Instant, ()> {
-        let capacity = NonZeroUsize::new(capacity).expect("one at least");
-        SingleFlight::new(capacity, |until| Instant::now() < *until)
+    fn flights(capacity: usize) -> SingleFlight<usize, ()> {
+        SingleFlight::new(NonZeroUsize::new(capacity).expect("one at least"))
     }
 
     #[test]
     fn ten_thousand_flights_are_kept_when_used_in_turn() {
-        let cache = cache(crate::cache::MAX_REPOSITORIES.get());
-        let first: Vec<_> = (0..10_000).map(|key| cache.join(key)).collect();
+        let flights = flights(crate::cache::MAX_REPOSITORIES.get());
+        let first: Vec<_> = (0..10_000).map(|key| flights.join(key)).collect();
         for (key, flight) in first.iter().enumerate() {
-            assert!(Arc::ptr_eq(flight, &cache.join(key)), "{key}");
+            assert!(Arc::ptr_eq(flight, &flights.join(key)), "{key}");
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn unusable_values_are_evicted() {
-        let cache = cache(1000);
+    async fn flights_without_callers_are_evicted() {
+        let flights = flights(1000);
+        let in_use = flights.join(0);
         for key in 0..200 {
-            let life = Duration::from_secs(if key < 100 { 60 } else { 3600 });
-            let flight = cache.join(key);
-            let mut last = flight.try_lock().expect("no other caller");
-            last.value = Some(Instant::now() + life);
+            flights.join(key);
         }
-        let in_use = cache.join(0);
         tokio::time::advance(SWEEP).await;
-        drop(cache.join(1000));
-        let kept = cache.state.lock().flights.len();
-        assert_eq!(kept, 100 + 2, "one is in use, and one is new");
-        assert!(Arc::ptr_eq(&in_use, &cache.join(0)));
+        flights.join(1000);
+        let kept = flights.0.lock().flights.len();
+        assert_eq!(kept, 2, "one is in use, and one is new");
+        assert!(Arc::ptr_eq(&in_use, &flights.join(0)));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_failure_is_shared_with_callers_that_waited_for_it() {
-        let flight: Flight<(), &str> = Flight::default();
+        let flight: Flight<&str> = Flight::default();
         let before = Instant::now();
         tokio::time::advance(Duration::from_secs(1)).await;
         let mut last = flight.lock().await;

@@ -11,7 +11,7 @@ use super::{
     host_state::HostState,
     interface::{HeadFallback, Reply, Resource, Subject},
     quarantine::Quarantine,
-    token::{self, TokenCache},
+    token_cache::TokenCache,
 };
 use crate::{
     credential::{CredentialChain, CredentialProvider, IssueRequest, IssuedCredential},
@@ -34,7 +34,7 @@ impl Authenticator {
     pub(crate) fn new(http: HttpClient, client_id: String) -> Self {
         Self {
             http,
-            tokens: token::cache(),
+            tokens: TokenCache::new(),
             quarantine: Quarantine::new(),
             client_id,
         }

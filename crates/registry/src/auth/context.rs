@@ -9,7 +9,7 @@ use super::{
     host_state::HostState,
     interface::{HeadFallback, Resource, Subject},
     quarantine::{Key, Probe, Quarantine},
-    token::TokenCache,
+    token_cache::TokenCache,
 };
 use crate::{
     credential::{Credential, CredentialProvider, Fingerprint, IssuedCredential},

@@ -79,17 +79,21 @@ pub(crate) async fn follow(
     let host = context.http.named(context.host, &origin, call.config);
     let refused_token = sent.filter(|sent| sent.origin == origin);
     let refused_token = refused_token.map(|sent| sent.token);
+    if let Some(token) = &refused_token {
+        context.tokens.forget(token);
+    }
     let source = TokenSource::new(context.anonymous(&host), &bearer, &scopes);
     let fetched = source.fetch(refused_token.as_ref(), call).await;
     let token = fetched.map_err(|failure| failure.error)?;
     let authorized = Request {
         uri: response.uri,
-        authorization: Some(token.authorization),
+        authorization: Some(token.authorization.clone()),
         account: None,
         ..request.clone()
     };
     let response = context.http.send(&host, authorized, call).await?;
     if response.status == StatusCode::UNAUTHORIZED {
+        context.tokens.forget(&token);
         return Err(refused(context, &response, UNAUTHORIZED));
     }
     let target = RedirectTarget {

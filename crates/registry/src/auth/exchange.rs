@@ -209,10 +209,15 @@ impl<'a> Exchange<'a> {
             return Box::pin(followed).await.map(ControlFlow::Break);
         }
         let event = match response.status {
-            StatusCode::UNAUTHORIZED => Event::Unauthorized {
-                replaceable: authorization.is_shared_token(),
-                offer: self.offer(&response),
-            },
+            StatusCode::UNAUTHORIZED => {
+                if let Authorization::Token(token) = &authorization {
+                    context.tokens.forget(token);
+                }
+                Event::Unauthorized {
+                    replaceable: authorization.is_shared_token(),
+                    offer: self.offer(&response),
+                }
+            }
             status => Event::Response(status),
         };
         self.last_response = Some((authorization, response));

@@ -11,6 +11,13 @@ use crate::{error::repr::Repr, http::redirect_policy, origin::Origin};
 /// More scopes than one manifest can need.
 const MAX_SCOPES: usize = 8;
 
+/// The longest realm, service and scopes together, in bytes: challenges are remembered, and those of registries have some
+/// hundred.
+const MAX_BYTES: usize = 4 * 1024;
+
+/// The part of a scheme's name that is reported, in bytes.
+const MAX_NAME: usize = 32;
+
 /// How a registry authenticates requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum AuthScheme {
@@ -55,6 +62,7 @@ impl AuthScheme {
             }
         }
         let schemes = challenges.iter().map(|challenge| &*challenge.scheme);
+        let schemes = schemes.map(|name| name.get(..MAX_NAME).unwrap_or(name));
         let schemes: Vec<&str> = schemes.collect();
         if schemes.contains(&"basic") {
             return Offer::Scheme(Self::Basic);
@@ -90,7 +98,16 @@ impl Bearer {
         let unusable = || Repr::UnsupportedChallenge {
             schemes: "bearer without a usable realm".to_owned(),
         };
-        let realm = challenge.parameter("realm").ok_or_else(unusable)?;
+        let parameter = |name| challenge.parameter(name).filter(|value| !value.is_empty());
+        let named = ["realm", "service", "scope"].map(parameter);
+        let length: usize = named.iter().flatten().map(|value| value.len()).sum();
+        if length > MAX_BYTES {
+            return Err(Repr::UnsupportedChallenge {
+                schemes: format!("bearer with parameters of more than {MAX_BYTES} bytes"),
+            });
+        }
+        let [realm, service, scopes] = named;
+        let realm = realm.ok_or_else(unusable)?;
         let realm = if realm.starts_with('/') {
             redirect_policy::join(uri, realm) // against the specification, but seen in practice
         } else {
@@ -98,14 +115,11 @@ impl Bearer {
         };
         let realm = realm.ok_or_else(unusable)?;
         redirect_policy::check(&realm, registry)?;
-        let service = challenge
-            .parameter("service")
-            .filter(|service| !service.is_empty());
-        let scopes = challenge.parameter("scope").unwrap_or_default();
         Ok(Self {
             realm,
             service: service.map(str::to_owned),
             scopes: scopes
+                .unwrap_or_default()
                 .split(' ')
                 .filter(|scope| !scope.is_empty() && Some(*scope) != needed_scope)
                 .take(MAX_SCOPES)

@@ -1,4 +1,4 @@
-//! Tokens: cached until shortly before they expire, and shared by all requests that need the same one.
+//! Tokens, as token servers issue them.
 
 use std::{
     sync::{
@@ -13,12 +13,11 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::scheme::Bearer;
-use crate::{
-    cache::MAX_REPOSITORIES,
-    credential::Fingerprint,
-    error::{Error, repr::Repr},
-    single_flight::SingleFlight,
-};
+use crate::{credential::Fingerprint, error::repr::Repr};
+
+/// The longest token, in bytes: those of registries have one to four kibibytes, and few servers accept a header of more
+/// than eight.
+const MAX_BYTES: usize = 16 * 1024;
 
 /// The lifetime of a token that does not state its own, and the shortest that is assumed
 /// (<https://distribution.github.io/distribution/spec/auth/token/>, `expires_in`).
@@ -27,24 +26,22 @@ const MIN_LIFETIME: Duration = Duration::from_secs(60);
 /// The longest lifetime that is assumed.
 const MAX_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The requests that may share a token.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// The requests that may share a token. A hash, as a registry determines how long its names are.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct TokenKey {
-    realm: String,
-    service: Option<String>,
-    /// Sorted.
-    scopes: Vec<String>,
+    /// Of the realm, the service and the scopes.
+    requested: Fingerprint,
     credential: Option<Fingerprint>,
 }
 
 impl TokenKey {
     pub(crate) fn new(bearer: &Bearer, scopes: &[String], credential: Option<Fingerprint>) -> Self {
-        let mut scopes = scopes.to_vec();
+        let mut scopes: Vec<&str> = scopes.iter().map(String::as_str).collect();
         scopes.sort_unstable();
+        let realm = bearer.realm.to_string();
+        let server = [&*realm, bearer.service.as_deref().unwrap_or_default()];
         Self {
-            realm: bearer.realm.to_string(),
-            service: bearer.service.clone(),
-            scopes,
+            requested: Fingerprint::of_parts(server.into_iter().chain(scopes)),
             credential,
         }
     }
@@ -54,6 +51,7 @@ impl TokenKey {
 #[derive(Clone)]
 pub(crate) struct Token {
     pub(crate) authorization: HeaderValue,
+    pub(crate) key: TokenKey,
     /// When it is replaced.
     renew_at: Instant,
     /// More than one request has used it.
@@ -62,7 +60,7 @@ pub(crate) struct Token {
 
 impl Token {
     /// Parses a token server's response, received at `now`. The server's clock is not trusted: only `expires_in` counts.
-    pub(crate) fn read(body: &[u8], now: Instant) -> Result<Self, Repr> {
+    pub(crate) fn read(key: TokenKey, body: &[u8], now: Instant) -> Result<Self, Repr> {
         #[derive(Deserialize)]
         struct Body {
             token: Option<String>,
@@ -75,6 +73,9 @@ impl Token {
         let token = present(body.access_token)
             .or_else(|| present(body.token))
             .ok_or(Repr::MalformedTokenResponse)?;
+        if token.len() > MAX_BYTES {
+            return Err(Repr::TokenTooLong { limit: MAX_BYTES });
+        }
         let lifetime = body
             .expires_in
             .as_ref()
@@ -84,6 +85,7 @@ impl Token {
         let margin = Duration::from_secs(10).min(lifetime / 10);
         Ok(Self {
             authorization: bearer(&token).ok_or(Repr::MalformedTokenResponse)?,
+            key,
             renew_at: now + lifetime.saturating_sub(margin),
             shared: Arc::default(),
         })
@@ -119,21 +121,23 @@ fn seconds(value: &serde_json::Value) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok()
 }
 
-/// One token for each repository and credential in use.
-pub(crate) type TokenCache = SingleFlight<TokenKey, Token, Error>;
-
-/// An empty cache.
-pub(crate) fn cache() -> TokenCache {
-    SingleFlight::new(MAX_REPOSITORIES, |token| token.is_usable(Instant::now()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn key(scopes: &[&str]) -> TokenKey {
+        let bearer = Bearer {
+            realm: "https://auth.example/token".parse().expect("an address"),
+            service: None,
+            scopes: Vec::new(),
+        };
+        let scopes: Vec<String> = scopes.iter().map(|scope| (*scope).to_owned()).collect();
+        TokenKey::new(&bearer, &scopes, None)
+    }
+
     fn life(body: &str) -> Option<Duration> {
         let now = Instant::now();
-        let token = Token::read(body.as_bytes(), now).ok()?;
+        let token = Token::read(key(&[]), body.as_bytes(), now).ok()?;
         Some(token.renew_at.duration_since(now))
     }
 
@@ -171,23 +175,16 @@ mod tests {
     #[test]
     fn an_access_token_is_preferred_and_never_shown() {
         let body = br#"{"token":"planted-a","access_token":"planted-b"}"#;
-        let token = Token::read(body, Instant::now()).expect("a token");
+        let token = Token::read(key(&[]), body, Instant::now()).expect("a token");
         assert_eq!(token.authorization.as_bytes(), b"Bearer planted-b");
         assert!(!format!("{:?}", token.authorization).contains("planted"));
     }
 
     #[test]
     fn the_key_does_not_depend_on_the_order_of_scopes() {
-        let bearer = Bearer {
-            realm: "https://auth.example/token".parse().expect("an address"),
-            service: None,
-            scopes: Vec::new(),
-        };
-        let key = |scopes: &[&str]| {
-            let scopes: Vec<String> = scopes.iter().map(|scope| (*scope).to_owned()).collect();
-            TokenKey::new(&bearer, &scopes, None)
-        };
-        assert_eq!(key(&["a", "b"]), key(&["b", "a"]));
-        assert_ne!(key(&["a"]), key(&["b"]));
+        assert!(key(&["a", "b"]) == key(&["b", "a"]));
+        for other in [&["b"][..], &["a", "b"], &["a", ""], &[]] {
+            assert!(key(&["a"]) != key(other), "{other:?}");
+        }
     }
 }

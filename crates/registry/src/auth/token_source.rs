@@ -125,17 +125,15 @@ impl<'a> TokenSource<'a> {
         call: &mut Call<'_>,
     ) -> Result<Token, TokenFailure> {
         let context = self.context;
-        let credential = context.credential().map(Credential::content);
-        let key = TokenKey::new(self.bearer, self.scopes, credential);
-        let flight = context.tokens.join(key);
+        let key = self.key();
+        let flight = context.tokens.flights.join(key);
         let started = Instant::now();
         let locked = context.host.queue(flight.lock()).await;
         let mut last = locked.map_err(|repr| context.error(repr))?;
         if let Some(error) = last.failure_since(started) {
             return Err(error.clone().into());
         }
-        if let Some(token) = &last.value
-            && token.is_usable(Instant::now())
+        if let Some(token) = context.tokens.get(&key)
             && stale.is_none_or(|stale| stale.authorization != token.authorization)
         {
             return Ok(token.share());
@@ -145,10 +143,15 @@ impl<'a> TokenSource<'a> {
             Some(credential) => self.request_with(credential, call).await,
         };
         match &requested {
-            Ok(token) => last.value = Some(token.clone()),
+            Ok(token) => context.tokens.put(token.clone()),
             Err(failure) => last.fail(failure.error.clone()),
         }
         requested
+    }
+
+    fn key(&self) -> TokenKey {
+        let credential = self.context.credential().map(Credential::content);
+        TokenKey::new(self.bearer, self.scopes, credential)
     }
 
     /// Requests a token with a credential.
@@ -187,7 +190,7 @@ impl<'a> TokenSource<'a> {
         let had_credentials = self.context.login.is_some();
         let mut codes = response.error_body.codes.iter();
         match response.status {
-            StatusCode::OK => Token::read(&response.body, Instant::now()),
+            StatusCode::OK => Token::read(self.key(), &response.body, Instant::now()),
             StatusCode::UNAUTHORIZED => Err(Repr::Unauthorized { had_credentials }),
             // An invalid refresh token: RFC 6749, section 5.2.
             StatusCode::BAD_REQUEST if codes.any(|code| code == "invalid_grant") => {

@@ -42,6 +42,8 @@ pub(crate) enum Repr {
     TokenStatus(StatusCode),
     #[error("the token server's response is malformed")]
     MalformedTokenResponse,
+    #[error("the token server issued a token of more than {limit} bytes")]
+    TokenTooLong { limit: usize },
     #[error("the response is {found}, not a manifest")]
     UnsupportedMediaType { found: String },
     #[error("the response is a manifest of schema 1")]
@@ -92,7 +94,9 @@ impl Repr {
             Self::Provider(_) => ErrorKind::CloudIdentity,
             Self::RateLimited { .. } => ErrorKind::RateLimited,
             Self::UnsupportedChallenge { .. } => ErrorKind::UnsupportedChallenge,
-            Self::TokenStatus(_) | Self::MalformedTokenResponse => ErrorKind::TokenServer,
+            Self::TokenStatus(_) | Self::MalformedTokenResponse | Self::TokenTooLong { .. } => {
+                ErrorKind::TokenServer
+            }
             Self::UnsupportedMediaType { .. } => ErrorKind::UnsupportedMediaType,
             Self::Schema1 => ErrorKind::Schema1,
             Self::DigestMismatch { .. } => ErrorKind::DigestMismatch,

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::{content::Manifest, url::ObjectUrl};
 use crate::{
-    cache::bounded,
+    cache::{ByteBounded, bounded},
     credential::Fingerprint,
     error::{Error, repr::Repr},
     single_flight::SingleFlight,
@@ -64,13 +64,12 @@ impl Key {
 /// Manifests and failures.
 pub(crate) struct ManifestCache {
     /// A failure is shared by callers with the same chain of credentials.
-    pub(crate) flights: SingleFlight<Key, (), (Fingerprint, Error)>,
+    pub(crate) flights: SingleFlight<Key, (Fingerprint, Error)>,
     state: Mutex<State>,
 }
 
 struct State {
-    manifests: LruCache<Key, Manifest>,
-    bytes: usize,
+    manifests: ByteBounded<Key, Manifest>,
     /// By chain of credentials: another one may have access.
     failures: LruCache<(Key, Fingerprint), Failure>,
     /// When a tag last named the digest.
@@ -87,10 +86,9 @@ struct Failure {
 impl ManifestCache {
     pub(crate) fn new() -> Self {
         Self {
-            flights: SingleFlight::new(MAX_FLIGHTS, |()| false),
+            flights: SingleFlight::new(MAX_FLIGHTS),
             state: Mutex::new(State {
-                manifests: LruCache::unbounded(),
-                bytes: 0,
+                manifests: ByteBounded::new(MAX_BYTES, cost),
                 failures: bounded(MAX_FAILURES),
                 named: bounded(MAX_NAMED),
             }),
@@ -102,17 +100,7 @@ impl ManifestCache {
     }
 
     pub(crate) fn put(&self, key: Key, manifest: Manifest) {
-        let mut state = self.state.lock();
-        state.bytes = state.bytes.saturating_add(cost(&manifest));
-        if let Some(replaced) = state.manifests.put(key, manifest) {
-            state.bytes = state.bytes.saturating_sub(cost(&replaced));
-        }
-        while state.bytes > MAX_BYTES {
-            let Some((_, oldest)) = state.manifests.pop_lru() else {
-                break;
-            };
-            state.bytes = state.bytes.saturating_sub(cost(&oldest));
-        }
+        self.state.lock().manifests.put(key, manifest);
     }
 
     /// Records that a tag names the digest.
@@ -205,15 +193,5 @@ mod tests {
         for number in [0, 2, 3, 4] {
             assert!(cache.get(&key(number)).is_some(), "{number}");
         }
-    }
-
-    #[test]
-    fn replacing_a_manifest_does_not_count_it_twice() {
-        let cache = ManifestCache::new();
-        for _ in 0..10 {
-            cache.put(key(0), manifest(0, MAX_BYTES / 2));
-        }
-        cache.put(key(1), manifest(1, 1));
-        assert!(cache.get(&key(0)).is_some());
     }
 }

@@ -1,13 +1,16 @@
 //! Hostile servers: the right error, in time, and no leaked credential.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::{AtomicUsize, Ordering::SeqCst},
+    time::{Duration, Instant},
+};
 
 use http::Method;
 use kube_autorollout_registry::{CredentialChain, ErrorKind, RegistryClient};
 
 use crate::script::{
-    self, Answer, OCI_INDEX, Server, alice, build, client, credentials, index, options, resolve,
-    resolve_with, status,
+    self, Answer, OCI_INDEX, ReceivedRequest, Server, alice, build, client, credentials, index,
+    options, resolve, resolve_with, status, token,
 };
 
 /// A client with short timeouts.
@@ -99,6 +102,88 @@ async fn an_endless_token_is_cut_off() {
         .await
         .expect_err("too large");
     assert_eq!(error.kind(), ErrorKind::TokenServer);
+}
+
+#[tokio::test]
+async fn a_token_of_just_sixteen_kibibytes_is_used() {
+    for (length, is_usable) in [(16 * 1024, true), (16 * 1024 + 1, false)] {
+        let server = Server::start(move |request| match request.authorization() {
+            _ if request.is_token() => token(&"t".repeat(length)),
+            Some(_) => index("{}"),
+            None => bearer(&format!("http://{}/token", request.host)),
+        })
+        .await;
+        let resolved = resolve(&client(), &server.image("web:1")).await;
+        assert_eq!(resolved.is_ok(), is_usable, "{length}");
+        if let Err(error) = resolved {
+            assert_eq!(error.kind(), ErrorKind::TokenServer);
+            assert!(error.to_string().contains("16384 bytes"), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_challenge_of_more_than_four_kibibytes_is_not_answered() {
+    for name in ["realm", "service", "scope"] {
+        for (length, is_usable) in [(3 * 1024, true), (4 * 1024, false)] {
+            let server = Server::start(move |request| {
+                let realm = format!("http://{}/token/", request.host);
+                let [path, service, scope] = ["realm", "service", "scope"].map(|parameter| {
+                    let length = if parameter == name { length } else { 0 };
+                    "x".repeat(length)
+                });
+                let challenge =
+                    format!(r#"Bearer realm="{realm}{path}",service="{service}",scope="{scope}""#);
+                match request.authorization() {
+                    _ if request.is_token() => token("t"),
+                    Some(_) => index("{}"),
+                    None => status(401).with("www-authenticate", &challenge),
+                }
+            })
+            .await;
+            let resolved = resolve(&client(), &server.image("web:1")).await;
+            assert_eq!(resolved.is_ok(), is_usable, "{name}: {length}");
+            let tokens = server.count(ReceivedRequest::is_token);
+            assert_eq!(tokens, usize::from(is_usable), "{name}: {length}");
+            if let Err(error) = resolved {
+                assert_eq!(error.kind(), ErrorKind::UnsupportedChallenge);
+                assert!(error.to_string().len() < 300, "{error}");
+            }
+        }
+    }
+}
+
+/// Issues tokens, each with its number, and refuses them all.
+async fn refusing() -> Server {
+    let issued = AtomicUsize::new(0);
+    Server::start(move |request| {
+        if request.is_token() {
+            return token(&format!("t{}", issued.fetch_add(1, SeqCst)));
+        }
+        bearer(&format!("http://{}/token", request.host))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_token_that_was_refused_is_not_kept() {
+    let (server, target) = (refusing().await, refusing().await);
+    let location = format!("http://{}/v2/web/manifests/1", target.host());
+    let redirecting = Server::start(move |_| status(307).with("location", &location)).await;
+    let client = client();
+    for (image, server) in [
+        (server.image("web:1"), &server),
+        (redirecting.image("web:1"), &target),
+    ] {
+        for _check in 0..3 {
+            let error = resolve(&client, &image).await.expect_err("refused");
+            assert_eq!(error.kind(), ErrorKind::Unauthorized);
+        }
+        let log = server.log();
+        let sent = log.iter().filter_map(ReceivedRequest::authorization);
+        let sent: Vec<_> = sent.collect();
+        assert_eq!(sent, ["Bearer t0", "Bearer t1", "Bearer t2"], "each once");
+    }
 }
 
 #[tokio::test]
@@ -237,6 +322,10 @@ async fn a_thousand_challenges_are_one_refusal() {
         .await
         .expect_err("unsupported");
     assert_eq!(error.kind(), ErrorKind::UnsupportedChallenge);
+    assert!(error.to_string().len() < 300, "{error}");
+    let server = Server::start(|_| status(401).with("www-authenticate", &"x".repeat(60_000))).await;
+    let error = resolve(&client(), &server.image("web:1")).await;
+    let error = error.expect_err("unsupported");
     assert!(error.to_string().len() < 300, "{error}");
 }
 
