@@ -51,8 +51,8 @@ impl RegistryClient {
     ///
     /// # Errors
     ///
-    /// See [`ErrorKind`](crate::ErrorKind). A missing digest is not requested again within an hour; if a tag names it, within
-    /// half a minute, and the failure is [transient](Error::is_transient). One that is
+    /// See [`ErrorKind`](crate::ErrorKind). A missing digest is not requested again within 5 seconds, then 10, 20 and so on, up
+    /// to an hour; if a tag names it, up to half a minute, and the failure is [transient](Error::is_transient). One that is
     /// [denied alone](Error::is_manifest_denied) is not requested again within a minute.
     pub async fn manifest(
         &self,

@@ -21,15 +21,18 @@ const MAX_BYTES: usize = 16 * 1024 * 1024;
 /// Approximate cost of a cached manifest besides its body, in bytes.
 const OVERHEAD: usize = 512;
 
-/// How long a missing manifest is not requested: a digest that a registry has deleted returns only by a push.
-const MISSING: Duration = Duration::from_secs(60 * 60);
+/// How long a missing manifest is not requested, at first: the registry's replicas or its cache may lag behind. The wait
+/// doubles with each request.
+const MISSING: Duration = Duration::from_secs(5);
+
+/// The longest wait: a digest that a registry has deleted returns only by a push.
+const DELETED: Duration = Duration::from_secs(60 * 60);
+
+/// The longest wait for a manifest that a tag names: the registry will catch up.
+const NAMED: Duration = Duration::from_secs(30);
 
 /// How long a manifest that is denied alone is not requested: policies change.
 const DENIED: Duration = Duration::from_secs(60);
-
-/// How long a missing manifest that a tag names is not requested, at first and at most: the registry's replicas or its
-/// cache will catch up.
-const NAMED: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(30));
 
 /// Manifests that are fetched at the same time.
 const MAX_FLIGHTS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023);
@@ -81,6 +84,8 @@ struct Failure {
     error: Error,
     until: Instant,
     wait: Duration,
+    /// A tag named the manifest.
+    is_named: bool,
 }
 
 impl ManifestCache {
@@ -115,35 +120,51 @@ impl ManifestCache {
         let failure = state.failures.peek(&entry)?;
         let is_current = Instant::now() < failure.until;
         // A manifest that a tag names now may have been missing before.
-        let applies = is_current && (failure.wait <= NAMED.1 || !state.is_named(key));
+        let applies = is_current && (failure.is_named || !state.is_named(key));
         applies.then(|| failure.error.clone())
     }
 
     /// Caches a failure that would recur. Returns the error to report.
     pub(crate) fn put_failure(&self, key: Key, credentials: Fingerprint, error: Error) -> Error {
-        let wait = match error.repr() {
-            Repr::NotFound => MISSING,
-            Repr::ManifestDenied(_) => DENIED,
+        let mut state = self.state.lock();
+        let is_named = state.is_named(&key);
+        let (first, longest) = match error.repr() {
+            Repr::NotFound | Repr::ManifestDenied(_) if is_named => (MISSING, NAMED),
+            Repr::NotFound => (MISSING, DELETED),
+            Repr::ManifestDenied(_) => (DENIED, DENIED),
             _ => return error,
         };
-        let mut state = self.state.lock();
-        let named = state.is_named(&key);
         let entry = (key, credentials);
-        let (wait, error) = if named {
-            let before = state.failures.peek(&entry).map(|before| before.wait);
-            let before = before.filter(|before| *before <= NAMED.1);
-            let wait = before.map_or(NAMED.0, |before| before.saturating_mul(2).min(NAMED.1));
-            (wait, error.named_by_tag())
+        let before = state.failures.peek(&entry);
+        let before = before.filter(|before| before.continues_with(&error, is_named));
+        let wait = before.map_or(first, |before| before.wait.saturating_mul(2).min(longest));
+        let error = if is_named {
+            error.named_by_tag()
         } else {
-            (wait, error)
+            error
         };
         let failure = Failure {
             error: error.clone(),
             until: Instant::now() + wait,
             wait,
+            is_named,
         };
         state.failures.put(entry, failure);
         error
+    }
+
+    /// Forgets the failure of a request that succeeds now.
+    pub(crate) fn forget_failure(&self, key: &Key, credentials: Fingerprint) {
+        let entry = (key.clone(), credentials);
+        self.state.lock().failures.pop(&entry);
+    }
+}
+
+impl Failure {
+    /// Whether the next failure has the same cause, so that its wait is longer. A tag that has named the manifest since then
+    /// is a new one: the manifest is expected to appear.
+    fn continues_with(&self, next: &Error, is_named: bool) -> bool {
+        self.error.kind() == next.kind() && (self.is_named || !is_named)
     }
 }
 
@@ -161,6 +182,7 @@ fn cost(manifest: &Manifest) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::credential::CredentialChain;
 
     fn key(number: usize) -> Key {
         Key {
@@ -168,6 +190,10 @@ mod tests {
             repository: "a".to_owned(),
             digest: format!("sha256:{number:064x}").parse().expect("a digest"),
         }
+    }
+
+    fn missing() -> Error {
+        Error::new("registry.example", Repr::NotFound)
     }
 
     fn manifest(number: usize, length: usize) -> Manifest {
@@ -193,5 +219,32 @@ mod tests {
         for number in [0, 2, 3, 4] {
             assert!(cache.get(&key(number)).is_some(), "{number}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_manifest_that_was_found_or_named_is_missing_for_a_moment_again() {
+        let (cache, key) = (ManifestCache::new(), key(0));
+        let anonymous = CredentialChain::anonymous().fingerprint();
+        let applies = || cache.failure(&key, anonymous).is_some();
+        let put = || cache.put_failure(key.clone(), anonymous, missing());
+        for _ in 0..12 {
+            put();
+            tokio::time::advance(DELETED / 2).await;
+        }
+        assert!(applies(), "deleted");
+        cache.forget_failure(&key, anonymous);
+        assert!(!applies(), "found");
+        put();
+        tokio::time::advance(MISSING).await;
+        assert!(!applies(), "missing for the first time");
+        for _ in 0..12 {
+            put();
+        }
+        cache.put_named(key.clone());
+        assert!(!applies(), "named");
+        assert!(put().is_manifest_missing());
+        assert!(applies());
+        tokio::time::advance(MISSING).await;
+        assert!(!applies(), "named for the first time");
     }
 }

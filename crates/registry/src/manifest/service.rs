@@ -116,6 +116,7 @@ impl ManifestService {
         }
         match request.manifest(digest, credentials).await {
             Ok(manifest) => {
+                self.cache.forget_failure(&key, chain);
                 self.cache.put(key, manifest.clone());
                 Ok(manifest)
             }

@@ -1,6 +1,9 @@
 //! Manifests by digest: verified, cached, fetched once.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::SeqCst},
+};
 
 use futures::future::join_all;
 use http::Method;
@@ -105,6 +108,46 @@ async fn a_missing_manifest_is_not_requested_again_with_the_same_credentials() {
 }
 
 #[tokio::test]
+async fn a_manifest_that_was_missing_for_a_moment_is_found_within_seconds() {
+    let is_behind = Arc::new(AtomicBool::new(true));
+    let behind = Arc::clone(&is_behind);
+    let server = Server::start(move |_| {
+        if behind.load(SeqCst) {
+            return status(404); // a replica that is behind
+        }
+        index("{}")
+    })
+    .await;
+    let client = client();
+    let reference = server.image("web:1");
+    for _ in 0..2 {
+        let error = manifest(&client, &reference, "{}").await;
+        assert_eq!(error.expect_err("behind").kind(), ErrorKind::NotFound);
+    }
+    assert_eq!(server.log().len(), 1, "not at once");
+    is_behind.store(false, SeqCst);
+    pass(5).await;
+    manifest(&client, &reference, "{}").await.expect("found");
+}
+
+#[tokio::test]
+async fn a_deleted_manifest_is_requested_ten_times_in_an_hour_and_then_once() {
+    let server = Server::start(|_| status(404)).await;
+    let client = client();
+    let reference = server.image("web:1");
+    let mut requests = Vec::new();
+    for _hour in 0..4 {
+        for _check in 0..80 {
+            let error = manifest(&client, &reference, "{}").await;
+            error.expect_err("deleted");
+            pass(45).await;
+        }
+        requests.push(server.log().len());
+    }
+    assert_eq!(requests, [10, 11, 12, 13]);
+}
+
+#[tokio::test]
 async fn a_missing_manifest_that_a_tag_names_is_requested_again_within_half_a_minute() {
     let server = Server::start(|request| match request.method {
         Method::HEAD => index("{}"),
@@ -138,10 +181,10 @@ async fn a_missing_manifest_that_a_tag_names_is_requested_again_within_half_a_mi
 
 #[tokio::test]
 async fn a_missing_manifest_is_requested_once_a_tag_names_it() {
-    let pushed = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let pushed = Arc::new(AtomicBool::new(false));
     let now = Arc::clone(&pushed);
     let server = Server::start(move |_| {
-        if now.load(std::sync::atomic::Ordering::SeqCst) {
+        if now.load(SeqCst) {
             return index("{}");
         }
         status(404)
@@ -151,7 +194,7 @@ async fn a_missing_manifest_is_requested_once_a_tag_names_it() {
     let reference = server.image("web:1");
     let error = manifest(&client, &reference, "{}").await;
     assert!(!error.expect_err("missing").is_transient());
-    pushed.store(true, std::sync::atomic::Ordering::SeqCst);
+    pushed.store(true, SeqCst);
     let error = manifest(&client, &reference, "{}").await;
     error.expect_err("nobody knows yet");
     resolve(&client, &reference).await.expect("the tag");
