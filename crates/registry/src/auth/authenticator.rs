@@ -88,7 +88,7 @@ impl Authenticator {
                     if reply.response.has_content() {
                         let state = HostState::of(host);
                         let mut state = state.lock();
-                        state.prefer(&resource.repository, credentials, provider.fingerprint());
+                        state.prefer(&resource.full_name, credentials, provider.fingerprint());
                     }
                     return Ok(reply);
                 }
@@ -163,7 +163,7 @@ fn in_order<'c>(
     context: Context<'_>,
     credentials: &'c CredentialChain,
 ) -> impl Iterator<Item = &'c dyn CredentialProvider> + use<'c> {
-    let (repository, chain) = (&context.resource.repository, credentials.fingerprint());
+    let (repository, chain) = (&context.resource.full_name, credentials.fingerprint());
     let state = HostState::of(context.host);
     let preferred = state.lock().preferred(repository, chain);
     let is_preferred =
@@ -179,7 +179,7 @@ fn in_order<'c>(
 /// Whether the provider's credential has access to the repository, so that a manifest is missing for all.
 fn has_access(context: Context<'_>, provider: &dyn CredentialProvider) -> bool {
     let state = HostState::of(context.host);
-    let (repository, credential) = (&context.resource.repository, Some(provider.fingerprint()));
+    let (repository, credential) = (&context.resource.full_name, Some(provider.fingerprint()));
     context.resource.subject == Subject::Manifest
         && state.lock().has_access(repository, credential, false)
 }

@@ -72,7 +72,7 @@ impl<'a> Context<'a> {
         }
         Some(Key {
             registry: self.host.origin.clone(),
-            repository: Some(self.resource.repository.clone()),
+            repository: Some(self.resource.full_name.clone()),
             credential: self.fingerprint()?,
         })
     }
@@ -116,7 +116,7 @@ impl<'a> Context<'a> {
     /// Whether a refusal concerns one manifest, as the caller has access to the repository. The refusal of a tag ends that
     /// access.
     pub(crate) fn is_manifest_refused(&self, response: &Response) -> bool {
-        let (repository, credential) = (&self.resource.repository, self.fingerprint());
+        let (repository, credential) = (&self.resource.full_name, self.fingerprint());
         let state = HostState::of(self.host);
         let mut state = state.lock();
         if self.resource.subject == Subject::Repository {
@@ -137,7 +137,7 @@ impl<'a> Context<'a> {
     /// Records that the registry granted a request.
     pub(crate) fn grant(&self, authorization: Authorization) {
         if self.resource.subject == Subject::Repository {
-            let (state, repository) = (HostState::of(self.host), &self.resource.repository);
+            let (state, repository) = (HostState::of(self.host), &self.resource.full_name);
             state.lock().put_access(repository, self.fingerprint());
         }
         if !authorization.is_none()

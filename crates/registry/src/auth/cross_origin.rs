@@ -33,7 +33,7 @@ pub(crate) struct RedirectToken {
 impl RedirectToken {
     /// A token for the remembered target, so that a redirect costs one more request instead of three.
     pub(crate) async fn remembered(context: Context<'_>, call: &mut Call<'_>) -> Option<Self> {
-        let repository = &context.resource.repository;
+        let repository = &context.resource.full_name;
         let state = HostState::of(context.host);
         let target = state.lock().schemes.redirect(repository)?;
         let host = context
@@ -102,7 +102,7 @@ pub(crate) async fn follow(
         scopes,
     };
     let state = HostState::of(context.host);
-    let repository = &context.resource.repository;
+    let repository = &context.resource.full_name;
     state.lock().schemes.put_redirect(repository, target);
     reply(context, request, response)
 }

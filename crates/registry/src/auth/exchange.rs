@@ -53,7 +53,7 @@ impl<'a> Exchange<'a> {
         let credential = credential.map(|credential| Arc::clone(&credential.secret));
         let state = HostState::of(context.host);
         let schemes = &mut state.lock().schemes;
-        let remembered = schemes.get(&context.resource.repository);
+        let remembered = schemes.get(&context.resource.full_name);
         let base_requested = schemes.is_base_without_challenge();
         Self {
             context,
@@ -82,7 +82,7 @@ impl<'a> Exchange<'a> {
                 }
                 Action::Restart(scheme) => {
                     let state = HostState::of(context.host);
-                    let repository = &context.resource.repository;
+                    let repository = &context.resource.full_name;
                     state.lock().schemes.forget(repository, &scheme);
                     action = Action::Send(AuthorizationKind::None);
                     continue;
@@ -108,7 +108,7 @@ impl<'a> Exchange<'a> {
             action = self.negotiation.step(event);
             if let Some(scheme) = self.negotiation.new_scheme.take() {
                 let state = HostState::of(context.host);
-                let repository = &context.resource.repository;
+                let repository = &context.resource.full_name;
                 state.lock().schemes.put(repository, scheme);
             }
             if challenged && matches!(action, Action::FetchToken { .. } | Action::Send(_)) {

@@ -10,7 +10,11 @@ use crate::{http::Response, observer::Operation};
 /// The resource that a request needs access to.
 #[derive(Debug, Clone)]
 pub(crate) struct Resource {
+    /// The repository, without its registry.
     pub(crate) repository: String,
+    /// The same with its registry, as the reference names it: the key of what is remembered of a repository, as an endpoint
+    /// may replace several registries.
+    pub(crate) full_name: String,
     /// The scope of a token that grants access.
     pub(crate) scope: String,
     /// The base of the registry's API: `/v2/`, before the repository.

@@ -55,7 +55,7 @@ const MAX_ENTRIES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(16_383);
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     pub(crate) registry: Origin,
-    /// The repository that is refused to the credential; none: the credential itself is refused.
+    /// The full name of the repository that is refused to the credential; none: the credential itself is refused.
     pub(crate) repository: Option<String>,
     pub(crate) credential: Fingerprint,
 }

@@ -108,7 +108,7 @@ mod tests {
             let url = url(&reference);
             let native = native(&url).expect("a native URL");
             assert_eq!(native.uri.to_string(), format!("{base}/{expected}"));
-            assert_eq!(native.repository, url.repository);
+            assert_eq!(native.full_name, url.full_name);
         }
         let reference = "jfrog.example/web:1".parse().expect("a reference");
         let url = url(&reference);

@@ -75,8 +75,7 @@ impl<'a> ManifestRequest<'a> {
                 return Ok(resolved);
             }
         }
-        let path = self.url.uri.path();
-        let known = state.lock().descriptors.get(path).cloned();
+        let known = state.lock().descriptors.get(&self.descriptor()).cloned();
         let etag = known.as_ref().and_then(Descriptor::etag);
         let request = self.manifest_request(Operation::Get, etag);
         let reply = self.send(&request, credentials, &mut call);
@@ -136,10 +135,15 @@ impl<'a> ManifestRequest<'a> {
         }
     }
 
+    /// The key of the manifest's descriptor.
+    fn descriptor(&self) -> String {
+        format!("{}/{}", self.url.full_name, self.url.object.path())
+    }
+
     fn heads(&self) -> RepositoryHeads<'_> {
         RepositoryHeads {
             host: &self.host,
-            repository: &self.url.repository,
+            repository: &self.url.full_name,
         }
     }
 
@@ -168,7 +172,7 @@ impl<'a> ManifestRequest<'a> {
             Layout::Standard => &self.url,
             Layout::Native => native,
         };
-        let repository = &self.url.repository;
+        let repository = &self.url.full_name;
         let state = ManifestState::of(&self.host);
         let (mut layout, is_known) = state.lock().layouts.get(repository);
         let mut reply = send(at(layout), call).await?;
@@ -239,9 +243,9 @@ impl<'a> ManifestRequest<'a> {
             Some(known) if response.status == StatusCode::NOT_MODIFIED => known,
             _ => self.read(response, cache)?,
         };
-        let path = self.url.uri.path().to_owned();
         let state = ManifestState::of(&self.host);
-        state.lock().descriptors.put(path, known.clone());
+        let mut state = state.lock();
+        state.descriptors.put(self.descriptor(), known.clone());
         Ok(resolved(reply, known, DigestSource::Get))
     }
 

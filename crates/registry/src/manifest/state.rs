@@ -19,7 +19,7 @@ use crate::{
 pub(crate) struct ManifestState {
     pub(crate) heads: HeadSupport,
     pub(crate) layouts: Layouts,
-    /// Manifests that were fetched because HEAD does not report their digest. By path.
+    /// Manifests that were fetched because HEAD does not report their digest. By repository and tag.
     pub(crate) descriptors: LruCache<String, Descriptor>,
 }
 
@@ -58,6 +58,7 @@ impl Default for ManifestState {
 /// How one repository responds to HEAD.
 pub(crate) struct RepositoryHeads<'a> {
     pub(crate) host: &'a HostClient,
+    /// Its full name.
     pub(crate) repository: &'a str,
 }
 

@@ -68,6 +68,8 @@ pub(crate) struct ObjectUrl {
     /// The registry as the reference names it.
     pub(crate) registry: String,
     pub(crate) repository: String,
+    /// The registry and the repository.
+    pub(crate) full_name: String,
     /// The name of the repository at the host, as in scopes.
     pub(crate) name: String,
     pub(crate) object: Object,
@@ -110,6 +112,7 @@ impl ObjectUrl {
             .map_err(|_| malformed())?;
         Ok(Self {
             origin: Origin::of(&uri).ok_or_else(malformed)?,
+            full_name: format!("{registry}/{repository}"),
             registry,
             repository: repository.to_owned(),
             name: repository.to_owned(),
@@ -151,6 +154,7 @@ impl ObjectUrl {
     pub(crate) fn resource(&self) -> Resource {
         Resource {
             repository: self.repository.clone(),
+            full_name: self.full_name.clone(),
             scope: format!("repository:{}:pull", self.name),
             base: self.base(),
             subject: match self.object {
@@ -246,7 +250,9 @@ mod tests {
             let target = target.at(&endpoint.parse().expect("an endpoint"));
             let target = target.expect("a target");
             assert_eq!(target.uri.to_string(), expected);
-            assert_eq!(target.resource().scope, scope);
+            let resource = target.resource();
+            assert_eq!(resource.scope, scope);
+            assert_eq!(resource.full_name, format!("{registry}/{repository}"));
             assert_eq!((target.registry, target.repository), (registry, repository));
         }
     }
