@@ -184,10 +184,14 @@ fn has_access(context: Context<'_>, provider: &dyn CredentialProvider) -> bool {
         && state.lock().has_access(repository, credential, false)
 }
 
-/// One error for several refusals: the last response of the registry, rather than of a quarantined credential.
+/// One error for several refusals: the last response of the registry, rather than of a quarantined credential, and that
+/// rather than of one that does not suit the registry.
 fn merged(host: &HostClient, mut refusals: Vec<Error>) -> Error {
-    let is_response = |error: &Error| error.kind() != ErrorKind::CredentialQuarantined;
-    let decisive = refusals.iter().rposition(is_response).unwrap_or(0);
+    let is_quarantined = |error: &Error| error.kind() == ErrorKind::CredentialQuarantined;
+    let is_response = |error: &Error| !is_quarantined(error) && !is_unsuitable(error);
+    let decisive = refusals.iter().rposition(is_response);
+    let decisive = decisive.or_else(|| refusals.iter().position(is_quarantined));
+    let decisive = decisive.unwrap_or(0);
     if decisive >= refusals.len() {
         return host.error(Repr::Unauthorized {
             had_credentials: true,
@@ -206,8 +210,14 @@ fn is_refusal(error: &Error) -> bool {
 
 /// Whether the credential was presented to the registry.
 fn was_presented(error: &Error) -> bool {
-    !matches!(
+    let not_at_all = matches!(
         error.kind(),
         ErrorKind::CredentialQuarantined | ErrorKind::CloudIdentity
-    )
+    );
+    !not_at_all && !is_unsuitable(error)
+}
+
+/// Whether the credential has a form that the registry does not accept: an identity token where it wants passwords.
+fn is_unsuitable(error: &Error) -> bool {
+    matches!(error.repr(), Repr::UnsuitableCredential(_))
 }

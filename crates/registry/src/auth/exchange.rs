@@ -160,8 +160,8 @@ impl<'a> Exchange<'a> {
             }
             (AuthorizationKind::Static, Secret::Bearer { token }) => {
                 let header = bearer(token).ok_or_else(|| {
-                    let schemes = "bearer, with a token that no header can carry".to_owned();
-                    self.context.error(Repr::UnsupportedChallenge { schemes })
+                    let reason = "bearer, with a token that no header can carry";
+                    self.context.error(Repr::UnsuitableCredential(reason))
                 })?;
                 (header, AuthMethod::Bearer)
             }

@@ -75,6 +75,7 @@ pub(crate) enum Failure {
     RepositoryRefused,
     /// The registry requires a credential, and there is none.
     CredentialRequired,
+    /// No credential can answer the challenge, or this one cannot.
     UnsupportedChallenge(Repr),
 }
 
@@ -168,8 +169,8 @@ impl Negotiation {
             }
             (AuthScheme::Basic, Some(Secret::Identity { .. })) => {
                 self.restart().unwrap_or_else(|| {
-                    let schemes = "basic, which an identity token cannot answer".to_owned();
-                    let repr = Repr::UnsupportedChallenge { schemes };
+                    let repr =
+                        Repr::UnsuitableCredential("basic, which an identity token cannot answer");
                     Action::Fail(Failure::UnsupportedChallenge(repr))
                 })
             }

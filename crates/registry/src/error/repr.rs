@@ -38,6 +38,9 @@ pub(crate) enum Repr {
     RateLimited { retry_after: Duration },
     #[error("unsupported authentication challenge: {schemes}")]
     UnsupportedChallenge { schemes: String },
+    /// Of this credential: another one may answer the challenge.
+    #[error("unsupported authentication challenge: {0}")]
+    UnsuitableCredential(&'static str),
     #[error("the token server responded with status {}", .0.as_u16())]
     TokenStatus(StatusCode),
     #[error("the token server's response is malformed")]
@@ -93,7 +96,9 @@ impl Repr {
             Self::Quarantined { .. } => ErrorKind::CredentialQuarantined,
             Self::Provider(_) => ErrorKind::CloudIdentity,
             Self::RateLimited { .. } => ErrorKind::RateLimited,
-            Self::UnsupportedChallenge { .. } => ErrorKind::UnsupportedChallenge,
+            Self::UnsupportedChallenge { .. } | Self::UnsuitableCredential(_) => {
+                ErrorKind::UnsupportedChallenge
+            }
             Self::TokenStatus(_) | Self::MalformedTokenResponse | Self::TokenTooLong { .. } => {
                 ErrorKind::TokenServer
             }

@@ -162,6 +162,52 @@ async fn all_refusals_are_reported() {
 }
 
 #[tokio::test]
+async fn a_credential_that_the_registry_has_no_use_for_does_not_hide_the_next_one() {
+    let identity = || Credential::identity("", "refresh");
+    // No header can carry it.
+    let broken = || Credential::bearer("two\nlines");
+    for unsuitable in [identity, broken] {
+        let server = Server::start(basic).await;
+        let client = client();
+        let image = server.image("web:1");
+        let kinds = async |chain: &[Credential]| {
+            let error = resolve_with(&client, &image, &credentials(chain)).await;
+            let error = error.expect_err("nobody is let in");
+            let refusals = error.refusals().iter();
+            let others: Vec<_> = refusals
+                .map(kube_autorollout_registry::Error::kind)
+                .collect();
+            (error.kind(), others)
+        };
+        let alone = kinds(&[unsuitable()]).await;
+        assert_eq!(alone, (ErrorKind::UnsupportedChallenge, vec![]));
+        for order in [[unsuitable(), alice()], [alice(), unsuitable()]] {
+            let (kind, others) = kinds(&order).await;
+            let refused = [ErrorKind::Unauthorized, ErrorKind::CredentialQuarantined];
+            assert!(refused.contains(&kind), "{kind}");
+            assert_eq!(others, [ErrorKind::UnsupportedChallenge]);
+        }
+        assert_eq!(server.count(presented), 1, "alice's password");
+        for order in [[unsuitable(), bob()], [bob(), unsuitable()]] {
+            resolve_with(&client, &image, &credentials(&order))
+                .await
+                .expect("bob may");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_scheme_that_the_client_does_not_support_ends_the_search() {
+    let server = Server::start(|_| status(401).with("www-authenticate", "Negotiate")).await;
+    let both = credentials(&[alice(), bob()]);
+    let error = resolve_with(&client(), &server.image("web:1"), &both).await;
+    let error = error.expect_err("unsupported");
+    assert_eq!(error.kind(), ErrorKind::UnsupportedChallenge);
+    assert!(error.refusals().is_empty(), "{error}");
+    assert_eq!(server.log().len(), 1, "nothing is presented");
+}
+
+#[tokio::test]
 async fn no_more_than_five_credentials_are_tried() {
     let server = Server::start(|_| status(401).with("www-authenticate", "Basic")).await;
     let many: CredentialChain = (0..20)
