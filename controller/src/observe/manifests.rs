@@ -67,6 +67,10 @@ impl<'a> Manifests<'a> {
         {
             self.failure = Some(Failure::not_an_image(self.reference, &artifact));
         }
+        // The failure to fetch the manifest of the tag itself says that it is missing.
+        if verdict == Verdict::Unknown(Reason::TagNotFound) && self.failure.is_none() {
+            self.failure = Some(Failure::incomplete(self.reference, comparison.tag));
+        }
         verdict
     }
 

@@ -131,6 +131,18 @@ impl Failure {
         )
     }
 
+    /// A registry does not have a manifest that the index of a tag lists: its replicas lag behind, or not all was pushed.
+    pub(crate) fn incomplete(reference: &Reference, tag: &Digest) -> Self {
+        Self {
+            transient: true,
+            ..Self::permanent(
+                Reason::TagNotFound,
+                format!("{reference}: a manifest that the index {tag} lists was not found"),
+                "if it is not found for long, push all images of the index again",
+            )
+        }
+    }
+
     fn permanent(reason: Reason, detail: String, advice: &'static str) -> Self {
         Self {
             reason,

@@ -1,5 +1,6 @@
 use std::{net::SocketAddr, time::Duration};
 
+use kube_autorollout_core::{image_id::ImageId, platform::Platforms};
 use kube_autorollout_registry::HostOptions;
 use kube_autorollout_testbed::image::digest_of;
 use tokio::{
@@ -11,6 +12,8 @@ use tokio::{
 };
 
 use super::*;
+
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
 /// A registry with some indexes, which sends a response for each permit.
 struct Registry {
@@ -158,4 +161,35 @@ async fn manifests_that_exceed_the_total_size_are_not_fetched() {
     assert!(requests <= max, "{requests}");
     let failure = manifests.failure().expect("too large");
     assert_eq!(failure.reason, Reason::ManifestTooLarge);
+}
+
+/// A registry whose replicas lag behind has it a moment later, and the next tick may be a day away.
+#[tokio::test]
+async fn a_manifest_that_the_index_of_the_tag_lists_and_that_is_missing_is_a_transient_failure() {
+    let (client, credentials) = (client(), CredentialChain::anonymous());
+    let reference = "registry.example/web:1".parse().expect("a reference");
+    let [tag, listed, running] =
+        ["tag", "listed", "running"].map(|name| digest_of(name.as_bytes()));
+    let body =
+        format!(r#"{{"manifests":[{{"mediaType":"{INDEX}","digest":"{listed}","size":2}}]}}"#);
+    let index = Manifest::parse(INDEX, body.as_bytes()).expect("an index");
+    let mut manifests = Manifests::new(&client, &reference, &credentials);
+    manifests.lookups = HashMap::from([
+        (tag.clone(), ManifestLookup::Manifest(Arc::new(index))),
+        (listed, ManifestLookup::Unavailable),
+    ]);
+    let comparison = Comparison {
+        reference: &reference,
+        tag: &tag,
+        running: &ImageId::Bare(running),
+        pulled: None,
+        platforms: &Platforms::Every,
+    };
+    let verdict = manifests.compare(comparison).await;
+    assert_eq!(verdict, Verdict::Unknown(Reason::TagNotFound));
+    let failure = manifests.failure().expect("a failure");
+    assert!(
+        failure.transient && failure.detail.contains("not found"),
+        "{failure:?}"
+    );
 }
