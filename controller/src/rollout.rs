@@ -18,7 +18,7 @@ mod unconfirmed;
 
 use std::{sync::Arc, time::Duration};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::{Api, Client, api::ListParams};
 use kube_autorollout_core::decide::Rollout;
 use tokio_util::sync::CancellationToken;
@@ -106,8 +106,9 @@ impl Rollouts {
                 _ => return Ok((RolloutResult::NotLeading, conflicts)),
             };
             let target = base.as_deref().unwrap_or(workload);
+            let at = later_than_the_last(target, self.restarted_at, clock::now());
             let content = self.states.with(&identity.uid, |state| {
-                state.unconfirmed.begin(target, rollout, clock::now())
+                state.unconfirmed.begin(target, rollout, at)
             });
             let Some(content) = content else {
                 return Ok((RolloutResult::Gone, conflicts));
@@ -231,6 +232,14 @@ enum PatchResult {
 /// The API for workloads of this kind in this namespace.
 fn api(client: &Client, workload: &Workload) -> Api<Object> {
     Api::namespaced_with(client.clone(), workload.namespace(), &workload.kind)
+}
+
+/// The time of a rollout, which is later than the last one even if the clock was set back: by these times, a rollback is
+/// detected.
+fn later_than_the_last(workload: &Workload, restarted_at: &str, now: Timestamp) -> Timestamp {
+    let last = workload.last_rollout(restarted_at);
+    let later = last.and_then(|last| last.checked_add(SignedDuration::from_millis(1)).ok());
+    later.map_or(now, |later| now.max(later))
 }
 
 /// Lists only the workload of this name: the controller's roles do not permit `get`.

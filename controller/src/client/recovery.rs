@@ -37,7 +37,8 @@ impl Recovery {
     }
 
     /// Notes the result of a request, and returns it. A starting API server forbids all requests until it has read its roles, and
-    /// rejects requests under load: neither is a recovery or a failure.
+    /// rejects requests under load: neither is a recovery or a failure. Nor is a status of 500: it may be the failure of a webhook,
+    /// for this request only.
     pub(super) fn note<B>(
         &self,
         result: Result<Response<B>, BoxError>,
@@ -47,7 +48,10 @@ impl Recovery {
                 return Err(Starting.into());
             }
             Ok(
-                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS,
+                StatusCode::UNAUTHORIZED
+                | StatusCode::FORBIDDEN
+                | StatusCode::TOO_MANY_REQUESTS
+                | StatusCode::INTERNAL_SERVER_ERROR,
             ) => return result,
             Ok(status) => status.is_server_error(),
             Err(_) => true,
@@ -97,6 +101,9 @@ mod tests {
         answer(404);
         assert_eq!(recoveries.next().now_or_never(), Some(Some(())));
         assert_eq!(answer(403), Some(403));
+        answer(200);
+        assert_eq!(recoveries.next().now_or_never(), None, "it was available");
+        assert_eq!(answer(500), Some(500), "a webhook failed");
         answer(200);
         assert_eq!(recoveries.next().now_or_never(), None, "it was available");
     }

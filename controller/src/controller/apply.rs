@@ -25,6 +25,9 @@ use crate::{
     status,
 };
 
+/// The longest time until a workload is requeued.
+const MAX_REQUEUE: Duration = Duration::from_secs(60 * 60);
+
 /// The outcome of a completed reconcile, and what the controller does next.
 pub(super) type Reconciled = (ReconcileOutcome, Action);
 
@@ -33,7 +36,9 @@ pub(super) fn unchanged(requeue: Option<Duration>) -> Reconciled {
     (ReconcileOutcome::Unchanged, action(requeue))
 }
 
+/// Requeues within an hour: the time until the next tick changes when the clock is set or the machine is suspended.
 fn action(requeue: Option<Duration>) -> Action {
+    let requeue = requeue.map(|delay| delay.min(MAX_REQUEUE));
     requeue.map_or_else(Action::await_change, Action::requeue)
 }
 

@@ -161,3 +161,17 @@ async fn the_wait_for_a_later_object_has_a_timeout() {
     assert_eq!(waited, Duration::from_secs(60));
     assert!(reads < 10, "{reads}");
 }
+
+#[test]
+fn a_rollout_is_later_than_the_last_one_also_after_the_clock_was_set_back() {
+    let at = |text: &str| text.parse::<Timestamp>().expect("a time");
+    let key = kube_autorollout_core::annotations::RESTARTED_AT;
+    let annotations = json!({
+        kube_autorollout_core::annotations::DIGESTS: "{}",
+        key: "2026-01-01T12:30:00Z",
+    });
+    let workload = deployment("1", &annotations);
+    let next = |now| later_than_the_last(&workload, key, at(now));
+    assert_eq!(next("2026-01-01T12:40:00Z"), at("2026-01-01T12:40:00Z"));
+    assert_eq!(next("2026-01-01T12:10:00Z"), at("2026-01-01T12:30:00.001Z"));
+}

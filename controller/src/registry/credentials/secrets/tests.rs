@@ -167,7 +167,7 @@ async fn a_cached_secret_outlasts_a_starting_api_server_that_forbids_everything(
         let read = keyring(&secrets, "own", &login()).await;
         advance(LIFETIME).await;
         if lasts {
-            server.refuses(StatusCode::INTERNAL_SERVER_ERROR, "InternalError");
+            server.refuses(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable");
             keyring(&secrets, "own", &login()).await;
             advance(LIFETIME).await;
         }
