@@ -177,7 +177,8 @@ impl Reporter {
             return;
         };
         self.update_state(reported, identity, State::InvalidConfiguration, false);
-        self.metrics.workloads.gauges.checked(identity, None);
+        let gauges = &self.metrics.workloads.gauges;
+        gauges.update(identity, |gauges| gauges.checked(None));
         let note = Chain(error).to_string();
         let warning = Warning {
             topic: Topic::Invalid(note.clone()),
@@ -259,7 +260,9 @@ impl Reporter {
             workloads.transition(identity, reported.state, Some(state));
             reported.state = Some(state);
         }
-        workloads.gauges.outdated(identity, outdated);
+        workloads
+            .gauges
+            .update(identity, |gauges| gauges.outdated(outdated));
     }
 
     /// Updates the gauges of what was observed.
@@ -270,17 +273,18 @@ impl Reporter {
         observation: &Observation,
         now: Timestamp,
     ) {
-        let gauges = &self.metrics.workloads.gauges;
-        if observation.tags.is_some() {
-            let gone = !observation.gone.is_empty();
-            gauges.pinned(identity, observation.pinned.map(|pinned| (pinned, gone)));
-        }
         let tags = observation.tags.as_deref().unwrap_or_default();
-        if tags.is_empty() && matches!(decision.state, State::Paused | State::Skipped) {
-            gauges.checked(identity, None);
-        } else if !tags.is_empty() && observation.failures.is_empty() {
-            gauges.checked(identity, Some(now));
-        }
+        self.metrics.workloads.gauges.update(identity, |gauges| {
+            if observation.tags.is_some() {
+                let gone = !observation.gone.is_empty();
+                gauges.pinned(observation.pinned.map(|pinned| (pinned, gone)));
+            }
+            if tags.is_empty() && matches!(decision.state, State::Paused | State::Skipped) {
+                gauges.checked(None);
+            } else if !tags.is_empty() && observation.failures.is_empty() {
+                gauges.checked(Some(now));
+            }
+        });
     }
 
     /// Logs new warnings and publishes their Events; returns those that were reported and have an Event reason.
@@ -327,13 +331,12 @@ impl Reported {
         decision: &Decision,
         observation: &Observation,
     ) -> bool {
-        let delayed = messages::deciding_container(decision, observation);
-        let digest = delayed.and_then(|container| container.tag.clone().ok());
-        let delay = matches!(decision.state, State::Outdated | State::Held).then_some((
-            decision.state,
-            decision.reason,
-            digest,
-        ));
+        let is_delayed = matches!(decision.state, State::Outdated | State::Held);
+        let delay = is_delayed.then(|| {
+            let delayed = messages::deciding_container(decision, observation);
+            let digest = delayed.and_then(|container| container.tag.clone().ok());
+            (decision.state, decision.reason, digest)
+        });
         let is_new = delay.is_some() && self.delay != delay;
         if is_new {
             info!(workload = %identity, "{}", messages::delayed(decision));

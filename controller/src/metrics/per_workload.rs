@@ -15,8 +15,9 @@ use crate::workload::identity::{Identity, Inner};
 #[derive(Debug, Default)]
 pub(crate) struct PerWorkload(Mutex<HashMap<Identity, Gauges>>);
 
+/// The gauges of one workload.
 #[derive(Debug, Default)]
-struct Gauges {
+pub(crate) struct Gauges {
     outdated: Option<bool>,
     /// In milliseconds since the Unix epoch, to save memory with ten thousand workloads.
     checked: Option<NonZeroI64>,
@@ -25,23 +26,9 @@ struct Gauges {
 }
 
 impl PerWorkload {
-    /// Sets whether a workload runs another image than its tags name.
-    pub(crate) fn outdated(&self, identity: &Identity, outdated: bool) {
-        self.change(identity, |gauges| gauges.outdated = Some(outdated));
-    }
-
-    /// Sets whether all pods of a workload are pinned, and whether a registry no longer has a digest that they are pinned to;
-    /// `None` if they are not to be pinned.
-    pub(crate) fn pinned(&self, identity: &Identity, pinned: Option<(bool, bool)>) {
-        self.change(identity, |gauges| {
-            (gauges.pinned, gauges.pinned_digest_gone) = pinned.unzip();
-        });
-    }
-
-    /// Sets the time of the last comparison of a workload with its registries; `None` if there is nothing to compare.
-    pub(crate) fn checked(&self, identity: &Identity, at: Option<Timestamp>) {
-        let at = at.and_then(|at| NonZeroI64::new(at.as_millisecond().max(1)));
-        self.change(identity, |gauges| gauges.checked = at);
+    /// Updates the gauges of a workload.
+    pub(crate) fn update(&self, identity: &Identity, update: impl FnOnce(&mut Gauges)) {
+        update(self.0.lock().entry(identity.clone()).or_default());
     }
 
     /// Drops the gauges of a workload.
@@ -68,9 +55,23 @@ impl PerWorkload {
             write_family(text, &format!("{prefix}_{name}"), help, values);
         }
     }
+}
 
-    fn change(&self, identity: &Identity, change: impl FnOnce(&mut Gauges)) {
-        change(self.0.lock().entry(identity.clone()).or_default());
+impl Gauges {
+    /// Sets whether the workload runs another image than its tags name.
+    pub(crate) const fn outdated(&mut self, outdated: bool) {
+        self.outdated = Some(outdated);
+    }
+
+    /// Sets whether all pods are pinned, and whether a registry no longer has a digest that they are pinned to; `None` if they
+    /// are not to be pinned.
+    pub(crate) fn pinned(&mut self, pinned: Option<(bool, bool)>) {
+        (self.pinned, self.pinned_digest_gone) = pinned.unzip();
+    }
+
+    /// Sets the time of the last comparison with the registries; `None` if there is nothing to compare.
+    pub(crate) fn checked(&mut self, at: Option<Timestamp>) {
+        self.checked = at.and_then(|at| NonZeroI64::new(at.as_millisecond().max(1)));
     }
 }
 
@@ -151,12 +152,16 @@ mod tests {
     fn the_gauges_of_all_workloads_are_written_in_order() {
         let gauges = PerWorkload::default();
         assert_eq!(written(&gauges), "", "no family without a sample");
-        gauges.outdated(&identity("web"), true);
-        gauges.outdated(&identity("api"), false);
+        gauges.update(&identity("web"), |gauges| gauges.outdated(true));
+        gauges.update(&identity("api"), |gauges| gauges.outdated(false));
         let at = Timestamp::from_millisecond(1_500).expect("a time");
-        gauges.checked(&identity("web"), Some(at));
-        gauges.pinned(&identity("api"), Some((true, false)));
-        gauges.pinned(&identity("web"), Some((false, true)));
+        gauges.update(&identity("web"), |gauges| gauges.checked(Some(at)));
+        gauges.update(&identity("api"), |gauges| {
+            gauges.pinned(Some((true, false)));
+        });
+        gauges.update(&identity("web"), |gauges| {
+            gauges.pinned(Some((false, true)));
+        });
         let expected = "\
 # HELP a_workload_last_check_timestamp_seconds Time of the last comparison of a workload with its registries
 # TYPE a_workload_last_check_timestamp_seconds gauge
@@ -176,8 +181,8 @@ a_workload_pinned_digest_gone{kind=\"Deployment\",name=\"web\",namespace=\"shop\
 ";
         assert_eq!(written(&gauges), expected);
         for name in ["api", "web"] {
-            gauges.checked(&identity(name), None);
-            gauges.pinned(&identity(name), None);
+            gauges.update(&identity(name), |gauges| gauges.checked(None));
+            gauges.update(&identity(name), |gauges| gauges.pinned(None));
         }
         let text = written(&gauges);
         assert!(
@@ -189,8 +194,8 @@ a_workload_pinned_digest_gone{kind=\"Deployment\",name=\"web\",namespace=\"shop\
     #[test]
     fn a_workload_that_is_dropped_has_no_series() {
         let gauges = PerWorkload::default();
-        gauges.outdated(&identity("web"), true);
-        gauges.outdated(&identity("api"), true);
+        gauges.update(&identity("web"), |gauges| gauges.outdated(true));
+        gauges.update(&identity("api"), |gauges| gauges.outdated(true));
         gauges.forget(&identity("web"));
         let text = written(&gauges);
         assert!(!text.contains("web") && text.contains("api"), "{text}");

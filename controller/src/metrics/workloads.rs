@@ -185,8 +185,10 @@ mod tests {
             workloads.transition(identity, Some(State::RollingOut), Some(State::UpToDate));
             workloads.rollout_took(identity, Duration::from_secs(3));
             let at = Some(Timestamp::UNIX_EPOCH);
-            workloads.gauges.checked(identity, at);
-            workloads.gauges.outdated(identity, false);
+            workloads.gauges.update(identity, |gauges| {
+                gauges.checked(at);
+                gauges.outdated(false);
+            });
         }
         let before = series(&metrics, "shop");
         let of_each = 2;

@@ -61,7 +61,8 @@ impl Observation {
         }
     }
 
-    /// Whether the node of a pod does not exist: only such a pod has an image without having started it.
+    /// Whether the node of a pod does not exist, so that it has an image but counts as not started. So does a pod that blocks
+    /// a StatefulSet.
     pub(crate) fn is_node_gone(&self) -> bool {
         let containers = self.observed.containers.iter();
         let mut pods = containers.flat_map(|container| &container.pods);

@@ -161,17 +161,13 @@ impl Budget {
 
     /// The workload is invalid: it leaves the queue and its slot, and a rollout of it that is known takes none again.
     pub(crate) fn release(&self, identity: &Identity) {
-        self.change(|ledger| {
-            ledger.dequeue(&identity.uid);
-            ledger.taken.remove(&identity.uid);
-        });
+        self.change(|ledger| ledger.release(&identity.uid));
     }
 
     /// The workload is no longer selected.
     pub(crate) fn forget(&self, identity: &Identity) {
         self.change(|ledger| {
-            ledger.dequeue(&identity.uid);
-            ledger.taken.remove(&identity.uid);
+            ledger.release(&identity.uid);
             ledger.rollouts.remove(&identity.uid);
         });
     }
@@ -214,6 +210,12 @@ impl Ledger {
         let turn = (outdated, identity.uid.clone());
         self.turns.insert(identity.uid.clone(), turn.clone());
         self.queue.insert(turn, identity.clone());
+    }
+
+    /// Leaves the queue and the slot.
+    fn release(&mut self, uid: &str) {
+        self.dequeue(uid);
+        self.taken.remove(uid);
     }
 
     fn dequeue(&mut self, uid: &str) {

@@ -7,7 +7,7 @@ use kube_autorollout_core::{labels::readable, short};
 
 use crate::{
     message::Message,
-    notice::{Container, Notice, Version},
+    notice::{Container, Notice, Version, distinct},
 };
 
 /// Names, images and details are truncated to this many characters.
@@ -148,10 +148,7 @@ fn workloads(message: &Message) -> String {
 
 /// The distinct images of a message.
 fn images(message: &Message) -> Vec<&str> {
-    let mut images: Vec<_> = message.notices().flat_map(Notice::images).collect();
-    images.sort_unstable();
-    images.dedup();
-    images
+    distinct(message.notices().flat_map(Notice::images))
 }
 
 /// The distinct registries that rejected a credential.
@@ -159,10 +156,7 @@ fn registries(message: &Message) -> Vec<&str> {
     let refused = message
         .notices()
         .filter_map(|notice| notice.refused.as_ref());
-    let mut registries: Vec<_> = refused.map(|refused| refused.registry.as_str()).collect();
-    registries.sort_unstable();
-    registries.dedup();
-    registries
+    distinct(refused.map(|refused| refused.registry.as_str()))
 }
 
 /// `Deployment web/web after 41 s`.

@@ -112,16 +112,20 @@ impl Notice {
 
     /// The distinct images of its containers.
     pub(crate) fn images(&self) -> Vec<&str> {
-        let mut images: Vec<_> = self
+        let images = self
             .containers
             .iter()
-            .map(|container| container.image.as_str())
-            .filter(|image| !image.is_empty())
-            .collect();
-        images.sort_unstable();
-        images.dedup();
-        images
+            .map(|container| container.image.as_str());
+        distinct(images.filter(|image| !image.is_empty()))
     }
+}
+
+/// The distinct texts, sorted.
+pub(crate) fn distinct<'t>(texts: impl Iterator<Item = &'t str>) -> Vec<&'t str> {
+    let mut texts: Vec<_> = texts.collect();
+    texts.sort_unstable();
+    texts.dedup();
+    texts
 }
 
 /// Encodes bytes as lower-case hexadecimal digits.

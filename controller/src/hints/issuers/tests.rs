@@ -138,16 +138,22 @@ fn issuers() -> Issuers {
     Issuers::new(options::external_client(&config, &environment).expect("a client"))
 }
 
+/// Aborts a request that has the keys fetched.
+async fn abort(issuer: &Issuer, issuers: &Issuers, hook: &Arc<ReceiverState>) {
+    let token = issuer.token();
+    tokio::select! {
+        _ = issuers.verify(hook, &token) => panic!("the issuer has not responded"),
+        () = issuer.state.requested.notified() => {}
+    }
+}
+
 #[tokio::test]
 async fn a_request_that_is_aborted_does_not_delay_others_that_need_the_keys() {
     let issuer = Issuer::start().await;
     let (receivers, issuers) = (receivers(&issuer), issuers());
     let hook = receivers.get("ci").expect("a receiver");
     let token = issuer.token();
-    tokio::select! {
-        _ = issuers.verify(hook, &token) => panic!("the issuer has not responded"),
-        () = issuer.state.requested.notified() => {} // the request is aborted
-    }
+    abort(&issuer, &issuers, hook).await;
     issuer.state.permits.add_permits(2);
     let verdict = timeout(SOON, issuers.verify(hook, &token)).await;
     let verdict = verdict.expect("no wait for a fetch that nobody completes");
@@ -160,11 +166,7 @@ async fn a_fetch_of_keys_ends_with_the_listener() {
     let issuer = Issuer::start().await;
     let (receivers, issuers) = (receivers(&issuer), issuers());
     let hook = receivers.get("ci").expect("a receiver");
-    let token = issuer.token();
-    tokio::select! {
-        _ = issuers.verify(hook, &token) => panic!("the issuer has not responded"),
-        () = issuer.state.requested.notified() => {}
-    }
+    abort(&issuer, &issuers, hook).await;
     drop(issuers);
     let abandoned = timeout(SOON, issuer.state.abandoned.notified()).await;
     abandoned.expect("the connection is closed");

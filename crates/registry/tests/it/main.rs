@@ -17,6 +17,7 @@ mod manifests;
 mod providers;
 mod proxies;
 mod public_interface;
+mod quarantine;
 mod quirks;
 mod realms;
 mod redirects;
